@@ -1,0 +1,218 @@
+//! What a loss means: blank, input convention, reductions and the policies for odd items.
+//!
+//! Every choice is an enum with a documented default; [`Options::default`] is what a new project should use, and the
+//! presets ([`Options::pytorch`] and its neighbours) name another library's choices.
+
+/// Which class is the blank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blank {
+    /// The class with this index.
+    Index(u32),
+    /// The last class, `C − 1`, as Keras's `ctc_batch_cost` and TensorFlow's `tf.compat.v1.nn.ctc_loss` have it.
+    Last,
+}
+
+impl Blank {
+    /// The blank's index among `classes` classes; it may lie out of range, which the callers check.
+    pub(crate) fn index(self, classes: usize) -> usize {
+        match self {
+            Self::Index(k) => k as usize,
+            Self::Last => classes.saturating_sub(1),
+        }
+    }
+}
+
+/// What the `[N, T, C]` input holds, and with respect to what the gradient is taken.
+///
+/// `γ` is the occupancy: the posterior probability that the alignment passes through a class at a frame (Graves et al.
+/// 2006, eq. 14 and 15).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Input {
+    /// Unnormalised scores; the softmax is taken inside. Gradient with respect to the logits: `softmax − γ`.
+    Logits,
+    /// Log-probabilities, with PyTorch's gradient `exp(lp) − γ`: right when a log-softmax stands before the loss,
+    /// whose own derivative it already contains.
+    LogProbs,
+    /// Log-probabilities, with the true derivative `−γ`.
+    LogProbsExact,
+    /// Probabilities, as Keras's `ctc_batch_cost` takes them: `log(p + ε)`, normalised again.
+    /// Gradient with respect to `p`: `(softmax(log(p + ε)) − γ) / (p + ε)`; where `p + ε` is 0, γ is 0 and its term is left out.
+    Probs {
+        /// Added to every probability; finite and not negative. Keras uses `1e-7`.
+        epsilon: f32,
+    },
+}
+
+/// How the items' losses become one number. The gradient is always that of the reduced number.
+///
+/// `w` is the item's weight (1 where none is given), `L` its label length. An item of weight 0 contributes exactly 0,
+/// whatever its loss. The means of an empty batch are 0, as are those whose divisor is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// No number; the gradient is that of `Σ w·loss`.
+    None,
+    /// `Σ w·loss`
+    Sum,
+    /// `Σ w·loss / N` (Keras's `sum_over_batch_size`)
+    MeanBatch,
+    /// `Σ w·loss/max(L, 1) / N` (PyTorch's `mean`)
+    MeanLabel,
+    /// `Σ w·loss / max(ΣL, 1)` (NeMo's `mean_volume`)
+    MeanVolume,
+    /// `Σ w·loss / Σw` (Keras's `mean_with_sample_weight`)
+    MeanWeighted,
+}
+
+/// What an item is given that no alignment can produce: too few frames for its labels and their repeats, or a needed
+/// probability that is exactly 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Impossible {
+    /// Loss `+inf`, gradient exactly 0, status [`Impossible`](crate::Status::Impossible).
+    Infinity,
+    /// Loss 0, gradient exactly 0 (PyTorch's `zero_infinity`). A NaN stays a NaN.
+    Zero,
+    /// The host calls return [`Error::Impossible`](crate::Error::Impossible); on device buffers it is the same as
+    /// [`Infinity`](Self::Infinity), since nothing waits there: look at the status.
+    Error,
+}
+
+/// Whether the blank may stand among an item's labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BlankInLabels {
+    /// No: an error on the host, [`Status::BadLabel`](crate::Status::BadLabel) on the device.
+    Reject,
+    /// Yes, as PyTorch, optax and TensorFlow's dense loss have it: it is a label like any other, that may be reached
+    /// from the label before it without a blank between them. `keras.losses.CTC` relies on it.
+    Allow,
+}
+
+/// What happens to equal neighbours among an item's labels before anything else (TensorFlow's
+/// `preprocess_collapse_repeated`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RepeatedLabels {
+    /// They stay: `[5, 5, 1]` is three labels, and the two 5 need a blank between them.
+    Keep,
+    /// They become one label: `[5, 5, 1]` is read as `[5, 1]`.
+    Collapse,
+}
+
+/// Whether a label may last for several frames (TensorFlow's `ctc_merge_repeated`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RepeatedOutputs {
+    /// Yes, the usual CTC: equal neighbouring outputs are one label.
+    Merge,
+    /// No: each output is a label of its own, and equal labels need no blank between them.
+    Distinct,
+}
+
+/// All choices of a loss. Start from [`Options::default`] or a preset and change fields.
+///
+/// ```
+/// use ctc_wgpu::{Blank, Options, Reduction};
+/// let options = Options { blank: Blank::Last, reduction: Reduction::MeanBatch, ..Options::default() };
+/// assert_eq!(options.input, ctc_wgpu::Input::Logits);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    /// Which class is the blank.
+    pub blank: Blank,
+    /// What the input holds.
+    pub input: Input,
+    /// How the losses become one number.
+    pub reduction: Reduction,
+    /// What an item without an alignment is given.
+    pub impossible: Impossible,
+    /// Whether the blank may stand among the labels.
+    pub blank_in_labels: BlankInLabels,
+    /// Whether equal neighbouring labels are first made one.
+    pub repeated_labels: RepeatedLabels,
+    /// Whether a label may last for several frames.
+    pub repeated_outputs: RepeatedOutputs,
+}
+
+impl Default for Options {
+    /// Logits, blank 0, no reduction, `+inf` for impossible items, no blank among the labels, the usual CTC.
+    fn default() -> Self {
+        Self {
+            blank: Blank::Index(0),
+            input: Input::Logits,
+            reduction: Reduction::None,
+            impossible: Impossible::Infinity,
+            blank_in_labels: BlankInLabels::Reject,
+            repeated_labels: RepeatedLabels::Keep,
+            repeated_outputs: RepeatedOutputs::Merge,
+        }
+    }
+}
+
+impl Options {
+    /// `torch.nn.CTCLoss()`: log-probabilities (time-major there: see [`Batch::time_major`](crate::Batch::time_major)),
+    /// blank 0, each loss divided by its label length, then the mean. `zero_infinity=True` is [`Impossible::Zero`].
+    #[must_use]
+    pub fn pytorch() -> Self {
+        Self {
+            input: Input::LogProbs,
+            reduction: Reduction::MeanLabel,
+            blank_in_labels: BlankInLabels::Allow,
+            ..Self::default()
+        }
+    }
+
+    /// `tf.nn.ctc_loss(…, blank_index=0)`: logits, one loss an item. `tf.compat.v1.nn.ctc_loss` has [`Blank::Last`].
+    #[must_use]
+    pub fn tensorflow() -> Self {
+        Self::default()
+    }
+
+    /// `keras.backend.ctc_batch_cost`: softmax probabilities with ε = 1e-7, blank last, one loss an item.
+    #[must_use]
+    pub fn keras_batch_cost() -> Self {
+        Self {
+            blank: Blank::Last,
+            input: Input::Probs { epsilon: 1e-7 },
+            ..Self::default()
+        }
+    }
+
+    /// `optax.ctc_loss`: logits, blank 0, one loss an item; see
+    /// [`Batch::label_paddings`](crate::Batch::label_paddings) for its masks.
+    #[must_use]
+    pub fn optax() -> Self {
+        Self {
+            blank_in_labels: BlankInLabels::Allow,
+            ..Self::default()
+        }
+    }
+}
+
+/// How an item went. The loss and gradient that go with each value stand in the crate's table of semantics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Status {
+    /// All is well.
+    Ok = 0,
+    /// No alignment: too few frames, or a needed probability is exactly 0.
+    Impossible = 1,
+    /// A NaN or +inf in a frame that counts, a frame of −inf only, or a weight that is not finite.
+    NotFinite = 2,
+    /// A label outside `0..C`, or the blank where it is not allowed. Device buffers only: the host call returns an error.
+    BadLabel = 3,
+    /// A length that is negative or past its bound. Device buffers only: the host call returns an error.
+    BadLength = 4,
+}
+
+impl Status {
+    /// The status that a kernel wrote as `code`; `None` for a number that no kernel writes.
+    #[must_use]
+    pub fn from_code(code: u32) -> Option<Self> {
+        [
+            Self::Ok,
+            Self::Impossible,
+            Self::NotFinite,
+            Self::BadLabel,
+            Self::BadLength,
+        ]
+        .into_iter()
+        .find(|status| *status as u32 == code)
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests that pass on a machine without a GPU.
