@@ -2,12 +2,16 @@
 
 use std::fmt;
 
-use crate::error::Error;
-use crate::options::{Options, Status};
-use crate::problem::Batch;
+use crate::cpu;
+use crate::error::{Error, refuse_impossible};
+use crate::gpu::{self, Host, Selected, Waiting};
+use crate::options::{Impossible, Options, Status};
+use crate::plan::Goal;
+use crate::problem::{Batch, Problem, Shape};
 
 /// The loss of each item, and what became of it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct LossOutput {
     /// The loss of each item in nats, `[N]`, not weighted.
     pub loss: Vec<f32>,
@@ -19,6 +23,7 @@ pub struct LossOutput {
 
 /// The loss of each item and the gradient.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct CtcOutput {
     /// The loss of each item in nats, `[N]`, not weighted.
     pub loss: Vec<f32>,
@@ -28,6 +33,27 @@ pub struct CtcOutput {
     pub status: Vec<Status>,
     /// The one number that the [`Reduction`](crate::Reduction) asks for; `None` with `Reduction::None`.
     pub reduced: Option<f32>,
+}
+
+/// What either execution answers; without a gradient where none was asked for.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) loss: Vec<f32>,
+    pub(crate) grad: Vec<f32>,
+    pub(crate) status: Vec<Status>,
+    pub(crate) reduced: Option<f32>,
+}
+
+impl Answer {
+    /// Room for the answer to a batch of this shape.
+    pub(crate) fn empty(shape: &Shape) -> Self {
+        Self {
+            loss: Vec::with_capacity(shape.items),
+            grad: Vec::new(),
+            status: Vec::with_capacity(shape.items),
+            reduced: None,
+        }
+    }
 }
 
 /// Where a [`Ctc`] computes.
@@ -48,71 +74,207 @@ pub enum Backend {
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gpu(info) => write!(
-                f,
-                "{} ({}, {} {})",
-                info.name, info.backend, info.driver, info.driver_info
-            ),
+            Self::Gpu(info) => {
+                write!(f, "{} ({}", info.name, info.backend)?;
+                for part in [&info.driver, &info.driver_info] {
+                    if !part.is_empty() {
+                        write!(f, ", {part}")?;
+                    }
+                }
+                f.write_str(")")
+            }
             Self::Cpu { threads, simd } => write!(f, "CPU twin ({threads} threads, {simd})"),
         }
     }
 }
 
 /// CTC loss over arrays on the host.
+///
+/// It may be shared by threads; each call has buffers of its own. Shapes that come again find their plan and buffers
+/// ready. For data that is on a GPU already, see [`GpuCtc`](crate::GpuCtc).
+///
+/// ```
+/// use ctc_wgpu::{Batch, Ctc, Options};
+/// let ctc = Ctc::new()?; // the best adapter, or the CPU twin
+/// let logits = [0.0_f32; 2 * 4 * 3]; // N = 2, T = 4, C = 3: all classes equally likely
+/// let batch = Batch::new([2, 4, 3], &logits).labels(&[1, 2, 1, 0], &[2, 1]);
+/// let output = ctc.loss_and_grad(&batch, &Options::default())?;
+/// // 15 of the 3⁴ paths read "1 2", and 10 read "1".
+/// assert!((output.loss[0] - (81.0_f32 / 15.0).ln()).abs() < 1e-6);
+/// assert!((output.loss[1] - (81.0_f32 / 10.0).ln()).abs() < 1e-6);
+/// assert_eq!(output.grad.len(), logits.len());
+/// # Ok::<(), ctc_wgpu::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Ctc {
     backend: Backend,
+    /// Without it the CPU twin computes.
+    host: Option<Host>,
 }
 
 impl Ctc {
     /// The best adapter of the machine, or the CPU twin where there is none; [`backend`](Self::backend) says which.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] or [`Error::Plan`] if there is an adapter that gives no device that can be used.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self::cpu())
+        pollster::block_on(Self::new_async())
     }
 
-    /// The adapter whose name contains `name`, whatever its case; the best one for an empty name. Never the CPU twin.
+    /// [`new`](Self::new), awaited.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub async fn new_async() -> Result<Self, Error> {
+        match gpu::named("").await {
+            Ok(selected) => Self::on(&selected),
+            Err(Error::NoAdapter(_)) => Ok(Self::cpu()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The first adapter whose name contains `name`, whatever its case; the best one for an empty name. Never the CPU
+    /// twin.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] if there is none, else as [`new`](Self::new).
     pub fn gpu(name: &str) -> Result<Self, Error> {
-        Err(Error::NoAdapter(name.to_owned()))
+        pollster::block_on(Self::gpu_async(name))
     }
 
-    /// The CPU twin.
+    /// [`gpu`](Self::gpu), awaited.
+    ///
+    /// # Errors
+    /// As [`gpu`](Self::gpu).
+    pub async fn gpu_async(name: &str) -> Result<Self, Error> {
+        Self::on(&gpu::named(name).await?)
+    }
+
+    /// This adapter, one of [`adapters`].
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] or [`Error::Plan`] if it gives no device that can be used.
+    pub fn on_adapter(adapter: &wgpu::Adapter) -> Result<Self, Error> {
+        Self::on(&pollster::block_on(gpu::open(adapter))?)
+    }
+
+    fn on(selected: &Selected) -> Result<Self, Error> {
+        Ok(Self {
+            backend: Backend::Gpu(Box::new(selected.info.clone())),
+            host: Some(Host::new(selected)?),
+        })
+    }
+
+    /// The CPU twin, on the threads of rayon's current pool.
+    #[must_use]
     pub fn cpu() -> Self {
         Self {
             backend: Backend::Cpu {
-                threads: 1,
-                simd: "none",
+                threads: rayon::current_num_threads(),
+                simd: cpu::simd_name(),
             },
+            host: None,
         }
     }
 
     /// Where this computes.
+    #[must_use]
     pub fn backend(&self) -> &Backend {
         &self.backend
     }
 
+    /// The device that this computes on, if it is one: for diagnosis, or for work of your own beside it.
+    #[must_use]
+    pub fn device(&self) -> Option<&wgpu::Device> {
+        self.host.as_ref().map(Host::device)
+    }
+
     /// The losses only: about half the work of [`loss_and_grad`](Self::loss_and_grad).
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the batch breaks a rule, [`Error::Impossible`] if the options ask for it, and what a GPU can
+    /// answer: [`Error::Plan`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`].
     pub fn loss(&self, batch: &Batch<'_>, options: &Options) -> Result<LossOutput, Error> {
-        let _ = (batch, options);
-        Ok(LossOutput {
-            loss: vec![],
-            status: vec![],
-            reduced: None,
-        })
+        pollster::block_on(self.run(batch, options, Goal::Loss, Waiting::Here)).map(loss_output)
+    }
+
+    /// [`loss`](Self::loss), awaited. The CPU twin computes in the awaiting thread.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub async fn loss_async(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+    ) -> Result<LossOutput, Error> {
+        let answer = self.run(batch, options, Goal::Loss, Waiting::Aside).await?;
+        Ok(loss_output(answer))
     }
 
     /// The losses and the gradient.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
     pub fn loss_and_grad(&self, batch: &Batch<'_>, options: &Options) -> Result<CtcOutput, Error> {
-        let _ = (batch, options);
-        Ok(CtcOutput {
-            loss: vec![],
-            grad: vec![],
-            status: vec![],
-            reduced: None,
-        })
+        pollster::block_on(self.run(batch, options, Goal::LossAndGrad, Waiting::Here))
+            .map(ctc_output)
+    }
+
+    /// [`loss_and_grad`](Self::loss_and_grad), awaited. The CPU twin computes in the awaiting thread.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub async fn loss_and_grad_async(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+    ) -> Result<CtcOutput, Error> {
+        let answer = self
+            .run(batch, options, Goal::LossAndGrad, Waiting::Aside)
+            .await?;
+        Ok(ctc_output(answer))
+    }
+
+    async fn run(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+        goal: Goal,
+        waiting: Waiting,
+    ) -> Result<Answer, Error> {
+        let problem = Problem::new(batch, options)?;
+        let answer = match &self.host {
+            Some(host) => host.run(&problem, options, goal, waiting).await?,
+            None => cpu::run(&problem, options, goal),
+        };
+        if options.impossible == Impossible::Error {
+            let labels = |item: usize| problem.label_lengths[item] as usize;
+            let frames = |item: usize| problem.logit_lengths[item] as usize;
+            refuse_impossible(&answer.status, labels, frames)?;
+        }
+        Ok(answer)
     }
 }
 
-/// All adapters of the machine, the best first.
+fn loss_output(answer: Answer) -> LossOutput {
+    LossOutput {
+        loss: answer.loss,
+        status: answer.status,
+        reduced: answer.reduced,
+    }
+}
+
+fn ctc_output(answer: Answer) -> CtcOutput {
+    CtcOutput {
+        loss: answer.loss,
+        grad: answer.grad,
+        status: answer.status,
+        reduced: answer.reduced,
+    }
+}
+
+/// All adapters of the machine that can compute, the best first: real GPUs before software, GL last among equals.
+#[must_use]
 pub fn adapters() -> Vec<wgpu::Adapter> {
-    Vec::new()
+    pollster::block_on(gpu::adapters())
 }

@@ -1,16 +1,25 @@
 //! CTC loss and its gradient on any GPU that wgpu reaches.
 #![allow(dead_code, reason = "skeleton")]
 
+mod cpu;
 mod ctc;
 mod error;
+mod gpu;
+mod kernels;
+mod limits;
 mod options;
+mod params;
+mod plan;
 mod problem;
 pub mod reference;
 
 pub use ctc::{Backend, Ctc, CtcOutput, LossOutput, adapters};
 pub use error::{BufferError, Error, InputError, PlanError};
+pub use gpu::{Buffers, GpuCtc, GpuPlan};
+pub use limits::Limits;
 pub use options::{
     Blank, BlankInLabels, Impossible, Input, Options, Reduction, RepeatedLabels, RepeatedOutputs,
     Status,
 };
+pub use plan::{Goal, Plan};
 pub use problem::{Batch, LabelLayout, Labels, Layout, Problem, Shape};

@@ -301,6 +301,17 @@ impl<'a> Problem<'a> {
         &self.labels[start..start + self.label_lengths[item] as usize]
     }
 
+    /// The labels of several items in the layout that they were given in.
+    pub(crate) fn labels_of(&self, items: std::ops::Range<usize>) -> &[i32] {
+        let start = |item: usize| {
+            self.label_starts
+                .get(item)
+                .copied()
+                .unwrap_or(self.labels.len())
+        };
+        &self.labels[start(items.start)..start(items.end)]
+    }
+
     /// The weight of an item, 1 where none are given.
     pub(crate) fn weight(&self, item: usize) -> f32 {
         self.weights.map_or(1.0, |weights| weights[item])

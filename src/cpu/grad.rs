@@ -1,0 +1,127 @@
+//! grad: the gradient of every frame; twin of `shaders/grad.wgsl`.
+
+use super::chain::NO_LABEL;
+use super::emit::{Emissions, fold};
+use super::labels::Item;
+use super::scaled::{below, exp_plain, larger, power};
+use super::states::Row;
+use super::sweep::Lattice;
+use crate::options::{Input, Options, Status};
+use crate::problem::Problem;
+
+/// Writes the rows of item `n`, those past its length too.
+#[inline(always)]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the stage reads what all the stages before it made"
+)]
+pub(super) fn grad(
+    problem: &Problem<'_>,
+    options: &Options,
+    item: &Item,
+    n: usize,
+    status: Status,
+    emissions: &Emissions,
+    lattice: &Lattice,
+    rows: &mut [&mut [f32]],
+) {
+    let (counting, past) = rows.split_at_mut(item.frames);
+    for row in past {
+        row.fill(0.0);
+    }
+    if status != Status::Ok || item.scale == 0.0 {
+        let nothing = if status == Status::NotFinite && item.scale != 0.0 {
+            f32::NAN
+        } else {
+            0.0
+        };
+        for row in counting {
+            row.fill(nothing);
+        }
+        return;
+    }
+    for (t, row) in counting.iter_mut().enumerate() {
+        let start = problem.shape().row(n, t);
+        let input = &problem.values[start..start + row.len()];
+        let stats = emissions.stats[t];
+        for (out, x) in row.iter_mut().zip(input) {
+            *out = item.scale * derivative(options.input, *x, stats, 0.0);
+        }
+        let blank = problem.blank;
+        occupancies(item, &lattice.row(t), blank, |class, occupancy| {
+            row[class] = item.scale * derivative(options.input, input[class], stats, occupancy);
+        });
+    }
+}
+
+/// Calls `take` with each class of the labels, and with the blank, and its occupancy. They sum to 1.
+#[inline(always)]
+fn occupancies(item: &Item, row: &Row<'_>, blank: usize, mut take: impl FnMut(usize, f32)) {
+    let labels = item.labels();
+    let (label_m, label_e) = (&row.label_m[1..=labels], &row.label_e[1..=labels]);
+    let (blank_m, blank_e) = (&row.blank_m[..=labels], &row.blank_e[..=labels]);
+    let lowest = f32::MIN;
+    let top = larger(
+        fold(blank_e, lowest, larger, |e| e),
+        fold(label_e, lowest, larger, |e| e),
+    );
+    let weigh = |m: f32, e: f32| m * power(e - top);
+    let mut of_blank: f32 = blank_m
+        .iter()
+        .zip(blank_e)
+        .map(|(m, e)| weigh(*m, *e))
+        .sum();
+    let mut of_labels = 0.0;
+    for i in 0..labels {
+        let w = weigh(label_m[i], label_e[i]);
+        // A blank that stands among the labels is the blank's class still.
+        if item.classes[i] as usize == blank {
+            of_blank += w;
+        } else {
+            of_labels += w;
+        }
+    }
+    let inverse = 1.0 / (of_blank + of_labels);
+    take(blank, of_blank * inverse);
+    for i in 0..labels {
+        let class = item.classes[i] as usize;
+        let (mut next, is_first) = item.links[i];
+        if is_first && class != blank {
+            let mut sum = weigh(label_m[i], label_e[i]);
+            while next != NO_LABEL {
+                let j = next as usize;
+                sum += weigh(label_m[j], label_e[j]);
+                next = item.links[j].0;
+            }
+            take(class, sum * inverse);
+        }
+    }
+}
+
+/// The derivative of the loss with respect to one entry of the input, for a class of this occupancy.
+#[inline(always)]
+fn derivative(input: Input, x: f32, (top, inverse): (f32, f32), occupancy: f32) -> f32 {
+    match input {
+        Input::Logits => {
+            let p = if x.is_finite() {
+                exp_plain(below(x, top)) * inverse
+            } else {
+                0.0
+            };
+            p - occupancy
+        }
+        Input::LogProbs => {
+            let p = if x.is_finite() { exp_plain(x) } else { 0.0 };
+            p - occupancy
+        }
+        Input::LogProbsExact => 0.0 - occupancy,
+        Input::Probs { epsilon } => {
+            let q = x + epsilon;
+            if q < 1.2e-38 {
+                inverse
+            } else {
+                inverse - occupancy / q
+            }
+        }
+    }
+}

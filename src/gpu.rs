@@ -1,0 +1,105 @@
+//! The WGSL kernels on a device: adapters, pipelines, and plans with their workspace.
+
+mod adapter;
+mod buffers;
+mod engine;
+mod host;
+mod plan;
+mod scope;
+
+pub(crate) use adapter::{Selected, adapters, named, open};
+pub use buffers::Buffers;
+pub(crate) use host::{Host, Waiting};
+pub use plan::GpuPlan;
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::options::Options;
+use crate::plan::{Goal, Plan};
+use crate::problem::Shape;
+use engine::Engine;
+
+/// CTC on your device: a loss backend that takes buffers and gives buffers, copies nothing and waits for nothing.
+///
+/// It keeps compiled pipelines, shared by all of its plans and clones. Several threads may use it at once. Nothing
+/// but the default limits is asked of the device; what lies above them is used.
+///
+/// ```no_run
+/// use ctc_wgpu::{Buffers, GpuCtc, Options, Shape};
+/// # fn demo(device: wgpu::Device, queue: wgpu::Queue, logits: wgpu::Buffer, labels: wgpu::Buffer,
+/// #   logit_lengths: wgpu::Buffer, label_lengths: wgpu::Buffer, loss: wgpu::Buffer, grad: wgpu::Buffer)
+/// #   -> Result<(), ctc_wgpu::Error> {
+/// let ctc = GpuCtc::new(&device, &queue)?;
+/// let plan = ctc.plan(&Shape::new(32, 50, 20, 6), &Options::default())?; // once a shape
+/// let mut encoder = device.create_command_encoder(&Default::default());
+/// let buffers = Buffers::new(&logits, &labels, &label_lengths, &loss)
+///     .logit_lengths(&logit_lengths)
+///     .grad(&grad);
+/// plan.encode(&mut encoder, &buffers)?;
+/// queue.submit([encoder.finish()]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct GpuCtc {
+    engine: Arc<Engine>,
+}
+
+impl GpuCtc {
+    /// CTC on this device. Pipelines are compiled when a plan first needs them.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] if the device's limits are below what any plan needs.
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
+        let limits = Limits::from(&device.limits());
+        // The smallest batch that there is: if this cannot be planned, nothing can.
+        Plan::new(
+            &Shape::new(1, 1, 1, 0),
+            &Options::default(),
+            Goal::LossAndGrad,
+            &limits,
+        )?;
+        Ok(Self {
+            engine: Arc::new(Engine::new(device, queue)),
+        })
+    }
+
+    /// What plans for this device keep within.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits::from(&self.engine.device().limits())
+    }
+
+    /// A plan for losses and gradients of batches of `shape`, with its workspace and pipelines.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] if the shape or the options make no sense or a limit is too low, [`Error::OutOfMemory`] if the
+    /// workspace does not fit the device, [`Error::Gpu`] if the driver refuses a kernel.
+    pub fn plan(&self, shape: &Shape, options: &Options) -> Result<GpuPlan, Error> {
+        self.plan_within(shape, options, Goal::LossAndGrad, &self.limits())
+    }
+
+    /// A plan for losses only: half the recursion, and a workspace without the lattice.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_loss(&self, shape: &Shape, options: &Options) -> Result<GpuPlan, Error> {
+        self.plan_within(shape, options, Goal::Loss, &self.limits())
+    }
+
+    /// A plan that keeps within lower limits than the device's: to bound its workspace, or to test how a batch is cut.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_within(
+        &self,
+        shape: &Shape,
+        options: &Options,
+        goal: Goal,
+        limits: &Limits,
+    ) -> Result<GpuPlan, Error> {
+        GpuPlan::new(&self.engine, Plan::new(shape, options, goal, limits)?)
+    }
+}

@@ -1,0 +1,152 @@
+//! Arrays on the host through the kernels: upload, run, read back.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::adapter::Selected;
+use super::{GpuCtc, GpuPlan};
+use crate::ctc::Answer;
+use crate::error::Error;
+use crate::options::Options;
+use crate::plan::Goal;
+use crate::problem::{Problem, Shape};
+
+mod parts;
+mod session;
+
+use parts::{Part, Parts};
+use session::Session;
+
+/// Who waits for the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// The calling thread, which has nothing else to do.
+    Here,
+    /// Another thread, while the caller's awaits.
+    Aside,
+}
+
+/// A device of our own, and the sessions of recent shapes.
+#[derive(Debug)]
+pub(crate) struct Host {
+    ctc: GpuCtc,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    lost: Arc<Mutex<Option<String>>>,
+    idle: Mutex<Vec<Session>>,
+}
+
+/// Sessions that are kept for the next batch of their shape.
+const KEPT_SESSIONS: usize = 4;
+
+impl Host {
+    pub(crate) fn new(selected: &Selected) -> Result<Self, Error> {
+        let lost = Arc::new(Mutex::new(None));
+        let seen = Arc::clone(&lost);
+        selected
+            .device
+            .set_device_lost_callback(move |reason, message| {
+                *locked(&seen) = Some(format!("{reason:?} {message}").trim().to_owned());
+            });
+        Ok(Self {
+            ctc: GpuCtc::new(&selected.device, &selected.queue)?,
+            device: selected.device.clone(),
+            queue: selected.queue.clone(),
+            lost,
+            idle: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    pub(crate) async fn run(
+        &self,
+        problem: &Problem<'_>,
+        options: &Options,
+        goal: Goal,
+        waiting: Waiting,
+    ) -> Result<Answer, Error> {
+        let parts = Parts::new(problem, options, self.device.limits().max_buffer_size);
+        let mut answer = Answer::empty(problem.shape());
+        for part in parts.iter() {
+            self.alive()?;
+            let result = self.run_part(&part, goal, waiting, &mut answer).await;
+            // What fails on a lost device fails in many ways, and only this says why.
+            self.alive()?;
+            result?;
+        }
+        parts.reduce(&mut answer);
+        Ok(answer)
+    }
+
+    async fn run_part(
+        &self,
+        part: &Part<'_>,
+        goal: Goal,
+        waiting: Waiting,
+        answer: &mut Answer,
+    ) -> Result<(), Error> {
+        let session = self.session(part, goal)?;
+        session.upload(&self.queue, part);
+        let pending = session.submit(&self.device, &self.queue, part)?;
+        match waiting {
+            // A lost device answers at once, and the pending buffers tell.
+            Waiting::Here => drop(self.device.poll(wgpu::PollType::wait_indefinitely())),
+            Waiting::Aside => self.poll_aside(),
+        }
+        pending.ready().await?;
+        session.read(part, answer)?;
+        let mut idle = locked(&self.idle);
+        idle.push(session);
+        if idle.len() > KEPT_SESSIONS {
+            idle.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Native devices call back only while somebody polls them.
+    fn poll_aside(&self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let device = self.device.clone();
+            std::thread::spawn(move || device.poll(wgpu::PollType::wait_indefinitely()));
+        }
+    }
+
+    fn alive(&self) -> Result<(), Error> {
+        match &*locked(&self.lost) {
+            None => Ok(()),
+            Some(reason) => Err(Error::DeviceLost(reason.clone())),
+        }
+    }
+
+    /// An idle session for the part's shape, or a new one.
+    fn session(&self, part: &Part<'_>, goal: Goal) -> Result<Session, Error> {
+        let shape = part.plan_shape();
+        {
+            let mut idle = locked(&self.idle);
+            let found = idle
+                .iter()
+                .position(|s| s.fits(&shape, part.options(), goal, part.labels().len()));
+            if let Some(index) = found {
+                return Ok(idle.remove(index));
+            }
+        }
+        Session::new(
+            &self.device,
+            self.plan(&shape, part.options(), goal)?,
+            part.labels().len(),
+        )
+    }
+
+    fn plan(&self, shape: &Shape, options: &Options, goal: Goal) -> Result<GpuPlan, Error> {
+        self.ctc
+            .plan_within(shape, options, goal, &self.ctc.limits())
+    }
+}
+
+/// A thread that panicked while it held one of our locks left whole values behind: none is changed in two steps.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

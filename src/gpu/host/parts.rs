@@ -1,0 +1,141 @@
+//! A batch that no single buffer can hold, cut by items. Nearly always there is one part, the whole batch.
+
+use std::ops::Range;
+
+use crate::cpu;
+use crate::ctc::Answer;
+use crate::options::{Options, Reduction};
+use crate::problem::{LabelLayout, Problem, Shape};
+
+/// The parts of a batch.
+pub(super) struct Parts<'a> {
+    problem: &'a Problem<'a>,
+    /// The options of each part: where there are several, the factors of the reduction go into the weights.
+    options: Options,
+    reduction: Reduction,
+    scales: Vec<f32>,
+    size: usize,
+}
+
+/// Some items of a batch.
+pub(super) struct Part<'a> {
+    parts: &'a Parts<'a>,
+    pub(super) items: Range<usize>,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn new(problem: &'a Problem<'a>, options: &Options, max_buffer: u64) -> Self {
+        let shape = problem.shape();
+        let item_bytes = (shape.frames * shape.classes * size_of::<f32>()).max(1) as u64;
+        let fitting = usize::try_from(max_buffer / item_bytes).unwrap_or(usize::MAX);
+        let size = fitting.clamp(1, shape.items.max(1));
+        let several = size < shape.items;
+        Self {
+            problem,
+            options: Options {
+                reduction: if several {
+                    Reduction::None
+                } else {
+                    options.reduction
+                },
+                ..*options
+            },
+            reduction: options.reduction,
+            scales: if several {
+                cpu::scales(problem, options.reduction)
+            } else {
+                (0..shape.items).map(|item| problem.weight(item)).collect()
+            },
+            size,
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Part<'_>> {
+        let items = self.problem.shape().items;
+        // An empty batch is one part: it has a reduced number too.
+        (0..items.max(1)).step_by(self.size).map(move |first| Part {
+            parts: self,
+            items: first..(first + self.size).min(items),
+        })
+    }
+
+    /// The number over all parts, where no part could know it.
+    pub(super) fn reduce(&self, answer: &mut Answer) {
+        if self.options.reduction != self.reduction {
+            answer.reduced = Some(cpu::reduce(&self.scales, &answer.loss));
+        }
+    }
+}
+
+impl Part<'_> {
+    pub(super) fn options(&self) -> &Options {
+        &self.parts.options
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        Shape {
+            items: self.items.len(),
+            ..*self.parts.problem.shape()
+        }
+    }
+
+    /// The shape that is planned for: the longest of concatenated labels is rounded up, so that batches whose longest
+    /// labels differ a little share a plan.
+    pub(super) fn plan_shape(&self) -> Shape {
+        let shape = self.shape();
+        match shape.label_layout {
+            LabelLayout::Padded => shape,
+            LabelLayout::Concatenated => Shape {
+                max_labels: shape.max_labels.next_power_of_two(),
+                ..shape
+            },
+        }
+    }
+
+    /// Whether the part is the whole batch, whose rows lie together in either layout.
+    pub(super) fn is_whole(&self) -> bool {
+        self.items.len() == self.parts.problem.shape().items
+    }
+
+    pub(super) fn labels(&self) -> &[i32] {
+        self.parts.problem.labels_of(self.items.clone())
+    }
+
+    pub(super) fn logit_lengths(&self) -> &[u32] {
+        &self.parts.problem.logit_lengths[self.items.clone()]
+    }
+
+    pub(super) fn label_lengths(&self) -> &[u32] {
+        &self.parts.problem.label_lengths[self.items.clone()]
+    }
+
+    pub(super) fn weights(&self) -> &[f32] {
+        &self.parts.scales[self.items.clone()]
+    }
+
+    /// The runs of the input that hold the part's rows, in order: ranges of elements of the whole.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let shape = *self.parts.problem.shape();
+        let first = self.items.start;
+        let (runs, length) = if self.is_whole() {
+            (1, shape.elements())
+        } else {
+            match shape.layout {
+                crate::problem::Layout::BatchMajor => {
+                    (1, self.items.len() * shape.frames * shape.classes)
+                }
+                crate::problem::Layout::TimeMajor => {
+                    (shape.frames, self.items.len() * shape.classes)
+                }
+            }
+        };
+        (0..runs).map(move |frame| {
+            let start = shape.row(first, frame);
+            start..start + length
+        })
+    }
+
+    pub(super) fn values(&self) -> &[f32] {
+        self.parts.problem.values
+    }
+}

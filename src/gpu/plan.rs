@@ -1,0 +1,257 @@
+//! A plan with its workspace: records its dispatches into the caller's encoder and submits nothing.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use wgpu::util::{BufferInitDescriptor, DeviceExt};
+
+use super::buffers::{Buffers, needed};
+use super::engine::{Engine, Pipeline};
+use super::scope::guarded;
+use crate::error::Error;
+use crate::kernels::{Sharing, Slot};
+use crate::params::Params;
+use crate::plan::{Plan, Span, Step};
+
+/// A [`Plan`] on a device: pipelines, and the workspace that every batch of its shape goes through.
+///
+/// Encoding it twice, from several threads too, is safe: the queue runs the recordings one after the other. Two
+/// batches that should run at the same time need a plan each.
+#[derive(Debug)]
+pub struct GpuPlan {
+    plan: Plan,
+    engine: Arc<Engine>,
+    pipelines: Vec<Arc<Pipeline>>,
+    params: wgpu::Buffer,
+    stride: u64,
+    tables: Vec<(Slot, Vec<wgpu::Buffer>)>,
+    /// What stands in for a buffer that the caller leaves out: full lengths, weights of 1, room for what nobody reads.
+    stand_ins: Vec<(Slot, wgpu::Buffer)>,
+}
+
+impl GpuPlan {
+    pub(super) fn new(engine: &Arc<Engine>, plan: Plan) -> Result<Self, Error> {
+        let device = engine.device();
+        let pipelines = plan
+            .steps
+            .iter()
+            .map(|step| engine.pipeline(step, Sharing::Apart))
+            .collect::<Result<_, _>>()?;
+        let stride = u64::from(device.limits().min_uniform_buffer_offset_alignment)
+            .max(size_of::<Params>().next_power_of_two() as u64);
+        let during = format!("making a workspace of {} bytes", plan.workspace_bytes());
+        guarded(device, &during, || Self {
+            params: params(device, &plan, stride),
+            tables: tables(device, &plan),
+            stand_ins: stand_ins(device, &plan),
+            engine: Arc::clone(engine),
+            pipelines,
+            stride,
+            plan,
+        })
+    }
+
+    /// The plan: its shape, its workspace, its dispatches; it prints.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Records the batch in `buffers` into `encoder`: one compute pass. Nothing is submitted, copied or waited for.
+    ///
+    /// # Errors
+    /// [`Error::Buffer`] if a buffer does not fit the plan; the encoder is untouched then. [`Error::Gpu`] if wgpu
+    /// refuses a binding, for instance a buffer of another device.
+    pub fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        buffers: &Buffers<'_>,
+    ) -> Result<(), Error> {
+        let device = self.engine.device();
+        let alignment = u64::from(device.limits().min_storage_buffer_offset_alignment);
+        buffers.check(&self.plan, alignment)?;
+        let sharing = buffers.sharing();
+        let mut pipelines = Vec::new();
+        if sharing == Sharing::Together {
+            for step in &self.plan.steps {
+                pipelines.push(self.engine.pipeline(step, sharing)?);
+            }
+        } else {
+            pipelines.extend(self.pipelines.iter().map(Arc::clone));
+        }
+        let groups: Vec<_> = guarded(device, "the bindings of a batch", || {
+            let steps = self.plan.steps.iter().zip(&pipelines).enumerate();
+            steps
+                .map(|(index, (step, pipeline))| self.bind(index, step, pipeline, buffers))
+                .collect()
+        })?;
+        guarded(device, "the dispatches of a batch", || {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some("ctc"),
+                timestamp_writes: None,
+            });
+            for ((step, pipeline), group) in self.plan.steps.iter().zip(&pipelines).zip(&groups) {
+                let [x, y, z] = step.grid;
+                pass.push_debug_group(step.label);
+                pass.set_pipeline(&pipeline.pipeline);
+                pass.set_bind_group(0, group, &[]);
+                pass.dispatch_workgroups(x, y, z);
+                pass.pop_debug_group();
+            }
+        })
+    }
+
+    fn bind(
+        &self,
+        index: usize,
+        step: &Step,
+        pipeline: &Pipeline,
+        buffers: &Buffers<'_>,
+    ) -> wgpu::BindGroup {
+        let uniform = wgpu::BufferBinding {
+            buffer: &self.params,
+            offset: index as u64 * self.stride,
+            size: NonZeroU64::new(size_of::<Params>() as u64),
+        };
+        let bindings = step.kernel.bindings.iter().zip(&step.spans);
+        let entries: Vec<_> = std::iter::once(uniform)
+            .chain(bindings.map(|((slot, _), span)| self.resource(*slot, *span, buffers)))
+            .zip(0..)
+            .map(|(binding, number)| wgpu::BindGroupEntry {
+                binding: number,
+                resource: wgpu::BindingResource::Buffer(binding),
+            })
+            .collect();
+        self.engine
+            .device()
+            .create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(step.label),
+                layout: &pipeline.layout,
+                entries: &entries,
+            })
+    }
+
+    fn resource<'a>(
+        &'a self,
+        slot: Slot,
+        span: Span,
+        buffers: &Buffers<'a>,
+    ) -> wgpu::BufferBinding<'a> {
+        let given = buffers.get(slot).filter(|_| needs_room(&self.plan, slot));
+        match (given, span) {
+            (Some(binding), Span::Range { offset, bytes }) => wgpu::BufferBinding {
+                buffer: binding.buffer,
+                offset: binding.offset + offset,
+                size: NonZeroU64::new(bytes),
+            },
+            (Some(binding), _) => {
+                // Whole words of what the caller gave.
+                let rest = binding.buffer.size() - binding.offset;
+                let size = binding.size.map_or(rest, |size| size.get().min(rest)) & !3;
+                match NonZeroU64::new(size) {
+                    Some(size) => wgpu::BufferBinding {
+                        size: Some(size),
+                        ..binding.clone()
+                    },
+                    None => self.stand_in(slot),
+                }
+            }
+            (None, Span::Page(page)) => self.table(slot, page),
+            (None, Span::Range { offset, bytes }) => {
+                let whole = self.stand_in(slot);
+                wgpu::BufferBinding {
+                    offset: if whole.buffer.size() > offset {
+                        offset
+                    } else {
+                        0
+                    },
+                    size: NonZeroU64::new(bytes.min(whole.buffer.size())),
+                    ..whole
+                }
+            }
+            (None, Span::Rest) => self.stand_in(slot),
+        }
+    }
+
+    fn table(&self, slot: Slot, page: usize) -> wgpu::BufferBinding<'_> {
+        let found = self.tables.iter().find(|(table, _)| *table == slot);
+        match found.and_then(|(_, pages)| pages.get(page)) {
+            Some(buffer) => buffer.as_entire_buffer_binding(),
+            // Unreachable by the making of plans; wgpu would refuse the wrong buffer, and say which.
+            None => self.params.as_entire_buffer_binding(),
+        }
+    }
+
+    fn stand_in(&self, slot: Slot) -> wgpu::BufferBinding<'_> {
+        match self
+            .stand_ins
+            .iter()
+            .find(|(stand_in, _)| *stand_in == slot)
+        {
+            Some((_, buffer)) => buffer.as_entire_buffer_binding(),
+            None => self.params.as_entire_buffer_binding(),
+        }
+    }
+}
+
+/// Whether anything of the caller's buffer is bound: a binding must not be empty.
+fn needs_room(plan: &Plan, slot: Slot) -> bool {
+    slot == Slot::Labels || needed(plan, slot) > 0
+}
+
+fn params(device: &wgpu::Device, plan: &Plan, stride: u64) -> wgpu::Buffer {
+    let stride = usize::try_from(stride).unwrap_or(256);
+    let mut bytes = vec![0; stride * plan.steps.len().max(1)];
+    for (step, place) in plan.steps.iter().zip(bytes.chunks_exact_mut(stride)) {
+        place[..size_of::<Params>()].copy_from_slice(bytemuck::bytes_of(&step.params));
+    }
+    device.create_buffer_init(&BufferInitDescriptor {
+        label: Some("ctc.params"),
+        contents: &bytes,
+        usage: wgpu::BufferUsages::UNIFORM,
+    })
+}
+
+fn tables(device: &wgpu::Device, plan: &Plan) -> Vec<(Slot, Vec<wgpu::Buffer>)> {
+    let make = |slot: Slot, bytes| {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(&format!("ctc.{}", slot.name())),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        })
+    };
+    plan.tables
+        .iter()
+        .map(|table| {
+            let pages = (0..table.pages).map(|_| make(table.slot, table.bytes));
+            (table.slot, pages.collect())
+        })
+        .collect()
+}
+
+fn stand_ins(device: &wgpu::Device, plan: &Plan) -> Vec<(Slot, wgpu::Buffer)> {
+    let items = plan.shape().items.max(1);
+    let frames = u32::try_from(plan.shape().frames).unwrap_or(u32::MAX);
+    [
+        (Slot::Input, vec![0; 1]),
+        (Slot::Labels, vec![0; 1]),
+        (Slot::LogitLengths, vec![frames; items]),
+        (Slot::LabelLengths, vec![0; 1]),
+        (Slot::Weights, vec![1.0_f32.to_bits(); items]),
+        (Slot::Loss, vec![0; 1]),
+        (Slot::Status, vec![0; items]),
+        (Slot::Reduced, vec![0; 1]),
+        (Slot::Grad, vec![0; 1]),
+    ]
+    .into_iter()
+    .map(|(slot, words)| {
+        let buffer = device.create_buffer_init(&BufferInitDescriptor {
+            label: Some(&format!("ctc.no_{}", slot.name())),
+            contents: bytemuck::cast_slice(&words),
+            usage: wgpu::BufferUsages::STORAGE,
+        });
+        (slot, buffer)
+    })
+    .collect()
+}

@@ -1,0 +1,52 @@
+//! The handful of a device's limits that planning reads, so that a plan needs no device.
+
+/// What a plan must keep within. `Limits::from(&device.limits())`, or [`Limits::default`] for what every WebGPU
+/// device gives.
+///
+/// Everything works within the default limits. `wgpu::Limits::downlevel_defaults()` lacks one thing: it gives
+/// 4 storage buffers a stage, and the stages need up to [`Limits::STORAGE_BUFFERS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Bytes of a storage buffer that one binding may span.
+    pub max_binding: u64,
+    /// Bytes of a buffer.
+    pub max_buffer: u64,
+    /// Storage buffers of a stage.
+    pub max_storage_buffers: u32,
+    /// Workgroups along one dimension of a dispatch.
+    pub max_workgroups: u32,
+    /// Invocations of a workgroup.
+    pub max_invocations: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_memory: u32,
+    /// What the offset of a storage binding must be a multiple of.
+    pub offset_alignment: u32,
+}
+
+impl Limits {
+    /// The storage buffers that the widest stage binds.
+    pub const STORAGE_BUFFERS: u32 = 8;
+}
+
+impl From<&wgpu::Limits> for Limits {
+    fn from(limits: &wgpu::Limits) -> Self {
+        let across = limits
+            .max_compute_workgroup_size_x
+            .min(limits.max_compute_workgroup_size_y);
+        Self {
+            max_binding: limits.max_storage_buffer_binding_size,
+            max_buffer: limits.max_buffer_size,
+            max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+            max_workgroups: limits.max_compute_workgroups_per_dimension,
+            max_invocations: limits.max_compute_invocations_per_workgroup.min(across),
+            workgroup_memory: limits.max_compute_workgroup_storage_size,
+            offset_alignment: limits.min_storage_buffer_offset_alignment,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::from(&wgpu::Limits::default())
+    }
+}

@@ -1,0 +1,32 @@
+//! The uniform of a dispatch; twin of `shaders/shared/params.wgsl`, where the fields are explained. A test compares
+//! names and offsets.
+
+use bytemuck::{Pod, Zeroable};
+
+/// What one dispatch works on.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Params {
+    pub(crate) frames: u32,
+    pub(crate) classes: u32,
+    pub(crate) blank: u32,
+    pub(crate) epsilon: f32,
+    pub(crate) items: u32,
+    pub(crate) label_stride: u32,
+    pub(crate) group: u32,
+    pub(crate) item_base: u32,
+    pub(crate) width: u32,
+    pub(crate) first_frame: u32,
+    pub(crate) chunk_frames: u32,
+    pub(crate) input_base: u32,
+    pub(crate) item_rows: u32,
+    pub(crate) frame_rows: u32,
+    pub(crate) first_step: u32,
+    pub(crate) end_step: u32,
+    pub(crate) page_step: u32,
+    pub(crate) page_end: u32,
+    pub(crate) first_item: u32,
+    pub(crate) label_base: u32,
+    pub(crate) first_dispatch: u32,
+    pub(crate) unused: [u32; 3],
+}

@@ -1,0 +1,215 @@
+//! A plan: which kernels run, in what order, on what part of the batch, and how much workspace they share.
+//!
+//! A plan is plain data, made from a [`Shape`], [`Options`] and [`Limits`] without a device; it prints, and encoding it
+//! decides nothing. Three cuts keep a batch within a device's limits:
+//!
+//! - **groups** of items, one after the other through the same workspace, where a table of all items would not fit a
+//!   binding;
+//! - **pages** of steps, where a single item's table would not;
+//! - **chunks** of frames, where the input of a group would not.
+
+use std::fmt;
+
+use crate::error::PlanError;
+use crate::kernels::{Kernel, Slot};
+use crate::limits::Limits;
+use crate::options::Options;
+use crate::params::Params;
+use crate::problem::Shape;
+
+mod build;
+mod cut;
+
+/// What is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Goal {
+    /// The losses: the recursion stops where alpha and beta meet.
+    Loss,
+    /// The losses and the gradient.
+    LossAndGrad,
+}
+
+/// The dispatches for batches of one shape.
+///
+/// ```
+/// use ctc_wgpu::{Goal, Limits, Options, Plan, Shape};
+/// let plan = Plan::new(&Shape::new(32, 50, 20, 6), &Options::default(), Goal::LossAndGrad, &Limits::default())?;
+/// assert_eq!(plan.dispatches(), 7);
+/// println!("{plan}");
+/// # Ok::<(), ctc_wgpu::PlanError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub(crate) shape: Shape,
+    pub(crate) options: Options,
+    pub(crate) goal: Goal,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) steps: Vec<Step>,
+    groups: usize,
+    pages: usize,
+    chunks: usize,
+}
+
+/// A table of the workspace: so many buffers of so many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) slot: Slot,
+    pub(crate) bytes: u64,
+    pub(crate) pages: usize,
+}
+
+/// One dispatch.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Step {
+    pub(crate) kernel: &'static Kernel,
+    /// What the profiler and the print-out call it.
+    pub(crate) label: &'static str,
+    pub(crate) constants: Vec<(&'static str, u32)>,
+    pub(crate) params: Params,
+    pub(crate) grid: [u32; 3],
+    /// One for each binding of the kernel.
+    pub(crate) spans: Vec<Span>,
+    pub(crate) iterations: Iterations,
+}
+
+/// What of a slot is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Span {
+    /// The caller's buffer, this range of it, counted from the offset that the caller gives.
+    Range { offset: u64, bytes: u64 },
+    /// The caller's buffer, as far as it goes.
+    Rest,
+    /// A page of a table.
+    Page(usize),
+}
+
+/// How often one invocation goes round its loops, all together.
+///
+/// llvmpipe ends all loops of an invocation, silently, after 65,535 rounds, exit checks included; GPUs are reset when
+/// a dispatch takes seconds. A step cannot be made without this number, and the number cannot pass the bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Iterations(u32);
+
+impl Iterations {
+    pub(crate) const MAX: u32 = 60_000;
+
+    /// `Err` names the axis that is too long to be cut.
+    fn bounded(rounds: u64, axis: &'static str, value: u64) -> Result<Self, PlanError> {
+        match u32::try_from(rounds) {
+            Ok(rounds) if rounds <= Self::MAX => Ok(Self(rounds)),
+            _ => Err(PlanError::Axis {
+                axis,
+                value,
+                rule: "short enough for the 60,000 rounds that a driver allows a loop",
+            }),
+        }
+    }
+
+    pub(crate) fn rounds(self) -> u32 {
+        self.0
+    }
+}
+
+impl Plan {
+    /// Plans batches of `shape` within `limits`.
+    ///
+    /// # Errors
+    /// If the shape or the options make no sense, or if the limits are below what any plan needs.
+    pub fn new(
+        shape: &Shape,
+        options: &Options,
+        goal: Goal,
+        limits: &Limits,
+    ) -> Result<Self, PlanError> {
+        build::plan(shape, options, goal, limits)
+    }
+
+    /// The shape that this plan is for.
+    #[must_use]
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The options that this plan is for.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What is computed.
+    #[must_use]
+    pub fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    /// The bytes of GPU memory that the plan's tables take, all together.
+    #[must_use]
+    pub fn workspace_bytes(&self) -> u64 {
+        self.tables
+            .iter()
+            .map(|table| table.bytes * table.pages as u64)
+            .sum()
+    }
+
+    /// How many dispatches run a batch.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Into how many groups of items the batch is cut.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// Into how many pages the tables over frames are cut.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Into how many chunks the input of a group is cut.
+    #[must_use]
+    pub fn chunks(&self) -> usize {
+        self.chunks
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shape {
+            items,
+            frames,
+            classes,
+            max_labels,
+            ..
+        } = self.shape;
+        writeln!(
+            f,
+            "{:?} of N = {items}, T = {frames}, C = {classes}, Lmax = {max_labels}: {} dispatches, {:.1} MiB of workspace",
+            self.goal,
+            self.dispatches(),
+            self.workspace_bytes() as f64 / f64::from(1 << 20),
+        )?;
+        writeln!(
+            f,
+            "{} group(s) of items, {} page(s) of steps, {} chunk(s) of frames",
+            self.groups, self.pages, self.chunks
+        )?;
+        let mut steps = self.steps.iter().peekable();
+        while let Some(step) = steps.next() {
+            let mut times = 1;
+            while steps.next_if(|next| next.label == step.label).is_some() {
+                times += 1;
+            }
+            let [x, y, z] = step.grid;
+            write!(f, "  {:<10}{times:>4} × {x} × {y} × {z}", step.label)?;
+            for (name, value) in &step.constants {
+                write!(f, "  {name} {value}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
