@@ -57,6 +57,9 @@ enum LabelArray {
     Concatenated(Vec<i32>),
 }
 
+/// The most items of an input that has no elements. Items cost memory, and here no byte of the file stands for them.
+const MOST_EMPTY_ITEMS: usize = 1 << 20;
+
 impl BatchFile {
     pub(crate) fn read(path: &Path, layout: Layout, progress: ProgressBar) -> Result<Self, Fault> {
         let mut file = Arrays {
@@ -76,6 +79,13 @@ impl BatchFile {
             Layout::BatchMajor => first,
             Layout::TimeMajor => second,
         };
+        if items > MOST_EMPTY_ITEMS && shape.contains(&0) {
+            let reason = format!(
+                "{} has shape {shape:?}: {items} items without a number",
+                kind.name()
+            );
+            return Err(Fault::file(path, reason));
+        }
         let rounded = matches!(input.values, Values::F64(_));
         let values = file.floats(kind.name(), input)?;
         let (labels, width) = file.labels(items, kind.name())?;

@@ -36,7 +36,23 @@ pub(crate) struct CheckArgs {
 /// What became of one backend.
 struct Row {
     name: String,
-    result: Result<Compared, String>,
+    result: Result<Compared, Trouble>,
+}
+
+/// Why a backend has no errors to show.
+enum Trouble {
+    /// It failed.
+    Failed(String),
+    /// It cannot be reached through the library; that says nothing about it.
+    NotRun(String),
+}
+
+impl Trouble {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Failed(reason) | Self::NotRun(reason) => reason,
+        }
+    }
 }
 
 struct Compared {
@@ -56,27 +72,35 @@ impl Compared {
 }
 
 impl Row {
-    fn passes(&self) -> bool {
-        self.result.as_ref().is_ok_and(Compared::passes)
+    fn verdict(&self) -> &'static str {
+        match &self.result {
+            Ok(found) if found.passes() => "pass",
+            Ok(_) | Err(Trouble::Failed(_)) => "FAIL",
+            Err(Trouble::NotRun(_)) => "not run",
+        }
+    }
+
+    fn fails(&self) -> bool {
+        self.verdict() == "FAIL"
     }
 }
 
 /// The backends to check.
 struct Backends {
     /// Each adapter and the twin, or why one could not be had.
-    found: Vec<(String, Result<Engine, String>)>,
+    found: Vec<(String, Result<Engine, Trouble>)>,
     adapters: usize,
 }
 
 impl Backends {
     fn find() -> Self {
-        let mut found: Vec<(String, Result<Engine, String>)> = Vec::new();
+        let mut found: Vec<(String, Result<Engine, Trouble>)> = Vec::new();
         let adapters = ctc_wgpu::adapters();
         for adapter in &adapters {
             let wanted = adapter.get_info();
             let name = format!("{} ({})", wanted.name, wanted.backend);
             let engine = match Ctc::gpu(&wanted.name) {
-                Err(e) => Err(e.to_string()),
+                Err(e) => Err(Trouble::Failed(e.to_string())),
                 Ok(ctc) => match ctc.backend() {
                     Backend::Gpu(got)
                         if got.backend == wanted.backend && got.device == wanted.device =>
@@ -84,7 +108,9 @@ impl Backends {
                         Ok(Engine::Ctc(Box::new(ctc)))
                     }
                     // An adapter is chosen by name, and one device often has the same name in Vulkan and in GL.
-                    other => Err(format!("its name gives {other}")),
+                    other => Err(Trouble::NotRun(format!(
+                        "adapters are chosen by name, and this one's gives {other}"
+                    ))),
                 },
             };
             found.push((name, engine));
@@ -116,13 +142,14 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome, Fault> {
         .into_iter()
         .map(|(name, engine)| {
             bar.set_message(name.clone());
-            let result = engine.and_then(|engine| compare(&accepted, &engine, &truth));
+            let result = engine
+                .and_then(|engine| compare(&accepted, &engine, &truth).map_err(Trouble::Failed));
             bar.inc(1);
             Row { name, result }
         })
         .collect();
     bar.finish_and_clear();
-    let passed = rows.iter().all(Row::passes);
+    let passed = !rows.iter().any(Row::fails);
     if args.json {
         let value = json(&accepted, &rows, backends.adapters, reference_time);
         return Ok(Outcome::json(&value, passed));
@@ -189,7 +216,7 @@ fn human(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration
             ],
             Err(_) => std::array::from_fn(|_| "–".to_owned()),
         });
-        cells.push(if row.passes() { "pass" } else { "FAIL" }.to_owned());
+        cells.push(row.verdict().to_owned());
         table.push(cells);
     }
     let dash = || "–".to_owned();
@@ -220,10 +247,10 @@ fn human(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration
     text
 }
 
-/// Why a backend fails, in a line.
+/// Why a backend fails or is not run, in a line.
 fn why(accepted: &Accepted, row: &Row) -> Option<String> {
     let found = match &row.result {
-        Err(reason) => return Some(format!("{}: {reason}\n", row.name)),
+        Err(trouble) => return Some(format!("{}: {}\n", row.name, trouble.reason())),
         Ok(found) if found.passes() => return None,
         Ok(found) => found,
     };
@@ -254,14 +281,18 @@ fn json(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration)
         file, shape, blank, ..
     } = accepted;
     let backends = rows.iter().map(|row| match &row.result {
-        Err(reason) => json!({ "backend": row.name, "error": reason, "passed": false }),
+        Err(trouble) => json!({
+            "backend": row.name,
+            "reason": trouble.reason(),
+            "verdict": row.verdict(),
+        }),
         Ok(found) => json!({
             "backend": row.name,
             "loss_error": format::deviation_json(found.loss, json!([found.loss.at])),
             "grad_error": format::deviation_json(found.grad, json!(position(shape, found.grad.at))),
             "statuses_off": found.statuses_off,
             "median_ms": format::milliseconds_json(found.time),
-            "passed": found.passes(),
+            "verdict": row.verdict(),
         }),
     });
     json!({
@@ -271,6 +302,6 @@ fn json(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration)
         "reference_ms": format::milliseconds_json(reference),
         "loss_tolerance": LOSS_TOLERANCE,
         "grad_tolerance": GRAD_TOLERANCE,
-        "passed": rows.iter().all(Row::passes),
+        "passed": !rows.iter().any(Row::fails),
     })
 }

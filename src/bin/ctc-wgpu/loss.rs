@@ -207,14 +207,30 @@ impl Report<'_> {
         (mean, fine.len())
     }
 
+    /// Whether the file's truth was computed for the blank in use.
+    fn comparable(&self) -> bool {
+        let Accepted { file, blank, .. } = self.accepted;
+        file.blank.is_none_or(|stored| stored as usize == *blank)
+    }
+
     fn loss_deviation(&self) -> Option<Deviation> {
-        let truth = self.accepted.file.true_loss.as_ref()?;
+        let truth = self
+            .accepted
+            .file
+            .true_loss
+            .as_ref()
+            .filter(|_| self.comparable())?;
         Some(loss_deviation(&self.timed.answer.loss, truth))
     }
 
     /// The gradient's deviation; the stored one belongs to the sum and says nothing about the mean.
     fn grad_deviation(&self) -> Option<Deviation> {
-        let truth = self.accepted.file.true_grad.as_ref()?;
+        let truth = self
+            .accepted
+            .file
+            .true_grad
+            .as_ref()
+            .filter(|_| self.comparable())?;
         let grad = self.timed.answer.grad.as_ref()?;
         matches!(self.reduction, ReductionArg::None | ReductionArg::Sum)
             .then(|| largest(grad, truth, |_, _| 1.0))
@@ -251,7 +267,7 @@ impl Report<'_> {
         }
         text += &format::line("time", &time);
         if let Some(told) = self.deviations() {
-            text += &format::line("error", &told);
+            text += &format::line("deviation", &told);
         }
         text
     }
@@ -290,7 +306,7 @@ impl Report<'_> {
             let place = format!("(item {item}, frame {frame}, class {class})");
             told.push(format!("gradient {} {place}", format::small(worst)));
         }
-        (!told.is_empty()).then(|| format!("{}, against the file's float64", told.join(", ")))
+        (!told.is_empty()).then(|| format!("{} from the file's float64", told.join(", ")))
     }
 
     fn json(&self) -> Value {

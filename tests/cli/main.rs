@@ -1,0 +1,6 @@
+//! The tool `ctc-wgpu` as a user runs it: what it prints, what it writes and how it exits.
+
+mod bad_files;
+mod batches;
+mod reports;
+mod support;
