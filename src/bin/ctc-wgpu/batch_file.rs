@@ -137,6 +137,9 @@ impl BatchFile {
     }
 }
 
+/// An array of integers: its shape and its elements.
+type Integers = (Vec<usize>, Vec<i64>);
+
 /// The arrays of one file, each with the check of its dtype and rank.
 struct Arrays<'a> {
     path: &'a Path,
@@ -187,7 +190,7 @@ impl Arrays<'_> {
     }
 
     /// An array of integers of any width.
-    fn integers(&mut self, name: &str) -> Result<Option<(Vec<usize>, Vec<i64>)>, Fault> {
+    fn integers(&mut self, name: &str) -> Result<Option<Integers>, Fault> {
         match self.npz.array(name)? {
             None => Ok(None),
             Some(Array {

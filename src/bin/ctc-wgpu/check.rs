@@ -21,7 +21,7 @@ const LOSS_TOLERANCE: f64 = 1e-6;
 const GRAD_TOLERANCE: f64 = 1e-5;
 
 /// Runs after the first, for the timing.
-const MORE_RUNS: usize = 3;
+const MORE_RUNS: u32 = 3;
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
@@ -127,7 +127,7 @@ impl Backends {
 pub(crate) fn run(args: &CheckArgs) -> Result<Outcome, Fault> {
     let accepted = Accepted::read(&args.batch)?;
     let backends = Backends::find();
-    let bar = progress::working(backends.found.len() + 1);
+    let bar = progress::working(backends.found.len() as u64 + 1);
     bar.set_message("float64 reference");
     let truth = Engine::Reference
         .run(&accepted.file.batch(), &accepted.options, true)
@@ -304,4 +304,41 @@ fn json(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration)
         "grad_tolerance": GRAD_TOLERANCE,
         "passed": !rows.iter().any(Row::fails),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(loss: f64, grad: f64, statuses_off: usize) -> Row {
+        let at = |worst| Deviation { worst, at: 0 };
+        Row {
+            name: String::new(),
+            result: Ok(Compared {
+                loss: at(loss),
+                grad: at(grad),
+                statuses_off,
+                time: Duration::ZERO,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_backend_fails_by_its_loss_its_gradient_its_statuses_or_an_error() {
+        assert_eq!(row(1e-6, 1e-5, 0).verdict(), "pass");
+        for fails in [
+            row(1.1e-6, 0.0, 0),
+            row(0.0, 1.1e-5, 0),
+            row(0.0, 0.0, 1),
+            row(f64::INFINITY, 0.0, 0),
+        ] {
+            assert!(fails.fails());
+        }
+        let trouble = |trouble| Row {
+            name: String::new(),
+            result: Err(trouble),
+        };
+        assert!(trouble(Trouble::Failed(String::new())).fails());
+        assert!(!trouble(Trouble::NotRun(String::new())).fails());
+    }
 }

@@ -51,3 +51,47 @@ pub(crate) fn position(shape: &Shape, element: usize) -> [usize; 3] {
         Layout::TimeMajor => [row % shape.items.max(1), row / shape.items.max(1), class],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_infinities_and_nans_agree_and_nothing_else_that_is_no_number_does() {
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        assert_eq!(
+            loss_deviation(&[inf, nan, 1.0], &[inf, nan, 1.0]).worst,
+            0.0
+        );
+        for (got, truth) in [
+            (inf, -inf),
+            (inf, 1.0),
+            (1.0, inf),
+            (nan, 1.0),
+            (1.0, nan),
+            (inf, nan),
+        ] {
+            let off = loss_deviation(&[0.0, got], &[0.0, truth]);
+            assert_eq!(off, Deviation { worst: inf, at: 1 }, "{got} and {truth}");
+        }
+        assert_eq!(loss_deviation(&[], &[1.0]).worst, inf);
+    }
+
+    #[test]
+    fn losses_are_relative_from_one_on() {
+        assert_eq!(loss_deviation(&[0.5], &[0.25]).worst, 0.25);
+        assert_eq!(
+            loss_deviation(&[3.0, 150.0], &[2.0, 100.0]),
+            Deviation { worst: 0.5, at: 0 }
+        );
+    }
+
+    #[test]
+    fn an_element_is_found_in_either_layout() {
+        let shape = Shape::new(3, 5, 7, 1);
+        for shape in [shape, shape.time_major()] {
+            assert_eq!(position(&shape, shape.row(2, 4) + 6), [2, 4, 6]);
+            assert_eq!(position(&shape, shape.row(1, 3)), [1, 3, 0]);
+        }
+    }
+}

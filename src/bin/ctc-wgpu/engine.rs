@@ -123,15 +123,18 @@ impl Timed {
         batch: &Batch<'_>,
         options: &Options,
         gradient: bool,
-        more: usize,
-        mut begin: impl FnMut(usize),
+        more: u32,
+        mut begin: impl FnMut(u64),
     ) -> Result<Self, Error> {
         let start = Instant::now();
         begin(0);
         let (answer, first) = engine.run(batch, options, gradient)?;
-        let mut times = Vec::with_capacity(more);
-        while times.len() < more && start.elapsed() < PATIENCE {
-            begin(times.len() + 1);
+        let mut times = Vec::new();
+        for run in 1..=more {
+            if start.elapsed() >= PATIENCE {
+                break;
+            }
+            begin(run.into());
             times.push(engine.run(batch, options, gradient)?.1);
         }
         times.sort_unstable();

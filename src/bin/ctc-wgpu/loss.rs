@@ -40,7 +40,7 @@ pub(crate) struct LossArgs {
 
     /// How many times to run again for the timing
     #[arg(long, value_name = "N", default_value = "5")]
-    runs: usize,
+    runs: u32,
 
     /// Print one JSON object
     #[arg(long)]
@@ -101,7 +101,7 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
     }
     let accepted = Accepted::read(&args.batch)?;
     let engine = engine(args)?;
-    let bar = progress::working(args.runs + 1);
+    let bar = progress::working(u64::from(args.runs) + 1);
     let timed = Timed::run(
         &engine,
         &accepted.file.batch(),
@@ -109,7 +109,7 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
         !args.no_grad,
         args.runs,
         |run| {
-            bar.set_position(run as u64);
+            bar.set_position(run);
             bar.set_message(engine.name());
         },
     );

@@ -14,11 +14,8 @@ pub(crate) fn reading() -> ProgressBar {
 }
 
 /// A bar that counts steps of work.
-pub(crate) fn working(steps: usize) -> ProgressBar {
-    let bar = bar(
-        steps as u64,
-        "{spinner} {bar:30} {pos}/{len} {msg}  {elapsed}",
-    );
+pub(crate) fn working(steps: u64) -> ProgressBar {
+    let bar = bar(steps, "{spinner} {bar:30} {pos}/{len} {elapsed} {wide_msg}");
     // A step may take minutes in which nothing else moves.
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
