@@ -38,7 +38,7 @@ pub(crate) struct LossArgs {
     #[arg(long)]
     no_grad: bool,
 
-    /// How many times to run again for the timing
+    /// How many times to run again for the timing; none is begun after 10 s
     #[arg(long, value_name = "N", default_value = "5")]
     runs: u32,
 
