@@ -1,2 +1,73 @@
-//! The command line tool.
-fn main() {}
+//! `ctc-wgpu`: CTC losses of batches in numpy's format, on any GPU, and a check of the GPU by the float64 reference.
+
+mod adapters;
+mod args;
+mod batch_file;
+mod check;
+mod compare;
+mod engine;
+mod fault;
+mod format;
+mod loss;
+mod npz;
+mod progress;
+
+use std::io::{ErrorKind, Write, stderr, stdout};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use fault::Fault;
+use format::Outcome;
+
+/// CTC loss and gradient on any GPU that wgpu reaches, or on the CPU.
+///
+/// Exit status: 0; 1 if a check or the computation failed; 2 for bad usage or bad input.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compute the losses and the gradient of a batch
+    Loss(loss::LossArgs),
+    /// Run a batch on every backend there is, and compare each with the float64 reference
+    ///
+    /// A backend fails if a loss is off by more than 1e-6 (of its size, from 1 on) or an element of the gradient by
+    /// more than 1e-5 (times the item's weight, from 1 on; with probs of its size, from 1 on).
+    Check(check::CheckArgs),
+    /// List the GPU adapters and those of their limits that matter here
+    Adapters(adapters::AdaptersArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Loss(args) => loss::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Adapters(args) => Ok(adapters::run(&args)),
+    };
+    match result.and_then(|outcome| say(&outcome)) {
+        Ok(status) => status,
+        Err(fault) => {
+            // Nothing is left to tell a person whose stderr is closed.
+            let _ = writeln!(stderr(), "error: {}", fault.line());
+            ExitCode::from(fault.exit_status())
+        }
+    }
+}
+
+fn say(outcome: &Outcome) -> Result<ExitCode, Fault> {
+    let mut out = stdout().lock();
+    let written = out
+        .write_all(outcome.text.as_bytes())
+        .and_then(|()| out.flush());
+    match written {
+        // A reader that has seen enough, such as `head`, is no failure.
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Fault::Compute(format!("stdout: {e}"))),
+        _ if outcome.passed => Ok(ExitCode::SUCCESS),
+        _ => Ok(ExitCode::from(1)),
+    }
+}

@@ -1,0 +1,296 @@
+//! A batch as it lies in an `.npz` file: which arrays there are, and what they must be.
+
+use std::path::{Path, PathBuf};
+
+use ctc_wgpu::{Batch, Layout};
+use indicatif::ProgressBar;
+
+use crate::fault::Fault;
+use crate::npz::{Array, NpzReader, Values};
+
+/// Which of the three inputs the file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InputKind {
+    Logits,
+    LogProbs,
+    Probs,
+}
+
+impl InputKind {
+    const ALL: [Self; 3] = [Self::Logits, Self::LogProbs, Self::Probs];
+
+    /// The array's name in the file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::LogProbs => "log_probs",
+            Self::Probs => "probs",
+        }
+    }
+}
+
+/// A batch read from a file, with the truth that the file may carry.
+#[derive(Debug)]
+pub(crate) struct BatchFile {
+    pub(crate) path: PathBuf,
+    pub(crate) kind: InputKind,
+    /// The input's shape as stored: `[N, T, C]` or `[T, N, C]`.
+    pub(crate) shape: [usize; 3],
+    pub(crate) layout: Layout,
+    /// Whether the input was rounded from float64.
+    pub(crate) rounded: bool,
+    pub(crate) weights: Option<Vec<f32>>,
+    pub(crate) blank: Option<u32>,
+    /// The losses that another implementation found in float64, `[N]`.
+    pub(crate) true_loss: Option<Vec<f64>>,
+    /// The gradient of the summed loss, shaped as the input.
+    pub(crate) true_grad: Option<Vec<f64>>,
+    values: Vec<f32>,
+    labels: LabelArray,
+    label_lengths: Vec<i32>,
+    logit_lengths: Option<Vec<i32>>,
+}
+
+#[derive(Debug)]
+enum LabelArray {
+    Padded(Vec<i32>),
+    Concatenated(Vec<i32>),
+}
+
+/// The most items of an input that has no elements. Items cost memory, and here no byte of the file stands for them.
+const MOST_EMPTY_ITEMS: usize = 1 << 20;
+
+impl BatchFile {
+    pub(crate) fn read(path: &Path, layout: Layout, progress: ProgressBar) -> Result<Self, Fault> {
+        let mut file = Arrays {
+            path,
+            npz: NpzReader::open(path, progress)?,
+        };
+        let (kind, input) = file.input()?;
+        let [first, second, third] = input.shape[..] else {
+            let axes = match layout {
+                Layout::BatchMajor => "[N, T, C]",
+                Layout::TimeMajor => "[T, N, C]",
+            };
+            return Err(file.wrong(kind.name(), &input, axes));
+        };
+        let shape = [first, second, third];
+        let items = match layout {
+            Layout::BatchMajor => first,
+            Layout::TimeMajor => second,
+        };
+        if items > MOST_EMPTY_ITEMS && shape.contains(&0) {
+            let reason = format!(
+                "{} has shape {shape:?}: {items} items without a number",
+                kind.name()
+            );
+            return Err(Fault::file(path, reason));
+        }
+        let rounded = matches!(input.values, Values::F64(_));
+        let values = file.floats(kind.name(), input)?;
+        let (labels, width) = file.labels(items, kind.name())?;
+        let label_lengths = match (file.lengths("label_lengths")?, width) {
+            (Some(lengths), _) => lengths,
+            (None, Some(width)) => vec![saturated(width); items],
+            (None, None) => {
+                let reason = "label_lengths is missing: labels of rank 1 are cut by it";
+                return Err(Fault::file(path, reason));
+            }
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            kind,
+            shape,
+            layout,
+            rounded,
+            logit_lengths: file.lengths("logit_lengths")?,
+            weights: file.weights()?,
+            blank: file.blank()?,
+            true_loss: file.truth("loss_f64", &[items])?,
+            true_grad: file.truth("grad_f64", &shape)?,
+            values,
+            labels,
+            label_lengths,
+        })
+    }
+
+    /// The batch as the library takes it.
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        let batch = match self.layout {
+            Layout::BatchMajor => Batch::new(self.shape, &self.values),
+            Layout::TimeMajor => Batch::time_major(self.shape, &self.values),
+        };
+        let batch = match &self.labels {
+            LabelArray::Padded(labels) => batch.labels(labels, &self.label_lengths),
+            LabelArray::Concatenated(labels) => {
+                batch.labels_concatenated(labels, &self.label_lengths)
+            }
+        };
+        let batch = match &self.logit_lengths {
+            Some(lengths) => batch.logit_lengths(lengths),
+            None => batch,
+        };
+        match &self.weights {
+            Some(weights) => batch.weights(weights),
+            None => batch,
+        }
+    }
+}
+
+/// An array of integers: its shape and its elements.
+type Integers = (Vec<usize>, Vec<i64>);
+
+/// The arrays of one file, each with the check of its dtype and rank.
+struct Arrays<'a> {
+    path: &'a Path,
+    npz: NpzReader,
+}
+
+impl Arrays<'_> {
+    fn wrong(&self, name: &str, array: &Array, needed: &str) -> Fault {
+        let reason = format!("{name} has shape {:?}; {needed} is needed", array.shape);
+        Fault::file(self.path, reason)
+    }
+
+    fn input(&mut self) -> Result<(InputKind, Array), Fault> {
+        let mut found: Option<(InputKind, Array)> = None;
+        for kind in InputKind::ALL {
+            let Some(array) = self.npz.array(kind.name())? else {
+                continue;
+            };
+            if let Some((first, _)) = found {
+                let reason = format!(
+                    "has both {} and {}: which is the input?",
+                    first.name(),
+                    kind.name()
+                );
+                return Err(Fault::file(self.path, reason));
+            }
+            found = Some((kind, array));
+        }
+        found.ok_or_else(|| {
+            Fault::file(
+                self.path,
+                "one of the arrays logits, log_probs, probs is needed; it has none",
+            )
+        })
+    }
+
+    fn floats(&self, name: &str, array: Array) -> Result<Vec<f32>, Fault> {
+        match array.values {
+            Values::F32(values) => Ok(values),
+            Values::F64(values) => Ok(values.into_iter().map(rounded).collect()),
+            Values::Int(_) => {
+                let reason = format!(
+                    "{name} is of integers; float32 (or float64, which is rounded) is needed"
+                );
+                Err(Fault::file(self.path, reason))
+            }
+        }
+    }
+
+    /// An array of integers of any width.
+    fn integers(&mut self, name: &str) -> Result<Option<Integers>, Fault> {
+        match self.npz.array(name)? {
+            None => Ok(None),
+            Some(Array {
+                shape,
+                values: Values::Int(values),
+            }) => Ok(Some((shape, values))),
+            Some(Array { values, .. }) => {
+                let reason = format!("{name} is {}; an integer type is needed", values.kind());
+                Err(Fault::file(self.path, reason))
+            }
+        }
+    }
+
+    /// The labels, and the width of a row where they are padded.
+    fn labels(&mut self, items: usize, input: &str) -> Result<(LabelArray, Option<usize>), Fault> {
+        let Some((shape, values)) = self.integers("labels")? else {
+            return Err(Fault::file(self.path, "the array labels is missing"));
+        };
+        // Padding may be any number. What saturates here is no class of any batch, so as a label it is still refused.
+        let values = values.into_iter().map(saturated).collect();
+        match shape[..] {
+            [_] => Ok((LabelArray::Concatenated(values), None)),
+            [rows, width] if rows == items => Ok((LabelArray::Padded(values), Some(width))),
+            [rows, _] => {
+                let reason = format!(
+                    "labels has {rows} rows, but {input} has {items} items (see `--layout`)"
+                );
+                Err(Fault::file(self.path, reason))
+            }
+            _ => {
+                let reason = format!("labels has shape {shape:?}; [N, Lmax] or [ΣL] is needed");
+                Err(Fault::file(self.path, reason))
+            }
+        }
+    }
+
+    fn lengths(&mut self, name: &str) -> Result<Option<Vec<i32>>, Fault> {
+        let Some((shape, values)) = self.integers(name)? else {
+            return Ok(None);
+        };
+        if shape.len() != 1 {
+            let reason = format!("{name} has shape {shape:?}; [N] is needed");
+            return Err(Fault::file(self.path, reason));
+        }
+        Ok(Some(values.into_iter().map(saturated).collect()))
+    }
+
+    fn weights(&mut self) -> Result<Option<Vec<f32>>, Fault> {
+        match self.npz.array("weights")? {
+            None => Ok(None),
+            Some(array) if array.shape.len() == 1 => self.floats("weights", array).map(Some),
+            Some(array) => Err(self.wrong("weights", &array, "[N]")),
+        }
+    }
+
+    fn blank(&mut self) -> Result<Option<u32>, Fault> {
+        let Some((shape, values)) = self.integers("blank")? else {
+            return Ok(None);
+        };
+        let [blank] = values[..] else {
+            let reason = format!("blank has shape {shape:?}; one number is needed");
+            return Err(Fault::file(self.path, reason));
+        };
+        u32::try_from(blank).map(Some).map_err(|_| {
+            Fault::file(
+                self.path,
+                format!("blank is {blank}; the index of a class is needed"),
+            )
+        })
+    }
+
+    fn truth(&mut self, name: &str, shape: &[usize]) -> Result<Option<Vec<f64>>, Fault> {
+        let Some(array) = self.npz.array(name)? else {
+            return Ok(None);
+        };
+        if array.shape != shape {
+            return Err(self.wrong(name, &array, &format!("{shape:?}")));
+        }
+        match array.values {
+            Values::F64(values) => Ok(Some(values)),
+            Values::F32(values) => Ok(Some(values.into_iter().map(f64::from).collect())),
+            Values::Int(_) => Err(Fault::file(
+                self.path,
+                format!("{name} is of integers; float64 is needed"),
+            )),
+        }
+    }
+}
+
+/// The nearest 32-bit integer: lengths and labels that do not fit are refused by the library as too large.
+fn saturated(value: impl TryInto<i64>) -> i32 {
+    let value = value.try_into().unwrap_or(i64::MAX);
+    let limit = if value < 0 { i32::MIN } else { i32::MAX };
+    i32::try_from(value).unwrap_or(limit)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding to float32 is what is asked for"
+)]
+fn rounded(value: f64) -> f32 {
+    value as f32
+}

@@ -1,0 +1,188 @@
+//! Numbers as they are printed and as they go into JSON, and the one table style.
+
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+use ctc_wgpu::{LabelLayout, Layout, Shape, Status};
+use serde_json::{Value, json};
+
+use crate::compare::Deviation;
+
+/// What a subcommand says on stdout, and whether its check passed.
+pub(crate) struct Outcome {
+    pub(crate) text: String,
+    pub(crate) passed: bool,
+}
+
+impl Outcome {
+    pub(crate) fn json(value: &Value, passed: bool) -> Self {
+        let text = format!("{value}\n");
+        Self { text, passed }
+    }
+}
+
+/// A line of a report, its first word in a column of its own.
+pub(crate) fn line(name: &str, text: &str) -> String {
+    format!("{name:<9} {text}\n")
+}
+
+/// A deviation: two digits are enough to see how large it is.
+pub(crate) fn small(value: f64) -> String {
+    if value == 0.0 {
+        "0".to_owned()
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
+/// A loss: six significant digits, since a float32 has seven.
+pub(crate) fn loss(value: f64) -> String {
+    if !value.is_finite() || value == 0.0 {
+        return value.to_string();
+    }
+    let magnitude = value.abs();
+    if (1e-4..1e6).contains(&magnitude) {
+        let digits = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5];
+        let before = digits.iter().filter(|d| magnitude >= **d).count();
+        format!("{value:.*}", 6 - before.min(6))
+    } else {
+        format!("{value:.5e}")
+    }
+}
+
+pub(crate) fn milliseconds(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1e3;
+    let digits = match ms {
+        ms if ms < 1.0 => 3,
+        ms if ms < 10.0 => 2,
+        ms if ms < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{ms:.digits$} ms")
+}
+
+/// Bytes in the largest binary unit that divides them well: limits of adapters are powers of two, or one less.
+pub(crate) fn bytes(count: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(size, _)| count >= *size) {
+        Some((size, unit)) if count.is_multiple_of(*size) => format!("{} {unit}", count / size),
+        // Rounding 2 GiB − 1 to 2.0 GiB is what a reader wants here.
+        Some((size, unit)) => {
+            let tenths = (u128::from(count) * 10 + u128::from(*size) / 2) / u128::from(*size);
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => format!("{count} B"),
+    }
+}
+
+/// The shape line of a report.
+pub(crate) fn shape(shape: &Shape, blank: usize, input: &str) -> String {
+    let Shape {
+        items,
+        frames,
+        classes,
+        max_labels,
+        ..
+    } = *shape;
+    let order = match shape.layout {
+        Layout::BatchMajor => "[N, T, C]",
+        Layout::TimeMajor => "[T, N, C]",
+    };
+    let labels = match shape.label_layout {
+        LabelLayout::Padded => "padded",
+        LabelLayout::Concatenated => "concatenated",
+    };
+    format!(
+        "N={items} T={frames} C={classes} Lmax={max_labels} blank={blank}, {input} {order}, labels {labels}"
+    )
+}
+
+pub(crate) fn shape_json(shape: &Shape, blank: usize, input: &str) -> Value {
+    json!({
+        "items": shape.items,
+        "frames": shape.frames,
+        "classes": shape.classes,
+        "max_labels": shape.max_labels,
+        "blank": blank,
+        "input": input,
+        "layout": match shape.layout { Layout::BatchMajor => "ntc", Layout::TimeMajor => "tnc" },
+        "labels": match shape.label_layout {
+            LabelLayout::Padded => "padded",
+            LabelLayout::Concatenated => "concatenated",
+        },
+    })
+}
+
+/// The status's name, as the tool prints it.
+pub(crate) fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::Impossible => "impossible",
+        Status::NotFinite => "not finite",
+        Status::BadLabel => "bad label",
+        Status::BadLength => "bad length",
+    }
+}
+
+/// Counts of the statuses that are not ok, with the first items that have them; `None` if all are ok.
+pub(crate) fn statuses(status: &[Status]) -> Option<String> {
+    let mut kinds: Vec<Status> = status
+        .iter()
+        .copied()
+        .filter(|s| *s != Status::Ok)
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let told = kinds.iter().map(|kind| {
+        let items: Vec<usize> = (0..status.len()).filter(|&i| status[i] == *kind).collect();
+        let first: Vec<String> = items.iter().take(5).map(ToString::to_string).collect();
+        let rest = if items.len() > first.len() {
+            ", …"
+        } else {
+            ""
+        };
+        let plural = if items.len() == 1 { "item" } else { "items" };
+        format!(
+            "{} {} ({plural} {}{rest})",
+            items.len(),
+            status_name(*kind),
+            first.join(", ")
+        )
+    });
+    (!kinds.is_empty()).then(|| told.collect::<Vec<_>>().join("; "))
+}
+
+/// A number as JSON has it; infinities and NaN, which JSON has not, as strings.
+pub(crate) fn number(value: f64) -> Value {
+    if value.is_nan() {
+        json!("nan")
+    } else if value.is_infinite() {
+        json!(if value > 0.0 { "inf" } else { "-inf" })
+    } else {
+        json!(value)
+    }
+}
+
+pub(crate) fn milliseconds_json(time: Duration) -> Value {
+    json!(time.as_secs_f64() * 1e3)
+}
+
+pub(crate) fn deviation_json(deviation: Deviation, at: Value) -> Value {
+    json!({ "worst": number(deviation.worst), "at": at })
+}
+
+/// A table without lines: a header and columns two spaces apart, all but the first `left` to the right.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, left: &[usize]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(header.to_vec());
+    table.add_rows(rows);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if !left.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt() + "\n"
+}

@@ -1,0 +1,330 @@
+//! Whatever is wrong with a file is said in one line, with exit status 2, and never by a panic.
+
+use crate::support::{Npz, data, refused, save, scratch};
+
+/// `loss` on the CPU twin refuses `npz`, naming the file and the fault.
+#[track_caller]
+fn bad(name: &str, npz: &Npz, fault: &str) {
+    let path = npz.save(name);
+    refused(&["loss", "--backend", "cpu", &path], name, fault);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    refused(&["loss", "nowhere.npz"], "nowhere.npz", "No such file");
+    refused(&["check", "nowhere.npz"], "nowhere.npz", "No such file");
+}
+
+#[test]
+fn what_is_no_archive_is_refused() {
+    let text = save("text.npz", b"loss,grad\n1,2\n");
+    refused(&["loss", &text], "text.npz", "not an .npz file");
+    let empty = save("empty.npz", b"");
+    refused(&["loss", &empty], "empty.npz", "not an .npz file");
+}
+
+#[test]
+fn a_truncated_archive_is_refused_wherever_it_is_cut() {
+    let whole = std::fs::read(data("cli/compressed.npz")).expect("the fixture");
+    for tenth in 1..10 {
+        let cut = save("cut.npz", &whole[..whole.len() * tenth / 10]);
+        refused(&["loss", &cut], "cut.npz", "truncated");
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_found_by_the_checksum() {
+    let mut bytes = Npz::small().bytes();
+    // The pattern of 0.5, the logits' value.
+    let half = 0.5_f32.to_le_bytes().repeat(3);
+    let at = bytes
+        .windows(12)
+        .position(|w| w == half)
+        .expect("the logits");
+    bytes[at] ^= 1;
+    let path = save("flipped.npz", &bytes);
+    refused(
+        &["loss", &path],
+        "flipped.npz",
+        "logits: truncated or damaged",
+    );
+}
+
+#[test]
+fn a_missing_array_is_named() {
+    bad(
+        "no_input.npz",
+        &Npz::small().without("logits"),
+        "logits, log_probs, probs",
+    );
+    bad(
+        "no_labels.npz",
+        &Npz::small().without("labels"),
+        "labels is missing",
+    );
+    let flat = Npz::small()
+        .with("labels", &[3], &[1_i32, 2, 1])
+        .without("label_lengths");
+    bad("no_cut.npz", &flat, "label_lengths is missing");
+}
+
+#[test]
+fn two_inputs_are_one_too_many() {
+    let npz = Npz::small().with("probs", &[2, 4, 3], &[0.3_f32; 24]);
+    bad("two.npz", &npz, "both logits and probs");
+}
+
+#[test]
+fn a_wrong_dtype_is_named() {
+    bad(
+        "ints.npz",
+        &Npz::small().with("logits", &[2, 4, 3], &[1_i32; 24]),
+        "logits is of integers",
+    );
+    bad(
+        "floats.npz",
+        &Npz::small().with("labels", &[2, 2], &[1.0_f32; 4]),
+        "labels is float32",
+    );
+    bad(
+        "flengths.npz",
+        &Npz::small().with("logit_lengths", &[2], &[4.0_f64; 2]),
+        "logit_lengths is float64",
+    );
+    bad(
+        "fblank.npz",
+        &Npz::small().with("blank", &[], &[0.0_f64]),
+        "blank is float64",
+    );
+    let half = "{'descr': '<f2', 'fortran_order': False, 'shape': (2, 4, 3), }";
+    bad(
+        "half.npz",
+        &Npz::small().with_header("logits", half, 48),
+        "logits: has dtype float16",
+    );
+    let object = "{'descr': '|O', 'fortran_order': False, 'shape': (2, 2), }";
+    bad(
+        "object.npz",
+        &Npz::small().with_header("labels", object, 48),
+        "labels: has dtype object",
+    );
+    let text = "{'descr': '<U3', 'fortran_order': False, 'shape': (2, 2), }";
+    bad(
+        "text.npz",
+        &Npz::small().with_header("labels", text, 48),
+        "labels: has dtype string",
+    );
+}
+
+#[test]
+fn a_wrong_rank_is_named() {
+    bad(
+        "flat.npz",
+        &Npz::small().with("logits", &[24], &[0.5_f32; 24]),
+        "logits has shape [24]; [N, T, C]",
+    );
+    bad(
+        "deep.npz",
+        &Npz::small().with("labels", &[2, 1, 2], &[1_i32; 4]),
+        "labels has shape [2, 1, 2]",
+    );
+    bad(
+        "square.npz",
+        &Npz::small().with("label_lengths", &[2, 1], &[1_i32; 2]),
+        "label_lengths has shape [2, 1]",
+    );
+    bad(
+        "blanks.npz",
+        &Npz::small().with("blank", &[2], &[0_i32; 2]),
+        "blank has shape [2]",
+    );
+    bad(
+        "wide.npz",
+        &Npz::small().with("weights", &[1, 2], &[1.0_f32; 2]),
+        "weights has shape [1, 2]; [N]",
+    );
+    bad(
+        "truth.npz",
+        &Npz::small().with("loss_f64", &[3], &[1.0_f64; 3]),
+        "loss_f64 has shape [3]; [2]",
+    );
+    let rows = Npz::small().with("labels", &[4, 2], &[1_i32; 8]);
+    bad(
+        "rows.npz",
+        &rows,
+        "labels has 4 rows, but logits has 2 items",
+    );
+}
+
+#[test]
+fn lengths_that_do_not_fit_are_refused() {
+    let lengths = |name: &str, values: &[i64; 2]| Npz::small().with(name, &[2], values);
+    bad(
+        "long.npz",
+        &lengths("logit_lengths", &[4, 5]),
+        "item 1: logit length 5",
+    );
+    bad(
+        "negative.npz",
+        &lengths("logit_lengths", &[-1, 4]),
+        "item 0: logit length -1",
+    );
+    bad(
+        "huge.npz",
+        &lengths("logit_lengths", &[4, 1 << 40]),
+        "item 1: logit length",
+    );
+    bad(
+        "labels.npz",
+        &lengths("label_lengths", &[1, 3]),
+        "item 1: label length 3",
+    );
+    let three = Npz::small().with("label_lengths", &[3], &[1_i32; 3]);
+    bad("three.npz", &three, "label_lengths has 3 elements");
+    let flat = Npz::small().with("labels", &[4], &[1_i32, 2, 1, 2]);
+    bad("sum.npz", &flat, "labels has 4 elements, but 3 are needed");
+}
+
+#[test]
+fn labels_and_blanks_that_are_no_class_are_refused() {
+    bad(
+        "label.npz",
+        &Npz::small().with("labels", &[2, 2], &[1_i64, 2, 2, 1 << 40]),
+        "item 1: label",
+    );
+    bad(
+        "blank_label.npz",
+        &Npz::small().with("labels", &[2, 2], &[1_u8, 2, 2, 0]),
+        "--blank-in-labels allow",
+    );
+    bad(
+        "blank.npz",
+        &Npz::small().with("blank", &[], &[3_i32]),
+        "blank 3 is not below 3 classes",
+    );
+    bad(
+        "minus.npz",
+        &Npz::small().with("blank", &[], &[-1_i32]),
+        "blank is -1",
+    );
+    bad(
+        "weight.npz",
+        &Npz::small().with("weights", &[2], &[1.0, f64::NAN]),
+        "item 1: weight NaN",
+    );
+}
+
+#[test]
+fn a_header_that_claims_more_than_the_file_holds_is_refused_without_allocating_it() {
+    let claims = |shape: &str| {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+        Npz::small().with_header("logits", &header, 96)
+    };
+    bad(
+        "tera.npz",
+        &claims("(1000000, 1000000, 4)"),
+        "but 96 bytes follow",
+    );
+    bad(
+        "overflow.npz",
+        &claims("(9999999999, 9999999999, 9999999999)"),
+        "plain array",
+    );
+    bad("nested.npz", &claims(&"(".repeat(9000)), "plain array");
+    bad("minus.npz", &claims("(-2, 4, 3)"), "header cannot be read");
+    bad("garbage.npz", &claims("(2, 4, "), "header cannot be read");
+    bad("one_more.npz", &claims("(2, 4, 4)"), "but 96 bytes follow");
+    bad(
+        "not_npy.npz",
+        &Npz::small().with_raw("logits", b"no array here".to_vec()),
+        "not in numpy's",
+    );
+    bad(
+        "short.npz",
+        &Npz::small().with_raw("logits", b"\x93NUM".to_vec()),
+        "truncated",
+    );
+    let long = b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec();
+    bad(
+        "long_header.npz",
+        &Npz::small().with_raw("logits", long),
+        "its header claims 4294967295 bytes",
+    );
+    let none = Npz::default()
+        .with::<f32>("logits", &[1 << 50, 0, 3], &[])
+        .with::<i32>("labels", &[1 << 50, 0], &[]);
+    bad("none.npz", &none, "items without a number");
+    let zero = claims("(0, 9000000, 90000000)");
+    bad("zero.npz", &zero, "but 96 bytes follow");
+}
+
+#[test]
+fn flags_that_do_not_fit_the_file_or_each_other_are_refused() {
+    let path = Npz::small().save("flags.npz");
+    refused(
+        &["loss", &path, "--exact"],
+        "flags.npz",
+        "--exact is for log_probs",
+    );
+    refused(
+        &["loss", &path, "--epsilon", "1e-6"],
+        "flags.npz",
+        "--epsilon is for probs",
+    );
+    refused(
+        &["loss", &path, "--blank", "3"],
+        "flags.npz",
+        "blank 3 is not below",
+    );
+    refused(
+        &["loss", &path, "--out", &path],
+        "flags.npz",
+        "would overwrite the batch",
+    );
+    refused(
+        &["loss", &path, "--backend", "cpu", "--adapter", "x"],
+        "",
+        "--adapter names a GPU",
+    );
+    let name = "an adapter of no such name";
+    refused(&["loss", &path, "--adapter", name], "", "no GPU adapter");
+    refused(
+        &["loss", &path, "--backend", "gpu", "--adapter", name],
+        "",
+        "no GPU adapter",
+    );
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_bad_usage() {
+    let path = data("cli/plain.npz");
+    let nowhere = scratch("no/such/folder/out.npz").display().to_string();
+    refused(
+        &["loss", "--backend", "cpu", &path, "--out", &nowhere],
+        "out.npz",
+        "cannot be written",
+    );
+}
+
+#[test]
+fn an_item_without_an_alignment_can_be_an_error() {
+    let path = data("cli/impossible.npz");
+    let args = ["loss", "--backend", "cpu", &path, "--impossible", "error"];
+    refused(
+        &args,
+        "impossible.npz",
+        "item 1: no alignment of its 3 labels fits its 4 frames",
+    );
+}
+
+#[test]
+fn unknown_flags_and_values_exit_with_2() {
+    for args in [
+        &["loss"][..],
+        &["lose"],
+        &["loss", "x.npz", "--blank", "first"],
+        &["loss", "x.npz", "--layout", "nct"],
+    ] {
+        assert_eq!(crate::support::tool(args).status, 2, "{args:?}");
+    }
+}
