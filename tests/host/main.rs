@@ -1,1 +1,10 @@
 //! Tests that pass on a machine without a GPU.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod differences;
+mod enumeration;
+mod golden_files;
+mod input_errors;
+mod reference;
