@@ -12,10 +12,10 @@ use crate::support::batch::OwnedBatch;
 /// Keras's ε, which the file names.
 pub(crate) const EPSILON: f64 = 1e-7;
 
-/// TensorFlow adds in logarithms of float32 even here: errors of 3e-8 an operation.
+/// TensorFlow adds in logarithms of float32 even here: errors of 3e-8 an operation, which 1/(p + ε) makes larger.
 pub(crate) const TENSORFLOW: Accuracy = Accuracy {
     loss: 1e-6,
-    grad: 1e-6,
+    grad: 2e-6,
 };
 
 /// A case in float64, as Keras had it.
