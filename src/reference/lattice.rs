@@ -1,0 +1,203 @@
+//! One item: the forward and backward variables of Graves et al. 2006, section 4.1, as natural logarithms.
+
+use crate::options::RepeatedOutputs;
+
+/// What the labels of one item cost, and where their alignments pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// `−ln p(labels)` in nats; `+inf` where no alignment exists. Not clamped: below 0 only where a row of the input sums
+    /// to more than 1.
+    pub loss: f64,
+    /// `γ`, frames × classes, row-major: the posterior probability that the alignment passes through a class at a frame.
+    /// The rows sum to 1, or all are 0 where no alignment exists.
+    pub occupancy: Vec<f64>,
+}
+
+/// Loss and occupancy of one item, by the textbook (Graves et al. 2006, eq. 5 to 15).
+///
+/// `log_probs` holds natural logarithms, frames × `classes`, row-major, each below `+inf` and none of them NaN. The rows
+/// need not sum to 1. A label is a class like any other even if it is the `blank`, and one that is no class at all has
+/// probability 0.
+///
+/// ```
+/// use ctc_wgpu::{RepeatedOutputs, reference};
+/// // Two frames over {blank, a}, each equally likely: of the four paths, three read "a": "a-", "-a" and "aa".
+/// let half = 0.5_f64.ln();
+/// let item = reference::item(&[half; 4], 2, &[1], 0, RepeatedOutputs::Merge);
+/// assert!((item.loss - -(0.75_f64).ln()).abs() < 1e-15);
+/// // Two of the three pass through "a" in each frame.
+/// assert!(item.occupancy.iter().zip([1.0, 2.0, 1.0, 2.0]).all(|(got, thirds)| (got - thirds / 3.0).abs() < 1e-15));
+/// ```
+#[must_use]
+pub fn item(
+    log_probs: &[f64],
+    classes: usize,
+    labels: &[usize],
+    blank: usize,
+    repeated_outputs: RepeatedOutputs,
+) -> Item {
+    let lattice = Lattice::new(labels, blank, repeated_outputs);
+    let rows: Vec<&[f64]> = log_probs.chunks_exact(classes.max(1)).collect();
+    let forward = lattice.forward(&rows);
+    let log_p = match forward.last() {
+        None if labels.is_empty() => 0.0,
+        None => f64::NEG_INFINITY,
+        Some(last) => lattice.total(last),
+    };
+    let occupancy = if log_p == f64::NEG_INFINITY {
+        vec![0.0; log_probs.len()]
+    } else {
+        lattice.occupancy(&rows, &forward, classes)
+    };
+    Item {
+        loss: -log_p,
+        occupancy,
+    }
+}
+
+/// The labels with blanks around and between them: `l'` of the paper, `2L + 1` states.
+struct Lattice {
+    class: Vec<usize>,
+    /// Whether a state may last for another frame.
+    stays: Vec<bool>,
+    /// Whether a state may be reached from the one two before it, leaving out the blank between.
+    skips: Vec<bool>,
+}
+
+impl Lattice {
+    fn new(labels: &[usize], blank: usize, repeated_outputs: RepeatedOutputs) -> Self {
+        let distinct = repeated_outputs == RepeatedOutputs::Distinct;
+        let mut lattice = Self {
+            class: vec![blank],
+            stays: vec![true],
+            skips: vec![false],
+        };
+        let mut before = None;
+        for &label in labels {
+            lattice.class.extend([label, blank]);
+            // With distinct outputs a second frame of the same label would be a second label, so a label lasts for one
+            // frame, and equal neighbours need no blank to tell them apart.
+            lattice.stays.extend([!distinct, true]);
+            let skips = before.is_some_and(|before| distinct || before != label);
+            lattice.skips.extend([skips, false]);
+            before = Some(label);
+        }
+        lattice
+    }
+
+    fn states(&self) -> usize {
+        self.class.len()
+    }
+
+    /// ln y of a state's class in a frame.
+    fn emission(&self, row: &[f64], state: usize) -> f64 {
+        let class = self.class[state];
+        row.get(class).copied().unwrap_or(f64::NEG_INFINITY)
+    }
+
+    /// ln α, a row a frame (eq. 5 to 7).
+    fn forward(&self, rows: &[&[f64]]) -> Vec<Vec<f64>> {
+        let mut all: Vec<Vec<f64>> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let alpha = (0..self.states()).map(|state| {
+                let paths = match all.last() {
+                    None if state < 2 => 0.0,
+                    None => f64::NEG_INFINITY,
+                    Some(before) => self.arriving(before, state),
+                };
+                paths + self.emission(row, state)
+            });
+            let alpha = alpha.collect();
+            all.push(alpha);
+        }
+        all
+    }
+
+    /// The sum over the states from which `state` is reached (eq. 6).
+    fn arriving(&self, before: &[f64], state: usize) -> f64 {
+        log_sum([
+            allowed(self.stays[state], before[state]),
+            allowed(state >= 1, before[state.saturating_sub(1)]),
+            allowed(self.skips[state], before[state.saturating_sub(2)]),
+        ])
+    }
+
+    /// ln p(labels): all paths end in the last blank or the last label (eq. 8).
+    fn total(&self, last: &[f64]) -> f64 {
+        let end = self.states() - 1;
+        log_sum([
+            last[end],
+            allowed(end >= 1, last[end.saturating_sub(1)]),
+            f64::NEG_INFINITY,
+        ])
+    }
+
+    /// The β of the frame before (eq. 9 to 11), but without that frame's own emission, so that α·β needs no division by
+    /// an emission that may be 0. `next` has the β of the frame `row`.
+    fn backward(&self, row: &[f64], next: &[f64]) -> Vec<f64> {
+        let through = |state: usize| next[state] + self.emission(row, state);
+        let states = self.states();
+        (0..states)
+            .map(|state| {
+                let one = state + 1 < states;
+                let two = state + 2 < states && self.skips[state + 2];
+                log_sum([
+                    if self.stays[state] {
+                        through(state)
+                    } else {
+                        f64::NEG_INFINITY
+                    },
+                    if one {
+                        through(state + 1)
+                    } else {
+                        f64::NEG_INFINITY
+                    },
+                    if two {
+                        through(state + 2)
+                    } else {
+                        f64::NEG_INFINITY
+                    },
+                ])
+            })
+            .collect()
+    }
+
+    /// γ of each class: α·β of its states, over the sum of all states in that frame (eq. 14 and 15).
+    ///
+    /// By eq. 14 that sum is p(labels) in every frame. Taking the frame's own leaves out what rounding has done to it
+    /// since the other end, which at a loss of 1e30 is more than any exponent holds.
+    fn occupancy(&self, rows: &[&[f64]], forward: &[Vec<f64>], classes: usize) -> Vec<f64> {
+        let mut occupancy = vec![0.0; rows.len() * classes];
+        let states = self.states();
+        let mut beta: Vec<f64> = (0..states)
+            .map(|state| allowed(state + 2 >= states, 0.0))
+            .collect();
+        for (t, (row, alpha)) in rows.iter().zip(forward).enumerate().rev() {
+            let joint: Vec<f64> = alpha.iter().zip(&beta).map(|(a, b)| a + b).collect();
+            let most = joint.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let share: Vec<f64> = joint.iter().map(|j| (j - most).exp()).collect();
+            let sum: f64 = share.iter().sum();
+            let frame = &mut occupancy[t * classes..(t + 1) * classes];
+            for (class, share) in self.class.iter().zip(&share) {
+                if let Some(gamma) = frame.get_mut(*class) {
+                    *gamma += share / sum;
+                }
+            }
+            beta = self.backward(row, &beta);
+        }
+        occupancy
+    }
+}
+
+fn allowed(is: bool, log: f64) -> f64 {
+    if is { log } else { f64::NEG_INFINITY }
+}
+
+/// ln of a sum of three numbers given as logarithms.
+fn log_sum(logs: [f64; 3]) -> f64 {
+    let most = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    if most == f64::NEG_INFINITY {
+        return most;
+    }
+    most + logs.iter().map(|log| (log - most).exp()).sum::<f64>().ln()
+}

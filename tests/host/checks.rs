@@ -1,0 +1,89 @@
+//! The checks themselves: a wrong answer must not pass.
+
+use std::collections::BTreeSet;
+
+use ctc_wgpu::{Batch, Error, Options, reference};
+
+use crate::support::check::{Answer, Failures, Tolerance, check_golden, close};
+use crate::support::golden;
+use crate::support::random::Recipe;
+use crate::support::semantics::{self, Expected};
+
+#[test]
+fn closeness_is_relative_above_one_and_exact_for_what_is_not_finite() {
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    for (got, expected) in [
+        (1.0, 1.0 + 1e-7),
+        (1e9, 1e9 + 1.0),
+        (inf, inf),
+        (nan, nan),
+        (0.0, -1e-7),
+    ] {
+        assert!(close(got, expected, 1e-6), "{got} for {expected}");
+    }
+    for (got, expected) in [
+        (1.0, 1.1),
+        (707.0, inf),
+        (inf, 1e300),
+        (nan, inf),
+        (0.0, nan),
+        (nan, 0.0),
+        (-inf, inf),
+    ] {
+        assert!(!close(got, expected, 1e-6), "{got} for {expected}");
+    }
+}
+
+#[test]
+fn a_random_batch_is_the_same_on_every_machine() {
+    let batch = Recipe::new([2, 2, 3], 3).batch(7);
+    let again = Recipe::new([2, 2, 3], 3).batch(7);
+    assert_eq!(
+        (&batch.values, batch.item_labels(0)),
+        (&again.values, again.item_labels(0))
+    );
+    // The first draw of a frame is the class that stays possible, the second the first logit.
+    assert_eq!(&batch.values[..3], &[-2.8992705, 0.4975816, -1.503411]);
+}
+
+#[test]
+fn the_rows_of_the_table_have_names_of_their_own() {
+    let mut names = BTreeSet::new();
+    for row in semantics::all() {
+        assert!(names.insert(row.name), "two rows are called `{}`", row.name);
+    }
+}
+
+/// Right in its shapes and status, wrong in all numbers.
+fn nonsense(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
+    let mut answer = Answer::from(reference::loss_and_grad(batch, options)?);
+    answer.loss.iter_mut().for_each(|l| *l += 0.5);
+    answer
+        .loss
+        .iter_mut()
+        .for_each(|l| *l = if l.is_finite() { *l * 1.1 } else { 707.0 });
+    answer.grad.iter_mut().for_each(|g| *g = 0.123);
+    answer.reduced = answer.reduced.map(|r| r + 0.5);
+    Ok(answer)
+}
+
+#[test]
+fn a_backend_that_answers_nonsense_fails_every_row() {
+    for row in semantics::all() {
+        if row.batch.items() == 0 || matches!(row.expected, Expected::Error(..)) {
+            continue;
+        }
+        let mut failures = Failures::default();
+        semantics::check(&row, &nonsense, Tolerance::F32, &mut failures);
+        assert!(!failures.is_empty(), "{}: passes with nonsense", row.name);
+    }
+}
+
+#[test]
+fn a_backend_that_answers_nonsense_fails_every_golden_case() {
+    for case in golden::all() {
+        let mut failures = Failures::default();
+        check_golden(&case, &nonsense, Tolerance::F32, &mut failures);
+        assert!(!failures.is_empty(), "{}: passes with nonsense", case.name);
+    }
+}

@@ -1,0 +1,186 @@
+//! The reference's gradient against differences of its reduced loss: nothing about the gradient's formula goes in.
+
+use ctc_wgpu::{BlankInLabels, Input, Options, Reduction, RepeatedOutputs, reference};
+
+use crate::support::batch::{OwnedBatch, padded};
+use crate::support::check::{Failures, close};
+use crate::support::golden::log_softmax;
+use crate::support::random::Recipe;
+
+const REDUCTIONS: [Reduction; 6] = [
+    Reduction::None,
+    Reduction::Sum,
+    Reduction::MeanBatch,
+    Reduction::MeanLabel,
+    Reduction::MeanVolume,
+    Reduction::MeanWeighted,
+];
+
+/// The number whose gradient is promised: the reduced one, or Σ w·loss where there is none.
+fn promised(batch: &OwnedBatch, options: &Options) -> f64 {
+    let output = reference::loss_and_grad(&batch.batch(), options).unwrap();
+    let weight = |item: usize| batch.weights.as_ref().map_or(1.0, |w| f64::from(w[item]));
+    let sum = || {
+        output
+            .loss
+            .iter()
+            .enumerate()
+            .map(|(item, loss)| weight(item) * loss)
+            .sum()
+    };
+    output.reduced.unwrap_or_else(sum)
+}
+
+/// Central differences with a step that f32 adds without rounding, given that the values are multiples of 2^-10 below 8.
+fn differences(batch: &OwnedBatch, options: &Options, step: f32) -> Vec<f64> {
+    let at = |element: usize, step: f32| {
+        let mut batch = batch.clone();
+        batch.values[element] += step;
+        promised(&batch, options)
+    };
+    let slope = |element| (at(element, step) - at(element, -step)) / (2.0 * f64::from(step));
+    (0..batch.values.len()).map(slope).collect()
+}
+
+/// Three items with repeats and an empty label among them, on multiples of 2^-10.
+fn batch(seed: u64) -> OwnedBatch {
+    let mut recipe = Recipe::new([3, 6, 4], 0);
+    recipe.weights = true;
+    recipe.ragged = false;
+    let mut batch = recipe.batch(seed);
+    batch.labels = padded(&[vec![1, 1], vec![], vec![2, 3, 2]]);
+    batch
+        .values
+        .iter_mut()
+        .for_each(|x| *x = (*x * 1024.0).round() / 1024.0);
+    batch.logit_lengths(&[6, 4, 5])
+}
+
+fn compare(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
+    let mut failures = Failures::default();
+    for (at, (got, expected)) in got.iter().zip(expected).enumerate() {
+        failures.check(close(*got, *expected, tolerance), || {
+            format!("{what} element {at}: gradient {got}, differences say {expected}")
+        });
+    }
+    failures.finish(what);
+}
+
+fn grad(batch: &OwnedBatch, options: &Options) -> Vec<f64> {
+    reference::loss_and_grad(&batch.batch(), options)
+        .unwrap()
+        .grad
+}
+
+// The error of a central difference is step²/6 times the third derivative, which is of the order of 1 for logarithms.
+const STEP: f32 = 1.0 / 4096.0;
+const ERROR: f64 = 1e-7;
+
+#[test]
+fn the_gradient_of_every_reduction_is_the_slope_of_its_number() {
+    for reduction in REDUCTIONS {
+        let options = Options {
+            reduction,
+            ..Options::default()
+        };
+        let batch = batch(1);
+        let expected = differences(&batch, &options, STEP);
+        assert!(expected.iter().any(|g| g.abs() > 1e-3), "{reduction:?}");
+        compare(
+            &format!("{reduction:?}"),
+            &grad(&batch, &options),
+            &expected,
+            ERROR,
+        );
+    }
+}
+
+#[test]
+fn the_true_derivative_of_log_probabilities_is_their_slope() {
+    for reduction in REDUCTIONS {
+        let options = Options {
+            input: Input::LogProbsExact,
+            reduction,
+            ..Options::default()
+        };
+        // Below 0 by far, so that no loss is clamped.
+        let mut batch = batch(2);
+        batch.values.iter_mut().for_each(|x| *x -= 4.0);
+        compare(
+            "exact",
+            &grad(&batch, &options),
+            &differences(&batch, &options, STEP),
+            ERROR,
+        );
+    }
+}
+
+#[test]
+fn the_gradient_of_log_probabilities_is_the_slope_through_the_log_softmax_before_them() {
+    let logits = batch(3);
+    let wide: Vec<f64> = logits.values.iter().map(|x| f64::from(*x)).collect();
+    let log_probs = log_softmax(&wide, 4).iter().map(|x| *x as f32).collect();
+    let given = OwnedBatch {
+        values: log_probs,
+        ..logits.clone()
+    };
+    let options = Options {
+        input: Input::LogProbs,
+        ..Options::default()
+    };
+    // f32 log-probabilities are off by 1e-7 each.
+    let expected = differences(&logits, &Options::default(), STEP);
+    compare(
+        "log-probabilities",
+        &grad(&given, &options),
+        &expected,
+        2e-6,
+    );
+}
+
+#[test]
+fn the_gradient_of_probabilities_is_their_slope() {
+    for (epsilon, reduction) in [0.0, 1.0 / 128.0]
+        .into_iter()
+        .zip([Reduction::None, Reduction::MeanLabel])
+    {
+        let options = Options {
+            input: Input::Probs { epsilon },
+            reduction,
+            ..Options::default()
+        };
+        // Within 1/8 to 1, where the third derivative, 2/p³, is at most 1024.
+        let mut batch = batch(4);
+        batch
+            .values
+            .iter_mut()
+            .for_each(|x| *x = (x.abs() * 128.0).round().clamp(128.0, 1024.0) / 1024.0);
+        let expected = differences(&batch, &options, STEP / 16.0);
+        compare(
+            &format!("epsilon {epsilon}"),
+            &grad(&batch, &options),
+            &expected,
+            1e-6,
+        );
+    }
+}
+
+#[test]
+fn the_gradient_of_a_blank_among_the_labels_is_the_slope() {
+    for repeated_outputs in [RepeatedOutputs::Merge, RepeatedOutputs::Distinct] {
+        let blank_in_labels = BlankInLabels::Allow;
+        let options = Options {
+            blank_in_labels,
+            repeated_outputs,
+            ..Options::default()
+        };
+        let mut batch = batch(5);
+        batch.labels = padded(&[vec![1, 0, 2], vec![0], vec![0, 0]]);
+        compare(
+            "allow",
+            &grad(&batch, &options),
+            &differences(&batch, &options, STEP),
+            ERROR,
+        );
+    }
+}

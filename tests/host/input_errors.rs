@@ -1,0 +1,82 @@
+//! What is refused, and in which words.
+
+use std::collections::BTreeSet;
+
+use ctc_wgpu::{Batch, Error, InputError, Options, reference};
+
+use crate::support::semantics::{self, Expected};
+
+/// Every variant. The enum may grow: add it here, and a row to `semantics/errors.rs`.
+const VARIANTS: [&str; 14] = [
+    "Axis",
+    "Length",
+    "NoLabels",
+    "RaggedLabels",
+    "Blank",
+    "LogitLength",
+    "LabelLength",
+    "Label",
+    "BlankLabel",
+    "Weight",
+    "Epsilon",
+    "SparseIndex",
+    "SparseOrder",
+    "Padding",
+];
+
+fn variant(error: &InputError) -> String {
+    let debug = format!("{error:?}");
+    debug.chars().take_while(|c| c.is_alphanumeric()).collect()
+}
+
+#[test]
+fn every_rule_on_the_input_has_a_row_that_breaks_it() {
+    let mut broken = BTreeSet::new();
+    for row in semantics::all() {
+        if let Err(Error::Input(error)) = reference::loss_and_grad(&row.batch.batch(), &row.options)
+        {
+            assert!(
+                matches!(row.expected, Expected::Error(..)),
+                "{}: {error}",
+                row.name
+            );
+            broken.insert(variant(&error));
+        }
+    }
+    assert_eq!(broken, VARIANTS.map(str::to_owned).into());
+}
+
+#[test]
+fn a_refused_batch_is_refused_before_anything_is_computed() {
+    // NaN everywhere, and a label of the second item that is no class: the label is the answer, not the NaN.
+    let values = [f32::NAN; 16];
+    let batch = Batch::new([2, 2, 4], &values).labels(&[1, 9], &[1, 1]);
+    let error = reference::loss_and_grad(&batch, &Options::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "item 1: label 9 at position 0 is not below 4 classes"
+    );
+}
+
+#[test]
+fn an_axis_that_no_length_reaches_is_refused_without_overflow() {
+    for (dims, says) in [
+        (
+            [usize::MAX, 2, 2],
+            "items N = 18446744073709551615: must be below 2^31",
+        ),
+        ([1, 1 << 31, 2], "frames T = 2147483648: must be below 2^31"),
+        (
+            [1, 2, 1 << 31],
+            "classes C = 2147483648: must be below 2^31",
+        ),
+        (
+            [i32::MAX as usize; 3],
+            "N·T·C = 18446744073709551615: must be addressable",
+        ),
+    ] {
+        let batch = Batch::new(dims, &[]).labels(&[], &[]);
+        let error = reference::loss_and_grad(&batch, &Options::default()).unwrap_err();
+        assert_eq!(error.to_string(), says);
+    }
+}

@@ -1,0 +1,110 @@
+//! The reference against everything that is known about the answers.
+
+use ctc_wgpu::{Batch, Error, Options, reference};
+
+use crate::support::check::{
+    Answer, Failures, Tolerance, check_golden, run_golden, run_semantics, well_formed,
+};
+use crate::support::ocr;
+use crate::support::random::Recipe;
+
+fn run(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
+    reference::loss_and_grad(batch, options).map(Answer::from)
+}
+
+#[test]
+fn the_reference_agrees_with_every_golden_case() {
+    run_golden(&run, Tolerance::F64);
+}
+
+#[test]
+fn the_reference_keeps_every_row_of_the_table_of_semantics() {
+    run_semantics(&run, Tolerance::F64);
+}
+
+#[test]
+fn the_reference_agrees_with_pytorch_on_the_batches_of_a_real_network() {
+    let mut failures = Failures::default();
+    for case in ocr::cases() {
+        check_golden(&case, &run, Tolerance::F64, &mut failures);
+    }
+    failures.finish("batches of a real network");
+}
+
+#[test]
+fn an_item_alone_equals_the_item_in_a_batch() {
+    let recipe = Recipe {
+        weights: true,
+        minus_infinity: 0.05,
+        ..Recipe::new([6, 12, 5], 5)
+    };
+    for seed in 0..20 {
+        let batch = recipe.batch(seed);
+        let all = reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap();
+        for item in 0..batch.items() {
+            let alone = batch.alone(item);
+            let one = reference::loss_and_grad(&alone.batch(), &Options::default()).unwrap();
+            assert_eq!(
+                one.loss[0].to_bits(),
+                all.loss[item].to_bits(),
+                "seed {seed} item {item}"
+            );
+            let rows = (0..batch.frames()).map(|t| batch.row(item, t));
+            let grad: Vec<f64> = rows.flat_map(|at| all.grad[at..at + 5].to_vec()).collect();
+            assert_eq!(one.grad, grad, "seed {seed} item {item}");
+        }
+    }
+}
+
+#[test]
+fn both_layouts_and_both_ways_to_give_labels_answer_the_same() {
+    for seed in 0..20 {
+        let recipe = Recipe {
+            weights: true,
+            ..Recipe::new([4, 9, 5], 4)
+        };
+        let batch = recipe.batch(seed);
+        let expected = run(&batch.batch(), &Options::default()).unwrap();
+        let other = Recipe {
+            concatenated: true,
+            ..recipe
+        }
+        .batch(seed)
+        .transposed();
+        let mut answer = run(&other.batch(), &Options::default()).unwrap();
+        answer.grad = other.transpose(&answer.grad);
+        assert_eq!(answer, expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn occupancies_of_a_frame_sum_to_one_and_those_past_the_length_are_zero() {
+    let recipe = Recipe {
+        minus_infinity: 0.1,
+        scale: 20.0,
+        ..Recipe::new([5, 40, 6], 8)
+    };
+    let mut failures = Failures::default();
+    for seed in 0..20 {
+        let batch = recipe.batch(seed);
+        let output = reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap();
+        for item in 0..batch.items() {
+            let lives = output.loss[item].is_finite();
+            for frame in 0..batch.frames() {
+                let sum: f64 = output.occupancy[batch.row(item, frame)..][..6].iter().sum();
+                let counts = lives && frame < batch.counting(item);
+                let expected = if counts { 1.0 } else { 0.0 };
+                failures.check((sum - expected).abs() < 1e-12, || {
+                    format!("seed {seed} item {item} frame {frame}: {sum}")
+                });
+            }
+        }
+        well_formed(
+            &format!("seed {seed}"),
+            &batch,
+            &Answer::from(output),
+            &mut failures,
+        );
+    }
+    failures.finish("occupancies");
+}

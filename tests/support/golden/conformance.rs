@@ -1,0 +1,358 @@
+//! `conformance.json`, `cases`: what other projects' test suites assert, and what an enumeration of all paths gives.
+
+use ctc_wgpu::{
+    Blank, BlankInLabels, Impossible, Options, Reduction, RepeatedLabels, RepeatedOutputs, Status,
+    reference,
+};
+use serde_json::Value;
+
+use super::{
+    Accuracy, Expectation, Golden, Grad, LATER, file, integer_lists, integers, list, natural,
+    number, numbers, rounded, status_of, text,
+};
+use crate::support::batch::{OwnedBatch, OwnedLabels};
+use crate::support::random::Recipe;
+
+/// The lists of errors that other suites assert, item by item: which row of our table of semantics is ours, or why there
+/// is none. A test sees to it that the lists are complete and the rows exist.
+pub(crate) const ERRORS: [(&str, &str, Result<&str, &str>); 18] = [
+    (
+        "tf/errors",
+        "logits rank<3 -> error",
+        Err("the rank is in the type"),
+    ),
+    (
+        "tf/errors",
+        "num_classes==0 -> error",
+        Ok("no classes are refused"),
+    ),
+    (
+        "tf/errors",
+        "blank_index -4 with C=3 -> error (valid range [-3,3))",
+        Err("a negative index cannot be written; the last class is Blank::Last"),
+    ),
+    (
+        "tf/errors",
+        "batch_size 0 -> InvalidArgument 'batch_size must not be 0'",
+        Ok("an empty batch is an empty answer"),
+    ),
+    (
+        "tf/errors",
+        "second gradient of sparse op -> LookupError 'explicitly disabled'",
+        Err("second derivatives are a later feature"),
+    ),
+    (
+        "burn/errors",
+        "blank>=C panics",
+        Ok("a blank that is no class is refused"),
+    ),
+    (
+        "burn/errors",
+        "targets batch != N panics",
+        Ok("labels of another number of items are refused"),
+    ),
+    (
+        "burn/errors",
+        "input_lengths len != N panics",
+        Ok("too few logit lengths are refused"),
+    ),
+    (
+        "burn/errors",
+        "target_lengths len != N panics",
+        Ok("too few label lengths are refused"),
+    ),
+    (
+        "burn/errors",
+        "debug builds: target_len<0, >width, input_len<target_len, input_len>T panic",
+        Ok("a label length above the row is refused"),
+    ),
+    (
+        "torch/errors",
+        "input_len>T",
+        Ok("a logit length above the frames is refused"),
+    ),
+    (
+        "torch/errors",
+        "input_len<0",
+        Ok("a negative logit length is refused"),
+    ),
+    (
+        "torch/errors",
+        "target_len<0",
+        Ok("a negative label length is refused"),
+    ),
+    (
+        "torch/errors",
+        "target_len>targets.size(1)",
+        Ok("a label length above the row is refused"),
+    ),
+    (
+        "torch/errors",
+        "1-D targets whose length != sum(target_lengths)",
+        Ok("concatenated labels left over are refused"),
+    ),
+    (
+        "torch/errors",
+        "blank<0 or >=C",
+        Ok("a blank that is no class is refused"),
+    ),
+    (
+        "torch/errors",
+        "empty log_probs (N==0 or T==0): 'log_probs tensor must not be empty'",
+        Ok("a batch without frames costs nothing for empty labels"),
+    ),
+    (
+        "torch/errors",
+        "f16/bf16 on CPU: NotImplementedError",
+        Err("the type of the input is f32"),
+    ),
+];
+
+pub(crate) fn cases() -> Vec<Golden> {
+    let mut cases = Vec::new();
+    for case in list(&file("conformance")["cases"]) {
+        let source = format!("conformance:{}", text(&case["name"]));
+        if LATER.iter().any(|(name, _)| *name == source) {
+            continue;
+        }
+        match text(&case["kind"]) {
+            "loss" | "loss+alignment" => cases.push(losses(case, source)),
+            "loss_property" => cases.push(sharp_as_a_sentinel(case, source)),
+            "label_op" => cases.push(labels(case, source)),
+            "error" => assert!(
+                ERRORS.iter().any(|(list, ..)| *list == case["name"]),
+                "{source}: not in ERRORS"
+            ),
+            kind => panic!("{source}: unknown kind {kind}"),
+        }
+    }
+    cases
+}
+
+/// The batch of a case, whose input is time-major, and by how much rounding moved the input.
+fn read(case: &Value) -> (OwnedBatch, f64) {
+    let [frames, items, classes] = [0, 1, 2].map(|axis| natural(&case["shape"][axis]));
+    assert_eq!(
+        (text(&case["layout"]), text(&case["input_domain"])),
+        ("TNC", "logits")
+    );
+    let (values, rounding) = rounded(&numbers(&case["input"]));
+    let labels = integer_lists(&case["labels"]);
+    let batch = OwnedBatch::new([items, frames, classes], values, &labels).time_major();
+    (
+        batch.logit_lengths(&integers(&case["input_lengths"])),
+        rounding,
+    )
+}
+
+fn losses(case: &Value, source: String) -> Golden {
+    let (mut batch, rounding) = read(case);
+    let mut options = Options {
+        blank: Blank::Index(natural(&case["blank"]) as u32),
+        ..Options::default()
+    };
+    for (flag, value) in case
+        .get("options")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        match flag.as_str() {
+            "preprocess_collapse_repeated" if value == true => {
+                options.repeated_labels = RepeatedLabels::Collapse
+            }
+            "ctc_merge_repeated" if value == false => {
+                options.repeated_outputs = RepeatedOutputs::Distinct
+            }
+            "preprocess_collapse_repeated" | "ctc_merge_repeated" => {}
+            // The case's own labels are what the flag made of these.
+            "raw_labels" => {
+                batch = OwnedBatch {
+                    labels: crate::support::batch::padded(&[integers(value)]),
+                    ..batch
+                }
+            }
+            "reduction" if value == "sum_over_batch_size" => {
+                options.reduction = Reduction::MeanBatch
+            }
+            other => panic!("{source}: unknown option {other}"),
+        }
+    }
+    // keras.losses.CTC counts the labels that are not 0 and takes as many from the left, so that its own test has the blank
+    // for a label, and asserts PyTorch's rule for it.
+    if source.contains("losses.CTC") {
+        options.blank_in_labels = BlankInLabels::Allow;
+    }
+    let items = batch.items();
+    let expectation =
+        |part: &str, loss: Option<&Value>, grad: Option<&Value>, accuracy: f64| Expectation {
+            source: format!("{source}{part}"),
+            loss: match given(loss) {
+                // −0.0 stands in the file for a loss of 0; ours is +0.0.
+                Some(loss) => numbers(loss)
+                    .into_iter()
+                    .map(|l| Some(l.max(0.0)))
+                    .collect(),
+                None => vec![None; items],
+            },
+            grad: match given(grad) {
+                Some(grad) => Grad::Full(numbers(grad).into_iter().map(Some).collect()),
+                None => Grad::NotGiven,
+            },
+            reduced: None,
+            accuracy: Accuracy::both(accuracy).of_rounded_input(rounding, batch.frames()),
+        };
+    // Published numbers have as many digits as their suite prints; those of the file's own oracle and of its enumeration
+    // are float64.
+    let published = if case["kind"] == "loss" {
+        number(&case["atol"])
+    } else {
+        1e-12
+    };
+    let mut expectations = vec![
+        Expectation {
+            reduced: case.get("expected_reduced_loss").map(number),
+            ..expectation(
+                "",
+                case.get("expected_loss"),
+                case.get("expected_grad"),
+                published,
+            )
+        },
+        expectation(
+            " oracle",
+            case.get("oracle_f64_loss"),
+            case.get("oracle_f64_grad"),
+            1e-12,
+        ),
+    ];
+    if let Some(loss) = case.get("tf221_loss") {
+        expectations.push(expectation(" TensorFlow", Some(loss), None, 1e-6));
+    }
+    let known = expectations.iter().flat_map(|e| e.loss.iter().flatten());
+    let impossible = known.clone().any(|l| *l == f64::INFINITY);
+    assert!(
+        !impossible || items == 1,
+        "{source}: say which item is impossible"
+    );
+    let status = if impossible {
+        Status::Impossible
+    } else {
+        Status::Ok
+    };
+    Golden {
+        name: source,
+        status: vec![status; items],
+        batch,
+        options,
+        expectations,
+    }
+}
+
+fn given(value: Option<&Value>) -> Option<&Value> {
+    value.filter(|v| !v.is_null())
+}
+
+/// warp-ctc's `inf_test`: the first label has a logit of −1e30 in every frame. It asserts +inf, and answers 182 by its floor
+/// under the probabilities. A probability of e^-1e30 is small, but it is not 0: the loss is 1e30, the first label takes
+/// exactly one frame, and the gradient there is −1.
+fn sharp_as_a_sentinel(case: &Value, source: String) -> Golden {
+    let (batch, _) = read(case);
+    let logit = f64::from(batch.values[2]);
+    let options = Options {
+        blank: Blank::Index(natural(&case["blank"]) as u32),
+        ..Options::default()
+    };
+    Golden {
+        name: source.clone(),
+        status: vec![Status::Ok],
+        expectations: vec![Expectation {
+            source,
+            loss: vec![Some(-logit)],
+            grad: Grad::NotGiven,
+            reduced: None,
+            accuracy: Accuracy::both(0.0),
+        }],
+        batch,
+        options,
+    }
+}
+
+/// TensorFlow's functions on labels, as options and as a way to give labels: the loss must be that of the labels that they
+/// put out, and label 0, which is none of their paddings, must survive.
+fn labels(case: &Value, source: String) -> Golden {
+    let rows = integer_lists(&case["labels"]);
+    let lengths = integers(&case["lengths"]);
+    let cut = |rows: &[Vec<i32>], lengths: &[i32]| -> Vec<Vec<i32>> {
+        rows.iter()
+            .zip(lengths)
+            .map(|(row, length)| row[..*length as usize].to_vec())
+            .collect()
+    };
+    let mut recipe = Recipe::new([rows.len(), 12, 11], 0);
+    recipe.ragged = false;
+    let mut batch = recipe.batch(1);
+    let mut options = Options {
+        blank: Blank::Last,
+        impossible: Impossible::Error,
+        ..Options::default()
+    };
+    let given = cut(&rows, &lengths);
+    let read = match text(&case["op"]) {
+        "collapse_repeated" => {
+            options.repeated_labels = RepeatedLabels::Collapse;
+            // The rows as they are, with what lies past their lengths.
+            batch.labels = OwnedLabels::Padded {
+                values: rows.concat(),
+                lengths,
+            };
+            cut(
+                &integer_lists(&case["expected"]),
+                &integers(&case["expected_lengths"]),
+            )
+        }
+        "dense_to_sparse" => {
+            batch.labels = sparse(&given);
+            given
+        }
+        other => panic!("{source}: unknown operation {other}"),
+    };
+    let wide: Vec<f64> = batch.values.iter().map(|x| f64::from(*x)).collect();
+    let log_probs = super::log_softmax(&wide, 11);
+    let loss: Vec<f64> = read
+        .iter()
+        .zip(log_probs.chunks(12 * 11))
+        .map(|(labels, frames)| {
+            let labels: Vec<usize> = labels.iter().map(|l| *l as usize).collect();
+            reference::item(frames, 11, &labels, 10, RepeatedOutputs::Merge).loss
+        })
+        .collect();
+    Golden {
+        name: source.clone(),
+        status: status_of(&loss),
+        expectations: vec![Expectation {
+            source,
+            loss: loss.into_iter().map(Some).collect(),
+            grad: Grad::NotGiven,
+            reduced: None,
+            accuracy: Accuracy::both(1e-12),
+        }],
+        batch,
+        options,
+    }
+}
+
+/// Lists of labels as a sparse tensor.
+pub(crate) fn sparse(labels: &[Vec<i32>]) -> OwnedLabels {
+    let entries = || {
+        labels
+            .iter()
+            .enumerate()
+            .flat_map(|(n, row)| row.iter().enumerate().map(move |(i, l)| (n, i, *l)))
+    };
+    OwnedLabels::Sparse {
+        indices: entries().map(|(n, i, _)| [n as i64, i as i64]).collect(),
+        values: entries().map(|(.., label)| label).collect(),
+        shape: [labels.len(), labels.iter().map(Vec::len).max().unwrap_or(0)],
+    }
+}

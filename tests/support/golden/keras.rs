@@ -1,0 +1,188 @@
+//! `keras_ctc_batch_cost.json`: Keras's loss of probabilities, and its gradient with respect to them.
+
+use ctc_wgpu::{Options, Status, reference};
+use serde_json::Value;
+
+use super::{
+    Accuracy, Expectation, Golden, Grad, file, generate, integer_lists, integers, list,
+    log_softmax, natural, number, numbers, packed, rounded, status_of, text,
+};
+use crate::support::batch::OwnedBatch;
+
+/// Keras's ε, which the file names.
+pub(crate) const EPSILON: f64 = 1e-7;
+
+/// TensorFlow adds in logarithms of float32 even here: errors of 3e-8 an operation, which 1/(p + ε) makes larger.
+pub(crate) const TENSORFLOW: Accuracy = Accuracy {
+    loss: 1e-6,
+    grad: 2e-6,
+};
+
+/// A case in float64, as Keras had it.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    /// N, T, C
+    pub(crate) dims: [usize; 3],
+    pub(crate) probs: Vec<f64>,
+    pub(crate) labels: Vec<Vec<i32>>,
+    pub(crate) frames: Vec<i32>,
+    pub(crate) loss: Vec<f64>,
+    pub(crate) grad: Grad,
+    /// With respect to the logits of the softmax before it, where there is one.
+    pub(crate) grad_of_logits: Option<Grad>,
+}
+
+/// All ten.
+pub(crate) fn in_f64() -> Vec<Case> {
+    list(&file("keras_ctc_batch_cost")["cases"])
+        .iter()
+        .map(read)
+        .collect()
+}
+
+fn read(case: &Value) -> Case {
+    let dims = ["N", "T", "C"].map(|axis| natural(&case[axis]));
+    let classes = dims[2];
+    assert_eq!(
+        natural(&case["blank"]),
+        classes - 1,
+        "{}: the blank is the last class",
+        case["name"]
+    );
+    let drawn = generate(&case["gen"], dims.iter().product());
+    let drawn: Vec<f64> = drawn.into_iter().map(f64::from).collect();
+    let probs = match text(&case["y_pred"]).split_once(':') {
+        None if case["y_pred"] == "softmax" => log_softmax(&drawn, classes)
+            .iter()
+            .map(|x| x.exp())
+            .collect(),
+        None if case["y_pred"] == "abs" => drawn.iter().map(|x| x.abs()).collect(),
+        Some(("onehot", path)) => path
+            .split(',')
+            .map(|class| class.parse::<usize>().unwrap())
+            .flat_map(|class| (0..classes).map(move |c| f64::from(u8::from(c == class))))
+            .collect(),
+        _ => panic!("{}: unknown rule {}", case["name"], case["y_pred"]),
+    };
+    let lengths = integers(&case["target_lengths"]);
+    let rows = integer_lists(&case["labels"]);
+    let labels = rows
+        .iter()
+        .zip(lengths)
+        .map(|(row, length)| row[..length as usize].to_vec());
+    Case {
+        name: text(&case["name"]).to_owned(),
+        dims,
+        probs,
+        labels: labels.collect(),
+        frames: integers(&case["input_lengths"]),
+        loss: numbers(&case["loss_f64"]),
+        grad: packed(&case["grad_wrt_y_pred"]),
+        grad_of_logits: case.get("grad_wrt_logits").map(packed),
+    }
+}
+
+pub(crate) fn cases() -> Vec<Golden> {
+    let mut cases: Vec<Golden> = in_f64().into_iter().map(golden).collect();
+    cases.extend(
+        list(&file("keras_ctc_batch_cost")["edge_behaviour"])
+            .iter()
+            .map(edge),
+    );
+    cases
+}
+
+fn golden(case: Case) -> Golden {
+    let single: Vec<f32> = case.probs.iter().map(|p| *p as f32).collect();
+    let batch = OwnedBatch::new(case.dims, single, &case.labels).logit_lengths(&case.frames);
+    let options = Options::keras_batch_cost();
+    let source = format!("keras_ctc_batch_cost:{}", case.name);
+    // Rounding a probability to f32 moves its logarithm by 2^-24, and so does rounding ε.
+    let accuracy = TENSORFLOW.of_rounded_input(2.0 * 6e-8, case.dims[1]);
+    let theirs = Expectation {
+        source: source.clone(),
+        loss: case.loss.iter().copied().map(Some).collect(),
+        grad: case.grad,
+        reduced: None,
+        accuracy,
+    };
+    Golden {
+        name: source,
+        status: vec![Status::Ok; case.dims[0]],
+        // Keras's numbers belong to float64 probabilities; those that the backend was given have their own.
+        expectations: vec![theirs, by_reference(&batch, &options)],
+        batch,
+        options,
+    }
+}
+
+/// What the reference says of exactly the given f32 input.
+fn by_reference(batch: &OwnedBatch, options: &Options) -> Expectation {
+    let output = reference::loss_and_grad(&batch.batch(), options).unwrap();
+    Expectation {
+        source: "the reference, from the f32 input".to_owned(),
+        loss: output.loss.into_iter().map(Some).collect(),
+        grad: Grad::Full(output.grad.into_iter().map(Some).collect()),
+        reduced: None,
+        accuracy: Accuracy::both(0.0),
+    }
+}
+
+/// `edge_behaviour`: one item of three or so frames over four classes. Keras refuses three of the five.
+fn edge(case: &Value) -> Golden {
+    let name = text(&case["name"]);
+    // The file leaves the number of frames to the generator's source.
+    let frames = match name {
+        "empty_label" => 5,
+        "infeasible" | "infeasible_repeat" | "input_length_0" => 3,
+        "T1" => 1,
+        other => panic!("unknown edge case {other}"),
+    };
+    let rule = serde_json::json!({"seed": 99, "scale": 3});
+    let logits: Vec<f64> = generate(&rule, frames * 4)
+        .into_iter()
+        .map(f64::from)
+        .collect();
+    let probs: Vec<f64> = log_softmax(&logits, 4).iter().map(|x| x.exp()).collect();
+    let (single, _) = rounded(&probs);
+    let length = integers(&case["label_length"])[0];
+    let labels = integer_lists(&case["labels"])[0][..length as usize].to_vec();
+    let batch = OwnedBatch::one([frames, 4], single, &labels)
+        .logit_lengths(&integers(&case["input_length"]));
+    let zero = Grad::Full(vec![Some(0.0); frames * 4]);
+    let (loss, grad) = match name {
+        // Keras: "Labels length is zero". It is a legal item that costs its blanks.
+        "empty_label" => {
+            let blank = |p: &[f64]| -((p[3] + EPSILON) / (1.0 + 4.0 * EPSILON)).ln();
+            (probs.chunks(4).map(blank).sum(), Grad::NotGiven)
+        }
+        // Keras: "Not enough time for target transition", for the whole batch; ours is this item's affair.
+        "infeasible" | "input_length_0" => (f64::INFINITY, zero),
+        // Keras has the loss, but a gradient whose magnitudes sum to 12, as if the item were to be unlearnt.
+        "infeasible_repeat" => (number(&case["loss"][0]), zero),
+        _ => {
+            let abs_sum = number(&case["grad_abs_sum"]);
+            let grad = Grad::Sampled {
+                sample: vec![],
+                abs_sum,
+                checksum: None,
+            };
+            (number(&case["loss"][0]), grad)
+        }
+    };
+    let source = format!("keras_ctc_batch_cost:{name}");
+    Golden {
+        name: source.clone(),
+        batch,
+        options: Options::keras_batch_cost(),
+        status: status_of(&[loss]),
+        expectations: vec![Expectation {
+            source,
+            loss: vec![Some(loss)],
+            grad,
+            reduced: None,
+            accuracy: TENSORFLOW.of_rounded_input(2.0 * 6e-8, frames),
+        }],
+    }
+}

@@ -1,0 +1,153 @@
+//! `ctc_tensorflow.json` and `keras_ops_ctc_loss.json`: TensorFlow and Keras on the batches of `ctc_torch_f64.json`.
+
+use serde_json::Value;
+
+use super::{Accuracy, Expectation, Golden, Grad, number, numbers};
+
+/// TensorFlow computes in float32, and its float64 has logarithms of float32: errors of 3e-8 an operation.
+const TENSORFLOW: Accuracy = Accuracy {
+    loss: 1e-6,
+    grad: 1e-6,
+};
+
+/// Refusals, by what their messages say.
+pub(crate) const REFUSED: [(&str, &str); 2] = [
+    (
+        "Labels length is zero",
+        "an item without labels is a legal item: it costs its blanks",
+    ),
+    (
+        "Not enough time for target transition",
+        "one impossible item is no reason to refuse the batch",
+    ),
+];
+
+/// A loss that differs: case, which part of TensorFlow, item.
+pub(crate) struct Differs {
+    pub(crate) case: &'static str,
+    pub(crate) part: &'static str,
+    pub(crate) item: usize,
+    pub(crate) why: &'static str,
+}
+
+const fn differs(
+    case: &'static str,
+    part: &'static str,
+    item: usize,
+    why: &'static str,
+) -> Differs {
+    Differs {
+        case,
+        part,
+        item,
+        why,
+    }
+}
+
+const NO_PATH: &str =
+    "no alignment: +inf by the definition, but log(1e-307) ≈ −707 stands for −inf in it";
+const UNDERFLOW: &str = "the softmax is taken first and its logarithm after: what underflows becomes −inf, the loss +inf";
+const FLOOR: &str =
+    "log(1e-307) ≈ −707 bounds each state from below, which cuts what sharp logits cost";
+const NAN: &str = "0 · −inf in its einsum: NaN from a class of probability 0";
+
+/// Where TensorFlow's loss is wrong, and why. (Its gradient is too in every impossible item: the softmax, as if the item
+/// were to be unlearnt; ours is 0.) A test sees to it that each of them does differ.
+pub(crate) const DIFFERS: [Differs; 18] = [
+    differs("exactly_feasible_repeats", "dense_float32", 0, NO_PATH),
+    differs("infeasible_long", "dense_float32", 0, NO_PATH),
+    differs("infeasible_mixed", "dense_float32", 1, NO_PATH),
+    differs("T1_L2_infeasible", "dense_float32", 0, NO_PATH),
+    differs("input_len0", "dense_float32", 1, NO_PATH),
+    differs("exactly_feasible_repeats", "keras.ops", 0, NO_PATH),
+    differs("infeasible_long", "keras.ops", 0, NO_PATH),
+    differs("infeasible_mixed", "keras.ops", 1, NO_PATH),
+    differs("T1_L2_infeasible", "keras.ops", 0, NO_PATH),
+    differs("input_len0", "keras.ops", 1, NO_PATH),
+    differs("extreme_1e4", "sparse_float64", 0, UNDERFLOW),
+    differs("extreme_1e4", "sparse_float64", 1, UNDERFLOW),
+    differs("extreme_1e4_long", "sparse_float64", 0, UNDERFLOW),
+    differs("extreme_1e30", "sparse_float64", 0, UNDERFLOW),
+    differs("extreme_1e4_long", "dense_float32", 0, FLOOR),
+    differs("neginf_logit_unused", "dense_float32", 0, NAN),
+    differs("neginf_logit_needed_partly", "dense_float32", 0, NAN),
+    differs("neginf_logit_infeasible", "dense_float32", 0, NAN),
+];
+
+/// The losses of a part, with `None` where the table says that they differ.
+fn compared(case: &str, part: &str, loss: &[f64]) -> Vec<Option<f64>> {
+    let differs = |item: usize| {
+        DIFFERS
+            .iter()
+            .any(|d| (d.case, d.part, d.item) == (case, part, item))
+    };
+    // A confident right answer costs −8e-8 there; ours is never negative.
+    loss.iter()
+        .enumerate()
+        .map(|(item, l)| (!differs(item)).then_some(l.max(0.0)))
+        .collect()
+}
+
+/// What TensorFlow's two implementations say of a case of `golden`'s file.
+pub(crate) fn of_case(name: &str, answer: &Value, golden: &Golden) -> Vec<Expectation> {
+    let mut expectations = Vec::new();
+    for part in ["sparse_float64", "dense_float32"] {
+        let answer = &answer[part];
+        let source = format!("ctc_tensorflow:{name} {part}");
+        let items = golden.batch.items();
+        if let Some(error) = answer.get("error") {
+            let known = REFUSED
+                .iter()
+                .any(|(message, _)| error.as_str().unwrap().contains(message));
+            assert!(known, "{source}: {error}");
+            // Refused there, answered here: the expectation of the torch file stands.
+            expectations.push(Expectation {
+                source: format!("{source} refused"),
+                loss: vec![None; items],
+                grad: Grad::NotGiven,
+                reduced: None,
+                accuracy: TENSORFLOW,
+            });
+            continue;
+        }
+        let loss = compared(name, part, &numbers(&answer["loss"]));
+        let grad = match answer.get("grad") {
+            None => Grad::NotGiven,
+            Some(grad) => Grad::Full(
+                numbers(grad)
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, g)| {
+                        let item = golden.batch.place(at)[0];
+                        // An impossible item has the softmax for a gradient there, and 0 here.
+                        (loss[item].is_some_and(f64::is_finite)).then_some(g)
+                    })
+                    .collect(),
+            ),
+        };
+        expectations.push(Expectation {
+            source,
+            loss,
+            grad,
+            reduced: None,
+            accuracy: TENSORFLOW,
+        });
+    }
+    expectations
+}
+
+/// What `keras.ops.ctc_loss` says of it, on TensorFlow's dense implementation.
+pub(crate) fn of_keras(name: &str, answer: &Value, golden: &Golden) -> Expectation {
+    let theirs: Vec<f64> = super::list(&answer["loss_f32"])
+        .iter()
+        .map(number)
+        .collect();
+    assert_eq!(theirs.len(), golden.batch.items(), "{name}");
+    Expectation {
+        source: format!("keras_ops_ctc_loss:{name}"),
+        loss: compared(name, "keras.ops", &theirs),
+        grad: Grad::NotGiven,
+        reduced: None,
+        accuracy: TENSORFLOW,
+    }
+}

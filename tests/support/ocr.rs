@@ -1,0 +1,67 @@
+//! Batches of a real network, from `tests/data/ocr`: its README says how they were made.
+
+use std::io::BufReader;
+use std::path::Path;
+
+use ctc_wgpu::{Blank, Options, Status};
+use npyz::npz::NpzArchive;
+
+use super::batch::{OwnedBatch, OwnedLabels};
+use super::golden::{Accuracy, Expectation, Golden, Grad};
+
+/// How far the network has come: its outputs get sharper from one to the next.
+pub(crate) const STAGES: [&str; 3] = ["untrained", "early", "trained"];
+
+/// The 32 lines of text at each stage, with PyTorch's losses and gradients in float64.
+pub(crate) fn cases() -> Vec<Golden> {
+    STAGES.into_iter().map(read).collect()
+}
+
+fn read(stage: &str) -> Golden {
+    let name = format!("ocr/keras_ocr_{stage}.npz");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(&name);
+    let mut archive = NpzArchive::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let dims = [32, 50, 20];
+    let logits: Vec<f32> = array(&mut archive, "logits");
+    let labels = OwnedLabels::Padded {
+        values: array(&mut archive, "labels"),
+        lengths: array(&mut archive, "label_lengths"),
+    };
+    let lengths: Vec<i32> = array(&mut archive, "logit_lengths");
+    let loss: Vec<f64> = array(&mut archive, "loss_f64");
+    let grad: Vec<f64> = array(&mut archive, "grad_f64");
+    Golden {
+        batch: OwnedBatch::new(dims, logits, &[[]; 32])
+            .labels(labels)
+            .logit_lengths(&lengths),
+        options: Options {
+            blank: Blank::Index(19),
+            ..Options::default()
+        },
+        status: vec![Status::Ok; 32],
+        expectations: vec![Expectation {
+            source: name.clone(),
+            loss: loss.into_iter().map(Some).collect(),
+            grad: Grad::Full(grad.into_iter().map(Some).collect()),
+            reduced: None,
+            accuracy: Accuracy {
+                loss: 1e-12,
+                grad: 1e-11,
+            },
+        }],
+        name,
+    }
+}
+
+fn array<T: npyz::Deserialize>(
+    archive: &mut NpzArchive<BufReader<std::fs::File>>,
+    name: &str,
+) -> Vec<T> {
+    let array = archive
+        .by_name(name)
+        .unwrap()
+        .unwrap_or_else(|| panic!("no array {name}"));
+    array.into_vec().unwrap()
+}

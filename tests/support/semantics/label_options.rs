@@ -1,0 +1,83 @@
+//! The options that change what the labels mean.
+
+use ctc_wgpu::{BlankInLabels, Options, RepeatedLabels, RepeatedOutputs};
+
+use super::product::{batch, usual_options};
+use super::{Row, row, usual};
+
+pub(super) fn rows() -> Vec<Row> {
+    let options = usual_options();
+    let allow = Options {
+        blank_in_labels: BlankInLabels::Allow,
+        ..options
+    };
+    let collapse = Options {
+        repeated_labels: RepeatedLabels::Collapse,
+        ..options
+    };
+    let distinct = Options {
+        repeated_outputs: RepeatedOutputs::Distinct,
+        ..options
+    };
+    let repeats: [&[i32]; 2] = [&[1, 1, 2], &[3, 3, 3]];
+    let blanks: [&[i32]; 3] = [&[1, 0, 2], &[0, 0], &[1, 0]];
+    let both = Options {
+        repeated_labels: RepeatedLabels::Collapse,
+        ..distinct
+    };
+    vec![
+        row(
+            "a blank among the labels is a label, by PyTorch's rule",
+            batch([3, 4, 3], &blanks),
+            allow,
+            vec![usual(), usual(), usual()],
+        ),
+        row(
+            "a blank among the labels, with distinct outputs",
+            batch([3, 4, 3], &blanks),
+            {
+                Options {
+                    repeated_outputs: RepeatedOutputs::Distinct,
+                    ..allow
+                }
+            },
+            vec![usual(), usual(), usual()],
+        ),
+        row(
+            "allowing the blank changes nothing without one",
+            batch([2, 5, 4], &repeats),
+            allow,
+            vec![usual(), usual()],
+        ),
+        row(
+            "equal neighbours collapse where that is asked for",
+            batch([2, 5, 4], &repeats),
+            collapse,
+            vec![usual(), usual()],
+        ),
+        row(
+            "labels that fit only once collapsed are possible",
+            batch([2, 2, 4], &repeats),
+            collapse,
+            vec![usual(), usual()],
+        ),
+        row(
+            "distinct outputs merge nothing",
+            batch([2, 5, 4], &repeats),
+            distinct,
+            vec![usual(), usual()],
+        ),
+        row(
+            "distinct outputs need no blank between equal labels",
+            batch([2, 3, 4], &repeats),
+            distinct,
+            vec![usual(), usual()],
+        ),
+        row(
+            "distinct outputs of collapsed labels",
+            batch([2, 5, 4], &repeats),
+            both,
+            vec![usual(), usual()],
+        ),
+    ]
+}

@@ -1,0 +1,257 @@
+//! What the numbers of the input may be, by convention: infinities, NaN, zeros, and rows that sum to something else.
+
+use ctc_wgpu::{Input, Options, Status};
+
+use super::product::{batch, usual_options};
+use super::{Grad, Item, Loss, Row, not_finite, row, usual};
+use crate::support::batch::OwnedBatch;
+use crate::support::golden::log_softmax;
+
+const NEVER: f32 = f32::NEG_INFINITY;
+
+fn log_probs(mut batch: OwnedBatch) -> OwnedBatch {
+    let wide: Vec<f64> = batch.values.iter().map(|x| f64::from(*x)).collect();
+    batch.values = log_softmax(&wide, batch.classes())
+        .iter()
+        .map(|x| *x as f32)
+        .collect();
+    batch
+}
+
+fn probs(batch: OwnedBatch) -> OwnedBatch {
+    let mut batch = log_probs(batch);
+    batch.values.iter_mut().for_each(|x| *x = x.exp());
+    batch
+}
+
+pub(super) fn rows() -> Vec<Row> {
+    [not_finite_items(), conventions()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn not_finite_items() -> Vec<Row> {
+    let options = usual_options();
+    // Item 1 goes on as usual beside each of these; the value stands in frame 1 of item 0.
+    let with = |name, value: f32, input| {
+        let mut batch = batch([2, 4, 4], &[&[1], &[2]]).logit_lengths(&[3, 4]);
+        if matches!(input, Input::Probs { .. }) {
+            batch = probs(batch);
+        } else if input != Input::Logits {
+            batch = log_probs(batch);
+        }
+        batch.values[4 + 3] = value;
+        row(
+            name,
+            batch,
+            Options { input, ..options },
+            vec![not_finite(), usual()],
+        )
+    };
+    let biased = Input::Probs { epsilon: 1e-7 };
+    let mut desert = batch([2, 3, 4], &[&[1], &[2]]);
+    desert.values[4..8].fill(NEVER);
+    let mut nothing = probs(batch([2, 3, 4], &[&[1], &[2]]));
+    nothing.values[4..8].fill(0.0);
+    let mut past = batch([2, 4, 4], &[&[1, 2], &[3]]).logit_lengths(&[3, 2]);
+    for (at, value) in [f32::NAN, f32::INFINITY, NEVER, 1e30]
+        .into_iter()
+        .enumerate()
+    {
+        past.values[12 + at] = value;
+    }
+    past.values[24..].fill(f32::NAN);
+    let mut empty = batch([2, 2, 4], &[&[], &[1]]).logit_lengths(&[0, 2]);
+    empty.values[..8].fill(f32::NAN);
+    let mut unlearnt = batch([2, 3, 4], &[&[1], &[2]]);
+    unlearnt.values[2] = NEVER;
+    unlearnt.values[5] = NEVER;
+    let mut lone = unlearnt.clone();
+    for (class, value) in [NEVER, 0.5, NEVER, NEVER].into_iter().enumerate() {
+        lone.values[4 + class] = value;
+    }
+    vec![
+        with(
+            "a NaN logit costs NaN for that item alone",
+            f32::NAN,
+            Input::Logits,
+        ),
+        with(
+            "a logit of +inf costs NaN for that item alone",
+            f32::INFINITY,
+            Input::Logits,
+        ),
+        with(
+            "a NaN log-probability costs NaN for that item alone",
+            f32::NAN,
+            Input::LogProbs,
+        ),
+        with(
+            "a log-probability of +inf costs NaN for that item alone",
+            f32::INFINITY,
+            Input::LogProbsExact,
+        ),
+        with(
+            "a NaN probability costs NaN for that item alone",
+            f32::NAN,
+            biased,
+        ),
+        with(
+            "an infinite probability costs NaN for that item alone",
+            f32::INFINITY,
+            biased,
+        ),
+        with(
+            "a negative probability costs NaN for that item alone",
+            -0.25,
+            biased,
+        ),
+        row(
+            "a frame of -inf only costs NaN for that item alone",
+            desert.clone(),
+            options,
+            vec![not_finite(), usual()],
+        ),
+        row(
+            "a frame of log-probabilities of -inf only costs NaN",
+            {
+                let kept = desert.values[4..8].to_vec();
+                let mut desert = log_probs(desert);
+                desert.values[4..8].copy_from_slice(&kept);
+                desert
+            },
+            Options {
+                input: Input::LogProbs,
+                ..options
+            },
+            vec![not_finite(), usual()],
+        ),
+        row(
+            "a frame of probability 0 only costs NaN where epsilon is 0",
+            nothing,
+            {
+                Options {
+                    input: Input::Probs { epsilon: 0.0 },
+                    ..options
+                }
+            },
+            vec![not_finite(), usual()],
+        ),
+        row(
+            "frames past the length do not count, NaN included",
+            past.clone(),
+            options,
+            vec![usual(), usual()],
+        ),
+        row(
+            "frames past the length do not count in time-major order",
+            past.transposed(),
+            options,
+            vec![usual(), usual()],
+        ),
+        row(
+            "an item without frames is untouched by NaN",
+            empty,
+            options,
+            {
+                vec![
+                    Item {
+                        loss: Loss::Zero,
+                        status: Status::Ok,
+                        grad: Grad::Zero,
+                    },
+                    usual(),
+                ]
+            },
+        ),
+        row(
+            "a logit of -inf is a class of probability 0",
+            unlearnt,
+            options,
+            vec![usual(), usual()],
+        ),
+        row(
+            "a frame with one possible class",
+            lone,
+            options,
+            vec![usual(), usual()],
+        ),
+    ]
+}
+
+fn conventions() -> Vec<Row> {
+    let options = usual_options();
+    let input = |input| Options { input, ..options };
+    let two: [&[i32]; 2] = [&[1, 2], &[3, 3]];
+    let items = || vec![usual(), usual()];
+    let biased = |epsilon| input(Input::Probs { epsilon });
+    // Class 3 has probability 0, and is in no label of item 0: gradient 1/Σ there, and nothing is divided by 0.
+    let mut zeros = probs(batch([2, 4, 4], &[&[1, 2], &[2]]));
+    zeros.values[3] = 0.0;
+    zeros.values[4 + 1] = 0.0;
+    // Rows that sum to e: ln p is above 0, the loss is clamped, the gradient is not.
+    let mut tall = log_probs(batch([1, 3, 4], &[&[1]]));
+    tall.values.iter_mut().for_each(|x| *x += 5.0);
+    let clamped = || {
+        vec![Item {
+            loss: Loss::Zero,
+            status: Status::Ok,
+            grad: Grad::Enumerated,
+        }]
+    };
+    vec![
+        row(
+            "log-probabilities, with PyTorch's gradient",
+            log_probs(batch([2, 5, 4], &two)),
+            input(Input::LogProbs),
+            items(),
+        ),
+        row(
+            "log-probabilities, with the true derivative",
+            log_probs(batch([2, 5, 4], &two)),
+            input(Input::LogProbsExact),
+            items(),
+        ),
+        row(
+            "probabilities, with Keras's epsilon",
+            probs(batch([2, 5, 4], &two)),
+            biased(1e-7),
+            items(),
+        ),
+        row(
+            "probabilities, with no epsilon",
+            probs(batch([2, 5, 4], &two)),
+            biased(0.0),
+            items(),
+        ),
+        row(
+            "probabilities that do not sum to 1 are normalised",
+            {
+                let mut batch = probs(batch([2, 5, 4], &two));
+                batch.values.iter_mut().for_each(|p| *p *= 1.75);
+                batch
+            },
+            biased(1e-3),
+            items(),
+        ),
+        row(
+            "a probability of exactly 0 has the gradient of the normalisation alone",
+            zeros,
+            biased(0.0),
+            items(),
+        ),
+        row(
+            "a loss is never negative, and the gradient is not touched",
+            tall.clone(),
+            input(Input::LogProbs),
+            clamped(),
+        ),
+        row(
+            "a loss is never negative, with the true derivative",
+            tall,
+            input(Input::LogProbsExact),
+            clamped(),
+        ),
+    ]
+}
