@@ -10,47 +10,58 @@ pub(crate) struct Selected {
     pub(crate) queue: wgpu::Queue,
 }
 
-/// All adapters of the machine that can compute, the best first: real GPUs before software, Vulkan, Metal and DX12
-/// before GL.
+/// All adapters of the machine that can compute, the best first: real GPUs before software, GL last among equals.
 pub(crate) async fn adapters() -> Vec<wgpu::Adapter> {
-    let instance =
-        wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    let mut adapters = found(!wgpu::Backends::GL).await;
+    adapters.extend(found(wgpu::Backends::GL).await);
+    adapters.sort_by_key(|adapter| kind(&adapter.get_info()));
+    adapters
+}
+
+/// Of these backends only: to look for GL wakes a window system's libraries, which talk to stderr.
+async fn found(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
+    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    let backends = descriptor.backends & backends;
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
+    let mut adapters = instance.enumerate_adapters(backends).await;
     adapters.retain(|adapter| {
         let flags = adapter.get_downlevel_capabilities().flags;
         flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
     });
-    adapters.sort_by_key(|adapter| {
-        let info = adapter.get_info();
-        let kind = match info.device_type {
-            wgpu::DeviceType::DiscreteGpu => 0,
-            wgpu::DeviceType::IntegratedGpu => 1,
-            wgpu::DeviceType::VirtualGpu => 2,
-            wgpu::DeviceType::Other => 3,
-            wgpu::DeviceType::Cpu => 4,
-        };
-        (kind, info.backend == wgpu::Backend::Gl)
-    });
     adapters
 }
 
-/// The first adapter whose name contains `name`, whatever its case, and that gives a device.
+fn kind(info: &wgpu::AdapterInfo) -> u32 {
+    match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// The first adapter whose name contains `name`, whatever its case, and that gives a device. GL is looked at only
+/// where nothing else is found.
 pub(crate) async fn named(name: &str) -> Result<Selected, Error> {
     let wanted = name.to_lowercase();
     let mut refusal = None;
-    for adapter in adapters().await {
-        if !adapter.get_info().name.to_lowercase().contains(&wanted) {
-            continue;
-        }
-        match open(&adapter).await {
-            Ok(selected) => return Ok(selected),
-            Err(error) => refusal = refusal.or(Some(error)),
+    for backends in [!wgpu::Backends::GL, wgpu::Backends::GL] {
+        let mut adapters = found(backends).await;
+        adapters.sort_by_key(|adapter| kind(&adapter.get_info()));
+        for adapter in adapters {
+            if !adapter.get_info().name.to_lowercase().contains(&wanted) {
+                continue;
+            }
+            match open(&adapter).await {
+                Ok(selected) => return Ok(selected),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
         }
     }
-    let called = if name.is_empty() {
-        String::new()
-    } else {
-        format!(" called `{name}`")
+    let called = match name {
+        "" => String::new(),
+        name => format!(" called `{name}`"),
     };
     Err(refusal.unwrap_or(Error::NoAdapter(called)))
 }

@@ -9,3 +9,4 @@ mod enumeration;
 mod golden_files;
 mod input_errors;
 mod reference;
+mod twin;

@@ -10,6 +10,7 @@
     reason = "a test that panics has failed, and its numbers are small"
 )]
 
+pub(crate) mod adapters;
 pub(crate) mod batch;
 pub(crate) mod brute;
 pub(crate) mod check;

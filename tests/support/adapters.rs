@@ -1,0 +1,16 @@
+//! Every adapter of the machine. A test of kernels that finds none fails: it never passes by skipping.
+
+use ctc_wgpu::Ctc;
+
+/// Runs `test` on each adapter, with its name for messages.
+pub(crate) fn on_each(test: impl Fn(&str, &Ctc)) {
+    let adapters = ctc_wgpu::adapters();
+    assert!(
+        !adapters.is_empty(),
+        "no GPU adapter: on Debian or Ubuntu `apt-get install mesa-vulkan-drivers` brings a software one"
+    );
+    for adapter in &adapters {
+        let ctc = Ctc::on_adapter(adapter).unwrap();
+        test(&ctc.backend().to_string(), &ctc);
+    }
+}
