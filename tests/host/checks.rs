@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use ctc_wgpu::{Batch, Error, Options, Reduction, RepeatedLabels, Status, reference};
 
-use crate::support::check::{Answer, Failures, Tolerance, check_golden, close};
+use crate::support::check::{
+    Answer, Failures, Tolerance, check_golden, close, run_golden, run_ocr, run_semantics,
+};
 use crate::support::golden;
 use crate::support::properties;
 use crate::support::random::Recipe;
@@ -126,4 +128,22 @@ fn random_batches_have_items_of_every_kind() {
         seen.contains(&Status::Impossible) && usual > 150,
         "{seen:?}, {usual} usual items"
     );
+}
+
+#[test]
+fn right_answers_rounded_to_f32_pass_every_check_of_an_f32_backend() {
+    let rounded = |batch: &Batch<'_>, options: &Options| {
+        let mut answer = Answer::from(reference::loss_and_grad(batch, options)?);
+        let all = answer
+            .loss
+            .iter_mut()
+            .chain(&mut answer.grad)
+            .chain(&mut answer.reduced);
+        all.for_each(|x| *x = f64::from(*x as f32));
+        Ok(answer)
+    };
+    run_golden(&rounded, Tolerance::F32);
+    run_semantics(&rounded, Tolerance::F32);
+    run_ocr(&rounded, Tolerance::F32);
+    properties::run_random(&rounded, Tolerance::F32, 0..60);
 }
