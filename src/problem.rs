@@ -194,20 +194,23 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// How many frames of each item count.
+    /// How many frames of each item count. Takes the place of a mask given before.
     #[must_use]
     pub fn logit_lengths(self, lengths: &'a [i32]) -> Self {
         Self {
             logit_lengths: Some(lengths),
+            logit_paddings: None,
             ..self
         }
     }
 
-    /// A mask `[N, T]` that is 0 where a frame counts and 1 after the last, as optax's `logit_paddings`.
+    /// A mask `[N, T]` that is 0 where a frame counts and 1 after the last, as optax's `logit_paddings`. Takes the place
+    /// of lengths given before.
     #[must_use]
     pub fn logit_paddings(self, paddings: &'a [f32]) -> Self {
         Self {
             logit_paddings: Some(paddings),
+            logit_lengths: None,
             ..self
         }
     }

@@ -86,7 +86,7 @@ impl<'a> Labels<'a> {
                 shape,
             } => {
                 expect_length("sparse values", values.len(), indices.len(), "one an index")?;
-                expect_length("sparse shape", shape[0], items, "its first axis is N")?;
+                expect_length("sparse shape's first axis", shape[0], items, "N")?;
                 Ok(concatenated(values, row_lengths(indices, shape)?))
             }
         }

@@ -16,7 +16,7 @@ pub struct Item {
 /// Loss and occupancy of one item, by the textbook (Graves et al. 2006, eq. 5 to 15).
 ///
 /// `log_probs` holds natural logarithms, frames × `classes`, row-major, each below `+inf` and none of them NaN. The rows
-/// need not sum to 1. A label is a class like any other even if it is the `blank`, and one that is no class at all has
+/// need not sum to 1, and a last row that is not whole is left out. A label is a class like any other even if it is the `blank`, and one that is no class at all has
 /// probability 0.
 ///
 /// ```
@@ -45,12 +45,13 @@ pub fn item(
         Some(last) => lattice.total(last),
     };
     let occupancy = if log_p == f64::NEG_INFINITY {
-        vec![0.0; log_probs.len()]
+        vec![0.0; rows.len() * classes]
     } else {
         lattice.occupancy(&rows, &forward, classes)
     };
     Item {
-        loss: -log_p,
+        // Not −ln p, which is −0.0 where p is 1.
+        loss: 0.0 - log_p,
         occupancy,
     }
 }

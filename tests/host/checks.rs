@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use ctc_wgpu::{Batch, Error, Options, reference};
+use ctc_wgpu::{Batch, Error, Options, Reduction, RepeatedLabels, Status, reference};
 
-use crate::support::check::{Answer, Failures, Tolerance, check_golden, close};
+use crate::support::check::{
+    Answer, Failures, Tolerance, check_golden, close, run_golden, run_ocr, run_semantics,
+};
 use crate::support::golden;
+use crate::support::properties;
 use crate::support::random::Recipe;
 use crate::support::semantics::{self, Expected};
 
@@ -86,4 +89,61 @@ fn a_backend_that_answers_nonsense_fails_every_golden_case() {
         check_golden(&case, &nonsense, Tolerance::F32, &mut failures);
         assert!(!failures.is_empty(), "{}: passes with nonsense", case.name);
     }
+}
+
+#[test]
+fn random_batches_tell_a_backend_that_errs_a_little_in_one_option() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let right = |batch: &Batch<'_>, options: &Options| {
+        reference::loss_and_grad(batch, options).map(Answer::from)
+    };
+    properties::run_random(&right, Tolerance::F32, 0..60);
+    // A label length that counts the repeats that were collapsed is off in this one place.
+    let wrong = |batch: &Batch<'_>, options: &Options| {
+        let mut answer = Answer::from(reference::loss_and_grad(batch, options)?);
+        if options.reduction == Reduction::MeanLabel
+            && options.repeated_labels == RepeatedLabels::Collapse
+        {
+            answer.grad.iter_mut().for_each(|g| *g *= 0.99);
+        }
+        Ok(answer)
+    };
+    let found = catch_unwind(AssertUnwindSafe(|| {
+        properties::run_random(&wrong, Tolerance::F32, 0..60)
+    }));
+    assert!(found.is_err());
+}
+
+#[test]
+fn random_batches_have_items_of_every_kind() {
+    let mut seen = BTreeSet::new();
+    let mut usual = 0;
+    for seed in 0..60 {
+        let (batch, options) = properties::draw(seed);
+        let output = reference::loss_and_grad(&batch.batch(), &options).unwrap();
+        usual += output.status.iter().filter(|s| **s == Status::Ok).count();
+        seen.extend(output.status);
+    }
+    assert!(
+        seen.contains(&Status::Impossible) && usual > 150,
+        "{seen:?}, {usual} usual items"
+    );
+}
+
+#[test]
+fn right_answers_rounded_to_f32_pass_every_check_of_an_f32_backend() {
+    let rounded = |batch: &Batch<'_>, options: &Options| {
+        let mut answer = Answer::from(reference::loss_and_grad(batch, options)?);
+        let all = answer
+            .loss
+            .iter_mut()
+            .chain(&mut answer.grad)
+            .chain(&mut answer.reduced);
+        all.for_each(|x| *x = f64::from(*x as f32));
+        Ok(answer)
+    };
+    run_golden(&rounded, Tolerance::F32);
+    run_semantics(&rounded, Tolerance::F32);
+    run_ocr(&rounded, Tolerance::F32);
+    properties::run_random(&rounded, Tolerance::F32, 0..60);
 }

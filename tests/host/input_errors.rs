@@ -80,3 +80,19 @@ fn an_axis_that_no_length_reaches_is_refused_without_overflow() {
         assert_eq!(error.to_string(), says);
     }
 }
+
+#[test]
+fn of_frame_lengths_and_a_frame_mask_the_last_one_given_counts() {
+    let values = [0.0; 12];
+    let batch = Batch::new([1, 3, 4], &values).labels(&[], &[0]);
+    let loss = |batch: &Batch<'_>| {
+        reference::loss_and_grad(batch, &Options::default())
+            .unwrap()
+            .loss[0]
+    };
+    let (lengths, mask) = ([2], [0.0, 1.0, 1.0]);
+    let by_mask = batch.clone().logit_lengths(&lengths).logit_paddings(&mask);
+    assert_eq!(loss(&by_mask), 4.0_f64.ln());
+    let by_lengths = batch.logit_paddings(&mask).logit_lengths(&lengths);
+    assert_eq!(loss(&by_lengths), 2.0 * 4.0_f64.ln());
+}

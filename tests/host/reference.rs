@@ -1,11 +1,10 @@
 //! The reference against everything that is known about the answers.
 
-use ctc_wgpu::{Batch, Error, Options, reference};
+use ctc_wgpu::{Batch, Error, Options, RepeatedOutputs, reference};
 
 use crate::support::check::{
-    Answer, Failures, Tolerance, check_golden, run_golden, run_semantics, well_formed,
+    Answer, Failures, Tolerance, run_golden, run_ocr, run_semantics, well_formed,
 };
-use crate::support::ocr;
 use crate::support::random::Recipe;
 
 fn run(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
@@ -24,11 +23,7 @@ fn the_reference_keeps_every_row_of_the_table_of_semantics() {
 
 #[test]
 fn the_reference_agrees_with_pytorch_on_the_batches_of_a_real_network() {
-    let mut failures = Failures::default();
-    for case in ocr::cases() {
-        check_golden(&case, &run, Tolerance::F64, &mut failures);
-    }
-    failures.finish("batches of a real network");
+    run_ocr(&run, Tolerance::F64);
 }
 
 #[test]
@@ -107,4 +102,21 @@ fn occupancies_of_a_frame_sum_to_one_and_those_past_the_length_are_zero() {
         );
     }
     failures.finish("occupancies");
+}
+
+#[test]
+fn the_recursion_takes_any_arguments() {
+    let half = [0.5_f64.ln(); 4];
+    let item = |log_probs: &[f64], classes, labels: &[usize], blank| {
+        reference::item(log_probs, classes, labels, blank, RepeatedOutputs::Merge)
+    };
+    assert_eq!(item(&[], 2, &[], 0).loss.to_bits(), 0);
+    assert_eq!(item(&[], 2, &[1], 0).loss, f64::INFINITY);
+    // A label or a blank that is no class has probability 0.
+    assert_eq!(item(&half, 2, &[7], 0).loss, f64::INFINITY);
+    assert_eq!(item(&half, 2, &[7], 0).occupancy, [0.0; 4]);
+    assert_eq!(item(&half, 2, &[1], 9).loss, 4.0_f64.ln());
+    // Half a row is left out, and no classes are no row that could go wrong.
+    assert_eq!(item(&half[..3], 2, &[1], 0).occupancy, [0.0, 1.0]);
+    assert!(item(&half, 0, &[1], 0).occupancy.is_empty());
 }

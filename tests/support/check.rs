@@ -5,7 +5,7 @@ use ctc_wgpu::{Batch, CtcOutput, Error, Options, Status};
 
 use super::batch::OwnedBatch;
 use super::golden::{self, Expectation, Golden, Grad};
-use super::semantics;
+use super::{ocr, semantics};
 
 /// What a backend answers, in float64.
 #[derive(Debug, Clone, PartialEq)]
@@ -308,4 +308,15 @@ pub(crate) fn run_semantics(run: &Run<'_>, tolerance: Tolerance) {
         failures.case(case);
     }
     failures.finish("table of semantics");
+}
+
+/// The batches of a real network, against PyTorch in float64.
+pub(crate) fn run_ocr(run: &Run<'_>, tolerance: Tolerance) {
+    let mut failures = Failures::default();
+    for golden in ocr::cases() {
+        let mut case = Failures::default();
+        check_golden(&golden, run, tolerance, &mut case);
+        failures.case(case);
+    }
+    failures.finish("batches of a real network");
 }

@@ -16,5 +16,6 @@ pub(crate) mod brute;
 pub(crate) mod check;
 pub(crate) mod golden;
 pub(crate) mod ocr;
+pub(crate) mod properties;
 pub(crate) mod random;
 pub(crate) mod semantics;

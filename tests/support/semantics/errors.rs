@@ -342,12 +342,12 @@ fn arrays() -> Vec<Row> {
             "a sparse shape of another number of items is refused",
             two().labels(sparse(&[[0, 0]], &[1], [3, 2])),
             input!(InputError::Length {
-                array: "sparse shape",
+                array: "sparse shape's first axis",
                 got: 3,
                 expected: 2,
                 ..
             }),
-            "sparse shape has 3 elements, but 2 are needed: its first axis is N",
+            "sparse shape's first axis has 3 elements, but 2 are needed: N",
         ),
         error(
             "a label mask with a hole is refused",

@@ -35,11 +35,9 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "a blank among the labels, with distinct outputs",
             batch([3, 4, 3], &blanks),
-            {
-                Options {
-                    repeated_outputs: RepeatedOutputs::Distinct,
-                    ..allow
-                }
+            Options {
+                repeated_outputs: RepeatedOutputs::Distinct,
+                ..allow
             },
             vec![usual(), usual(), usual()],
         ),

@@ -95,16 +95,14 @@ fn ordinary() -> Vec<Row> {
             "no frame and no label cost nothing",
             batch([2, 3, 4], &[&[], &[1]]).logit_lengths(&[0, 3]),
             options,
-            {
-                vec![
-                    Item {
-                        loss: Loss::Zero,
-                        status: Status::Ok,
-                        grad: Grad::Zero,
-                    },
-                    usual(),
-                ]
-            },
+            vec![
+                Item {
+                    loss: Loss::Zero,
+                    status: Status::Ok,
+                    grad: Grad::Zero,
+                },
+                usual(),
+            ],
         ),
         Row {
             expected: Expected::Reduced(vec![], 0.0),
@@ -230,11 +228,9 @@ fn impossible_items() -> Vec<Row> {
         row(
             "asking for an error changes nothing where all is possible",
             batch([1, 3, 4], &[&[1, 2]]),
-            {
-                Options {
-                    impossible: Impossible::Error,
-                    ..options
-                }
+            Options {
+                impossible: Impossible::Error,
+                ..options
             },
             vec![usual()],
         ),

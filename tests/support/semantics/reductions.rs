@@ -162,12 +162,10 @@ pub(super) fn rows() -> Vec<Row> {
             ..row(
                 "label lengths are counted after collapsing",
                 flat(&[&[1, 1], &[1, 2, 2]]),
-                {
-                    Options {
-                        reduction: Reduction::MeanVolume,
-                        repeated_labels: RepeatedLabels::Collapse,
-                        ..Options::default()
-                    }
+                Options {
+                    reduction: Reduction::MeanVolume,
+                    repeated_labels: RepeatedLabels::Collapse,
+                    ..Options::default()
                 },
                 vec![],
             )

@@ -130,11 +130,9 @@ fn not_finite_items() -> Vec<Row> {
         row(
             "a frame of probability 0 only costs NaN where epsilon is 0",
             nothing,
-            {
-                Options {
-                    input: Input::Probs { epsilon: 0.0 },
-                    ..options
-                }
+            Options {
+                input: Input::Probs { epsilon: 0.0 },
+                ..options
             },
             vec![not_finite(), usual()],
         ),
@@ -154,16 +152,14 @@ fn not_finite_items() -> Vec<Row> {
             "an item without frames is untouched by NaN",
             empty,
             options,
-            {
-                vec![
-                    Item {
-                        loss: Loss::Zero,
-                        status: Status::Ok,
-                        grad: Grad::Zero,
-                    },
-                    usual(),
-                ]
-            },
+            vec![
+                Item {
+                    loss: Loss::Zero,
+                    status: Status::Ok,
+                    grad: Grad::Zero,
+                },
+                usual(),
+            ],
         ),
         row(
             "a logit of -inf is a class of probability 0",
