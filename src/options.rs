@@ -45,8 +45,9 @@ pub enum Input {
 
 /// How the items' losses become one number. The gradient is always that of the reduced number.
 ///
-/// `w` is the item's weight (1 where none is given), `L` its label length, counted after
-/// [`RepeatedLabels::Collapse`] where that is set. An item of weight 0 contributes exactly 0, whatever its loss. The means of an empty batch are 0, as are those whose divisor is 0.
+/// `w` is the item's weight (1 where none is given), `L` its label length as given, before any
+/// [`RepeatedLabels::Collapse`]. An item of weight 0 contributes exactly 0, whatever its loss. The means of an empty
+/// batch are 0, as are those whose divisor is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reduction {
     /// No number; the gradient is that of `Σ w·loss`.

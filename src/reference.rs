@@ -83,7 +83,8 @@ pub fn loss_and_grad(batch: &Batch<'_>, options: &Options) -> Result<ReferenceOu
     }
     if options.impossible == Impossible::Error {
         let frames = |n: usize| problem.logit_lengths[n] as usize;
-        refuse_impossible(&output.status, |n| labels[n].len(), frames)?;
+        let labels = |n: usize| problem.label_lengths[n] as usize;
+        refuse_impossible(&output.status, labels, frames)?;
     }
     if options.reduction != Reduction::None {
         let counted = scale.iter().zip(&output.loss).filter(|(s, _)| **s != 0.0);
@@ -138,18 +139,19 @@ fn read_labels(labels: &[i32], repeated: RepeatedLabels) -> Vec<usize> {
 }
 
 /// What each item's loss is multiplied with in the reduced number: its weight over the reduction's divisor, and 0 where
-/// that divisor is 0. Label lengths are those after equal neighbours became one.
+/// that divisor is 0. Label lengths are those given, before equal neighbours became one.
 fn scales(problem: &Problem<'_>, labels: &[Vec<usize>], reduction: Reduction) -> Vec<f64> {
     let items = labels.len() as f64;
     let weights: Vec<f64> = (0..labels.len())
         .map(|n| problem.weight(n).into())
         .collect();
-    let total_labels: usize = labels.iter().map(Vec::len).sum();
+    let lengths = &problem.label_lengths;
+    let total_labels: u64 = lengths.iter().copied().map(u64::from).sum();
     let total_weight: f64 = weights.iter().sum();
     let divisor = |n: usize| match reduction {
         Reduction::None | Reduction::Sum => 1.0,
         Reduction::MeanBatch => items,
-        Reduction::MeanLabel => items * labels[n].len().max(1) as f64,
+        Reduction::MeanLabel => items * f64::from(lengths[n].max(1)),
         Reduction::MeanVolume => total_labels.max(1) as f64,
         Reduction::MeanWeighted => total_weight,
     };

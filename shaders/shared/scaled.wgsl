@@ -27,9 +27,10 @@ fn scaled_one() -> Scaled {
 }
 
 // 2^d for integral d, 0 below -126, no more than 2^127. Adding 2^23 leaves the integer in the low bits, so that
-// no conversion is needed, which costs four times an addition on some GPUs.
+// no conversion is needed, which costs four times an addition on some GPUs. The clamp comes first: a driver may
+// reassociate, and (a - b) + 127 as a - (b - 127) loses the 127 where b is large (llvmpipe does).
 fn power(d: f32) -> f32 {
-    return bitcast<f32>(bitcast<u32>(clamp(d + 127.0, 0.0, 254.0) + 8388608.0) << 23u);
+    return bitcast<f32>(bitcast<u32>(clamp(d, -127.0, 127.0) + 8388735.0) << 23u);
 }
 
 // m · 2^e with m in [1, 2) again; m must be positive and normal.

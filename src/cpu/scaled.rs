@@ -32,7 +32,7 @@ fn smaller(a: f32, b: f32) -> f32 {
 /// `2^d` for integral `d`, 0 below -126, no more than `2^127`.
 #[inline(always)]
 pub(super) fn power(d: f32) -> f32 {
-    f32::from_bits((smaller(larger(d + 127.0, 0.0), 254.0) + 8_388_608.0).to_bits() << 23)
+    f32::from_bits((smaller(larger(d, -127.0), 127.0) + 8_388_735.0).to_bits() << 23)
 }
 
 /// `m · 2^e` with m in [1, 2) again; m must be positive and normal.

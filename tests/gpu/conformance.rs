@@ -1,20 +1,31 @@
-//! The golden cases and the table of semantics, through the kernels.
+//! What every backend is held against, through the kernels.
 
-use super::support::adapters::on_each;
-use super::support::check::{Answer, Tolerance, run_golden, run_semantics};
+use ctc_wgpu::{Batch, Ctc, Error, Options};
+
+use crate::support::adapters::on_each;
+use crate::support::check::{Answer, Tolerance, run_golden, run_ocr, run_semantics};
+use crate::support::properties::run_random;
+
+fn through(ctc: &Ctc) -> impl Fn(&Batch<'_>, &Options) -> Result<Answer, Error> {
+    |batch, options| ctc.loss_and_grad(batch, options).map(Answer::from)
+}
 
 #[test]
 fn every_golden_case_holds_on_every_adapter() {
-    on_each(|name, ctc| {
-        println!("{name}");
-        run_golden(&|batch, options| Ok(Answer::from(ctc.loss_and_grad(batch, options)?)), Tolerance::F32);
-    });
+    on_each(|ctc| run_golden(&through(ctc), Tolerance::F32));
 }
 
 #[test]
 fn every_row_of_the_table_of_semantics_holds_on_every_adapter() {
-    on_each(|name, ctc| {
-        println!("{name}");
-        run_semantics(&|batch, options| Ok(Answer::from(ctc.loss_and_grad(batch, options)?)), Tolerance::F32);
-    });
+    on_each(|ctc| run_semantics(&through(ctc), Tolerance::F32));
+}
+
+#[test]
+fn the_batches_of_a_real_network_agree_with_pytorch_on_every_adapter() {
+    on_each(|ctc| run_ocr(&through(ctc), Tolerance::F32));
+}
+
+#[test]
+fn random_batches_and_options_agree_with_the_reference_on_every_adapter() {
+    on_each(|ctc| run_random(&through(ctc), Tolerance::F32, 0..150));
 }

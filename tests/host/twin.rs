@@ -1,17 +1,30 @@
-//! The golden cases and the table of semantics, through the CPU twin.
+//! What every backend is held against, through the CPU twin.
 
-use ctc_wgpu::Ctc;
+use ctc_wgpu::{Batch, Ctc, Error, Options};
 
-use super::support::check::{Answer, Tolerance, run_golden, run_semantics};
+use crate::support::check::{Answer, Tolerance, run_golden, run_ocr, run_semantics};
+use crate::support::properties::run_random;
+
+fn twin(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
+    Ctc::cpu().loss_and_grad(batch, options).map(Answer::from)
+}
 
 #[test]
 fn every_golden_case_holds_on_the_twin() {
-    let ctc = Ctc::cpu();
-    run_golden(&|batch, options| Ok(Answer::from(ctc.loss_and_grad(batch, options)?)), Tolerance::F32);
+    run_golden(&twin, Tolerance::F32);
 }
 
 #[test]
 fn every_row_of_the_table_of_semantics_holds_on_the_twin() {
-    let ctc = Ctc::cpu();
-    run_semantics(&|batch, options| Ok(Answer::from(ctc.loss_and_grad(batch, options)?)), Tolerance::F32);
+    run_semantics(&twin, Tolerance::F32);
+}
+
+#[test]
+fn the_batches_of_a_real_network_agree_with_pytorch_on_the_twin() {
+    run_ocr(&twin, Tolerance::F32);
+}
+
+#[test]
+fn random_batches_and_options_agree_with_the_reference_on_the_twin() {
+    run_random(&twin, Tolerance::F32, 0..500);
 }

@@ -2,8 +2,8 @@
 
 use ctc_wgpu::Ctc;
 
-/// Runs `test` on each adapter, with its name for messages.
-pub(crate) fn on_each(test: impl Fn(&str, &Ctc)) {
+/// Runs `test` on each adapter; its name is printed, so that a failure says where.
+pub(crate) fn on_each(test: impl Fn(&Ctc)) {
     let adapters = ctc_wgpu::adapters();
     assert!(
         !adapters.is_empty(),
@@ -11,6 +11,7 @@ pub(crate) fn on_each(test: impl Fn(&str, &Ctc)) {
     );
     for adapter in &adapters {
         let ctc = Ctc::on_adapter(adapter).unwrap();
-        test(&ctc.backend().to_string(), &ctc);
+        println!("on {}", ctc.backend());
+        test(&ctc);
     }
 }

@@ -156,11 +156,11 @@ pub(super) fn rows() -> Vec<Row> {
         },
         Row {
             expected: Expected::Reduced(
-                vec![item(one, 1.0 / 3.0), item(two, 1.0 / 3.0)],
-                (one + two) / 3.0,
+                vec![item(one, 1.0 / 5.0), item(two, 1.0 / 5.0)],
+                (one + two) / 5.0,
             ),
             ..row(
-                "label lengths are counted after collapsing",
+                "label lengths are those given, before collapsing",
                 flat(&[&[1, 1], &[1, 2, 2]]),
                 Options {
                     reduction: Reduction::MeanVolume,
