@@ -1,9 +1,12 @@
 // emit: the probabilities that an item needs, gathered from its wide frames into a compact table; from here to grad
 // nothing touches the class axis.
 //
+// An emission is relative to its frame's likeliest class, whose emission is exactly 1, and what the frame is divided
+// by is kept apart: a frame of which the network is sure then costs no rounding, and a loss of 0.01 keeps its digits.
+//
 // in input [.., C]: logits, log-probs or probs.  out emissions [step, direction, G, 1 + width]: the blank's, then each
-// label's; row_stats [T, G]: maximum and 1/Σ of a frame, for grad; verdicts.
-// formula p = exp(x - max) / Σ exp(x - max).
+// label's; row_stats [T, G]: see below; verdicts.
+// formula y = exp(x - max);  p = y / (1 + excess), excess = Σ exp(x - max) - 1.
 // grid LANES lanes a frame, ROWS frames a workgroup.  barriers: those of the folds.
 
 @group(0) @binding(1) var<storage, read> input: array<u32>;
@@ -13,10 +16,6 @@
 @group(0) @binding(5) var<storage, read_write> emissions: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> row_stats: array<vec2<f32>>;
 
-// Whether a gradient will want the statistics.
-override KEEP: bool = false;
-
-
 // Whether a frame that holds this has a meaning: -inf does, for a probability of 0; NaN and +inf do not.
 fn has_meaning(bits: u32) -> bool {
     if (INPUT == 3u) {
@@ -25,37 +24,45 @@ fn has_meaning(bits: u32) -> bool {
     return is_finite(bits) || bits == MINUS_INFINITY;
 }
 
-// The share of a class in the sum of its frame: Σ is 0 only where no class has any probability.
-fn share(bits: u32, top: f32) -> f32 {
-    if (!is_finite(bits)) {
-        return 0.0;
-    }
-    if (INPUT == 0u) {
-        return exp_plain(below(bitcast<f32>(bits), top));
-    }
+// What the frame's maximum is taken of; only of finite input.
+fn score(bits: u32) -> f32 {
     if (INPUT == 3u) {
         return bitcast<f32>(bits) + params.epsilon;
     }
-    return 1.0;
+    return bitcast<f32>(bits);
 }
 
-fn emission(bits: u32, top: f32, inverse: f32) -> Scaled {
+// What a class adds to the frame's excess, and whether it is a likeliest one.
+fn share(bits: u32, top: f32) -> vec2<f32> {
+    if (!is_finite(bits)) {
+        return vec2<f32>(0.0, 0.0);
+    }
+    let x = score(bits);
+    if (x == top) {
+        return vec2<f32>(0.0, 1.0);
+    }
+    if (INPUT == 0u) {
+        return vec2<f32>(exp_plain(below(x, top)), 0.0);
+    }
+    if (INPUT == 3u) {
+        return vec2<f32>(x / top, 0.0);
+    }
+    return vec2<f32>(0.0, 0.0);
+}
+
+fn emission(bits: u32, top: f32) -> Scaled {
     if (!is_finite(bits)) {
         return scaled_zero();
     }
-    let x = bitcast<f32>(bits);
-    if (INPUT == 0u) {
-        let p = exp_below(x, top);
-        return normalised(p.m * inverse, p.e);
-    }
+    let x = score(bits);
     if (INPUT == 3u) {
-        let p = max(x + params.epsilon, 0.0) * inverse;
-        if (p < 1.2e-38) {
+        let p = x / top;
+        if (p < SMALLEST) {
             return scaled_zero();
         }
         return normalised(p, 0.0);
     }
-    let p = exp_scaled(x, 0.0);
+    let p = exp_below(x, top);
     return normalised(p.m, p.e);
 }
 
@@ -76,16 +83,20 @@ fn emit(
     let live = counts && step.k >= params.page_step && step.k < params.page_end;
 
     var top = LOWEST;
-    if (INPUT == 0u) {
-        if (live) {
-            for (var c = lane; c < params.classes; c += LANES) {
-                let bits = input[row.first + c];
-                top = max(top, select(LOWEST, bitcast<f32>(bits), is_finite(bits)));
+    if (live) {
+        for (var c = lane; c < params.classes; c += LANES) {
+            let bits = input[row.first + c];
+            if (is_finite(bits)) {
+                top = max(top, score(bits));
             }
         }
-        top = fold_max(lane, local.y, top);
     }
-    var sum = 0.0;
+    top = fold_max(lane, local.y, top);
+    if (INPUT == 3u) {
+        // What has no meaning must not be divided by.
+        top = max(top, SMALLEST);
+    }
+    var sum = vec2<f32>(0.0, 0.0);
     if (live) {
         var meaningless = false;
         for (var c = lane; c < params.classes; c += LANES) {
@@ -97,17 +108,16 @@ fn emit(
             atomicMax(&verdicts[row.g], NOT_FINITE);
         }
     }
-    sum = fold_sum(lane, local.y, sum);
+    sum = fold_sums(lane, local.y, sum);
     if (!live) {
         return;
     }
-    if (sum == 0.0 && lane == 0u) {
-        atomicMax(&verdicts[row.g], NOT_FINITE);
-    }
-    // A probability is never divided by less than the smallest normal number: what has no meaning stays finite.
-    let inverse = 1.0 / max(sum, 1.2e-38);
-    if (KEEP && lane == 0u) {
-        row_stats[row.t * params.group + row.g] = vec2<f32>(top, inverse);
+    if (lane == 0u) {
+        // No likeliest class: none has any probability.
+        if (sum.y == 0.0) {
+            atomicMax(&verdicts[row.g], NOT_FINITE);
+        }
+        row_stats[row.t * params.group + row.g] = vec2<f32>(top, max(sum.y - 1.0, 0.0) + sum.x);
     }
     let out = table_row(step.k, step.direction, row.g) * (params.width + 1u);
     for (var i = lane; i <= item.labels; i += LANES) {
@@ -115,7 +125,7 @@ fn emit(
         if (i > 0u) {
             class_ = label_table[row.g * params.width + i - 1u].x & ~FLAG;
         }
-        let y = emission(input[row.first + class_], top, inverse);
+        let y = emission(input[row.first + class_], top);
         emissions[out + i] = vec2<f32>(y.m, y.e);
     }
 }

@@ -14,12 +14,13 @@
 @group(0) @binding(6) var<storage, read> row_stats: array<vec2<f32>>;
 @group(0) @binding(7) var<storage, read_write> gradient: array<u32>;
 
-// The derivative of the loss with respect to one entry of the input, for a class of this occupancy.
-fn derivative(bits: u32, stats: vec2<f32>, occupancy: f32) -> f32 {
+// The derivative of the loss with respect to one entry of the input, for a class of this occupancy. The frame's
+// maximum is norm.x; norm.y is what its entries, relative to that, are multiplied with.
+fn derivative(bits: u32, norm: vec2<f32>, occupancy: f32) -> f32 {
     let finite = is_finite(bits);
     let x = bitcast<f32>(select(0u, bits, finite));
     if (INPUT == 0u) {
-        return select(0.0, exp_plain(below(x, stats.x)) * stats.y, finite) - occupancy;
+        return select(0.0, exp_plain(below(x, norm.x)) * norm.y, finite) - occupancy;
     }
     if (INPUT == 1u) {
         return select(0.0, exp_plain(x), finite) - occupancy;
@@ -28,10 +29,10 @@ fn derivative(bits: u32, stats: vec2<f32>, occupancy: f32) -> f32 {
         return 0.0 - occupancy;
     }
     let q = x + params.epsilon;
-    if (q < 1.2e-38) {
-        return stats.y;
+    if (q < SMALLEST) {
+        return norm.y;
     }
-    return stats.y - occupancy / q;
+    return norm.y - occupancy / q;
 }
 
 fn weight_of(place: u32, top: f32) -> f32 {
@@ -75,31 +76,32 @@ fn grad(
         }
     }
     top = fold_max(lane, local.y, top);
-    var of_blank = 0.0;
-    var of_labels = 0.0;
+    // Of the blank's class, and of the others.
+    var sums = vec2<f32>(0.0, 0.0);
     if (live) {
         for (var p = lane; p <= labels; p += LANES) {
-            of_blank += weight_of(kept + 2u * p, top);
+            sums.x += weight_of(kept + 2u * p, top);
         }
         for (var i = lane; i < labels; i += LANES) {
             let w = weight_of(kept + label_place(step.direction, labels, i), top);
             // A blank that stands among the labels is the blank's class still.
             if ((label_table[row.g * params.width + i].x & ~FLAG) == params.blank) {
-                of_blank += w;
+                sums.x += w;
             } else {
-                of_labels += w;
+                sums.y += w;
             }
         }
     }
-    of_blank = fold_sum(lane, local.y, of_blank);
-    of_labels = fold_sum(lane, local.y, of_labels);
-    let inverse = 1.0 / (of_blank + of_labels);
+    sums = fold_sums(lane, local.y, sums);
+    let inverse = 1.0 / (sums.x + sums.y);
 
-    var stats = vec2<f32>(0.0, 0.0);
+    var norm = vec2<f32>(0.0, 0.0);
     if (live) {
-        stats = row_stats[row.t * params.group + row.g];
+        let stats = row_stats[row.t * params.group + row.g];
+        let factor = select(1.0, stats.x, INPUT == 3u);
+        norm = vec2<f32>(stats.x, 1.0 / (factor * (1.0 + stats.y)));
         for (var c = lane; c < params.classes; c += LANES) {
-            gradient[row.first + c] = bitcast<u32>(item.scale * derivative(input[row.first + c], stats, 0.0));
+            gradient[row.first + c] = bitcast<u32>(item.scale * derivative(input[row.first + c], norm, 0.0));
         }
     } else if (row.inside && (paged || !counts) && (counts || params.page_step == 0u)) {
         // Nothing to learn from: exactly 0, but NaN where the item's own input was none.
@@ -115,7 +117,7 @@ fn grad(
     }
     if (lane == 0u) {
         let at = row.first + params.blank;
-        gradient[at] = bitcast<u32>(item.scale * derivative(input[at], stats, of_blank * inverse));
+        gradient[at] = bitcast<u32>(item.scale * derivative(input[at], norm, sums.x * inverse));
     }
     for (var i = lane; i < labels; i += LANES) {
         var link = label_table[row.g * params.width + i];
@@ -128,7 +130,7 @@ fn grad(
                 next = label_table[row.g * params.width + next].y & ~FLAG;
             }
             let at = row.first + class_;
-            gradient[at] = bitcast<u32>(item.scale * derivative(input[at], stats, sum * inverse));
+            gradient[at] = bitcast<u32>(item.scale * derivative(input[at], norm, sum * inverse));
         }
     }
 }

@@ -104,7 +104,7 @@ fn run_item(
     let mut loss = meet::loss_of(status, options.impossible);
     if status == Status::Ok {
         sweep::sweep_in(item, emissions, lattice);
-        (loss, status) = meet::meet(item, lattice, options.impossible);
+        (loss, status) = meet::meet(item, emissions, lattice, options);
     }
     if !rows.is_empty() {
         if status == Status::Ok && item.scale != 0.0 {

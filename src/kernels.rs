@@ -183,6 +183,7 @@ pub(crate) static MEET: Kernel = Kernel {
         (Slot::Items, Read),
         (Slot::LabelTable, Read),
         (Slot::Carry, Read),
+        (Slot::RowStats, Read),
         (Slot::Verdicts, Write),
         (Slot::Loss, Write),
         (Slot::Status, Write),

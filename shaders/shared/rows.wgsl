@@ -9,7 +9,7 @@ override CELLS: u32 = LANES * ROWS;
 // Logits, log-probs, exact log-probs, probs: Input in src/options.rs.
 override INPUT: u32 = 0u;
 
-var<workgroup> sh_fold: array<f32, CELLS>;
+var<workgroup> sh_fold: array<vec2<f32>, CELLS>;
 
 struct Row {
     inside: bool,
@@ -33,20 +33,20 @@ fn row_of(index: u32) -> Row {
 
 fn fold_max(lane: u32, row: u32, value: f32) -> f32 {
     let at = row * LANES + lane;
-    sh_fold[at] = value;
+    sh_fold[at].x = value;
     workgroupBarrier();
     for (var d = LANES / 2u; d > 0u; d /= 2u) {
         if (lane < d) {
-            sh_fold[at] = max(sh_fold[at], sh_fold[at + d]);
+            sh_fold[at].x = max(sh_fold[at].x, sh_fold[at + d].x);
         }
         workgroupBarrier();
     }
-    let result = sh_fold[row * LANES];
+    let result = sh_fold[row * LANES].x;
     workgroupBarrier();
     return result;
 }
 
-fn fold_sum(lane: u32, row: u32, value: f32) -> f32 {
+fn fold_sums(lane: u32, row: u32, value: vec2<f32>) -> vec2<f32> {
     let at = row * LANES + lane;
     sh_fold[at] = value;
     workgroupBarrier();

@@ -88,15 +88,19 @@ fn exp_below(x: f32, top: f32) -> Scaled {
     return exp_scaled(d, select(0.0, low, abs(low) < 1.0));
 }
 
-// -ln(m · 2^e), by the series of atanh on [1/√2, √2], so that a probability near 1 keeps its digits.
+// ln(1 + x) for 0 <= x <= 0.5, by the series of atanh: it keeps the digits of an x that 1 + x would lose.
+fn ln_1_plus(x: f32) -> f32 {
+    let q = x / (2.0 + x);
+    let q2 = q * q;
+    return 2.0 * q * (1.0 + q2 * (0.33333333 + q2 * (0.2 + q2 * (0.14285714 + q2 * 0.11111111))));
+}
+
+// -ln(m · 2^e), m brought to [1/√2, √2] so that a probability near 1 keeps its digits.
 fn minus_ln(s: Scaled) -> f32 {
     let high = s.m > 1.41421356;
     let m = select(s.m, 0.5 * s.m, high);
     let e = select(s.e, s.e + 1.0, high);
-    let q = (m - 1.0) / (m + 1.0);
-    let q2 = q * q;
-    let ln_m = 2.0 * q * (1.0 + q2 * (0.33333333 + q2 * (0.2 + q2 * (0.14285714 + q2 * 0.11111111))));
-    return -(e * LN2_HIGH + (e * LN2_LOW + ln_m));
+    return -(e * LN2_HIGH + (e * LN2_LOW + ln_1_plus(m - 1.0)));
 }
 
 // The bits of an f32 that is neither infinite nor NaN. WGSL may assume that there are none: only bits tell.
@@ -104,6 +108,8 @@ fn is_finite(bits: u32) -> bool {
     return (bits & 0x7f800000u) != 0x7f800000u;
 }
 
+// The smallest normal number, rounded up: nothing is divided by less.
+const SMALLEST: f32 = 1.2e-38;
 // The most negative number: below every exponent and every logit.
 const LOWEST: f32 = -3.4028234e38;
 

@@ -3,7 +3,7 @@
 use super::index::LANES;
 use super::labels::Item;
 use super::scaled::{
-    SCALED_ZERO, Scaled, below, exp_below, exp_plain, exp_scaled, larger, normalised,
+    SCALED_ZERO, SMALLEST, Scaled, below, exp_below, exp_plain, larger, normalised,
 };
 use crate::options::{Input, Options};
 use crate::problem::Problem;
@@ -14,7 +14,7 @@ pub(super) struct Emissions {
     m: Vec<f32>,
     e: Vec<f32>,
     blanks: Vec<Scaled>,
-    /// Maximum and 1/Σ of each frame, for grad.
+    /// Maximum of each frame, and its excess: what its entries, relative to that, sum to beyond 1.
     pub(super) stats: Vec<(f32, f32)>,
     places: usize,
 }
@@ -44,10 +44,6 @@ impl Emissions {
     }
 }
 
-const LOWEST: f32 = f32::MIN;
-/// A probability is never divided by less than the smallest normal number.
-const SMALLEST: f32 = 1.2e-38;
-
 /// Fills `out`; `false` if a frame has no meaning.
 #[inline(always)]
 pub(super) fn emit(
@@ -57,92 +53,112 @@ pub(super) fn emit(
     n: usize,
     out: &mut Emissions,
 ) -> bool {
-    out.clear(item);
-    let mut finite = true;
-    for t in 0..item.frames {
-        let start = problem.shape().row(n, t);
-        let row = &problem.values[start..start + problem.shape().classes];
-        let (top, sum, meaning) = match options.input {
-            Input::Logits => {
-                let top = fold(
-                    row,
-                    LOWEST,
-                    larger,
-                    |x| if x.is_finite() { x } else { LOWEST },
-                );
-                let sum = fold(row, 0.0, add, |x| {
-                    if x.is_finite() {
-                        exp_plain(below(x, top))
+    // One copy of the loops for each convention, with nothing to choose inside.
+    match options.input {
+        Input::Logits => frames(
+            problem,
+            item,
+            n,
+            out,
+            f32::MIN,
+            |x| x,
+            |x, top| exp_plain(below(x, top)),
+            emission,
+        ),
+        Input::LogProbs | Input::LogProbsExact => {
+            frames(problem, item, n, out, f32::MIN, |x| x, |_, _| 0.0, emission)
+        }
+        Input::Probs { epsilon } => {
+            let score = |x: f32| x + epsilon;
+            frames(
+                problem,
+                item,
+                n,
+                out,
+                SMALLEST,
+                score,
+                |x, top| x / top,
+                |x, top| {
+                    let p = x / top;
+                    if p < SMALLEST {
+                        SCALED_ZERO
                     } else {
-                        0.0
+                        normalised(p, 0.0)
                     }
-                });
-                (top, sum, all(row, has_meaning))
+                },
+            ) && (0..item.frames).all(|t| row_of(problem, n, t).iter().all(|x| score(*x) >= 0.0))
+        }
+    }
+}
+
+#[inline(always)]
+fn row_of<'a>(problem: &Problem<'a>, n: usize, t: usize) -> &'a [f32] {
+    let start = problem.shape().row(n, t);
+    &problem.values[start..start + problem.shape().classes]
+}
+
+/// Each frame: its maximum (no less than `least`), its excess, and the emissions of the labels; `false` if one has no
+/// meaning.
+#[inline(always)]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the convention comes as three functions"
+)]
+fn frames(
+    problem: &Problem<'_>,
+    item: &Item,
+    n: usize,
+    out: &mut Emissions,
+    least: f32,
+    score: impl Fn(f32) -> f32,
+    share: impl Fn(f32, f32) -> f32,
+    emission: impl Fn(f32, f32) -> Scaled,
+) -> bool {
+    out.clear(item);
+    let mut meaning = true;
+    for t in 0..item.frames {
+        let row = row_of(problem, n, t);
+        let top = fold(row, f32::MIN, larger, |x| {
+            if x.is_finite() { score(x) } else { f32::MIN }
+        });
+        // What has no meaning must not be divided by.
+        let top = larger(top, least);
+        let likeliest = |x: f32| x.is_finite() && score(x) == top;
+        let ties = fold(row, 0.0, add, |x| if likeliest(x) { 1.0 } else { 0.0 });
+        let others = fold(row, 0.0, add, |x| {
+            if x.is_finite() && !likeliest(x) {
+                share(score(x), top)
+            } else {
+                0.0
             }
-            Input::Probs { epsilon } => {
-                let shifted = |x: f32| x + epsilon;
-                let sum = fold(
-                    row,
-                    0.0,
-                    add,
-                    |x| if x.is_finite() { shifted(x) } else { 0.0 },
-                );
-                (
-                    LOWEST,
-                    sum,
-                    all(row, |x| x.is_finite() && shifted(x) >= 0.0),
-                )
-            }
-            Input::LogProbs | Input::LogProbsExact => {
-                let sum = fold(row, 0.0, add, |x| if x.is_finite() { 1.0 } else { 0.0 });
-                (LOWEST, sum, all(row, has_meaning))
+        });
+        // −inf means a probability of 0; NaN and +inf mean nothing. Without a likeliest class none has a probability.
+        let bad = fold(row, 0.0, add, |x| if x < f32::INFINITY { 0.0 } else { 1.0 });
+        meaning &= bad == 0.0 && ties != 0.0;
+        out.stats.push((top, larger(ties - 1.0, 0.0) + others));
+        let emit = |x: f32| {
+            if x.is_finite() {
+                emission(score(x), top)
+            } else {
+                SCALED_ZERO
             }
         };
-        finite &= meaning && sum != 0.0;
-        let inverse = 1.0 / larger(sum, SMALLEST);
-        out.stats.push((top, inverse));
-        out.blanks
-            .push(emission(options.input, row[problem.blank], top, inverse));
+        out.blanks.push(emit(row[problem.blank]));
         let places = t * out.places..(t + 1) * out.places;
         let (m, e) = (&mut out.m[places.clone()], &mut out.e[places]);
         for (i, &class) in item.classes.iter().enumerate() {
-            let y = emission(options.input, row[class as usize], top, inverse);
+            let y = emit(row[class as usize]);
             m[i] = y.m;
             e[i] = y.e;
         }
     }
-    finite
-}
-
-/// −inf means a probability of 0; NaN and +inf mean nothing.
-#[inline(always)]
-fn has_meaning(x: f32) -> bool {
-    x < f32::INFINITY
+    meaning
 }
 
 #[inline(always)]
-fn emission(input: Input, x: f32, top: f32, inverse: f32) -> Scaled {
-    if !x.is_finite() {
-        return SCALED_ZERO;
-    }
-    match input {
-        Input::Logits => {
-            let p = exp_below(x, top);
-            normalised(p.m * inverse, p.e)
-        }
-        Input::Probs { epsilon } => {
-            let p = larger(x + epsilon, 0.0) * inverse;
-            if p < SMALLEST {
-                SCALED_ZERO
-            } else {
-                normalised(p, 0.0)
-            }
-        }
-        Input::LogProbs | Input::LogProbsExact => {
-            let p = exp_scaled(x, 0.0);
-            normalised(p.m, p.e)
-        }
-    }
+fn emission(x: f32, top: f32) -> Scaled {
+    let p = exp_below(x, top);
+    normalised(p.m, p.e)
 }
 
 #[inline(always)]
@@ -176,9 +192,4 @@ pub(super) fn fold(
         }
     }
     partial[0]
-}
-
-#[inline(always)]
-fn all(row: &[f32], holds: impl Fn(f32) -> bool) -> bool {
-    row.iter().fold(true, |so_far, x| so_far & holds(*x))
 }

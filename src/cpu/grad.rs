@@ -3,7 +3,7 @@
 use super::chain::NO_LABEL;
 use super::emit::{Emissions, fold};
 use super::labels::Item;
-use super::scaled::{below, exp_plain, larger, power};
+use super::scaled::{SMALLEST, below, exp_plain, larger, power};
 use super::states::Row;
 use super::sweep::Lattice;
 use crate::options::{Input, Options, Status};
@@ -43,13 +43,19 @@ pub(super) fn grad(
     for (t, row) in counting.iter_mut().enumerate() {
         let start = problem.shape().row(n, t);
         let input = &problem.values[start..start + row.len()];
-        let stats = emissions.stats[t];
+        let (top, excess) = emissions.stats[t];
+        let factor = if matches!(options.input, Input::Probs { .. }) {
+            top
+        } else {
+            1.0
+        };
+        let norm = (top, 1.0 / (factor * (1.0 + excess)));
         for (out, x) in row.iter_mut().zip(input) {
-            *out = item.scale * derivative(options.input, *x, stats, 0.0);
+            *out = item.scale * derivative(options.input, *x, norm, 0.0);
         }
         let blank = problem.blank;
         occupancies(item, &lattice.row(t), blank, |class, occupancy| {
-            row[class] = item.scale * derivative(options.input, input[class], stats, occupancy);
+            row[class] = item.scale * derivative(options.input, input[class], norm, occupancy);
         });
     }
 }
@@ -98,7 +104,8 @@ fn occupancies(item: &Item, row: &Row<'_>, blank: usize, mut take: impl FnMut(us
     }
 }
 
-/// The derivative of the loss with respect to one entry of the input, for a class of this occupancy.
+/// The derivative of the loss with respect to one entry of the input, for a class of this occupancy. The frame's maximum
+/// is `top`; `inverse` is what its entries, relative to that, are multiplied with.
 #[inline(always)]
 fn derivative(input: Input, x: f32, (top, inverse): (f32, f32), occupancy: f32) -> f32 {
     match input {
@@ -117,7 +124,7 @@ fn derivative(input: Input, x: f32, (top, inverse): (f32, f32), occupancy: f32) 
         Input::LogProbsExact => 0.0 - occupancy,
         Input::Probs { epsilon } => {
             let q = x + epsilon;
-            if q < 1.2e-38 {
+            if q < SMALLEST {
                 inverse
             } else {
                 inverse - occupancy / q

@@ -1,20 +1,32 @@
 //! meet: all paths summed where alpha and beta have met; twin of `shaders/meet.wgsl`.
 
+use super::emit::Emissions;
 use super::labels::Item;
-use super::scaled::{SCALED_ZERO, Scaled, ZERO, add2, minus_ln, normalised, times};
+use super::scaled::{
+    SCALED_ONE, SCALED_ZERO, Scaled, ZERO, add2, exp_scaled, ln_1_plus, minus_ln, normalised, times,
+};
 use super::states::{Direction, Row};
 use super::sweep::Lattice;
-use crate::options::{Impossible, Status};
+use crate::options::{Impossible, Input, Options, Status};
 
 /// The loss, and whether there is an alignment.
 #[inline(always)]
-pub(super) fn meet(item: &Item, lattice: &Lattice, impossible: Impossible) -> (f32, Status) {
+pub(super) fn meet(
+    item: &Item,
+    emissions: &Emissions,
+    lattice: &Lattice,
+    options: &Options,
+) -> (f32, Status) {
     let z = paths(item, lattice);
     if z.e <= 0.9 * ZERO {
         let status = Status::Impossible;
-        return (loss_of(status, impossible), status);
+        return (loss_of(status, options.impossible), status);
     }
-    let loss = minus_ln(z);
+    let norm = emissions.stats.iter().fold(ONE, |norm, stats| {
+        both(norm, norm_of(options.input, *stats))
+    });
+    let share = normalised(z.m / norm.product.m, z.e - norm.product.e);
+    let loss = norm.rest + minus_ln(share);
     // Not `max`, which may keep a negative 0.
     (if loss > 0.0 { loss } else { 0.0 }, Status::Ok)
 }
@@ -54,4 +66,47 @@ fn paths(item: &Item, lattice: &Lattice) -> Scaled {
         sum = normalised(total.m, total.e);
     }
     sum
+}
+
+/// What frames are divided by, all together: `product · exp(rest)`. Factors near 1 are added up as logarithms, whose
+/// digits a product would lose; the others are multiplied, since a sum of large logarithms would lose digits too.
+#[derive(Debug, Clone, Copy)]
+struct Norm {
+    product: Scaled,
+    rest: f32,
+}
+
+const ONE: Norm = Norm {
+    product: SCALED_ONE,
+    rest: 0.0,
+};
+
+const NEAR_ONE: f32 = 0.01;
+
+#[inline(always)]
+fn norm_of(input: Input, (top, excess): (f32, f32)) -> Norm {
+    let product = match input {
+        // Log-probs are divided by nothing: what was taken off them comes back.
+        Input::LogProbs | Input::LogProbsExact if top.abs() < NEAR_ONE => {
+            return Norm { rest: -top, ..ONE };
+        }
+        Input::LogProbs | Input::LogProbsExact => {
+            let back = exp_scaled(-top, 0.0);
+            normalised(back.m, back.e)
+        }
+        Input::Logits | Input::Probs { .. } if excess < NEAR_ONE => {
+            let rest = ln_1_plus(excess);
+            return Norm { rest, ..ONE };
+        }
+        Input::Logits | Input::Probs { .. } => normalised(1.0 + excess, 0.0),
+    };
+    Norm { product, ..ONE }
+}
+
+#[inline(always)]
+fn both(a: Norm, b: Norm) -> Norm {
+    Norm {
+        product: times(a.product, b.product),
+        rest: a.rest + b.rest,
+    }
 }

@@ -5,6 +5,9 @@ pub(super) const ZERO: f32 = -1.0e38;
 /// Exponents of emissions stay within this.
 const FAR: f32 = 1.0e33;
 
+/// The smallest normal number, rounded up: nothing is divided by less.
+pub(super) const SMALLEST: f32 = 1.2e-38;
+
 const LN2_HIGH: f32 = 0.693_359_375;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
@@ -108,16 +111,21 @@ pub(super) fn exp_below(x: f32, top: f32) -> Scaled {
     exp_scaled(d, if low.abs() < 1.0 { low } else { 0.0 })
 }
 
+/// `ln(1 + x)` for 0 ≤ x ≤ 0.5
+#[inline(always)]
+pub(super) fn ln_1_plus(x: f32) -> f32 {
+    let q = x / (2.0 + x);
+    let q2 = q * q;
+    2.0 * q * (1.0 + q2 * (0.333_333_33 + q2 * (0.2 + q2 * (0.142_857_14 + q2 * 0.111_111_11))))
+}
+
 /// `-ln(m · 2^e)`
 #[inline(always)]
 pub(super) fn minus_ln(s: Scaled) -> f32 {
     let high = s.m > std::f32::consts::SQRT_2;
     let m = if high { 0.5 * s.m } else { s.m };
     let e = if high { s.e + 1.0 } else { s.e };
-    let q = (m - 1.0) / (m + 1.0);
-    let q2 = q * q;
-    let series = 1.0 + q2 * (0.333_333_33 + q2 * (0.2 + q2 * (0.142_857_14 + q2 * 0.111_111_11)));
-    -(e * LN2_HIGH + (e * LN2_LOW + 2.0 * q * series))
+    -(e * LN2_HIGH + (e * LN2_LOW + ln_1_plus(m - 1.0)))
 }
 
 #[cfg(test)]

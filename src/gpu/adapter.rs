@@ -22,7 +22,10 @@ pub(crate) async fn adapters() -> Vec<wgpu::Adapter> {
 async fn found(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     let backends = descriptor.backends & backends;
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends,
+        ..descriptor
+    });
     let mut adapters = instance.enumerate_adapters(backends).await;
     adapters.retain(|adapter| {
         let flags = adapter.get_downlevel_capabilities().flags;

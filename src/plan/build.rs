@@ -93,7 +93,7 @@ fn check(shape: &Shape, options: &Options, limits: &Limits) -> Result<(), PlanEr
         (
             "max_compute_workgroup_storage_size",
             limits.workgroup_memory,
-            4096,
+            8192,
             "every stage",
         ),
         (
@@ -306,10 +306,7 @@ impl Builder<'_> {
                     frame_rows: word(frame_rows),
                     ..self.page_params(group, page)
                 };
-                let mut constants = vec![("LANES", lanes), ("ROWS", rows), ("INPUT", self.input())];
-                if kernel.name == kernels::EMIT.name {
-                    constants.push(("KEEP", self.keep()));
-                }
+                let constants = vec![("LANES", lanes), ("ROWS", rows), ("INPUT", self.input())];
                 self.steps.push(Step {
                     kernel,
                     label,
@@ -341,12 +338,18 @@ impl Builder<'_> {
             .clamp(8, self.lanes);
         let states = self.cuts.states();
         let in_storage = 2 * states * 8 > self.limits.workgroup_memory.into();
-        let row = if in_storage { 1 } else { word(states) };
+        // Rounded up, so that labels of about one length share a pipeline.
+        let most = self.limits.workgroup_memory / 16;
+        let row = if in_storage {
+            1
+        } else {
+            word(states).next_power_of_two().min(most)
+        };
         // Each step goes round the places and once round its own loop; each loop ends with a check of its own. The
         // states are fetched before and put back after.
         let round = (width + 1).div_ceil(lanes.into()) + 2;
         let ends = 2 * (states.div_ceil(lanes.into()) + 1);
-        let window = (u64::from(Iterations::MAX).saturating_sub(ends) / round).max(1);
+        let window = (u64::from(Iterations::MAX).saturating_sub(ends + 1) / round).max(1);
         let mut windows = Vec::new();
         for page in 0..steps.div_ceil(page_steps) {
             let end = ((page + 1) * page_steps).min(steps);
@@ -385,11 +388,16 @@ impl Builder<'_> {
 
     fn meet(&mut self, group: Group) -> Result<(), PlanError> {
         let width = self.cuts.width;
-        let lanes = word((width + 1).min(self.lanes.into()))
+        // A lane that adds up few frames loses few digits.
+        let frames = self.shape.frames as u64;
+        let lanes = word((width + 1).max(frames / 16).min(self.lanes.into()))
             .next_power_of_two()
             .clamp(8, self.lanes);
         let (items, base) = self.cuts.items_span(group.first, group.count, 1);
-        let rounds = (width + 1).div_ceil(lanes.into()) + u64::from(lanes.ilog2()) + 2;
+        let rounds = (width + 1).div_ceil(lanes.into())
+            + frames.div_ceil(lanes.into())
+            + u64::from(lanes.ilog2())
+            + 3;
         let zero = self.options.impossible == Impossible::Zero;
         self.steps.push(Step {
             kernel: &kernels::MEET,
@@ -397,6 +405,7 @@ impl Builder<'_> {
             constants: vec![
                 ("LANES", lanes),
                 ("ZERO_IMPOSSIBLE", zero.into()),
+                ("INPUT", self.input()),
                 ("DISTINCT", self.distinct()),
             ],
             params: Params {
@@ -408,7 +417,7 @@ impl Builder<'_> {
                 Slot::Loss | Slot::Status => items,
                 _ => Span::Page(0),
             }),
-            iterations: Iterations::bounded(rounds, "labels min(Lmax, T)", width)?,
+            iterations: Iterations::bounded(rounds, "frames T", frames)?,
         });
         Ok(())
     }

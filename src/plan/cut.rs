@@ -124,9 +124,9 @@ impl Cuts {
         };
         let pages = usize::try_from(self.steps.div_ceil(self.page_steps)).unwrap_or(usize::MAX);
         let page_rows = self.page_steps * 2 * self.group;
-        let (stats, lattice) = match goal {
-            Goal::LossAndGrad => (frames * self.group * PAIR, page_rows * self.states() * PAIR),
-            Goal::Loss => (0, 0),
+        let lattice = match goal {
+            Goal::LossAndGrad => page_rows * self.states() * PAIR,
+            Goal::Loss => 0,
         };
         let table = |slot, bytes: u64, pages| Table {
             slot,
@@ -138,7 +138,7 @@ impl Cuts {
             table(Slot::Items, self.group * ITEM, 1),
             table(Slot::Verdicts, self.group * WORD, 1),
             table(Slot::LabelTable, self.group * self.width * PAIR, 1),
-            table(Slot::RowStats, stats, 1),
+            table(Slot::RowStats, frames * self.group * PAIR, 1),
             table(Slot::Carry, self.group * 4 * self.states() * PAIR, 1),
             table(Slot::Emissions, page_rows * (self.width + 1) * PAIR, pages),
             table(Slot::Lattice, lattice, pages),
