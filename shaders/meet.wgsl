@@ -38,10 +38,10 @@ fn paths(g: u32, item: Item, lane: u32) -> Scaled {
         if (p > 0u) {
             label_before = carried(alpha, 2u * p - 1u);
         }
-        var here = times(into_blank(blank, label_before), carried(beta, 2u * (labels - p)));
+        var here = times(paths_to_blank(blank, label_before), carried(beta, 2u * (labels - p)));
         if (p < labels) {
             let own = carried(alpha, 2u * p + 1u);
-            let into = into_label(own, blank, label_before, reached(0u, g, labels, p));
+            let into = paths_to_label(own, blank, label_before, reached(0u, g, labels, p));
             let more = add2(here, times(into, carried(beta, 2u * (labels - p) - 1u)));
             here = normalised(more.m, more.e);
         }

@@ -110,7 +110,7 @@ fn sweep(
             if (p > 0u) {
                 label_before = state(at, before, 2u * p - 1u);
             }
-            let into = into_blank(blank, label_before);
+            let into = paths_to_blank(blank, label_before);
             let now = times(into, Scaled(y_blank.x, y_blank.y));
             set_state(at, before + 1u, 2u * p, now);
             if (OUT) {
@@ -120,7 +120,7 @@ fn sweep(
             }
             if (p < labels) {
                 let own = state(at, before, 2u * p + 1u);
-                let into_l = into_label(own, blank, label_before, reached(direction, g, labels, p));
+                let into_l = paths_to_label(own, blank, label_before, reached(direction, g, labels, p));
                 let y = emissions[y_row + 1u + label_at(direction, labels, p)];
                 let now_l = times(into_l, Scaled(y.x, y.y));
                 set_state(at, before + 1u, 2u * p + 1u, now_l);

@@ -9,6 +9,7 @@ mod scope;
 
 pub(crate) use adapter::{Selected, adapters, named, open};
 pub use buffers::Buffers;
+pub use engine::Checks;
 pub(crate) use host::{Host, Waiting};
 pub use plan::GpuPlan;
 
@@ -53,6 +54,18 @@ impl GpuCtc {
     /// # Errors
     /// [`Error::Plan`] if the device's limits are below what any plan needs.
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
+        Self::with_checks(device, queue, Checks::On)
+    }
+
+    /// [`new`](Self::new), with or without wgpu's checks in the kernels.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_checks(
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        checks: Checks,
+    ) -> Result<Self, Error> {
         let limits = Limits::from(&device.limits());
         // The smallest batch that there is: if this cannot be planned, nothing can.
         Plan::new(
@@ -62,7 +75,7 @@ impl GpuCtc {
             &limits,
         )?;
         Ok(Self {
-            engine: Arc::new(Engine::new(device, queue)),
+            engine: Arc::new(Engine::new(device, queue, checks)),
         })
     }
 

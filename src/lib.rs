@@ -1,5 +1,4 @@
 //! CTC loss and its gradient on any GPU that wgpu reaches.
-#![allow(dead_code, reason = "skeleton")]
 
 mod cpu;
 mod ctc;
@@ -15,7 +14,7 @@ pub mod reference;
 
 pub use ctc::{Backend, Ctc, CtcOutput, LossOutput, adapters};
 pub use error::{BufferError, Error, InputError, PlanError};
-pub use gpu::{Buffers, GpuCtc, GpuPlan};
+pub use gpu::{Buffers, Checks, GpuCtc, GpuPlan};
 pub use limits::Limits;
 pub use options::{
     Blank, BlankInLabels, Impossible, Input, Options, Reduction, RepeatedLabels, RepeatedOutputs,

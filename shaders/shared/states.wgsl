@@ -22,12 +22,12 @@ fn reached(direction: u32, g: u32, labels: u32, p: u32) -> bool {
 }
 
 // What leads to the blank at place p: itself and the label before.
-fn into_blank(blank: Scaled, before: Scaled) -> Scaled {
+fn paths_to_blank(blank: Scaled, before: Scaled) -> Scaled {
     return add2(blank, before);
 }
 
 // What leads to the label at place p: itself, the blank before it, and the label before where it is reached.
-fn into_label(label: Scaled, blank: Scaled, before: Scaled, is_reached: bool) -> Scaled {
+fn paths_to_label(label: Scaled, blank: Scaled, before: Scaled, is_reached: bool) -> Scaled {
     var own = label;
     if (DISTINCT) {
         own = scaled_zero();

@@ -50,7 +50,7 @@ fn paths(item: &Item, lattice: &Lattice) -> Scaled {
             m: beta.blank_m[p],
             e: beta.blank_e[p],
         };
-        let mut here = times(alpha.into_blank(Direction::Alpha, p), beta_blank);
+        let mut here = times(alpha.paths_to_blank(Direction::Alpha, p), beta_blank);
         if p < item.labels() {
             let beta_label = Scaled {
                 m: beta.label_m[p + 1],
@@ -58,7 +58,7 @@ fn paths(item: &Item, lattice: &Lattice) -> Scaled {
             };
             let more = add2(
                 here,
-                times(alpha.into_label(Direction::Alpha, p, item), beta_label),
+                times(alpha.paths_to_label(Direction::Alpha, p, item), beta_label),
             );
             here = normalised(more.m, more.e);
         }

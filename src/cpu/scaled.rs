@@ -8,7 +8,7 @@ const FAR: f32 = 1.0e33;
 /// The smallest normal number, rounded up: nothing is divided by less.
 pub(super) const SMALLEST: f32 = 1.2e-38;
 
-const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
 /// `m · 2^e`
@@ -83,7 +83,7 @@ pub(super) fn exp_scaled(d: f32, low: f32) -> Scaled {
     p = p * r + 8.333_452e-3;
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;
-    p = p * r + 5.000_000_1e-1;
+    p = p * r + 0.5;
     Scaled {
         m: p * r * r + r + 1.0,
         e,

@@ -68,7 +68,7 @@ impl<'a> Row<'a> {
 
     /// What leads to the blank at place p.
     #[inline(always)]
-    pub(super) fn into_blank(&self, direction: Direction, p: usize) -> Scaled {
+    pub(super) fn paths_to_blank(&self, direction: Direction, p: usize) -> Scaled {
         let near = p + direction.shift();
         add2(
             Scaled {
@@ -84,7 +84,7 @@ impl<'a> Row<'a> {
 
     /// What leads to the label at place p.
     #[inline(always)]
-    pub(super) fn into_label(&self, direction: Direction, p: usize, item: &Item) -> Scaled {
+    pub(super) fn paths_to_label(&self, direction: Direction, p: usize, item: &Item) -> Scaled {
         let near = p + direction.shift();
         let far = p + 2 * direction.shift();
         add3(
@@ -154,7 +154,7 @@ pub(super) fn step(
     let (y_m, y_e) = (&y_m[..places], &y_e[..places]);
     let (blank_m, blank_e) = (&mut now.blank_m[..places], &mut now.blank_e[..places]);
     for p in 0..places {
-        let value = times(before.into_blank(direction, p), y_blank);
+        let value = times(before.paths_to_blank(direction, p), y_blank);
         blank_m[p] = value.m;
         blank_e[p] = value.e;
     }
@@ -164,7 +164,7 @@ pub(super) fn step(
             m: y_m[p],
             e: y_e[p],
         };
-        let value = times(before.into_label(direction, p, item), y);
+        let value = times(before.paths_to_label(direction, p, item), y);
         label_m[p] = value.m;
         label_e[p] = value.e;
     }
@@ -175,12 +175,12 @@ pub(super) fn step(
 pub(super) fn occupy(direction: Direction, item: &Item, before: &Row<'_>, kept: &mut RowMut<'_>) {
     let places = item.places();
     for p in 0..places {
-        let into = before.into_blank(direction, p);
+        let into = before.paths_to_blank(direction, p);
         kept.blank_m[p] *= into.m;
         kept.blank_e[p] += into.e;
     }
     for p in 0..places {
-        let into = before.into_label(direction, p, item);
+        let into = before.paths_to_label(direction, p, item);
         kept.label_m[p + 1] *= into.m;
         kept.label_e[p + 1] += into.e;
     }

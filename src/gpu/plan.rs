@@ -3,8 +3,6 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use wgpu::util::{BufferInitDescriptor, DeviceExt};
-
 use super::buffers::{Buffers, needed};
 use super::engine::{Engine, Pipeline};
 use super::scope::guarded;
@@ -41,9 +39,9 @@ impl GpuPlan {
             .max(size_of::<Params>().next_power_of_two() as u64);
         let during = format!("making a workspace of {} bytes", plan.workspace_bytes());
         guarded(device, &during, || Self {
-            params: params(device, &plan, stride),
+            params: params(engine, &plan, stride),
             tables: tables(device, &plan),
-            stand_ins: stand_ins(device, &plan),
+            stand_ins: stand_ins(engine, &plan),
             engine: Arc::clone(engine),
             pipelines,
             stride,
@@ -199,17 +197,15 @@ fn needs_room(plan: &Plan, slot: Slot) -> bool {
     slot == Slot::Labels || needed(plan, slot) > 0
 }
 
-fn params(device: &wgpu::Device, plan: &Plan, stride: u64) -> wgpu::Buffer {
-    let stride = usize::try_from(stride).unwrap_or(256);
-    let mut bytes = vec![0; stride * plan.steps.len().max(1)];
-    for (step, place) in plan.steps.iter().zip(bytes.chunks_exact_mut(stride)) {
-        place[..size_of::<Params>()].copy_from_slice(bytemuck::bytes_of(&step.params));
+/// The uniforms of all steps, one every `stride` bytes.
+fn params(engine: &Engine, plan: &Plan, stride: u64) -> wgpu::Buffer {
+    let words = usize::try_from(stride / 4).unwrap_or(64);
+    let mut all = vec![0; words * plan.steps.len().max(1)];
+    for (step, place) in plan.steps.iter().zip(all.chunks_exact_mut(words)) {
+        let params: &[u32] = bytemuck::cast_slice(std::slice::from_ref(&step.params));
+        place[..params.len()].copy_from_slice(params);
     }
-    device.create_buffer_init(&BufferInitDescriptor {
-        label: Some("ctc.params"),
-        contents: &bytes,
-        usage: wgpu::BufferUsages::UNIFORM,
-    })
+    engine.filled("ctc.params", &all, wgpu::BufferUsages::UNIFORM)
 }
 
 fn tables(device: &wgpu::Device, plan: &Plan) -> Vec<(Slot, Vec<wgpu::Buffer>)> {
@@ -230,28 +226,23 @@ fn tables(device: &wgpu::Device, plan: &Plan) -> Vec<(Slot, Vec<wgpu::Buffer>)> 
         .collect()
 }
 
-fn stand_ins(device: &wgpu::Device, plan: &Plan) -> Vec<(Slot, wgpu::Buffer)> {
+fn stand_ins(engine: &Engine, plan: &Plan) -> Vec<(Slot, wgpu::Buffer)> {
     let items = plan.shape().items.max(1);
     let frames = u32::try_from(plan.shape().frames).unwrap_or(u32::MAX);
-    [
-        (Slot::Input, vec![0; 1]),
-        (Slot::Labels, vec![0; 1]),
-        (Slot::LogitLengths, vec![frames; items]),
-        (Slot::LabelLengths, vec![0; 1]),
-        (Slot::Weights, vec![1.0_f32.to_bits(); items]),
-        (Slot::Loss, vec![0; 1]),
-        (Slot::Status, vec![0; items]),
-        (Slot::Reduced, vec![0; 1]),
-        (Slot::Grad, vec![0; 1]),
-    ]
-    .into_iter()
-    .map(|(slot, words)| {
-        let buffer = device.create_buffer_init(&BufferInitDescriptor {
-            label: Some(&format!("ctc.no_{}", slot.name())),
-            contents: bytemuck::cast_slice(&words),
-            usage: wgpu::BufferUsages::STORAGE,
-        });
+    let stand_in = |slot: Slot, word: u32, count: usize| {
+        let label = format!("ctc.no_{}", slot.name());
+        let buffer = engine.filled(&label, &vec![word; count], wgpu::BufferUsages::STORAGE);
         (slot, buffer)
-    })
-    .collect()
+    };
+    vec![
+        stand_in(Slot::Input, 0, 1),
+        stand_in(Slot::Labels, 0, 1),
+        stand_in(Slot::LogitLengths, frames, items),
+        stand_in(Slot::LabelLengths, 0, 1),
+        stand_in(Slot::Weights, 1.0_f32.to_bits(), items),
+        stand_in(Slot::Loss, 0, 1),
+        stand_in(Slot::Status, 0, items),
+        stand_in(Slot::Reduced, 0, 1),
+        stand_in(Slot::Grad, 0, 1),
+    ]
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use ctc_wgpu::{Backend, Ctc, Input};
+use ctc_wgpu::{Ctc, Input};
 use serde_json::{Value, json};
 
 use crate::args::BatchArgs;
@@ -36,23 +36,8 @@ pub(crate) struct CheckArgs {
 /// What became of one backend.
 struct Row {
     name: String,
-    result: Result<Compared, Trouble>,
-}
-
-/// Why a backend has no errors to show.
-enum Trouble {
-    /// It failed.
-    Failed(String),
-    /// It cannot be reached through the library; that says nothing about it.
-    NotRun(String),
-}
-
-impl Trouble {
-    fn reason(&self) -> &str {
-        match self {
-            Self::Failed(reason) | Self::NotRun(reason) => reason,
-        }
-    }
+    /// Its errors, or why it has none to show.
+    result: Result<Compared, String>,
 }
 
 struct Compared {
@@ -75,8 +60,7 @@ impl Row {
     fn verdict(&self) -> &'static str {
         match &self.result {
             Ok(found) if found.passes() => "pass",
-            Ok(_) | Err(Trouble::Failed(_)) => "FAIL",
-            Err(Trouble::NotRun(_)) => "not run",
+            _ => "FAIL",
         }
     }
 
@@ -88,31 +72,20 @@ impl Row {
 /// The backends to check.
 struct Backends {
     /// Each adapter and the twin, or why one could not be had.
-    found: Vec<(String, Result<Engine, Trouble>)>,
+    found: Vec<(String, Result<Engine, String>)>,
     adapters: usize,
 }
 
 impl Backends {
     fn find() -> Self {
-        let mut found: Vec<(String, Result<Engine, Trouble>)> = Vec::new();
+        let mut found: Vec<(String, Result<Engine, String>)> = Vec::new();
         let adapters = ctc_wgpu::adapters();
         for adapter in &adapters {
             let wanted = adapter.get_info();
             let name = format!("{} ({})", wanted.name, wanted.backend);
-            let engine = match Ctc::gpu(&wanted.name) {
-                Err(e) => Err(Trouble::Failed(e.to_string())),
-                Ok(ctc) => match ctc.backend() {
-                    Backend::Gpu(got)
-                        if got.backend == wanted.backend && got.device == wanted.device =>
-                    {
-                        Ok(Engine::Ctc(Box::new(ctc)))
-                    }
-                    // An adapter is chosen by name, and one device often has the same name in Vulkan and in GL.
-                    other => Err(Trouble::NotRun(format!(
-                        "adapters are chosen by name, and this one's gives {other}"
-                    ))),
-                },
-            };
+            let engine = Ctc::on_adapter(adapter)
+                .map(|ctc| Engine::Ctc(Box::new(ctc)))
+                .map_err(|e| e.to_string());
             found.push((name, engine));
         }
         let twin = Engine::Ctc(Box::new(Ctc::cpu()));
@@ -142,8 +115,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome, Fault> {
         .into_iter()
         .map(|(name, engine)| {
             bar.set_message(name.clone());
-            let result = engine
-                .and_then(|engine| compare(&accepted, &engine, &truth).map_err(Trouble::Failed));
+            let result = engine.and_then(|engine| compare(&accepted, &engine, &truth));
             bar.inc(1);
             Row { name, result }
         })
@@ -247,10 +219,10 @@ fn human(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration
     text
 }
 
-/// Why a backend fails or is not run, in a line.
+/// Why a backend fails, in a line.
 fn why(accepted: &Accepted, row: &Row) -> Option<String> {
     let found = match &row.result {
-        Err(trouble) => return Some(format!("{}: {}\n", row.name, trouble.reason())),
+        Err(trouble) => return Some(format!("{}: {}\n", row.name, trouble)),
         Ok(found) if found.passes() => return None,
         Ok(found) => found,
     };
@@ -283,7 +255,7 @@ fn json(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration)
     let backends = rows.iter().map(|row| match &row.result {
         Err(trouble) => json!({
             "backend": row.name,
-            "reason": trouble.reason(),
+            "reason": trouble,
             "verdict": row.verdict(),
         }),
         Ok(found) => json!({
@@ -334,11 +306,10 @@ mod tests {
         ] {
             assert!(fails.fails());
         }
-        let trouble = |trouble| Row {
+        let broken = Row {
             name: String::new(),
-            result: Err(trouble),
+            result: Err("no device".to_owned()),
         };
-        assert!(trouble(Trouble::Failed(String::new())).fails());
-        assert!(!trouble(Trouble::NotRun(String::new())).fails());
+        assert!(broken.fails());
     }
 }
