@@ -69,7 +69,7 @@
 //!
 //! # Semantics
 //!
-//! The kernels, the twin and the [`reference`] hold it line by line.
+//! The kernels, the twin and the [`mod@reference`] hold it line by line.
 //!
 //! | case | loss | gradient | status |
 //! | --- | --- | --- | --- |
@@ -113,7 +113,7 @@
 //! | `totals` | sums over the batch, and where each item's labels begin; only where labels are concatenated or a reduction divides by a sum |
 //! | `labels` | what the caller gave: checked, and made one form |
 //! | `chain` | equal labels linked, so that a class's occupancy is summed in a fixed order, without atomics |
-//! | `emit` | `[T, C]` read once: a compact table of the L + 1 probabilities that the item needs |
+//! | `emit` | from `[T, C]` a compact table of the L + 1 probabilities that the item needs; until `grad` nothing touches C |
 //! | `sweep in` | alpha and beta to the middle |
 //! | `meet` | the loss and the status |
 //! | `reduce` | the reduced loss, where one is asked for |
@@ -122,7 +122,7 @@
 //!
 //! A batch on its way: [`Batch`] and [`Options`] are checked once and become a [`Problem`]; a [`Plan`] says which kernels
 //! run, on what part, with how much workspace, and is plain data that prints; a [`GpuPlan`] records it, or the CPU
-//! twin runs the same stages. [`Ctc`] does all of that for host arrays. The [`reference`] shares none of it: it is the
+//! twin runs the same stages. [`Ctc`] does all of that for host arrays. The [`mod@reference`] shares none of it: it is the
 //! textbook in float64 logarithms, and the judge.
 //!
 //! # What it costs
@@ -131,7 +131,7 @@
 //!   emissions), 8 without a gradient; [`Plan::workspace_bytes`] is exact. Where that does not fit one binding
 //!   (128 MiB by default), groups of items go through the same workspace one after the other; only a lone item's tables
 //!   are spread over several buffers. The CPU twin needs the same for each thread, not for each item.
-//! - **Traffic.** Logits are read twice and the gradient is written once; nothing else grows with C.
+//! - **Traffic.** `emit` and `grad` read the logits, and `grad` writes the gradient once; nothing else grows with C.
 //! - **First use.** A plan compiles its pipelines; those of one [`GpuCtc`] are shared. [`Ctc`] keeps the plans and
 //!   buffers of its four latest shapes.
 //! - **Accuracy** against the reference is in the README, with the command that measures it. The tests hold the kernels and
