@@ -113,10 +113,11 @@ pub struct Ctc {
 }
 
 impl Ctc {
-    /// The best adapter of the machine, or the CPU twin where there is none; [`backend`](Self::backend) says which.
+    /// The best adapter of the machine that can be used, or the CPU twin where there is none;
+    /// [`backend`](Self::backend) says which.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] or [`Error::Plan`] if there is an adapter that gives no device that can be used.
+    /// None at present: what goes wrong with an adapter is told by [`gpu`](Self::gpu).
     pub fn new() -> Result<Self, Error> {
         pollster::block_on(Self::new_async())
     }
@@ -126,18 +127,15 @@ impl Ctc {
     /// # Errors
     /// As [`new`](Self::new).
     pub async fn new_async() -> Result<Self, Error> {
-        match gpu::named("").await {
-            Ok(selected) => Self::on(&selected),
-            Err(Error::NoAdapter(_)) => Ok(Self::cpu()),
-            Err(error) => Err(error),
-        }
+        Ok(Self::gpu_async("").await.unwrap_or_else(|_| Self::cpu()))
     }
 
     /// The first adapter whose name contains `name`, whatever its case; the best one for an empty name. Never the CPU
     /// twin.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if there is none, else as [`new`](Self::new).
+    /// [`Error::NoAdapter`] if there is none; [`Error::NoDevice`] or [`Error::Plan`] if there is one that gives no device
+    /// that can be used.
     pub fn gpu(name: &str) -> Result<Self, Error> {
         pollster::block_on(Self::gpu_async(name))
     }
@@ -147,7 +145,7 @@ impl Ctc {
     /// # Errors
     /// As [`gpu`](Self::gpu).
     pub async fn gpu_async(name: &str) -> Result<Self, Error> {
-        Self::on(&gpu::named(name).await?)
+        gpu::first(name, Self::on).await
     }
 
     /// This adapter, one of [`adapters`].
@@ -158,10 +156,23 @@ impl Ctc {
         Self::on(&pollster::block_on(gpu::open(adapter))?)
     }
 
+    /// A device of yours, within the limits that you asked for it.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] if its limits are below what any plan needs.
+    pub fn on_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
+        Ok(Self {
+            backend: Backend::Gpu(Box::new(device.adapter_info())),
+            host: Some(Host::new(device, queue)?),
+        })
+    }
+
     fn on(selected: &Selected) -> Result<Self, Error> {
+        let mut host = Host::new(&selected.device, &selected.queue)?;
+        host.watch();
         Ok(Self {
             backend: Backend::Gpu(Box::new(selected.info.clone())),
-            host: Some(Host::new(selected)?),
+            host: Some(host),
         })
     }
 

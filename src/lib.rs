@@ -15,6 +15,7 @@ pub mod reference;
 pub use ctc::{Backend, Ctc, CtcOutput, LossOutput, adapters};
 pub use error::{BufferError, Error, InputError, PlanError};
 pub use gpu::{Buffers, Checks, GpuCtc, GpuPlan};
+pub use kernels::shaders;
 pub use limits::Limits;
 pub use options::{
     Blank, BlankInLabels, Impossible, Input, Options, Reduction, RepeatedLabels, RepeatedOutputs,

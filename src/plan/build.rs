@@ -275,8 +275,9 @@ impl Builder<'_> {
         } = self.cuts;
         let frames = self.shape.frames as u64;
         let classes = self.shape.classes as u64;
-        // About four classes a lane, so that a short row does not leave most lanes idle.
-        let lanes = word((classes.max(width) / 4).clamp(8, self.lanes.into()))
+        // About four classes a lane, so that a short row does not leave most lanes idle. Of the batch's sizes only C may
+        // count here: the order of a sum must not depend on what else is in the batch.
+        let lanes = word((classes / 4).clamp(8, self.lanes.into()))
             .next_power_of_two()
             .min(self.lanes);
         let rows = (128 / lanes).max(1);
@@ -388,11 +389,9 @@ impl Builder<'_> {
 
     fn meet(&mut self, group: Group) -> Result<(), PlanError> {
         let width = self.cuts.width;
-        // A lane that adds up few frames loses few digits.
         let frames = self.shape.frames as u64;
-        let lanes = word((width + 1).max(frames / 16).min(self.lanes.into()))
-            .next_power_of_two()
-            .clamp(8, self.lanes);
+        // Not by Lmax or T, as for the rows.
+        let lanes = 64.min(self.lanes);
         let (items, base) = self.cuts.items_span(group.first, group.count, 1);
         let rounds = (width + 1).div_ceil(lanes.into())
             + frames.div_ceil(lanes.into())
