@@ -19,6 +19,7 @@ use crate::problem::Shape;
 
 mod build;
 mod cut;
+mod stages;
 
 /// What is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
