@@ -297,7 +297,7 @@ pub enum BufferError {
         /// The other one.
         second: &'static str,
     },
-    /// The plan was made by another device's [`GpuCtc`](crate::GpuCtc), or the plan computes no gradient.
+    /// A buffer was given that the plan has no use for.
     #[error("buffer `{buffer}` was given, but {why}")]
     Unexpected {
         /// Its name in [`Buffers`](crate::Buffers).

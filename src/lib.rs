@@ -1,4 +1,157 @@
-//! CTC loss and its gradient on any GPU that wgpu reaches.
+//! CTC loss and its gradient as WGSL kernels, on any GPU that wgpu reaches, with a CPU twin that gives the same answers
+//! where there is none.
+//!
+//! Connectionist temporal classification (Graves, Fernández, Gomez, Schmidhuber: *Connectionist temporal
+//! classification*, ICML 2006) trains a network that reads a sequence, such as a line of text or an utterance, from
+//! labels that nobody aligned with its frames.
+//!
+//! # Arrays on the host
+//!
+//! [`Ctc`] takes the best adapter, or the CPU twin; [`Ctc::backend`] says which.
+//!
+//! ```
+//! use ctc_wgpu::{Batch, Ctc, Options, Status};
+//!
+//! // N = 2 items of T = 4 frames over C = 3 classes, of which class 0 is the blank; the network knows nothing yet.
+//! let logits = [0.0_f32; 2 * 4 * 3];
+//! let labels = [1, 2, /* item 1: */ 1, -1]; // [N, Lmax]; what stands past an item's length is never looked at
+//! let batch = Batch::new([2, 4, 3], &logits).labels(&labels, &[2, 1]).logit_lengths(&[4, 3]);
+//!
+//! let ctc = Ctc::new()?;
+//! println!("on {}", ctc.backend());
+//! let output = ctc.loss_and_grad(&batch, &Options::default())?;
+//!
+//! // Of the 3⁴ equally likely paths 15 read "1 2"; of the 3³ of item 1, whose last frame is padding, 6 read "1".
+//! assert!((output.loss[0] - (81.0_f32 / 15.0).ln()).abs() < 1e-6);
+//! assert!((output.loss[1] - (27.0_f32 / 6.0).ln()).abs() < 1e-6);
+//! assert_eq!(output.status, [Status::Ok, Status::Ok]);
+//! // The gradient is shaped as the logits; in the padding it is exactly 0.
+//! assert_eq!(output.grad[21..], [0.0; 3]);
+//! # Ok::<(), ctc_wgpu::Error>(())
+//! ```
+//!
+//! # Buffers on your device
+//!
+//! [`GpuCtc`] is a loss backend: it records into your command encoder what reads your buffers and writes your buffers.
+//! Nothing is copied, submitted or waited for. `examples/zero_copy.rs` is a whole program.
+//!
+//! ```no_run
+//! use ctc_wgpu::{Buffers, GpuCtc, Options, Shape};
+//! # fn step(device: wgpu::Device, queue: wgpu::Queue, logits: wgpu::Buffer, labels: wgpu::Buffer,
+//! #   logit_lengths: wgpu::Buffer, label_lengths: wgpu::Buffer, loss: wgpu::Buffer, grad: wgpu::Buffer,
+//! #   status: wgpu::Buffer) -> Result<(), ctc_wgpu::Error> {
+//! let ctc = GpuCtc::new(&device, &queue)?;
+//! let plan = ctc.plan(&Shape::new(32, 50, 20, 6), &Options::default())?; // N, T, C, Lmax: once a shape
+//!
+//! let mut encoder = device.create_command_encoder(&Default::default());
+//! let buffers = Buffers::new(&logits, &labels, &label_lengths, &loss)
+//!     .logit_lengths(&logit_lengths)
+//!     .grad(&grad)
+//!     .status(&status);
+//! plan.encode(&mut encoder, &buffers)?;
+//! queue.submit([encoder.finish()]); // with whatever else you have recorded
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Terms and shapes
+//!
+//! | name | shape | what it is |
+//! | --- | --- | --- |
+//! | `N`, `T`, `C`, `L` | | items of a batch, frames, classes (the blank among them), labels of an item |
+//! | logits | `[N, T, C]` or `[T, N, C]` | f32; what it holds is for [`Input`] to say |
+//! | labels | `[N, Lmax]` or `[ΣL]` | i32, padded or concatenated; on the host also sparse or masked |
+//! | logit lengths, label lengths | `[N]` | i32; how many frames and labels of each item count |
+//! | weights | `[N]` | f32; an incoming gradient, 1 where none is given |
+//! | loss | `[N]` | f32, in nats, not weighted |
+//! | gradient | as the logits | f32; the derivative of Σ weight·loss, or of the number that a [`Reduction`] makes |
+//! | status | `[N]` | what became of each item: [`Status`], on a device its code as u32 |
+//!
+//! # Semantics
+//!
+//! The kernels, the twin and the [`reference`] hold it line by line.
+//!
+//! | case | loss | gradient | status |
+//! | --- | --- | --- | --- |
+//! | usual | −ln p(labels given logits) | softmax − γ, times the item's weight | [`Ok`](Status::Ok) |
+//! | no label | −Σ ln p(blank) | as usual | `Ok` |
+//! | no frame and no label | 0 | none | `Ok` |
+//! | no alignment: too few frames for the labels and the blanks between repeats, or a needed probability is exactly 0 | +∞, or 0 with [`Impossible::Zero`] | exactly 0 | [`Impossible`](Status::Impossible) |
+//! | a frame past the item's length | does not count, whatever it holds, NaN included | exactly 0, and always written | |
+//! | a logit of −∞ | the class has probability 0, exactly | finite | `Ok` |
+//! | NaN or +∞ in a frame that counts, or a frame of −∞ only | NaN | NaN, for that item alone | [`NotFinite`](Status::NotFinite) |
+//! | a label that is no class or the blank, or a length out of range | on the host an [`InputError`] before anything runs; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
+//!
+//! Losses are never negative: what rounding puts below 0 is 0. The gradient is not touched by that. [`BlankInLabels`],
+//! [`RepeatedLabels`] and [`RepeatedOutputs`] are the rules of other libraries where they differ, and
+//! [`Options::pytorch`], [`tensorflow`](Options::tensorflow), [`keras_batch_cost`](Options::keras_batch_cost) and
+//! [`optax`](Options::optax) the choices of each by name.
+//!
+//! # Input and gradient conventions
+//!
+//! γ is the occupancy: the probability, given the labels, that the alignment is in a class at a frame (Graves et al.
+//! 2006, eq. 14 and 15). The derivative is with respect to what goes in:
+//!
+//! | [`Input`] | what goes in | gradient of an item's loss |
+//! | --- | --- | --- |
+//! | [`Logits`](Input::Logits) | x, any scores; p = softmax(x) | p − γ |
+//! | [`LogProbs`](Input::LogProbs) | ln p, after a log-softmax | p − γ: PyTorch's, right when that log-softmax comes next in the backward pass |
+//! | [`LogProbsExact`](Input::LogProbsExact) | ln p | −γ: the true derivative |
+//! | [`Probs`](Input::Probs) `{ epsilon: ε }` | p; q = softmax(ln(p + ε)) | (q − γ) / (p + ε): Keras's `ctc_batch_cost` |
+//!
+//! # How it works
+//!
+//! The recursion runs on scaled floats, m·2^e with a float m and an integer e of its own for each state, so that no
+//! exponential and no logarithm is on the sequential chain, nothing underflows, and rounding stays relative. Alpha and
+//! beta run at the same time, meet in the middle, where the loss is known, and go on to the other ends over what the
+//! other has left: T steps for loss and gradient, T/2 for the loss alone.
+//!
+//! A batch goes through these stages, each a file of `shaders/` and a twin in `src/cpu/` with the same name:
+//!
+//! | stage | from, to |
+//! | --- | --- |
+//! | `totals` | sums over the batch, and where each item's labels begin; only where labels are concatenated or a reduction divides by a sum |
+//! | `labels` | what the caller gave: checked, and made one form |
+//! | `chain` | equal labels linked, so that a class's occupancy is summed in a fixed order, without atomics |
+//! | `emit` | `[T, C]` read once: a compact table of the L + 1 probabilities that the item needs |
+//! | `sweep in` | alpha and beta to the middle |
+//! | `meet` | the loss and the status |
+//! | `reduce` | the reduced loss, where one is asked for |
+//! | `sweep out` | alpha and beta on to the ends: the occupancies |
+//! | `grad` | `[T, C]` read again, and the gradient written |
+//!
+//! A batch on its way: [`Batch`] and [`Options`] are checked once and become a [`Problem`]; a [`Plan`] says which kernels
+//! run, on what part, with how much workspace, and is plain data that prints; a [`GpuPlan`] records it, or the CPU
+//! twin runs the same stages. [`Ctc`] does all of that for host arrays. The [`reference`] shares none of it: it is the
+//! textbook in float64 logarithms, and the judge.
+//!
+//! # What it costs
+//!
+//! - **Memory.** A plan's workspace holds, for each item, about 24·T·min(Lmax, T) bytes (16 for the states, 8 for the
+//!   emissions), 8 without a gradient; [`Plan::workspace_bytes`] is exact. Where that does not fit one binding
+//!   (128 MiB by default), groups of items go through the same workspace one after the other; only a lone item's tables
+//!   are spread over several buffers. The CPU twin needs the same for each thread, not for each item.
+//! - **Traffic.** Logits are read twice and the gradient is written once; nothing else grows with C.
+//! - **First use.** A plan compiles its pipelines; those of one [`GpuCtc`] are shared. [`Ctc`] keeps the plans and
+//!   buffers of its four latest shapes.
+//! - **Accuracy** against the reference is in the README, with the command that measures it. The tests hold the kernels and
+//!   the twin to 1e-6 of the loss and 1e-5 in the gradient.
+//!
+//! # Limits
+//!
+//! The default limits of WebGPU suffice. `wgpu::Limits::downlevel_defaults()` does not: it has 4 storage buffers a stage,
+//! and [`Limits::STORAGE_BUFFERS`] are needed. What passes a binding, a dispatch, or the rounds that a driver
+//! allows a loop, is cut. What cannot be cut is an error that says so: min(Lmax, T) may go up to about 59,000 labels, C to
+//! about 7 million classes, and one item's small tables must fit a binding. Input and gradient are f32.
+//!
+//! # Determinism
+//!
+//! There are no float atomics. On one adapter with one driver a batch gives the same bits from run to run; and an item
+//! gives the same bits alone or in any batch of the same T, C and Lmax. Two adapters may differ in the last digits.
+//!
+//! # Features
+//!
+//! - `cli`: the tool `ctc-wgpu` and what only it needs. The library has no feature of its own; none is on by default.
 
 mod cpu;
 mod ctc;

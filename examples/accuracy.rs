@@ -1,0 +1,57 @@
+//! How far the losses and gradients of every backend lie from the float64 reference, as a table.
+//!
+//! Run it with `cargo run --release --example accuracy`; the README's table is its output.
+
+#[path = "../benches/inputs/mod.rs"]
+mod inputs;
+
+use ctc_wgpu::{Ctc, Error, Options, adapters, reference};
+use inputs::Inputs;
+
+/// T, N, C, L and by how much the logits are sharpened.
+const BATCHES: [([usize; 4], f32); 6] = [
+    (inputs::SHAPES[0], 1.0),
+    (inputs::SHAPES[3], 1.0),
+    (inputs::SHAPES[5], 1.0),
+    (inputs::SHAPES[6], 1.0),
+    (inputs::SHAPES[6], 10.0),
+    ([10_000, 1, 32, 500], 10.0),
+];
+
+fn main() -> Result<(), Error> {
+    let mut backends = vec![Ctc::cpu()];
+    for adapter in &adapters() {
+        backends.push(Ctc::on_adapter(adapter)?);
+    }
+    for (number, ctc) in (1..).zip(&backends) {
+        println!("({number}) {}", ctc.backend());
+    }
+    print!("\n| batch |");
+    for number in 1..=backends.len() {
+        print!(" loss ({number}) | gradient ({number}) |");
+    }
+    println!("\n| --- |{}", " ---: | ---: |".repeat(backends.len()));
+    for (shape, scale) in BATCHES {
+        let inputs = Inputs::new(shape, scale);
+        let options = Options::default();
+        let truth = reference::loss_and_grad(&inputs.batch(), &options)?;
+        print!("| {}, logits ×{scale} |", inputs.name());
+        for ctc in &backends {
+            let output = ctc.loss_and_grad(&inputs.batch(), &options)?;
+            let loss = worst(&output.loss, &truth.loss, |loss| loss.max(1.0));
+            let grad = worst(&output.grad, &truth.grad, |_| 1.0);
+            print!(" {loss:.1e} | {grad:.1e} |");
+        }
+        println!();
+    }
+    println!("\nloss: largest |error| / max(1, loss); gradient: largest |error|");
+    Ok(())
+}
+
+fn worst(found: &[f32], truth: &[f64], unit: impl Fn(f64) -> f64) -> f64 {
+    let errors = found
+        .iter()
+        .zip(truth)
+        .map(|(f, t)| (f64::from(*f) - t).abs() / unit(*t));
+    errors.fold(0.0, f64::max)
+}

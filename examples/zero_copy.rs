@@ -1,0 +1,129 @@
+//! CTC as a loss backend: your device, your buffers, your command encoder. Nothing is copied and nothing waits until you
+//! read the losses back yourself.
+//!
+//! Run it with `cargo run --release --example zero_copy`.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+use ctc_wgpu::{Buffers, GpuCtc, Options, Shape};
+use wgpu::util::DeviceExt;
+use wgpu::{BufferUsages, Device, Queue};
+
+const ITEMS: usize = 4;
+const FRAMES: usize = 6;
+const CLASSES: usize = 3;
+const MAX_LABELS: usize = 2;
+
+fn main() -> ExitCode {
+    let Some((device, queue)) = pollster::block_on(device()) else {
+        eprintln!(
+            "No GPU adapter was found. Install a driver for yours, or a software one (on Debian and Ubuntu: \
+             `apt-get install mesa-vulkan-drivers`). Without a GPU, see `--example quickstart`: it falls back to the CPU."
+        );
+        return ExitCode::FAILURE;
+    };
+    match run(&device, &queue) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
+    // Once: a GpuCtc for the device, and a plan for each shape that comes. The plan owns the workspace; the labels' width
+    // is the most that an item may have.
+    let ctc = GpuCtc::new(device, queue)?;
+    let shape = Shape::new(ITEMS, FRAMES, CLASSES, MAX_LABELS);
+    let plan = ctc.plan(&shape, &Options::default())?;
+    println!("{}", plan.plan());
+
+    // Your buffers. In a training loop the logits come from the layer before and never leave the GPU; here they are
+    // uploaded: all classes equally likely, so that the losses can be counted by hand.
+    let logits = filled(device, "logits", &[0.0_f32; ITEMS * FRAMES * CLASSES]);
+    let labels = filled(device, "labels", &[1_i32, 2, 1, 1, 2, -1, -1, -1]);
+    let label_lengths = filled(device, "label lengths", &[2_i32, 2, 1, 0]);
+    let loss = empty(device, "loss", ITEMS);
+    let status = empty(device, "status", ITEMS);
+    let grad = empty(device, "gradient", shape.elements());
+    // Each is bound whole here. A part of a larger buffer goes in through the fields, as a `wgpu::BufferBinding` with an
+    // offset; several parts may lie in one buffer.
+    let buffers = Buffers::new(&logits, &labels, &label_lengths, &loss)
+        .grad(&grad)
+        .status(&status);
+
+    // The losses are copied to where the host can read them. The gradient stays: the layer before would use it next.
+    let readback = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("readback"),
+        size: loss.size(),
+        usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+
+    // Each step: record, and submit whenever you like, together with your own passes before and after.
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    plan.encode(&mut encoder, &buffers)?;
+    encoder.copy_buffer_to_buffer(&loss, 0, &readback, 0, loss.size());
+    queue.submit([encoder.finish()]);
+
+    // The only wait, and it is yours.
+    let (sender, receiver) = mpsc::channel();
+    readback.map_async(wgpu::MapMode::Read, .., move |result| {
+        // The receiver lives until the result is there.
+        let _ = sender.send(result);
+    });
+    device.poll(wgpu::PollType::wait_indefinitely())?;
+    receiver.recv()??;
+    let bytes = readback.get_mapped_range(..)?;
+    let losses: &[f32] = bytemuck::cast_slice(&bytes);
+
+    // Of the 3⁶ = 729 equally likely paths, as many as T + L − repeats over 2L read as the labels say.
+    let words = [("1 2", 70_u16), ("1 1", 35), ("2", 21), ("", 1)];
+    println!("labels    loss   expected");
+    for ((word, paths), loss) in words.iter().zip(losses) {
+        let expected = (729.0 / f32::from(*paths)).ln();
+        println!("{word:<6}{loss:>8.4}{expected:>11.4}");
+        if (loss - expected).abs() > 1e-5 {
+            return Err(format!("the loss of \"{word}\" is wrong").into());
+        }
+    }
+    Ok(())
+}
+
+/// A device with the default limits: more is not needed. `None` where there is no adapter that gives one.
+async fn device() -> Option<(Device, Queue)> {
+    let instance =
+        wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let adapter = instance
+        .request_adapter(&wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        })
+        .await
+        .ok()?;
+    println!("on {}\n", adapter.get_info().name);
+    adapter
+        .request_device(&wgpu::DeviceDescriptor::default())
+        .await
+        .ok()
+}
+
+fn filled<T: bytemuck::NoUninit>(device: &Device, label: &str, values: &[T]) -> wgpu::Buffer {
+    device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+        label: Some(label),
+        contents: bytemuck::cast_slice(values),
+        usage: BufferUsages::STORAGE,
+    })
+}
+
+fn empty(device: &Device, label: &str, words: usize) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: words as u64 * 4,
+        usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC,
+        mapped_at_creation: false,
+    })
+}
