@@ -22,8 +22,8 @@ mod totals;
 use fearless_simd::{Level, Simd, dispatch};
 use rayon::prelude::*;
 
-use crate::ctc::Answer;
 use crate::options::{Options, Reduction, Status};
+use crate::output::Answer;
 use crate::plan::Goal;
 use crate::problem::Problem;
 use labels::Item;

@@ -5,56 +5,10 @@ use std::fmt;
 use crate::cpu;
 use crate::error::{Error, refuse_impossible};
 use crate::gpu::{self, Host, Selected, Waiting};
-use crate::options::{Impossible, Options, Status};
+use crate::options::{Impossible, Options};
+use crate::output::{Answer, CtcOutput, LossOutput};
 use crate::plan::Goal;
-use crate::problem::{Batch, Problem, Shape};
-
-/// The loss of each item, and what became of it.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct LossOutput {
-    /// The loss of each item in nats, `[N]`, not weighted.
-    pub loss: Vec<f32>,
-    /// How each item went, `[N]`.
-    pub status: Vec<Status>,
-    /// The one number that the [`Reduction`](crate::Reduction) asks for; `None` with `Reduction::None`.
-    pub reduced: Option<f32>,
-}
-
-/// The loss of each item and the gradient.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct CtcOutput {
-    /// The loss of each item in nats, `[N]`, not weighted.
-    pub loss: Vec<f32>,
-    /// The gradient of the reduced loss with respect to the input, in the input's shape and layout.
-    pub grad: Vec<f32>,
-    /// How each item went, `[N]`.
-    pub status: Vec<Status>,
-    /// The one number that the [`Reduction`](crate::Reduction) asks for; `None` with `Reduction::None`.
-    pub reduced: Option<f32>,
-}
-
-/// What either execution answers; without a gradient where none was asked for.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) loss: Vec<f32>,
-    pub(crate) grad: Vec<f32>,
-    pub(crate) status: Vec<Status>,
-    pub(crate) reduced: Option<f32>,
-}
-
-impl Answer {
-    /// Room for the answer to a batch of this shape.
-    pub(crate) fn empty(shape: &Shape) -> Self {
-        Self {
-            loss: Vec::with_capacity(shape.items),
-            grad: Vec::new(),
-            status: Vec::with_capacity(shape.items),
-            reduced: None,
-        }
-    }
-}
+use crate::problem::{Batch, Problem};
 
 /// Where a [`Ctc`] computes.
 #[derive(Debug, Clone)]
@@ -206,7 +160,8 @@ impl Ctc {
     /// [`Error::Input`] if the batch breaks a rule, [`Error::Impossible`] if the options ask for it, and what a GPU can
     /// answer: [`Error::Plan`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`].
     pub fn loss(&self, batch: &Batch<'_>, options: &Options) -> Result<LossOutput, Error> {
-        pollster::block_on(self.run(batch, options, Goal::Loss, Waiting::Here)).map(loss_output)
+        pollster::block_on(self.run(batch, options, Goal::Loss, Waiting::Here))
+            .map(LossOutput::from)
     }
 
     /// [`loss`](Self::loss), awaited. The CPU twin computes in the awaiting thread.
@@ -219,7 +174,7 @@ impl Ctc {
         options: &Options,
     ) -> Result<LossOutput, Error> {
         let answer = self.run(batch, options, Goal::Loss, Waiting::Aside).await?;
-        Ok(loss_output(answer))
+        Ok(answer.into())
     }
 
     /// The losses and the gradient.
@@ -228,7 +183,7 @@ impl Ctc {
     /// As [`loss`](Self::loss).
     pub fn loss_and_grad(&self, batch: &Batch<'_>, options: &Options) -> Result<CtcOutput, Error> {
         pollster::block_on(self.run(batch, options, Goal::LossAndGrad, Waiting::Here))
-            .map(ctc_output)
+            .map(CtcOutput::from)
     }
 
     /// [`loss_and_grad`](Self::loss_and_grad), awaited. The CPU twin computes in the awaiting thread.
@@ -243,7 +198,7 @@ impl Ctc {
         let answer = self
             .run(batch, options, Goal::LossAndGrad, Waiting::Aside)
             .await?;
-        Ok(ctc_output(answer))
+        Ok(answer.into())
     }
 
     async fn run(
@@ -264,23 +219,6 @@ impl Ctc {
             refuse_impossible(&answer.status, labels, frames)?;
         }
         Ok(answer)
-    }
-}
-
-fn loss_output(answer: Answer) -> LossOutput {
-    LossOutput {
-        loss: answer.loss,
-        status: answer.status,
-        reduced: answer.reduced,
-    }
-}
-
-fn ctc_output(answer: Answer) -> CtcOutput {
-    CtcOutput {
-        loss: answer.loss,
-        grad: answer.grad,
-        status: answer.status,
-        reduced: answer.reduced,
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{GpuCtc, GpuPlan};
-use crate::ctc::Answer;
 use crate::error::Error;
 use crate::options::Options;
+use crate::output::Answer;
 use crate::plan::Goal;
 use crate::problem::{Problem, Shape};
 

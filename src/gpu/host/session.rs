@@ -3,11 +3,11 @@
 use futures::channel::oneshot;
 
 use super::parts::Part;
-use crate::ctc::Answer;
 use crate::error::Error;
 use crate::gpu::scope::guarded;
 use crate::gpu::{Buffers, GpuPlan};
 use crate::options::{Options, Reduction, Status};
+use crate::output::Answer;
 use crate::plan::Goal;
 use crate::problem::Shape;
 
