@@ -22,8 +22,8 @@ mod totals;
 use fearless_simd::{Level, Simd, dispatch};
 use rayon::prelude::*;
 
-use crate::ctc::Answer;
 use crate::options::{Options, Reduction, Status};
+use crate::output::Answer;
 use crate::plan::Goal;
 use crate::problem::Problem;
 use labels::Item;
@@ -36,6 +36,8 @@ struct Workspace {
     item: Item,
     emissions: emit::Emissions,
     lattice: sweep::Lattice,
+    /// Of the labels' states at one frame.
+    weights: Vec<f32>,
 }
 
 /// Losses and, if wanted, the gradient.
@@ -90,6 +92,7 @@ fn run_item(
         item,
         emissions,
         lattice,
+        weights,
     } = workspace;
     item.fill(problem, options, totals, n);
     if !rows.is_empty() {
@@ -111,7 +114,7 @@ fn run_item(
             sweep::sweep_out(item, emissions, lattice);
         }
         grad::grad(
-            problem, options, item, n, status, emissions, lattice, &mut rows,
+            problem, options, item, n, status, emissions, lattice, weights, &mut rows,
         );
     }
     ItemResult {

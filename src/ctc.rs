@@ -5,56 +5,10 @@ use std::fmt;
 use crate::cpu;
 use crate::error::{Error, refuse_impossible};
 use crate::gpu::{self, Host, Selected, Waiting};
-use crate::options::{Impossible, Options, Status};
+use crate::options::{Impossible, Options};
+use crate::output::{Answer, CtcOutput, LossOutput};
 use crate::plan::Goal;
-use crate::problem::{Batch, Problem, Shape};
-
-/// The loss of each item, and what became of it.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct LossOutput {
-    /// The loss of each item in nats, `[N]`, not weighted.
-    pub loss: Vec<f32>,
-    /// How each item went, `[N]`.
-    pub status: Vec<Status>,
-    /// The one number that the [`Reduction`](crate::Reduction) asks for; `None` with `Reduction::None`.
-    pub reduced: Option<f32>,
-}
-
-/// The loss of each item and the gradient.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct CtcOutput {
-    /// The loss of each item in nats, `[N]`, not weighted.
-    pub loss: Vec<f32>,
-    /// The gradient of the reduced loss with respect to the input, in the input's shape and layout.
-    pub grad: Vec<f32>,
-    /// How each item went, `[N]`.
-    pub status: Vec<Status>,
-    /// The one number that the [`Reduction`](crate::Reduction) asks for; `None` with `Reduction::None`.
-    pub reduced: Option<f32>,
-}
-
-/// What either execution answers; without a gradient where none was asked for.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) loss: Vec<f32>,
-    pub(crate) grad: Vec<f32>,
-    pub(crate) status: Vec<Status>,
-    pub(crate) reduced: Option<f32>,
-}
-
-impl Answer {
-    /// Room for the answer to a batch of this shape.
-    pub(crate) fn empty(shape: &Shape) -> Self {
-        Self {
-            loss: Vec::with_capacity(shape.items),
-            grad: Vec::new(),
-            status: Vec::with_capacity(shape.items),
-            reduced: None,
-        }
-    }
-}
+use crate::problem::{Batch, Problem};
 
 /// Where a [`Ctc`] computes.
 #[derive(Debug, Clone)]
@@ -113,10 +67,11 @@ pub struct Ctc {
 }
 
 impl Ctc {
-    /// The best adapter of the machine, or the CPU twin where there is none; [`backend`](Self::backend) says which.
+    /// The best adapter of the machine that can be used, or the CPU twin where there is none;
+    /// [`backend`](Self::backend) says which.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] or [`Error::Plan`] if there is an adapter that gives no device that can be used.
+    /// None at present: what goes wrong with an adapter is told by [`gpu`](Self::gpu).
     pub fn new() -> Result<Self, Error> {
         pollster::block_on(Self::new_async())
     }
@@ -126,18 +81,15 @@ impl Ctc {
     /// # Errors
     /// As [`new`](Self::new).
     pub async fn new_async() -> Result<Self, Error> {
-        match gpu::named("").await {
-            Ok(selected) => Self::on(&selected),
-            Err(Error::NoAdapter(_)) => Ok(Self::cpu()),
-            Err(error) => Err(error),
-        }
+        Ok(Self::gpu_async("").await.unwrap_or_else(|_| Self::cpu()))
     }
 
     /// The first adapter whose name contains `name`, whatever its case; the best one for an empty name. Never the CPU
     /// twin.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if there is none, else as [`new`](Self::new).
+    /// [`Error::NoAdapter`] if there is none; [`Error::NoDevice`] or [`Error::Plan`] if there is one that gives no device
+    /// that can be used.
     pub fn gpu(name: &str) -> Result<Self, Error> {
         pollster::block_on(Self::gpu_async(name))
     }
@@ -147,7 +99,7 @@ impl Ctc {
     /// # Errors
     /// As [`gpu`](Self::gpu).
     pub async fn gpu_async(name: &str) -> Result<Self, Error> {
-        Self::on(&gpu::named(name).await?)
+        gpu::first(name, Self::on).await
     }
 
     /// This adapter, one of [`adapters`].
@@ -158,10 +110,23 @@ impl Ctc {
         Self::on(&pollster::block_on(gpu::open(adapter))?)
     }
 
+    /// A device of yours, within the limits that you asked for it.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] if its limits are below what any plan needs.
+    pub fn on_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
+        Ok(Self {
+            backend: Backend::Gpu(Box::new(device.adapter_info())),
+            host: Some(Host::new(device, queue)?),
+        })
+    }
+
     fn on(selected: &Selected) -> Result<Self, Error> {
+        let mut host = Host::new(&selected.device, &selected.queue)?;
+        host.watch();
         Ok(Self {
             backend: Backend::Gpu(Box::new(selected.info.clone())),
-            host: Some(Host::new(selected)?),
+            host: Some(host),
         })
     }
 
@@ -195,7 +160,8 @@ impl Ctc {
     /// [`Error::Input`] if the batch breaks a rule, [`Error::Impossible`] if the options ask for it, and what a GPU can
     /// answer: [`Error::Plan`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`].
     pub fn loss(&self, batch: &Batch<'_>, options: &Options) -> Result<LossOutput, Error> {
-        pollster::block_on(self.run(batch, options, Goal::Loss, Waiting::Here)).map(loss_output)
+        pollster::block_on(self.run(batch, options, Goal::Loss, Waiting::Here))
+            .map(LossOutput::from)
     }
 
     /// [`loss`](Self::loss), awaited. The CPU twin computes in the awaiting thread.
@@ -208,7 +174,7 @@ impl Ctc {
         options: &Options,
     ) -> Result<LossOutput, Error> {
         let answer = self.run(batch, options, Goal::Loss, Waiting::Aside).await?;
-        Ok(loss_output(answer))
+        Ok(answer.into())
     }
 
     /// The losses and the gradient.
@@ -217,7 +183,7 @@ impl Ctc {
     /// As [`loss`](Self::loss).
     pub fn loss_and_grad(&self, batch: &Batch<'_>, options: &Options) -> Result<CtcOutput, Error> {
         pollster::block_on(self.run(batch, options, Goal::LossAndGrad, Waiting::Here))
-            .map(ctc_output)
+            .map(CtcOutput::from)
     }
 
     /// [`loss_and_grad`](Self::loss_and_grad), awaited. The CPU twin computes in the awaiting thread.
@@ -232,7 +198,7 @@ impl Ctc {
         let answer = self
             .run(batch, options, Goal::LossAndGrad, Waiting::Aside)
             .await?;
-        Ok(ctc_output(answer))
+        Ok(answer.into())
     }
 
     async fn run(
@@ -253,23 +219,6 @@ impl Ctc {
             refuse_impossible(&answer.status, labels, frames)?;
         }
         Ok(answer)
-    }
-}
-
-fn loss_output(answer: Answer) -> LossOutput {
-    LossOutput {
-        loss: answer.loss,
-        status: answer.status,
-        reduced: answer.reduced,
-    }
-}
-
-fn ctc_output(answer: Answer) -> CtcOutput {
-    CtcOutput {
-        loss: answer.loss,
-        grad: answer.grad,
-        status: answer.status,
-        reduced: answer.reduced,
     }
 }
 

@@ -7,7 +7,7 @@ mod host;
 mod plan;
 mod scope;
 
-pub(crate) use adapter::{Selected, adapters, named, open};
+pub(crate) use adapter::{Selected, adapters, first, open};
 pub use buffers::Buffers;
 pub use engine::Checks;
 pub(crate) use host::{Host, Waiting};

@@ -218,6 +218,25 @@ pub(crate) static GRAD: Kernel = Kernel {
     stage: include_str!("../shaders/grad.wgsl"),
 };
 
+/// The WGSL of each kernel as it is compiled, in the order of the pipeline, with its entry point's name: to read, or for
+/// a tool that judges shaders. `together` asks for the text in which all of the caller's buffers are declared as written,
+/// which serves where several lie in one `wgpu::Buffer`.
+///
+/// ```
+/// let names: Vec<_> = ctc_wgpu::shaders(false).map(|(name, _)| name).collect();
+/// assert_eq!(names, ["totals", "labels", "chain", "emit", "sweep", "meet", "reduce", "grad"]);
+/// ```
+pub fn shaders(together: bool) -> impl Iterator<Item = (&'static str, String)> {
+    let sharing = if together {
+        Sharing::Together
+    } else {
+        Sharing::Apart
+    };
+    KERNELS
+        .iter()
+        .map(move |kernel| (kernel.name, kernel.source(sharing)))
+}
+
 /// All kernels, in the order of the pipeline.
 pub(crate) static KERNELS: [&Kernel; 8] = [
     &TOTALS, &LABELS, &CHAIN, &EMIT, &SWEEP, &MEET, &REDUCE, &GRAD,

@@ -147,7 +147,7 @@
 //! # Determinism
 //!
 //! There are no float atomics. On one adapter with one driver a batch gives the same bits from run to run; and an item
-//! gives the same bits alone or in any batch of the same T, C and Lmax. Two adapters may differ in the last digits.
+//! gives the same bits alone or in any batch, whatever its T and Lmax and layout. Two adapters may differ in the last digits.
 //!
 //! # Features
 //!
@@ -160,18 +160,21 @@ mod gpu;
 mod kernels;
 mod limits;
 mod options;
+mod output;
 mod params;
 mod plan;
 mod problem;
 pub mod reference;
 
-pub use ctc::{Backend, Ctc, CtcOutput, LossOutput, adapters};
+pub use ctc::{Backend, Ctc, adapters};
 pub use error::{BufferError, Error, InputError, PlanError};
 pub use gpu::{Buffers, Checks, GpuCtc, GpuPlan};
+pub use kernels::shaders;
 pub use limits::Limits;
 pub use options::{
     Blank, BlankInLabels, Impossible, Input, Options, Reduction, RepeatedLabels, RepeatedOutputs,
     Status,
 };
+pub use output::{CtcOutput, LossOutput};
 pub use plan::{Goal, Plan};
 pub use problem::{Batch, LabelLayout, Labels, Layout, Problem, Shape};

@@ -19,6 +19,7 @@ use crate::problem::Shape;
 
 mod build;
 mod cut;
+mod stages;
 
 /// What is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -204,7 +205,12 @@ impl fmt::Display for Plan {
                 times += 1;
             }
             let [x, y, z] = step.grid;
-            write!(f, "  {:<10}{times:>4} × {x} × {y} × {z}", step.label)?;
+            let rounds = step.iterations.rounds();
+            write!(
+                f,
+                "  {:<10}{times:>4} × {x} × {y} × {z}, {rounds} rounds ",
+                step.label
+            )?;
             for (name, value) in &step.constants {
                 write!(f, "  {name} {value}")?;
             }

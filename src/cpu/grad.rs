@@ -23,6 +23,7 @@ pub(super) fn grad(
     status: Status,
     emissions: &Emissions,
     lattice: &Lattice,
+    weights: &mut Vec<f32>,
     rows: &mut [&mut [f32]],
 ) {
     let (counting, past) = rows.split_at_mut(item.frames);
@@ -54,7 +55,7 @@ pub(super) fn grad(
             *out = item.scale * derivative(options.input, *x, norm, 0.0);
         }
         let blank = problem.blank;
-        occupancies(item, &lattice.row(t), blank, |class, occupancy| {
+        occupancies(item, &lattice.row(t), blank, weights, |class, occupancy| {
             row[class] = item.scale * derivative(options.input, input[class], norm, occupancy);
         });
     }
@@ -62,7 +63,13 @@ pub(super) fn grad(
 
 /// Calls `take` with each class of the labels, and with the blank, and its occupancy. They sum to 1.
 #[inline(always)]
-fn occupancies(item: &Item, row: &Row<'_>, blank: usize, mut take: impl FnMut(usize, f32)) {
+fn occupancies(
+    item: &Item,
+    row: &Row<'_>,
+    blank: usize,
+    weights: &mut Vec<f32>,
+    mut take: impl FnMut(usize, f32),
+) {
     let labels = item.labels();
     let (label_m, label_e) = (&row.label_m[1..=labels], &row.label_e[1..=labels]);
     let (blank_m, blank_e) = (&row.blank_m[..=labels], &row.blank_e[..=labels]);
@@ -71,37 +78,33 @@ fn occupancies(item: &Item, row: &Row<'_>, blank: usize, mut take: impl FnMut(us
         fold(blank_e, lowest, larger, |e| e),
         fold(label_e, lowest, larger, |e| e),
     );
-    let weigh = |m: f32, e: f32| m * power(e - top);
-    let mut of_blank: f32 = blank_m
-        .iter()
-        .zip(blank_e)
-        .map(|(m, e)| weigh(*m, *e))
-        .sum();
-    let mut of_labels = 0.0;
-    for i in 0..labels {
-        let w = weigh(label_m[i], label_e[i]);
-        // A blank that stands among the labels is the blank's class still.
-        if item.classes[i] as usize == blank {
-            of_blank += w;
-        } else {
-            of_labels += w;
-        }
-    }
-    let inverse = 1.0 / (of_blank + of_labels);
-    take(blank, of_blank * inverse);
+    let weigh = |(m, e): (&f32, &f32)| m * power(e - top);
+    weights.clear();
+    weights.extend(blank_m.iter().zip(blank_e).map(weigh));
+    let mut of_blank = fold(weights, 0.0, |a, b| a + b, |w| w);
+    weights.clear();
+    weights.extend(label_m.iter().zip(label_e).map(weigh));
+    let total = of_blank + fold(weights, 0.0, |a, b| a + b, |w| w);
+    let inverse = 1.0 / total;
     for i in 0..labels {
         let class = item.classes[i] as usize;
         let (mut next, is_first) = item.links[i];
-        if is_first && class != blank {
-            let mut sum = weigh(label_m[i], label_e[i]);
-            while next != NO_LABEL {
-                let j = next as usize;
-                sum += weigh(label_m[j], label_e[j]);
-                next = item.links[j].0;
-            }
+        if !is_first {
+            continue;
+        }
+        let mut sum = weights[i];
+        while next != NO_LABEL {
+            sum += weights[next as usize];
+            next = item.links[next as usize].0;
+        }
+        if class == blank {
+            // A blank that stands among the labels is the blank's class still.
+            of_blank += sum;
+        } else {
             take(class, sum * inverse);
         }
     }
+    take(blank, of_blank * inverse);
 }
 
 /// The derivative of the loss with respect to one entry of the input, for a class of this occupancy. The frame's maximum

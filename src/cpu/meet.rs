@@ -1,11 +1,12 @@
 //! meet: all paths summed where alpha and beta have met; twin of `shaders/meet.wgsl`.
 
 use super::emit::Emissions;
+use super::index::LANES;
 use super::labels::Item;
 use super::scaled::{
     SCALED_ONE, SCALED_ZERO, Scaled, ZERO, add2, exp_scaled, ln_1_plus, minus_ln, normalised, times,
 };
-use super::states::{Direction, Row};
+use super::states::{Direction, Row, at, block};
 use super::sweep::Lattice;
 use crate::options::{Impossible, Input, Options, Status};
 
@@ -44,22 +45,23 @@ pub(super) fn loss_of(status: Status, impossible: Impossible) -> f32 {
 #[inline(always)]
 fn paths(item: &Item, lattice: &Lattice) -> Scaled {
     let (alpha, beta): (Row<'_>, Row<'_>) = lattice.middle();
+    let labels = item.labels();
     let mut sum = SCALED_ZERO;
-    for p in 0..=item.labels() {
-        let beta_blank = Scaled {
-            m: beta.blank_m[p],
-            e: beta.blank_e[p],
-        };
-        let mut here = times(alpha.paths_to_blank(Direction::Alpha, p), beta_blank);
-        if p < item.labels() {
-            let beta_label = Scaled {
-                m: beta.label_m[p + 1],
-                e: beta.label_e[p + 1],
-            };
-            let more = add2(
-                here,
-                times(alpha.paths_to_label(Direction::Alpha, p, item), beta_label),
+    for p in 0..=labels {
+        let near = alpha.near(Direction::Alpha, p - p % LANES, item);
+        let (lane, start) = (p % LANES, p - p % LANES);
+        let beta_blank = at(
+            (block(beta.blank_m, start), block(beta.blank_e, start)),
+            lane,
+        );
+        let mut here = times(near.paths_to_blank(lane), beta_blank);
+        if p < labels {
+            let after = start + 1;
+            let beta_label = at(
+                (block(beta.label_m, after), block(beta.label_e, after)),
+                lane,
             );
+            let more = add2(here, times(near.paths_to_label(lane), beta_label));
             here = normalised(more.m, more.e);
         }
         let total = add2(sum, here);

@@ -4,6 +4,7 @@
 //! begins one further on. Beta keeps alpha's order here, its neighbours being those on the other side: a vector is
 //! loaded forwards, where the mirrored order of the shader would have it turned round.
 
+use super::index::LANES;
 use super::labels::Item;
 use super::scaled::{SCALED_ZERO, Scaled, add2, add3, times};
 
@@ -66,43 +67,75 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// What leads to the blank at place p.
+    /// The states that lead to the places `p..p + LANES`.
     #[inline(always)]
-    pub(super) fn paths_to_blank(&self, direction: Direction, p: usize) -> Scaled {
-        let near = p + direction.shift();
-        add2(
-            Scaled {
-                m: self.blank_m[p],
-                e: self.blank_e[p],
-            },
-            Scaled {
-                m: self.label_m[near],
-                e: self.label_e[near],
-            },
-        )
-    }
-
-    /// What leads to the label at place p.
-    #[inline(always)]
-    pub(super) fn paths_to_label(&self, direction: Direction, p: usize, item: &Item) -> Scaled {
+    pub(super) fn near(&self, direction: Direction, p: usize, item: &'a Item) -> Near<'a> {
         let near = p + direction.shift();
         let far = p + 2 * direction.shift();
+        Near {
+            blank: (block(self.blank_m, p), block(self.blank_e, p)),
+            label: (block(self.label_m, p + 1), block(self.label_e, p + 1)),
+            near_blank: (block(self.blank_m, near), block(self.blank_e, near)),
+            near_label: (block(self.label_m, near), block(self.label_e, near)),
+            far_label: (block(self.label_m, far), block(self.label_e, far)),
+            reached: block(&item.reached, near),
+            lasting: item.lasting,
+        }
+    }
+}
+
+/// One vector of a row. Loops over it have a length that the compiler knows, and write to arrays that nothing else
+/// points to: so they become vector instructions.
+pub(super) type Block = [f32; LANES];
+
+/// What may lead to a vector of places, mantissas and exponents.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Near<'a> {
+    blank: (&'a Block, &'a Block),
+    label: (&'a Block, &'a Block),
+    near_blank: (&'a Block, &'a Block),
+    near_label: (&'a Block, &'a Block),
+    far_label: (&'a Block, &'a Block),
+    reached: &'a Block,
+    lasting: f32,
+}
+
+impl Near<'_> {
+    /// What leads to the blank at lane i.
+    #[inline(always)]
+    pub(super) fn paths_to_blank(&self, i: usize) -> Scaled {
+        add2(at(self.blank, i), at(self.near_label, i))
+    }
+
+    /// What leads to the label at lane i.
+    #[inline(always)]
+    pub(super) fn paths_to_label(&self, i: usize) -> Scaled {
         add3(
-            gated(self.label_m[p + 1], self.label_e[p + 1], item.lasting),
-            Scaled {
-                m: self.blank_m[near],
-                e: self.blank_e[near],
-            },
-            gated(self.label_m[far], self.label_e[far], item.reached[near]),
+            gated(at(self.label, i), self.lasting),
+            at(self.near_blank, i),
+            gated(at(self.far_label, i), self.reached[i]),
         )
     }
 }
 
+/// The scaled float at lane i of a vector's mantissas and exponents.
 #[inline(always)]
-fn gated(m: f32, e: f32, open: f32) -> Scaled {
+pub(super) fn at((m, e): (&Block, &Block), i: usize) -> Scaled {
+    Scaled { m: m[i], e: e[i] }
+}
+
+/// The vector that begins at `p`; rows are padded so that there is one.
+#[inline(always)]
+pub(super) fn block(row: &[f32], p: usize) -> &Block {
+    const ZEROS: Block = [0.0; LANES];
+    row[p..].first_chunk().unwrap_or(&ZEROS)
+}
+
+#[inline(always)]
+fn gated(value: Scaled, open: f32) -> Scaled {
     Scaled {
-        m,
-        e: if open != 0.0 { e } else { SCALED_ZERO.e },
+        e: if open != 0.0 { value.e } else { SCALED_ZERO.e },
+        ..value
     }
 }
 
@@ -143,45 +176,49 @@ pub(super) fn step(
     (y_m, y_e): (&[f32], &[f32]),
     now: &mut RowMut<'_>,
 ) {
-    let places = item.places();
-    // Lengths that the compiler can see, so that no index is checked in the loops.
-    let before = Row {
-        blank_m: &before.blank_m[..places + 1],
-        blank_e: &before.blank_e[..places + 1],
-        label_m: &before.label_m[..places + 2],
-        label_e: &before.label_e[..places + 2],
-    };
-    let (y_m, y_e) = (&y_m[..places], &y_e[..places]);
-    let (blank_m, blank_e) = (&mut now.blank_m[..places], &mut now.blank_e[..places]);
-    for p in 0..places {
-        let value = times(before.paths_to_blank(direction, p), y_blank);
-        blank_m[p] = value.m;
-        blank_e[p] = value.e;
-    }
-    let (label_m, label_e) = (&mut now.label_m[1..=places], &mut now.label_e[1..=places]);
-    for p in 0..places {
-        let y = Scaled {
-            m: y_m[p],
-            e: y_e[p],
-        };
-        let value = times(before.paths_to_label(direction, p, item), y);
-        label_m[p] = value.m;
-        label_e[p] = value.e;
+    for p in (0..item.places()).step_by(LANES) {
+        let near = before.near(direction, p, item);
+        let y = (block(y_m, p), block(y_e, p));
+        let (blank_m, blank_e) = lanes(|i| times(near.paths_to_blank(i), y_blank));
+        let (label_m, label_e) = lanes(|i| times(near.paths_to_label(i), at(y, i)));
+        now.blank_m[p..p + LANES].copy_from_slice(&blank_m);
+        now.blank_e[p..p + LANES].copy_from_slice(&blank_e);
+        now.label_m[p + 1..=p + LANES].copy_from_slice(&label_m);
+        now.label_e[p + 1..=p + LANES].copy_from_slice(&label_e);
     }
 }
 
 /// What leads to each state, times what the other direction kept there: its occupancy, up to a factor of the frame.
 #[inline(always)]
 pub(super) fn occupy(direction: Direction, item: &Item, before: &Row<'_>, kept: &mut RowMut<'_>) {
-    let places = item.places();
-    for p in 0..places {
-        let into = before.paths_to_blank(direction, p);
-        kept.blank_m[p] *= into.m;
-        kept.blank_e[p] += into.e;
+    for p in (0..item.places()).step_by(LANES) {
+        let near = before.near(direction, p, item);
+        multiply(kept.blank_m, kept.blank_e, p, |i| near.paths_to_blank(i));
+        multiply(kept.label_m, kept.label_e, p + 1, |i| {
+            near.paths_to_label(i)
+        });
     }
-    for p in 0..places {
-        let into = before.paths_to_label(direction, p, item);
-        kept.label_m[p + 1] *= into.m;
-        kept.label_e[p + 1] += into.e;
+}
+
+#[inline(always)]
+fn multiply(m: &mut [f32], e: &mut [f32], p: usize, factor: impl Fn(usize) -> Scaled) {
+    let (factor_m, factor_e) = lanes(factor);
+    for (m, factor) in m[p..p + LANES].iter_mut().zip(&factor_m) {
+        *m *= factor;
     }
+    for (e, factor) in e[p..p + LANES].iter_mut().zip(&factor_e) {
+        *e += factor;
+    }
+}
+
+/// A vector of scaled floats.
+#[inline(always)]
+fn lanes(value: impl Fn(usize) -> Scaled) -> (Block, Block) {
+    let (mut m, mut e) = ([0.0; LANES], [0.0; LANES]);
+    for i in 0..LANES {
+        let v = value(i);
+        m[i] = v.m;
+        e[i] = v.e;
+    }
+    (m, e)
 }

@@ -44,20 +44,21 @@ fn kind(info: &wgpu::AdapterInfo) -> u32 {
     }
 }
 
-/// The first adapter whose name contains `name`, whatever its case, and that gives a device. GL is looked at only
-/// where nothing else is found.
-pub(crate) async fn named(name: &str) -> Result<Selected, Error> {
+/// What `make` makes of the first adapter whose name contains `name`, whatever its case, and with which it succeeds. GL
+/// is looked at only where nothing else serves.
+pub(crate) async fn first<T>(
+    name: &str,
+    make: impl Fn(&Selected) -> Result<T, Error>,
+) -> Result<T, Error> {
     let wanted = name.to_lowercase();
     let mut refusal = None;
     for backends in [!wgpu::Backends::GL, wgpu::Backends::GL] {
         let mut adapters = found(backends).await;
         adapters.sort_by_key(|adapter| kind(&adapter.get_info()));
+        adapters.retain(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted));
         for adapter in adapters {
-            if !adapter.get_info().name.to_lowercase().contains(&wanted) {
-                continue;
-            }
-            match open(&adapter).await {
-                Ok(selected) => return Ok(selected),
+            match open(&adapter).await.and_then(|selected| make(&selected)) {
+                Ok(made) => return Ok(made),
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }

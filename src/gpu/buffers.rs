@@ -163,12 +163,12 @@ impl<'a> Buffers<'a> {
             let Some(out) = self.get(written) else {
                 continue;
             };
-            let end = out.offset + needed(plan, written);
+            let end = out.offset + extent(plan, written, out);
             for slot in SLOTS {
                 let Some(other) = self.get(slot).filter(|_| slot != written) else {
                     continue;
                 };
-                let other_end = other.offset + needed(plan, slot);
+                let other_end = other.offset + extent(plan, slot, other);
                 if out.buffer == other.buffer && out.offset < other_end && other.offset < end {
                     return Err(BufferError::Overlap {
                         first: written.name(),
@@ -206,6 +206,15 @@ pub(super) fn needed(plan: &Plan, slot: Slot) -> u64 {
         _ => shape.items,
     };
     words as u64 * 4
+}
+
+/// The bytes of a slot that kernels may touch: of concatenated labels all that there are.
+fn extent(plan: &Plan, slot: Slot, binding: &wgpu::BufferBinding<'_>) -> u64 {
+    if slot == Slot::Labels && plan.shape().label_layout == LabelLayout::Concatenated {
+        let rest = binding.buffer.size().saturating_sub(binding.offset);
+        return binding.size.map_or(rest, |size| size.get().min(rest));
+    }
+    needed(plan, slot)
 }
 
 fn check_range(

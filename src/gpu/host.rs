@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::adapter::Selected;
 use super::{GpuCtc, GpuPlan};
-use crate::ctc::Answer;
 use crate::error::Error;
 use crate::options::Options;
+use crate::output::Answer;
 use crate::plan::Goal;
 use crate::problem::{Problem, Shape};
 
@@ -39,21 +38,23 @@ pub(crate) struct Host {
 const KEPT_SESSIONS: usize = 4;
 
 impl Host {
-    pub(crate) fn new(selected: &Selected) -> Result<Self, Error> {
-        let lost = Arc::new(Mutex::new(None));
-        let seen = Arc::clone(&lost);
-        selected
-            .device
+    pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
+        Ok(Self {
+            ctc: GpuCtc::new(device, queue)?,
+            device: device.clone(),
+            queue: queue.clone(),
+            lost: Arc::default(),
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Listens for the loss of the device. It has one listener, which on a caller's device is the caller's.
+    pub(crate) fn watch(&mut self) {
+        let seen = Arc::clone(&self.lost);
+        self.device
             .set_device_lost_callback(move |reason, message| {
                 *locked(&seen) = Some(format!("{reason:?} {message}").trim().to_owned());
             });
-        Ok(Self {
-            ctc: GpuCtc::new(&selected.device, &selected.queue)?,
-            device: selected.device.clone(),
-            queue: selected.queue.clone(),
-            lost,
-            idle: Mutex::default(),
-        })
     }
 
     pub(crate) fn device(&self) -> &wgpu::Device {

@@ -168,7 +168,8 @@ fn what_is_written_is_what_is_printed_in_the_shape_of_the_input() {
     let (shape, loss) = array::<f32>(&out, "loss");
     assert_eq!(shape, [2]);
     for (written, printed) in loss.iter().zip(report["loss"].as_array().expect("losses")) {
-        assert_eq!(Some(f64::from(*written)), printed.as_f64());
+        // As f32: serde_json may read the last digit of an f64 otherwise than it was written.
+        assert_eq!(Some(*written), printed.as_f64().map(|p| p as f32));
     }
     let (shape, grad) = array::<f32>(&out, "grad");
     assert_eq!(shape, [50, 2, 20]);
@@ -180,7 +181,10 @@ fn what_is_written_is_what_is_printed_in_the_shape_of_the_input() {
     assert_eq!((shape, status), (vec![2], vec![0, 0]));
     let (shape, reduced) = array::<f32>(&out, "reduced");
     assert_eq!(shape, Vec::<u64>::new());
-    assert_eq!(Some(f64::from(reduced[0])), report["reduced"].as_f64());
+    assert_eq!(
+        Some(reduced[0]),
+        report["reduced"].as_f64().map(|r| r as f32)
+    );
 }
 
 #[test]

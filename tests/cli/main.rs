@@ -1,5 +1,9 @@
 //! The tool `ctc-wgpu` as a user runs it: what it prints, what it writes and how it exits.
-#![expect(clippy::expect_used, reason = "a test may panic")]
+#![expect(
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic, and reads f32 back from f64"
+)]
 
 mod bad_files;
 mod batches;

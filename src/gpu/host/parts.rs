@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::cpu;
-use crate::ctc::Answer;
 use crate::options::{Options, Reduction};
+use crate::output::Answer;
 use crate::problem::{LabelLayout, Problem, Shape};
 
 /// The parts of a batch.

@@ -3,11 +3,11 @@
 use futures::channel::oneshot;
 
 use super::parts::Part;
-use crate::ctc::Answer;
 use crate::error::Error;
 use crate::gpu::scope::guarded;
 use crate::gpu::{Buffers, GpuPlan};
 use crate::options::{Options, Reduction, Status};
+use crate::output::Answer;
 use crate::plan::Goal;
 use crate::problem::Shape;
 
@@ -76,7 +76,7 @@ impl Session {
         let to_host = Use::MAP_READ | Use::COPY_DST;
         guarded(device, &during, || Self {
             logits: make("logits", elements, to_device),
-            labels: make("labels", labels, to_device),
+            labels: make("labels", labels.next_power_of_two(), to_device),
             logit_lengths: make("logit_lengths", shape.items, to_device),
             label_lengths: make("label_lengths", shape.items, to_device),
             weights: make("weights", shape.items, to_device),
@@ -95,7 +95,7 @@ impl Session {
         plan.shape() == shape
             && plan.options() == options
             && plan.goal() == goal
-            && self.labels.size() == labels.max(1) as u64 * 4
+            && self.labels.size() >= labels as u64 * 4
     }
 
     pub(super) fn upload(&self, queue: &wgpu::Queue, part: &Part<'_>) {
