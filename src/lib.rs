@@ -141,8 +141,9 @@
 //!
 //! The default limits of WebGPU suffice. `wgpu::Limits::downlevel_defaults()` does not: it has 4 storage buffers a stage,
 //! and [`Limits::STORAGE_BUFFERS`] are needed. What passes a binding, a dispatch, or the rounds that a driver
-//! allows a loop, is cut. What cannot be cut is an error that says so: min(Lmax, T) may go up to about 59,000 labels, C to
-//! about 7 million classes, and one item's small tables must fit a binding. Input and gradient are f32.
+//! allows a loop, is cut. What cannot be cut is an error that says so: an item may have up to min(Lmax, T) ≈ 36,000 labels
+//! with few classes and 58,000 with a thousand, T may be about 3.8 million frames and C about 7.6 million classes, and one
+//! item's small tables must fit a binding. Input and gradient are f32.
 //!
 //! # Determinism
 //!
