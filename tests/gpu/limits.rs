@@ -205,8 +205,8 @@ fn more_items_than_a_dimension_has_workgroups_are_right() {
 
 #[test]
 fn no_loop_ends_before_its_work_is_done() {
-    // 32 lanes over 501 places and 1,000 steps: 17,000 rounds a dispatch would do. With 8,000 frames one would need
-    // 68,000, where llvmpipe stops at 65,535 without a word.
+    // 4,000 steps on the way in, each of 16 rounds for 501 places in 32 lanes, and the loop's own: 72,000 rounds, if one
+    // dispatch took them all. llvmpipe ends at 65,535, without a word.
     let lanes = wgpu::Limits {
         max_compute_invocations_per_workgroup: 32,
         max_compute_workgroup_size_x: 32,
