@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::scope::guarded;
 use super::{GpuCtc, GpuPlan};
 use crate::error::Error;
 use crate::options::Options;
@@ -89,7 +90,9 @@ impl Host {
         answer: &mut Answer,
     ) -> Result<(), Error> {
         let session = self.session(part, goal)?;
-        session.upload(&self.queue, part);
+        guarded(&self.device, "uploading a batch", || {
+            session.upload(&self.queue, part)
+        })?;
         let pending = session.submit(&self.device, &self.queue, part)?;
         match waiting {
             // A lost device answers at once, and the pending buffers tell.

@@ -153,6 +153,21 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Takes a step, if its grid is one that the device dispatches.
+    pub(super) fn push(&mut self, step: Step) -> Result<(), PlanError> {
+        let widest = step.grid.into_iter().max().unwrap_or(0);
+        if widest > self.limits.max_workgroups {
+            return Err(PlanError::Limit {
+                limit: "max_compute_workgroups_per_dimension",
+                has: self.limits.max_workgroups.into(),
+                needs: widest.into(),
+                what: step.label,
+            });
+        }
+        self.steps.push(step);
+        Ok(())
+    }
+
     pub(super) fn params(&self) -> Params {
         let epsilon = match self.options.input {
             Input::Probs { epsilon } => epsilon,

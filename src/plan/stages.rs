@@ -36,7 +36,7 @@ impl Builder<'_> {
             };
             let lanes = self.lanes;
             let rounds = count.div_ceil(lanes.into()) * (3 + u64::from(lanes.ilog2())) + 1;
-            self.steps.push(Step {
+            self.push(Step {
                 kernel: &kernels::TOTALS,
                 label: "totals",
                 constants: vec![("LANES", lanes), ("CONCATENATED", concatenated.into())],
@@ -44,7 +44,7 @@ impl Builder<'_> {
                 grid: [1, 1, 1],
                 spans: vec![span, span, Span::Page(0)],
                 iterations: Iterations::bounded(rounds, "items N", items)?,
-            });
+            })?;
         }
         Ok(())
     }
@@ -79,7 +79,7 @@ impl Builder<'_> {
             Reduction::MeanVolume => 4,
             Reduction::MeanWeighted => 5,
         };
-        self.steps.push(Step {
+        self.push(Step {
             kernel: &kernels::LABELS,
             label: "labels",
             constants: vec![
@@ -100,7 +100,7 @@ impl Builder<'_> {
                 .chain([Span::Page(0); 4])
                 .collect(),
             iterations: Iterations::bounded(rounds, "max_labels Lmax", stride)?,
-        });
+        })?;
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl Builder<'_> {
         }
         let lanes = 64.min(self.lanes);
         let [y, z, _] = self.folded(group.count, 1);
-        self.steps.push(Step {
+        self.push(Step {
             kernel: &kernels::CHAIN,
             label: "chain",
             constants: vec![("LANES", lanes)],
@@ -119,7 +119,7 @@ impl Builder<'_> {
             grid: [word(width.div_ceil(lanes.into())), y, z],
             spans: vec![Span::Page(0); 2],
             iterations: Iterations::bounded(width + 2, "labels min(Lmax, T)", width)?,
-        });
+        })?;
         Ok(())
     }
 
@@ -167,7 +167,7 @@ impl Builder<'_> {
                     ..self.page_params(group, page)
                 };
                 let constants = vec![("LANES", lanes), ("ROWS", rows), ("INPUT", self.input())];
-                self.steps.push(Step {
+                self.push(Step {
                     kernel,
                     label: kernel.name,
                     constants,
@@ -178,7 +178,7 @@ impl Builder<'_> {
                         _ => Span::Page(0),
                     }),
                     iterations,
-                });
+                })?;
             }
         }
         Ok(())
@@ -222,7 +222,7 @@ impl Builder<'_> {
         }
         for (page, first, end) in windows {
             let rounds = (end - first) * round + ends + 1;
-            self.steps.push(Step {
+            self.push(Step {
                 kernel: &kernels::SWEEP,
                 label: if out { "sweep out" } else { "sweep in" },
                 constants: vec![
@@ -241,7 +241,7 @@ impl Builder<'_> {
                 grid: self.folded(group.count, 2),
                 spans: self.spans(&kernels::SWEEP, page, |_| Span::Page(0)),
                 iterations: Iterations::bounded(rounds, "labels min(Lmax, T)", width)?,
-            });
+            })?;
         }
         Ok(())
     }
@@ -257,7 +257,7 @@ impl Builder<'_> {
             + u64::from(lanes.ilog2())
             + 3;
         let zero = self.options.impossible == Impossible::Zero;
-        self.steps.push(Step {
+        self.push(Step {
             kernel: &kernels::MEET,
             label: "meet",
             constants: vec![
@@ -276,7 +276,7 @@ impl Builder<'_> {
                 _ => Span::Page(0),
             }),
             iterations: Iterations::bounded(rounds, "frames T", frames)?,
-        });
+        })?;
         Ok(())
     }
 
@@ -284,7 +284,7 @@ impl Builder<'_> {
         let (items, base) = self.cuts.items_span(group.first, group.count, 1);
         let lanes = self.lanes;
         let rounds = group.count.div_ceil(lanes.into()) + u64::from(lanes.ilog2()) + 2;
-        self.steps.push(Step {
+        self.push(Step {
             kernel: &kernels::REDUCE,
             label: "reduce",
             constants: vec![("LANES", lanes)],
@@ -303,7 +303,7 @@ impl Builder<'_> {
                 },
             ],
             iterations: Iterations::bounded(rounds, "items N", group.count)?,
-        });
+        })?;
         Ok(())
     }
 }

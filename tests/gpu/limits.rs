@@ -1,0 +1,257 @@
+//! No limit but memory: batches that pass a limit of the device are cut, and give what they give uncut.
+
+use ctc_wgpu::{Ctc, Error, Goal, GpuCtc, Limits, Options, Plan, PlanError, Shape, reference};
+
+use crate::support::adapters::{on_each, on_each_device};
+use crate::support::batch::OwnedBatch;
+use crate::support::check::Answer;
+use crate::support::random::Recipe;
+
+/// A batch whose labels are as long as `max_labels` says, and whose frames all count.
+fn full(dims: [usize; 3], labels: usize, scale: f32, seed: u64) -> OwnedBatch {
+    let recipe = Recipe {
+        scale,
+        ragged: false,
+        ..Recipe::new(dims, 0)
+    };
+    let values = recipe.batch(seed).values;
+    let classes = dims[2] as u64;
+    let label = |n: usize, i: usize| {
+        // Any fixed scramble: what matters is that classes repeat, and sometimes in a row.
+        let mixed = (n as u64 * 31 + i as u64 * 7 + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+        1 + (mixed % (classes - 1)) as i32
+    };
+    let lists: Vec<Vec<i32>> = (0..dims[0])
+        .map(|n| (0..labels).map(|i| label(n, i)).collect())
+        .collect();
+    OwnedBatch::new(dims, values, &lists)
+}
+
+/// Holds one item of a batch's answer against the reference.
+fn item_agrees(batch: &OwnedBatch, answer: &Answer, item: usize) {
+    let alone = batch.alone(item);
+    let judge = reference::loss_and_grad(&alone.batch(), &Options::default()).unwrap();
+    let (got, want) = (answer.loss[item], judge.loss[0]);
+    assert!(
+        (got - want).abs() <= 1e-6 * want,
+        "item {item}: loss {got}, not {want}"
+    );
+    for frame in 0..batch.frames() {
+        let got = &answer.grad[batch.row(item, frame)..][..batch.classes()];
+        let want = &judge.grad[alone.row(0, frame)..][..batch.classes()];
+        let worst = got
+            .iter()
+            .zip(want)
+            .map(|(g, w)| (g - w).abs())
+            .fold(0.0, f64::max);
+        assert!(
+            worst <= 1e-5,
+            "item {item} frame {frame}: gradient off by {worst}"
+        );
+    }
+}
+
+fn answer(ctc: &Ctc, batch: &OwnedBatch) -> Answer {
+    ctc.loss_and_grad(&batch.batch(), &Options::default())
+        .unwrap()
+        .into()
+}
+
+#[test]
+fn logits_of_200_mib_pass_a_binding_of_128_mib() {
+    // 8 × 1600 × 4096 × 4 bytes
+    let batch = full([8, 1600, 4096], 30, 2.0, 1);
+    assert_eq!(batch.values.len() * 4, 200 << 20);
+    on_each(|ctc| {
+        let device = Limits::from(&ctc.device().unwrap().limits());
+        let limits = Limits {
+            max_binding: 128 << 20,
+            ..device
+        };
+        for shape in [
+            Shape::new(8, 1600, 4096, 30),
+            Shape::new(8, 1600, 4096, 30).time_major(),
+        ] {
+            let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
+            assert!(plan.groups() > 1 || plan.chunks() > 1, "{plan}");
+        }
+        let found = answer(ctc, &batch);
+        item_agrees(&batch, &found, 0);
+        item_agrees(&batch, &found, 7);
+        // The other layout is cut elsewhere, and must not show it.
+        let transposed = batch.transposed();
+        let other = answer(ctc, &transposed);
+        assert_eq!(found.loss, other.loss);
+        assert_eq!(transposed.transpose(&other.grad), found.grad);
+    });
+}
+
+/// Devices of the same adapters within default limits, and within lower ones.
+fn within(max_binding: u64, max_workgroups: u32) -> wgpu::Limits {
+    wgpu::Limits {
+        max_storage_buffer_binding_size: max_binding,
+        max_compute_workgroups_per_dimension: max_workgroups,
+        ..wgpu::Limits::default()
+    }
+}
+
+#[test]
+fn however_a_batch_is_cut_its_bits_are_the_same() {
+    let batch = Recipe::new([7, 90, 40], 25).batch(5);
+    let transposed = batch.transposed();
+    let uncut = answers(&wgpu::Limits::default(), &batch);
+    for (max_binding, max_workgroups) in
+        [(60_000, 65_535), (20_224, 7), (6_144, 65_535), (3_584, 10)]
+    {
+        let limits = within(max_binding, max_workgroups);
+        assert_eq!(
+            answers(&limits, &batch),
+            uncut,
+            "bindings of {max_binding} bytes"
+        );
+        let others = answers(&limits, &transposed);
+        for (other, uncut) in others.iter().zip(&uncut) {
+            assert_eq!(
+                other.loss, uncut.loss,
+                "time-major, bindings of {max_binding} bytes"
+            );
+            assert_eq!(transposed.transpose(&other.grad), uncut.grad);
+        }
+    }
+    // These limits do cut in all three ways, together too.
+    let plan = |max_binding, shape: Shape| {
+        let limits = Limits::from(&within(max_binding, 65_535));
+        Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap()
+    };
+    let (ntc, tnc) = (
+        Shape::new(7, 90, 40, 25),
+        Shape::new(7, 90, 40, 25).time_major(),
+    );
+    assert!(plan(60_000, ntc).groups() > 1);
+    assert!(plan(20_224, tnc).chunks() > 1 && plan(20_224, tnc).groups() > 1);
+    assert!(
+        plan(6_144, ntc).pages() > 1
+            && plan(6_144, ntc).chunks() > 1
+            && plan(6_144, ntc).groups() > 1
+    );
+}
+
+fn answers(limits: &wgpu::Limits, batch: &OwnedBatch) -> Vec<Answer> {
+    let found = std::cell::RefCell::new(Vec::new());
+    on_each_device(limits, |device, queue| {
+        let ctc = Ctc::on_device(device, queue).unwrap();
+        found.borrow_mut().push(answer(&ctc, batch));
+    });
+    found.into_inner()
+}
+
+#[test]
+fn labels_too_long_for_workgroup_memory_are_right() {
+    let batch = full([2, 6_500, 12], 3_000, 2.0, 2);
+    let shape = Shape::new(2, 6_500, 12, 3_000);
+    let limits = Limits::default();
+    let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
+    assert!(plan.to_string().contains("IN_STORAGE 1"), "{plan}");
+    on_each(|ctc| item_agrees(&batch, &answer(ctc, &batch), 1));
+}
+
+#[test]
+fn states_in_storage_give_the_bits_of_states_in_workgroup_memory() {
+    let batch = full([3, 700, 10], 300, 4.0, 3);
+    let lowered = wgpu::Limits {
+        max_compute_workgroup_storage_size: 8_192,
+        ..wgpu::Limits::default()
+    };
+    assert_eq!(
+        answers(&lowered, &batch),
+        answers(&wgpu::Limits::default(), &batch)
+    );
+}
+
+#[test]
+fn ten_thousand_frames_are_right_flat_and_sharp() {
+    for scale in [1.0, 10.0] {
+        let batch = full([2, 10_000, 16], 400, scale, 4);
+        on_each(|ctc| item_agrees(&batch, &answer(ctc, &batch), 0));
+        item_agrees(&batch, &answer(&Ctc::cpu(), &batch), 0);
+    }
+}
+
+#[test]
+fn more_items_than_a_dimension_has_workgroups_are_right() {
+    let items = 70_000;
+    let batch = Recipe::new([items, 4, 3], 2).batch(6);
+    let judge =
+        Answer::from(reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap());
+    on_each(|ctc| {
+        let got = answer(ctc, &batch);
+        assert_eq!(got.status, judge.status);
+        for item in 0..items {
+            let (got, want) = (got.loss[item], judge.loss[item]);
+            assert!(
+                got == want || (got - want).abs() <= 1e-6 * want.max(1.0),
+                "item {item}: {got}, not {want}"
+            );
+        }
+        let off = got
+            .grad
+            .iter()
+            .zip(&judge.grad)
+            .map(|(g, w)| (g - w).abs())
+            .fold(0.0, f64::max);
+        assert!(off <= 1e-5, "gradient off by {off}");
+    });
+}
+
+#[test]
+fn no_loop_ends_before_its_work_is_done() {
+    // 4,000 steps on the way in, each of 16 rounds for 501 places in 32 lanes, and the loop's own: 72,000 rounds, if one
+    // dispatch took them all. llvmpipe ends at 65,535, without a word.
+    let lanes = wgpu::Limits {
+        max_compute_invocations_per_workgroup: 32,
+        max_compute_workgroup_size_x: 32,
+        ..wgpu::Limits::default()
+    };
+    let batch = full([1, 8_000, 20], 500, 1.0, 7);
+    for found in answers(&lanes, &batch) {
+        item_agrees(&batch, &found, 0);
+    }
+}
+
+#[test]
+fn limits_below_what_any_plan_needs_are_named() {
+    on_each_device(&wgpu::Limits::downlevel_defaults(), |device, queue| {
+        let error = GpuCtc::new(device, queue).unwrap_err();
+        let expected = PlanError::Limit {
+            limit: "max_storage_buffers_per_shader_stage",
+            has: 4,
+            needs: 8,
+            what: "stage `labels`",
+        };
+        assert_eq!(error, Error::Plan(expected));
+    });
+}
+
+#[test]
+fn a_workspace_that_no_memory_holds_is_an_error() {
+    on_each_device(&wgpu::Limits::default(), |device, queue| {
+        let ctc = GpuCtc::new(device, queue).unwrap();
+        // Planned for buffers of 2 GiB, which this device does not make.
+        let limits = Limits {
+            max_binding: 1 << 31,
+            max_buffer: 1 << 31,
+            ..ctc.limits()
+        };
+        let shape = Shape::new(1, 3_000_000, 2, 30_000);
+        let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
+        assert!(plan.workspace_bytes() > 1 << 40);
+        let error = ctc
+            .plan_within(&shape, &Options::default(), Goal::LossAndGrad, &limits)
+            .unwrap_err();
+        println!("{error}");
+        assert!(
+            matches!(error, Error::Gpu { .. } | Error::OutOfMemory(_)),
+            "{error}"
+        );
+    });
+}

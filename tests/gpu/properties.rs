@@ -1,0 +1,228 @@
+//! Properties, on shapes that proptest draws and shrinks.
+
+use ctc_wgpu::{Blank, Ctc, CtcOutput, Options};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::support::adapters::on_each;
+use crate::support::batch::{OwnedBatch, OwnedLabels};
+use crate::support::check::{Answer, Failures, Tolerance};
+use crate::support::properties::compare;
+use crate::support::random::Recipe;
+
+/// What a drawn batch is made from.
+fn recipes() -> impl Strategy<Value = (Recipe, u64)> {
+    let sizes = (1_usize..6, 1_usize..60, 2_usize..24, 0_usize..20);
+    let values = (
+        prop::sample::select(vec![0.0_f32, 1.0, 10.0]),
+        0.0..0.3_f32,
+        0.0..0.9_f32,
+    );
+    (sizes, values, any::<[bool; 3]>(), any::<u64>()).prop_map(|(sizes, values, flags, seed)| {
+        let (items, frames, classes, max_labels) = sizes;
+        let (scale, minus_infinity, repeats) = values;
+        let recipe = Recipe {
+            dims: [items, frames, classes],
+            max_labels,
+            blank: (seed % classes as u64) as usize,
+            scale,
+            repeats,
+            minus_infinity,
+            ragged: flags[0],
+            weights: flags[1],
+            concatenated: flags[2],
+        };
+        (recipe, seed)
+    })
+}
+
+/// Holds `property` of drawn batches on every adapter and on the twin.
+fn holds(cases: u32, property: impl Fn(&Ctc, &OwnedBatch, &Options) -> Result<(), TestCaseError>) {
+    let check = |ctc: &Ctc| {
+        let config = Config {
+            cases,
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let result = TestRunner::new_with_rng(
+            config,
+            proptest::test_runner::TestRng::deterministic_rng(
+                proptest::test_runner::RngAlgorithm::ChaCha,
+            ),
+        )
+        .run(&recipes(), |(recipe, seed)| {
+            let batch = recipe.batch(seed);
+            let blank = u32::try_from(recipe.blank).unwrap();
+            let options = Options {
+                blank: Blank::Index(blank),
+                ..Options::default()
+            };
+            property(ctc, &batch, &options)
+        });
+        if let Err(error) = result {
+            panic!("on {}: {error}", ctc.backend());
+        }
+    };
+    on_each(check);
+    check(&Ctc::cpu());
+}
+
+fn run(ctc: &Ctc, batch: &OwnedBatch, options: &Options) -> CtcOutput {
+    ctc.loss_and_grad(&batch.batch(), options).unwrap()
+}
+
+/// An output as bits: NaN is equal to itself, and 0 is not −0.
+fn bits(output: &CtcOutput) -> (Vec<u32>, Vec<u32>) {
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect();
+    (bits(&output.loss), bits(&output.grad))
+}
+
+/// The gradient's rows of one item, in the order of its frames.
+fn rows(batch: &OwnedBatch, grad: &[f32], item: usize) -> Vec<u32> {
+    (0..batch.frames())
+        .flat_map(|t| {
+            grad[batch.row(item, t)..][..batch.classes()]
+                .iter()
+                .map(|g| g.to_bits())
+        })
+        .collect()
+}
+
+#[test]
+fn kernels_twin_and_reference_agree() {
+    holds(40, |ctc, batch, options| {
+        let mut failures = Failures::default();
+        let run = |b: &ctc_wgpu::Batch<'_>, o: &Options| ctc.loss_and_grad(b, o).map(Answer::from);
+        compare("drawn", batch, options, &run, Tolerance::F32, &mut failures);
+        let other = batch.transposed();
+        compare(
+            "transposed",
+            &other,
+            options,
+            &run,
+            Tolerance::F32,
+            &mut failures,
+        );
+        prop_assert!(failures.is_empty(), "{failures:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_rows_of_a_gradient_with_respect_to_logits_sum_to_0() {
+    holds(40, |ctc, batch, options| {
+        let output = run(ctc, batch, options);
+        for (index, row) in output.grad.chunks(batch.classes()).enumerate() {
+            let item = batch.place(index * batch.classes())[0];
+            let weight = batch.weights.as_ref().map_or(1.0, |w| w[item].abs());
+            let sum: f64 = row.iter().map(|g| f64::from(*g)).sum();
+            // A frame that cannot be has a gradient of NaN.
+            prop_assert!(
+                sum.is_nan() || sum.abs() <= 2e-6 * f64::from(weight.max(1.0)),
+                "row {index} sums to {sum}"
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn permuting_the_classes_permutes_the_gradient() {
+    holds(40, |ctc, batch, options| {
+        let classes = batch.classes();
+        // Reversed: every class moves, but the middle one of an odd number.
+        let moved = |class: usize| classes - 1 - class;
+        let mut other = batch.clone();
+        for (row, source) in other
+            .values
+            .chunks_mut(classes)
+            .zip(batch.values.chunks(classes))
+        {
+            for (class, value) in source.iter().enumerate() {
+                row[moved(class)] = *value;
+            }
+        }
+        let (OwnedLabels::Padded { values, .. } | OwnedLabels::Concatenated { values, .. }) =
+            &mut other.labels
+        else {
+            return Err(TestCaseError::fail(
+                "recipes make padded or concatenated labels",
+            ));
+        };
+        for label in values.iter_mut().filter(|label| **label >= 0) {
+            *label = i32::try_from(moved(usize::try_from(*label).unwrap())).unwrap();
+        }
+        let Blank::Index(blank) = options.blank else {
+            return Err(TestCaseError::fail("recipes have an index"));
+        };
+        let blank = Blank::Index(u32::try_from(moved(blank as usize)).unwrap());
+        let (a, b) = (
+            run(ctc, batch, options),
+            run(ctc, &other, &Options { blank, ..*options }),
+        );
+        prop_assert_eq!(&a.status, &b.status);
+        for (at, got) in a.grad.iter().enumerate() {
+            let want = b.grad[at / classes * classes + moved(at % classes)];
+            let same =
+                got.is_nan() && want.is_nan() || (got - want).abs() <= 1e-5 * want.abs().max(1.0);
+            prop_assert!(same, "element {at}: {got} and {want}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_item_alone_equals_the_item_in_a_batch_bit_for_bit() {
+    holds(30, |ctc, batch, options| {
+        let together = run(ctc, batch, options);
+        for item in 0..batch.items() {
+            // Alone it has a narrower Lmax too, and is batch-major.
+            let alone = batch.alone(item);
+            let output = run(ctc, &alone, options);
+            prop_assert_eq!(output.loss[0].to_bits(), together.loss[item].to_bits());
+            prop_assert_eq!(output.status[0], together.status[item]);
+            prop_assert_eq!(
+                rows(&alone, &output.grad, 0),
+                rows(batch, &together.grad, item)
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn two_runs_are_equal_bit_for_bit() {
+    holds(30, |ctc, batch, options| {
+        let first = run(ctc, batch, options);
+        for _ in 0..3 {
+            prop_assert_eq!(bits(&first), bits(&run(ctc, batch, options)));
+        }
+        let loss = ctc.loss(&batch.batch(), options).unwrap();
+        let losses: Vec<u32> = loss.loss.iter().map(|l| l.to_bits()).collect();
+        prop_assert_eq!(bits(&first).0, losses, "the losses alone");
+        Ok(())
+    });
+}
+
+#[test]
+fn frames_past_the_length_do_not_matter_whatever_they_hold() {
+    holds(30, |ctc, batch, options| {
+        let clean = run(ctc, batch, options);
+        for garbage in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30] {
+            let mut dirty = batch.clone();
+            for item in 0..batch.items() {
+                for frame in batch.counting(item)..batch.frames() {
+                    let start = batch.row(item, frame);
+                    dirty.values[start..start + batch.classes()].fill(garbage);
+                }
+            }
+            prop_assert_eq!(
+                bits(&clean),
+                bits(&run(ctc, &dirty, options)),
+                "{} in the padding",
+                garbage
+            );
+        }
+        Ok(())
+    });
+}
