@@ -1,6 +1,22 @@
 //! Tests that run on every adapter found, and fail where there is none.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "a test that panics has failed, and its numbers are small"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod buffer_errors;
 mod conformance;
+mod cuts;
+mod devices;
+mod host_calls;
+mod hostile;
+mod large;
+mod properties;
+mod zero_copy;
