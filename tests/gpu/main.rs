@@ -16,3 +16,4 @@ mod conformance;
 mod host_path;
 mod limits;
 mod properties;
+mod zero_copy;

@@ -14,6 +14,7 @@ pub(crate) mod adapters;
 pub(crate) mod batch;
 pub(crate) mod brute;
 pub(crate) mod check;
+pub(crate) mod device;
 pub(crate) mod golden;
 pub(crate) mod ocr;
 pub(crate) mod properties;

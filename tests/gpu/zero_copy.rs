@@ -1,0 +1,327 @@
+//! The caller's device, buffers and encoder: what is written, what is not, and that a plan keeps nothing of a batch.
+
+use ctc_wgpu::{Goal, GpuCtc, GpuPlan, Layout, Options, Reduction};
+
+use crate::support::batch::OwnedBatch;
+use crate::support::check::{Answer, Failures, Tolerance};
+use crate::support::device::{
+    ALL, DeviceBatch, Gpu, Outputs, PLACEMENTS, Placed, Placement, Wanted, on_each_device, run,
+    submit,
+};
+use crate::support::properties::compare;
+use crate::support::random::Recipe;
+
+const REDUCTIONS: [Reduction; 6] = [
+    Reduction::None,
+    Reduction::Sum,
+    Reduction::MeanBatch,
+    Reduction::MeanLabel,
+    Reduction::MeanVolume,
+    Reduction::MeanWeighted,
+];
+
+/// A batch with an odd number of everything, so that no range ends where an alignment does.
+fn recipe() -> Recipe {
+    Recipe {
+        weights: true,
+        ..Recipe::new([5, 13, 7], 5)
+    }
+}
+
+fn reduced(reduction: Reduction) -> Options {
+    Options {
+        reduction,
+        ..Options::default()
+    }
+}
+
+fn plan(ctc: &GpuCtc, batch: &DeviceBatch, options: &Options) -> GpuPlan {
+    ctc.plan(&batch.shape, options).unwrap()
+}
+
+fn answer(outputs: Outputs) -> Answer {
+    let wide = |words: &[u32]| -> Vec<f64> {
+        words
+            .iter()
+            .map(|word| f32::from_bits(*word).into())
+            .collect()
+    };
+    Answer {
+        loss: wide(&outputs.loss),
+        grad: wide(&outputs.grad),
+        status: outputs
+            .status
+            .iter()
+            .map(|code| ctc_wgpu::Status::from_code(*code).unwrap())
+            .collect(),
+        reduced: wide(&outputs.reduced).first().copied(),
+    }
+}
+
+fn agrees_with_the_reference(name: &str, batch: &OwnedBatch, options: &Options, got: Outputs) {
+    let got = answer(got);
+    let mut failures = Failures::default();
+    let run = |_: &ctc_wgpu::Batch<'_>, _: &Options| Ok(got.clone());
+    compare(name, batch, options, &run, Tolerance::F32, &mut failures);
+    failures.finish(name);
+}
+
+#[test]
+fn nothing_but_the_outputs_is_written_wherever_the_buffers_lie() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        for (case, reduction) in REDUCTIONS.into_iter().enumerate() {
+            for concatenated in [false, true] {
+                let mut batch = Recipe {
+                    concatenated,
+                    // A mean over weights of both signs may have a divisor near 0.
+                    weights: reduction != Reduction::MeanWeighted,
+                    ..recipe()
+                }
+                .batch(case as u64);
+                if reduction == Reduction::MeanWeighted {
+                    batch = batch.weights(&[0.5, 2.0, 0.0, 1.0, 0.25]);
+                }
+                if case % 2 == 1 {
+                    batch = batch.transposed();
+                }
+                let options = reduced(reduction);
+                let on_device = DeviceBatch::of(&batch);
+                let plan = plan(&ctc, &on_device, &options);
+                let [apart, together] =
+                    PLACEMENTS.map(|placement| run(gpu, &plan, &on_device, placement));
+                let name = format!("{reduction:?}, concatenated {concatenated}");
+                together.same(&apart, &name);
+                agrees_with_the_reference(&name, &batch, &options, apart);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_left_out_stands_for_full_lengths_and_weights_of_one() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let with = Recipe {
+            ragged: false,
+            weights: false,
+            ..recipe()
+        }
+        .batch(3);
+        let given = with.clone().logit_lengths(&[13; 5]).weights(&[1.0; 5]);
+        for reduction in REDUCTIONS {
+            let [without, with] = [&with, &given].map(|batch| {
+                let batch = DeviceBatch::of(batch);
+                let plan = plan(&ctc, &batch, &reduced(reduction));
+                PLACEMENTS.map(|placement| run(gpu, &plan, &batch, placement))
+            });
+            for (a, b) in without.iter().zip(&with) {
+                a.same(b, &format!("{reduction:?}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn outputs_that_nobody_wants_change_nothing() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let batch = DeviceBatch::of(&recipe().batch(4));
+        let plan = plan(&ctc, &batch, &reduced(Reduction::Sum));
+        for placement in PLACEMENTS {
+            let all = run(gpu, &plan, &batch, placement);
+            for (status, reduced) in [(false, true), (true, false), (false, false)] {
+                let wanted = Wanted { status, reduced };
+                let placed = Placed::new(gpu, &plan, &batch, placement, wanted);
+                submit(gpu, &plan, &placed);
+                let some = placed.outputs(gpu);
+                let expected = Outputs {
+                    status: if status {
+                        all.status.clone()
+                    } else {
+                        Vec::new()
+                    },
+                    reduced: if reduced {
+                        all.reduced.clone()
+                    } else {
+                        Vec::new()
+                    },
+                    ..all.clone()
+                };
+                some.same(&expected, &format!("{wanted:?} {placement:?}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_loss_only_plan_gives_the_losses_of_the_full_plan_bit_for_bit() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        for (seed, layout) in [(5, Layout::BatchMajor), (6, Layout::TimeMajor)] {
+            let mut batch = recipe().batch(seed);
+            if layout == Layout::TimeMajor {
+                batch = batch.transposed();
+            }
+            let batch = DeviceBatch::of(&batch);
+            let options = reduced(Reduction::MeanLabel);
+            let full = plan(&ctc, &batch, &options);
+            let losses = ctc.plan_loss(&batch.shape, &options).unwrap();
+            assert_eq!(losses.plan().goal(), Goal::Loss);
+            assert!(losses.plan().workspace_bytes() < full.plan().workspace_bytes());
+            for placement in PLACEMENTS {
+                let expected = Outputs {
+                    grad: Vec::new(),
+                    ..run(gpu, &full, &batch, placement)
+                };
+                run(gpu, &losses, &batch, placement).same(&expected, &format!("{layout:?}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_plan_keeps_nothing_of_the_batch_before() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let options = reduced(Reduction::MeanVolume);
+        let shape = DeviceBatch::of(&padded_batch(0)).shape;
+        let reused = ctc.plan(&shape, &options).unwrap();
+        for seed in 0..4 {
+            for filler in [f32::NAN, f32::INFINITY, 1e30, -1e30, f32::NEG_INFINITY] {
+                let mut garbage = DeviceBatch::of(&padded_batch(100 + seed));
+                // A few frames stay, so that all states of the garbage are reached.
+                let from = garbage.logits.len() / 7;
+                garbage.logits[from..].fill(filler.to_bits());
+                run(gpu, &reused, &garbage, Placement::Apart);
+                let batch = DeviceBatch::of(&padded_batch(seed));
+                let fresh = ctc.plan(&batch.shape, &options).unwrap();
+                let expected = run(gpu, &fresh, &batch, Placement::Apart);
+                run(gpu, &reused, &batch, Placement::Apart).same(&expected, "a plan used again");
+            }
+        }
+    });
+}
+
+/// Labels of the same width for every seed.
+fn padded_batch(seed: u64) -> OwnedBatch {
+    let batch = recipe().batch(seed);
+    let lists: Vec<Vec<i32>> = (0..5)
+        .map(|item| batch.item_labels(item).iter().map(|l| *l as i32).collect())
+        .collect();
+    let mut values = vec![-7; 5 * 6];
+    for (row, list) in values.chunks_mut(6).zip(&lists) {
+        row[..list.len()].copy_from_slice(list);
+    }
+    let lengths = lists.iter().map(|list| list.len() as i32).collect();
+    batch.labels(crate::support::batch::OwnedLabels::Padded { values, lengths })
+}
+
+#[test]
+fn one_plan_encoded_twice_into_one_encoder_answers_both_batches() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let options = reduced(Reduction::Sum);
+        let batches = [1, 2].map(|seed| DeviceBatch::of(&padded_batch(seed)));
+        let plan = plan(&ctc, &batches[0], &options);
+        for placement in PLACEMENTS {
+            let expected = [0, 1].map(|i| run(gpu, &plan, &batches[i], placement));
+            let placed = [0, 1].map(|i| Placed::new(gpu, &plan, &batches[i], placement, ALL));
+            let mut encoder = gpu.encoder();
+            for batch in &placed {
+                plan.encode(&mut encoder, &batch.buffers()).unwrap();
+            }
+            gpu.queue.submit([encoder.finish()]);
+            for (placed, expected) in placed.iter().zip(&expected) {
+                placed.outputs(gpu).same(expected, "two in one encoder");
+            }
+        }
+    });
+}
+
+#[test]
+fn threads_may_encode_one_plan_and_plans_of_one_context_at_once() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let options = reduced(Reduction::MeanBatch);
+        let batches: Vec<_> = (0..4).map(|s| DeviceBatch::of(&padded_batch(s))).collect();
+        let shared = plan(&ctc, &batches[0], &options);
+        let expected: Vec<_> = batches
+            .iter()
+            .map(|batch| run(gpu, &shared, batch, Placement::Apart))
+            .collect();
+        std::thread::scope(|scope| {
+            for (batch, expected) in batches.iter().zip(&expected) {
+                let (ctc, shared) = (&ctc, &shared);
+                scope.spawn(move || {
+                    let own = plan(ctc, batch, &options);
+                    for round in 0..5 {
+                        for plan in [shared, &own] {
+                            for placement in PLACEMENTS {
+                                let got = run(gpu, plan, batch, placement);
+                                got.same(expected, &format!("round {round} {placement:?}"));
+                            }
+                        }
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn several_plans_in_flight_do_not_disturb_each_other() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let options = reduced(Reduction::Sum);
+        let work: Vec<_> = (0..6)
+            .map(|seed| {
+                let recipe = Recipe::new([1 + seed, 5 + 3 * seed, 4 + seed], 2 + seed);
+                let batch = DeviceBatch::of(&recipe.batch(seed as u64));
+                let plan = plan(&ctc, &batch, &options);
+                let expected = run(gpu, &plan, &batch, Placement::Apart);
+                let placed = Placed::new(gpu, &plan, &batch, Placement::Apart, ALL);
+                (plan, placed, expected)
+            })
+            .collect();
+        for (plan, placed, _) in &work {
+            submit(gpu, plan, placed);
+        }
+        for (plan, placed, expected) in work {
+            // A plan may be dropped while its work is under way.
+            drop(plan);
+            placed.outputs(gpu).same(&expected, "in flight");
+        }
+    });
+}
+
+#[test]
+fn encoding_submits_nothing() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let batch = DeviceBatch::of(&recipe().batch(9));
+        let plan = plan(&ctc, &batch, &Options::default());
+        let placed = Placed::new(gpu, &plan, &batch, Placement::Apart, ALL);
+        let untouched = placed.outputs(gpu);
+        let mut encoder = gpu.encoder();
+        plan.encode(&mut encoder, &placed.buffers()).unwrap();
+        let finished = encoder.finish();
+        placed.outputs(gpu).same(&untouched, "encoded only");
+        gpu.queue.submit([finished]);
+        assert_ne!(placed.outputs(gpu), untouched);
+    });
+}
+
+#[test]
+fn a_plan_and_a_clone_of_its_context_outlive_the_context() {
+    on_each_device(|gpu: &Gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let batch = DeviceBatch::of(&recipe().batch(10));
+        let first = plan(&ctc, &batch, &Options::default());
+        let clone = ctc.clone();
+        drop(ctc);
+        let expected = run(gpu, &first, &batch, Placement::Together);
+        let second = plan(&clone, &batch, &Options::default());
+        run(gpu, &second, &batch, Placement::Together).same(&expected, "a clone's plan");
+    });
+}
