@@ -2,7 +2,8 @@
 
 use ctc_wgpu::{Batch, Ctc, Error, Impossible, Limits, Options, Reduction, Status};
 
-use crate::support::adapters::{on_each, on_each_device};
+use crate::support::adapters::on_each;
+use crate::support::device::on_each_device_within;
 use crate::support::random::Recipe;
 
 const REDUCTIONS: [Reduction; 6] = [
@@ -164,38 +165,41 @@ fn a_batch_that_no_buffer_holds_goes_through_in_parts() {
         max_storage_buffer_binding_size: 1 << 18,
         ..wgpu::Limits::default()
     };
-    on_each_device(&limits, |device, queue| {
-        let parted = Ctc::on_device(device, queue).unwrap();
-        assert_eq!(Limits::from(&device.limits()).max_buffer, 1 << 18);
-        let whole = Ctc::cpu();
-        let batch = recipe([5, 150, 300], 20).batch(8);
-        for batch in [batch.transposed(), batch] {
-            for reduction in REDUCTIONS {
-                let options = Options {
-                    reduction,
-                    ..Options::default()
-                };
-                let got = parted.loss_and_grad(&batch.batch(), &options).unwrap();
-                let expected = whole.loss_and_grad(&batch.batch(), &options).unwrap();
-                assert_eq!(got.status, expected.status);
-                let near = |a: f32, b: f32| a == b || (a - b).abs() <= 1e-6 * b.abs().max(1.0);
-                assert!(
-                    got.loss
-                        .iter()
-                        .zip(&expected.loss)
-                        .all(|(a, b)| near(*a, *b))
-                );
-                assert!(
-                    got.grad
-                        .iter()
-                        .zip(&expected.grad)
-                        .all(|(a, b)| (a - b).abs() <= 1e-5)
-                );
-                match (got.reduced, expected.reduced) {
-                    (Some(a), Some(b)) => assert!(near(a, b), "{reduction:?}: {a}, not {b}"),
-                    (a, b) => assert_eq!(a, b),
+    on_each_device_within(
+        |_| limits.clone(),
+        |gpu| {
+            let parted = Ctc::on_device(&gpu.device, &gpu.queue).unwrap();
+            assert_eq!(Limits::from(&gpu.device.limits()).max_buffer, 1 << 18);
+            let whole = Ctc::cpu();
+            let batch = recipe([5, 150, 300], 20).batch(8);
+            for batch in [batch.transposed(), batch] {
+                for reduction in REDUCTIONS {
+                    let options = Options {
+                        reduction,
+                        ..Options::default()
+                    };
+                    let got = parted.loss_and_grad(&batch.batch(), &options).unwrap();
+                    let expected = whole.loss_and_grad(&batch.batch(), &options).unwrap();
+                    assert_eq!(got.status, expected.status);
+                    let near = |a: f32, b: f32| a == b || (a - b).abs() <= 1e-6 * b.abs().max(1.0);
+                    assert!(
+                        got.loss
+                            .iter()
+                            .zip(&expected.loss)
+                            .all(|(a, b)| near(*a, *b))
+                    );
+                    assert!(
+                        got.grad
+                            .iter()
+                            .zip(&expected.grad)
+                            .all(|(a, b)| (a - b).abs() <= 1e-5)
+                    );
+                    match (got.reduced, expected.reduced) {
+                        (Some(a), Some(b)) => assert!(near(a, b), "{reduction:?}: {a}, not {b}"),
+                        (a, b) => assert_eq!(a, b),
+                    }
                 }
             }
-        }
-    });
+        },
+    );
 }

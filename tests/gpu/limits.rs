@@ -2,9 +2,10 @@
 
 use ctc_wgpu::{Ctc, Error, Goal, GpuCtc, Limits, Options, Plan, PlanError, Shape, reference};
 
-use crate::support::adapters::{on_each, on_each_device};
+use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
 use crate::support::check::Answer;
+use crate::support::device::on_each_device_within;
 use crate::support::random::Recipe;
 
 /// A batch whose labels are as long as `max_labels` says, and whose frames all count.
@@ -138,10 +139,13 @@ fn however_a_batch_is_cut_its_bits_are_the_same() {
 
 fn answers(limits: &wgpu::Limits, batch: &OwnedBatch) -> Vec<Answer> {
     let found = std::cell::RefCell::new(Vec::new());
-    on_each_device(limits, |device, queue| {
-        let ctc = Ctc::on_device(device, queue).unwrap();
-        found.borrow_mut().push(answer(&ctc, batch));
-    });
+    on_each_device_within(
+        |_| limits.clone(),
+        |gpu| {
+            let ctc = Ctc::on_device(&gpu.device, &gpu.queue).unwrap();
+            found.borrow_mut().push(answer(&ctc, batch));
+        },
+    );
     found.into_inner()
 }
 
@@ -220,38 +224,44 @@ fn no_loop_ends_before_its_work_is_done() {
 
 #[test]
 fn limits_below_what_any_plan_needs_are_named() {
-    on_each_device(&wgpu::Limits::downlevel_defaults(), |device, queue| {
-        let error = GpuCtc::new(device, queue).unwrap_err();
-        let expected = PlanError::Limit {
-            limit: "max_storage_buffers_per_shader_stage",
-            has: 4,
-            needs: 8,
-            what: "stage `labels`",
-        };
-        assert_eq!(error, Error::Plan(expected));
-    });
+    on_each_device_within(
+        |_| wgpu::Limits::downlevel_defaults(),
+        |gpu| {
+            let error = GpuCtc::new(&gpu.device, &gpu.queue).unwrap_err();
+            let expected = PlanError::Limit {
+                limit: "max_storage_buffers_per_shader_stage",
+                has: 4,
+                needs: 8,
+                what: "stage `labels`",
+            };
+            assert_eq!(error, Error::Plan(expected));
+        },
+    );
 }
 
 #[test]
 fn a_workspace_that_no_memory_holds_is_an_error() {
-    on_each_device(&wgpu::Limits::default(), |device, queue| {
-        let ctc = GpuCtc::new(device, queue).unwrap();
-        // Planned for buffers of 2 GiB, which this device does not make.
-        let limits = Limits {
-            max_binding: 1 << 31,
-            max_buffer: 1 << 31,
-            ..ctc.limits()
-        };
-        let shape = Shape::new(1, 3_000_000, 2, 30_000);
-        let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
-        assert!(plan.workspace_bytes() > 1 << 40);
-        let error = ctc
-            .plan_within(&shape, &Options::default(), Goal::LossAndGrad, &limits)
-            .unwrap_err();
-        println!("{error}");
-        assert!(
-            matches!(error, Error::Gpu { .. } | Error::OutOfMemory(_)),
-            "{error}"
-        );
-    });
+    on_each_device_within(
+        |_| wgpu::Limits::default(),
+        |gpu| {
+            let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+            // Planned for buffers of 2 GiB, which this device does not make.
+            let limits = Limits {
+                max_binding: 1 << 31,
+                max_buffer: 1 << 31,
+                ..ctc.limits()
+            };
+            let shape = Shape::new(1, 3_000_000, 2, 30_000);
+            let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
+            assert!(plan.workspace_bytes() > 1 << 40);
+            let error = ctc
+                .plan_within(&shape, &Options::default(), Goal::LossAndGrad, &limits)
+                .unwrap_err();
+            println!("{error}");
+            assert!(
+                matches!(error, Error::Gpu { .. } | Error::OutOfMemory(_)),
+                "{error}"
+            );
+        },
+    );
 }

@@ -2,7 +2,8 @@
 
 use ctc_wgpu::Ctc;
 
-fn all() -> Vec<wgpu::Adapter> {
+/// All adapters; none is a failure.
+pub(crate) fn all() -> Vec<wgpu::Adapter> {
     let adapters = ctc_wgpu::adapters();
     assert!(
         !adapters.is_empty(),
@@ -17,18 +18,5 @@ pub(crate) fn on_each(test: impl Fn(&Ctc)) {
         let ctc = Ctc::on_adapter(adapter).unwrap();
         println!("on {}", ctc.backend());
         test(&ctc);
-    }
-}
-
-/// Runs `test` on a device of each adapter, made with exactly these limits.
-pub(crate) fn on_each_device(limits: &wgpu::Limits, test: impl Fn(&wgpu::Device, &wgpu::Queue)) {
-    for adapter in &all() {
-        println!("on {:?}", adapter.get_info());
-        let descriptor = wgpu::DeviceDescriptor {
-            required_limits: limits.clone(),
-            ..wgpu::DeviceDescriptor::default()
-        };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
-        test(&device, &queue);
     }
 }

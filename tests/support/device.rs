@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 
 use ctc_wgpu::{Buffers, CtcOutput, Goal, GpuPlan, LabelLayout, Reduction, Shape};
 
+use super::adapters;
 use super::batch::{OwnedBatch, OwnedLabels};
 use super::random::Rng;
 
@@ -24,12 +25,7 @@ pub(crate) fn on_each_device_within(
     limits: impl Fn(&wgpu::Adapter) -> wgpu::Limits,
     test: impl Fn(&Gpu),
 ) {
-    let adapters = ctc_wgpu::adapters();
-    assert!(
-        !adapters.is_empty(),
-        "no GPU adapter: on Debian or Ubuntu `apt-get install mesa-vulkan-drivers` brings a software one"
-    );
-    for adapter in &adapters {
+    for adapter in &adapters::all() {
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("test"),
