@@ -70,12 +70,21 @@ pub(crate) enum Sharing {
 }
 
 /// A stage's kernel. The entry point has the kernel's name; binding 0 is the uniform `Params`, the rest follow in order.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) struct Kernel {
     pub(crate) name: &'static str,
     pub(crate) bindings: &'static [(Slot, Access)],
     shared: &'static [&'static str],
     stage: &'static str,
+}
+
+/// By name: a plan that is printed for diagnosis should not print every shader.
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kernel")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Kernel {

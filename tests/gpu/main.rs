@@ -12,8 +12,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod buffer_errors;
 mod conformance;
 mod host_path;
+mod hostile;
 mod limits;
 mod properties;
 mod zero_copy;

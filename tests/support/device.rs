@@ -13,6 +13,7 @@ pub(crate) struct Gpu {
     pub(crate) name: String,
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
+    adapter: wgpu::Adapter,
 }
 
 /// Runs `test` on each adapter with all that it gives; its name is printed, so that a failure says where.
@@ -25,25 +26,36 @@ pub(crate) fn on_each_device_within(
     limits: impl Fn(&wgpu::Adapter) -> wgpu::Limits,
     test: impl Fn(&Gpu),
 ) {
-    for adapter in &adapters::all() {
-        let info = adapter.get_info();
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("test"),
-            required_limits: limits(adapter),
-            ..wgpu::DeviceDescriptor::default()
-        };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
-        let name = format!("{} ({})", info.name, info.backend);
-        println!("on {name}");
-        test(&Gpu {
-            name,
-            device,
-            queue,
-        });
+    for adapter in adapters::all() {
+        let limits = limits(&adapter);
+        let gpu = Gpu::new(adapter, limits);
+        println!("on {}", gpu.name);
+        test(&gpu);
     }
 }
 
 impl Gpu {
+    fn new(adapter: wgpu::Adapter, limits: wgpu::Limits) -> Self {
+        let info = adapter.get_info();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("test"),
+            required_limits: limits,
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+        Self {
+            name: format!("{} ({})", info.name, info.backend),
+            device,
+            queue,
+            adapter,
+        }
+    }
+
+    /// Another device of the same adapter and instance.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.adapter.clone(), self.device.limits())
+    }
+
     pub(crate) fn encoder(&self) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&Default::default())
     }

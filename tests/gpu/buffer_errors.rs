@@ -1,0 +1,311 @@
+//! Buffers that do not fit a plan: each rule, and what it says.
+
+use std::num::NonZeroU64;
+
+use ctc_wgpu::{BufferError, Buffers, Error, GpuCtc, GpuPlan, Options, Reduction, Shape};
+
+use crate::support::device::{Gpu, on_each_device};
+
+/// Buffers that fit [`SHAPE`], each one larger than needed.
+struct Fitting {
+    /// By name: the buffers of `Buffers`, in its order.
+    all: [wgpu::Buffer; 9],
+}
+
+fn shape() -> Shape {
+    Shape::new(3, 5, 4, 2)
+}
+
+impl Fitting {
+    fn new(gpu: &Gpu) -> Self {
+        Self {
+            all: std::array::from_fn(|_| gpu.buffer(&[0; 256])),
+        }
+    }
+
+    fn buffers(&self) -> Buffers<'_> {
+        let [
+            logits,
+            labels,
+            frames,
+            labels_of,
+            weights,
+            loss,
+            status,
+            reduced,
+            grad,
+        ] = &self.all;
+        Buffers::new(logits, labels, labels_of, loss)
+            .logit_lengths(frames)
+            .weights(weights)
+            .status(status)
+            .reduced(reduced)
+            .grad(grad)
+    }
+}
+
+fn sum() -> Options {
+    Options {
+        reduction: Reduction::Sum,
+        ..Options::default()
+    }
+}
+
+#[track_caller]
+fn refused(gpu: &Gpu, plan: &GpuPlan, buffers: &Buffers<'_>, expected: BufferError, says: &str) {
+    let mut encoder = gpu.encoder();
+    let error = plan.encode(&mut encoder, buffers).unwrap_err();
+    assert_eq!(error.to_string(), says);
+    assert_eq!(error, Error::Buffer(expected));
+    // Nothing was recorded, and the encoder is as good as new.
+    gpu.queue.submit([encoder.finish()]);
+}
+
+#[test]
+fn a_missing_and_a_useless_buffer_are_refused() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let fitting = Fitting::new(gpu);
+        let full = ctc.plan(&shape(), &sum()).unwrap();
+        let without_grad = Buffers {
+            grad: None,
+            ..fitting.buffers()
+        };
+        refused(
+            gpu,
+            &full,
+            &without_grad,
+            BufferError::Missing {
+                buffer: "grad",
+                why: "the plan computes the gradient; GpuCtc::plan_loss does not",
+            },
+            "buffer `grad` is needed: the plan computes the gradient; GpuCtc::plan_loss does not",
+        );
+        let losses = ctc.plan_loss(&shape(), &sum()).unwrap();
+        refused(
+            gpu,
+            &losses,
+            &fitting.buffers(),
+            BufferError::Unexpected {
+                buffer: "grad",
+                why: "the plan computes no gradient; GpuCtc::plan does",
+            },
+            "buffer `grad` was given, but the plan computes no gradient; GpuCtc::plan does",
+        );
+        let unreduced = ctc.plan(&shape(), &Options::default()).unwrap();
+        refused(
+            gpu,
+            &unreduced,
+            &fitting.buffers(),
+            BufferError::Unexpected {
+                buffer: "reduced",
+                why: "the plan's options have Reduction::None",
+            },
+            "buffer `reduced` was given, but the plan's options have Reduction::None",
+        );
+    });
+}
+
+/// The field of a slot, to change it.
+fn field<'a, 'b>(buffers: &'b mut Buffers<'a>, slot: usize) -> &'b mut wgpu::BufferBinding<'a> {
+    let field = match slot {
+        0 => Some(&mut buffers.logits),
+        1 => Some(&mut buffers.labels),
+        2 => buffers.logit_lengths.as_mut(),
+        3 => Some(&mut buffers.label_lengths),
+        4 => buffers.weights.as_mut(),
+        5 => Some(&mut buffers.loss),
+        6 => buffers.status.as_mut(),
+        7 => buffers.reduced.as_mut(),
+        _ => buffers.grad.as_mut(),
+    };
+    field.unwrap()
+}
+
+const NAMES: [&str; 9] = [
+    "logits",
+    "labels",
+    "logit_lengths",
+    "label_lengths",
+    "weights",
+    "loss",
+    "status",
+    "reduced",
+    "grad",
+];
+
+/// What each needs for N = 3, T = 5, C = 4, Lmax = 2.
+const NEEDS: [u64; 9] = [240, 24, 12, 12, 12, 12, 12, 4, 240];
+
+#[test]
+fn a_range_that_is_too_small_by_a_word_is_refused_and_one_that_just_fits_is_not() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let plan = ctc.plan(&shape(), &sum()).unwrap();
+        let fitting = Fitting::new(gpu);
+        for (slot, (name, needs)) in NAMES.into_iter().zip(NEEDS).enumerate() {
+            let mut buffers = fitting.buffers();
+            field(&mut buffers, slot).size = NonZeroU64::new(needs);
+            plan.encode(&mut gpu.encoder(), &buffers).unwrap();
+            let got = needs - if needs > 4 { 4 } else { 1 };
+            field(&mut buffers, slot).size = NonZeroU64::new(got);
+            let error = BufferError::TooSmall {
+                buffer: name,
+                offset: 0,
+                got,
+                needs,
+            };
+            let says = format!(
+                "buffer `{name}`: {got} bytes from offset 0, but the plan's shape needs {needs}"
+            );
+            refused(gpu, &plan, &buffers, error, &says);
+        }
+    });
+}
+
+#[test]
+fn an_offset_near_the_end_or_past_it_is_too_small_a_range() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let plan = ctc.plan(&shape(), &sum()).unwrap();
+        let fitting = Fitting::new(gpu);
+        for (offset, got) in [(1024, 0), (4096, 0), (1 << 40, 0), (768, 256)] {
+            for slot in [0, 5, 8] {
+                let mut buffers = fitting.buffers();
+                field(&mut buffers, slot).offset = offset;
+                // More than there is does not count.
+                field(&mut buffers, slot).size = NonZeroU64::new(1 << 20);
+                if got >= NEEDS[slot] {
+                    plan.encode(&mut gpu.encoder(), &buffers).unwrap();
+                    continue;
+                }
+                let (buffer, needs) = (NAMES[slot], NEEDS[slot]);
+                let error = BufferError::TooSmall {
+                    buffer,
+                    offset,
+                    got,
+                    needs,
+                };
+                let says = format!(
+                    "buffer `{buffer}`: {got} bytes from offset {offset}, but the plan's shape needs {needs}"
+                );
+                refused(gpu, &plan, &buffers, error, &says);
+            }
+        }
+    });
+}
+
+#[test]
+fn an_unaligned_offset_is_refused() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let plan = ctc.plan(&shape(), &sum()).unwrap();
+        let fitting = Fitting::new(gpu);
+        let alignment = u64::from(gpu.device.limits().min_storage_buffer_offset_alignment);
+        for (slot, buffer) in NAMES.into_iter().enumerate() {
+            for offset in [1, 4, alignment / 2, alignment + 4] {
+                if offset % alignment == 0 {
+                    continue;
+                }
+                let mut buffers = fitting.buffers();
+                field(&mut buffers, slot).offset = offset;
+                let error = BufferError::Unaligned {
+                    buffer,
+                    offset,
+                    alignment,
+                };
+                let says = format!(
+                    "buffer `{buffer}`: offset {offset} is not a multiple of {alignment} (min_storage_buffer_offset_alignment)"
+                );
+                refused(gpu, &plan, &buffers, error, &says);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_buffer_without_the_storage_usage_is_refused() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let plan = ctc.plan(&shape(), &sum()).unwrap();
+        let fitting = Fitting::new(gpu);
+        let copied = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 1024,
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::UNIFORM,
+            mapped_at_creation: false,
+        });
+        for (slot, buffer) in NAMES.into_iter().enumerate() {
+            let mut buffers = fitting.buffers();
+            field(&mut buffers, slot).buffer = &copied;
+            let says = format!("buffer `{buffer}` lacks BufferUsages::STORAGE");
+            refused(gpu, &plan, &buffers, BufferError::Usage { buffer }, &says);
+        }
+    });
+}
+
+#[test]
+fn an_output_that_overlaps_another_range_is_refused_and_inputs_may_share_one() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let plan = ctc.plan(&shape(), &sum()).unwrap();
+        let fitting = Fitting::new(gpu);
+        for out in [5, 6, 7, 8] {
+            for other in (0..9).filter(|other| *other != out) {
+                let mut buffers = fitting.buffers();
+                let shared = field(&mut buffers, other).buffer;
+                field(&mut buffers, out).buffer = shared;
+                let mut encoder = gpu.encoder();
+                let error = plan.encode(&mut encoder, &buffers).unwrap_err();
+                // Of two outputs either may be named first.
+                let [a, b] = [NAMES[out], NAMES[other]];
+                let either = [(a, b), (b, a)]
+                    .map(|(a, b)| format!("buffers `{a}` and `{b}` overlap in one wgpu::Buffer"));
+                assert!(either.contains(&error.to_string()), "{error}");
+                assert!(matches!(error, Error::Buffer(BufferError::Overlap { .. })));
+                // Side by side they do not overlap, and the encoder is as good as new.
+                field(&mut buffers, out).offset = 512;
+                plan.encode(&mut encoder, &buffers).unwrap();
+                gpu.queue.submit([encoder.finish()]);
+            }
+        }
+        // Lengths that are the same array are nobody's mistake.
+        let mut buffers = fitting.buffers();
+        buffers.logit_lengths = Some(buffers.label_lengths.clone());
+        let mut encoder = gpu.encoder();
+        plan.encode(&mut encoder, &buffers).unwrap();
+        gpu.queue.submit([encoder.finish()]);
+    });
+}
+
+#[test]
+fn a_buffer_of_another_device_is_a_typed_error() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let plan = ctc.plan(&shape(), &sum()).unwrap();
+        let fitting = Fitting::new(gpu);
+        let foreign = gpu.another().buffer(&[0; 256]);
+        for slot in 0..9 {
+            let mut buffers = fitting.buffers();
+            field(&mut buffers, slot).buffer = &foreign;
+            let error = plan.encode(&mut gpu.encoder(), &buffers).unwrap_err();
+            assert!(matches!(error, Error::Gpu { .. }), "{error}");
+        }
+    });
+}
+
+#[test]
+fn an_encoder_of_another_device_is_refused_by_wgpu_when_it_is_finished() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let plan = ctc.plan(&shape(), &sum()).unwrap();
+        let fitting = Fitting::new(gpu);
+        let other = gpu.another();
+        let mut encoder = other.encoder();
+        // wgpu keeps what it thinks of a recording to itself until then.
+        plan.encode(&mut encoder, &fitting.buffers()).unwrap();
+        let scope = other.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        encoder.finish();
+        assert!(pollster::block_on(scope.pop()).is_some());
+    });
+}
