@@ -1,5 +1,8 @@
 //! The table of kernels: a row a stage. Nothing else knows a binding's number or a shader's text.
 
+#[cfg(test)]
+mod tests;
+
 /// What a binding is bound to: the caller's buffers first, then the workspace's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Slot {

@@ -1,0 +1,226 @@
+//! The table of kernels against the WGSL, by naga's reflection: what two languages must agree on, a test compares.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use std::mem::offset_of;
+use std::path::Path;
+
+use naga::{AddressSpace, StorageAccess, TypeInner};
+
+use super::{Access, KERNELS, Kernel, Sharing, Slot};
+use crate::limits::Limits;
+use crate::options::{Options, Reduction, Status};
+use crate::params::Params;
+use crate::plan::{Goal, Plan};
+use crate::problem::Shape;
+
+const BOTH: [Sharing; 2] = [Sharing::Apart, Sharing::Together];
+
+fn module(kernel: &Kernel, sharing: Sharing) -> naga::Module {
+    let text = kernel.source(sharing);
+    let module = naga::front::wgsl::parse_str(&text)
+        .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&text)));
+    naga::valid::Validator::new(
+        naga::valid::ValidationFlags::all(),
+        naga::valid::Capabilities::empty(),
+    )
+    .validate(&module)
+    .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&text)));
+    module
+}
+
+#[test]
+fn each_kernel_is_valid_and_has_one_entry_point_of_its_name() {
+    for kernel in KERNELS {
+        for sharing in BOTH {
+            let module = module(kernel, sharing);
+            let names: Vec<_> = module
+                .entry_points
+                .iter()
+                .map(|e| e.name.as_str())
+                .collect();
+            assert_eq!(names, [kernel.name]);
+        }
+    }
+}
+
+#[test]
+fn the_bindings_of_a_kernel_are_those_of_its_text_with_their_access() {
+    for kernel in KERNELS {
+        for sharing in BOTH {
+            let module = module(kernel, sharing);
+            let mut found: Vec<_> = module
+                .global_variables
+                .iter()
+                .filter_map(|(_, global)| {
+                    let binding = global.binding.as_ref()?;
+                    assert_eq!(binding.group, 0);
+                    Some((binding.binding, global.space, global.name.clone().unwrap()))
+                })
+                .collect();
+            found.sort_by_key(|(number, ..)| *number);
+            assert_eq!(found[0], (0, AddressSpace::Uniform, "params".to_owned()));
+            assert_eq!(found.len(), 1 + kernel.bindings.len(), "{}", kernel.name);
+            assert!(kernel.bindings.len() <= Limits::STORAGE_BUFFERS as usize);
+            for (index, (number, space, name)) in found[1..].iter().enumerate() {
+                assert_eq!(*number as usize, index + 1, "{} {name}", kernel.name);
+                let access = match kernel.access(index, sharing) {
+                    Access::Read => StorageAccess::LOAD,
+                    Access::Write => StorageAccess::LOAD | StorageAccess::STORE,
+                };
+                assert_eq!(
+                    *space,
+                    AddressSpace::Storage { access },
+                    "{} {name}",
+                    kernel.name
+                );
+                assert_eq!(name, text_name(kernel.bindings[index].0), "{}", kernel.name);
+            }
+        }
+    }
+}
+
+/// What the WGSL calls a slot: the table's name, but where an entry point has that name already.
+fn text_name(slot: Slot) -> &'static str {
+    match slot {
+        Slot::Input => "input",
+        Slot::Labels => "given_labels",
+        Slot::Grad => "gradient",
+        slot => slot.name(),
+    }
+}
+
+#[test]
+fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
+    macro_rules! fields {
+        ($($name:ident),*) => { vec![$((stringify!($name), offset_of!(Params, $name))),*] };
+    }
+    let rust = fields!(
+        frames,
+        classes,
+        blank,
+        epsilon,
+        items,
+        label_stride,
+        group,
+        item_base,
+        width,
+        first_frame,
+        chunk_frames,
+        input_base,
+        item_rows,
+        frame_rows,
+        first_step,
+        end_step,
+        page_step,
+        page_end,
+        first_item,
+        label_base,
+        first_dispatch,
+        unused
+    );
+    for kernel in KERNELS {
+        let module = module(kernel, Sharing::Apart);
+        let (_, params) = module
+            .types
+            .iter()
+            .find(|(_, t)| t.name.as_deref() == Some("Params"))
+            .unwrap();
+        let TypeInner::Struct { members, span } = &params.inner else {
+            panic!("Params is no struct");
+        };
+        assert_eq!(*span as usize, size_of::<Params>());
+        assert!(
+            span.is_multiple_of(16),
+            "GL rounds a uniform up to 16 bytes"
+        );
+        for (member, (name, offset)) in members.iter().zip(&rust) {
+            assert_eq!(
+                (member.name.as_deref(), member.offset as usize),
+                (Some(*name), *offset)
+            );
+        }
+        // The padding is an array in Rust and three words in WGSL.
+        assert_eq!(members.len(), rust.len() + 2);
+    }
+}
+
+#[test]
+fn each_constant_of_a_plan_is_an_override_of_its_kernel() {
+    let shape = Shape::new(4, 50, 20, 6).concatenated();
+    let options = Options {
+        reduction: Reduction::MeanVolume,
+        ..Options::default()
+    };
+    let plan = Plan::new(&shape, &options, Goal::LossAndGrad, &Limits::default()).unwrap();
+    for kernel in KERNELS {
+        assert!(
+            plan.steps.iter().any(|step| step.kernel == kernel),
+            "no step runs {}",
+            kernel.name
+        );
+    }
+    for step in &plan.steps {
+        let module = module(step.kernel, Sharing::Apart);
+        let overrides: Vec<_> = module
+            .overrides
+            .iter()
+            .filter_map(|(_, o)| o.name.as_deref())
+            .collect();
+        for (name, _) in &step.constants {
+            assert!(
+                overrides.contains(name),
+                "{} has no override {name}",
+                step.kernel.name
+            );
+        }
+    }
+}
+
+#[test]
+fn statuses_have_the_numbers_that_kernels_write() {
+    let module = module(&super::LABELS, Sharing::Apart);
+    let number = |name: &str| {
+        let (_, constant) = module
+            .constants
+            .iter()
+            .find(|(_, c)| c.name.as_deref() == Some(name))
+            .unwrap();
+        match module.global_expressions[constant.init] {
+            naga::Expression::Literal(naga::Literal::U32(value)) => value,
+            ref other => panic!("{name} is {other:?}"),
+        }
+    };
+    for (name, status) in [
+        ("OK", Status::Ok),
+        ("IMPOSSIBLE", Status::Impossible),
+        ("NOT_FINITE", Status::NotFinite),
+        ("BAD_LABEL", Status::BadLabel),
+        ("BAD_LENGTH", Status::BadLength),
+    ] {
+        assert_eq!(number(name), status as u32, "{name}");
+        assert_eq!(Status::from_code(number(name)), Some(status));
+    }
+    assert_eq!(Status::from_code(5), None);
+}
+
+#[test]
+fn each_kernel_has_a_twin_of_its_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for kernel in KERNELS {
+        for file in [
+            format!("shaders/{}.wgsl", kernel.name),
+            format!("src/cpu/{}.rs", kernel.name),
+        ] {
+            assert!(root.join(&file).is_file(), "{file} is missing");
+        }
+    }
+    for shared in ["scaled", "states", "index"] {
+        for file in [
+            format!("shaders/shared/{shared}.wgsl"),
+            format!("src/cpu/{shared}.rs"),
+        ] {
+            assert!(root.join(&file).is_file(), "{file} is missing");
+        }
+    }
+}
