@@ -271,6 +271,18 @@ pub enum BufferError {
         /// The bytes needed.
         needs: u64,
     },
+    /// A range that is bound as a whole is larger than a binding may be.
+    #[error(
+        "buffer `{buffer}`: {got} bytes are bound at once, but the device binds {most} (max_storage_buffer_binding_size): say a smaller size, or use padded labels"
+    )]
+    TooLarge {
+        /// Its name in [`Buffers`](crate::Buffers).
+        buffer: &'static str,
+        /// The bytes of the range.
+        got: u64,
+        /// The device's limit.
+        most: u64,
+    },
     /// An offset is not aligned.
     #[error(
         "buffer `{buffer}`: offset {offset} is not a multiple of {alignment} (min_storage_buffer_offset_alignment)"

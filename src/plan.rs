@@ -20,6 +20,8 @@ use crate::problem::Shape;
 mod build;
 mod cut;
 mod stages;
+#[cfg(test)]
+mod tests;
 
 /// What is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

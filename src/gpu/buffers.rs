@@ -2,6 +2,7 @@
 
 use crate::error::BufferError;
 use crate::kernels::{Sharing, Slot};
+use crate::limits::Limits;
 use crate::options::Reduction;
 use crate::plan::{Goal, Plan};
 use crate::problem::LabelLayout;
@@ -127,7 +128,8 @@ impl<'a> Buffers<'a> {
     }
 
     /// Checks every range against `plan`.
-    pub(super) fn check(&self, plan: &Plan, alignment: u64) -> Result<(), BufferError> {
+    pub(super) fn check(&self, plan: &Plan, limits: &Limits) -> Result<(), BufferError> {
+        let alignment = limits.offset_alignment.into();
         match (plan.goal(), &self.grad) {
             (Goal::LossAndGrad, None) => {
                 let why = "the plan computes the gradient; GpuCtc::plan_loss does not";
@@ -155,6 +157,11 @@ impl<'a> Buffers<'a> {
                 check_range(slot.name(), binding, needed(plan, slot), alignment)?;
             }
         }
+        let (got, most) = (extent(plan, Slot::Labels, &self.labels), limits.max_binding);
+        if plan.shape().label_layout == LabelLayout::Concatenated && got > most {
+            let buffer = Slot::Labels.name();
+            return Err(BufferError::TooLarge { buffer, got, most });
+        }
         self.check_overlaps(plan)
     }
 
@@ -163,13 +170,17 @@ impl<'a> Buffers<'a> {
             let Some(out) = self.get(written) else {
                 continue;
             };
-            let end = out.offset + extent(plan, written, out);
+            let bytes = extent(plan, written, out);
+            let end = out.offset + bytes;
             for slot in SLOTS {
                 let Some(other) = self.get(slot).filter(|_| slot != written) else {
                     continue;
                 };
-                let other_end = other.offset + extent(plan, slot, other);
-                if out.buffer == other.buffer && out.offset < other_end && other.offset < end {
+                let other_bytes = extent(plan, slot, other);
+                let other_end = other.offset + other_bytes;
+                // Without elements a range is nowhere: what stands in for it is bound.
+                let apart = out.buffer != other.buffer || bytes == 0 || other_bytes == 0;
+                if !apart && out.offset < other_end && other.offset < end {
                     return Err(BufferError::Overlap {
                         first: written.name(),
                         second: slot.name(),

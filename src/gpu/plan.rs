@@ -8,8 +8,10 @@ use super::engine::{Engine, Pipeline};
 use super::scope::guarded;
 use crate::error::Error;
 use crate::kernels::{Sharing, Slot};
+use crate::limits::Limits;
 use crate::params::Params;
 use crate::plan::{Plan, Span, Step};
+use crate::problem::LabelLayout;
 
 /// A [`Plan`] on a device: pipelines, and the workspace that every batch of its shape goes through.
 ///
@@ -66,8 +68,7 @@ impl GpuPlan {
         buffers: &Buffers<'_>,
     ) -> Result<(), Error> {
         let device = self.engine.device();
-        let alignment = u64::from(device.limits().min_storage_buffer_offset_alignment);
-        buffers.check(&self.plan, alignment)?;
+        buffers.check(&self.plan, &Limits::from(&device.limits()))?;
         let sharing = buffers.sharing();
         let mut pipelines = Vec::new();
         if sharing == Sharing::Together {
@@ -143,8 +144,8 @@ impl GpuPlan {
                 size: NonZeroU64::new(bytes),
             },
             (Some(binding), _) => {
-                // Whole words of what the caller gave.
-                let rest = binding.buffer.size() - binding.offset;
+                // Whole words of what the caller gave; none where that begins past the end.
+                let rest = binding.buffer.size().saturating_sub(binding.offset);
                 let size = binding.size.map_or(rest, |size| size.get().min(rest)) & !3;
                 match NonZeroU64::new(size) {
                     Some(size) => wgpu::BufferBinding {
@@ -194,7 +195,9 @@ impl GpuPlan {
 
 /// Whether anything of the caller's buffer is bound: a binding must not be empty.
 fn needs_room(plan: &Plan, slot: Slot) -> bool {
-    slot == Slot::Labels || needed(plan, slot) > 0
+    let counted_by_binding =
+        slot == Slot::Labels && plan.shape().label_layout == LabelLayout::Concatenated;
+    counted_by_binding || needed(plan, slot) > 0
 }
 
 /// The uniforms of all steps, one every `stride` bytes.

@@ -30,6 +30,7 @@ pub(super) struct Cuts {
     pub(super) page_steps: u64,
     pub(super) chunk_frames: u64,
     alignment: u64,
+    slice: u64,
     shape: Shape,
 }
 
@@ -106,8 +107,14 @@ impl Cuts {
             page_steps,
             chunk_frames: chunk_frames.min(frames),
             alignment,
+            slice,
             shape: *shape,
         })
+    }
+
+    /// The most words of one of the caller's arrays that a binding holds, wherever in it they begin.
+    pub(super) fn slice_words(&self) -> u64 {
+        self.slice / WORD
     }
 
     /// The states of an item, and the stride of their rows.

@@ -24,8 +24,9 @@ impl Builder<'_> {
             return Ok(());
         }
         let items = self.shape.items as u64;
-        for first in (0..items).step_by(usize_of(TOTALS_WINDOW)) {
-            let count = TOTALS_WINDOW.min(items - first);
+        let window = TOTALS_WINDOW.min(self.cuts.slice_words());
+        for first in (0..items).step_by(usize_of(window)) {
+            let count = window.min(items - first);
             let (span, base) = self.cuts.items_span(first, count, 1);
             let params = Params {
                 group: word(count),
@@ -139,7 +140,7 @@ impl Builder<'_> {
         let lanes = word((classes / 4).clamp(8, self.lanes.into()))
             .next_power_of_two()
             .min(self.lanes);
-        let rows = (128 / lanes).max(1);
+        let rows = (128.min(self.lanes) / lanes).max(1);
         let each = |n: u64| n.div_ceil(lanes.into()) + 1;
         let folds = 3 * (u64::from(lanes.ilog2()) + 1);
         // Emit: two readings of the row and the labels; grad: states, blanks, labels, the row, the labels and a chain.

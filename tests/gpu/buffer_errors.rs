@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use ctc_wgpu::{BufferError, Buffers, Error, GpuCtc, GpuPlan, Options, Reduction, Shape};
 
-use crate::support::device::{Gpu, on_each_device};
+use crate::support::device::{Gpu, on_each_device, on_each_device_within};
 
 /// Buffers that fit [`SHAPE`], each one larger than needed.
 struct Fitting {
@@ -308,4 +308,90 @@ fn an_encoder_of_another_device_is_refused_by_wgpu_when_it_is_finished() {
         encoder.finish();
         assert!(pollster::block_on(scope.pop()).is_some());
     });
+}
+
+#[test]
+fn arrays_without_elements_may_be_empty_buffers_or_begin_past_the_end_of_one() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let empty = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 0,
+            usage: wgpu::BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        });
+        let [logits, lengths] = [12, 1].map(|words| gpu.buffer(&vec![0; words]));
+        for shape in [
+            Shape::new(1, 4, 3, 0),
+            Shape::new(1, 4, 3, 0).concatenated(),
+        ] {
+            let plan = ctc.plan_loss(&shape, &Options::default()).unwrap();
+            for offset in [0, 256, 1 << 40] {
+                let loss = gpu.buffer(&[0]);
+                let labels = wgpu::BufferBinding {
+                    buffer: &empty,
+                    offset,
+                    size: None,
+                };
+                let buffers = Buffers {
+                    labels,
+                    ..Buffers::new(&logits, &empty, &lengths, &loss)
+                };
+                let mut encoder = gpu.encoder();
+                plan.encode(&mut encoder, &buffers).unwrap();
+                gpu.queue.submit([encoder.finish()]);
+                // Four frames of three equally likely classes, all blank.
+                let got = f32::from_bits(gpu.read(&loss)[0]);
+                assert!((got - 4.0 * 3.0_f32.ln()).abs() < 1e-5, "{got}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_range_without_elements_overlaps_nothing() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let plan = ctc
+            .plan(&Shape::new(1, 40, 3, 0), &Options::default())
+            .unwrap();
+        let [logits, grad] = [120, 120].map(|words| gpu.buffer(&vec![0; words]));
+        let [lengths, loss] = [1, 1].map(|words| gpu.buffer(&vec![0; words]));
+        let labels = wgpu::BufferBinding {
+            buffer: &grad,
+            offset: 256,
+            size: None,
+        };
+        let buffers = Buffers {
+            labels,
+            ..Buffers::new(&logits, &lengths, &lengths, &loss).grad(&grad)
+        };
+        plan.encode(&mut gpu.encoder(), &buffers).unwrap();
+    });
+}
+
+#[test]
+fn concatenated_labels_that_no_binding_spans_are_refused_by_name() {
+    let limits = wgpu::Limits {
+        max_storage_buffer_binding_size: 4096,
+        ..wgpu::Limits::default()
+    };
+    on_each_device_within(
+        |_| limits.clone(),
+        |gpu| {
+            let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+            let shape = Shape::new(1, 4, 3, 2).concatenated();
+            let plan = ctc.plan_loss(&shape, &Options::default()).unwrap();
+            let [logits, labels] = [12, 1025].map(|words| gpu.buffer(&vec![0; words]));
+            let [lengths, loss] = [1, 1].map(|words| gpu.buffer(&vec![0; words]));
+            let buffers = Buffers::new(&logits, &labels, &lengths, &loss);
+            let error = plan.encode(&mut gpu.encoder(), &buffers).unwrap_err();
+            let expected = BufferError::TooLarge {
+                buffer: "labels",
+                got: 4100,
+                most: 4096,
+            };
+            assert_eq!(error, Error::Buffer(expected));
+        },
+    );
 }

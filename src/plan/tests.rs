@@ -1,0 +1,483 @@
+//! Plans are plain data: they are tested without a device.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use super::{Goal, Iterations, Plan, Span, Step};
+use crate::error::PlanError;
+use crate::kernels::Slot;
+use crate::limits::Limits;
+use crate::options::{Blank, Input, Options, Reduction};
+use crate::problem::{LabelLayout, Layout, Shape};
+
+/// Default limits, and each of them lowered.
+fn limits() -> Vec<Limits> {
+    let default = Limits::default();
+    vec![
+        default,
+        Limits {
+            max_binding: 200_192,
+            max_buffer: 250_000,
+            ..default
+        },
+        Limits {
+            max_binding: 1 << 26,
+            offset_alignment: 32,
+            ..default
+        },
+        Limits {
+            max_invocations: 32,
+            workgroup_memory: 8_192,
+            ..default
+        },
+        Limits {
+            max_binding: 2 << 30,
+            max_buffer: 4 << 30,
+            max_invocations: 1_024,
+            ..default
+        },
+    ]
+}
+
+fn shapes() -> Vec<Shape> {
+    let mut shapes = Vec::new();
+    for [items, frames, classes, labels] in [
+        [0, 0, 1, 0],
+        [1, 1, 1, 1],
+        [3, 2, 5, 9],
+        [32, 50, 20, 6],
+        [64, 150, 5_000, 20],
+        [4, 2_000, 128, 500],
+        [2, 10_000, 30, 3_000],
+        [1, 180_000, 32, 20_000],
+        [70_000, 4, 3, 2],
+        [2, 3, 40_000, 100_000],
+    ] {
+        let shape = Shape::new(items, frames, classes, labels);
+        shapes.extend([
+            shape,
+            shape.time_major(),
+            shape.concatenated(),
+            shape.time_major().concatenated(),
+        ]);
+    }
+    shapes
+}
+
+/// Calls `check` with every plan that there is among the shapes and limits.
+fn each_plan(check: impl Fn(&Plan, &Limits)) {
+    let mut made = 0;
+    for limits in limits() {
+        for shape in shapes() {
+            for (goal, reduction) in [
+                (Goal::LossAndGrad, Reduction::MeanVolume),
+                (Goal::Loss, Reduction::None),
+            ] {
+                let options = Options {
+                    reduction,
+                    ..Options::default()
+                };
+                match Plan::new(&shape, &options, goal, &limits) {
+                    Ok(plan) => {
+                        made += 1;
+                        check(&plan, &limits);
+                    }
+                    // Only where a single row or item passes a lowered binding.
+                    Err(PlanError::Limit {
+                        limit, needs, has, ..
+                    }) => {
+                        assert_eq!(limit, "max_storage_buffer_binding_size");
+                        assert!(needs > has && has < 1 << 27, "{shape:?}: {needs} of {has}");
+                    }
+                    Err(error) => panic!("{shape:?}: {error}"),
+                }
+            }
+        }
+    }
+    assert!(made > 300, "only {made} plans were made");
+}
+
+fn constant(step: &Step, name: &str) -> u64 {
+    let found = step
+        .constants
+        .iter()
+        .find(|(constant, _)| *constant == name);
+    found.map_or(1, |(_, value)| u64::from(*value))
+}
+
+#[test]
+fn no_step_passes_a_limit_of_the_device_or_of_a_loop() {
+    each_plan(|plan, limits| {
+        for step in &plan.steps {
+            assert!(step.iterations.rounds() <= Iterations::MAX && Iterations::MAX < 65_535);
+            assert!(
+                step.grid
+                    .iter()
+                    .all(|n| (1..=limits.max_workgroups).contains(n)),
+                "{step:?}"
+            );
+            let lanes = constant(step, "LANES") * constant(step, "ROWS");
+            assert!(lanes <= limits.max_invocations.into(), "{step:?}");
+            let places = constant(step, "ROW");
+            assert!(places * 16 <= limits.workgroup_memory.into(), "{step:?}");
+            assert!(constant(step, "LANES").is_power_of_two());
+        }
+    });
+}
+
+#[test]
+fn spans_are_aligned_and_lie_inside_what_they_are_of() {
+    each_plan(|plan, limits| {
+        let shape = plan.shape();
+        for step in &plan.steps {
+            assert_eq!(step.spans.len(), step.kernel.bindings.len());
+            for ((slot, _), span) in step.kernel.bindings.iter().zip(&step.spans) {
+                match *span {
+                    Span::Range { offset, bytes } => {
+                        let words = match slot {
+                            Slot::Input | Slot::Grad => shape.elements(),
+                            Slot::Labels => shape.items * shape.max_labels,
+                            Slot::Reduced => 1,
+                            _ => shape.items,
+                        } as u64;
+                        assert!(offset.is_multiple_of(limits.offset_alignment.into()));
+                        // An empty array has a stand-in of one word.
+                        assert!(
+                            offset + bytes <= words.max(1) * 4,
+                            "{slot:?} {span:?} of {words} words in {step:?}"
+                        );
+                        assert!(bytes <= limits.max_binding);
+                        assert!(slot.is_external());
+                    }
+                    Span::Rest => assert_eq!(
+                        (*slot, shape.label_layout),
+                        (Slot::Labels, LabelLayout::Concatenated)
+                    ),
+                    Span::Page(page) => {
+                        let table = plan
+                            .tables
+                            .iter()
+                            .find(|table| table.slot == *slot)
+                            .unwrap();
+                        assert!(page < table.pages);
+                    }
+                }
+            }
+        }
+        for table in &plan.tables {
+            assert!(
+                table.bytes <= limits.max_binding && table.bytes <= limits.max_buffer,
+                "{table:?}"
+            );
+        }
+        let bytes: u64 = plan
+            .tables
+            .iter()
+            .map(|table| table.bytes * table.pages as u64)
+            .sum();
+        assert_eq!(plan.workspace_bytes(), bytes);
+    });
+}
+
+/// What of frames, steps and pages the steps of one group cover.
+fn check_group(plan: &Plan, steps: &[&Step]) {
+    let shape = plan.shape();
+    let total = (shape.frames as u64).div_ceil(2).max(1);
+    for label in ["emit", "grad"] {
+        if label == "grad" && plan.goal() == Goal::Loss {
+            continue;
+        }
+        let mut pages: Vec<_> = steps
+            .iter()
+            .filter(|s| s.label == label)
+            .map(|s| s.params.page_step)
+            .collect();
+        pages.dedup();
+        assert_eq!(
+            pages.len(),
+            if shape.frames == 0 { 0 } else { plan.pages() }
+        );
+        for page in pages {
+            // Within a page the chunks follow each other from the first frame to the last.
+            let mut next = 0;
+            for step in steps
+                .iter()
+                .filter(|s| s.label == label && s.params.page_step == page)
+            {
+                assert_eq!(step.params.first_frame, next);
+                next += step.params.chunk_frames;
+                let rows = u64::from(step.params.group) * u64::from(step.params.chunk_frames);
+                let workgroups: u64 = step.grid.iter().map(|n| u64::from(*n)).product();
+                assert!(workgroups * constant(step, "ROWS") >= rows, "{step:?}");
+            }
+            assert_eq!(next as usize, shape.frames);
+        }
+    }
+    let windows = |label: &str| -> Vec<(u64, u64)> {
+        let sweeps = steps.iter().filter(|s| s.label == label);
+        sweeps
+            .map(|s| {
+                let p = s.params;
+                assert!(p.page_step <= p.first_step && p.end_step <= p.page_end);
+                (p.first_step.into(), p.end_step.into())
+            })
+            .collect()
+    };
+    let way_in = windows("sweep in");
+    let joined = way_in.iter().try_fold(0, |end, (first, last)| {
+        (*first == end && last > first).then_some(*last)
+    });
+    assert_eq!(joined, Some(total), "{way_in:?}");
+    let mut way_out = windows("sweep out");
+    way_out.reverse();
+    assert_eq!(
+        way_out,
+        if plan.goal() == Goal::Loss {
+            vec![]
+        } else {
+            way_in
+        }
+    );
+}
+
+#[test]
+fn groups_chunks_pages_and_windows_cover_the_batch_exactly_once() {
+    each_plan(|plan, _| {
+        let mut next = 0;
+        let mut groups = 0;
+        let steps: Vec<_> = plan.steps.iter().filter(|s| s.label != "totals").collect();
+        // An empty batch has no group, but its reduced loss is written.
+        for steps in steps.chunk_by(|a, b| a.params.first_item == b.params.first_item) {
+            let group = steps[0].params.group;
+            assert!(steps.iter().all(|s| s.params.group == group));
+            if group > 0 {
+                assert_eq!(steps[0].params.first_item, next);
+                check_group(plan, steps);
+                groups += 1;
+                next += group;
+            }
+        }
+        assert_eq!(groups, plan.groups());
+        assert_eq!(next as usize, plan.shape().items);
+    });
+}
+
+#[test]
+fn the_workspace_of_a_small_batch_is_what_one_counts_by_hand() {
+    let plan = Plan::new(
+        &Shape::new(32, 50, 20, 6),
+        &Options::default(),
+        Goal::LossAndGrad,
+        &Limits::default(),
+    )
+    .unwrap();
+    let (n, t, l) = (32, 50, 6);
+    let emissions = n * t * (l + 1) * 8;
+    let lattice = n * t * (2 * l + 1) * 8;
+    let carry = n * 2 * 2 * (2 * l + 1) * 8;
+    let labels = n * l * 8;
+    let small = n * (16 + 4) + n * t * 8 + 16;
+    assert_eq!(
+        plan.workspace_bytes(),
+        emissions + lattice + carry + labels + small
+    );
+    assert_eq!(
+        (
+            plan.groups(),
+            plan.pages(),
+            plan.chunks(),
+            plan.dispatches()
+        ),
+        (1, 1, 1, 7)
+    );
+    let loss = Plan::new(plan.shape(), plan.options(), Goal::Loss, &Limits::default()).unwrap();
+    assert_eq!(loss.dispatches(), 4);
+    assert_eq!(
+        loss.workspace_bytes(),
+        plan.workspace_bytes() - lattice + 16
+    );
+    assert_eq!(
+        plan,
+        Plan::new(
+            plan.shape(),
+            plan.options(),
+            Goal::LossAndGrad,
+            &Limits::default()
+        )
+        .unwrap()
+    );
+}
+
+#[test]
+fn a_plan_prints_as_a_person_would_read_it() {
+    let options = Options {
+        reduction: Reduction::MeanBatch,
+        ..Options::default()
+    };
+    let plan = Plan::new(
+        &Shape::new(32, 50, 20, 6),
+        &options,
+        Goal::LossAndGrad,
+        &Limits::default(),
+    )
+    .unwrap();
+    let printed = plan.to_string();
+    println!("{printed}");
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(
+        lines[0],
+        "LossAndGrad of N = 32, T = 50, C = 20, Lmax = 6: 8 dispatches, 0.3 MiB of workspace"
+    );
+    assert_eq!(
+        lines[1],
+        "1 group(s) of items, 1 page(s) of steps, 1 chunk(s) of frames"
+    );
+    let stages: Vec<_> = lines[2..].iter().map(|line| line[2..12].trim()).collect();
+    assert_eq!(
+        stages,
+        [
+            "labels",
+            "chain",
+            "emit",
+            "sweep in",
+            "meet",
+            "reduce",
+            "sweep out",
+            "grad"
+        ]
+    );
+}
+
+fn refusal(shape: Shape, options: Options, limits: Limits) -> Option<PlanError> {
+    Plan::new(&shape, &options, Goal::LossAndGrad, &limits).err()
+}
+
+#[test]
+fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
+    let (shape, options, limits) = (
+        Shape::new(1, 3, 1_000, 2),
+        Options::default(),
+        Limits::default(),
+    );
+    let named = |error: Option<PlanError>| match error {
+        Some(PlanError::Limit { limit, .. }) => limit,
+        other => panic!("{other:?}"),
+    };
+    let buffers = |n| Limits {
+        max_storage_buffers: n,
+        ..limits
+    };
+    assert_eq!(refusal(shape, options, buffers(8)), None);
+    assert_eq!(
+        named(refusal(shape, options, buffers(7))),
+        "max_storage_buffers_per_shader_stage"
+    );
+    // A frame of 1,000 classes, and the 256 bytes that its slice may begin too early.
+    let binding = |n| Limits {
+        max_binding: n,
+        ..limits
+    };
+    assert_eq!(refusal(shape, options, binding(4_256)), None);
+    assert_eq!(
+        named(refusal(shape, options, binding(4_255))),
+        "max_storage_buffer_binding_size"
+    );
+    let lanes = |n| Limits {
+        max_invocations: n,
+        ..limits
+    };
+    assert_eq!(refusal(shape, options, lanes(32)), None);
+    assert_eq!(
+        named(refusal(shape, options, lanes(31))),
+        "max_compute_invocations_per_workgroup"
+    );
+    let memory = |n| Limits {
+        workgroup_memory: n,
+        ..limits
+    };
+    assert_eq!(refusal(shape, options, memory(8_192)), None);
+    assert_eq!(
+        named(refusal(shape, options, memory(8_191))),
+        "max_compute_workgroup_storage_size"
+    );
+    let grid = |n| Limits {
+        max_workgroups: n,
+        ..limits
+    };
+    let wide = Shape::new(10, 100, 10, 5);
+    assert_eq!(refusal(wide, options, grid(8)), None);
+    assert_eq!(
+        named(refusal(wide, options, grid(7))),
+        "max_compute_workgroups_per_dimension"
+    );
+}
+
+#[test]
+fn a_shape_or_an_option_that_makes_no_sense_is_an_error() {
+    let limits = Limits::default();
+    let axis = |shape| match refusal(shape, Options::default(), limits) {
+        Some(PlanError::Axis { axis, .. }) => axis,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(axis(Shape::new(1, 1, 0, 0)), "classes C");
+    assert_eq!(axis(Shape::new(1 << 31, 1, 1, 0)), "items N");
+    assert_eq!(axis(Shape::new(1, 1 << 31, 1, 0)), "frames T");
+    assert_eq!(axis(Shape::new(1, 1, 1, 1 << 31)), "max_labels Lmax");
+    let shape = Shape::new(1, 1, 4, 0);
+    let blank = |k| Options {
+        blank: Blank::Index(k),
+        ..Options::default()
+    };
+    assert_eq!(refusal(shape, blank(3), limits), None);
+    assert_eq!(
+        refusal(shape, blank(4), limits),
+        Some(PlanError::Blank {
+            blank: 4,
+            classes: 4
+        })
+    );
+    for epsilon in [f32::NAN, -1e-7, f32::INFINITY] {
+        let options = Options {
+            input: Input::Probs { epsilon },
+            ..Options::default()
+        };
+        assert!(matches!(
+            refusal(shape, options, limits),
+            Some(PlanError::Epsilon(_))
+        ));
+    }
+}
+
+#[test]
+fn the_longest_axes_of_the_documentation_can_be_planned() {
+    let roomy = Limits {
+        max_binding: 1 << 31,
+        max_buffer: 1 << 31,
+        ..Limits::default()
+    };
+    for shape in [
+        Shape::new(1, 36_000, 20, 36_000),
+        Shape::new(1, 3_800_000, 20, 10),
+        Shape::new(1, 4, 7_600_000, 2),
+    ] {
+        for layout in [Layout::BatchMajor, Layout::TimeMajor] {
+            assert_eq!(
+                refusal(Shape { layout, ..shape }, Options::default(), roomy),
+                None,
+                "{shape:?}"
+            );
+        }
+    }
+    // Past them it is an error that says so, and not a wrong answer.
+    for shape in [
+        Shape::new(1, 60_000, 20, 60_000),
+        Shape::new(1, 4, 9_000_000, 2),
+    ] {
+        assert!(
+            matches!(
+                refusal(shape, Options::default(), roomy),
+                Some(PlanError::Axis { .. })
+            ),
+            "{shape:?}"
+        );
+    }
+}
