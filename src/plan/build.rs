@@ -7,7 +7,7 @@ use crate::kernels::{self, Kernel, Slot};
 use crate::limits::Limits;
 use crate::options::{Input, Options, Reduction, RepeatedOutputs};
 use crate::params::Params;
-use crate::problem::{LONGEST_AXIS, Shape, check_epsilon};
+use crate::problem::{LONGEST_AXIS, LabelLayout, Shape, check_epsilon};
 
 pub(super) fn plan(
     shape: &Shape,
@@ -61,6 +61,22 @@ fn check(shape: &Shape, options: &Options, limits: &Limits) -> Result<(), PlanEr
                 axis,
                 value: value as u64,
                 rule: "below 2^31, and C at least 1: the blank is a class",
+            });
+        }
+    }
+    // A batch that no buffer holds is never encoded; cut into groups it would fill the host's memory with steps.
+    let labels = match shape.label_layout {
+        LabelLayout::Padded => shape.items.saturating_mul(shape.max_labels),
+        LabelLayout::Concatenated => 0,
+    };
+    for (words, what) in [(shape.elements(), "the input"), (labels, "the labels")] {
+        let needs = (words as u64).saturating_mul(4);
+        if needs > limits.max_buffer {
+            return Err(PlanError::Limit {
+                limit: "max_buffer_size",
+                has: limits.max_buffer,
+                needs,
+                what,
             });
         }
     }

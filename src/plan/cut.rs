@@ -14,6 +14,9 @@ const ITEM: u64 = 16;
 /// The words of the sums before the starts of concatenated labels.
 const SUMS_HEAD: u64 = 2;
 
+/// `reduce` is one workgroup, of 32 lanes at least, and goes round its items within the rounds of a loop.
+const LARGEST_GROUP: u64 = 1 << 20;
+
 /// A binding's bytes are counted in 32 bits by some drivers.
 const LARGEST_TABLE: u64 = 1 << 31;
 
@@ -48,7 +51,7 @@ impl Cuts {
             .min(LARGEST_TABLE)
             .saturating_sub(alignment);
 
-        let mut group = items.max(1);
+        let mut group = items.clamp(1, LARGEST_GROUP);
         let mut fits = |bytes_per_item: u64, room: u64, what: &'static str| {
             group = group.min(room / bytes_per_item.max(1));
             if group > 0 {

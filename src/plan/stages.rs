@@ -10,8 +10,8 @@ use crate::params::Params;
 use crate::plan::Goal;
 use crate::problem::{LabelLayout, Layout};
 
-/// Items whose sums one dispatch of `totals` adds up: 256 lanes, 11 rounds for each 256 items.
-const TOTALS_WINDOW: u64 = 1 << 20;
+/// Items whose sums one dispatch of `totals` adds up: with 32 lanes, the fewest, 8 rounds for each 32 items.
+const TOTALS_WINDOW: u64 = 1 << 17;
 
 impl Builder<'_> {
     pub(super) fn totals(&mut self) -> Result<(), PlanError> {

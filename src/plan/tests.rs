@@ -16,7 +16,6 @@ fn limits() -> Vec<Limits> {
         default,
         Limits {
             max_binding: 200_192,
-            max_buffer: 250_000,
             ..default
         },
         Limits {
@@ -66,6 +65,7 @@ fn shapes() -> Vec<Shape> {
 /// Calls `check` with every plan that there is among the shapes and limits.
 fn each_plan(check: impl Fn(&Plan, &Limits)) {
     let mut made = 0;
+    let mut cut = [false; 3];
     for limits in limits() {
         for shape in shapes() {
             for (goal, reduction) in [
@@ -79,13 +79,18 @@ fn each_plan(check: impl Fn(&Plan, &Limits)) {
                 match Plan::new(&shape, &options, goal, &limits) {
                     Ok(plan) => {
                         made += 1;
+                        cut[0] |= plan.groups() > 1;
+                        cut[1] |= plan.pages() > 1;
+                        cut[2] |= plan.chunks() > 1;
                         check(&plan, &limits);
                     }
                     // Only where a single row or item passes a lowered binding.
                     Err(PlanError::Limit {
                         limit, needs, has, ..
                     }) => {
-                        assert_eq!(limit, "max_storage_buffer_binding_size");
+                        assert!(
+                            ["max_storage_buffer_binding_size", "max_buffer_size"].contains(&limit)
+                        );
                         assert!(needs > has && has < 1 << 27, "{shape:?}: {needs} of {has}");
                     }
                     Err(error) => panic!("{shape:?}: {error}"),
@@ -94,6 +99,7 @@ fn each_plan(check: impl Fn(&Plan, &Limits)) {
         }
     }
     assert!(made > 300, "only {made} plans were made");
+    assert_eq!(cut, [true; 3], "groups, pages and chunks were not all cut");
 }
 
 fn constant(step: &Step, name: &str) -> u64 {
@@ -480,4 +486,44 @@ fn the_longest_axes_of_the_documentation_can_be_planned() {
             "{shape:?}"
         );
     }
+}
+
+#[test]
+fn a_batch_that_no_buffer_holds_is_refused_before_it_is_cut() {
+    let limits = Limits::default();
+    for shape in [
+        Shape::new((1 << 31) - 1, 1_000, 1_000, 100),
+        Shape::new((1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1),
+        Shape::new(1 << 20, 1, 1, 1_000),
+    ] {
+        let error = refusal(shape, Options::default(), limits);
+        assert!(
+            matches!(
+                error,
+                Some(PlanError::Limit {
+                    limit: "max_buffer_size",
+                    ..
+                })
+            ),
+            "{error:?}"
+        );
+    }
+    // Millions of small items are no trouble, with the fewest lanes either.
+    let few = Limits {
+        max_invocations: 32,
+        max_buffer: 1 << 31,
+        ..limits
+    };
+    let options = Options {
+        reduction: Reduction::MeanVolume,
+        ..Options::default()
+    };
+    let plan = Plan::new(
+        &Shape::new(5_000_000, 2, 3, 1),
+        &options,
+        Goal::LossAndGrad,
+        &few,
+    )
+    .unwrap();
+    assert!(plan.groups() > 1 && plan.dispatches() < 200, "{plan}");
 }

@@ -85,9 +85,11 @@ impl Shape {
         row * self.classes
     }
 
-    /// Elements of the input, `N·T·C`.
+    /// Elements of the input, `N·T·C`; no more than `usize::MAX`, which no array has.
     #[must_use]
     pub fn elements(&self) -> usize {
-        self.items * self.frames * self.classes
+        self.items
+            .saturating_mul(self.frames)
+            .saturating_mul(self.classes)
     }
 }
