@@ -7,7 +7,7 @@
 // barriers: one a step; rows are doubled, so a row is written while the one before is read.
 
 override LANES: u32 = 64u;
-// Places in workgroup memory; 1 where the states do not fit and stay in the carry.
+// States that a row in workgroup memory has room for; 1 where they do not fit and stay in the carry.
 override ROW: u32 = 1u;
 override TWO_ROWS: u32 = 2u * ROW;
 override IN_STORAGE: bool = false;
