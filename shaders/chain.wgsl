@@ -1,16 +1,36 @@
-// chain: for each label the next equal one, and whether it is the first, so that the occupancies of a class that
+// chain: for each label the next equal one, and for each class its first label, so that the occupancies of a class that
 // occurs several times are summed in one fixed order.
 //
-// in items [G].  in, out label_table [G, width].
-// grid one lane a label, x over labels, y and z over items.
+// in items [G].  in, out label_table [G, width].  out heads [G, C].
+// grid CLEAR and LINK together: a workgroup an item (y and z). Apart: a lane a class, then a lane a label (x).
+// barriers: a head is written after it was cleared.
 
 override LANES: u32 = 64u;
+override CLEAR: bool = true;
+override LINK: bool = true;
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
 @group(0) @binding(2) var<storage, read_write> label_table: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read_write> heads: array<u32>;
 
 fn class_of(g: u32, i: u32) -> u32 {
     return label_table[g * params.width + i].x & ~FLAG;
+}
+
+fn link(g: u32, i: u32, labels: u32) {
+    let own = class_of(g, i);
+    var next = i + 1u;
+    while (next < labels && class_of(g, next) != own) {
+        next++;
+    }
+    label_table[g * params.width + i].y = select(NO_LABEL, next, next < labels);
+    var before = i;
+    while (before > 0u && class_of(g, before - 1u) != own) {
+        before--;
+    }
+    if (before == 0u) {
+        heads[g * params.classes + own] = i;
+    }
 }
 
 @compute @workgroup_size(LANES)
@@ -19,23 +39,23 @@ fn chain(
     @builtin(num_workgroups) grid: vec3<u32>,
 ) {
     let g = id.z * grid.y + id.y;
-    let i = id.x;
     if (g >= params.group) {
         return;
     }
-    let length = items[g].labels;
-    if (i >= length) {
-        return;
+    let stride = grid.x * LANES;
+    if (CLEAR) {
+        for (var c = id.x; c < params.classes; c += stride) {
+            heads[g * params.classes + c] = NO_LABEL;
+        }
     }
-    let own = class_of(g, i);
-    var next = i + 1u;
-    while (next < length && class_of(g, next) != own) {
-        next++;
+    if (CLEAR && LINK) {
+        storageBarrier();
+        workgroupBarrier();
     }
-    var before = i;
-    while (before > 0u && class_of(g, before - 1u) != own) {
-        before--;
+    if (LINK) {
+        let labels = items[g].labels;
+        for (var i = id.x; i < labels; i += stride) {
+            link(g, i, labels);
+        }
     }
-    let link = select(NO_LABEL, next, next < length);
-    label_table[g * params.width + i].y = link | select(0u, FLAG, before == 0u);
 }

@@ -1,48 +1,107 @@
-// grad: the gradient of every frame of a chunk, written once for each class and again for the classes of the labels.
+// grad: the gradient of every frame of a chunk, each element written once by the lane that has read its input: so it may
+// lie where the input does.
 //
 // formula scale · (softmax - occupancy), the occupancies of a frame divided by their own sum: what rounding did to all
 // states of a frame alike falls out, and the rows of the gradient sum to 0.
-// in input, lattice (occupancies up to a factor), row_stats, label_table.  out gradient, as the input.
-// grid LANES lanes a frame, ROWS frames a workgroup.  barriers: those of the folds; each class is written before its
-// occupancy is taken off.
+// in input, lattice (weights of labels and blanks), row_stats, label_table, heads.  out gradient, as the input.
+// grid LANES lanes a frame, ROWS frames a workgroup.
 
-@group(0) @binding(1) var<storage, read> input: array<u32>;
-@group(0) @binding(2) var<storage, read> items: array<Item>;
-@group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
-@group(0) @binding(4) var<storage, read> verdicts: array<u32>;
-@group(0) @binding(5) var<storage, read> lattice: array<vec2<f32>>;
-@group(0) @binding(6) var<storage, read> row_stats: array<vec2<f32>>;
-@group(0) @binding(7) var<storage, read_write> gradient: array<u32>;
+@group(0) @binding(3) var<storage, read> items: array<Item>;
+@group(0) @binding(4) var<storage, read> label_table: array<vec2<u32>>;
+@group(0) @binding(5) var<storage, read> heads: array<u32>;
+@group(0) @binding(6) var<storage, read> verdicts: array<u32>;
+@group(0) @binding(7) var<storage, read> lattice: array<f32>;
+@group(0) @binding(8) var<storage, read> row_stats: array<vec2<f32>>;
 
-// The derivative of the loss with respect to one entry of the input, for a class of this occupancy. The frame's
+// The derivative of the loss with respect to entries of the input, for classes of these occupancies. The frame's
 // maximum is norm.x; norm.y is what its entries, relative to that, are multiplied with.
-fn derivative(bits: u32, norm: vec2<f32>, occupancy: f32) -> f32 {
-    let finite = is_finite(bits);
-    let x = bitcast<f32>(select(0u, bits, finite));
-    if (INPUT == 0u) {
-        return select(0.0, exp_plain(below(x, norm.x)) * norm.y, finite) - occupancy;
+fn derivative(bits: vec4<u32>, norm: vec2<f32>, occupancy: vec4<f32>) -> vec4<f32> {
+    let known = finite(bits);
+    let x = bitcast<vec4<f32>>(select(vec4<u32>(0u), bits, known));
+    if (INPUT == LOGITS) {
+        return select(vec4<f32>(0.0), exp_plain(below(x, vec4<f32>(norm.x))) * norm.y, known) - occupancy;
     }
-    if (INPUT == 1u) {
-        return select(0.0, exp_plain(x), finite) - occupancy;
+    if (INPUT == LOG_PROBS) {
+        return select(vec4<f32>(0.0), exp_plain(x), known) - occupancy;
     }
-    if (INPUT == 2u) {
+    if (INPUT == LOG_PROBS_EXACT) {
         return 0.0 - occupancy;
     }
     let q = x + params.epsilon;
-    if (q < SMALLEST) {
-        return norm.y;
+    let some = q >= vec4<f32>(SMALLEST);
+    return select(vec4<f32>(norm.y), norm.y - occupancy / max(q, vec4<f32>(SMALLEST)), some);
+}
+
+// Where the weights of a frame stand, and their sums.
+struct Places {
+    labels: u32,
+    sums: u32,
+}
+
+fn places_of(step: Step, g: u32) -> Places {
+    let f = step.k % BLOCK;
+    return Places(
+        4u * lattice_part(step.k, step.direction, g, f),
+        4u * lattice_part(step.k, step.direction, g, 4u) + f,
+    );
+}
+
+// The weight of the blanks and of all states. Each lane adds all up, in the order of the quads: a fold over lanes would
+// ask for barriers.
+fn weigh(places: Places, labels: u32) -> vec2<f32> {
+    var blanks = 0.0;
+    var all = 0.0;
+    for (var q = 0u; q <= labels / 4u; q++) {
+        let at = places.sums + 4u * q;
+        let of_blanks = lattice[at];
+        blanks += of_blanks;
+        all += of_blanks + lattice[at + 4u * params.quads];
     }
-    return norm.y - occupancy / q;
+    return vec2<f32>(blanks, all);
 }
 
-fn weight_of(place: u32, top: f32) -> f32 {
-    let v = lattice[place];
-    return v.x * power(v.y - top);
+// The first label of each class, if it has one.
+fn heads_of(g: u32, classes: vec4<u32>) -> vec4<u32> {
+    let at = g * params.classes + min(classes, vec4<u32>(params.classes - 1u));
+    return vec4<u32>(heads[at.x], heads[at.y], heads[at.z], heads[at.w]);
 }
 
-// Where state 2i + 1 of label i lies in a row that beta kept in its own order.
-fn label_place(direction: u32, labels: u32, i: u32) -> u32 {
-    return select(2u * i + 1u, 2u * (labels - i) - 1u, direction == 1u);
+// The weights of classes, each class's labels taken in their order.
+fn weights_of(g: u32, classes: vec4<u32>, places: Places, labels: u32) -> vec4<f32> {
+    var sums = vec4<f32>(0.0);
+    var i = heads_of(g, classes);
+    while (any(i < vec4<u32>(labels))) {
+        let there = i < vec4<u32>(labels);
+        let at = places.labels + min(i, vec4<u32>(labels - 1u));
+        let weights = vec4<f32>(lattice[at.x], lattice[at.y], lattice[at.z], lattice[at.w]);
+        sums += select(vec4<f32>(0.0), weights, there);
+        let link = g * params.width + min(i, vec4<u32>(labels - 1u));
+        let next = vec4<u32>(label_table[link.x].y, label_table[link.y].y, label_table[link.z].y, label_table[link.w].y);
+        i = select(i, next, there);
+    }
+    return sums;
+}
+
+fn norm_of(stats: vec2<f32>) -> vec2<f32> {
+    let factor = select(1.0, stats.x, INPUT == PROBS);
+    return vec2<f32>(stats.x, 1.0 / (factor * (1.0 + stats.y)));
+}
+
+fn set_row(row: Row, classes: vec4<u32>, values: vec4<f32>) {
+    if (classes.w < params.classes) {
+        set_gradient(row.first + classes.x, values.x);
+        set_gradient(row.first + classes.y, values.y);
+        set_gradient(row.first + classes.z, values.z);
+        set_gradient(row.first + classes.w, values.w);
+        return;
+    }
+    set_gradient(row.first + classes.x, values.x);
+    if (classes.y < params.classes) {
+        set_gradient(row.first + classes.y, values.y);
+    }
+    if (classes.z < params.classes) {
+        set_gradient(row.first + classes.z, values.z);
+    }
 }
 
 @compute @workgroup_size(LANES, ROWS)
@@ -52,85 +111,41 @@ fn grad(
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
     let lane = local.x;
-    let row = row_of(folded(workgroup, grid) * ROWS + local.y);
-    var item = Item(0u, 0u, 0.0, 0u);
-    var verdict = BAD_LENGTH;
-    if (row.inside) {
-        item = items[row.g];
-        verdict = verdicts[row.g];
-    }
-    let counts = row.inside && row.t < item.frames;
-    let step = step_of(row.t, item.frames);
-    let paged = step.k >= params.page_step && step.k < params.page_end;
-    let live = counts && paged && verdict == OK && item.scale != 0.0;
-    let labels = item.labels;
-    var kept = 0u;
-    if (live) {
-        kept = table_row(step.k, step.direction, row.g) * states_stride();
-    }
-
-    var top = LOWEST;
-    if (live) {
-        for (var s = lane; s <= 2u * labels; s += LANES) {
-            top = max(top, lattice[kept + s].y);
-        }
-    }
-    top = fold_max(lane, local.y, top);
-    // Of the blank's class, and of the others.
-    var sums = vec2<f32>(0.0, 0.0);
-    if (live) {
-        for (var p = lane; p <= labels; p += LANES) {
-            sums.x += weight_of(kept + 2u * p, top);
-        }
-        for (var i = lane; i < labels; i += LANES) {
-            let w = weight_of(kept + label_place(step.direction, labels, i), top);
-            // A blank that stands among the labels is the blank's class still.
-            if ((label_table[row.g * params.width + i].x & ~FLAG) == params.blank) {
-                sums.x += w;
-            } else {
-                sums.y += w;
-            }
-        }
-    }
-    sums = fold_sums(lane, local.y, sums);
-    let inverse = 1.0 / (sums.x + sums.y);
-
-    var norm = vec2<f32>(0.0, 0.0);
-    if (live) {
-        let stats = row_stats[row.t * params.group + row.g];
-        let factor = select(1.0, stats.x, INPUT == 3u);
-        norm = vec2<f32>(stats.x, 1.0 / (factor * (1.0 + stats.y)));
-        for (var c = lane; c < params.classes; c += LANES) {
-            gradient[row.first + c] = bitcast<u32>(item.scale * derivative(input[row.first + c], norm, 0.0));
-        }
-    } else if (row.inside && (paged || !counts) && (counts || params.page_step == 0u)) {
-        // Nothing to learn from: exactly 0, but NaN where the item's own input was none.
-        let bits = select(0u, NAN, counts && verdict == NOT_FINITE && item.scale != 0.0);
-        for (var c = lane; c < params.classes; c += LANES) {
-            gradient[row.first + c] = bits;
-        }
-    }
-    storageBarrier();
-    workgroupBarrier();
-    if (!live) {
+    let row = row_of(folded(workgroup, grid) * ROWS + local.y, OF_ITEM);
+    if (!row.inside) {
         return;
     }
-    if (lane == 0u) {
-        let at = row.first + params.blank;
-        gradient[at] = bitcast<u32>(item.scale * derivative(input[at], norm, sums.x * inverse));
-    }
-    for (var i = lane; i < labels; i += LANES) {
-        var link = label_table[row.g * params.width + i];
-        let class_ = link.x & ~FLAG;
-        if ((link.y & FLAG) != 0u && class_ != params.blank) {
-            var sum = weight_of(kept + label_place(step.direction, labels, i), top);
-            var next = link.y & ~FLAG;
-            while (next < labels) {
-                sum += weight_of(kept + label_place(step.direction, labels, next), top);
-                next = label_table[row.g * params.width + next].y & ~FLAG;
+    let item = items[row.g];
+    let verdict = verdicts[row.g];
+    let counts = row.t < item.frames;
+    let step = step_of(row.t, item.frames);
+    let paged = step.k >= params.page_step && step.k < params.page_end;
+    if (!counts || verdict != OK || item.scale == 0.0) {
+        if ((paged || !counts) && (counts || params.page_step == 0u)) {
+            // Nothing to learn from: exactly 0, but NaN where the item's own input was none.
+            let nothing = counts && verdict == NOT_FINITE && item.scale != 0.0;
+            for (var c = lane; c < params.classes; c += LANES) {
+                if (nothing) {
+                    set_gradient_nan(row.first + c);
+                } else {
+                    set_gradient(row.first + c, 0.0);
+                }
             }
-            let at = row.first + class_;
-            gradient[at] = bitcast<u32>(item.scale * derivative(input[at], norm, sum * inverse));
         }
+        return;
+    }
+    if (!paged) {
+        return;
+    }
+    let places = places_of(step, row.g);
+    let sums = weigh(places, item.labels);
+    let inverse = 1.0 / sums.y;
+    let norm = norm_of(row_stats[row.t * params.group + row.g]);
+    for (var c = lane; c < params.classes; c += 4u * LANES) {
+        let classes = classes_from(c);
+        var weights = weights_of(row.g, classes, places, item.labels);
+        // A blank that stands among the labels is the blank's class still.
+        weights += select(vec4<f32>(0.0), vec4<f32>(sums.x), classes == vec4<u32>(params.blank));
+        set_row(row, classes, item.scale * derivative(entries(row, classes), norm, weights * inverse));
     }
 }

@@ -2,51 +2,45 @@
 //
 // formula loss = Σ_t ln(1 + excess[t]) - ln Σ_s (Σ alpha[t-1, what leads to s]) · beta[t,s], t the first frame of beta's
 // half.
-// in carry: both rows; row_stats: what the frames are divided by.  out loss, status [N]; verdicts [G].
+// in carry: both rows; row_stats: what the frames are divided by.  out loss, status [N]; verdicts [G];
+// exponents [G], of the sum of all paths.
 // grid one workgroup an item.  barriers: those of the fold.
 
 override LANES: u32 = 64u;
 override ZERO_IMPOSSIBLE: bool = false;
-// Input in src/options.rs.
-override INPUT: u32 = 0u;
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
 @group(0) @binding(2) var<storage, read> label_table: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read> carry: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read> carry: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read_write> verdicts: array<u32>;
 @group(0) @binding(6) var<storage, read_write> loss: array<u32>;
 @group(0) @binding(7) var<storage, read_write> status: array<u32>;
+@group(0) @binding(8) var<storage, read_write> exponents: array<f32>;
 
-var<workgroup> sh_sum: array<vec2<f32>, LANES>;
-var<workgroup> sh_norm: array<vec3<f32>, LANES>;
-
-fn carried(at: u32, s: u32) -> Scaled {
-    let v = carry[at + s];
-    return Scaled(v.x, v.y);
+fn carried(direction: u32, g: u32, q: u32) -> States {
+    let at = carry_part(0u, direction, g, 0u) + q;
+    let part = params.quads;
+    return States(
+        Scaled(carry[at], carry[at + part]),
+        Scaled(carry[at + 2u * part], carry[at + 3u * part]),
+    );
 }
 
-// The sum of all paths that a lane's places see.
-fn paths(g: u32, item: Item, lane: u32) -> Scaled {
-    let labels = item.labels;
-    let alpha = carry_row(0u, g, steps_of(0u, item.frames));
-    let beta = carry_row(1u, g, steps_of(1u, item.frames));
+// The sum of all paths that a lane's quads see, each place apart.
+fn paths_of(g: u32, item: Item, lane: u32) -> Scaled {
     var sum = scaled_zero();
-    for (var p = lane; p <= labels; p += LANES) {
-        let blank = carried(alpha, 2u * p);
-        var label_before = scaled_zero();
-        if (p > 0u) {
-            label_before = carried(alpha, 2u * p - 1u);
+    for (var q = lane; q <= item.labels / 4u; q += LANES) {
+        let quad = quad_of(g, item.labels, q);
+        var edge = no_edge();
+        if (q > 0u) {
+            let before = carried(0u, g, q - 1u);
+            edge = Edge(before.label.m.w, before.label.e.w);
         }
-        var here = times(paths_to_blank(blank, label_before), carried(beta, 2u * (labels - p)));
-        if (p < labels) {
-            let own = carried(alpha, 2u * p + 1u);
-            let into = paths_to_label(own, blank, label_before, reached(0u, g, labels, p));
-            let more = add2(here, times(into, carried(beta, 2u * (labels - p) - 1u)));
-            here = normalised(more.m, more.e);
-        }
-        let total = add2(sum, here);
-        sum = normalised(total.m, total.e);
+        let alpha = paths(0u, carried(0u, g, q), edge, quad);
+        let beta = carried(1u, g, q);
+        let here = normalised(plus(times(alpha.blank, beta.blank), times(alpha.label, beta.label)));
+        sum = normalised(plus(sum, here));
     }
     return sum;
 }
@@ -55,43 +49,66 @@ fn paths(g: u32, item: Item, lane: u32) -> Scaled {
 // digits a product would lose; the others are multiplied, since a sum of large logarithms would lose digits too.
 struct Norm {
     product: Scaled,
-    rest: f32,
+    rest: vec4<f32>,
 }
 
 const NEAR_ONE: f32 = 0.01;
 
-fn norm_of(stats: vec2<f32>) -> Norm {
-    if (INPUT == 1u || INPUT == 2u) {
-        // Log-probs are divided by nothing: what was taken off them comes back.
-        if (abs(stats.x) < NEAR_ONE) {
-            return Norm(scaled_one(), -stats.x);
-        }
-        let back = exp_scaled(-stats.x, 0.0);
-        return Norm(normalised(back.m, back.e), 0.0);
-    }
-    if (stats.y < NEAR_ONE) {
-        return Norm(scaled_one(), ln_1_plus(stats.y));
-    }
-    return Norm(normalised(1.0 + stats.y, 0.0), 0.0);
-}
-
-fn norm_at(lane: u32) -> Norm {
-    let v = sh_norm[lane];
-    return Norm(Scaled(v.x, v.y), v.z);
+fn norm_one() -> Norm {
+    return Norm(scaled_one(), vec4<f32>(0.0));
 }
 
 fn both(a: Norm, b: Norm) -> Norm {
-    return Norm(times(a.product, b.product), a.rest + b.rest);
+    return Norm(normalised(times(a.product, b.product)), a.rest + b.rest);
+}
+
+// Of four frames.
+fn norm_of(tops: vec4<f32>, excess: vec4<f32>) -> Norm {
+    if (INPUT == LOG_PROBS || INPUT == LOG_PROBS_EXACT) {
+        // Log-probs are divided by nothing: what was taken off them comes back.
+        let near = abs(tops) < vec4<f32>(NEAR_ONE);
+        let back = normalised(exp_scaled(-tops, vec4<f32>(0.0)));
+        return Norm(either(scaled_one(), back, near), select(vec4<f32>(0.0), -tops, near));
+    }
+    let near = excess < vec4<f32>(NEAR_ONE);
+    let product = normalised(Scaled(1.0 + excess, vec4<f32>(0.0)));
+    return Norm(either(scaled_one(), product, near), select(vec4<f32>(0.0), ln_1_plus(excess), near));
+}
+
+fn stats_at(g: u32, t: u32, frames: u32) -> vec2<f32> {
+    // A frame that there is not is divided by 1.
+    if (t >= frames) {
+        return vec2<f32>(0.0, 0.0);
+    }
+    return row_stats[t * params.group + g];
 }
 
 // The norm of the frames that a lane sees.
-fn norm_of_frames(g: u32, item: Item, lane: u32) -> Norm {
-    var norm = Norm(scaled_one(), 0.0);
-    for (var t = lane; t < item.frames; t += LANES) {
-        norm = both(norm, norm_of(row_stats[t * params.group + g]));
+fn norm_of_frames(g: u32, frames: u32, lane: u32) -> Norm {
+    var norm = norm_one();
+    for (var t = lane; t < frames; t += 4u * LANES) {
+        let a = stats_at(g, t, frames);
+        let b = stats_at(g, t + LANES, frames);
+        let c = stats_at(g, t + 2u * LANES, frames);
+        let d = stats_at(g, t + 3u * LANES, frames);
+        norm = both(norm, norm_of(vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y)));
     }
     return norm;
 }
+
+// The sum or product of a vector's components, in all of them.
+fn plus_across(a: Scaled) -> Scaled {
+    let pairs = normalised(plus(a, Scaled(a.m.yxwz, a.e.yxwz)));
+    return normalised(plus(pairs, Scaled(pairs.m.zwxy, pairs.e.zwxy)));
+}
+
+fn both_across(a: Norm) -> Norm {
+    let pairs = both(a, Norm(Scaled(a.product.m.yxwz, a.product.e.yxwz), a.rest.yxwz));
+    return both(pairs, Norm(Scaled(pairs.product.m.zwxy, pairs.product.e.zwxy), pairs.rest.zwxy));
+}
+
+var<workgroup> sh_sum: array<Scaled, LANES>;
+var<workgroup> sh_norm: array<Norm, LANES>;
 
 @compute @workgroup_size(LANES)
 fn meet(
@@ -105,42 +122,41 @@ fn meet(
     }
     let item = items[g];
     var sum = scaled_zero();
-    var norm = Norm(scaled_one(), 0.0);
+    var norm = norm_one();
     if (item.sweeps != 0u) {
-        sum = paths(g, item, lane);
-        norm = norm_of_frames(g, item, lane);
+        sum = paths_of(g, item, lane);
+        norm = norm_of_frames(g, item.frames, lane);
     }
-    sh_sum[lane] = vec2<f32>(sum.m, sum.e);
-    sh_norm[lane] = vec3<f32>(norm.product.m, norm.product.e, norm.rest);
+    sh_sum[lane] = sum;
+    sh_norm[lane] = norm;
     workgroupBarrier();
     for (var d = LANES / 2u; d > 0u; d /= 2u) {
         if (lane < d) {
-            let a = sh_sum[lane];
-            let b = sh_sum[lane + d];
-            let s = add2(Scaled(a.x, a.y), Scaled(b.x, b.y));
-            let c = normalised(s.m, s.e);
-            sh_sum[lane] = vec2<f32>(c.m, c.e);
-            norm = both(norm, norm_at(lane + d));
-            sh_norm[lane] = vec3<f32>(norm.product.m, norm.product.e, norm.rest);
+            sum = normalised(plus(sum, sh_sum[lane + d]));
+            sh_sum[lane] = sum;
+            norm = both(norm, sh_norm[lane + d]);
+            sh_norm[lane] = norm;
         }
         workgroupBarrier();
     }
     if (lane != 0u) {
         return;
     }
-    let z = Scaled(sh_sum[0].x, sh_sum[0].y);
+    let z = plus_across(sum);
+    let all = both_across(norm);
     var verdict = verdicts[g];
-    if (verdict == OK && z.e <= 0.9 * ZERO) {
+    if (verdict == OK && z.e.x <= 0.9 * ZERO) {
         verdict = IMPOSSIBLE;
     }
     var bits = NAN;
     if (verdict == OK) {
-        let share = normalised(z.m / norm.product.m, z.e - norm.product.e);
-        bits = bitcast<u32>(max(norm.rest + minus_ln(share), 0.0));
+        let share = normalised(Scaled(z.m / all.product.m, z.e - all.product.e));
+        bits = bitcast<u32>(max(all.rest.x + minus_ln(share).x, 0.0));
     } else if (verdict == IMPOSSIBLE) {
         bits = select(INFINITY, 0u, ZERO_IMPOSSIBLE);
     }
     verdicts[g] = verdict;
+    exponents[g] = z.e.x;
     status[params.item_base + g] = verdict;
     loss[params.item_base + g] = bits;
 }

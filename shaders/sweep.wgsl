@@ -1,45 +1,122 @@
-// sweep: alpha and beta at once, one step a frame. In: from the ends of the item to its middle, every row kept.
-// Out: on from the middle to the other ends, each row that the other direction kept becoming the occupancies.
+// sweep: alpha and beta at once, one step a frame. In: from the ends of the item to its middle. Out: on from the middle
+// to the other ends, over the rows that the other direction kept, making weights of them: occupancies but for a factor.
 //
-// formula alpha[t,s] = y[t,s] · Σ alpha[t-1, what leads to s];  occupancy[t,s] ∝ (Σ alpha[t-1, …]) · beta[t,s].
-// in emissions.  in, out lattice [step, direction, G, 2 width + 1]; carry: the row between two dispatches.
-// grid one workgroup an item and direction (z); lanes stride over places.
-// barriers: one a step; rows are doubled, so a row is written while the one before is read.
+// Of the rows on the way in only each fourth is kept, the first of a block; the way out makes the others again, bit for
+// bit, in registers. The weights, four bytes a label and frame, then lie where the row lay.
+//
+// formula alpha[t,s] = y[t,s] · Σ alpha[t-1, what leads to s];  weight[t,s] = (Σ alpha[t-1, …]) · beta[t,s].
+// in input or gathered entries; row_stats.  in, out lattice; carry: the states between two dispatches.
+// grid one workgroup an item and direction (z); a lane holds a quad of places.
+// barriers: those of `passed`: one a step, or none where a subgroup holds all quads.
 
-override LANES: u32 = 64u;
-// States that a row in workgroup memory has room for; 1 where they do not fit and stay in the carry.
-override ROW: u32 = 1u;
-override TWO_ROWS: u32 = 2u * ROW;
-override IN_STORAGE: bool = false;
-override OUT: bool = false;
-// Whether rows are kept for a gradient.
-override KEEP: bool = false;
-
-@group(0) @binding(1) var<storage, read> items: array<Item>;
-@group(0) @binding(2) var<storage, read> label_table: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read> emissions: array<vec2<f32>>;
-@group(0) @binding(4) var<storage, read_write> lattice: array<vec2<f32>>;
-@group(0) @binding(5) var<storage, read_write> carry: array<vec2<f32>>;
-
-var<workgroup> sh_row: array<vec2<f32>, TWO_ROWS>;
-
-// State s of the row after `steps` steps; `at` is where the carry's row of even steps begins.
-fn state(at: u32, steps: u32, s: u32) -> Scaled {
-    var v: vec2<f32>;
-    if (IN_STORAGE) {
-        v = carry[at + (steps & 1u) * states_stride() + s];
-    } else {
-        v = sh_row[(steps & 1u) * ROW + s];
-    }
-    return Scaled(v.x, v.y);
+// What leads to each state at the next frame of a direction.
+fn into(direction: u32, quad: Quad, states: States) -> States {
+    let edge = passed(direction, quad.q, offer(direction, states, quad));
+    return paths(direction, states, edge, quad);
 }
 
-fn set_state(at: u32, steps: u32, s: u32, value: Scaled) {
-    if (IN_STORAGE) {
-        carry[at + (steps & 1u) * states_stride() + s] = vec2<f32>(value.m, value.e);
-    } else {
-        sh_row[(steps & 1u) * ROW + s] = vec2<f32>(value.m, value.e);
+fn step(direction: u32, quad: Quad, states: States, y: States) -> States {
+    return emitted(into(direction, quad, states), y);
+}
+
+fn frame_top(task: Task, lane: u32, into: States, kept: States) -> f32 {
+    if (is_inexact(task)) {
+        return highest(lane, top_of_quad(into, kept));
     }
+    return task.top;
+}
+
+// From step first_step to the end of the window or of the direction.
+fn sweep_in(task: Task, quad: Quad, begin: States) -> States {
+    var states = begin;
+    let d = task.direction;
+    let end = min(params.end_step, steps_of(d, task.item.frames));
+    if (params.first_step >= end) {
+        return states;
+    }
+    var next = frames_at(task.g, d, params.first_step, task.item, quad);
+    for (var k = params.first_step; k < end; k += BLOCK) {
+        let y = emissions_of(next, quad);
+        next = frames_at(task.g, d, k + BLOCK, task.item, quad);
+        states = step(d, quad, states, both_of(y.a, y.blanks.m.x, y.blanks.e.x, quad));
+        keep(task, k, quad.q, states);
+        if (k + 1u < end) {
+            states = step(d, quad, states, both_of(y.b, y.blanks.m.y, y.blanks.e.y, quad));
+        }
+        if (k + 2u < end) {
+            states = step(d, quad, states, both_of(y.c, y.blanks.m.z, y.blanks.e.z, quad));
+        }
+        if (k + 3u < end) {
+            states = step(d, quad, states, both_of(y.d, y.blanks.m.w, y.blanks.e.w, quad));
+        }
+        states = States(normalised(states.blank), normalised(states.label));
+    }
+    return states;
+}
+
+// Through the steps of the other direction that the window holds, the last first.
+fn sweep_out(task: Task, quad: Quad, begin: States) -> States {
+    var states = begin;
+    let d = task.direction;
+    let other = 1u - d;
+    let end = min(params.end_step, steps_of(other, task.item.frames));
+    if (params.first_step >= end) {
+        return states;
+    }
+    let first = params.first_step / BLOCK;
+    let last = (end - 1u) / BLOCK;
+    var next = frames_at(task.g, other, last * BLOCK, task.item, quad);
+    var next_row = kept(task, last * BLOCK, quad.q);
+    for (var b = last + 1u; b > first; b--) {
+        let k = (b - 1u) * BLOCK;
+        let y = emissions_of(next, quad);
+        let row_a = next_row;
+        let before = max(b, 2u) * BLOCK - 2u * BLOCK;
+        next = frames_at(task.g, other, before, task.item, quad);
+        next_row = kept(task, max(before, params.first_step), quad.q);
+
+        let y_a = both_of(y.a, y.blanks.m.x, y.blanks.e.x, quad);
+        let y_b = both_of(y.b, y.blanks.m.y, y.blanks.e.y, quad);
+        let y_c = both_of(y.c, y.blanks.m.z, y.blanks.e.z, quad);
+        let y_d = both_of(y.d, y.blanks.m.w, y.blanks.e.w, quad);
+        let row_b = step(other, quad, row_a, y_b);
+        let row_c = step(other, quad, row_b, y_c);
+        let row_d = step(other, quad, row_c, y_d);
+
+        var weights = array<Weights, 4>();
+        if (k + 3u < end) {
+            let paths_d = into(d, quad, states);
+            weights[3] = weights_of(paths_d, row_d, frame_top(task, quad.q, paths_d, row_d));
+            states = emitted(paths_d, y_d);
+        }
+        if (k + 2u < end) {
+            let paths_c = into(d, quad, states);
+            weights[2] = weights_of(paths_c, row_c, frame_top(task, quad.q, paths_c, row_c));
+            states = emitted(paths_c, y_c);
+        }
+        if (k + 1u < end) {
+            let paths_b = into(d, quad, states);
+            weights[1] = weights_of(paths_b, row_b, frame_top(task, quad.q, paths_b, row_b));
+            states = emitted(paths_b, y_b);
+        }
+        let paths_a = into(d, quad, states);
+        weights[0] = weights_of(paths_a, row_a, frame_top(task, quad.q, paths_a, row_a));
+        states = emitted(paths_a, y_a);
+        states = States(normalised(states.blank), normalised(states.label));
+
+        if (quad.q < params.quads) {
+            let at = lattice_part(k, other, task.g, 0u) + quad.q;
+            let part = params.quads;
+            lattice[at] = weights[0].labels;
+            lattice[at + part] = weights[1].labels;
+            lattice[at + 2u * part] = weights[2].labels;
+            lattice[at + 3u * part] = weights[3].labels;
+            lattice[at + 4u * part] =
+                vec4<f32>(weights[0].blanks, weights[1].blanks, weights[2].blanks, weights[3].blanks);
+            lattice[at + 5u * part] = vec4<f32>(weights[0].all_labels, weights[1].all_labels, weights[2].all_labels, weights[3].all_labels);
+        }
+    }
+    return states;
 }
 
 @compute @workgroup_size(LANES)
@@ -56,96 +133,21 @@ fn sweep(
     if (item.sweeps == 0u) {
         return;
     }
-    let direction = workgroup.z;
-    let other = 1u - direction;
-    let labels = item.labels;
-    let own_steps = steps_of(direction, item.frames);
-    let other_steps = steps_of(other, item.frames);
-    let at = carry_row(direction, g, 0u);
-
-    // How many steps this dispatch takes, and how many were taken before it.
-    var count = 0u;
-    var done = min(params.first_step, own_steps);
-    if (OUT) {
-        let last = min(params.end_step, other_steps);
-        count = last - min(params.first_step, last);
-        done = own_steps + (other_steps - last);
+    let task = task_of(g, workgroup.z, item);
+    let quad = quad_of(g, item.labels, lane);
+    var states: States;
+    if (!OUT && params.first_step == 0u) {
+        states = first_states(task.direction, item.labels, lane);
     } else {
-        count = min(params.end_step, own_steps) - done;
+        states = carried(params.slot, task, lane);
     }
-    let begins = !OUT && params.first_step == 0u;
-    if (count == 0u && !begins) {
-        return;
+    if (params.save_slot != 0u) {
+        carry_on(params.save_slot, task, lane, states);
     }
-    for (var s = lane; s <= 2u * labels; s += LANES) {
-        if (begins) {
-            // Before the first frame all of the probability waits in front of the first blank.
-            var v = scaled_zero();
-            if (s == 0u) {
-                v = scaled_one();
-            }
-            set_state(at, done, s, v);
-        } else if (!IN_STORAGE) {
-            let v = carry[at + (done & 1u) * states_stride() + s];
-            set_state(at, done, s, Scaled(v.x, v.y));
-        }
+    if (OUT) {
+        states = sweep_out(task, quad, states);
+    } else {
+        states = sweep_in(task, quad, states);
     }
-    workgroupBarrier();
-    storageBarrier();
-
-    for (var j = 0u; j < count; j++) {
-        let before = done + j;
-        var k = params.first_step + j;
-        var kept = direction;
-        if (OUT) {
-            k = min(params.end_step, other_steps) - 1u - j;
-            kept = other;
-        }
-        let y_row = table_row(k, kept, g) * (params.width + 1u);
-        let kept_row = table_row(k, kept, g) * states_stride();
-        let y_blank = emissions[y_row];
-        for (var p = lane; p <= labels; p += LANES) {
-            let blank = state(at, before, 2u * p);
-            var label_before = scaled_zero();
-            if (p > 0u) {
-                label_before = state(at, before, 2u * p - 1u);
-            }
-            let into = paths_to_blank(blank, label_before);
-            let now = times(into, Scaled(y_blank.x, y_blank.y));
-            set_state(at, before + 1u, 2u * p, now);
-            if (OUT) {
-                occupy(kept_row + 2u * (labels - p), into);
-            } else if (KEEP) {
-                lattice[kept_row + 2u * p] = vec2<f32>(now.m, now.e);
-            }
-            if (p < labels) {
-                let own = state(at, before, 2u * p + 1u);
-                let into_l = paths_to_label(own, blank, label_before, reached(direction, g, labels, p));
-                let y = emissions[y_row + 1u + label_at(direction, labels, p)];
-                let now_l = times(into_l, Scaled(y.x, y.y));
-                set_state(at, before + 1u, 2u * p + 1u, now_l);
-                if (OUT) {
-                    occupy(kept_row + 2u * (labels - p) - 1u, into_l);
-                } else if (KEEP) {
-                    lattice[kept_row + 2u * p + 1u] = vec2<f32>(now_l.m, now_l.e);
-                }
-            }
-        }
-        workgroupBarrier();
-        storageBarrier();
-    }
-
-    if (!IN_STORAGE) {
-        let steps = done + count;
-        for (var s = lane; s <= 2u * labels; s += LANES) {
-            let v = state(at, steps, s);
-            carry[at + (steps & 1u) * states_stride() + s] = vec2<f32>(v.m, v.e);
-        }
-    }
-}
-
-// The other direction's state at `place` becomes its occupancy, up to a factor that its frame shares.
-fn occupy(place: u32, into: Scaled) {
-    let there = lattice[place];
-    lattice[place] = vec2<f32>(into.m * there.x, into.e + there.y);
+    carry_on(params.slot, task, lane, states);
 }

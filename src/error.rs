@@ -243,6 +243,14 @@ pub enum PlanError {
         /// By what.
         what: &'static str,
     },
+    /// The device lacks a feature.
+    #[error("the device lacks the feature {feature}, which {what} needs")]
+    Feature {
+        /// wgpu's name of the feature.
+        feature: &'static str,
+        /// By what it is needed.
+        what: &'static str,
+    },
 }
 
 /// A buffer that does not fit its plan.

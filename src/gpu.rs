@@ -66,7 +66,7 @@ impl GpuCtc {
         queue: &wgpu::Queue,
         checks: Checks,
     ) -> Result<Self, Error> {
-        let limits = Limits::from(&device.limits());
+        let limits = Limits::from(device);
         // The smallest batch that there is: if this cannot be planned, nothing can.
         Plan::new(
             &Shape::new(1, 1, 1, 0),
@@ -82,7 +82,7 @@ impl GpuCtc {
     /// What plans for this device keep within.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        Limits::from(&self.engine.device().limits())
+        Limits::from(self.engine.device())
     }
 
     /// A plan for losses and gradients of batches of `shape`, with its workspace and pipelines.

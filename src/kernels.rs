@@ -18,10 +18,12 @@ pub(crate) enum Slot {
     Sums,
     Items,
     Verdicts,
+    Exponents,
     LabelTable,
+    Heads,
     RowStats,
     Carry,
-    Emissions,
+    Gathered,
     Lattice,
 }
 
@@ -46,10 +48,12 @@ impl Slot {
             Self::Sums => "sums",
             Self::Items => "items",
             Self::Verdicts => "verdicts",
+            Self::Exponents => "exponents",
             Self::LabelTable => "label_table",
+            Self::Heads => "heads",
             Self::RowStats => "row_stats",
             Self::Carry => "carry",
-            Self::Emissions => "emissions",
+            Self::Gathered => "gathered",
             Self::Lattice => "lattice",
         }
     }
@@ -72,12 +76,66 @@ pub(crate) enum Sharing {
     Together,
 }
 
+/// What the numbers of the input and of the gradient are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Element {
+    /// 4 bytes.
+    #[default]
+    F32,
+    /// 2 bytes, computed with in f32; the device needs [`wgpu::Features::SHADER_F16`].
+    F16,
+}
+
+impl Element {
+    /// The bytes of one.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+}
+
+/// Which of a kernel's texts is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Text {
+    pub(crate) sharing: Sharing,
+    pub(crate) element: Element,
+    /// The gradient lies where the input does.
+    pub(crate) in_place: bool,
+    /// Subgroups pass on what else goes through workgroup memory.
+    pub(crate) subgroups: bool,
+}
+
+impl Text {
+    /// What every device compiles.
+    pub(crate) const PLAIN: Self = Self {
+        sharing: Sharing::Apart,
+        element: Element::F32,
+        in_place: false,
+        subgroups: false,
+    };
+}
+
+/// A part of a kernel's text that comes before its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Shared(&'static str),
+    /// The binding of the input.
+    Input,
+    /// The binding of the gradient, and the input's where that is another.
+    Gradient,
+    /// What passes from lane to lane.
+    Passed,
+}
+
 /// A stage's kernel. The entry point has the kernel's name; binding 0 is the uniform `Params`, the rest follow in order.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Kernel {
     pub(crate) name: &'static str,
     pub(crate) bindings: &'static [(Slot, Access)],
-    shared: &'static [&'static str],
+    parts: &'static [Part],
     stage: &'static str,
 }
 
@@ -91,31 +149,81 @@ impl std::fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// The WGSL text that is compiled.
-    pub(crate) fn source(&self, sharing: Sharing) -> String {
-        let mut text = String::new();
-        for part in [PARAMS, INDEX, SCALED].iter().chain(self.shared) {
-            text.push_str(part);
-            text.push('\n');
+    /// The same text without what this kernel does not have: so that texts that are equal are known to be.
+    pub(crate) fn text(&self, text: Text) -> Text {
+        let reads = self.parts.contains(&Part::Input);
+        let writes = self.parts.contains(&Part::Gradient);
+        let external = self.bindings.iter().any(|(slot, access)| {
+            slot.is_external() && *access == Read && !(text.in_place && *slot == Slot::Input)
+        });
+        Text {
+            sharing: if external {
+                text.sharing
+            } else {
+                Sharing::Apart
+            },
+            element: if reads || writes {
+                text.element
+            } else {
+                Element::F32
+            },
+            in_place: text.in_place && writes,
+            subgroups: text.subgroups && self.parts.contains(&Part::Passed),
         }
-        text.push_str(self.stage);
-        if sharing == Sharing::Together {
+    }
+
+    /// The WGSL text that is compiled.
+    pub(crate) fn source(&self, text: Text) -> String {
+        let text = self.text(text);
+        let mut parts = Vec::new();
+        if text.element == Element::F16 {
+            parts.push("enable f16;\n");
+        }
+        parts.extend([PARAMS, INDEX, SCALED]);
+        if text.element == Element::F16 {
+            parts.push(HALF);
+        }
+        for part in self.parts {
+            let input = match text.element {
+                Element::F32 => INPUT_F32,
+                Element::F16 => INPUT_F16,
+            };
+            match part {
+                Shared(shared) => parts.push(shared),
+                Part::Input => parts.push(input),
+                Part::Gradient => {
+                    parts.extend(match (text.element, text.in_place) {
+                        (Element::F32, false) => [GRADIENT_F32, INPUT_F32],
+                        (Element::F32, true) => [GRADIENT_F32, IN_PLACE_F32],
+                        (Element::F16, false) => [GRADIENT_F16, INPUT_F16],
+                        (Element::F16, true) => [GRADIENT_F16, IN_PLACE_F16],
+                    });
+                }
+                Part::Passed if text.subgroups => parts.push(PASSED_SUBGROUP),
+                Part::Passed => parts.push(PASSED_BARRIER),
+            }
+        }
+        parts.push(self.stage);
+        let mut joined = parts.join("\n");
+        if text.sharing == Sharing::Together {
             for (number, (slot, access)) in (1..).zip(self.bindings) {
                 if slot.is_external() && *access == Read {
                     let read = format!("@binding({number}) var<storage, read>");
                     let written = format!("@binding({number}) var<storage, read_write>");
-                    text = text.replace(&read, &written);
+                    joined = joined.replace(&read, &written);
                 }
             }
         }
-        text
+        joined
     }
 
-    /// The access that the pipeline's layout declares.
-    pub(crate) fn access(&self, binding: usize, sharing: Sharing) -> Access {
+    /// The access that the pipeline's layout declares; none where the text has no such binding.
+    pub(crate) fn access(&self, binding: usize, text: Text) -> Option<Access> {
+        let text = self.text(text);
         match self.bindings[binding] {
-            (slot, Read) if slot.is_external() && sharing == Sharing::Together => Write,
-            (_, access) => access,
+            (Slot::Input, _) if text.in_place => None,
+            (slot, Read) if slot.is_external() && text.sharing == Sharing::Together => Some(Write),
+            (_, access) => Some(access),
         }
     }
 }
@@ -125,8 +233,21 @@ const INDEX: &str = include_str!("../shaders/shared/index.wgsl");
 const SCALED: &str = include_str!("../shaders/shared/scaled.wgsl");
 const STATES: &str = include_str!("../shaders/shared/states.wgsl");
 const ROWS: &str = include_str!("../shaders/shared/rows.wgsl");
+const CONVENTION: &str = include_str!("../shaders/shared/convention.wgsl");
+const FRAMES: &str = include_str!("../shaders/shared/frames.wgsl");
+const TABLES: &str = include_str!("../shaders/shared/tables.wgsl");
+const PASSED_BARRIER: &str = include_str!("../shaders/shared/passed_barrier.wgsl");
+const PASSED_SUBGROUP: &str = include_str!("../shaders/shared/passed_subgroup.wgsl");
+const INPUT_F32: &str = include_str!("../shaders/shared/input_f32.wgsl");
+const INPUT_F16: &str = include_str!("../shaders/shared/input_f16.wgsl");
+const GRADIENT_F32: &str = include_str!("../shaders/shared/gradient_f32.wgsl");
+const GRADIENT_F16: &str = include_str!("../shaders/shared/gradient_f16.wgsl");
+const IN_PLACE_F32: &str = include_str!("../shaders/shared/in_place_f32.wgsl");
+const IN_PLACE_F16: &str = include_str!("../shaders/shared/in_place_f16.wgsl");
+const HALF: &str = include_str!("../shaders/shared/half.wgsl");
 
 use Access::{Read, Write};
+use Part::Shared;
 
 pub(crate) static TOTALS: Kernel = Kernel {
     name: "totals",
@@ -135,7 +256,7 @@ pub(crate) static TOTALS: Kernel = Kernel {
         (Slot::Weights, Read),
         (Slot::Sums, Write),
     ],
-    shared: &[],
+    parts: &[],
     stage: include_str!("../shaders/totals.wgsl"),
 };
 
@@ -151,42 +272,72 @@ pub(crate) static LABELS: Kernel = Kernel {
         (Slot::Verdicts, Write),
         (Slot::LabelTable, Write),
     ],
-    shared: &[],
+    parts: &[],
     stage: include_str!("../shaders/labels.wgsl"),
 };
 
 pub(crate) static CHAIN: Kernel = Kernel {
     name: "chain",
-    bindings: &[(Slot::Items, Read), (Slot::LabelTable, Write)],
-    shared: &[],
+    bindings: &[
+        (Slot::Items, Read),
+        (Slot::LabelTable, Write),
+        (Slot::Heads, Write),
+    ],
+    parts: &[],
     stage: include_str!("../shaders/chain.wgsl"),
 };
 
-pub(crate) static EMIT: Kernel = Kernel {
-    name: "emit",
+pub(crate) static STATS: Kernel = Kernel {
+    name: "stats",
     bindings: &[
         (Slot::Input, Read),
         (Slot::Items, Read),
         (Slot::LabelTable, Read),
         (Slot::Verdicts, Write),
-        (Slot::Emissions, Write),
         (Slot::RowStats, Write),
+        (Slot::Gathered, Write),
     ],
-    shared: &[ROWS],
-    stage: include_str!("../shaders/emit.wgsl"),
+    parts: &[Part::Input, Shared(CONVENTION), Shared(ROWS)],
+    stage: include_str!("../shaders/stats.wgsl"),
 };
+
+const SWEEP_BINDINGS: &[(Slot, Access)] = &[
+    (Slot::Input, Read),
+    (Slot::Items, Read),
+    (Slot::LabelTable, Read),
+    (Slot::RowStats, Read),
+    (Slot::Gathered, Read),
+    (Slot::Lattice, Write),
+    (Slot::Carry, Write),
+    (Slot::Exponents, Read),
+];
 
 pub(crate) static SWEEP: Kernel = Kernel {
     name: "sweep",
-    bindings: &[
-        (Slot::Items, Read),
-        (Slot::LabelTable, Read),
-        (Slot::Emissions, Read),
-        (Slot::Lattice, Write),
-        (Slot::Carry, Write),
+    bindings: SWEEP_BINDINGS,
+    parts: &[
+        Part::Input,
+        Shared(CONVENTION),
+        Shared(STATES),
+        Shared(FRAMES),
+        Shared(TABLES),
+        Part::Passed,
     ],
-    shared: &[STATES],
     stage: include_str!("../shaders/sweep.wgsl"),
+};
+
+pub(crate) static SWEEP_LONG: Kernel = Kernel {
+    name: "sweep_long",
+    bindings: SWEEP_BINDINGS,
+    parts: &[
+        Part::Input,
+        Shared(CONVENTION),
+        Shared(STATES),
+        Shared(FRAMES),
+        Shared(TABLES),
+        Shared(PASSED_BARRIER),
+    ],
+    stage: include_str!("../shaders/sweep_long.wgsl"),
 };
 
 pub(crate) static MEET: Kernel = Kernel {
@@ -199,8 +350,9 @@ pub(crate) static MEET: Kernel = Kernel {
         (Slot::Verdicts, Write),
         (Slot::Loss, Write),
         (Slot::Status, Write),
+        (Slot::Exponents, Write),
     ],
-    shared: &[STATES],
+    parts: &[Shared(CONVENTION), Shared(STATES)],
     stage: include_str!("../shaders/meet.wgsl"),
 };
 
@@ -211,7 +363,7 @@ pub(crate) static REDUCE: Kernel = Kernel {
         (Slot::Loss, Read),
         (Slot::Reduced, Write),
     ],
-    shared: &[],
+    parts: &[],
     stage: include_str!("../shaders/reduce.wgsl"),
 };
 
@@ -219,37 +371,87 @@ pub(crate) static GRAD: Kernel = Kernel {
     name: "grad",
     bindings: &[
         (Slot::Input, Read),
+        (Slot::Grad, Write),
         (Slot::Items, Read),
         (Slot::LabelTable, Read),
+        (Slot::Heads, Read),
         (Slot::Verdicts, Read),
         (Slot::Lattice, Read),
         (Slot::RowStats, Read),
-        (Slot::Grad, Write),
     ],
-    shared: &[ROWS],
+    parts: &[Part::Gradient, Shared(CONVENTION), Shared(ROWS)],
     stage: include_str!("../shaders/grad.wgsl"),
 };
 
-/// The WGSL of each kernel as it is compiled, in the order of the pipeline, with its entry point's name: to read, or for
-/// a tool that judges shaders. `together` asks for the text in which all of the caller's buffers are declared as written,
-/// which serves where several lie in one `wgpu::Buffer`.
-///
-/// ```
-/// let names: Vec<_> = ctc_wgpu::shaders(false).map(|(name, _)| name).collect();
-/// assert_eq!(names, ["totals", "labels", "chain", "emit", "sweep", "meet", "reduce", "grad"]);
-/// ```
-pub fn shaders(together: bool) -> impl Iterator<Item = (&'static str, String)> {
-    let sharing = if together {
-        Sharing::Together
-    } else {
-        Sharing::Apart
-    };
-    KERNELS
-        .iter()
-        .map(move |kernel| (kernel.name, kernel.source(sharing)))
+/// All kernels, in the order of the pipeline.
+pub(crate) static KERNELS: [&Kernel; 9] = [
+    &TOTALS,
+    &LABELS,
+    &CHAIN,
+    &STATS,
+    &SWEEP,
+    &SWEEP_LONG,
+    &MEET,
+    &REDUCE,
+    &GRAD,
+];
+
+/// Every text that there is of each kernel, once.
+pub(crate) fn texts() -> impl Iterator<Item = (&'static Kernel, Text)> {
+    KERNELS.iter().flat_map(|kernel| {
+        let mut texts = Vec::new();
+        for sharing in [Sharing::Apart, Sharing::Together] {
+            for element in [Element::F32, Element::F16] {
+                for in_place in [false, true] {
+                    for subgroups in [false, true] {
+                        texts.push(kernel.text(Text {
+                            sharing,
+                            element,
+                            in_place,
+                            subgroups,
+                        }));
+                    }
+                }
+            }
+        }
+        let mut seen = std::collections::HashSet::new();
+        texts.retain(|text| seen.insert(*text));
+        texts.into_iter().map(|text| (*kernel, text))
+    })
 }
 
-/// All kernels, in the order of the pipeline.
-pub(crate) static KERNELS: [&Kernel; 8] = [
-    &TOTALS, &LABELS, &CHAIN, &EMIT, &SWEEP, &MEET, &REDUCE, &GRAD,
-];
+/// The WGSL of a kernel as it is compiled: to read, or for a tool that judges shaders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shader {
+    /// The kernel, which is its entry point's name.
+    pub name: &'static str,
+    /// The text.
+    pub wgsl: String,
+    /// Whether all of the caller's buffers are declared as written, for where several lie in one `wgpu::Buffer`.
+    pub together: bool,
+    /// What the numbers of the input are.
+    pub element: Element,
+    /// Whether the gradient lies where the input does.
+    pub in_place: bool,
+    /// Whether it needs [`wgpu::Features::SUBGROUP`].
+    pub subgroups: bool,
+}
+
+/// Every text of every kernel, in the order of the pipeline.
+///
+/// ```
+/// let mut names: Vec<_> = ctc_wgpu::shaders().map(|shader| shader.name).collect();
+/// names.dedup();
+/// assert_eq!(names, ["totals", "labels", "chain", "stats", "sweep", "sweep_long", "meet", "reduce", "grad"]);
+/// ```
+pub fn shaders() -> impl Iterator<Item = Shader> {
+    texts().map(|(kernel, text)| Shader {
+        name: kernel.name,
+        wgsl: kernel.source(text),
+        together: text.sharing == Sharing::Together,
+        element: text.element,
+        in_place: text.in_place,
+        subgroups: text.subgroups,
+    })
+}

@@ -170,7 +170,7 @@ pub mod reference;
 pub use ctc::{Backend, Ctc, adapters};
 pub use error::{BufferError, Error, InputError, PlanError};
 pub use gpu::{Buffers, Checks, GpuCtc, GpuPlan};
-pub use kernels::shaders;
+pub use kernels::{Element, Shader, shaders};
 pub use limits::Limits;
 pub use options::{
     Blank, BlankInLabels, Impossible, Input, Options, Reduction, RepeatedLabels, RepeatedOutputs,

@@ -1,6 +1,6 @@
 //! The handful of a device's limits that planning reads, so that a plan needs no device.
 
-/// What a plan must keep within. `Limits::from(&device.limits())`, or [`Limits::default`] for what every WebGPU
+/// What a plan must keep within. `Limits::from(&device)`, or [`Limits::default`] for what every WebGPU
 /// device gives.
 ///
 /// Everything works within the default limits. `wgpu::Limits::downlevel_defaults()` lacks one thing: it gives
@@ -21,6 +21,12 @@ pub struct Limits {
     pub workgroup_memory: u32,
     /// What the offset of a storage binding must be a multiple of.
     pub offset_alignment: u32,
+    /// Lanes of a subgroup, if all of the device's subgroups have as many and kernels may use them; else 0.
+    pub subgroup: u32,
+    /// Whether the device has numbers of 2 bytes.
+    pub f16: bool,
+    /// Whether the device is a CPU: lanes that wait for each other are dear there, and rows are not shared.
+    pub software: bool,
 }
 
 impl Limits {
@@ -28,7 +34,27 @@ impl Limits {
     pub const STORAGE_BUFFERS: u32 = 8;
 }
 
+impl From<&wgpu::Device> for Limits {
+    /// What a device gives, its features included.
+    fn from(device: &wgpu::Device) -> Self {
+        let (features, info) = (device.features(), device.adapter_info());
+        let even = info.subgroup_min_size == info.subgroup_max_size
+            && info.subgroup_max_size.is_power_of_two();
+        Self {
+            subgroup: if even && features.contains(wgpu::Features::SUBGROUP) {
+                info.subgroup_max_size
+            } else {
+                0
+            },
+            f16: features.contains(wgpu::Features::SHADER_F16),
+            software: info.device_type == wgpu::DeviceType::Cpu,
+            ..Self::from(&device.limits())
+        }
+    }
+}
+
 impl From<&wgpu::Limits> for Limits {
+    /// What these limits give on a device without features.
     fn from(limits: &wgpu::Limits) -> Self {
         let across = limits
             .max_compute_workgroup_size_x
@@ -41,6 +67,9 @@ impl From<&wgpu::Limits> for Limits {
             max_invocations: limits.max_compute_invocations_per_workgroup.min(across),
             workgroup_memory: limits.max_compute_workgroup_storage_size,
             offset_alignment: limits.min_storage_buffer_offset_alignment,
+            subgroup: 0,
+            f16: false,
+            software: false,
         }
     }
 }

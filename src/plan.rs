@@ -5,13 +5,14 @@
 //!
 //! - **groups** of items, one after the other through the same workspace, where a table of all items would not fit a
 //!   binding;
-//! - **pages** of steps, where a single item's table would not;
-//! - **chunks** of frames, where the input of a group would not.
+//! - **pages** of steps, where a single item's table would not: its rows are made twice, once to find the states at which
+//!   pages begin, and once page by page;
+//! - **chunks** of frames, where the input of a group would not: what the sweeps need of it is gathered then.
 
 use std::fmt;
 
 use crate::error::PlanError;
-use crate::kernels::{Kernel, Slot};
+use crate::kernels::{Kernel, Slot, Text};
 use crate::limits::Limits;
 use crate::options::Options;
 use crate::params::Params;
@@ -53,12 +54,11 @@ pub struct Plan {
     chunks: usize,
 }
 
-/// A table of the workspace: so many buffers of so many bytes.
+/// A table of the workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Table {
     pub(crate) slot: Slot,
     pub(crate) bytes: u64,
-    pub(crate) pages: usize,
 }
 
 /// One dispatch.
@@ -67,6 +67,8 @@ pub(crate) struct Step {
     pub(crate) kernel: &'static Kernel,
     /// What the profiler and the print-out call it.
     pub(crate) label: &'static str,
+    /// Whether its text asks for subgroups.
+    pub(crate) subgroups: bool,
     pub(crate) constants: Vec<(&'static str, u32)>,
     pub(crate) params: Params,
     pub(crate) grid: [u32; 3],
@@ -82,8 +84,8 @@ pub(crate) enum Span {
     Range { offset: u64, bytes: u64 },
     /// The caller's buffer, as far as it goes.
     Rest,
-    /// A page of a table.
-    Page(usize),
+    /// A table of the workspace.
+    Table,
 }
 
 /// How often one invocation goes round its loops, all together.
@@ -148,10 +150,15 @@ impl Plan {
     /// The bytes of GPU memory that the plan's tables take, all together.
     #[must_use]
     pub fn workspace_bytes(&self) -> u64 {
-        self.tables
-            .iter()
-            .map(|table| table.bytes * table.pages as u64)
-            .sum()
+        self.tables.iter().map(|table| table.bytes).sum()
+    }
+
+    /// The kernels' texts that it asks for where each buffer is apart.
+    pub(crate) fn text(&self) -> Text {
+        Text {
+            element: self.shape.element,
+            ..Text::PLAIN
+        }
     }
 
     /// How many dispatches run a batch.
@@ -166,7 +173,7 @@ impl Plan {
         self.groups
     }
 
-    /// Into how many pages the tables over frames are cut.
+    /// Into how many pages the tables over frames are cut; with more than one, rows of states are made twice.
     #[must_use]
     pub fn pages(&self) -> usize {
         self.pages

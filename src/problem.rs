@@ -69,6 +69,7 @@ impl<'a> Problem<'a> {
                 max_labels: found.width,
                 layout,
                 label_layout: found.layout,
+                element: crate::Element::F32,
             },
             blank,
             values,

@@ -7,10 +7,13 @@ const NOT_FINITE: u32 = 2u;
 const BAD_LABEL: u32 = 3u;
 const BAD_LENGTH: u32 = 4u;
 
-// The top bit of a label's first word: it may be reached from the label before it. Of its second: no equal label
-// stands before it. The rest of the second word is the next equal label, NO_LABEL where there is none.
+// The top bit of a label's first word: it may be reached from the label before it. The rest is its class; the second
+// word the next equal label, NO_LABEL where there is none.
 const FLAG: u32 = 0x80000000u;
 const NO_LABEL: u32 = 0x7fffffffu;
+
+// Frames whose rows of states share one kept row; see sweep.
+const BLOCK: u32 = 4u;
 
 // What the stages know of an item: frames that count, labels, factor of its loss and gradient, and whether an
 // alignment is to be looked for.
@@ -41,18 +44,30 @@ fn step_of(t: u32, frames: u32) -> Step {
     return Step(1u, frames - 1u - t);
 }
 
-// Row (step, direction, item) of a paged table.
-fn table_row(k: u32, direction: u32, g: u32) -> u32 {
-    return ((k - params.page_step) * 2u + direction) * params.group + g;
+// The frame at step k of a direction.
+fn frame_of(direction: u32, k: u32, frames: u32) -> u32 {
+    return select(frames - 1u - k, k, direction == 0u);
 }
 
-// Row (direction, item, slot) of the carry: the state row after j steps lies in slot j & 1.
-fn carry_row(direction: u32, g: u32, steps: u32) -> u32 {
-    return ((direction * params.group + g) * 2u + (steps & 1u)) * states_stride();
+// Row (step, direction, item) of the gathered entries.
+fn gathered_row(k: u32, direction: u32, g: u32) -> u32 {
+    return (((k - params.page_step) * 2u + direction) * params.group + g) * (params.width + 1u);
 }
 
-fn states_stride() -> u32 {
-    return 2u * params.width + 1u;
+// Part (block of steps, direction, item, part) of the lattice: a quad of four floats for each quad of places. Parts 0
+// to 3 are a row of states on the way in (mantissas and exponents of blanks, then of labels), and the weights of the
+// labels at each frame of the block on the way out; parts 4 and 5 the sums of the quad's blanks' and labels' weights,
+// each at all four frames.
+const PARTS: u32 = 6u;
+
+fn lattice_part(k: u32, direction: u32, g: u32, part: u32) -> u32 {
+    let block = (k - params.page_step) / BLOCK;
+    return (((block * 2u + direction) * params.group + g) * PARTS + part) * params.quads;
+}
+
+// Part (slot, direction, item, part) of the carry, a row of states.
+fn carry_part(slot: u32, direction: u32, g: u32, part: u32) -> u32 {
+    return (((slot * 2u + direction) * params.group + g) * 4u + part) * params.quads;
 }
 
 // The linear index of a workgroup in a grid that is folded into x and y.

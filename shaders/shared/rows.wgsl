@@ -1,15 +1,7 @@
-// Which row of the input a lane works on, and sums and maxima over the LANES lanes that share a row. ROWS rows share a
-// workgroup. Every fold has the same order whatever the batch.
+// Which row of the input a lane works on. LANES lanes share a row, ROWS rows a workgroup.
 
 override LANES: u32 = 32u;
 override ROWS: u32 = 4u;
-// Named: naga 30 loses count of an override that follows an array size that is an expression.
-override CELLS: u32 = LANES * ROWS;
-
-// Logits, log-probs, exact log-probs, probs: Input in src/options.rs.
-override INPUT: u32 = 0u;
-
-var<workgroup> sh_fold: array<vec2<f32>, CELLS>;
 
 struct Row {
     inside: bool,
@@ -18,11 +10,14 @@ struct Row {
     first: u32,
 }
 
-fn row_of(index: u32) -> Row {
-    // Neighbouring rows are neighbours in memory: frames of an item where the input is batch-major, else items.
+// Whether neighbouring rows are neighbours in memory, or frames of one item, whose labels are the same.
+const IN_MEMORY: bool = true;
+const OF_ITEM: bool = false;
+
+fn row_of(index: u32, order: bool) -> Row {
     var g = index / params.chunk_frames;
     var f = index % params.chunk_frames;
-    if (params.item_rows == 1u) {
+    if (order == IN_MEMORY && params.item_rows == 1u) {
         g = index % params.group;
         f = index / params.group;
     }
@@ -31,32 +26,13 @@ fn row_of(index: u32) -> Row {
     return Row(inside, g, params.first_frame + f, first);
 }
 
-fn fold_max(lane: u32, row: u32, value: f32) -> f32 {
-    let at = row * LANES + lane;
-    sh_fold[at].x = value;
-    workgroupBarrier();
-    for (var d = LANES / 2u; d > 0u; d /= 2u) {
-        if (lane < d) {
-            sh_fold[at].x = max(sh_fold[at].x, sh_fold[at + d].x);
-        }
-        workgroupBarrier();
-    }
-    let result = sh_fold[row * LANES].x;
-    workgroupBarrier();
-    return result;
+// Four classes of a row, LANES apart, so that what neighbouring lanes read lies side by side.
+fn classes_from(c: u32) -> vec4<u32> {
+    return vec4<u32>(c, c + LANES, c + 2u * LANES, c + 3u * LANES);
 }
 
-fn fold_sums(lane: u32, row: u32, value: vec2<f32>) -> vec2<f32> {
-    let at = row * LANES + lane;
-    sh_fold[at] = value;
-    workgroupBarrier();
-    for (var d = LANES / 2u; d > 0u; d /= 2u) {
-        if (lane < d) {
-            sh_fold[at] += sh_fold[at + d];
-        }
-        workgroupBarrier();
-    }
-    let result = sh_fold[row * LANES];
-    workgroupBarrier();
-    return result;
+// What stands there; the last class again where there is none.
+fn entries(row: Row, classes: vec4<u32>) -> vec4<u32> {
+    let at = row.first + min(classes, vec4<u32>(params.classes - 1u));
+    return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
 }

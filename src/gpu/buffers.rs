@@ -9,9 +9,10 @@ use crate::problem::LabelLayout;
 
 /// The buffers that a plan reads and writes, each as a buffer, an offset and a size.
 ///
-/// All hold 4-byte words: `logits` and `grad` f32 in the shape's layout, `labels` and the lengths i32, `weights`, `loss`
+/// All hold 4-byte words: `logits` and `grad` f32 in the shape's layout (or f16, two in a word, if the shape says so),
+/// `labels` and the lengths i32, `weights`, `loss`
 /// and `reduced` f32, `status` u32 ([`Status`](crate::Status)'s codes). Several may lie in one `wgpu::Buffer`, as long
-/// as no output overlaps another range. Offsets keep to the device's `min_storage_buffer_offset_alignment`. Each
+/// as no output overlaps another range, but that `grad` may be the range of `logits`. Offsets keep to the device's `min_storage_buffer_offset_alignment`. Each
 /// buffer needs `BufferUsages::STORAGE`. Bytes past what the shape needs are left alone.
 ///
 /// What stands in labels and lengths is not checked on the host: an item with a bad one gets a NaN loss, gradient 0 and
@@ -84,6 +85,13 @@ impl<'a> Buffers<'a> {
         Self { grad, ..self }
     }
 
+    /// With the gradient in place of the input, which it overwrites.
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        let grad = Some(self.logits.clone());
+        Self { grad, ..self }
+    }
+
     /// With room for the status of each item.
     #[must_use]
     pub fn status(self, buffer: &'a wgpu::Buffer) -> Self {
@@ -114,9 +122,18 @@ impl<'a> Buffers<'a> {
         }
     }
 
+    /// Whether the gradient lies where the input does.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.grad.as_ref().is_some_and(|grad| {
+            grad.buffer == self.logits.buffer && grad.offset == self.logits.offset
+        })
+    }
+
     /// Whether two of them lie in one `wgpu::Buffer`.
     pub(super) fn sharing(&self) -> Sharing {
-        let given: Vec<_> = SLOTS.iter().filter_map(|slot| self.get(*slot)).collect();
+        let twice = |slot: &Slot| *slot == Slot::Grad && self.is_in_place();
+        let slots = SLOTS.iter().filter(|slot| !twice(slot));
+        let given: Vec<_> = slots.filter_map(|slot| self.get(*slot)).collect();
         let shared = |(i, a): (usize, &&wgpu::BufferBinding<'_>)| {
             given[..i].iter().any(|b| a.buffer == b.buffer)
         };
@@ -173,7 +190,9 @@ impl<'a> Buffers<'a> {
             let bytes = extent(plan, written, out);
             let end = out.offset + bytes;
             for slot in SLOTS {
-                let Some(other) = self.get(slot).filter(|_| slot != written) else {
+                let same = slot == written
+                    || (written, slot) == (Slot::Grad, Slot::Input) && self.is_in_place();
+                let Some(other) = self.get(slot).filter(|_| !same) else {
                     continue;
                 };
                 let other_bytes = extent(plan, slot, other);
@@ -208,7 +227,7 @@ const SLOTS: [Slot; 9] = [
 pub(super) fn needed(plan: &Plan, slot: Slot) -> u64 {
     let shape = plan.shape();
     let words = match slot {
-        Slot::Input | Slot::Grad => shape.elements(),
+        Slot::Input | Slot::Grad => shape.bytes().div_ceil(4),
         Slot::Labels => match shape.label_layout {
             LabelLayout::Padded => shape.items * shape.max_labels,
             LabelLayout::Concatenated => 0,

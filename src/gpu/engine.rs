@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::scope::guarded;
 use crate::error::Error;
-use crate::kernels::{Access, Kernel, Sharing};
+use crate::kernels::{Access, Kernel, Text};
 use crate::params::Params;
 use crate::plan::Step;
 
@@ -33,7 +33,7 @@ pub enum Checks {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     kernel: &'static str,
-    sharing: Sharing,
+    text: Text,
     constants: Vec<(&'static str, u32)>,
 }
 
@@ -78,10 +78,15 @@ impl Engine {
         buffer
     }
 
-    pub(super) fn pipeline(&self, step: &Step, sharing: Sharing) -> Result<Arc<Pipeline>, Error> {
+    /// The pipeline of a step, of the kernel's text that `text` chooses.
+    pub(super) fn pipeline(&self, step: &Step, text: Text) -> Result<Arc<Pipeline>, Error> {
+        let text = step.kernel.text(Text {
+            subgroups: step.subgroups,
+            ..text
+        });
         let key = Key {
             kernel: step.kernel.name,
-            sharing,
+            text,
             constants: step.constants.clone(),
         };
         // A thread that panicked while it held the lock left a map of whole pipelines.
@@ -93,16 +98,16 @@ impl Engine {
             return Ok(Arc::clone(pipeline));
         }
         let during = format!("kernel `{}` with {:?}", step.kernel.name, step.constants);
-        let pipeline = guarded(&self.device, &during, || self.compile(step, sharing))?;
+        let pipeline = guarded(&self.device, &during, || self.compile(step, text))?;
         let pipeline = Arc::new(pipeline);
         pipelines.insert(key, Arc::clone(&pipeline));
         Ok(pipeline)
     }
 
-    fn compile(&self, step: &Step, sharing: Sharing) -> Pipeline {
+    fn compile(&self, step: &Step, text: Text) -> Pipeline {
         let kernel = step.kernel;
         let label = format!("ctc.{}", kernel.name);
-        let layout = self.layout(kernel, sharing, &label);
+        let layout = self.layout(kernel, text, &label);
         let pipeline_layout = self
             .device
             .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -112,7 +117,7 @@ impl Engine {
             });
         let module = self.module(wgpu::ShaderModuleDescriptor {
             label: Some(&label),
-            source: wgpu::ShaderSource::Wgsl(kernel.source(sharing).into()),
+            source: wgpu::ShaderSource::Wgsl(self.source(kernel, text).into()),
         });
         let constants: Vec<_> = step
             .constants
@@ -134,6 +139,15 @@ impl Engine {
                 cache: None,
             });
         Pipeline { pipeline, layout }
+    }
+
+    /// A browser asks for the directive that naga 30 does not know.
+    fn source(&self, kernel: &Kernel, text: Text) -> String {
+        let source = kernel.source(text);
+        if text.subgroups && self.device.adapter_info().backend == wgpu::Backend::BrowserWebGpu {
+            return format!("enable subgroups;\n{source}");
+        }
+        source
     }
 
     #[allow(
@@ -159,7 +173,7 @@ impl Engine {
         }
     }
 
-    fn layout(&self, kernel: &Kernel, sharing: Sharing, label: &str) -> wgpu::BindGroupLayout {
+    fn layout(&self, kernel: &Kernel, text: Text, label: &str) -> wgpu::BindGroupLayout {
         let entry = |binding, ty, size| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -175,14 +189,13 @@ impl Engine {
             wgpu::BufferBindingType::Uniform,
             wgpu::BufferSize::new(size_of::<Params>() as u64),
         );
-        let storage = (0..kernel.bindings.len()).zip(1..).map(|(index, binding)| {
-            let read_only = kernel.access(index, sharing) == Access::Read;
-            entry(
-                binding,
-                wgpu::BufferBindingType::Storage { read_only },
-                None,
-            )
-        });
+        let storage = (0..kernel.bindings.len())
+            .zip(1..)
+            .filter_map(|(index, binding)| {
+                let read_only = kernel.access(index, text)? == Access::Read;
+                let ty = wgpu::BufferBindingType::Storage { read_only };
+                Some(entry(binding, ty, None))
+            });
         let entries: Vec<_> = std::iter::once(uniform).chain(storage).collect();
         self.device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {

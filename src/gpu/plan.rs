@@ -7,7 +7,7 @@ use super::buffers::{Buffers, needed};
 use super::engine::{Engine, Pipeline};
 use super::scope::guarded;
 use crate::error::Error;
-use crate::kernels::{Sharing, Slot};
+use crate::kernels::{Slot, Text};
 use crate::limits::Limits;
 use crate::params::Params;
 use crate::plan::{Plan, Span, Step};
@@ -24,7 +24,7 @@ pub struct GpuPlan {
     pipelines: Vec<Arc<Pipeline>>,
     params: wgpu::Buffer,
     stride: u64,
-    tables: Vec<(Slot, Vec<wgpu::Buffer>)>,
+    tables: Vec<(Slot, wgpu::Buffer)>,
     /// What stands in for a buffer that the caller leaves out: full lengths, weights of 1, room for what nobody reads.
     stand_ins: Vec<(Slot, wgpu::Buffer)>,
 }
@@ -35,7 +35,7 @@ impl GpuPlan {
         let pipelines = plan
             .steps
             .iter()
-            .map(|step| engine.pipeline(step, Sharing::Apart))
+            .map(|step| engine.pipeline(step, plan.text()))
             .collect::<Result<_, _>>()?;
         let stride = u64::from(device.limits().min_uniform_buffer_offset_alignment)
             .max(size_of::<Params>().next_power_of_two() as u64);
@@ -69,19 +69,23 @@ impl GpuPlan {
     ) -> Result<(), Error> {
         let device = self.engine.device();
         buffers.check(&self.plan, &Limits::from(&device.limits()))?;
-        let sharing = buffers.sharing();
-        let mut pipelines = Vec::new();
-        if sharing == Sharing::Together {
-            for step in &self.plan.steps {
-                pipelines.push(self.engine.pipeline(step, sharing)?);
-            }
-        } else {
+        let text = Text {
+            sharing: buffers.sharing(),
+            in_place: buffers.is_in_place(),
+            ..self.plan.text()
+        };
+        let mut pipelines = Vec::with_capacity(self.plan.steps.len());
+        if text == self.plan.text() {
             pipelines.extend(self.pipelines.iter().map(Arc::clone));
+        } else {
+            for step in &self.plan.steps {
+                pipelines.push(self.engine.pipeline(step, text)?);
+            }
         }
         let groups: Vec<_> = guarded(device, "the bindings of a batch", || {
             let steps = self.plan.steps.iter().zip(&pipelines).enumerate();
             steps
-                .map(|(index, (step, pipeline))| self.bind(index, step, pipeline, buffers))
+                .map(|(index, (step, pipeline))| self.bind(index, step, pipeline, text, buffers))
                 .collect()
         })?;
         guarded(device, "the dispatches of a batch", || {
@@ -105,6 +109,7 @@ impl GpuPlan {
         index: usize,
         step: &Step,
         pipeline: &Pipeline,
+        text: Text,
         buffers: &Buffers<'_>,
     ) -> wgpu::BindGroup {
         let uniform = wgpu::BufferBinding {
@@ -112,14 +117,18 @@ impl GpuPlan {
             offset: index as u64 * self.stride,
             size: NonZeroU64::new(size_of::<Params>() as u64),
         };
-        let bindings = step.kernel.bindings.iter().zip(&step.spans);
-        let entries: Vec<_> = std::iter::once(uniform)
-            .chain(bindings.map(|((slot, _), span)| self.resource(*slot, *span, buffers)))
-            .zip(0..)
-            .map(|(binding, number)| wgpu::BindGroupEntry {
-                binding: number,
-                resource: wgpu::BindingResource::Buffer(binding),
-            })
+        let entry = |(binding, number)| wgpu::BindGroupEntry {
+            binding: number,
+            resource: wgpu::BindingResource::Buffer(binding),
+        };
+        let bindings = step.kernel.bindings.iter().zip(&step.spans).enumerate();
+        let storage = bindings
+            .zip(1..)
+            .filter(|((index, _), _)| step.kernel.access(*index, text).is_some())
+            .map(|((_, ((slot, _), span)), number)| (self.resource(*slot, *span, buffers), number));
+        let entries: Vec<_> = std::iter::once((uniform, 0))
+            .chain(storage)
+            .map(entry)
             .collect();
         self.engine
             .device()
@@ -155,7 +164,7 @@ impl GpuPlan {
                     None => self.stand_in(slot),
                 }
             }
-            (None, Span::Page(page)) => self.table(slot, page),
+            (None, Span::Table) => self.table(slot),
             (None, Span::Range { offset, bytes }) => {
                 let whole = self.stand_in(slot);
                 wgpu::BufferBinding {
@@ -172,10 +181,9 @@ impl GpuPlan {
         }
     }
 
-    fn table(&self, slot: Slot, page: usize) -> wgpu::BufferBinding<'_> {
-        let found = self.tables.iter().find(|(table, _)| *table == slot);
-        match found.and_then(|(_, pages)| pages.get(page)) {
-            Some(buffer) => buffer.as_entire_buffer_binding(),
+    fn table(&self, slot: Slot) -> wgpu::BufferBinding<'_> {
+        match self.tables.iter().find(|(table, _)| *table == slot) {
+            Some((_, buffer)) => buffer.as_entire_buffer_binding(),
             // Unreachable by the making of plans; wgpu would refuse the wrong buffer, and say which.
             None => self.params.as_entire_buffer_binding(),
         }
@@ -211,7 +219,7 @@ fn params(engine: &Engine, plan: &Plan, stride: u64) -> wgpu::Buffer {
     engine.filled("ctc.params", &all, wgpu::BufferUsages::UNIFORM)
 }
 
-fn tables(device: &wgpu::Device, plan: &Plan) -> Vec<(Slot, Vec<wgpu::Buffer>)> {
+fn tables(device: &wgpu::Device, plan: &Plan) -> Vec<(Slot, wgpu::Buffer)> {
     let make = |slot: Slot, bytes| {
         device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(&format!("ctc.{}", slot.name())),
@@ -220,12 +228,9 @@ fn tables(device: &wgpu::Device, plan: &Plan) -> Vec<(Slot, Vec<wgpu::Buffer>)> 
             mapped_at_creation: false,
         })
     };
-    plan.tables
-        .iter()
-        .map(|table| {
-            let pages = (0..table.pages).map(|_| make(table.slot, table.bytes));
-            (table.slot, pages.collect())
-        })
+    let tables = plan.tables.iter();
+    tables
+        .map(|table| (table.slot, make(table.slot, table.bytes)))
         .collect()
 }
 

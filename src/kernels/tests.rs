@@ -7,33 +7,38 @@ use std::path::Path;
 
 use naga::{AddressSpace, StorageAccess, TypeInner};
 
-use super::{Access, KERNELS, Kernel, Sharing, Slot};
+use super::{Access, Element, KERNELS, Kernel, Slot, Text, texts};
 use crate::limits::Limits;
 use crate::options::{Options, Reduction, Status};
 use crate::params::Params;
 use crate::plan::{Goal, Plan};
 use crate::problem::Shape;
 
-const BOTH: [Sharing; 2] = [Sharing::Apart, Sharing::Together];
-
-fn module(kernel: &Kernel, sharing: Sharing) -> naga::Module {
-    let text = kernel.source(sharing);
+fn module(kernel: &Kernel, text: Text) -> naga::Module {
+    let mut capabilities = naga::valid::Capabilities::empty();
+    if text.element == Element::F16 {
+        capabilities |= naga::valid::Capabilities::SHADER_FLOAT16
+            | naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    }
+    if text.subgroups {
+        capabilities |= naga::valid::Capabilities::SUBGROUP;
+    }
+    let text = kernel.source(text);
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&text)));
-    naga::valid::Validator::new(
-        naga::valid::ValidationFlags::all(),
-        naga::valid::Capabilities::empty(),
-    )
-    .validate(&module)
-    .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&text)));
+    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+        .validate(&module)
+        .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&text)));
     module
 }
 
 #[test]
 fn each_kernel_is_valid_and_has_one_entry_point_of_its_name() {
-    for kernel in KERNELS {
-        for sharing in BOTH {
-            let module = module(kernel, sharing);
+    for (kernel, text) in texts() {
+        {
+            let module = module(kernel, text);
             let names: Vec<_> = module
                 .entry_points
                 .iter()
@@ -46,9 +51,9 @@ fn each_kernel_is_valid_and_has_one_entry_point_of_its_name() {
 
 #[test]
 fn the_bindings_of_a_kernel_are_those_of_its_text_with_their_access() {
-    for kernel in KERNELS {
-        for sharing in BOTH {
-            let module = module(kernel, sharing);
+    for (kernel, text) in texts() {
+        {
+            let module = module(kernel, text);
             let mut found: Vec<_> = module
                 .global_variables
                 .iter()
@@ -60,11 +65,14 @@ fn the_bindings_of_a_kernel_are_those_of_its_text_with_their_access() {
                 .collect();
             found.sort_by_key(|(number, ..)| *number);
             assert_eq!(found[0], (0, AddressSpace::Uniform, "params".to_owned()));
-            assert_eq!(found.len(), 1 + kernel.bindings.len(), "{}", kernel.name);
+            let bound: Vec<_> = (0..kernel.bindings.len())
+                .filter_map(|index| Some((index, kernel.access(index, text)?)))
+                .collect();
+            assert_eq!(found.len(), 1 + bound.len(), "{}", kernel.name);
             assert!(kernel.bindings.len() <= Limits::STORAGE_BUFFERS as usize);
-            for (index, (number, space, name)) in found[1..].iter().enumerate() {
+            for ((index, access), (number, space, name)) in bound.into_iter().zip(&found[1..]) {
                 assert_eq!(*number as usize, index + 1, "{} {name}", kernel.name);
-                let access = match kernel.access(index, sharing) {
+                let access = match access {
                     Access::Read => StorageAccess::LOAD,
                     Access::Write => StorageAccess::LOAD | StorageAccess::STORE,
                 };
@@ -105,6 +113,7 @@ fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
         group,
         item_base,
         width,
+        quads,
         first_frame,
         chunk_frames,
         input_base,
@@ -114,13 +123,16 @@ fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
         end_step,
         page_step,
         page_end,
+        slot,
+        save_slot,
+        scratch_slot,
         first_item,
         label_base,
         first_dispatch,
         unused
     );
     for kernel in KERNELS {
-        let module = module(kernel, Sharing::Apart);
+        let module = module(kernel, Text::PLAIN);
         let (_, params) = module
             .types
             .iter()
@@ -152,16 +164,19 @@ fn each_constant_of_a_plan_is_an_override_of_its_kernel() {
         reduction: Reduction::MeanVolume,
         ..Options::default()
     };
-    let plan = Plan::new(&shape, &options, Goal::LossAndGrad, &Limits::default()).unwrap();
+    let plan =
+        |shape: &Shape| Plan::new(shape, &options, Goal::LossAndGrad, &Limits::default()).unwrap();
+    let long = Shape::new(1, 3_000, 20, 2_000);
+    let steps: Vec<_> = [plan(&shape).steps, plan(&long).steps].concat();
     for kernel in KERNELS {
         assert!(
-            plan.steps.iter().any(|step| step.kernel == kernel),
+            steps.iter().any(|step| step.kernel == kernel),
             "no step runs {}",
             kernel.name
         );
     }
-    for step in &plan.steps {
-        let module = module(step.kernel, Sharing::Apart);
+    for step in &steps {
+        let module = module(step.kernel, Text::PLAIN);
         let overrides: Vec<_> = module
             .overrides
             .iter()
@@ -179,7 +194,7 @@ fn each_constant_of_a_plan_is_an_override_of_its_kernel() {
 
 #[test]
 fn statuses_have_the_numbers_that_kernels_write() {
-    let module = module(&super::LABELS, Sharing::Apart);
+    let module = module(&super::LABELS, Text::PLAIN);
     let number = |name: &str| {
         let (_, constant) = module
             .constants

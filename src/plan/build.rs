@@ -1,13 +1,13 @@
 //! From a shape to its dispatches: the stages in order, each over what was cut for it.
 
-use super::cut::Cuts;
+use super::cut::{self, Cuts};
 use super::{Goal, Plan, Span, Step};
 use crate::error::PlanError;
-use crate::kernels::{self, Kernel, Slot};
+use crate::kernels::{self, Element, Kernel, Slot};
 use crate::limits::Limits;
 use crate::options::{Input, Options, Reduction, RepeatedOutputs};
 use crate::params::Params;
-use crate::problem::{LONGEST_AXIS, LabelLayout, Shape, check_epsilon};
+use crate::problem::{LONGEST_AXIS, LabelLayout, Layout, Shape, check_epsilon};
 
 pub(super) fn plan(
     shape: &Shape,
@@ -16,13 +16,14 @@ pub(super) fn plan(
     limits: &Limits,
 ) -> Result<Plan, PlanError> {
     check(shape, options, limits)?;
-    let cuts = Cuts::new(shape, goal, limits)?;
+    let lanes = 1 << limits.max_invocations.min(256).ilog2();
+    let cuts = Cuts::new(shape, goal, limits, cut::quads(shape) > lanes)?;
     let mut builder = Builder {
         shape,
         options,
         goal,
         cuts,
-        lanes: 1 << limits.max_invocations.min(256).ilog2(),
+        lanes: word(lanes),
         limits,
         steps: Vec::new(),
     };
@@ -43,7 +44,7 @@ pub(super) fn plan(
         goal,
         tables: cuts.tables(goal),
         groups: shape.items.div_ceil(usize_of(cuts.group)),
-        pages: usize_of(cuts.steps.div_ceil(cuts.page_steps)),
+        pages: usize_of(cuts.pages()),
         chunks: usize_of((shape.frames as u64).div_ceil(cuts.chunk_frames.max(1))),
         steps: builder.steps,
     })
@@ -69,8 +70,11 @@ fn check(shape: &Shape, options: &Options, limits: &Limits) -> Result<(), PlanEr
         LabelLayout::Padded => shape.items.saturating_mul(shape.max_labels),
         LabelLayout::Concatenated => 0,
     };
-    for (words, what) in [(shape.elements(), "the input"), (labels, "the labels")] {
-        let needs = (words as u64).saturating_mul(4);
+    for (bytes, what) in [
+        (shape.bytes(), "the input"),
+        (labels.saturating_mul(4), "the labels"),
+    ] {
+        let needs = bytes as u64;
         if needs > limits.max_buffer {
             return Err(PlanError::Limit {
                 limit: "max_buffer_size",
@@ -85,6 +89,12 @@ fn check(shape: &Shape, options: &Options, limits: &Limits) -> Result<(), PlanEr
         return Err(PlanError::Blank {
             blank,
             classes: shape.classes,
+        });
+    }
+    if shape.element == Element::F16 && !limits.f16 {
+        return Err(PlanError::Feature {
+            feature: "SHADER_F16",
+            what: "an input of f16",
         });
     }
     check_epsilon(options.input).map_err(|epsilon| PlanError::Epsilon(epsilon.to_string()))?;
@@ -126,10 +136,14 @@ fn check(shape: &Shape, options: &Options, limits: &Limits) -> Result<(), PlanEr
     Ok(())
 }
 
-/// Which way alpha and beta go: to the middle, or on from there.
+/// Which way alpha and beta go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// To the middle.
     In,
+    /// Through one page of that way again, to keep its rows.
+    Again,
+    /// On from the middle.
     Out,
 }
 
@@ -138,6 +152,14 @@ pub(super) enum Phase {
 pub(super) struct Group {
     pub(super) first: u64,
     pub(super) count: u64,
+}
+
+/// Steps whose rows the tables hold at one time.
+#[derive(Clone, Copy)]
+pub(super) struct Page {
+    pub(super) index: u64,
+    pub(super) first: u64,
+    pub(super) end: u64,
 }
 
 /// The steps so far, and what they are made from.
@@ -154,19 +176,54 @@ pub(super) struct Builder<'a> {
 
 impl Builder<'_> {
     fn group(&mut self, group: Group) -> Result<(), PlanError> {
+        let pages = self.cuts.pages();
+        let paged = self.cuts.checkpointed(self.goal);
         self.labels(group)?;
         self.chain(group)?;
-        self.rows(group, &kernels::EMIT)?;
-        self.sweep(group, Phase::In)?;
+        if !self.cuts.gathered {
+            self.rows(group, self.all(), &kernels::STATS)?;
+        }
+        for page in 0..pages {
+            let page = self.page(page);
+            if self.cuts.gathered {
+                self.rows(group, page, &kernels::STATS)?;
+            }
+            self.sweep(group, page, Phase::In)?;
+        }
         self.meet(group)?;
         if self.options.reduction != Reduction::None {
             self.reduce(group)?;
         }
-        if self.goal == Goal::LossAndGrad {
-            self.sweep(group, Phase::Out)?;
-            self.rows(group, &kernels::GRAD)?;
+        if self.goal == Goal::Loss {
+            return Ok(());
+        }
+        for page in (0..pages).rev() {
+            let page = self.page(page);
+            if paged {
+                if self.cuts.gathered {
+                    self.rows(group, page, &kernels::STATS)?;
+                }
+                self.sweep(group, page, Phase::Again)?;
+            }
+            self.sweep(group, page, Phase::Out)?;
+            self.rows(group, page, &kernels::GRAD)?;
         }
         Ok(())
+    }
+
+    /// The steps of a page.
+    fn page(&self, index: u64) -> Page {
+        let first = index * self.cuts.page_steps;
+        let end = (first + self.cuts.page_steps).min(self.cuts.steps);
+        Page { index, first, end }
+    }
+
+    fn all(&self) -> Page {
+        Page {
+            index: 0,
+            first: 0,
+            end: self.cuts.steps,
+        }
     }
 
     /// Takes a step, if its grid is one that the device dispatches.
@@ -197,6 +254,8 @@ impl Builder<'_> {
             items: word(self.shape.items as u64),
             label_stride: word(self.shape.max_labels as u64),
             width: word(self.cuts.width),
+            quads: word(self.cuts.quads),
+            scratch_slot: word(self.cuts.scratch_slot(self.goal)),
             ..Params::default()
         }
     }
@@ -209,25 +268,47 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn page_params(&self, group: Group, page: u64) -> Params {
-        let first = page * self.cuts.page_steps;
+    pub(super) fn page_params(&self, group: Group, page: Page) -> Params {
         Params {
-            page_step: word(first),
-            page_end: word((first + self.cuts.page_steps).min(self.cuts.steps)),
+            page_step: word(page.first),
+            page_end: word(page.end),
             ..self.group_params(group)
         }
     }
 
-    pub(super) fn spans(
+    /// The rows of frames `frame..frame + count` of the group: what of the input to bind, and the parameters that tell
+    /// where in it they are.
+    pub(super) fn row_params(
         &self,
-        kernel: &Kernel,
-        page: u64,
-        other: impl Fn(Slot) -> Span,
-    ) -> Vec<Span> {
-        let span = |&(slot, _): &(Slot, _)| match slot {
-            Slot::Lattice if self.goal == Goal::Loss => Span::Page(0),
-            Slot::Emissions | Slot::Lattice => Span::Page(usize_of(page)),
-            slot => other(slot),
+        group: Group,
+        page: Page,
+        frame: u64,
+        count: u64,
+    ) -> (Span, Params) {
+        let (span, base) = self.cuts.chunk_span(group.first, group.count, frame, count);
+        let (item_rows, frame_rows) = match self.shape.layout {
+            Layout::BatchMajor => (self.shape.frames as u64, 1),
+            Layout::TimeMajor => (1, self.shape.items as u64),
+        };
+        let params = Params {
+            first_frame: word(frame),
+            chunk_frames: word(count),
+            input_base: word(base),
+            item_rows: word(item_rows),
+            frame_rows: word(frame_rows),
+            ..self.page_params(group, page)
+        };
+        (span, params)
+    }
+
+    /// The workspace's tables, and what `other` says of the caller's buffers.
+    pub(super) fn spans(&self, kernel: &Kernel, other: impl Fn(Slot) -> Span) -> Vec<Span> {
+        let span = |&(slot, _): &(Slot, _)| {
+            if slot.is_external() {
+                other(slot)
+            } else {
+                Span::Table
+            }
         };
         kernel.bindings.iter().map(span).collect()
     }
@@ -244,10 +325,6 @@ impl Builder<'_> {
             Input::LogProbsExact => 2,
             Input::Probs { .. } => 3,
         }
-    }
-
-    pub(super) fn keep(&self) -> u32 {
-        (self.goal == Goal::LossAndGrad).into()
     }
 
     pub(super) fn distinct(&self) -> u32 {

@@ -6,19 +6,31 @@ use crate::limits::Limits;
 use crate::plan::{Goal, Span, Table};
 use crate::problem::{LabelLayout, Layout, Shape};
 
-/// Bytes of a number; of a scaled float, or of a label's two words; of an item.
+/// Frames of a block, of which one row of states is kept; twin of BLOCK in shaders/shared/index.wgsl.
+pub(super) const BLOCK: u64 = 4;
+
+/// Bytes of a number; of a label's two words or a frame's statistics; of an item; of four floats.
 const WORD: u64 = 4;
 const PAIR: u64 = 8;
 const ITEM: u64 = 16;
+const VECTOR: u64 = 16;
 
 /// The words of the sums before the starts of concatenated labels.
 const SUMS_HEAD: u64 = 2;
 
+/// Vectors of a quad of places: of its states; of a block of frames in the lattice.
+const STATES: u64 = 4;
+const PARTS: u64 = 6;
+
+/// Rows of states that a sweep needs which does not hold them in registers: its own two, and a block's.
+const SCRATCH_ROWS: u64 = 2 + BLOCK;
+
 /// `reduce` is one workgroup, of 32 lanes at least, and goes round its items within the rounds of a loop.
 const LARGEST_GROUP: u64 = 1 << 20;
 
-/// A binding's bytes are counted in 32 bits by some drivers.
-const LARGEST_TABLE: u64 = 1 << 31;
+/// No table is larger: some drivers count a binding's bytes in 32 bits, and rather than fill a GPU the rows of a long item
+/// are made twice.
+const LARGEST_TABLE: u64 = 1 << 30;
 
 /// The cuts, and the sizes that follow from them.
 #[derive(Debug, Clone, Copy)]
@@ -26,30 +38,43 @@ pub(super) struct Cuts {
     /// Labels that the tables have room for. An item with more labels than frames has no alignment, so more than T
     /// are never looked at.
     pub(super) width: u64,
+    /// Quads of places: of a blank and a label each, four at a time.
+    pub(super) quads: u64,
     /// Steps of the longer direction, at least 1.
     pub(super) steps: u64,
     /// Items of a group, at least 1.
     pub(super) group: u64,
     pub(super) page_steps: u64,
     pub(super) chunk_frames: u64,
+    /// Whether what the sweeps read of the input is gathered, since no binding spans it.
+    pub(super) gathered: bool,
+    /// Whether rows of states lie in the carry.
+    pub(super) scratch: bool,
     alignment: u64,
     slice: u64,
     shape: Shape,
 }
 
 impl Cuts {
-    pub(super) fn new(shape: &Shape, goal: Goal, limits: &Limits) -> Result<Self, PlanError> {
+    pub(super) fn new(
+        shape: &Shape,
+        goal: Goal,
+        limits: &Limits,
+        scratch: bool,
+    ) -> Result<Self, PlanError> {
         let [items, frames, classes] = [shape.items, shape.frames, shape.classes].map(|n| n as u64);
-        let width = frames.min(shape.max_labels as u64);
+        let width = width(shape);
+        let quads = quads(shape);
         let steps = frames.div_ceil(2).max(1);
-        let states = 2 * width + 1;
         let capacity = limits.max_binding.min(limits.max_buffer).min(LARGEST_TABLE);
         let alignment = u64::from(limits.offset_alignment.max(4));
-        // A slice of the caller's buffer begins at an aligned offset, up to one alignment before its first element.
+        let element = shape.element.bytes() as u64;
+        // A slice of the caller's buffer begins at an aligned offset, up to one alignment before its first element, and
+        // ends with a whole word.
         let slice = limits
             .max_binding
-            .min(LARGEST_TABLE)
-            .saturating_sub(alignment);
+            .min(1 << 31)
+            .saturating_sub(alignment + WORD - element);
 
         let mut group = items.clamp(1, LARGEST_GROUP);
         let mut fits = |bytes_per_item: u64, room: u64, what: &'static str| {
@@ -64,10 +89,16 @@ impl Cuts {
                 what,
             })
         };
-        fits(classes * WORD, slice, "one frame of logits")?;
+        let rows = if scratch { 1 + SCRATCH_ROWS } else { 1 };
+        let row = 2 * STATES * VECTOR * quads;
+        let input_row = classes * element;
+        fits(input_row, slice, "one frame of logits")?;
         fits(frames * PAIR, capacity, "an item's statistics")?;
-        fits(4 * states * PAIR, capacity, "an item's states")?;
+        fits((rows + 1) * row, capacity, "an item's states")?;
         fits(ITEM.max(width * PAIR), capacity, "an item's labels")?;
+        if goal == Goal::LossAndGrad {
+            fits(classes * WORD, capacity, "an item's classes")?;
+        }
         if shape.label_layout == LabelLayout::Padded {
             fits(
                 shape.max_labels as u64 * WORD,
@@ -84,35 +115,64 @@ impl Cuts {
                 what: "the starts of concatenated labels",
             });
         }
+        let block = match goal {
+            Goal::LossAndGrad => 2 * PARTS * VECTOR * quads,
+            Goal::Loss => 0,
+        };
+        fits(block, capacity, "one block of an item's states")?;
 
         // Only a lone item is cut further: while there are several, fewer of them make a table fit.
-        let wider = match goal {
-            Goal::LossAndGrad => states,
-            Goal::Loss => width + 1,
-        };
-        let step_bytes = 2 * wider * PAIR;
-        fits(step_bytes, capacity, "one step of an item's states")?;
-        group = group.min(capacity / (step_bytes * steps)).max(1);
-        let page_steps = (capacity / (step_bytes * group)).min(steps);
-        let input_row = classes * WORD;
-        let chunk_frames = match shape.layout {
+        let blocks = steps.div_ceil(BLOCK);
+        group = group.min(capacity / (block * blocks).max(1)).max(1);
+        let (gathered, chunk_frames) = match shape.layout {
             Layout::BatchMajor => {
                 group = group.min(slice / (input_row * frames).max(1)).max(1);
-                slice / input_row
+                (slice / input_row < frames, slice / input_row)
             }
             // From a group's first frame to its last lie the frames of all items.
-            Layout::TimeMajor => (slice / input_row - group) / items.max(1) + 1,
+            Layout::TimeMajor => {
+                let chunk = (slice / input_row - group) / items.max(1) + 1;
+                (chunk < frames, chunk)
+            }
         };
-        Ok(Self {
+        let mut page_blocks = capacity / (block * group).max(1);
+        if gathered {
+            let entries = 2 * (width + 1) * WORD * BLOCK;
+            group = group.min(capacity / entries);
+            if group == 0 {
+                return Err(PlanError::Limit {
+                    limit: "max_storage_buffer_binding_size",
+                    has: limits.max_binding,
+                    needs: entries,
+                    what: "one block of an item's entries",
+                });
+            }
+            page_blocks = page_blocks.min(capacity / (entries * group));
+        }
+        let page_blocks = page_blocks.min(blocks).max(1);
+        let cuts = Self {
             width,
+            quads,
             steps,
             group,
-            page_steps,
+            page_steps: (page_blocks * BLOCK).min(steps),
             chunk_frames: chunk_frames.min(frames),
+            gathered,
+            scratch,
             alignment,
             slice,
             shape: *shape,
-        })
+        };
+        let carry = cuts.slots(goal) * row * group;
+        if carry > capacity {
+            return Err(PlanError::Limit {
+                limit: "max_storage_buffer_binding_size",
+                has: limits.max_binding,
+                needs: carry,
+                what: "the states at which pages begin",
+            });
+        }
+        Ok(cuts)
     }
 
     /// The most words of one of the caller's arrays that a binding holds, wherever in it they begin.
@@ -120,9 +180,27 @@ impl Cuts {
         self.slice / WORD
     }
 
-    /// The states of an item, and the stride of their rows.
-    pub(super) fn states(&self) -> u64 {
-        2 * self.width + 1
+    pub(super) fn pages(&self) -> u64 {
+        self.steps.div_ceil(self.page_steps)
+    }
+
+    /// Whether rows are kept for one page at a time, and made again from the states at which a page begins.
+    pub(super) fn checkpointed(&self, goal: Goal) -> bool {
+        goal == Goal::LossAndGrad && self.pages() > 1
+    }
+
+    /// The first row of the carry that is scratch.
+    pub(super) fn scratch_slot(&self, goal: Goal) -> u64 {
+        1 + if self.checkpointed(goal) {
+            self.pages()
+        } else {
+            0
+        }
+    }
+
+    /// Rows of the carry, of each direction and item.
+    fn slots(&self, goal: Goal) -> u64 {
+        self.scratch_slot(goal) + if self.scratch { SCRATCH_ROWS } else { 0 }
     }
 
     /// The tables that the cuts ask for. A binding must not be empty, so each has room for one item at least.
@@ -132,33 +210,43 @@ impl Cuts {
             LabelLayout::Padded => 0,
             LabelLayout::Concatenated => items,
         };
-        let pages = usize::try_from(self.steps.div_ceil(self.page_steps)).unwrap_or(usize::MAX);
-        let page_rows = self.page_steps * 2 * self.group;
+        let blocks = self.page_steps.div_ceil(BLOCK) * 2 * self.group;
         let lattice = match goal {
-            Goal::LossAndGrad => page_rows * self.states() * PAIR,
+            Goal::LossAndGrad => blocks * PARTS * VECTOR * self.quads,
             Goal::Loss => 0,
         };
-        let table = |slot, bytes: u64, pages| Table {
+        let heads = match goal {
+            Goal::LossAndGrad => self.group * self.shape.classes as u64 * WORD,
+            Goal::Loss => 0,
+        };
+        let gathered = if self.gathered {
+            blocks * BLOCK * (self.width + 1) * WORD
+        } else {
+            0
+        };
+        let carry = self.slots(goal) * 2 * self.group * STATES * VECTOR * self.quads;
+        let table = |slot, bytes: u64| Table {
             slot,
             bytes: bytes.max(ITEM),
-            pages,
         };
         vec![
-            table(Slot::Sums, (SUMS_HEAD + starts) * WORD, 1),
-            table(Slot::Items, self.group * ITEM, 1),
-            table(Slot::Verdicts, self.group * WORD, 1),
-            table(Slot::LabelTable, self.group * self.width * PAIR, 1),
-            table(Slot::RowStats, frames * self.group * PAIR, 1),
-            table(Slot::Carry, self.group * 4 * self.states() * PAIR, 1),
-            table(Slot::Emissions, page_rows * (self.width + 1) * PAIR, pages),
-            table(Slot::Lattice, lattice, pages),
+            table(Slot::Sums, (SUMS_HEAD + starts) * WORD),
+            table(Slot::Items, self.group * ITEM),
+            table(Slot::Verdicts, self.group * WORD),
+            table(Slot::Exponents, self.group * WORD),
+            table(Slot::LabelTable, self.group * self.width * PAIR),
+            table(Slot::Heads, heads),
+            table(Slot::RowStats, frames * self.group * PAIR),
+            table(Slot::Carry, carry),
+            table(Slot::Gathered, gathered),
+            table(Slot::Lattice, lattice),
         ]
     }
 
     /// The slice of an array with `stride` words an item that holds items `first..first + count`: what to bind, and
     /// at which word of that it begins.
     pub(super) fn items_span(&self, first: u64, count: u64, stride: u64) -> (Span, u64) {
-        self.words_span(first * stride, count * stride)
+        self.span(first * stride, count * stride, WORD)
     }
 
     /// The slice of the input with frames `frame..frame + frames` of items `first..first + count`.
@@ -181,16 +269,29 @@ impl Cuts {
                 (frames - 1) * self.shape.items as u64 + count,
             ),
         };
-        self.words_span(row * classes, rows * classes)
+        let element = self.shape.element.bytes() as u64;
+        self.span(row * classes, rows * classes, element)
     }
 
-    fn words_span(&self, first: u64, words: u64) -> (Span, u64) {
-        let start = first * WORD / self.alignment * self.alignment;
-        let base = first - start / WORD;
+    /// `count` elements from element `first` on, in whole words.
+    fn span(&self, first: u64, count: u64, element: u64) -> (Span, u64) {
+        let start = first * element / self.alignment * self.alignment;
+        let base = first - start / element;
+        let bytes = ((base + count) * element).max(WORD);
         let span = Span::Range {
             offset: start,
-            bytes: (base + words.max(1)) * WORD,
+            bytes: bytes.next_multiple_of(WORD),
         };
         (span, base)
     }
+}
+
+/// Labels that the tables have room for.
+pub(super) fn width(shape: &Shape) -> u64 {
+    (shape.frames as u64).min(shape.max_labels as u64)
+}
+
+/// Quads of the `width + 1` places.
+pub(super) fn quads(shape: &Shape) -> u64 {
+    width(shape) / 4 + 1
 }

@@ -1,17 +1,23 @@
 //! The dispatches of each stage, in the order of the pipeline.
 
-use super::build::{Builder, Group, Phase, usize_of, word};
-use super::cut::Cuts;
+use super::build::{Builder, Group, Page, Phase, usize_of, word};
+use super::cut::{BLOCK, Cuts};
 use super::{Iterations, Span, Step};
 use crate::error::PlanError;
-use crate::kernels::{self, Kernel, Slot};
+use crate::kernels::{self, Kernel};
 use crate::options::{BlankInLabels, Impossible, Reduction, RepeatedLabels};
 use crate::params::Params;
 use crate::plan::Goal;
-use crate::problem::{LabelLayout, Layout};
+use crate::problem::LabelLayout;
 
 /// Items whose sums one dispatch of `totals` adds up: with 32 lanes, the fewest, 8 rounds for each 32 items.
 const TOTALS_WINDOW: u64 = 1 << 17;
+
+/// Rows of as many classes are read by one lane each: nothing to wait for.
+const ALONE: u64 = 0;
+
+/// Beyond as many classes or labels a CPU's rows are shared by more than a vector's lanes, lest a loop grow too long.
+const LONG_FOR_A_CPU: u64 = 1 << 16;
 
 impl Builder<'_> {
     pub(super) fn totals(&mut self) -> Result<(), PlanError> {
@@ -40,10 +46,11 @@ impl Builder<'_> {
             self.push(Step {
                 kernel: &kernels::TOTALS,
                 label: "totals",
+                subgroups: false,
                 constants: vec![("LANES", lanes), ("CONCATENATED", concatenated.into())],
                 params,
                 grid: [1, 1, 1],
-                spans: vec![span, span, Span::Page(0)],
+                spans: vec![span, span, Span::Table],
                 iterations: Iterations::bounded(rounds, "items N", items)?,
             })?;
         }
@@ -83,6 +90,7 @@ impl Builder<'_> {
         self.push(Step {
             kernel: &kernels::LABELS,
             label: "labels",
+            subgroups: false,
             constants: vec![
                 ("LANES", lanes),
                 ("CONCATENATED", concatenated.into()),
@@ -98,7 +106,7 @@ impl Builder<'_> {
             grid: self.folded(group.count, 1),
             spans: [labels, items, items, items]
                 .into_iter()
-                .chain([Span::Page(0); 4])
+                .chain([Span::Table; 4])
                 .collect(),
             iterations: Iterations::bounded(rounds, "max_labels Lmax", stride)?,
         })?;
@@ -106,161 +114,255 @@ impl Builder<'_> {
     }
 
     pub(super) fn chain(&mut self, group: Group) -> Result<(), PlanError> {
-        let width = self.cuts.width;
-        if self.goal == Goal::Loss || width == 0 {
+        if self.goal == Goal::Loss {
             return Ok(());
         }
-        let lanes = 64.min(self.lanes);
-        let [y, z, _] = self.folded(group.count, 1);
-        self.push(Step {
-            kernel: &kernels::CHAIN,
-            label: "chain",
-            constants: vec![("LANES", lanes)],
-            params: self.group_params(group),
-            grid: [word(width.div_ceil(lanes.into())), y, z],
-            spans: vec![Span::Page(0); 2],
-            iterations: Iterations::bounded(width + 2, "labels min(Lmax, T)", width)?,
-        })?;
-        Ok(())
-    }
-
-    /// The stages that look at whole frames: emit and grad, chunk by chunk and page by page.
-    pub(super) fn rows(&mut self, group: Group, kernel: &'static Kernel) -> Result<(), PlanError> {
-        let Cuts {
-            width,
-            steps,
-            page_steps,
-            chunk_frames,
-            ..
-        } = self.cuts;
-        let frames = self.shape.frames as u64;
+        let width = self.cuts.width;
         let classes = self.shape.classes as u64;
-        // About four classes a lane, so that a short row does not leave most lanes idle. Of the batch's sizes only C may
-        // count here: the order of a sum must not depend on what else is in the batch.
-        let lanes = word((classes / 4).clamp(8, self.lanes.into()))
-            .next_power_of_two()
-            .min(self.lanes);
-        let rows = (128.min(self.lanes) / lanes).max(1);
-        let each = |n: u64| n.div_ceil(lanes.into()) + 1;
-        let folds = 3 * (u64::from(lanes.ilog2()) + 1);
-        // Emit: two readings of the row and the labels; grad: states, blanks, labels, the row, the labels and a chain.
-        let rounds = 2 * each(classes) + each(2 * width + 1) + 3 * each(width + 1) + width + folds;
-        let iterations = if rounds > u64::from(Iterations::MAX) && width > classes / 64 {
-            Iterations::bounded(rounds, "labels min(Lmax, T)", width)?
+        let lanes = u64::from(64.min(self.lanes));
+        // A label's lane looks at all others.
+        let rounds = |clear: u64, link: u64| clear.div_ceil(lanes) + link * (width + 2) + 2;
+        let strides = width.div_ceil(lanes);
+        let together = rounds(classes, strides);
+        let dispatches = if together <= u64::from(Iterations::MAX) {
+            vec![(1, [1, 1], together)]
         } else {
-            Iterations::bounded(rounds, "classes C", classes)?
+            let most = u64::from(self.limits.max_workgroups);
+            let clear = classes.div_ceil(lanes).min(most);
+            vec![
+                (clear, [1, 0], rounds(classes.div_ceil(clear), 0)),
+                (strides, [0, 1], rounds(0, 1)),
+            ]
         };
-        for page in 0..steps.div_ceil(page_steps) {
-            for frame in (0..frames).step_by(usize_of(chunk_frames.max(1))) {
-                let count = chunk_frames.min(frames - frame);
-                let (input, input_base) =
-                    self.cuts.chunk_span(group.first, group.count, frame, count);
-                let (item_rows, frame_rows) = match self.shape.layout {
-                    Layout::BatchMajor => (frames, 1),
-                    Layout::TimeMajor => (1, self.shape.items as u64),
-                };
-                let params = Params {
-                    first_frame: word(frame),
-                    chunk_frames: word(count),
-                    input_base: word(input_base),
-                    item_rows: word(item_rows),
-                    frame_rows: word(frame_rows),
-                    ..self.page_params(group, page)
-                };
-                let constants = vec![("LANES", lanes), ("ROWS", rows), ("INPUT", self.input())];
-                self.push(Step {
-                    kernel,
-                    label: kernel.name,
-                    constants,
-                    params,
-                    grid: self.folded((group.count * count).div_ceil(rows.into()), 1),
-                    spans: self.spans(kernel, page, |slot| match slot {
-                        Slot::Input | Slot::Grad => input,
-                        _ => Span::Page(0),
-                    }),
-                    iterations,
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Alpha and beta, window by window: on their way in the windows ascend, on their way out they descend.
-    pub(super) fn sweep(&mut self, group: Group, phase: Phase) -> Result<(), PlanError> {
-        let out = phase == Phase::Out;
-        let Cuts {
-            width,
-            steps,
-            page_steps,
-            ..
-        } = self.cuts;
-        let lanes = word((width + 1).min(self.lanes.into()))
-            .next_power_of_two()
-            .clamp(8, self.lanes);
-        let states = self.cuts.states();
-        let in_storage = 2 * states * 8 > self.limits.workgroup_memory.into();
-        // Rounded up, so that labels of about one length share a pipeline.
-        let most = self.limits.workgroup_memory / 16;
-        let row = if in_storage {
-            1
-        } else {
-            word(states).next_power_of_two().min(most)
-        };
-        // Each step goes round the places and once round its own loop; each loop ends with a check of its own. The
-        // states are fetched before and put back after.
-        let round = (width + 1).div_ceil(lanes.into()) + 2;
-        let ends = 2 * (states.div_ceil(lanes.into()) + 1);
-        let window = (u64::from(Iterations::MAX).saturating_sub(ends + 1) / round).max(1);
-        let mut windows = Vec::new();
-        for page in 0..steps.div_ceil(page_steps) {
-            let end = ((page + 1) * page_steps).min(steps);
-            for first in (page * page_steps..end).step_by(usize_of(window)) {
-                windows.push((page, first, (first + window).min(end)));
-            }
-        }
-        if out {
-            windows.reverse();
-        }
-        for (page, first, end) in windows {
-            let rounds = (end - first) * round + ends + 1;
+        let [y, z, _] = self.folded(group.count, 1);
+        for (x, [clear, link], rounds) in dispatches {
             self.push(Step {
-                kernel: &kernels::SWEEP,
-                label: if out { "sweep out" } else { "sweep in" },
-                constants: vec![
-                    ("LANES", lanes),
-                    ("ROW", row),
-                    ("IN_STORAGE", in_storage.into()),
-                    ("OUT", out.into()),
-                    ("KEEP", self.keep()),
-                    ("DISTINCT", self.distinct()),
-                ],
-                params: Params {
-                    first_step: word(first),
-                    end_step: word(end),
-                    ..self.page_params(group, page)
-                },
-                grid: self.folded(group.count, 2),
-                spans: self.spans(&kernels::SWEEP, page, |_| Span::Page(0)),
+                kernel: &kernels::CHAIN,
+                label: "chain",
+                subgroups: false,
+                constants: vec![("LANES", word(lanes)), ("CLEAR", clear), ("LINK", link)],
+                params: self.group_params(group),
+                grid: [word(x), y, z],
+                spans: vec![Span::Table; 3],
                 iterations: Iterations::bounded(rounds, "labels min(Lmax, T)", width)?,
             })?;
         }
         Ok(())
     }
 
+    /// The stages that look at whole frames: stats and grad, chunk by chunk.
+    pub(super) fn rows(
+        &mut self,
+        group: Group,
+        page: Page,
+        kernel: &'static Kernel,
+    ) -> Result<(), PlanError> {
+        let chunk_frames = self.cuts.chunk_frames;
+        let frames = self.shape.frames as u64;
+        let (lanes, rounds) = if kernel == &kernels::STATS {
+            self.stats_lanes()?
+        } else {
+            self.grad_lanes()?
+        };
+        // A CPU's lanes wait for no others than those of a vector.
+        let most = if self.limits.software && lanes > 1 {
+            1
+        } else {
+            128
+        };
+        let rows = (most.min(self.lanes) / lanes).max(1);
+        for frame in (0..frames).step_by(usize_of(chunk_frames)) {
+            let count = chunk_frames.min(frames - frame);
+            let (input, params) = self.row_params(group, page, frame, count);
+            let mut constants = vec![("LANES", lanes), ("ROWS", rows), ("INPUT", self.input())];
+            if kernel == &kernels::STATS {
+                constants.push(("GATHER", self.cuts.gathered.into()));
+            }
+            self.push(Step {
+                kernel,
+                label: kernel.name,
+                subgroups: false,
+                constants,
+                params,
+                grid: self.folded((group.count * count).div_ceil(rows.into()), 1),
+                spans: self.spans(kernel, |_| input),
+                iterations: rounds,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Lanes that share a row of stats. Of the batch's sizes only C may count here: the order of a sum must not depend on
+    /// what else is in the batch.
+    fn stats_lanes(&self) -> Result<(u32, Iterations), PlanError> {
+        let classes = self.shape.classes as u64;
+        let rounds = |lanes: u64| {
+            let gather = if self.cuts.gathered {
+                self.cuts.width / lanes + 1
+            } else {
+                0
+            };
+            2 * classes.div_ceil(4 * lanes) + gather + 2 * u64::from(lanes.ilog2()) + 4
+        };
+        let lanes = if classes <= ALONE {
+            1
+        } else {
+            self.lanes_for(classes / 4)
+        };
+        let bounded = Iterations::bounded(rounds(lanes), "classes C", classes);
+        if self.cuts.gathered
+            && rounds(lanes) > u64::from(Iterations::MAX)
+            && self.cuts.width > classes
+        {
+            return Ok((
+                word(lanes),
+                Iterations::bounded(rounds(lanes), "labels min(Lmax, T)", self.cuts.width)?,
+            ));
+        }
+        Ok((word(lanes), bounded?))
+    }
+
+    /// Lanes that share a row of grad, which adds up in an order of its own.
+    fn grad_lanes(&self) -> Result<(u32, Iterations), PlanError> {
+        let classes = self.shape.classes as u64;
+        let Cuts { width, quads, .. } = self.cuts;
+        // The quads, the row, and all chains of equal labels together, each with a check that it has ended.
+        let rounds = |lanes: u64| quads + width + classes.div_ceil(lanes) + 8;
+        let most = u64::from(Iterations::MAX);
+        let lanes = if classes <= ALONE && rounds(1) <= most {
+            1
+        } else {
+            self.lanes_for(classes / 4)
+        };
+        let (axis, value) = if width > classes / 64 {
+            ("labels min(Lmax, T)", width)
+        } else {
+            ("classes C", classes)
+        };
+        Ok((
+            word(lanes),
+            Iterations::bounded(rounds(lanes), axis, value)?,
+        ))
+    }
+
+    /// A power of two near `wanted` that a workgroup has; on a CPU the lanes of a vector, which do not wait for others.
+    fn lanes_for(&self, wanted: u64) -> u64 {
+        let most = if self.limits.software && wanted < LONG_FOR_A_CPU {
+            8
+        } else {
+            u64::from(self.lanes)
+        };
+        wanted.clamp(8, most).next_power_of_two().min(most)
+    }
+
+    /// Alpha and beta through a page, window by window: on their way in the windows ascend, on their way out they
+    /// descend.
+    pub(super) fn sweep(
+        &mut self,
+        group: Group,
+        page: Page,
+        phase: Phase,
+    ) -> Result<(), PlanError> {
+        let Cuts {
+            width,
+            quads,
+            scratch,
+            gathered,
+            ..
+        } = self.cuts;
+        let subgroup = u64::from(self.limits.subgroup);
+        let subgroups = !scratch && quads <= subgroup && subgroup <= u64::from(self.lanes);
+        let lanes = match (scratch, subgroups) {
+            (true, _) => u64::from(self.lanes),
+            (false, true) => subgroup,
+            (false, false) => quads.next_power_of_two().max(8),
+        };
+        let (kernel, round, ends) = if scratch {
+            // Each step goes round the quads, once or, with a block's rows made again, twice, and copies a row a block.
+            let strides = quads.div_ceil(lanes) + 2;
+            (&kernels::SWEEP_LONG, 3 * strides, 2 * strides)
+        } else {
+            (&kernels::SWEEP, 1, 1)
+        };
+        let window = u64::from(Iterations::MAX).saturating_sub(ends + 1) / round;
+        let window = (window / BLOCK * BLOCK).max(BLOCK);
+        let mut windows: Vec<_> = (page.first..page.end)
+            .step_by(usize_of(window))
+            .map(|first| (first, (first + window).min(page.end)))
+            .collect();
+        let checkpointed = self.cuts.checkpointed(self.goal);
+        let checkpoint = if checkpointed { 1 + page.index } else { 0 };
+        let (label, slot, keeps) = match phase {
+            Phase::In => (
+                "sweep in",
+                0,
+                self.goal == Goal::LossAndGrad && !checkpointed,
+            ),
+            Phase::Again => ("sweep again", checkpoint, true),
+            Phase::Out => ("sweep out", 0, true),
+        };
+        if phase == Phase::Out {
+            windows.reverse();
+        }
+        let (frame, frames, items) = if gathered {
+            (0, 1, 1)
+        } else {
+            (0, self.shape.frames as u64, group.count)
+        };
+        let bound = Group {
+            count: items,
+            ..group
+        };
+        let (input, params) = self.row_params(bound, page, frame, frames);
+        for (first, end) in windows {
+            let saves = phase == Phase::In && first == page.first;
+            self.push(Step {
+                kernel,
+                label,
+                subgroups,
+                constants: vec![
+                    ("LANES", word(lanes)),
+                    ("OUT", (phase == Phase::Out).into()),
+                    ("KEEP", keeps.into()),
+                    ("GATHERED", gathered.into()),
+                    ("INPUT", self.input()),
+                    ("DISTINCT", self.distinct()),
+                ],
+                params: Params {
+                    group: word(group.count),
+                    first_step: word(first),
+                    end_step: word(end),
+                    slot: word(slot),
+                    save_slot: word(if saves { checkpoint } else { 0 }),
+                    ..params
+                },
+                grid: self.folded(group.count, 2),
+                spans: self.spans(kernel, |_| input),
+                iterations: Iterations::bounded(
+                    (end - first) * round + ends + 1,
+                    "labels min(Lmax, T)",
+                    width,
+                )?,
+            })?;
+        }
+        Ok(())
+    }
+
     pub(super) fn meet(&mut self, group: Group) -> Result<(), PlanError> {
-        let width = self.cuts.width;
+        let quads = self.cuts.quads;
         let frames = self.shape.frames as u64;
         // Not by Lmax or T, as for the rows.
         let lanes = 64.min(self.lanes);
         let (items, base) = self.cuts.items_span(group.first, group.count, 1);
-        let rounds = (width + 1).div_ceil(lanes.into())
-            + frames.div_ceil(lanes.into())
+        let rounds = quads.div_ceil(lanes.into())
+            + frames.div_ceil(4 * u64::from(lanes))
             + u64::from(lanes.ilog2())
             + 3;
         let zero = self.options.impossible == Impossible::Zero;
         self.push(Step {
             kernel: &kernels::MEET,
             label: "meet",
+            subgroups: false,
             constants: vec![
                 ("LANES", lanes),
                 ("ZERO_IMPOSSIBLE", zero.into()),
@@ -272,10 +374,7 @@ impl Builder<'_> {
                 ..self.group_params(group)
             },
             grid: self.folded(group.count, 1),
-            spans: self.spans(&kernels::MEET, 0, |slot| match slot {
-                Slot::Loss | Slot::Status => items,
-                _ => Span::Page(0),
-            }),
+            spans: self.spans(&kernels::MEET, |_| items),
             iterations: Iterations::bounded(rounds, "frames T", frames)?,
         })?;
         Ok(())
@@ -288,6 +387,7 @@ impl Builder<'_> {
         self.push(Step {
             kernel: &kernels::REDUCE,
             label: "reduce",
+            subgroups: false,
             constants: vec![("LANES", lanes)],
             params: Params {
                 item_base: word(base),
@@ -296,7 +396,7 @@ impl Builder<'_> {
             },
             grid: [1, 1, 1],
             spans: vec![
-                Span::Page(0),
+                Span::Table,
                 items,
                 Span::Range {
                     offset: 0,

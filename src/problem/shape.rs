@@ -1,5 +1,7 @@
 //! The sizes of a batch, and how its arrays lie in memory.
 
+use crate::kernels::Element;
+
 /// The order of the `[N, T, C]` input in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Layout {
@@ -41,6 +43,8 @@ pub struct Shape {
     pub layout: Layout,
     /// How labels lie in memory.
     pub label_layout: LabelLayout,
+    /// What the numbers of the input and of the gradient are; on the host always f32.
+    pub element: Element,
 }
 
 impl Shape {
@@ -54,6 +58,16 @@ impl Shape {
             max_labels,
             layout: Layout::BatchMajor,
             label_layout: LabelLayout::Padded,
+            element: Element::F32,
+        }
+    }
+
+    /// The same shape with an input and a gradient of f16.
+    #[must_use]
+    pub fn f16(self) -> Self {
+        Self {
+            element: Element::F16,
+            ..self
         }
     }
 
@@ -83,6 +97,12 @@ impl Shape {
             Layout::TimeMajor => frame * self.items + item,
         };
         row * self.classes
+    }
+
+    /// Bytes of the input and of the gradient; no more than `usize::MAX`.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.elements().saturating_mul(self.element.bytes())
     }
 
     /// Elements of the input, `N·T·C`; no more than `usize::MAX`, which no array has.

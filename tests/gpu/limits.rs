@@ -64,7 +64,7 @@ fn logits_of_200_mib_pass_a_binding_of_128_mib() {
     let batch = full([8, 1600, 4096], 30, 2.0, 1);
     assert_eq!(batch.values.len() * 4, 200 << 20);
     on_each(|ctc| {
-        let device = Limits::from(&ctc.device().unwrap().limits());
+        let device = Limits::from(ctc.device().unwrap());
         let limits = Limits {
             max_binding: 128 << 20,
             ..device
@@ -150,26 +150,13 @@ fn answers(limits: &wgpu::Limits, batch: &OwnedBatch) -> Vec<Answer> {
 }
 
 #[test]
-fn labels_too_long_for_workgroup_memory_are_right() {
+fn labels_longer_than_a_workgroup_has_lanes_are_right() {
     let batch = full([2, 6_500, 12], 3_000, 2.0, 2);
     let shape = Shape::new(2, 6_500, 12, 3_000);
     let limits = Limits::default();
     let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
-    assert!(plan.to_string().contains("IN_STORAGE 1"), "{plan}");
+    assert!(plan.to_string().contains("long"), "{plan}");
     on_each(|ctc| item_agrees(&batch, &answer(ctc, &batch), 1));
-}
-
-#[test]
-fn states_in_storage_give_the_bits_of_states_in_workgroup_memory() {
-    let batch = full([3, 700, 10], 300, 4.0, 3);
-    let lowered = wgpu::Limits {
-        max_compute_workgroup_storage_size: 8_192,
-        ..wgpu::Limits::default()
-    };
-    assert_eq!(
-        answers(&lowered, &batch),
-        answers(&wgpu::Limits::default(), &batch)
-    );
 }
 
 #[test]
@@ -253,7 +240,7 @@ fn a_workspace_that_no_memory_holds_is_an_error() {
             };
             let shape = Shape::new(1, 3_000_000, 2, 30_000);
             let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
-            assert!(plan.workspace_bytes() > 1 << 40);
+            assert!(plan.workspace_bytes() > 1 << 30);
             let error = ctc
                 .plan_within(&shape, &Options::default(), Goal::LossAndGrad, &limits)
                 .unwrap_err();

@@ -1,0 +1,4 @@
+// The gradient lies where the input does.
+fn input_bits(at: u32) -> u32 {
+    return gradient[at];
+}

@@ -1,0 +1,97 @@
+// What both sweeps share: their tables. A row of states lies there part by part, so that what neighbouring lanes read
+// lies side by side.
+
+override LANES: u32 = 32u;
+override OUT: bool = false;
+// Whether rows are kept for a gradient.
+override KEEP: bool = false;
+
+@group(0) @binding(2) var<storage, read> items: array<Item>;
+@group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
+@group(0) @binding(5) var<storage, read> gathered: array<u32>;
+@group(0) @binding(6) var<storage, read_write> lattice: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> carry: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read> exponents: array<f32>;
+
+// Whose rows a workgroup works on: the same for all of its lanes, which barriers ask for.
+struct Task {
+    g: u32,
+    direction: u32,
+    item: Item,
+    top: f32,
+}
+
+// An exponent as large is not exact: the sum of all paths then has another exponent at each frame.
+const INEXACT: f32 = 4194304.0;
+
+fn task_of(g: u32, direction: u32, item: Item) -> Task {
+    return Task(g, direction, item, exponents[g]);
+}
+
+fn is_inexact(task: Task) -> bool {
+    return abs(task.top) >= INEXACT;
+}
+
+fn carried(slot: u32, task: Task, q: u32) -> States {
+    let at = carry_part(slot, task.direction, task.g, 0u) + q;
+    let part = params.quads;
+    return States(
+        Scaled(carry[at], carry[at + part]),
+        Scaled(carry[at + 2u * part], carry[at + 3u * part]),
+    );
+}
+
+fn carry_on(slot: u32, task: Task, q: u32, states: States) {
+    if (q >= params.quads) {
+        return;
+    }
+    let at = carry_part(slot, task.direction, task.g, 0u) + q;
+    let part = params.quads;
+    carry[at] = states.blank.m;
+    carry[at + part] = states.blank.e;
+    carry[at + 2u * part] = states.label.m;
+    carry[at + 3u * part] = states.label.e;
+}
+
+fn keep(task: Task, k: u32, q: u32, states: States) {
+    if (!KEEP || q >= params.quads) {
+        return;
+    }
+    let at = lattice_part(k, task.direction, task.g, 0u) + q;
+    let part = params.quads;
+    lattice[at] = states.blank.m;
+    lattice[at + part] = states.blank.e;
+    lattice[at + 2u * part] = states.label.m;
+    lattice[at + 3u * part] = states.label.e;
+}
+
+// The row that the other direction kept for its block that begins at step k.
+fn kept(task: Task, k: u32, q: u32) -> States {
+    let at = lattice_part(k, 1u - task.direction, task.g, 0u) + min(q, params.quads - 1u);
+    let part = params.quads;
+    return States(
+        Scaled(lattice[at], lattice[at + part]),
+        Scaled(lattice[at + 2u * part], lattice[at + 3u * part]),
+    );
+}
+
+// The weights of a frame, at an exponent of its own: that of the sum of all paths, which is the sum of a frame's
+// occupancies, at each frame; so they are at most about 1.
+struct Weights {
+    labels: vec4<f32>,
+    blanks: f32,
+    all_labels: f32,
+}
+
+fn weights_of(into: States, kept: States, top: f32) -> Weights {
+    let blank = into.blank.m * kept.blank.m * power(into.blank.e + kept.blank.e - top);
+    let label = into.label.m * kept.label.m * power(into.label.e + kept.label.e - top);
+    return Weights(label, (blank.x + blank.y) + (blank.z + blank.w), (label.x + label.y) + (label.z + label.w));
+}
+
+// The largest exponent of a quad's occupancies.
+fn top_of_quad(into: States, kept: States) -> f32 {
+    let e = max(into.blank.e + kept.blank.e, into.label.e + kept.label.e);
+    return max(max(e.x, e.y), max(e.z, e.w));
+}

@@ -1,0 +1,152 @@
+// stats: what each frame is divided by: its maximum, and what its other classes add to that. Where the input is cut
+// into chunks, so that a sweep cannot read it, the entries that an item needs are gathered too.
+//
+// in input [.., C]: logits, log-probs or probs.  out row_stats [T, G]; gathered [step, direction, G, 1 + width]: the
+// blank's entry, then each label's; verdicts.
+// formula p = y / (1 + excess);  y = exp(x - max), excess = Σ exp(x - max) - 1.
+// grid LANES lanes a frame, ROWS frames a workgroup.  barriers: those of the folds, none where a lane has its own row.
+
+// Named: naga 30 loses count of an override that follows an array size that is an expression.
+override CELLS: u32 = LANES * ROWS;
+override GATHER: bool = false;
+
+@group(0) @binding(2) var<storage, read> items: array<Item>;
+@group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read_write> verdicts: array<atomic<u32>>;
+@group(0) @binding(5) var<storage, read_write> row_stats: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read_write> gathered: array<u32>;
+
+var<workgroup> sh_fold: array<vec2<f32>, CELLS>;
+
+// The order of a fold is the same whatever the batch.
+fn fold_max(lane: u32, row: u32, value: f32) -> f32 {
+    if (LANES == 1u) {
+        return value;
+    }
+    let at = row * LANES + lane;
+    sh_fold[at].x = value;
+    workgroupBarrier();
+    for (var d = LANES / 2u; d > 0u; d /= 2u) {
+        if (lane < d) {
+            sh_fold[at].x = max(sh_fold[at].x, sh_fold[at + d].x);
+        }
+        workgroupBarrier();
+    }
+    let result = sh_fold[row * LANES].x;
+    workgroupBarrier();
+    return result;
+}
+
+fn fold_sums(lane: u32, row: u32, value: vec2<f32>) -> vec2<f32> {
+    if (LANES == 1u) {
+        return value;
+    }
+    let at = row * LANES + lane;
+    sh_fold[at] = value;
+    workgroupBarrier();
+    for (var d = LANES / 2u; d > 0u; d /= 2u) {
+        if (lane < d) {
+            sh_fold[at] += sh_fold[at + d];
+        }
+        workgroupBarrier();
+    }
+    return sh_fold[row * LANES];
+}
+
+// Whether a frame that holds this has a meaning: -inf does, for a probability of 0; NaN and +inf do not.
+fn has_meaning(bits: vec4<u32>) -> vec4<bool> {
+    if (INPUT == PROBS) {
+        return finite(bits) & (score(bits) >= vec4<f32>(0.0));
+    }
+    return finite(bits) | (bits == vec4<u32>(MINUS_INFINITY));
+}
+
+// What the frame's maximum is taken of: the lowest of all where the input is not finite.
+fn score(bits: vec4<u32>) -> vec4<f32> {
+    let known = finite(bits);
+    let x = bitcast<vec4<f32>>(select(vec4<u32>(0u), bits, known));
+    if (INPUT == PROBS) {
+        return select(vec4<f32>(LOWEST), x + params.epsilon, known);
+    }
+    return select(vec4<f32>(LOWEST), x, known);
+}
+
+// What a class below the maximum adds to the frame's excess.
+fn share(x: vec4<f32>, top: f32) -> vec4<f32> {
+    if (INPUT == LOGITS) {
+        return exp_plain(below(x, vec4<f32>(top)));
+    }
+    if (INPUT == PROBS) {
+        return x / top;
+    }
+    return vec4<f32>(0.0);
+}
+
+@compute @workgroup_size(LANES, ROWS)
+fn stats(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+) {
+    let lane = local.x;
+    let row = row_of(folded(workgroup, grid) * ROWS + local.y, IN_MEMORY);
+    var item = Item(0u, 0u, 0.0, 0u);
+    if (row.inside) {
+        item = items[row.g];
+    }
+    let counts = row.inside && row.t < item.frames;
+    let step = step_of(row.t, item.frames);
+    let live = counts && step.k >= params.page_step && step.k < params.page_end;
+
+    var tops = vec4<f32>(LOWEST);
+    if (live) {
+        for (var c = lane; c < params.classes; c += 4u * LANES) {
+            tops = max(tops, score(entries(row, classes_from(c))));
+        }
+    }
+    var top = fold_max(lane, local.y, max(max(tops.x, tops.y), max(tops.z, tops.w)));
+    if (INPUT == PROBS) {
+        // What has no meaning must not be divided by.
+        top = max(top, SMALLEST);
+    }
+    var others = vec4<f32>(0.0);
+    var likeliest = vec4<f32>(0.0);
+    if (live) {
+        var meaningful = vec4<bool>(true);
+        for (var c = lane; c < params.classes; c += 4u * LANES) {
+            let classes = classes_from(c);
+            let bits = entries(row, classes);
+            meaningful &= has_meaning(bits);
+            let there = (classes < vec4<u32>(params.classes)) & finite(bits);
+            let x = score(bits);
+            let is_top = x == vec4<f32>(top);
+            others += select(vec4<f32>(0.0), share(x, top), there & !is_top);
+            likeliest += select(vec4<f32>(0.0), vec4<f32>(1.0), there & is_top);
+        }
+        if (!all(meaningful)) {
+            atomicMax(&verdicts[row.g], NOT_FINITE);
+        }
+    }
+    let own = vec2<f32>((others.x + others.y) + (others.z + others.w), dot(likeliest, vec4<f32>(1.0)));
+    let sum = fold_sums(lane, local.y, own);
+    if (!live) {
+        return;
+    }
+    if (lane == 0u) {
+        // No likeliest class: none has any probability.
+        if (sum.y == 0.0) {
+            atomicMax(&verdicts[row.g], NOT_FINITE);
+        }
+        row_stats[row.t * params.group + row.g] = vec2<f32>(top, max(sum.y - 1.0, 0.0) + sum.x);
+    }
+    if (GATHER) {
+        let out = gathered_row(step.k, step.direction, row.g);
+        for (var i = lane; i <= item.labels; i += LANES) {
+            var class_ = params.blank;
+            if (i > 0u) {
+                class_ = label_table[row.g * params.width + i - 1u].x & ~FLAG;
+            }
+            gathered[out + i] = input_bits(row.first + class_);
+        }
+    }
+}
