@@ -220,6 +220,12 @@ impl fmt::Display for Plan {
                 "  {:<10}{times:>4} × {x} × {y} × {z}, {rounds} rounds ",
                 step.label
             )?;
+            if !step.label.starts_with(step.kernel.name) {
+                write!(f, "  by {}", step.kernel.name)?;
+            }
+            if step.subgroups {
+                f.write_str("  with subgroups")?;
+            }
             for (name, value) in &step.constants {
                 write!(f, "  {name} {value}")?;
             }

@@ -33,8 +33,13 @@ fn is_inexact(task: Task) -> bool {
     return abs(task.top) >= INEXACT;
 }
 
+// A lane that has no quad takes the last one's states: whatever it offers goes where no label is, but must be a number.
+fn there(q: u32) -> u32 {
+    return min(q, params.quads - 1u);
+}
+
 fn carried(slot: u32, task: Task, q: u32) -> States {
-    let at = carry_part(slot, task.direction, task.g, 0u) + q;
+    let at = carry_part(slot, task.direction, task.g, 0u) + there(q);
     let part = params.quads;
     return States(
         Scaled(carry[at], carry[at + part]),
@@ -68,7 +73,7 @@ fn keep(task: Task, k: u32, q: u32, states: States) {
 
 // The row that the other direction kept for its block that begins at step k.
 fn kept(task: Task, k: u32, q: u32) -> States {
-    let at = lattice_part(k, 1u - task.direction, task.g, 0u) + min(q, params.quads - 1u);
+    let at = lattice_part(k, 1u - task.direction, task.g, 0u) + there(q);
     let part = params.quads;
     return States(
         Scaled(lattice[at], lattice[at + part]),

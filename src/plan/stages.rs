@@ -164,14 +164,15 @@ impl Builder<'_> {
         } else {
             self.grad_lanes()?
         };
-        // A CPU's lanes wait for no others than those of a vector.
-        let most = if self.limits.software && lanes > 1 {
-            1
+        // A CPU's lanes wait for no others than those of a vector, where a grid has room for so many workgroups.
+        let few = group.count * chunk_frames <= self.limits.max_workgroups.into();
+        let together = if self.limits.software && few {
+            lanes
         } else {
             128
         };
-        let rows = (most.min(self.lanes) / lanes).max(1);
-        for frame in (0..frames).step_by(usize_of(chunk_frames)) {
+        let rows = (together.min(self.lanes) / lanes).max(1);
+        for frame in (0..frames).step_by(usize_of(chunk_frames.max(1))) {
             let count = chunk_frames.min(frames - frame);
             let (input, params) = self.row_params(group, page, frame, count);
             let mut constants = vec![("LANES", lanes), ("ROWS", rows), ("INPUT", self.input())];

@@ -251,7 +251,9 @@ fn an_output_that_overlaps_another_range_is_refused_and_inputs_may_share_one() {
         let plan = ctc.plan(&shape(), &sum()).unwrap();
         let fitting = Fitting::new(gpu);
         for out in [5, 6, 7, 8] {
-            for other in (0..9).filter(|other| *other != out) {
+            // The gradient may lie where the logits do, all of it.
+            let fits = |other: &usize| *other == out || (out, *other) == (8, 0);
+            for other in (0..9).filter(|other| !fits(other)) {
                 let mut buffers = fitting.buffers();
                 let shared = field(&mut buffers, other).buffer;
                 field(&mut buffers, out).buffer = shared;

@@ -155,7 +155,7 @@ fn labels_longer_than_a_workgroup_has_lanes_are_right() {
     let shape = Shape::new(2, 6_500, 12, 3_000);
     let limits = Limits::default();
     let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
-    assert!(plan.to_string().contains("long"), "{plan}");
+    assert!(plan.to_string().contains("by sweep_long"), "{plan}");
     on_each(|ctc| item_agrees(&batch, &answer(ctc, &batch), 1));
 }
 
