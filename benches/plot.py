@@ -16,7 +16,7 @@ STYLES = {
     "burn": ("#8C8C8C", "plus"),
 }
 
-WIDTH, LEFT, RIGHT, ROW, EDGE = 860, 218, 28, 38, 20
+WIDTH, LEFT, RIGHT, ROW, EDGE = 860, 218, 28, 46, 20
 
 # Viewers that show it as a picture follow the system's theme, so the ground changes together with what stands on it.
 CSS = """
@@ -64,16 +64,25 @@ def legend(programs, out, y):
     """The programs' names, as many in a line as fit; returns where the next line would be."""
     x = EDGE + 8
     for style, title in programs:
+        ours = style.startswith("ours")
         # The width of text without a font to ask: generous, since names are short.
-        width = 34 + 7.4 * len(title)
+        width = 36 + (8.4 if ours else 7.4) * len(title)
         if x + width > WIDTH - EDGE:
             x, y = EDGE + 8, y + 24
-        ours = style.startswith("ours")
         out.append(mark(style, x, y, ours))
         kind = "ours" if ours else "peer"
         out.append(f'<text class="{kind}" x="{x + 13}" y="{y + 4.5}">{escape(title)}</text>')
         x += width
     return y + 24
+
+
+def placed(row):
+    """(style, x, dy) of a row's marks: on the line where there is room, else above or below it; ours are on it first."""
+    taken = []
+    for style, x in sorted(row.items(), key=lambda entry: (not entry[0].startswith("ours"), entry[1])):
+        free = [dy for dy in (0, -13, 13) if all(dy != other or abs(x - at) > 14 for at, other in taken)]
+        taken.append((x, free[0] if free else 0))
+        yield style, *taken[-1]
 
 
 def svg(title, note, programs, rows):
@@ -106,9 +115,8 @@ def svg(title, note, programs, rows):
         if row:
             ends = at(min(row.values())), at(max(row.values()))
             lines.append(f'<line class="span" x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="{y}" y2="{y}"/>')
-        # Ours last, so that no other mark hides it.
-        for style, ms in sorted(row.items(), key=lambda entry: entry[0].startswith("ours")):
-            lines.append(mark(style, at(ms), y, style.startswith("ours")))
+        for style, x, dy in placed({style: at(ms) for style, ms in row.items()}):
+            lines.append(mark(style, x, y + dy, style.startswith("ours")))
     height = bottom + 18
     head = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">',
