@@ -48,7 +48,7 @@ LOSS_TOLERANCE, GRAD_TOLERANCE = 1e-3, 2e-2
 
 
 class Failed(Exception):
-    """A command that did not do what it should; the last line that it said."""
+    """A command that did not do what it should: its first error, or the last line that it said."""
 
 
 def call(command, **options):
@@ -59,10 +59,14 @@ def call(command, **options):
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Failed(str(error)) from None
-    # `ctc-wgpu bench` exits with 1 if a shape fails, and reports the others.
-    if done.returncode != 0 and not done.stdout.strip():
-        said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
-        raise Failed(said[-1].strip())
+    if done.returncode != 0:
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        errors = [line for line in said if "error" in line.lower()]
+        reason = (errors[:1] or said[-1:] or [f"exit status {done.returncode}"])[0]
+        # A program may fail at one shape only, and have printed the figures of others.
+        if not done.stdout.strip():
+            raise Failed(reason)
+        say(f"  {reason}")
     return done.stdout
 
 
@@ -169,8 +173,8 @@ def judge(programs):
     """No figure for a wrong answer: ours was checked by the tool, and the peers must agree with it."""
     truth = programs["ctc-wgpu CPU"]
     for name, results in programs.items():
-        for shape, line in results.items():
-            right = truth.get(shape, {})
+        for shape, right in truth.items():
+            line = results.setdefault(shape, {"error": "the program ended before it came to this"})
             if "error" in line or "error" in right:
                 continue
             for what, tolerance in (("mean_loss", LOSS_TOLERANCE), ("grad_l1", GRAD_TOLERANCE)):

@@ -83,9 +83,7 @@ impl Batch {
 fn measure(shape: [usize; 4], device: &Device) -> Outcome<Value> {
     let batch = Batch::new(shape, device);
     let (loss, grad) = batch.step()?;
-    let wide = |values: Vec<f32>| values.into_iter().map(f64::from);
-    let loss = wide(loss.into_data().try_to_vec::<f32>().map_err(|e| format!("{e:?}"))?);
-    let grad = wide(grad.into_data().try_to_vec::<f32>().map_err(|e| format!("{e:?}"))?);
+    let (loss, grad) = (read(loss)?, read(grad)?);
     let start = Instant::now();
     while start.elapsed() < WARM_UP {
         batch.timed()?;
@@ -100,9 +98,21 @@ fn measure(shape: [usize; 4], device: &Device) -> Outcome<Value> {
         "median_ms": times[times.len() / 2],
         "min_ms": times[0],
         "runs": times.len(),
-        "mean_loss": loss.sum::<f64>() / shape[1] as f64,
-        "grad_l1": grad.map(f64::abs).sum::<f64>(),
+        "mean_loss": loss.iter().sum::<f64>() / shape[1] as f64,
+        "grad_l1": grad.iter().map(|g| g.abs()).sum::<f64>(),
     }))
+}
+
+fn read<const D: usize>(tensor: Tensor<D>) -> Outcome<Vec<f64>> {
+    let data = tensor.try_into_data().map_err(|e| format!("{e:?}"))?;
+    let values = data.try_to_vec::<f32>().map_err(|e| format!("{e:?}"))?;
+    Ok(values.into_iter().map(f64::from).collect())
+}
+
+/// Burn tells its causes in a list, the first cause last, and perhaps a backtrace after it.
+fn last_cause(told: &str) -> &str {
+    let cause = told.rsplit("Caused by:").next().unwrap_or(told);
+    cause.trim().lines().next().unwrap_or_default()
 }
 
 fn shape(text: &str) -> Outcome<[usize; 4]> {
@@ -124,7 +134,7 @@ fn main() -> Outcome<()> {
     for shape in shapes {
         let mut line = match measure(shape, &device) {
             Ok(line) => line,
-            Err(reason) => json!({ "error": reason.to_string() }),
+            Err(reason) => json!({ "error": last_cause(&reason.to_string()) }),
         };
         line["peer"] = json!("burn");
         line["version"] = json!(VERSION);
