@@ -115,8 +115,24 @@ def versions(run):
     return "; ".join(told)
 
 
+def counted(run):
+    return "one round" if run["rounds"] == 1 else f"{run['rounds']} alternating rounds"
+
+
 def machine(run):
     return f"{run['cpu']}, {run['threads']} threads"
+
+
+# Of a core. More than a system's own services take on an idle machine.
+QUIET = 0.2
+
+
+def noise(run):
+    """A warning, where other programs had a part in the times."""
+    cores = run.get("others_cores")
+    if cores is None or cores <= QUIET:
+        return ""
+    return f"**Provisional: other programs kept {cores:.1f} cores busy meanwhile.**"
 
 
 def troubles(run):
@@ -133,10 +149,11 @@ def markdown(run, picture):
     _, _, titles = figures(run)
     parts = [
         f"# {run['date']}, {run['machine']}",
-        f"Loss and gradient with respect to the logits, f32, in ms: the median over {run['rounds']} rounds of each "
+        f"Loss and gradient with respect to the logits, f32, in ms: the median over {counted(run)} of each "
         f"program's median. Measured by `{run['command']}` at commit {run['commit']}.",
         f"Machine: {machine(run)}, {run['cores']} cores, {run['os']}; {run['rustc']}, Python {run['python']}.\n"
         f"Versions: {versions(run)}.",
+        noise(run),
         f"![the times as a plot]({picture})",
         table_of_times(run),
     ]
@@ -176,10 +193,11 @@ def readme(run, stem):
     results = f"benches/results/{stem}"
     gone = [TITLES.get(name, name) for name in run["absent"]]
     gone = f" Not there: {', '.join(gone)}." if gone else ""
+    warning = f"{noise(run)}\n\n" if noise(run) else ""
     return (
-        f"Loss and gradient in ms on {machine(run)}, {run['date']}: {versions(run)}.{gone}\n\n"
+        f"Loss and gradient in ms on {machine(run)}, {run['date']}: {versions(run)}.{gone}\n\n{warning}"
         f"![Times of ctc-wgpu and other libraries]({results}.svg)\n\n{table_of_times(run)}\n\n"
-        f"Measured in {run['rounds']} alternating rounds by `{run['command']}`; "
+        f"Measured in {counted(run)} by `{run['command']}`; "
         f"[the ratios, and all that is to say]({results}.md)."
     )
 

@@ -182,6 +182,30 @@ def judge(programs):
                     line["error"] = f"{what} is {line[what]}, not {right[what]}"
 
 
+class Others:
+    """How many cores programs that are not ours keep busy, where the system tells (Linux)."""
+
+    def __init__(self):
+        self.since = self.now()
+
+    @staticmethod
+    def now():
+        try:
+            # The time of all processes: user, nice, system, then idle and waiting, then interrupts and stolen.
+            ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        except OSError:
+            return None
+        busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+        times = os.times()
+        return times.elapsed, busy - (times.children_user + times.children_system)
+
+    def cores(self):
+        now = self.now()
+        if not now or not self.since:
+            return None
+        return round((now[1] - self.since[1]) / (now[0] - self.since[0]), 2)
+
+
 def processor():
     """The processor's name, where the system tells."""
     try:
@@ -234,7 +258,9 @@ def main():
     args, absent = arguments(), {}
     began = commit()
     found = programs(args, absent)
+    others = Others()
     by_program = {name: merged(seen) for name, seen in measure(found, args.rounds, absent).items()}
+    busy = others.cores()
     if "ctc-wgpu CPU" not in by_program:
         sys.exit(f"ctc-wgpu itself did not run: {absent.get('ctc-wgpu CPU')}")
     judge(by_program)
@@ -251,6 +277,7 @@ def main():
         "commit": began,
         "command": shlex.join(["python3", "benches/run.py", *sys.argv[1:]]),
         "rounds": args.rounds,
+        "others_cores": busy,
         "programs": by_program,
         "absent": absent,
     }
