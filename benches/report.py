@@ -189,7 +189,6 @@ def picture(run):
 
 
 def readme(run, stem):
-    _, _, titles = figures(run)
     results = f"benches/results/{stem}"
     gone = [TITLES.get(name, name) for name in run["absent"]]
     gone = f" Not there: {', '.join(gone)}." if gone else ""
