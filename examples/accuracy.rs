@@ -35,7 +35,7 @@ fn main() -> Result<(), Error> {
         let inputs = Inputs::new(shape, scale);
         let options = Options::default();
         let truth = reference::loss_and_grad(&inputs.batch(), &options)?;
-        print!("| {}, logits ×{scale} |", inputs.name());
+        print!("| {}, logits ×{scale} |", inputs::name(shape));
         for ctc in &backends {
             let output = ctc.loss_and_grad(&inputs.batch(), &options)?;
             let loss = worst(&output.loss, &truth.loss, |loss| loss.max(1.0));

@@ -1,17 +1,120 @@
 //! A batch that lies on the device and stays there, as in a training loop.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use ctc_wgpu::{Buffers, Goal, GpuCtc, GpuPlan, Options};
-use wgpu::util::DeviceExt;
-use wgpu::{BufferUsages, Device, Queue};
+use ctc_wgpu::{Buffers, Error, Goal, GpuCtc, GpuPlan, Options};
+use wgpu::{BufferUsages, CommandEncoder, Device, Queue};
 
-use crate::inputs::Inputs;
+use super::inputs::Inputs;
 
-pub(crate) struct Resident {
-    device: Device,
-    queue: Queue,
-    plan: GpuPlan,
+/// A device of our own, and CTC on it.
+pub(crate) struct Gpu {
+    pub(crate) device: Device,
+    pub(crate) queue: Queue,
+    ctc: GpuCtc,
+    /// What wgpu refused first. It would panic otherwise.
+    refused: Arc<Mutex<Option<String>>>,
+}
+
+impl Gpu {
+    /// A device with all that the adapter gives in memory, and those of `features` that it has.
+    pub(crate) fn open(adapter: &wgpu::Adapter, features: wgpu::Features) -> Result<Self, Error> {
+        let descriptor = wgpu::DeviceDescriptor {
+            required_limits: adapter.limits(),
+            required_features: adapter.features() & features,
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|reason| {
+                Error::NoDevice {
+                    adapter: adapter.get_info().name,
+                    reason: reason.to_string(),
+                }
+            })?;
+        let refused = Arc::new(Mutex::new(None));
+        let seen = Arc::clone(&refused);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.get_or_insert(error.to_string());
+        }));
+        Ok(Self {
+            ctc: GpuCtc::new(&device, &queue)?,
+            device,
+            queue,
+            refused,
+        })
+    }
+
+    pub(crate) fn buffer(&self, size: u64, usage: BufferUsages) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size,
+            usage,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Records `work`, submits it and waits for it.
+    pub(crate) fn run(
+        &self,
+        work: impl FnOnce(&mut CommandEncoder) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut encoder = self
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        work(&mut encoder)?;
+        self.queue.submit([encoder.finish()]);
+        self.wait()
+    }
+
+    /// The contents of a buffer, on the host.
+    pub(crate) fn read<T: bytemuck::AnyBitPattern>(
+        &self,
+        source: &wgpu::Buffer,
+    ) -> Result<Vec<T>, Error> {
+        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
+        let readable = self.buffer(source.size(), usage);
+        self.run(|encoder| {
+            encoder.copy_buffer_to_buffer(source, 0, &readable, 0, source.size());
+            Ok(())
+        })?;
+        let (sender, receiver) = mpsc::channel();
+        readable.map_async(wgpu::MapMode::Read, .., move |result| {
+            // Nobody listens any more where waiting failed.
+            let _ = sender.send(result);
+        });
+        self.wait()?;
+        let unread = |reason: String| Error::Gpu {
+            during: "reading an answer".to_owned(),
+            reason,
+        };
+        let mapped = receiver.recv().map_err(|e| unread(e.to_string()))?;
+        mapped.map_err(|e| unread(e.to_string()))?;
+        let bytes = readable
+            .get_mapped_range(..)
+            .map_err(|e| unread(e.to_string()))?;
+        let words = bytes.chunks_exact(size_of::<T>());
+        Ok(words.map(bytemuck::pod_read_unaligned).collect())
+    }
+
+    fn wait(&self) -> Result<(), Error> {
+        self.device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|e| Error::DeviceLost(e.to_string()))?;
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match refused.take() {
+            None => Ok(()),
+            Some(reason) => Err(Error::Gpu {
+                during: "a step of the bench".to_owned(),
+                reason,
+            }),
+        }
+    }
+}
+
+pub(crate) struct Resident<'a> {
+    gpu: &'a Gpu,
+    pub(crate) plan: GpuPlan,
     logits: wgpu::Buffer,
     labels: wgpu::Buffer,
     label_lengths: wgpu::Buffer,
@@ -19,96 +122,57 @@ pub(crate) struct Resident {
     grad: Option<wgpu::Buffer>,
 }
 
-impl Resident {
-    pub(crate) fn new(adapter: &wgpu::Adapter, inputs: &Inputs, goal: Goal) -> Self {
-        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
-            required_limits: adapter.limits(),
-            ..wgpu::DeviceDescriptor::default()
-        }))
-        .unwrap();
-        let ctc = GpuCtc::new(&device, &queue).unwrap();
+impl<'a> Resident<'a> {
+    pub(crate) fn new(gpu: &'a Gpu, inputs: &Inputs, goal: Goal) -> Result<Self, Error> {
         let plan = match goal {
-            Goal::LossAndGrad => ctc.plan(&inputs.shape, &Options::default()),
-            Goal::Loss => ctc.plan_loss(&inputs.shape, &Options::default()),
+            Goal::LossAndGrad => gpu.ctc.plan(&inputs.shape, &Options::default()),
+            Goal::Loss => gpu.ctc.plan_loss(&inputs.shape, &Options::default()),
         };
         let with = |contents: &[u8]| {
-            device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-                label: None,
-                contents,
-                usage: BufferUsages::STORAGE,
-            })
+            // An empty binding is none.
+            let size = contents.len().max(4) as u64;
+            let buffer = gpu.buffer(size, BufferUsages::STORAGE | BufferUsages::COPY_DST);
+            gpu.queue.write_buffer(&buffer, 0, contents);
+            buffer
         };
         let of = |words: usize| {
-            buffer(
-                &device,
+            gpu.buffer(
                 words as u64 * 4,
                 BufferUsages::STORAGE | BufferUsages::COPY_SRC,
             )
         };
-        Self {
+        Ok(Self {
+            gpu,
+            plan: plan?,
             logits: with(bytemuck::cast_slice(&inputs.logits)),
             labels: with(bytemuck::cast_slice(&inputs.labels)),
             label_lengths: with(bytemuck::cast_slice(&inputs.label_lengths)),
             loss: of(inputs.shape.items),
             grad: (goal == Goal::LossAndGrad).then(|| of(inputs.shape.elements())),
-            plan: plan.unwrap(),
-            device,
-            queue,
-        }
+        })
     }
 
     /// What is timed: bindings and dispatches recorded, submitted, and waited for.
-    pub(crate) fn run(&self) {
+    pub(crate) fn run(&self) -> Result<(), Error> {
+        self.gpu.run(|encoder| self.encode(encoder))
+    }
+
+    pub(crate) fn encode(&self, encoder: &mut CommandEncoder) -> Result<(), Error> {
         let mut buffers = Buffers::new(&self.logits, &self.labels, &self.label_lengths, &self.loss);
         if let Some(grad) = &self.grad {
             buffers = buffers.grad(grad);
         }
-        let mut encoder = self
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.plan.encode(&mut encoder, &buffers).unwrap();
-        self.queue.submit([encoder.finish()]);
-        self.wait();
+        self.plan.encode(encoder, &buffers)
     }
 
-    pub(crate) fn loss(&self) -> Vec<f32> {
-        self.read(&self.loss)
+    pub(crate) fn loss(&self) -> Result<Vec<f32>, Error> {
+        self.gpu.read(&self.loss)
     }
 
-    pub(crate) fn grad(&self) -> Option<Vec<f32>> {
-        self.grad.as_ref().map(|grad| self.read(grad))
+    pub(crate) fn grad(&self) -> Result<Option<Vec<f32>>, Error> {
+        self.grad
+            .as_ref()
+            .map(|grad| self.gpu.read(grad))
+            .transpose()
     }
-
-    fn wait(&self) {
-        self.device
-            .poll(wgpu::PollType::wait_indefinitely())
-            .unwrap();
-    }
-
-    fn read(&self, source: &wgpu::Buffer) -> Vec<f32> {
-        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-        let readable = buffer(&self.device, source.size(), usage);
-        let mut encoder = self
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(source, 0, &readable, 0, source.size());
-        self.queue.submit([encoder.finish()]);
-        let (sender, receiver) = mpsc::channel();
-        readable.map_async(wgpu::MapMode::Read, .., move |result| {
-            sender.send(result).unwrap()
-        });
-        self.wait();
-        receiver.recv().unwrap().unwrap();
-        let bytes = readable.get_mapped_range(..).unwrap();
-        bytemuck::cast_slice(&bytes).to_vec()
-    }
-}
-
-fn buffer(device: &Device, size: u64, usage: BufferUsages) -> wgpu::Buffer {
-    device.create_buffer(&wgpu::BufferDescriptor {
-        label: None,
-        size,
-        usage,
-        mapped_at_creation: false,
-    })
 }

@@ -7,5 +7,6 @@
 
 mod bad_files;
 mod batches;
+mod bench;
 mod reports;
 mod support;

@@ -1,8 +1,10 @@
-//! `ctc-wgpu`: CTC losses of batches in numpy's format, on any GPU, and a check of the GPU by the float64 reference.
+//! `ctc-wgpu`: CTC losses of batches in numpy's format, on any GPU, and a check of the GPU by the float64 reference,
+//! and of its speed.
 
 mod adapters;
 mod args;
 mod batch_file;
+mod bench;
 mod check;
 mod compare;
 mod engine;
@@ -39,6 +41,8 @@ enum Command {
     /// A backend fails if a loss is off by more than 1e-6 (of its size, from 1 on) or an element of the gradient by
     /// more than 1e-5 (times the item's weight, from 1 on; with probs of its size, from 1 on).
     Check(check::CheckArgs),
+    /// Time batches of seeded logits, each checked first, and say how near to the machine's memory bandwidth they come
+    Bench(bench::BenchArgs),
     /// List the GPU adapters and those of their limits that matter here
     Adapters(adapters::AdaptersArgs),
 }
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Loss(args) => loss::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Adapters(args) => Ok(adapters::run(&args)),
     };
     match result.and_then(|outcome| say(&outcome)) {

@@ -1,0 +1,57 @@
+//! The numbers of a batch from a seed: the same bits on every machine and in every program.
+//!
+//! Nothing of the crate is used here, so that programs without it can include this file; `benches/peers/inputs.py` says
+//! the same in numpy.
+
+/// T, N, C and L of the batches.
+pub(crate) const SHAPES: [[usize; 4]; 7] = [
+    [50, 32, 20, 12],    // a small OCR network
+    [150, 32, 28, 40],   // characters, short utterances
+    [150, 64, 5000, 20], // word pieces, or Chinese characters: the class axis dominates
+    [256, 16, 80, 100],
+    [500, 8, 1000, 100],
+    [1500, 8, 32, 300], // half a minute of speech, characters
+    [2000, 4, 128, 500],
+];
+
+/// The logits `[N, T, C]` and the labels `[N, L]` of a batch of shape `[T, N, C, L]`.
+///
+/// Logits have mean 0 and variance `scale`², labels are uniform from 1 on. No more repeats than chance gives, so that an
+/// alignment exists wherever T is well above L.
+pub(crate) fn numbers(
+    [frames, items, classes, labels]: [usize; 4],
+    scale: f32,
+) -> (Vec<f32>, Vec<i32>) {
+    let mut rng = SplitMix(7);
+    // Four uniforms in [−½, ½) have variance ⅓ together: bell-shaped, and free of a libm that differs by machine.
+    let root3 = 3.0_f32.sqrt();
+    let mut logit = || (0..4).map(|_| rng.centred()).sum::<f32>() * root3 * scale;
+    let logits = (0..items * frames * classes).map(|_| logit()).collect();
+    let last = i32::try_from(classes - 1).unwrap_or(i32::MAX);
+    let labels = (0..items * labels).map(|_| rng.below(last) + 1).collect();
+    (logits, labels)
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): a few lines, and no crate whose next version gives other numbers.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in [−½, ½), a multiple of 2^-16: sums of a few are exact.
+    fn centred(&mut self) -> f32 {
+        let word = u16::try_from(self.next() >> 48).unwrap_or(0);
+        f32::from(word) / 65_536.0 - 0.5
+    }
+
+    /// Uniform in `0..n`; the bias of the remainder does not matter here.
+    fn below(&mut self, n: i32) -> i32 {
+        i32::try_from((self.next() >> 33) % u64::from(n.unsigned_abs().max(1))).unwrap_or(0)
+    }
+}

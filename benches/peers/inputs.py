@@ -1,0 +1,39 @@
+"""The batches of `benches/inputs/seeded.rs`, bit for bit: SplitMix64 counts, so numpy can draw all numbers at once."""
+
+import numpy as np
+
+SHAPES = [
+    (50, 32, 20, 12),
+    (150, 32, 28, 40),
+    (150, 64, 5000, 20),
+    (256, 16, 80, 100),
+    (500, 8, 1000, 100),
+    (1500, 8, 32, 300),
+    (2000, 4, 128, 500),
+]
+
+SEED = 7
+CHUNK = 1 << 22
+
+
+def draws(first, count):
+    """The numbers that the generator gives from its `first` on."""
+    z = np.arange(first + 1, first + count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(SEED)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def batch(shape):
+    """Logits `[N, T, C]` of mean 0 and variance 1, and labels `[N, L]` from 1 on; the blank is 0, all lengths are full."""
+    frames, items, classes, labels = shape
+    logits = np.empty(items * frames * classes, np.float32)
+    for at in range(0, logits.size, CHUNK):
+        count = min(CHUNK, logits.size - at)
+        words = (draws(4 * at, 4 * count) >> np.uint64(48)).astype(np.float32)
+        # Multiples of 2^-16: the sum of four is exact in whatever order it is taken.
+        uniforms = (words / np.float32(65536) - np.float32(0.5)).reshape(count, 4)
+        logits[at : at + count] = uniforms.sum(1) * np.sqrt(np.float32(3))
+    last = draws(4 * logits.size, items * labels)
+    of_labels = (last >> np.uint64(33)) % np.uint64(classes - 1) + np.uint64(1)
+    return logits.reshape(items, frames, classes), of_labels.astype(np.int32).reshape(items, labels)

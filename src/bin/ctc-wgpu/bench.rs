@@ -1,0 +1,109 @@
+//! `ctc-wgpu bench`: how long losses and gradients take on this machine.
+
+mod bandwidth;
+#[path = "../../../benches/inputs/mod.rs"]
+mod inputs;
+mod measure;
+mod report;
+#[path = "../../../benches/resident/mod.rs"]
+mod resident;
+mod shape;
+mod stamps;
+mod subject;
+#[path = "../../../benches/truth/mod.rs"]
+mod truth;
+
+use clap::{Args, ValueEnum};
+use ctc_wgpu::Goal;
+
+use crate::fault::Fault;
+use crate::format::Outcome;
+use crate::progress;
+use inputs::SHAPES;
+use report::{Report, Row};
+use shape::BenchShape;
+use subject::Subject;
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What to time: the best adapter or else the CPU twin, or one of them by name
+    #[arg(long, value_enum, default_value = "auto")]
+    backend: BackendArg,
+
+    /// The GPU adapter whose name contains NAME
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+
+    /// How many threads the CPU twin gets [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+
+    /// Frames, items, classes and labels of a batch, instead of the seven that are timed by default; may be repeated
+    #[arg(long = "shape", value_name = "T,N,C,L")]
+    shapes: Vec<BenchShape>,
+
+    /// Time the losses without the gradient
+    #[arg(long)]
+    forward_only: bool,
+
+    /// Print a JSON list with an object for each shape
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BackendArg {
+    Auto,
+    Gpu,
+    Cpu,
+}
+
+pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
+    let shapes = match &args.shapes[..] {
+        [] => SHAPES.to_vec(),
+        given => given.iter().map(|BenchShape(shape)| *shape).collect(),
+    };
+    let goal = match args.forward_only {
+        true => Goal::Loss,
+        false => Goal::LossAndGrad,
+    };
+    let subject = subject(args)?;
+    let bar = progress::working(shapes.len() as u64 + 1);
+    bar.set_message("copying, for the bandwidth");
+    let bandwidth = bandwidth::of(&subject);
+    bar.inc(1);
+    let measured = |shape: [usize; 4]| {
+        bar.set_message(inputs::name(shape));
+        let result = measure::measure(&subject, shape, goal);
+        bar.inc(1);
+        Row { shape, result }
+    };
+    let rows = shapes.into_iter().map(measured).collect();
+    bar.finish_and_clear();
+    let report = Report {
+        subject: &subject,
+        goal,
+        bandwidth: bandwidth.map_err(Fault::Compute)?,
+        rows,
+    };
+    Ok(report.outcome(args.json))
+}
+
+fn subject(args: &BenchArgs) -> Result<Subject, Fault> {
+    let misplaced = |reason: &str| Err(Fault::Usage(reason.to_owned()));
+    match args.backend {
+        BackendArg::Cpu if args.adapter.is_some() => {
+            misplaced("--adapter names a GPU: it goes with --backend gpu or auto only")
+        }
+        BackendArg::Auto | BackendArg::Gpu if args.threads.is_some() => {
+            misplaced("--threads is for the CPU twin: it goes with --backend cpu only")
+        }
+        BackendArg::Cpu => Subject::cpu(args.threads),
+        BackendArg::Auto if args.adapter.is_none() && ctc_wgpu::adapters().is_empty() => {
+            Subject::cpu(None)
+        }
+        BackendArg::Auto | BackendArg::Gpu => {
+            Subject::gpu(args.adapter.as_deref().unwrap_or_default())
+        }
+    }
+}

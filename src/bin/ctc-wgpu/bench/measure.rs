@@ -1,0 +1,159 @@
+//! One batch, checked and timed.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use ctc_wgpu::{Batch, Ctc, Error, Goal, Options};
+
+use super::inputs::Inputs;
+use super::resident::{Gpu, Resident};
+use super::stamps::Stamps;
+use super::subject::Subject;
+use super::truth::Truth;
+
+const WARM_UP: Duration = Duration::from_millis(200);
+const ENOUGH: Duration = Duration::from_secs(1);
+const LEAST_RUNS: usize = 5;
+
+/// How long some runs took, shortest first; never empty.
+pub(crate) struct Times(Vec<Duration>);
+
+impl Times {
+    /// Runs `step`, which says how long it took, for about a second after a warm-up, and at least five times.
+    pub(crate) fn take<E>(mut step: impl FnMut() -> Result<Duration, E>) -> Result<Self, E> {
+        let start = Instant::now();
+        while start.elapsed() < WARM_UP {
+            step()?;
+        }
+        let start = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < LEAST_RUNS || start.elapsed() < ENOUGH {
+            times.push(step()?);
+        }
+        times.sort_unstable();
+        Ok(Self(times))
+    }
+
+    pub(crate) fn median(&self) -> Duration {
+        self.0[self.0.len() / 2]
+    }
+
+    pub(crate) fn min(&self) -> Duration {
+        self.0[0]
+    }
+
+    pub(crate) fn runs(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// What there is to say of a batch that was answered rightly.
+pub(crate) struct Figures {
+    /// From the call to the answer.
+    pub(crate) wall: Times,
+    /// On the device's own clock.
+    pub(crate) stamped: Option<Times>,
+    /// None for the CPU twin, which does not tell.
+    pub(crate) workspace_bytes: Option<u64>,
+    pub(crate) dispatches: Option<usize>,
+    /// These two tell programs that time the same batch whether they compute the same.
+    pub(crate) mean_loss: f64,
+    pub(crate) grad_l1: Option<f64>,
+}
+
+impl Figures {
+    /// The times that count.
+    pub(crate) fn times(&self) -> &Times {
+        self.stamped.as_ref().unwrap_or(&self.wall)
+    }
+
+    pub(crate) fn timed_by(&self) -> &'static str {
+        match self.stamped {
+            Some(_) => "timestamps",
+            None => "wall",
+        }
+    }
+}
+
+/// Holds an answer against the truth, and only then times it.
+pub(crate) fn measure(subject: &Subject, shape: [usize; 4], goal: Goal) -> Result<Figures, String> {
+    let inputs = Inputs::new(shape, 1.0);
+    let truth = Truth::of(&inputs).map_err(|e| e.to_string())?;
+    match subject {
+        Subject::Gpu { gpu, stamps, .. } => on_gpu(gpu, stamps.as_ref(), &inputs, &truth, goal),
+        Subject::Cpu { pool, ctc } => pool.install(|| on_cpu(ctc, &inputs, &truth, goal)),
+    }
+}
+
+fn on_gpu(
+    gpu: &Gpu,
+    stamps: Option<&Stamps>,
+    inputs: &Inputs,
+    truth: &Truth,
+    goal: Goal,
+) -> Result<Figures, String> {
+    let told = |error: Error| error.to_string();
+    let resident = Resident::new(gpu, inputs, goal).map_err(told)?;
+    resident.run().map_err(told)?;
+    let (loss, grad) = (
+        resident.loss().map_err(told)?,
+        resident.grad().map_err(told)?,
+    );
+    truth.check(&loss, grad.as_deref())?;
+    let wall = Times::take(|| {
+        let start = Instant::now();
+        resident.run().map(|()| start.elapsed())
+    });
+    let stamped =
+        stamps.map(|stamps| Times::take(|| stamps.time(gpu, |encoder| resident.encode(encoder))));
+    Ok(Figures {
+        wall: wall.map_err(told)?,
+        stamped: stamped.transpose().map_err(told)?,
+        workspace_bytes: Some(resident.plan.plan().workspace_bytes()),
+        dispatches: Some(resident.plan.plan().dispatches()),
+        mean_loss: mean(&loss),
+        grad_l1: grad.as_deref().map(l1),
+    })
+}
+
+fn on_cpu(ctc: &Ctc, inputs: &Inputs, truth: &Truth, goal: Goal) -> Result<Figures, String> {
+    let told = |error: Error| error.to_string();
+    let batch = inputs.batch();
+    let (loss, grad) = answer(ctc, &batch, goal).map_err(told)?;
+    truth.check(&loss, grad.as_deref())?;
+    let wall = Times::take(|| {
+        let start = Instant::now();
+        black_box(answer(ctc, &batch, goal)?);
+        Ok(start.elapsed())
+    });
+    Ok(Figures {
+        wall: wall.map_err(told)?,
+        stamped: None,
+        workspace_bytes: None,
+        dispatches: None,
+        mean_loss: mean(&loss),
+        grad_l1: grad.as_deref().map(l1),
+    })
+}
+
+/// What is timed on the CPU: a call as a training loop makes it, that of `loss_and_grad` with a new array for its answer.
+fn answer(ctc: &Ctc, batch: &Batch<'_>, goal: Goal) -> Result<(Vec<f32>, Option<Vec<f32>>), Error> {
+    let options = Options::default();
+    Ok(match goal {
+        Goal::LossAndGrad => {
+            let output = ctc.loss_and_grad(batch, &options)?;
+            (output.loss, Some(output.grad))
+        }
+        Goal::Loss => (ctc.loss(batch, &options)?.loss, None),
+    })
+}
+
+fn mean(losses: &[f32]) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a count of items")]
+    let count = losses.len().max(1) as f64;
+    losses.iter().copied().map(f64::from).sum::<f64>() / count
+}
+
+fn l1(grad: &[f32]) -> f64 {
+    grad.iter().map(|&g| f64::from(g).abs()).sum()
+}

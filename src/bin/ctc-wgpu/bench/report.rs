@@ -1,0 +1,207 @@
+//! The figures as a table and as JSON.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use ctc_wgpu::{Backend, Goal};
+use serde_json::{Value, json};
+
+use super::inputs::name;
+use super::measure::Figures;
+use super::subject::Subject;
+use crate::format::{self, Outcome};
+
+/// What became of one batch: its figures, or why it has none.
+pub(crate) struct Row {
+    pub(crate) shape: [usize; 4],
+    pub(crate) result: Result<Figures, String>,
+}
+
+pub(crate) struct Report<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) goal: Goal,
+    /// Bytes read and written a second when the subject copies.
+    pub(crate) bandwidth: f64,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// The rates at which a batch was answered.
+struct Rates {
+    nanoseconds_a_frame: f64,
+    bytes_a_second: f64,
+}
+
+impl Report<'_> {
+    pub(crate) fn outcome(&self, as_json: bool) -> Outcome {
+        let passed = self.rows.iter().all(|row| row.result.is_ok());
+        if as_json {
+            let rows = self.rows.iter().map(|row| self.json(row)).collect();
+            return Outcome::json(&Value::Array(rows), passed);
+        }
+        let text = self.human();
+        Outcome { text, passed }
+    }
+
+    /// The logits are read twice, once for the normaliser of each frame and once for the gradient, which is written once;
+    /// the losses alone read them once. Nothing else that moves is counted.
+    fn rates(&self, [frames, items, classes, _]: [usize; 4], time: Duration) -> Rates {
+        let passes = match self.goal {
+            Goal::LossAndGrad => 3.0,
+            Goal::Loss => 1.0,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let (frames_, logits) = (frames as f64, (frames * items * classes) as f64);
+        Rates {
+            nanoseconds_a_frame: time.as_secs_f64() * 1e9 / frames_,
+            bytes_a_second: passes * logits * 4.0 / time.as_secs_f64(),
+        }
+    }
+
+    fn human(&self) -> String {
+        let what = match self.goal {
+            Goal::LossAndGrad => "loss and gradient",
+            Goal::Loss => "loss",
+        };
+        let mut text = format::line("backend", &self.subject.name());
+        text += &format::line("timed", &format!("{what}, {}", self.clock()));
+        text += &format::line("copying", &format!("{:.1} GB/s", self.bandwidth * 1e-9));
+        text.push('\n');
+        let (header, rows) = self.columns();
+        text += &format::table(&header, rows, &[0]);
+        for row in &self.rows {
+            if let Err(reason) = &row.result {
+                let _ = writeln!(text, "\n{}: {reason}", name(row.shape));
+            }
+        }
+        text
+    }
+
+    fn clock(&self) -> &'static str {
+        match self.subject {
+            Subject::Gpu {
+                stamps: Some(_), ..
+            } => {
+                "batch on the device, by its own clock (wall: from encoding to the end of waiting)"
+            }
+            Subject::Gpu { stamps: None, .. } => {
+                "batch on the device, from encoding to the end of waiting"
+            }
+            Subject::Cpu { .. } => "from call to answer",
+        }
+    }
+
+    /// The header and the cells. Only what there is has a column: wall time beside the device's, and a workspace.
+    fn columns(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+        let gpu = matches!(self.subject, Subject::Gpu { .. });
+        let stamped = matches!(
+            self.subject,
+            Subject::Gpu {
+                stamps: Some(_),
+                ..
+            }
+        );
+        let all = [
+            ("shape", true),
+            ("median", true),
+            ("wall", stamped),
+            ("ns/frame", true),
+            ("GB/s", true),
+            ("of copying", true),
+            ("workspace", gpu),
+        ];
+        let kept = |cells: [String; 7]| {
+            let pairs = cells.into_iter().zip(all);
+            pairs.filter_map(|(cell, (_, shown))| shown.then_some(cell))
+        };
+        let header = all.iter().filter(|(_, shown)| *shown);
+        let rows = self.rows.iter().map(|row| kept(self.cells(row)).collect());
+        (header.map(|(title, _)| *title).collect(), rows.collect())
+    }
+
+    fn cells(&self, row: &Row) -> [String; 7] {
+        let shape = name(row.shape);
+        let Ok(figures) = &row.result else {
+            let dash = || "–".to_owned();
+            return [
+                shape,
+                "FAILED".to_owned(),
+                dash(),
+                dash(),
+                dash(),
+                dash(),
+                dash(),
+            ];
+        };
+        let median = figures.times().median();
+        let rates = self.rates(row.shape, median);
+        [
+            shape,
+            format::milliseconds(median),
+            format::milliseconds(figures.wall.median()),
+            format!("{:.0}", rates.nanoseconds_a_frame),
+            format!("{:.2}", rates.bytes_a_second * 1e-9),
+            format!("{:.1} %", rates.bytes_a_second / self.bandwidth * 100.0),
+            figures
+                .workspace_bytes
+                .map_or_else(String::new, format::bytes),
+        ]
+    }
+
+    fn json(&self, row: &Row) -> Value {
+        let mut value = self.subject_json();
+        value["shape"] = json!(row.shape);
+        value["goal"] = match self.goal {
+            Goal::LossAndGrad => json!("loss+grad"),
+            Goal::Loss => json!("loss"),
+        };
+        value["version"] = json!(env!("CARGO_PKG_VERSION"));
+        value["copy_gb_per_s"] = json!(self.bandwidth * 1e-9);
+        let figures = match &row.result {
+            Ok(figures) => figures,
+            Err(reason) => {
+                value["error"] = json!(reason);
+                return value;
+            }
+        };
+        let times = figures.times();
+        let rates = self.rates(row.shape, times.median());
+        value["median_ms"] = format::milliseconds_json(times.median());
+        value["min_ms"] = format::milliseconds_json(times.min());
+        value["runs"] = json!(times.runs());
+        value["timed_by"] = json!(figures.timed_by());
+        value["wall_ms"] = format::milliseconds_json(figures.wall.median());
+        value["ns_per_frame"] = json!(rates.nanoseconds_a_frame);
+        value["gb_per_s"] = json!(rates.bytes_a_second * 1e-9);
+        value["workspace_bytes"] = json!(figures.workspace_bytes);
+        value["dispatches"] = json!(figures.dispatches);
+        value["mean_loss"] = json!(figures.mean_loss);
+        value["grad_l1"] = json!(figures.grad_l1);
+        value
+    }
+
+    /// What was timed, the same in every object of the list.
+    fn subject_json(&self) -> Value {
+        match self.subject {
+            Subject::Gpu { info, .. } => json!({
+                "backend": "gpu",
+                "adapter": info.name,
+                "api": info.backend.to_string(),
+                "software": info.device_type == wgpu::DeviceType::Cpu,
+                "driver": format!("{} {}", info.driver, info.driver_info).trim(),
+            }),
+            Subject::Cpu { ctc, .. } => {
+                let (threads, simd) = match ctc.backend() {
+                    Backend::Cpu { threads, simd } => (Some(threads), Some(simd)),
+                    _ => (None, None),
+                };
+                json!({
+                    "backend": "cpu",
+                    "adapter": null,
+                    "driver": null,
+                    "threads": threads,
+                    "simd": simd,
+                })
+            }
+        }
+    }
+}
