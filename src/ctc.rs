@@ -5,6 +5,7 @@ use std::fmt;
 use crate::cpu;
 use crate::error::{Error, refuse_impossible};
 use crate::gpu::{self, Host, Selected, Waiting};
+use crate::limits::Limits;
 use crate::options::{Impossible, Options};
 use crate::output::{Answer, CtcOutput, LossOutput};
 use crate::plan::Goal;
@@ -152,6 +153,32 @@ impl Ctc {
     #[must_use]
     pub fn device(&self) -> Option<&wgpu::Device> {
         self.host.as_ref().map(Host::device)
+    }
+
+    /// What plans keep within, if this computes on a device.
+    #[must_use]
+    pub fn limits(&self) -> Option<&Limits> {
+        self.host.as_ref().map(Host::limits)
+    }
+
+    /// The same device with its compiled kernels, but plans within `limits`: to bound the memory of a batch, or to choose
+    /// among the kernels. The CPU twin has no limits.
+    ///
+    /// ```
+    /// use ctc_wgpu::{Ctc, Limits};
+    /// let ctc = Ctc::new()?;
+    /// if let Some(limits) = ctc.limits() {
+    ///     let frugal = ctc.within(&Limits { max_binding: 64 << 20, ..*limits });
+    ///     assert_eq!(frugal.limits().map(|l| l.max_binding), Some(64 << 20));
+    /// }
+    /// # Ok::<(), ctc_wgpu::Error>(())
+    /// ```
+    #[must_use]
+    pub fn within(&self, limits: &Limits) -> Self {
+        Self {
+            backend: self.backend.clone(),
+            host: self.host.as_ref().map(|host| host.within(limits)),
+        }
     }
 
     /// The losses only: about half the work of [`loss_and_grad`](Self::loss_and_grad).

@@ -21,6 +21,9 @@ pub struct Limits {
     pub workgroup_memory: u32,
     /// What the offset of a storage binding must be a multiple of.
     pub offset_alignment: u32,
+    /// Quads of places (a blank and a label each) that a sweep may hold in registers, one a lane, as far as there are
+    /// lanes; an item with more has its states in storage. It is there to be lowered in tests.
+    pub resident_quads: u32,
     /// Lanes of a subgroup, if all of the device's subgroups have as many and kernels may use them; else 0.
     pub subgroup: u32,
     /// Whether the device has numbers of 2 bytes.
@@ -67,6 +70,7 @@ impl From<&wgpu::Limits> for Limits {
             max_invocations: limits.max_compute_invocations_per_workgroup.min(across),
             workgroup_memory: limits.max_compute_workgroup_storage_size,
             offset_alignment: limits.min_storage_buffer_offset_alignment,
+            resident_quads: u32::MAX,
             subgroup: 0,
             f16: false,
             software: false,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::scope::guarded;
 use super::{GpuCtc, GpuPlan};
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::options::Options;
 use crate::output::Answer;
 use crate::plan::Goal;
@@ -31,6 +32,7 @@ pub(crate) struct Host {
     ctc: GpuCtc,
     device: wgpu::Device,
     queue: wgpu::Queue,
+    limits: Limits,
     lost: Arc<Mutex<Option<String>>>,
     idle: Mutex<Vec<Session>>,
 }
@@ -40,8 +42,10 @@ const KEPT_SESSIONS: usize = 4;
 
 impl Host {
     pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
+        let ctc = GpuCtc::new(device, queue)?;
         Ok(Self {
-            ctc: GpuCtc::new(device, queue)?,
+            limits: ctc.limits(),
+            ctc,
             device: device.clone(),
             queue: queue.clone(),
             lost: Arc::default(),
@@ -56,6 +60,22 @@ impl Host {
             .set_device_lost_callback(move |reason, message| {
                 *locked(&seen) = Some(format!("{reason:?} {message}").trim().to_owned());
             });
+    }
+
+    /// The same device and pipelines, for plans within these limits.
+    pub(crate) fn within(&self, limits: &Limits) -> Self {
+        Self {
+            ctc: self.ctc.clone(),
+            device: self.device.clone(),
+            queue: self.queue.clone(),
+            limits: *limits,
+            lost: Arc::clone(&self.lost),
+            idle: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn device(&self) -> &wgpu::Device {
@@ -145,8 +165,7 @@ impl Host {
     }
 
     fn plan(&self, shape: &Shape, options: &Options, goal: Goal) -> Result<GpuPlan, Error> {
-        self.ctc
-            .plan_within(shape, options, goal, &self.ctc.limits())
+        self.ctc.plan_within(shape, options, goal, &self.limits)
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) fn plan(
 ) -> Result<Plan, PlanError> {
     check(shape, options, limits)?;
     let lanes = 1 << limits.max_invocations.min(256).ilog2();
-    let cuts = Cuts::new(shape, goal, limits, cut::quads(shape) > lanes)?;
+    let resident = lanes.min(limits.resident_quads.into());
+    let cuts = Cuts::new(shape, goal, limits, cut::quads(shape) > resident)?;
     let mut builder = Builder {
         shape,
         options,

@@ -18,4 +18,5 @@ mod host_path;
 mod hostile;
 mod limits;
 mod properties;
+mod variants;
 mod zero_copy;

@@ -40,6 +40,9 @@ impl Gpu {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("test"),
             required_limits: limits,
+            // All that kernels can use.
+            required_features: adapter.features()
+                & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16),
             ..wgpu::DeviceDescriptor::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
@@ -136,6 +139,19 @@ impl DeviceBatch {
     }
 }
 
+impl DeviceBatch {
+    /// With logits of f16, two in a word.
+    pub(crate) fn narrowed(self) -> Self {
+        let narrow = |bits: &u32| u32::from(half::f16::from_f32(f32::from_bits(*bits)).to_bits());
+        let word = |pair: &[u32]| narrow(&pair[0]) | pair.get(1).map_or(0, narrow) << 16;
+        Self {
+            shape: self.shape.f16(),
+            logits: self.logits.chunks(2).map(word).collect(),
+            ..self
+        }
+    }
+}
+
 pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
@@ -161,6 +177,19 @@ impl From<CtcOutput> for Outputs {
 }
 
 impl Outputs {
+    /// A gradient of `count` numbers of f16, two in a word, as one of f32.
+    pub(crate) fn widened(self, count: usize) -> Self {
+        let halves = self
+            .grad
+            .iter()
+            .flat_map(|word| [word & 0xffff, word >> 16]);
+        let wide = |bits: u32| half::f16::from_bits(bits as u16).to_f32().to_bits();
+        Self {
+            grad: halves.map(wide).take(count).collect(),
+            ..self
+        }
+    }
+
     pub(crate) fn loss(&self, item: usize) -> f32 {
         f32::from_bits(self.loss[item])
     }
@@ -194,6 +223,8 @@ pub(crate) enum Placement {
     Apart,
     /// All in one.
     Together,
+    /// As apart, but the gradient overwrites the logits.
+    InPlace,
 }
 
 pub(crate) const PLACEMENTS: [Placement; 2] = [Placement::Apart, Placement::Together];
@@ -218,6 +249,8 @@ pub(crate) struct Placed {
     buffers: Vec<wgpu::Buffer>,
     before: Vec<Vec<u32>>,
     places: Vec<Option<Place>>,
+    /// The slot where the gradient lies.
+    grad: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -243,9 +276,10 @@ impl Placed {
             |words: usize| -> Vec<u32> { (0..words).map(|_| rng.next() as u32).collect() };
         let items = batch.shape.items;
         let reduced = wanted.reduced && plan.options().reduction != Reduction::None;
-        let grad = plan.goal() == Goal::LossAndGrad;
+        let in_place = placement == Placement::InPlace;
+        let grad = plan.goal() == Goal::LossAndGrad && !in_place;
         let arrays = [
-            (Some(batch.logits.clone()), false),
+            (Some(batch.logits.clone()), in_place),
             (Some(cast(&batch.labels)), false),
             (batch.logit_lengths.as_deref().map(cast), false),
             (Some(cast(&batch.label_lengths)), false),
@@ -262,7 +296,7 @@ impl Placed {
                 places.push(None);
                 continue;
             };
-            if placement == Placement::Apart || before.is_empty() {
+            if placement != Placement::Together || before.is_empty() {
                 before.push(Vec::new());
             }
             let buffer = before.len() - 1;
@@ -284,6 +318,7 @@ impl Placed {
             buffers: before.iter().map(|words| gpu.buffer(words)).collect(),
             before,
             places,
+            grad: if in_place { 0 } else { 8 },
         }
     }
 
@@ -304,7 +339,7 @@ impl Placed {
             loss: binding(5).unwrap(),
             status: binding(6),
             reduced: binding(7),
-            grad: binding(8),
+            grad: binding(self.grad),
         }
     }
 
@@ -335,7 +370,7 @@ impl Placed {
             loss: words(5),
             status: words(6),
             reduced: words(7),
-            grad: words(8),
+            grad: words(self.grad),
         }
     }
 }
