@@ -79,7 +79,7 @@ impl Default for Scratch {
 }
 
 /// Floats of the class axis that are worth a thread's while.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 8192;
 
 impl Twin {
     /// Losses and, if wanted, the gradient.

@@ -89,7 +89,6 @@ fn frames<S: Simd>(
     let entries = lines(&mut out.entries, width);
     entries.fill(f32::NEG_INFINITY);
     let lowest = f32x16::splat(simd, f32::MIN);
-    item.tops.clear();
     for t in 0..item.frames {
         let row = problem.row(n, t);
         for (entry, class) in entries.iter_mut().zip(&item.classes) {

@@ -1,6 +1,6 @@
 //! grad: the rows of the class axis, each read once: their statistics, and the gradient; twin of `shaders/grad.wgsl`.
 
-use fearless_simd::{Simd, prelude::*};
+use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::index::item_and_frame;
 use super::labels::Item;
@@ -40,9 +40,11 @@ pub(super) fn rows<S: Simd>(
         if !live && let Some(out) = out.take() {
             out.fill(0.0);
         }
+        // An item that was not swept has none.
+        let local = item.tops.get(t).copied().unwrap_or(f32::NAN);
         // One copy of the loops for each convention, with nothing to choose inside.
         *stats = match options.input {
-            Input::Logits => logits(simd, input, item.scale, out.as_deref_mut()),
+            Input::Logits => logits(simd, input, local, item.scale, out.as_deref_mut()),
             Input::LogProbs => log_probs(simd, input, item.scale, out.as_deref_mut()),
             Input::LogProbsExact => log_probs(simd, input, 0.0, out.as_deref_mut()),
             Input::Probs { epsilon } => probs(simd, input, epsilon, item.scale, out.as_deref_mut()),
@@ -69,40 +71,74 @@ fn occupy(item: &Item, t: usize, out: &mut [f32], factor: impl Fn(usize) -> f32)
     }
 }
 
-/// The softmax, times `scale`.
+/// The softmax, times `scale`. `local` is a score of the row, or NaN.
 #[inline(always)]
-fn logits<S: Simd>(simd: S, input: &[f32], scale: f32, out: Option<&mut [f32]>) -> Stats {
+fn logits<S: Simd>(
+    simd: S,
+    input: &[f32],
+    local: f32,
+    scale: f32,
+    mut out: Option<&mut [f32]>,
+) -> Stats {
     let row = Vectors::new(input, f32::NEG_INFINITY);
-    let top = top_of(
-        simd,
-        &row,
-        #[inline(always)]
-        |x| x,
-        f32::NEG_INFINITY,
-        f32::MIN,
-    );
+    // Nearly always the largest score that the labels need will do, and the row need not be searched for its own.
+    let mut stats = shares(simd, &row, local, out.as_deref_mut());
+    if stats.top.is_nan() {
+        let top = top_of(
+            simd,
+            &row,
+            #[inline(always)]
+            |x| x,
+            f32::NEG_INFINITY,
+            f32::MIN,
+        );
+        stats = shares(simd, &row, top, out.as_deref_mut());
+    }
+    if let Some(out) = out {
+        let factor = scale / (1.0 + stats.excess);
+        for out in out {
+            *out *= factor;
+        }
+    }
+    stats
+}
+
+/// How far above what its row is relative to a score may lie, for all exponentials to have a sum.
+const FARTHEST: f32 = 60.0;
+
+/// The exponentials of a row relative to `top`; NaN for a top that is none of its scores or far below another.
+#[inline(always)]
+fn shares<S: Simd>(simd: S, row: &Vectors<'_>, top: f32, out: Option<&mut [f32]>) -> Stats {
     let mut excess = Excess::none(simd);
-    let Some(out) = out else {
-        row.each(
+    let mut near = f32x16::splat(simd, 0.0).simd_eq(0.0);
+    match out {
+        Some(out) => row.map(
+            simd,
+            out,
+            #[inline(always)]
+            |x| {
+                let d = x - top;
+                near &= d.simd_le(FARTHEST);
+                excess.add(exp_plain(d), x, top)
+            },
+        ),
+        None => row.each(
             simd,
             #[inline(always)]
-            |x| _ = excess.add(exp_plain(x - top), x, top),
-        );
-        let excess = excess.sum();
-        return Stats { top, excess };
-    };
-    row.map(
-        simd,
-        out,
-        #[inline(always)]
-        |x| excess.add(exp_plain(x - top), x, top),
-    );
-    let excess = excess.sum();
-    let factor = scale / (1.0 + excess);
-    for out in out {
-        *out *= factor;
+            |x| {
+                let d = x - top;
+                near &= d.simd_le(FARTHEST);
+                excess.add(exp_plain(d), x, top);
+            },
+        ),
     }
-    Stats { top, excess }
+    let excess = excess.sum();
+    // Nothing but −inf has no tie.
+    let fits = near.all_true() && excess >= 0.0;
+    Stats {
+        top: if fits { top } else { f32::NAN },
+        excess,
+    }
 }
 
 /// The probabilities, times `scale`: nothing is divided by.

@@ -63,6 +63,7 @@ impl Item {
         self.lasting = !distinct;
         self.labels.clear();
         self.reached.clear();
+        self.tops.clear();
         let mut before = None;
         for &label in problem.item_labels(n) {
             let fresh = before.replace(label) != Some(label);

@@ -4,8 +4,8 @@ use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::index::LANES;
 
-/// Of a frame: the largest score, NaN where the row means nothing, and the excess: what the other scores' exponentials,
-/// relative to the largest, sum to.
+/// Of a frame: one of its largest scores, NaN where the row means nothing, and the excess: what the exponentials of the
+/// others, relative to that one, sum to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Stats {
     pub(super) top: f32,
