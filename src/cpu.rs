@@ -81,6 +81,9 @@ impl Default for Scratch {
 /// Floats of the class axis that are worth a thread's while.
 const CHUNK: usize = 8192;
 
+/// Places of an item, over all frames, that are.
+const PLACES: usize = 16_384;
+
 impl Twin {
     /// Losses and, if wanted, the gradient.
     pub(crate) fn run(
@@ -179,6 +182,7 @@ fn sweeps<S: Simd>(
     scratch: &mut Scratch,
 ) {
     item.fill(problem, options, totals, n);
+    let split = split && item.frames * item.places() >= PLACES;
     if item.status != Status::Ok {
         return;
     }
@@ -231,7 +235,7 @@ fn sweeps<S: Simd>(
     item.occupancies = occupancies;
 }
 
-/// The two directions, on two threads if there are more of those than items.
+/// The two directions, on two threads where there are more of those than items.
 fn both(split: bool, alpha: impl FnOnce() + Send, beta: impl FnOnce() + Send) {
     if split {
         rayon::join(alpha, beta);
