@@ -1,11 +1,14 @@
-//! The CPU twin: the stages of the shaders, in f32, with the same names and in the same order, item by item.
+//! The CPU twin: the recursion of the shaders, in f32, with the same names.
 //!
-//! Items go to the threads of rayon's pool. The loops are written plainly, for the compiler to vectorise; each item
-//! runs in a copy of them that was compiled for the best instructions that the machine has, found at run time
-//! (`fearless_simd`). On x86-64 that is AVX-512, AVX2 or SSE; elsewhere NEON or plain Rust, untested so far.
+//! First the items are swept, each by a thread of rayon's pool, and last the rows of the class axis are read, each once,
+//! for their statistics and the gradient together. The loops are written with the vectors of `fearless_simd` and
+//! compiled for the best instructions that the machine has, found at run time: on x86-64 AVX-512, AVX2 or SSE; elsewhere
+//! NEON or plain Rust, untested so far.
 //!
 //! It differs from the shaders where a CPU does: an item's tables are its own, so nothing is cut; blanks and labels are
-//! separate arrays, padded to whole vectors; and beta keeps alpha's order of states (see `states`).
+//! separate arrays, padded to whole vectors; beta keeps alpha's order of states (see `states`); and the emissions are
+//! relative to the largest that the item needs of a frame, not to the row's, so that the sweeps read only those entries.
+//! The tables of a call are kept for the next: once a shape has been seen, nothing is allocated.
 
 mod chain;
 mod emit;
@@ -16,8 +19,11 @@ mod meet;
 mod reduce;
 mod scaled;
 mod states;
+mod stats;
 mod sweep;
 mod totals;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fearless_simd::{Level, Simd, dispatch};
 use rayon::prelude::*;
@@ -26,102 +32,222 @@ use crate::options::{Options, Reduction, Status};
 use crate::output::Answer;
 use crate::plan::Goal;
 use crate::problem::Problem;
+use emit::Emissions;
 use labels::Item;
 pub(crate) use reduce::reduce;
+use states::Direction;
+use stats::Stats;
+use sweep::{Arm, Kept};
 use totals::Totals;
 
-/// The tables of one item, kept by a thread for the next.
+/// The tables of calls that have ended, kept for the next ones.
+#[derive(Debug, Default)]
+pub(crate) struct Twin {
+    idle: Mutex<Vec<Workspace>>,
+}
+
+/// The tables of a call.
 #[derive(Debug, Default)]
 struct Workspace {
-    item: Item,
-    emissions: emit::Emissions,
-    lattice: sweep::Lattice,
-    /// Of the labels' states at one frame.
-    weights: Vec<f32>,
+    items: Vec<Item>,
+    /// Of the rows of the class axis, in the order of the input.
+    stats: Vec<Stats>,
+    /// One for each item that is being worked on.
+    scratch: Mutex<Vec<Scratch>>,
+    scales: Vec<f32>,
 }
 
-/// Losses and, if wanted, the gradient.
-pub(crate) fn run(problem: &Problem<'_>, options: &Options, goal: Goal) -> Answer {
-    let level = Level::new();
-    let shape = *problem.shape();
-    let totals = Totals::new(problem, options.reduction);
-    let mut answer = Answer::empty(&shape);
-    if goal == Goal::LossAndGrad {
-        answer.grad = vec![0.0; shape.elements()];
+/// The tables of one item that only its sweeps need.
+#[derive(Debug)]
+struct Scratch {
+    /// Of `chain`.
+    slot_of: Vec<u32>,
+    emissions: Emissions,
+    arms: [Arm; 2],
+    kept: [Kept; 2],
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            slot_of: Vec::new(),
+            emissions: Emissions::default(),
+            arms: [Direction::Alpha, Direction::Beta].map(Arm::new),
+            kept: [Kept::new(), Kept::new()],
+        }
     }
-    let rows = index::rows_by_item(&mut answer.grad, &shape);
-    let results: Vec<_> = rows
-        .into_par_iter()
-        .enumerate()
-        .map_init(Workspace::default, |workspace, (n, rows)| {
+}
+
+/// Floats of the class axis that are worth a thread's while.
+const CHUNK: usize = 8192;
+
+/// Places of an item, over all frames, that are.
+const PLACES: usize = 16_384;
+
+impl Twin {
+    /// Losses and, if wanted, the gradient.
+    pub(crate) fn run(
+        &self,
+        problem: &Problem<'_>,
+        options: &Options,
+        goal: Goal,
+        answer: &mut Answer,
+    ) {
+        let mut workspace = locked(&self.idle).pop().unwrap_or_default();
+        workspace.run(problem, options, goal, answer);
+        locked(&self.idle).push(workspace);
+    }
+}
+
+impl Workspace {
+    fn run(&mut self, problem: &Problem<'_>, options: &Options, goal: Goal, answer: &mut Answer) {
+        let level = Level::new();
+        let shape = *problem.shape();
+        let totals = Totals::new(problem, options.reduction);
+        if self.items.len() < shape.items {
+            self.items.resize_with(shape.items, Item::default);
+        }
+        let items = &mut self.items[..shape.items];
+        let scratch = &self.scratch;
+        let split = items.len() < rayon::current_num_threads();
+        items.par_iter_mut().enumerate().for_each(|(n, item)| {
+            let mut mine = locked(scratch).pop().unwrap_or_default();
             dispatch!(level, simd => simd.vectorize(
                 #[inline(always)]
-                || run_item(problem, options, &totals, n, rows, workspace)
-            ))
-        })
-        .collect();
-    let mut scales = Vec::with_capacity(results.len());
-    for result in results {
-        answer.loss.push(result.loss);
-        answer.status.push(result.status);
-        scales.push(result.scale);
+                || sweeps(simd, problem, options, &totals, goal, split, n, item, &mut mine)
+            ));
+            locked(scratch).push(mine);
+        });
+        let rows = shape.items * shape.frames;
+        if self.stats.len() < rows {
+            self.stats.resize(rows, Stats::default());
+        }
+        let stats = &mut self.stats[..rows];
+        let chunk = CHUNK.div_ceil(shape.classes);
+        let swept = &*items;
+        let rows_of = |index: usize, stats: &mut [Stats], grad: Option<&mut [f32]>| {
+            dispatch!(level, simd => simd.vectorize(
+                #[inline(always)]
+                || grad::rows(simd, problem, options, swept, index * chunk, stats, grad)
+            ));
+        };
+        let stats_chunks = stats.par_chunks_mut(chunk).enumerate();
+        if goal == Goal::LossAndGrad {
+            answer.resize_grad(shape.elements());
+            let grads = answer.grad.par_chunks_mut(chunk * shape.classes);
+            stats_chunks
+                .zip(grads)
+                .for_each(|((index, stats), grad)| rows_of(index, stats, Some(grad)));
+        } else {
+            stats_chunks.for_each(|(index, stats)| rows_of(index, stats, None));
+        }
+        let stats = &*stats;
+        self.scales.clear();
+        for (n, item) in items.iter_mut().enumerate() {
+            let loss = dispatch!(level, simd => simd.vectorize(
+                #[inline(always)]
+                || meet::loss(simd, item, options, |t| stats[shape.row(n, t) / shape.classes])
+            ));
+            answer.loss.push(loss);
+            answer.status.push(item.status);
+            self.scales.push(item.scale);
+            if goal == Goal::LossAndGrad && item.status == Status::NotFinite && item.scale != 0.0 {
+                for t in 0..item.frames {
+                    let start = shape.row(n, t);
+                    answer.grad[start..start + shape.classes].fill(f32::NAN);
+                }
+            }
+        }
+        if options.reduction != Reduction::None {
+            answer.reduced = Some(reduce(&self.scales, &answer.loss));
+        }
     }
-    if options.reduction != Reduction::None {
-        answer.reduced = Some(reduce(&scales, &answer.loss));
-    }
-    answer
 }
 
-/// What the batch is told of an item.
-struct ItemResult {
-    loss: f32,
-    status: Status,
-    scale: f32,
-}
-
+/// All that is made of an item before the rows of the class axis are read whole.
 #[inline(always)]
-fn run_item(
+#[allow(
+    clippy::too_many_arguments,
+    reason = "an item of a batch, what was asked of that, and room"
+)]
+fn sweeps<S: Simd>(
+    simd: S,
     problem: &Problem<'_>,
     options: &Options,
     totals: &Totals,
+    goal: Goal,
+    split: bool,
     n: usize,
-    mut rows: Vec<&mut [f32]>,
-    workspace: &mut Workspace,
-) -> ItemResult {
-    let Workspace {
-        item,
-        emissions,
-        lattice,
-        weights,
-    } = workspace;
+    item: &mut Item,
+    scratch: &mut Scratch,
+) {
     item.fill(problem, options, totals, n);
-    if !rows.is_empty() {
-        chain::link(item);
+    let split = split && item.frames * item.places() >= PLACES;
+    if item.status != Status::Ok {
+        return;
     }
-    let finite = emit::emit(problem, options, item, n, emissions);
-    let mut status = if !finite {
-        Status::NotFinite
+    let Scratch {
+        slot_of,
+        emissions,
+        arms: [alpha, beta],
+        kept: [alphas, betas],
+    } = scratch;
+    chain::link(item, problem.blank, problem.shape().classes, slot_of);
+    emit::emit(simd, problem, options, item, n, emissions);
+    both(
+        split,
+        || {
+            simd.vectorize(
+                #[inline(always)]
+                || alpha.sweep_in(simd, item, emissions, alphas),
+            )
+        },
+        || {
+            simd.vectorize(
+                #[inline(always)]
+                || beta.sweep_in(simd, item, emissions, betas),
+            )
+        },
+    );
+    meet::meet(simd, item, &alpha.newest_of(item), &beta.newest_of(item));
+    if goal == Goal::Loss || item.status != Status::Ok || item.scale == 0.0 {
+        return;
+    }
+    let mut occupancies = std::mem::take(&mut item.occupancies);
+    occupancies.resize(item.frames * item.classes.len(), 0.0);
+    let middle = index::half(Direction::Alpha, item.frames) * item.classes.len();
+    let (first, second) = occupancies.split_at_mut(middle);
+    both(
+        split,
+        || {
+            simd.vectorize(
+                #[inline(always)]
+                || alpha.sweep_out(simd, item, emissions, betas, second),
+            )
+        },
+        || {
+            simd.vectorize(
+                #[inline(always)]
+                || beta.sweep_out(simd, item, emissions, alphas, first),
+            )
+        },
+    );
+    item.occupancies = occupancies;
+}
+
+/// The two directions, on two threads where there are more of those than items.
+fn both(split: bool, alpha: impl FnOnce() + Send, beta: impl FnOnce() + Send) {
+    if split {
+        rayon::join(alpha, beta);
     } else {
-        item.status
-    };
-    let mut loss = meet::loss_of(status, options.impossible);
-    if status == Status::Ok {
-        sweep::sweep_in(item, emissions, lattice);
-        (loss, status) = meet::meet(item, emissions, lattice, options);
+        alpha();
+        beta();
     }
-    if !rows.is_empty() {
-        if status == Status::Ok && item.scale != 0.0 {
-            sweep::sweep_out(item, emissions, lattice);
-        }
-        grad::grad(
-            problem, options, item, n, status, emissions, lattice, weights, &mut rows,
-        );
-    }
-    ItemResult {
-        loss,
-        status,
-        scale: item.scale,
-    }
+}
+
+/// Tables are whole whenever a thread may have panicked: they are filled before they are read.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The factor of each item's loss in the reduced number.

@@ -1,15 +1,17 @@
 //! The front door for arrays on the host: [`Ctc`], on the best adapter or the CPU twin.
 
 use std::fmt;
+use std::mem::take;
+use std::sync::{Mutex, PoisonError};
 
-use crate::cpu;
+use crate::cpu::{self, Twin};
 use crate::error::{Error, refuse_impossible};
 use crate::gpu::{self, Host, Selected, Waiting};
 use crate::limits::Limits;
 use crate::options::{Impossible, Options};
 use crate::output::{Answer, CtcOutput, LossOutput};
 use crate::plan::Goal;
-use crate::problem::{Batch, Problem};
+use crate::problem::{Batch, Problem, Tables};
 
 /// Where a [`Ctc`] computes.
 #[derive(Debug, Clone)]
@@ -46,7 +48,7 @@ impl fmt::Display for Backend {
 /// CTC loss over arrays on the host.
 ///
 /// It may be shared by threads; each call has buffers of its own. Shapes that come again find their plan and buffers
-/// ready. For data that is on a GPU already, see [`GpuCtc`](crate::GpuCtc).
+/// ready, on the CPU twin its tables: about the size of the gradient at most, kept until the `Ctc` goes. For data that is on a GPU already, see [`GpuCtc`](crate::GpuCtc).
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Ctc, Options};
@@ -65,6 +67,9 @@ pub struct Ctc {
     backend: Backend,
     /// Without it the CPU twin computes.
     host: Option<Host>,
+    twin: Twin,
+    /// Of calls that have ended.
+    tables: Mutex<Vec<Tables>>,
 }
 
 impl Ctc {
@@ -116,30 +121,33 @@ impl Ctc {
     /// # Errors
     /// [`Error::Plan`] if its limits are below what any plan needs.
     pub fn on_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
-        Ok(Self {
-            backend: Backend::Gpu(Box::new(device.adapter_info())),
-            host: Some(Host::new(device, queue)?),
-        })
+        let backend = Backend::Gpu(Box::new(device.adapter_info()));
+        Ok(Self::with(backend, Some(Host::new(device, queue)?)))
     }
 
     fn on(selected: &Selected) -> Result<Self, Error> {
         let mut host = Host::new(&selected.device, &selected.queue)?;
         host.watch();
-        Ok(Self {
-            backend: Backend::Gpu(Box::new(selected.info.clone())),
-            host: Some(host),
-        })
+        let backend = Backend::Gpu(Box::new(selected.info.clone()));
+        Ok(Self::with(backend, Some(host)))
     }
 
     /// The CPU twin, on the threads of rayon's current pool.
     #[must_use]
     pub fn cpu() -> Self {
+        let backend = Backend::Cpu {
+            threads: rayon::current_num_threads(),
+            simd: cpu::simd_name(),
+        };
+        Self::with(backend, None)
+    }
+
+    fn with(backend: Backend, host: Option<Host>) -> Self {
         Self {
-            backend: Backend::Cpu {
-                threads: rayon::current_num_threads(),
-                simd: cpu::simd_name(),
-            },
-            host: None,
+            backend,
+            host,
+            twin: Twin::default(),
+            tables: Mutex::default(),
         }
     }
 
@@ -187,8 +195,26 @@ impl Ctc {
     /// [`Error::Input`] if the batch breaks a rule, [`Error::Impossible`] if the options ask for it, and what a GPU can
     /// answer: [`Error::Plan`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`].
     pub fn loss(&self, batch: &Batch<'_>, options: &Options) -> Result<LossOutput, Error> {
-        pollster::block_on(self.run(batch, options, Goal::Loss, Waiting::Here))
-            .map(LossOutput::from)
+        let mut output = LossOutput::default();
+        self.loss_into(batch, options, &mut output)?;
+        Ok(output)
+    }
+
+    /// [`loss`](Self::loss) into an output of before, whose memory is used again: on the CPU twin a shape that comes
+    /// again allocates nothing.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss); the output is empty then.
+    pub fn loss_into(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+        output: &mut LossOutput,
+    ) -> Result<(), Error> {
+        let answer = take(output).into();
+        let run = self.run(batch, options, Goal::Loss, Waiting::Here, answer);
+        *output = pollster::block_on(run)?.into();
+        Ok(())
     }
 
     /// [`loss`](Self::loss), awaited. The CPU twin computes in the awaiting thread.
@@ -200,8 +226,9 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
     ) -> Result<LossOutput, Error> {
-        let answer = self.run(batch, options, Goal::Loss, Waiting::Aside).await?;
-        Ok(answer.into())
+        let answer = Answer::default();
+        let run = self.run(batch, options, Goal::Loss, Waiting::Aside, answer);
+        Ok(run.await?.into())
     }
 
     /// The losses and the gradient.
@@ -209,8 +236,39 @@ impl Ctc {
     /// # Errors
     /// As [`loss`](Self::loss).
     pub fn loss_and_grad(&self, batch: &Batch<'_>, options: &Options) -> Result<CtcOutput, Error> {
-        pollster::block_on(self.run(batch, options, Goal::LossAndGrad, Waiting::Here))
-            .map(CtcOutput::from)
+        let mut output = CtcOutput::default();
+        self.loss_and_grad_into(batch, options, &mut output)?;
+        Ok(output)
+    }
+
+    /// [`loss_and_grad`](Self::loss_and_grad) into an output of before, whose memory is used again: on the CPU twin a
+    /// shape that comes again allocates nothing, and a large gradient costs a fraction of what fresh memory costs.
+    ///
+    /// ```
+    /// use ctc_wgpu::{Batch, Ctc, CtcOutput, Options};
+    /// let (ctc, options) = (Ctc::cpu(), Options::default());
+    /// let mut output = CtcOutput::default();
+    /// for step in 0..3 {
+    ///     let logits = [step as f32; 4 * 3]; // N = 1, T = 4, C = 3
+    ///     let batch = Batch::new([1, 4, 3], &logits).labels(&[1, 2], &[2]);
+    ///     ctc.loss_and_grad_into(&batch, &options, &mut output)?;
+    ///     assert!((output.loss[0] - (81.0_f32 / 15.0).ln()).abs() < 1e-6);
+    /// }
+    /// # Ok::<(), ctc_wgpu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss); the output is empty then.
+    pub fn loss_and_grad_into(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+        output: &mut CtcOutput,
+    ) -> Result<(), Error> {
+        let answer = take(output).into();
+        let run = self.run(batch, options, Goal::LossAndGrad, Waiting::Here, answer);
+        *output = pollster::block_on(run)?.into();
+        Ok(())
     }
 
     /// [`loss_and_grad`](Self::loss_and_grad), awaited. The CPU twin computes in the awaiting thread.
@@ -222,10 +280,9 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
     ) -> Result<CtcOutput, Error> {
-        let answer = self
-            .run(batch, options, Goal::LossAndGrad, Waiting::Aside)
-            .await?;
-        Ok(answer.into())
+        let answer = Answer::default();
+        let run = self.run(batch, options, Goal::LossAndGrad, Waiting::Aside, answer);
+        Ok(run.await?.into())
     }
 
     async fn run(
@@ -234,18 +291,29 @@ impl Ctc {
         options: &Options,
         goal: Goal,
         waiting: Waiting,
+        mut answer: Answer,
     ) -> Result<Answer, Error> {
-        let problem = Problem::new(batch, options)?;
-        let answer = match &self.host {
-            Some(host) => host.run(&problem, options, goal, waiting).await?,
-            None => cpu::run(&problem, options, goal),
-        };
+        let tables = self.tables().pop().unwrap_or_default();
+        let problem = Problem::within(tables, batch, options)?;
+        match &self.host {
+            Some(host) => {
+                host.run(&problem, options, goal, waiting, &mut answer)
+                    .await?;
+            }
+            None => self.twin.run(&problem, options, goal, &mut answer),
+        }
         if options.impossible == Impossible::Error {
             let labels = |item: usize| problem.label_lengths[item] as usize;
             let frames = |item: usize| problem.logit_lengths[item] as usize;
             refuse_impossible(&answer.status, labels, frames)?;
         }
+        self.tables().push(problem.into_tables());
         Ok(answer)
+    }
+
+    fn tables(&self) -> std::sync::MutexGuard<'_, Vec<Tables>> {
+        // Pushing and popping leave it whole.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,9 @@
 //! What comes out.
 
 use crate::options::Status;
-use crate::problem::Shape;
 
 /// The loss of each item, and what became of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LossOutput {
     /// The loss of each item in nats, `[N]`, not weighted.
@@ -16,7 +15,7 @@ pub struct LossOutput {
 }
 
 /// The loss of each item and the gradient.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct CtcOutput {
     /// The loss of each item in nats, `[N]`, not weighted.
@@ -29,8 +28,9 @@ pub struct CtcOutput {
     pub reduced: Option<f32>,
 }
 
-/// What either execution answers; without a gradient where none was asked for.
-#[derive(Debug)]
+/// What either execution answers; without a gradient where none was asked for. It begins empty, with the memory of an
+/// answer before, if there was one.
+#[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) loss: Vec<f32>,
     pub(crate) grad: Vec<f32>,
@@ -39,12 +39,37 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Room for the answer to a batch of this shape.
-    pub(crate) fn empty(shape: &Shape) -> Self {
+    /// Gives the gradient this many elements, whatever they are.
+    pub(crate) fn resize_grad(&mut self, elements: usize) {
+        if self.grad.capacity() < elements {
+            // Zeroed pages from the system, where `resize` would write every zero.
+            self.grad = vec![0.0; elements];
+        } else {
+            self.grad.resize(elements, 0.0);
+        }
+    }
+}
+
+impl From<LossOutput> for Answer {
+    fn from(mut used: LossOutput) -> Self {
+        used.loss.clear();
+        used.status.clear();
         Self {
-            loss: Vec::with_capacity(shape.items),
-            grad: Vec::new(),
-            status: Vec::with_capacity(shape.items),
+            loss: used.loss,
+            status: used.status,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<CtcOutput> for Answer {
+    fn from(mut used: CtcOutput) -> Self {
+        used.loss.clear();
+        used.status.clear();
+        Self {
+            loss: used.loss,
+            grad: used.grad,
+            status: used.status,
             reduced: None,
         }
     }

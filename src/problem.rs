@@ -3,8 +3,6 @@
 //! A [`Batch`] only borrows and names; [`Problem::new`] checks it against the [`Options`] and gives what the stages
 //! work on. After that no stage checks anything again.
 
-use std::borrow::Cow;
-
 use crate::error::InputError;
 use crate::options::{BlankInLabels, Input, Options};
 
@@ -16,6 +14,14 @@ pub use batch::Batch;
 pub use labels::Labels;
 pub use shape::{LabelLayout, Layout, Shape};
 
+/// The tables of a problem that is done with: memory for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    label_lengths: Vec<u32>,
+    logit_lengths: Vec<u32>,
+    label_starts: Vec<usize>,
+}
+
 /// A checked batch: what the CPU twin, the reference and the upload work on.
 #[derive(Debug, Clone)]
 pub struct Problem<'a> {
@@ -26,7 +32,7 @@ pub struct Problem<'a> {
     /// The input, in the shape's layout.
     pub(crate) values: &'a [f32],
     /// The labels of all items, laid out as the shape says.
-    pub(crate) labels: Cow<'a, [i32]>,
+    pub(crate) labels: &'a [i32],
     /// How many labels each item has.
     pub(crate) label_lengths: Vec<u32>,
     /// How many frames of each item count.
@@ -38,12 +44,31 @@ pub struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
+    /// Where frame `t` of item `n` stands in the input.
+    #[inline(always)]
+    pub(crate) fn row(&self, n: usize, t: usize) -> &'a [f32] {
+        let start = self.shape.row(n, t);
+        &self.values[start..start + self.shape.classes]
+    }
+
     /// Checks `batch` against `options`.
     ///
     /// # Errors
     /// The first rule that the batch breaks, in the order: axes, array lengths, blank and ε, logit lengths, labels,
     /// weights.
     pub fn new(batch: &Batch<'a>, options: &Options) -> Result<Self, InputError> {
+        Self::within(Tables::default(), batch, options)
+    }
+
+    /// [`new`](Self::new) with memory that was there before.
+    pub(crate) fn within(
+        mut tables: Tables,
+        batch: &Batch<'a>,
+        options: &Options,
+    ) -> Result<Self, InputError> {
+        tables.label_lengths.clear();
+        tables.logit_lengths.clear();
+        tables.label_starts.clear();
         let Batch {
             items,
             frames,
@@ -59,8 +84,9 @@ impl<'a> Problem<'a> {
             return Err(InputError::Blank { blank, classes });
         }
         check_epsilon(options.input).map_err(InputError::Epsilon)?;
-        let logit_lengths = logit_lengths(batch)?;
-        let found = batch.labels.ok_or(InputError::NoLabels)?.locate(items)?;
+        find_logit_lengths(batch, &mut tables.logit_lengths)?;
+        let labels = batch.labels.ok_or(InputError::NoLabels)?;
+        let found = labels.locate(items, &mut tables.label_lengths, &mut tables.label_starts)?;
         let problem = Self {
             shape: Shape {
                 items,
@@ -74,14 +100,22 @@ impl<'a> Problem<'a> {
             blank,
             values,
             labels: found.values,
-            label_lengths: found.lengths,
-            logit_lengths,
+            label_lengths: tables.label_lengths,
+            logit_lengths: tables.logit_lengths,
             weights: batch.weights,
-            label_starts: found.starts,
+            label_starts: tables.label_starts,
         };
         problem.check_labels(options.blank_in_labels)?;
         problem.check_weights()?;
         Ok(problem)
+    }
+
+    pub(crate) fn into_tables(self) -> Tables {
+        Tables {
+            label_lengths: self.label_lengths,
+            logit_lengths: self.logit_lengths,
+            label_starts: self.label_starts,
+        }
     }
 
     /// The sizes and layouts, `max_labels` being the width of a row of padded labels or the longest item's length.
@@ -196,27 +230,29 @@ pub(crate) fn check_epsilon(input: Input) -> Result<(), f32> {
     }
 }
 
-fn logit_lengths(batch: &Batch<'_>) -> Result<Vec<u32>, InputError> {
+fn find_logit_lengths(batch: &Batch<'_>, found: &mut Vec<u32>) -> Result<(), InputError> {
     let (items, frames) = (batch.items, batch.frames);
     if let Some(paddings) = batch.logit_paddings {
-        return labels::unpadded("logit_paddings", paddings, items, frames, "N·T");
+        return labels::unpad("logit_paddings", paddings, [items, frames], "N·T", found);
     }
     let Some(lengths) = batch.logit_lengths else {
-        return Ok(vec![u32::try_from(frames).unwrap_or(u32::MAX); items]);
+        found.resize(items, u32::try_from(frames).unwrap_or(u32::MAX));
+        return Ok(());
     };
     expect_length("logit_lengths", lengths.len(), items, "one an item")?;
-    lengths
-        .iter()
-        .enumerate()
-        .map(|(item, &length)| match u32::try_from(length) {
-            Ok(inside) if inside as usize <= frames => Ok(inside),
-            _ => Err(InputError::LogitLength {
-                item,
-                length: length.into(),
-                frames,
-            }),
-        })
-        .collect()
+    for (item, &length) in lengths.iter().enumerate() {
+        match u32::try_from(length) {
+            Ok(inside) if inside as usize <= frames => found.push(inside),
+            _ => {
+                return Err(InputError::LogitLength {
+                    item,
+                    length: length.into(),
+                    frames,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn expect_length(

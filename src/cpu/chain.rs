@@ -1,22 +1,32 @@
-//! chain: for each label the next equal one, and whether it is the first; twin of `shaders/chain.wgsl`.
-
-use std::collections::HashMap;
+//! chain: the classes that an item needs, each once; twin of `shaders/chain.wgsl`.
 
 use super::labels::Item;
+use super::states::room;
 
-/// The link of a label that no equal one follows.
-pub(super) const NO_LABEL: u32 = u32::MAX;
+/// A class that the item has not.
+const NONE: u32 = u32::MAX;
 
-/// From the last label to the first with a map of what was seen: a shader's lane searches instead, having none.
-pub(super) fn link(item: &mut Item) {
-    let Item { classes, links, .. } = item;
-    links.clear();
-    links.resize(classes.len(), (NO_LABEL, true));
-    let mut seen: HashMap<u32, u32> = HashMap::with_capacity(classes.len());
-    for (i, &class) in (0..).zip(&*classes).collect::<Vec<_>>().into_iter().rev() {
-        if let Some(next) = seen.insert(class, i) {
-            links[i as usize].0 = next;
-            links[next as usize].1 = false;
+/// Gives each class a slot in the order of its first occurrence, the blank's being 0. `slot_of` has one entry a class,
+/// all [`NONE`] before and after.
+pub(super) fn link(item: &mut Item, blank: usize, classes: usize, slot_of: &mut Vec<u32>) {
+    if slot_of.len() < classes {
+        slot_of.resize(classes, NONE);
+    }
+    item.classes.clear();
+    item.classes.extend(u32::try_from(blank));
+    slot_of[blank] = 0;
+    item.slots.clear();
+    item.slots.push(0);
+    for &class in &item.labels {
+        let slot = &mut slot_of[class as usize];
+        if *slot == NONE {
+            *slot = u32::try_from(item.classes.len()).unwrap_or(NONE);
+            item.classes.push(class);
         }
+        item.slots.push(*slot);
+    }
+    item.slots.resize(room(item.places()), 0);
+    for &class in &item.classes {
+        slot_of[class as usize] = NONE;
     }
 }

@@ -1,137 +1,201 @@
-//! grad: the gradient of every frame; twin of `shaders/grad.wgsl`.
+//! grad: the rows of the class axis, each read once: their statistics, and the gradient; twin of `shaders/grad.wgsl`.
 
-use super::chain::NO_LABEL;
-use super::emit::{Emissions, fold};
+use fearless_simd::{Simd, f32x16, prelude::*};
+
+use super::index::item_and_frame;
 use super::labels::Item;
-use super::scaled::{SMALLEST, below, exp_plain, larger, power};
-use super::states::Row;
-use super::sweep::Lattice;
+use super::scaled::{SMALLEST, exp_plain};
+use super::stats::{Excess, Stats, Vectors, top_of};
 use crate::options::{Input, Options, Status};
 use crate::problem::Problem;
 
-/// Writes the rows of item `n`, those past its length too.
+/// The rows from `first` on, in the order of the input: as many as there are `stats`, and of the gradient if there is
+/// one. Rows of items that have no gradient are 0, as are those past an item's length.
 #[inline(always)]
-#[allow(
-    clippy::too_many_arguments,
-    reason = "the stage reads what all the stages before it made"
-)]
-pub(super) fn grad(
+pub(super) fn rows<S: Simd>(
+    simd: S,
     problem: &Problem<'_>,
     options: &Options,
-    item: &Item,
-    n: usize,
-    status: Status,
-    emissions: &Emissions,
-    lattice: &Lattice,
-    weights: &mut Vec<f32>,
-    rows: &mut [&mut [f32]],
+    items: &[Item],
+    first: usize,
+    stats: &mut [Stats],
+    mut grad: Option<&mut [f32]>,
 ) {
-    let (counting, past) = rows.split_at_mut(item.frames);
-    for row in past {
-        row.fill(0.0);
-    }
-    if status != Status::Ok || item.scale == 0.0 {
-        let nothing = if status == Status::NotFinite && item.scale != 0.0 {
-            f32::NAN
-        } else {
-            0.0
-        };
-        for row in counting {
-            row.fill(nothing);
-        }
-        return;
-    }
-    for (t, row) in counting.iter_mut().enumerate() {
-        let start = problem.shape().row(n, t);
-        let input = &problem.values[start..start + row.len()];
-        let (top, excess) = emissions.stats[t];
-        let factor = if matches!(options.input, Input::Probs { .. }) {
-            top
-        } else {
-            1.0
-        };
-        let norm = (top, 1.0 / (factor * (1.0 + excess)));
-        for (out, x) in row.iter_mut().zip(input) {
-            *out = item.scale * derivative(options.input, *x, norm, 0.0);
-        }
-        let blank = problem.blank;
-        occupancies(item, &lattice.row(t), blank, weights, |class, occupancy| {
-            row[class] = item.scale * derivative(options.input, input[class], norm, occupancy);
-        });
-    }
-}
-
-/// Calls `take` with each class of the labels, and with the blank, and its occupancy. They sum to 1.
-#[inline(always)]
-fn occupancies(
-    item: &Item,
-    row: &Row<'_>,
-    blank: usize,
-    weights: &mut Vec<f32>,
-    mut take: impl FnMut(usize, f32),
-) {
-    let labels = item.labels();
-    let (label_m, label_e) = (&row.label_m[1..=labels], &row.label_e[1..=labels]);
-    let (blank_m, blank_e) = (&row.blank_m[..=labels], &row.blank_e[..=labels]);
-    let lowest = f32::MIN;
-    let top = larger(
-        fold(blank_e, lowest, larger, |e| e),
-        fold(label_e, lowest, larger, |e| e),
-    );
-    let weigh = |(m, e): (&f32, &f32)| m * power(e - top);
-    weights.clear();
-    weights.extend(blank_m.iter().zip(blank_e).map(weigh));
-    let mut of_blank = fold(weights, 0.0, |a, b| a + b, |w| w);
-    weights.clear();
-    weights.extend(label_m.iter().zip(label_e).map(weigh));
-    let total = of_blank + fold(weights, 0.0, |a, b| a + b, |w| w);
-    let inverse = 1.0 / total;
-    for i in 0..labels {
-        let class = item.classes[i] as usize;
-        let (mut next, is_first) = item.links[i];
-        if !is_first {
+    let classes = problem.shape().classes;
+    for (index, stats) in stats.iter_mut().enumerate() {
+        let row = first + index;
+        let (n, t) = item_and_frame(problem.shape(), row);
+        let item = &items[n];
+        let mut out = grad
+            .as_mut()
+            .map(|grad| &mut grad[index * classes..(index + 1) * classes]);
+        if t >= item.frames {
+            if let Some(out) = out {
+                out.fill(0.0);
+            }
             continue;
         }
-        let mut sum = weights[i];
-        while next != NO_LABEL {
-            sum += weights[next as usize];
-            next = item.links[next as usize].0;
+        let input = &problem.values[row * classes..(row + 1) * classes];
+        let live = item.status == Status::Ok && item.scale != 0.0;
+        if !live && let Some(out) = out.take() {
+            out.fill(0.0);
         }
-        if class == blank {
-            // A blank that stands among the labels is the blank's class still.
-            of_blank += sum;
-        } else {
-            take(class, sum * inverse);
+        // An item that was not swept has none.
+        let local = item.tops.get(t).copied().unwrap_or(f32::NAN);
+        // One copy of the loops for each convention, with nothing to choose inside.
+        *stats = match options.input {
+            Input::Logits => logits(simd, input, local, item.scale, out.as_deref_mut()),
+            Input::LogProbs => log_probs(simd, input, item.scale, out.as_deref_mut()),
+            Input::LogProbsExact => log_probs(simd, input, 0.0, out.as_deref_mut()),
+            Input::Probs { epsilon } => probs(simd, input, epsilon, item.scale, out.as_deref_mut()),
+        };
+        let Some(out) = out else { continue };
+        match options.input {
+            Input::Probs { epsilon } => occupy(item, t, out, |class| {
+                let q = input[class] + epsilon;
+                if q < SMALLEST { 0.0 } else { item.scale / q }
+            }),
+            _ => occupy(item, t, out, |_| item.scale),
         }
     }
-    take(blank, of_blank * inverse);
 }
 
-/// The derivative of the loss with respect to one entry of the input, for a class of this occupancy. The frame's maximum
-/// is `top`; `inverse` is what its entries, relative to that, are multiplied with.
+/// Takes the occupancy of each class, times `factor`, off the gradient of frame `t`.
 #[inline(always)]
-fn derivative(input: Input, x: f32, (top, inverse): (f32, f32), occupancy: f32) -> f32 {
-    match input {
-        Input::Logits => {
-            let p = if x.is_finite() {
-                exp_plain(below(x, top)) * inverse
-            } else {
-                0.0
-            };
-            p - occupancy
-        }
-        Input::LogProbs => {
-            let p = if x.is_finite() { exp_plain(x) } else { 0.0 };
-            p - occupancy
-        }
-        Input::LogProbsExact => 0.0 - occupancy,
-        Input::Probs { epsilon } => {
-            let q = x + epsilon;
-            if q < SMALLEST {
-                inverse
-            } else {
-                inverse - occupancy / q
-            }
+fn occupy(item: &Item, t: usize, out: &mut [f32], factor: impl Fn(usize) -> f32) {
+    let width = item.classes.len();
+    let occupancies = &item.occupancies[t * width..(t + 1) * width];
+    for (class, occupancy) in item.classes.iter().zip(occupancies) {
+        let class = *class as usize;
+        out[class] -= occupancy * factor(class);
+    }
+}
+
+/// The softmax, times `scale`. `local` is a score of the row, or NaN.
+#[inline(always)]
+fn logits<S: Simd>(
+    simd: S,
+    input: &[f32],
+    local: f32,
+    scale: f32,
+    mut out: Option<&mut [f32]>,
+) -> Stats {
+    let row = Vectors::new(input, f32::NEG_INFINITY);
+    // Nearly always the largest score that the labels need will do, and the row need not be searched for its own.
+    let mut stats = shares(simd, &row, local, out.as_deref_mut());
+    if stats.top.is_nan() {
+        let top = top_of(
+            simd,
+            &row,
+            #[inline(always)]
+            |x| x,
+            f32::NEG_INFINITY,
+            f32::MIN,
+        );
+        stats = shares(simd, &row, top, out.as_deref_mut());
+    }
+    if let Some(out) = out {
+        let factor = scale / (1.0 + stats.excess);
+        for out in out {
+            *out *= factor;
         }
     }
+    stats
+}
+
+/// How far above what its row is relative to a score may lie, for all exponentials to have a sum.
+const FARTHEST: f32 = 60.0;
+
+/// The exponentials of a row relative to `top`; NaN for a top that is none of its scores or far below another.
+#[inline(always)]
+fn shares<S: Simd>(simd: S, row: &Vectors<'_>, top: f32, out: Option<&mut [f32]>) -> Stats {
+    let mut excess = Excess::none(simd);
+    let mut near = f32x16::splat(simd, 0.0).simd_eq(0.0);
+    match out {
+        Some(out) => row.map(
+            simd,
+            out,
+            #[inline(always)]
+            |x| {
+                let d = x - top;
+                near &= d.simd_le(FARTHEST);
+                excess.add(exp_plain(d), x, top)
+            },
+        ),
+        None => row.each(
+            simd,
+            #[inline(always)]
+            |x| {
+                let d = x - top;
+                near &= d.simd_le(FARTHEST);
+                excess.add(exp_plain(d), x, top);
+            },
+        ),
+    }
+    let excess = excess.sum();
+    // Nothing but −inf has no tie.
+    let fits = near.all_true() && excess >= 0.0;
+    Stats {
+        top: if fits { top } else { f32::NAN },
+        excess,
+    }
+}
+
+/// The probabilities, times `scale`: nothing is divided by.
+#[inline(always)]
+fn log_probs<S: Simd>(simd: S, input: &[f32], scale: f32, out: Option<&mut [f32]>) -> Stats {
+    let row = Vectors::new(input, f32::NEG_INFINITY);
+    let top = top_of(
+        simd,
+        &row,
+        #[inline(always)]
+        |x| x,
+        f32::NEG_INFINITY,
+        f32::MIN,
+    );
+    match out {
+        Some(out) if scale == 0.0 => out.fill(0.0),
+        Some(out) => row.map(
+            simd,
+            out,
+            #[inline(always)]
+            |x| exp_plain(x.min(88.0)) * scale,
+        ),
+        None => {}
+    }
+    Stats { top, excess: 0.0 }
+}
+
+/// What every entry has in its derivative, times `scale`.
+#[inline(always)]
+fn probs<S: Simd>(
+    simd: S,
+    input: &[f32],
+    epsilon: f32,
+    scale: f32,
+    out: Option<&mut [f32]>,
+) -> Stats {
+    let row = Vectors::new(input, -epsilon);
+    let top = top_of(
+        simd,
+        &row,
+        #[inline(always)]
+        |x| x + epsilon,
+        0.0,
+        SMALLEST,
+    );
+    let mut excess = Excess::none(simd);
+    row.each(
+        simd,
+        #[inline(always)]
+        |x| {
+            let score = x + epsilon;
+            excess.add(score / top, score, top);
+        },
+    );
+    let excess = excess.sum();
+    if let Some(out) = out {
+        out.fill(scale / (top * (1.0 + excess)));
+    }
+    Stats { top, excess }
 }

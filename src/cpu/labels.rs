@@ -10,29 +10,40 @@ use crate::problem::Problem;
 pub(super) struct Item {
     pub(super) frames: usize,
     /// The class of each label.
-    pub(super) classes: Vec<u32>,
-    /// 1 where label p is reached from label p − 1 without a blank between, else 0; one more than there are labels,
-    /// padded.
+    pub(super) labels: Vec<u32>,
+    /// 1 where label p is reached from label p − 1 without a blank between, else 0; padded.
     pub(super) reached: Vec<f32>,
-    /// The next equal label, and whether none stands before; see `chain`.
-    pub(super) links: Vec<(u32, bool)>,
+    /// Each class that the item needs, once, the blank first; see `chain`.
+    pub(super) classes: Vec<u32>,
+    /// Where the class of label p stands among them, at p + 1; see `chain`.
+    pub(super) slots: Vec<u32>,
     /// The factor of the item's loss and gradient.
     pub(super) scale: f32,
     pub(super) status: Status,
-    /// 1, or 0 where a label lasts one frame only.
-    pub(super) lasting: f32,
+    /// Whether a label may last for several frames.
+    pub(super) lasting: bool,
+    /// All paths together, relative to `tops`: m and e.
+    pub(super) paths: (f32, f32),
+    /// What the emissions of each frame are relative to.
+    pub(super) tops: Vec<f32>,
+    /// The probability of each of `classes` in each frame, given the labels.
+    pub(super) occupancies: Vec<f32>,
 }
 
 impl Default for Item {
     fn default() -> Self {
         Self {
             frames: 0,
-            classes: Vec::new(),
+            labels: Vec::new(),
             reached: Vec::new(),
-            links: Vec::new(),
+            classes: Vec::new(),
+            slots: Vec::new(),
             scale: 0.0,
             status: Status::Ok,
-            lasting: 1.0,
+            lasting: true,
+            paths: (1.0, 0.0),
+            tops: Vec::new(),
+            occupancies: Vec::new(),
         }
     }
 }
@@ -49,15 +60,16 @@ impl Item {
         let distinct = options.repeated_outputs == RepeatedOutputs::Distinct;
         self.frames = problem.logit_lengths[n] as usize;
         self.scale = totals.scale_of(problem.weight(n), problem.label_lengths[n]);
-        self.lasting = if distinct { 0.0 } else { 1.0 };
-        self.classes.clear();
+        self.lasting = !distinct;
+        self.labels.clear();
         self.reached.clear();
+        self.tops.clear();
         let mut before = None;
         for &label in problem.item_labels(n) {
             let fresh = before.replace(label) != Some(label);
             if fresh || !collapse {
-                let first = self.classes.is_empty();
-                self.classes.push(label.unsigned_abs());
+                let first = self.labels.is_empty();
+                self.labels.push(label.unsigned_abs());
                 self.reached.push(if !first && (fresh || distinct) {
                     1.0
                 } else {
@@ -66,23 +78,24 @@ impl Item {
             }
         }
         self.status = Status::Ok;
-        if self.classes.len() > self.frames {
+        if self.labels.len() > self.frames {
             // No alignment, whatever the labels are: the later stages need not know them.
             self.status = Status::Impossible;
-            self.classes.clear();
+            self.labels.clear();
             self.reached.clear();
         }
-        self.reached.resize(padded(self.classes.len() + 1) + 1, 0.0);
-    }
-
-    #[inline(always)]
-    pub(super) fn labels(&self) -> usize {
-        self.classes.len()
+        self.reached.resize(self.places(), 0.0);
     }
 
     /// Places of a row, a blank and a label each, in whole vectors.
     #[inline(always)]
     pub(super) fn places(&self) -> usize {
-        padded(self.labels() + 1)
+        padded(self.labels.len() + 1)
+    }
+
+    /// Floats of a frame's occupancies, in whole vectors.
+    #[inline(always)]
+    pub(super) fn width(&self) -> usize {
+        padded(self.classes.len())
     }
 }

@@ -1,114 +1,121 @@
-//! meet: all paths summed where alpha and beta have met; twin of `shaders/meet.wgsl`.
+//! meet: all paths summed where alpha and beta have met, and the loss; twin of `shaders/meet.wgsl`.
 
-use super::emit::Emissions;
+use fearless_simd::{Simd, f32x16, prelude::*};
+
 use super::index::LANES;
 use super::labels::Item;
-use super::scaled::{
-    SCALED_ONE, SCALED_ZERO, Scaled, ZERO, add2, exp_scaled, ln_1_plus, minus_ln, normalised, times,
-};
-use super::states::{Direction, Row, at, block};
-use super::sweep::Lattice;
+use super::scaled::{Scaled, ZERO, exp, exp_below, ln_1_plus, minus_ln};
+use super::states::{Direction, Row};
+use super::stats::Stats;
 use crate::options::{Impossible, Input, Options, Status};
 
-/// The loss, and whether there is an alignment.
+/// The sum of all paths: what leads to each state of alpha's next frame, times beta there.
 #[inline(always)]
-pub(super) fn meet(
-    item: &Item,
-    emissions: &Emissions,
-    lattice: &Lattice,
+pub(super) fn meet<S: Simd>(simd: S, item: &mut Item, alpha: &Row<'_>, beta: &Row<'_>) {
+    let mut sum = Scaled::zero(simd);
+    for p in (0..item.places()).step_by(LANES) {
+        let paths = alpha.paths(simd, Direction::Alpha, item, p);
+        let blank = paths.to_blank.by(Scaled::load(simd, beta.blank, p));
+        let label = paths
+            .to_label
+            .by(Scaled::load(simd, beta.label, p + Direction::Alpha.own()));
+        let both = blank.normalised().plus(label.normalised());
+        sum = sum.plus(both).normalised();
+    }
+    let sum = sum.fold(
+        simd,
+        #[inline(always)]
+        |a, b| a.plus(b),
+    );
+    item.paths = (sum.m[0], sum.e[0]);
+    if item.paths.1 <= 0.9 * ZERO {
+        item.status = Status::Impossible;
+    }
+}
+
+/// The loss of an item; `stats` are those of its frames.
+#[inline(always)]
+pub(super) fn loss<S: Simd>(
+    simd: S,
+    item: &mut Item,
     options: &Options,
-) -> (f32, Status) {
-    let z = paths(item, lattice);
-    if z.e <= 0.9 * ZERO {
-        let status = Status::Impossible;
-        return (loss_of(status, options.impossible), status);
+    stats: impl Fn(usize) -> Stats,
+) -> f32 {
+    if (0..item.frames).any(|t| stats(t).top.is_nan()) {
+        item.status = Status::NotFinite;
     }
-    let norm = emissions.stats.iter().fold(ONE, |norm, stats| {
-        both(norm, norm_of(options.input, *stats))
-    });
-    let share = normalised(z.m / norm.product.m, z.e - norm.product.e);
-    let loss = norm.rest + minus_ln(share);
-    // Not `max`, which may keep a negative 0.
-    (if loss > 0.0 { loss } else { 0.0 }, Status::Ok)
-}
-
-/// The loss of an item without one.
-pub(super) fn loss_of(status: Status, impossible: Impossible) -> f32 {
-    match (status, impossible) {
-        (Status::Impossible, Impossible::Zero) => 0.0,
-        (Status::Impossible, _) => f32::INFINITY,
-        _ => f32::NAN,
+    match (item.status, options.impossible) {
+        (Status::Ok, _) => {}
+        (Status::Impossible, Impossible::Zero) => return 0.0,
+        (Status::Impossible, _) => return f32::INFINITY,
+        _ => return f32::NAN,
     }
-}
-
-/// The sum of all paths.
-#[inline(always)]
-fn paths(item: &Item, lattice: &Lattice) -> Scaled {
-    let (alpha, beta): (Row<'_>, Row<'_>) = lattice.middle();
-    let labels = item.labels();
-    let mut sum = SCALED_ZERO;
-    for p in 0..=labels {
-        let near = alpha.near(Direction::Alpha, p - p % LANES, item);
-        let (lane, start) = (p % LANES, p - p % LANES);
-        let beta_blank = at(
-            (block(beta.blank_m, start), block(beta.blank_e, start)),
-            lane,
-        );
-        let mut here = times(near.paths_to_blank(lane), beta_blank);
-        if p < labels {
-            let after = start + 1;
-            let beta_label = at(
-                (block(beta.label_m, after), block(beta.label_e, after)),
-                lane,
-            );
-            let more = add2(here, times(near.paths_to_label(lane), beta_label));
-            here = normalised(more.m, more.e);
+    let mut norm = Norm {
+        product: Scaled::new(simd, 1.0, 0.0),
+        rest: f32x16::splat(simd, 0.0),
+    };
+    for first in (0..item.frames).step_by(LANES) {
+        // Lanes past the last frame change nothing.
+        let (mut local, mut top, mut excess) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        for (lane, t) in (first..item.frames).take(LANES).enumerate() {
+            local[lane] = item.tops[t];
+            top[lane] = stats(t).top;
+            excess[lane] = stats(t).excess;
         }
-        let total = add2(sum, here);
-        sum = normalised(total.m, total.e);
+        let frames = [local, top, excess];
+        norm.add(simd, options.input, &frames);
     }
-    sum
+    let share = norm.product.fold(
+        simd,
+        #[inline(always)]
+        |a, b| a.by(b),
+    );
+    let share = share.by(Scaled::new(simd, item.paths.0, item.paths.1));
+    let loss = norm.rest.reduce_sum() + minus_ln(share.normalised())[0];
+    // Not `max`, which may keep a negative 0.
+    if loss > 0.0 { loss } else { 0.0 }
 }
 
-/// What frames are divided by, all together: `product · exp(rest)`. Factors near 1 are added up as logarithms, whose
-/// digits a product would lose; the others are multiplied, since a sum of large logarithms would lose digits too.
+/// What the paths are multiplied with for all frames to have their probabilities: `product · exp(-rest)`, a lane for
+/// every so many frames. Factors near 1 are added up as logarithms, whose digits a product would lose; the others are
+/// multiplied, since a sum of large logarithms would lose digits too.
 #[derive(Debug, Clone, Copy)]
-struct Norm {
-    product: Scaled,
-    rest: f32,
+struct Norm<S: Simd> {
+    product: Scaled<S>,
+    rest: f32x16<S>,
 }
-
-const ONE: Norm = Norm {
-    product: SCALED_ONE,
-    rest: 0.0,
-};
 
 const NEAR_ONE: f32 = 0.01;
 
-#[inline(always)]
-fn norm_of(input: Input, (top, excess): (f32, f32)) -> Norm {
-    let product = match input {
-        // Log-probs are divided by nothing: what was taken off them comes back.
-        Input::LogProbs | Input::LogProbsExact if top.abs() < NEAR_ONE => {
-            return Norm { rest: -top, ..ONE };
-        }
-        Input::LogProbs | Input::LogProbsExact => {
-            let back = exp_scaled(-top, 0.0);
-            normalised(back.m, back.e)
-        }
-        Input::Logits | Input::Probs { .. } if excess < NEAR_ONE => {
-            let rest = ln_1_plus(excess);
-            return Norm { rest, ..ONE };
-        }
-        Input::Logits | Input::Probs { .. } => normalised(1.0 + excess, 0.0),
-    };
-    Norm { product, ..ONE }
-}
-
-#[inline(always)]
-fn both(a: Norm, b: Norm) -> Norm {
-    Norm {
-        product: times(a.product, b.product),
-        rest: a.rest + b.rest,
+impl<S: Simd> Norm<S> {
+    /// Takes in a frame a lane, whose emissions were relative to `local`.
+    #[inline(always)]
+    fn add(&mut self, simd: S, input: Input, [local, top, excess]: &[[f32; LANES]; 3]) {
+        let local = f32x16::simd_from(simd, *local);
+        let top = f32x16::simd_from(simd, *top);
+        let excess = f32x16::simd_from(simd, *excess);
+        let one = Scaled::new(simd, 1.0, 0.0);
+        let mut share = match input {
+            // Log-probs are divided by nothing: what was taken off them comes back.
+            Input::LogProbs | Input::LogProbsExact => {
+                let near = local.abs().simd_lt(NEAR_ONE);
+                self.rest -= near.select(local, f32x16::splat(simd, 0.0));
+                self.product = self.product.by(one.or(near, exp(local))).normalised();
+                return;
+            }
+            Input::Logits => exp_below(local, top),
+            Input::Probs { .. } => {
+                let local = Scaled { m: local, ..one }.normalised();
+                let top = Scaled { m: top, ..one }.normalised();
+                Scaled {
+                    m: local.m / top.m,
+                    e: local.e - top.e,
+                }
+            }
+        };
+        let near = excess.simd_lt(NEAR_ONE);
+        self.rest += near.select(ln_1_plus(excess), f32x16::splat(simd, 0.0));
+        share.m = near.select(share.m, share.m / (excess + 1.0));
+        self.product = self.product.by(share).normalised();
     }
 }

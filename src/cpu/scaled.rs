@@ -1,4 +1,9 @@
-//! Scaled floats: a probability `m · 2^e`; twin of `shaders/shared/scaled.wgsl`, where the idea is explained.
+//! Scaled floats: probabilities `m · 2^e`, a vector at a time; twin of `shaders/shared/scaled.wgsl`, where the idea is
+//! explained.
+
+use fearless_simd::{Simd, f32x16, mask32x16, prelude::*, u32x16};
+
+use super::index::LANES;
 
 /// The exponent of 0.
 pub(super) const ZERO: f32 = -1.0e38;
@@ -11,132 +16,223 @@ pub(super) const SMALLEST: f32 = 1.2e-38;
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
-/// `m · 2^e`
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Scaled {
-    pub(super) m: f32,
-    pub(super) e: f32,
+/// `m · 2^e` in each lane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scaled<S: Simd> {
+    pub(super) m: f32x16<S>,
+    pub(super) e: f32x16<S>,
 }
 
-pub(super) const SCALED_ZERO: Scaled = Scaled { m: 1.0, e: ZERO };
-pub(super) const SCALED_ONE: Scaled = Scaled { m: 1.0, e: 0.0 };
+impl<S: Simd> Scaled<S> {
+    #[inline(always)]
+    pub(super) fn new(simd: S, m: f32, e: f32) -> Self {
+        Self {
+            m: f32x16::splat(simd, m),
+            e: f32x16::splat(simd, e),
+        }
+    }
 
-/// The larger of two numbers that are not NaN, as one instruction.
-#[inline(always)]
-pub(super) fn larger(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
-}
+    #[inline(always)]
+    pub(super) fn zero(simd: S) -> Self {
+        Self::new(simd, 1.0, ZERO)
+    }
 
-#[inline(always)]
-fn smaller(a: f32, b: f32) -> f32 {
-    if a < b { a } else { b }
-}
+    /// The lanes that begin at `p`, of mantissas and exponents apart.
+    #[inline(always)]
+    pub(super) fn load(simd: S, (m, e): (&[f32], &[f32]), p: usize) -> Self {
+        Self {
+            m: f32x16::from_slice(simd, &m[p..p + LANES]),
+            e: f32x16::from_slice(simd, &e[p..p + LANES]),
+        }
+    }
 
-/// `2^d` for integral `d`, 0 below -126, no more than `2^127`.
-#[inline(always)]
-pub(super) fn power(d: f32) -> f32 {
-    f32::from_bits((smaller(larger(d, -127.0), 127.0) + 8_388_735.0).to_bits() << 23)
-}
+    #[inline(always)]
+    pub(super) fn store(self, (m, e): (&mut [f32], &mut [f32]), p: usize) {
+        self.m.store_slice(&mut m[p..p + LANES]);
+        self.e.store_slice(&mut e[p..p + LANES]);
+    }
 
-/// `m · 2^e` with m in [1, 2) again; m must be positive and normal.
-#[inline(always)]
-pub(super) fn normalised(m: f32, e: f32) -> Scaled {
-    let bits = m.to_bits();
-    let exponent = f32::from_bits((bits >> 23) | 0x4b00_0000) - 8_388_735.0;
-    Scaled {
-        m: f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000),
-        e: larger(e + exponent, ZERO),
+    /// The lanes that begin at `p`, of mantissas and exponents in turn.
+    #[inline(always)]
+    pub(super) fn load_pairs(simd: S, pairs: &[f32], p: usize) -> Self {
+        let pairs = &pairs[2 * p..2 * (p + LANES)];
+        let first = f32x16::from_slice(simd, &pairs[..LANES]);
+        let (m, e) = first.deinterleave(f32x16::from_slice(simd, &pairs[LANES..]));
+        Self { m, e }
+    }
+
+    #[inline(always)]
+    pub(super) fn store_pairs(self, pairs: &mut [f32], p: usize) {
+        let pairs = &mut pairs[2 * p..2 * (p + LANES)];
+        let (first, second) = self.m.interleave(self.e);
+        first.store_slice(&mut pairs[..LANES]);
+        second.store_slice(&mut pairs[LANES..]);
+    }
+
+    /// This where `mask` holds, else `other`.
+    #[inline(always)]
+    pub(super) fn or(self, mask: mask32x16<S>, other: Self) -> Self {
+        Self {
+            m: mask.select(self.m, other.m),
+            e: mask.select(self.e, other.e),
+        }
+    }
+
+    /// m in [1, 2) again; it must be positive and normal.
+    #[inline(always)]
+    pub(super) fn normalised(self) -> Self {
+        let bits: u32x16<S> = self.m.bitcast();
+        let exponent: f32x16<S> = ((bits >> 23) | 0x4b00_0000).bitcast();
+        Self {
+            m: ((bits & 0x007f_ffff) | 0x3f80_0000).bitcast(),
+            e: (self.e + (exponent - 8_388_735.0)).max(ZERO),
+        }
+    }
+
+    /// The product, not normalised.
+    #[inline(always)]
+    pub(super) fn by(self, other: Self) -> Self {
+        Self {
+            m: self.m * other.m,
+            e: self.e + other.e,
+        }
+    }
+
+    /// The sum; m of the result is less than the sum of the two.
+    #[inline(always)]
+    pub(super) fn plus(self, other: Self) -> Self {
+        let larger = self.e.simd_ge(other.e);
+        let e = self.e.max(other.e);
+        let shift = power(self.e.min(other.e) - e);
+        let (first, second) = (
+            larger.select(self.m, other.m),
+            larger.select(other.m, self.m),
+        );
+        Self {
+            m: second.mul_add(shift, first),
+            e,
+        }
+    }
+
+    /// All lanes joined, in their order.
+    #[inline(always)]
+    pub(super) fn fold(self, simd: S, join: impl Fn(Self, Self) -> Self) -> Self {
+        let mut whole = Self::new(simd, self.m[0], self.e[0]);
+        for i in 1..LANES {
+            whole = join(whole, Self::new(simd, self.m[i], self.e[i])).normalised();
+        }
+        whole
     }
 }
 
-/// `a + b`; m of the result is in [1, 4).
+/// `2^d` for integral `d` up to 0; 0 below -126.
 #[inline(always)]
-pub(super) fn add2(a: Scaled, b: Scaled) -> Scaled {
-    let e = larger(a.e, b.e);
-    let m = a.m * power(a.e - e) + b.m * power(b.e - e);
-    Scaled { m, e }
+pub(super) fn power<S: Simd>(d: f32x16<S>) -> f32x16<S> {
+    let bits: u32x16<S> = (d.max(-127.0) + 8_388_735.0).bitcast();
+    (bits << 23).bitcast()
 }
 
-/// `a + b + c`; m of the result is in [1, 6).
+/// `exp(r)` for |r| ≤ ½ ln 2: the polynomial of degree 6, with its first two terms exact, whose relative error is
+/// smallest there, 3e-9.
 #[inline(always)]
-pub(super) fn add3(a: Scaled, b: Scaled, c: Scaled) -> Scaled {
-    let e = larger(larger(a.e, b.e), c.e);
-    let m = a.m * power(a.e - e) + b.m * power(b.e - e) + c.m * power(c.e - e);
-    Scaled { m, e }
-}
-
-#[inline(always)]
-pub(super) fn times(a: Scaled, b: Scaled) -> Scaled {
-    normalised(a.m * b.m, a.e + b.e)
+fn exp_near_0<S: Simd>(r: f32x16<S>) -> f32x16<S> {
+    let mut p = r.mul_add(1.381_422_4e-3, 8.368_899e-3);
+    for c in [4.166_840_4e-2, 1.666_652e-1, 4.999_999_4e-1, 1.0, 1.0] {
+        p = p.mul_add(r, c);
+    }
+    p
 }
 
 /// `exp(d + low)`
 #[inline(always)]
-pub(super) fn exp_scaled(d: f32, low: f32) -> Scaled {
-    let e = smaller(
-        larger((d * std::f32::consts::LOG2_E + 0.5).floor(), -FAR),
-        FAR,
-    );
-    let r = smaller(larger(((d - e * LN2_HIGH) - e * LN2_LOW) + low, -0.4), 0.4);
-    let mut p = 1.987_569_2e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
+fn exp_scaled<S: Simd>(d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
+    let e = (d * std::f32::consts::LOG2_E + 0.5).floor();
+    let e = e.max(-FAR).min(FAR);
+    let r = ((d - e * LN2_HIGH) - e * LN2_LOW) + low;
     Scaled {
-        m: p * r * r + r + 1.0,
+        m: exp_near_0(r.max(-0.4).min(0.4)),
         e,
     }
 }
 
+/// `exp(x)`, m in [1, 2).
 #[inline(always)]
-pub(super) fn exp_plain(d: f32) -> f32 {
-    let s = exp_scaled(d, 0.0);
-    s.m * power(s.e)
+pub(super) fn exp<S: Simd>(x: f32x16<S>) -> Scaled<S> {
+    exp_scaled(x, f32x16::splat(x.token(), 0.0)).normalised()
 }
 
-/// `x - top` for a top that is not below x, held off infinity.
+/// `exp(x - top)` for finite x with what rounding took from the difference put back, m in [1, 2).
 #[inline(always)]
-pub(super) fn below(x: f32, top: f32) -> f32 {
-    2.0 * larger(0.5 * x - 0.5 * top, -1.0e37)
-}
-
-/// `exp(x - top)` with what rounding took from the difference put back.
-#[inline(always)]
-pub(super) fn exp_below(x: f32, top: f32) -> Scaled {
-    let d = below(x, top);
+pub(super) fn exp_below<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S> {
+    // Held off infinity.
+    let d = (x * 0.5 - top * 0.5).max(-1.0e37) * 2.0;
     let back = d - x;
     let low = (x - (d - back)) - (top + back);
-    exp_scaled(d, if low.abs() < 1.0 { low } else { 0.0 })
+    let none = f32x16::splat(x.token(), 0.0);
+    exp_scaled(d, low.abs().simd_lt(1.0).select(low, none)).normalised()
+}
+
+/// `exp(d)` as a plain number, for what is at most 88; 0 where it would not be normal, and for NaN.
+#[inline(always)]
+pub(super) fn exp_plain<S: Simd>(d: f32x16<S>) -> f32x16<S> {
+    // Less than that is 2^-127 too, whose exponent's bits are those of 0.
+    let d = d.max(-88.0);
+    // 1.5 · 2^23 rounds to an integer, and 127 more makes it the exponent's bits.
+    let magic = 12_583_039.0;
+    let k = d.mul_add(std::f32::consts::LOG2_E, magic);
+    let r = (k - magic).mul_add(-std::f32::consts::LN_2, d);
+    let bits: u32x16<S> = k.bitcast();
+    let scale: f32x16<S> = (bits << 23).bitcast();
+    exp_near_0(r) * scale
 }
 
 /// `ln(1 + x)` for 0 ≤ x ≤ 0.5
 #[inline(always)]
-pub(super) fn ln_1_plus(x: f32) -> f32 {
-    let q = x / (2.0 + x);
+pub(super) fn ln_1_plus<S: Simd>(x: f32x16<S>) -> f32x16<S> {
+    let q = x / (x + 2.0);
     let q2 = q * q;
-    2.0 * q * (1.0 + q2 * (0.333_333_33 + q2 * (0.2 + q2 * (0.142_857_14 + q2 * 0.111_111_11))))
+    let mut p = q2 * 0.111_111_11 + 0.142_857_14;
+    p = p.mul_add(q2, 0.2);
+    p = p.mul_add(q2, 0.333_333_33);
+    q * 2.0 * p.mul_add(q2, 1.0)
 }
 
-/// `-ln(m · 2^e)`
+/// `-ln(m · 2^e)` for m in [1, 2).
 #[inline(always)]
-pub(super) fn minus_ln(s: Scaled) -> f32 {
-    let high = s.m > std::f32::consts::SQRT_2;
-    let m = if high { 0.5 * s.m } else { s.m };
-    let e = if high { s.e + 1.0 } else { s.e };
+pub(super) fn minus_ln<S: Simd>(s: Scaled<S>) -> f32x16<S> {
+    let high = s.m.simd_gt(std::f32::consts::SQRT_2);
+    let m = high.select(s.m * 0.5, s.m);
+    let e = high.select(s.e + 1.0, s.e);
     -(e * LN2_HIGH + (e * LN2_LOW + ln_1_plus(m - 1.0)))
 }
 
 #[cfg(test)]
 mod tests {
+    use fearless_simd::{Level, dispatch};
+
     use super::*;
+
+    /// `f` of all numbers, through a vector of the machine's best instructions.
+    macro_rules! each {
+        ($numbers:expr, |$simd:ident, $x:ident| $f:expr) => {{
+            let mut lanes = [0.0; LANES];
+            lanes[..$numbers.len()].copy_from_slice(&$numbers);
+            dispatch!(Level::new(), $simd => {
+                let $x = f32x16::simd_from($simd, lanes);
+                $f
+            })
+        }};
+    }
 
     #[test]
     fn an_exponential_is_right_to_its_last_bits_at_any_size() {
-        for d in [0.0, -1e-6, -0.3, -1.0, -17.25, -80.0, -1000.0, 12.5] {
-            let got = exp_scaled(d, 0.0);
-            let log2 = f64::from(got.m).log2() + f64::from(got.e);
+        let numbers = [0.0, -1e-6, -0.3, -1.0, -17.25, -80.0, -1000.0, 12.5];
+        let (m, e) = each!(numbers, |simd, x| {
+            let s = exp(x);
+            (s.m.as_slice().to_vec(), s.e.as_slice().to_vec())
+        });
+        for (i, d) in numbers.into_iter().enumerate() {
+            let log2 = f64::from(m[i]).log2() + f64::from(e[i]);
             let error = (log2 * std::f64::consts::LN_2 - f64::from(d)).abs();
             assert!(
                 error < 2e-7 + 1e-8 * f64::from(d).abs(),
@@ -146,27 +242,52 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_exponential_is_right_to_its_last_bits_or_0() {
+        let numbers = [0.0, -1e-6, -0.3, -1.0, -17.25, -86.9, 12.5, 87.9];
+        let found = each!(numbers, |simd, x| exp_plain(x).as_slice().to_vec());
+        for (x, y) in numbers.into_iter().zip(found) {
+            let error = f64::from(y) / f64::from(x).exp() - 1.0;
+            let bound = 1.5e-7 + 2e-9 * f64::from(x).abs();
+            assert!(error.abs() < bound, "exp({x}) is not {y}");
+        }
+        let none = [-88.0, -1e38, f32::NEG_INFINITY, f32::NAN];
+        let found = each!(none, |simd, x| exp_plain(x).as_slice().to_vec());
+        assert_eq!(found[..none.len()], [0.0; 4]);
+    }
+
+    #[test]
     fn zero_adds_nothing_and_stays_zero() {
-        let half = Scaled { m: 1.0, e: -1.0 };
-        assert_eq!(add3(half, SCALED_ZERO, SCALED_ZERO), half);
-        let still = times(add2(SCALED_ZERO, SCALED_ZERO), half);
-        assert_eq!(still.e, ZERO);
+        let (sum, still) = each!([1.0], |simd, m| {
+            let half = Scaled {
+                m,
+                e: f32x16::splat(simd, -1.0),
+            };
+            let zero = Scaled::zero(simd);
+            let sum = half.plus(zero).plus(zero);
+            let still = zero.plus(zero).by(half).normalised();
+            ((sum.m[0], sum.e[0]), still.e[0])
+        });
+        assert_eq!(sum, (1.0, -1.0));
+        assert_eq!(still, ZERO);
     }
 
     #[test]
     fn a_logarithm_near_probability_one_keeps_its_digits() {
-        let p: f32 = 1.0 - 3.0e-6;
-        let got = f64::from(minus_ln(normalised(p, 0.0)));
+        let p = 1.0 - 3.0e-6_f32;
+        let found = each!([p], |simd, m| {
+            let e = f32x16::splat(simd, 0.0);
+            minus_ln(Scaled { m, e }.normalised())[0]
+        });
         let want = -f64::from(p).ln();
-        assert!((got / want - 1.0).abs() < 1e-6, "{got} is not {want}");
+        let error = f64::from(found) / want - 1.0;
+        assert!(error.abs() < 1e-6, "{found} is not {want}");
     }
 
     #[test]
     fn a_power_of_two_is_exact_or_zero() {
-        assert_eq!(power(0.0), 1.0);
-        assert_eq!(power(-126.0), f32::MIN_POSITIVE);
-        assert_eq!(power(-127.0), 0.0);
-        assert_eq!(power(-3.0e38), 0.0);
-        assert_eq!(power(5.0), 32.0);
+        let found = each!([0.0, -126.0, -127.0, -3.0e38], |simd, d| power(d)
+            .as_slice()
+            .to_vec());
+        assert_eq!(found[..4], [1.0, f32::MIN_POSITIVE, 0.0, 0.0]);
     }
 }

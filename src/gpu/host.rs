@@ -88,18 +88,18 @@ impl Host {
         options: &Options,
         goal: Goal,
         waiting: Waiting,
-    ) -> Result<Answer, Error> {
+        answer: &mut Answer,
+    ) -> Result<(), Error> {
         let parts = Parts::new(problem, options, self.device.limits().max_buffer_size);
-        let mut answer = Answer::empty(problem.shape());
         for part in parts.iter() {
             self.alive()?;
-            let result = self.run_part(&part, goal, waiting, &mut answer).await;
+            let result = self.run_part(&part, goal, waiting, answer).await;
             // What fails on a lost device fails in many ways, and only this says why.
             self.alive()?;
             result?;
         }
-        parts.reduce(&mut answer);
-        Ok(answer)
+        parts.reduce(answer);
+        Ok(())
     }
 
     async fn run_part(

@@ -1,7 +1,5 @@
 //! The four ways in which labels come, made one: where each item's labels begin, and how many they are.
 
-use std::borrow::Cow;
-
 use super::{LabelLayout, expect_length};
 use crate::error::InputError;
 
@@ -42,40 +40,40 @@ pub enum Labels<'a> {
 
 /// Labels whose place is known.
 pub(super) struct Located<'a> {
-    pub(super) values: Cow<'a, [i32]>,
-    pub(super) lengths: Vec<u32>,
-    pub(super) starts: Vec<usize>,
+    pub(super) values: &'a [i32],
     pub(super) width: usize,
     pub(super) layout: LabelLayout,
 }
 
 impl<'a> Labels<'a> {
-    pub(super) fn locate(self, items: usize) -> Result<Located<'a>, InputError> {
+    /// Fills `found` and `starts`, both empty, with each item's length and where its labels begin.
+    pub(super) fn locate(
+        self,
+        items: usize,
+        found: &mut Vec<u32>,
+        starts: &mut Vec<usize>,
+    ) -> Result<Located<'a>, InputError> {
         match self {
             Self::Padded { values, lengths } => {
                 let width = row_width(values, items)?;
-                let lengths = checked(lengths, items, |_| width)?;
-                Ok(padded(values, lengths, width))
+                check(lengths, items, |_| width, found)?;
+                Ok(padded(values, found, starts, width))
             }
             Self::Masked { values, paddings } => {
                 let width = row_width(values, items)?;
-                let lengths = unpadded(
-                    "label_paddings",
-                    paddings,
-                    items,
-                    width,
-                    "N·Lmax, as labels",
-                )?;
-                Ok(padded(values, lengths, width))
+                let rule = "N·Lmax, as labels";
+                unpad("label_paddings", paddings, [items, width], rule, found)?;
+                Ok(padded(values, found, starts, width))
             }
             Self::Concatenated { values, lengths } => {
                 let mut left = values.len();
-                let lengths = checked(lengths, items, |length| {
+                let bound = |length| {
                     let bound = left;
                     left = left.saturating_sub(length);
                     bound
-                })?;
-                let located = concatenated(values, lengths);
+                };
+                check(lengths, items, bound, found)?;
+                let located = concatenated(values, found, starts);
                 let total = values.len() - left;
                 expect_length("labels", values.len(), total, "the sum of label_lengths")?;
                 Ok(located)
@@ -87,7 +85,8 @@ impl<'a> Labels<'a> {
             } => {
                 expect_length("sparse values", values.len(), indices.len(), "one an index")?;
                 expect_length("sparse shape's first axis", shape[0], items, "N")?;
-                Ok(concatenated(values, row_lengths(indices, shape)?))
+                count_rows(indices, shape, found)?;
+                Ok(concatenated(values, found, starts))
             }
         }
     }
@@ -101,13 +100,13 @@ fn row_width(values: &[i32], items: usize) -> Result<usize, InputError> {
     Err(InputError::RaggedLabels { got, items })
 }
 
-fn checked(
+fn check(
     lengths: &[i32],
     items: usize,
     mut bound: impl FnMut(usize) -> usize,
-) -> Result<Vec<u32>, InputError> {
+    found: &mut Vec<u32>,
+) -> Result<(), InputError> {
     expect_length("label_lengths", lengths.len(), items, "one an item")?;
-    let mut found = Vec::with_capacity(items);
     for (item, &length) in lengths.iter().enumerate() {
         let inside = u32::try_from(length).unwrap_or(0);
         let max = bound(inside as usize);
@@ -117,40 +116,43 @@ fn checked(
         }
         found.push(inside);
     }
-    Ok(found)
+    Ok(())
 }
 
-fn padded(values: &[i32], lengths: Vec<u32>, width: usize) -> Located<'_> {
+fn padded<'a>(
+    values: &'a [i32],
+    lengths: &[u32],
+    starts: &mut Vec<usize>,
+    width: usize,
+) -> Located<'a> {
+    starts.extend((0..lengths.len()).map(|item| item * width));
     Located {
-        values: Cow::Borrowed(values),
-        starts: (0..lengths.len()).map(|item| item * width).collect(),
-        lengths,
+        values,
         width,
         layout: LabelLayout::Padded,
     }
 }
 
-fn concatenated(values: &[i32], lengths: Vec<u32>) -> Located<'_> {
-    let starts = lengths
-        .iter()
-        .scan(0, |end, &length| {
-            let start = *end;
-            *end += length as usize;
-            Some(start)
-        })
-        .collect();
+fn concatenated<'a>(values: &'a [i32], lengths: &[u32], starts: &mut Vec<usize>) -> Located<'a> {
+    starts.extend(lengths.iter().scan(0, |end, &length| {
+        let start = *end;
+        *end += length as usize;
+        Some(start)
+    }));
     Located {
-        values: Cow::Borrowed(values),
-        starts,
+        values,
         width: lengths.iter().copied().max().unwrap_or(0) as usize,
-        lengths,
         layout: LabelLayout::Concatenated,
     }
 }
 
 /// How many indices each row has. They must come in order without holes, or the values are not the rows' labels.
-fn row_lengths(indices: &[[i64; 2]], [rows, columns]: [usize; 2]) -> Result<Vec<u32>, InputError> {
-    let mut lengths = vec![0_u32; rows];
+fn count_rows(
+    indices: &[[i64; 2]],
+    [rows, columns]: [usize; 2],
+    lengths: &mut Vec<u32>,
+) -> Result<(), InputError> {
+    lengths.resize(rows, 0);
     let mut last = 0;
     for (entry, &[row, column]) in indices.iter().enumerate() {
         let inside = usize::try_from(row).ok().filter(|r| *r < rows);
@@ -176,17 +178,17 @@ fn row_lengths(indices: &[[i64; 2]], [rows, columns]: [usize; 2]) -> Result<Vec<
         last = r;
         lengths[r] += 1;
     }
-    Ok(lengths)
+    Ok(())
 }
 
-/// The lengths that a mask of zeros, then ones, says.
-pub(super) fn unpadded(
+/// Adds to `lengths` those that a mask of zeros, then ones, says.
+pub(super) fn unpad(
     mask: &'static str,
     paddings: &[f32],
-    items: usize,
-    width: usize,
+    [items, width]: [usize; 2],
     rule: &'static str,
-) -> Result<Vec<u32>, InputError> {
+    lengths: &mut Vec<u32>,
+) -> Result<(), InputError> {
     expect_length(mask, paddings.len(), items * width, rule)?;
     let length_of = |item: usize| {
         let row = &paddings[item * width..(item + 1) * width];
@@ -201,5 +203,8 @@ pub(super) fn unpadded(
             }),
         }
     };
-    (0..items).map(length_of).collect()
+    for item in 0..items {
+        lengths.push(length_of(item)?);
+    }
+    Ok(())
 }

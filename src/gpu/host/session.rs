@@ -189,7 +189,10 @@ impl Session {
                     .map_err(|error| unreadable(&error))?;
                 let grad: &[f32] = bytemuck::cast_slice(&view);
                 if part.is_whole() {
-                    answer.grad = grad[..part.shape().elements()].to_vec();
+                    answer.grad.clear();
+                    answer
+                        .grad
+                        .extend_from_slice(&grad[..part.shape().elements()]);
                 } else {
                     answer.grad.resize(part.values().len(), 0.0);
                     let mut from = 0;
