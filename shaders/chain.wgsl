@@ -1,7 +1,8 @@
 // chain: for each label the next equal one, and for each class its first label, so that the occupancies of a class that
 // occurs several times are summed in one fixed order.
 //
-// in items [G].  in, out label_table [G, width].  out heads [G, C].
+// in items [G].  in, out label_table [G, width].  out heads [G, C], in quads of
+// classes that a lane of grad looks at together.
 // grid CLEAR and LINK together: a workgroup an item (y and z). Apart: a lane a class, then a lane a label (x).
 // barriers: a head is written after it was cleared.
 
@@ -13,23 +14,35 @@ override LINK: bool = true;
 @group(0) @binding(2) var<storage, read_write> label_table: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> heads: array<u32>;
 
+fn head_of(g: u32, class_: u32) -> u32 {
+    let lanes = params.row_lanes;
+    return 4u * heads_quad(g, class_, lanes) + class_ / lanes % 4u;
+}
+
 fn class_of(g: u32, i: u32) -> u32 {
     return label_table[g * params.width + i].x & ~FLAG;
 }
 
+// The next label of a class from i on, or the end.
+fn find(g: u32, own: u32, from_: u32, labels: u32) -> u32 {
+    var i = from_;
+    while (i < labels && class_of(g, i) != own) {
+        i++;
+    }
+    return i;
+}
+
 fn link(g: u32, i: u32, labels: u32) {
     let own = class_of(g, i);
-    var next = i + 1u;
-    while (next < labels && class_of(g, next) != own) {
-        next++;
-    }
-    label_table[g * params.width + i].y = select(NO_LABEL, next, next < labels);
+    let next = find(g, own, i + 1u, labels);
+    let after = find(g, own, min(next + 1u, labels), labels);
     var before = i;
     while (before > 0u && class_of(g, before - 1u) != own) {
         before--;
     }
+    label_table[g * params.width + i].y = next | select(0u, FLAG, after < labels);
     if (before == 0u) {
-        heads[g * params.classes + own] = i;
+        heads[head_of(g, own)] = i | select(0u, FLAG, next < labels);
     }
 }
 
@@ -44,8 +57,11 @@ fn chain(
     }
     let stride = grid.x * LANES;
     if (CLEAR) {
-        for (var c = id.x; c < params.classes; c += stride) {
-            heads[g * params.classes + c] = NO_LABEL;
+        // Whole quads, past the last class too.
+        let whole = 4u * params.row_lanes;
+        let rows = (params.classes + whole - 1u) / whole * whole;
+        for (var c = id.x; c < rows; c += stride) {
+            heads[head_of(g, c)] = NO_LABEL;
         }
     }
     if (CLEAR && LINK) {

@@ -8,7 +8,7 @@
 
 @group(0) @binding(3) var<storage, read> items: array<Item>;
 @group(0) @binding(4) var<storage, read> label_table: array<vec2<u32>>;
-@group(0) @binding(5) var<storage, read> heads: array<u32>;
+@group(0) @binding(5) var<storage, read> heads: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read> verdicts: array<u32>;
 @group(0) @binding(7) var<storage, read> lattice: array<f32>;
 @group(0) @binding(8) var<storage, read> row_stats: array<vec2<f32>>;
@@ -60,24 +60,29 @@ fn weigh(places: Places, labels: u32) -> vec2<f32> {
     return vec2<f32>(blanks, all);
 }
 
-// The first label of each class, if it has one.
-fn heads_of(g: u32, classes: vec4<u32>) -> vec4<u32> {
-    let at = g * params.classes + min(classes, vec4<u32>(params.classes - 1u));
-    return vec4<u32>(heads[at.x], heads[at.y], heads[at.z], heads[at.w]);
-}
-
-// The weights of classes, each class's labels taken in their order.
-fn weights_of(g: u32, classes: vec4<u32>, places: Places, labels: u32) -> vec4<f32> {
+// The weights of four classes, the first of them c, each class's labels taken in their order.
+fn weights_of(g: u32, c: u32, places: Places, labels: u32) -> vec4<f32> {
     var sums = vec4<f32>(0.0);
-    var i = heads_of(g, classes);
+    var links = heads[heads_quad(g, c, LANES)];
+    var i = links & vec4<u32>(~FLAG);
     while (any(i < vec4<u32>(labels))) {
         let there = i < vec4<u32>(labels);
-        let at = places.labels + min(i, vec4<u32>(labels - 1u));
+        let label = min(i, vec4<u32>(labels - 1u));
+        let at = places.labels + label;
         let weights = vec4<f32>(lattice[at.x], lattice[at.y], lattice[at.z], lattice[at.w]);
         sums += select(vec4<f32>(0.0), weights, there);
-        let link = g * params.width + min(i, vec4<u32>(labels - 1u));
-        let next = vec4<u32>(label_table[link.x].y, label_table[link.y].y, label_table[link.z].y, label_table[link.w].y);
-        i = select(i, next, there);
+        let more = there & ((links & vec4<u32>(FLAG)) != vec4<u32>(0u));
+        if (!any(more)) {
+            break;
+        }
+        let from_ = g * params.width + label;
+        links = vec4<u32>(
+            label_table[from_.x].y,
+            label_table[from_.y].y,
+            label_table[from_.z].y,
+            label_table[from_.w].y,
+        );
+        i = select(vec4<u32>(NO_LABEL), links & vec4<u32>(~FLAG), more);
     }
     return sums;
 }
@@ -88,19 +93,15 @@ fn norm_of(stats: vec2<f32>) -> vec2<f32> {
 }
 
 fn set_row(row: Row, classes: vec4<u32>, values: vec4<f32>) {
-    if (classes.w < params.classes) {
-        set_gradient(row.first + classes.x, values.x);
-        set_gradient(row.first + classes.y, values.y);
-        set_gradient(row.first + classes.z, values.z);
-        set_gradient(row.first + classes.w, values.w);
-        return;
-    }
     set_gradient(row.first + classes.x, values.x);
     if (classes.y < params.classes) {
         set_gradient(row.first + classes.y, values.y);
     }
     if (classes.z < params.classes) {
         set_gradient(row.first + classes.z, values.z);
+    }
+    if (classes.w < params.classes) {
+        set_gradient(row.first + classes.w, values.w);
     }
 }
 
@@ -143,7 +144,7 @@ fn grad(
     let norm = norm_of(row_stats[row.t * params.group + row.g]);
     for (var c = lane; c < params.classes; c += 4u * LANES) {
         let classes = classes_from(c);
-        var weights = weights_of(row.g, classes, places, item.labels);
+        var weights = weights_of(row.g, c, places, item.labels);
         // A blank that stands among the labels is the blank's class still.
         weights += select(vec4<f32>(0.0), vec4<f32>(sums.x), classes == vec4<u32>(params.blank));
         set_row(row, classes, item.scale * derivative(entries(row, classes), norm, weights * inverse));

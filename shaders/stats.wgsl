@@ -4,54 +4,17 @@
 // in input [.., C]: logits, log-probs or probs.  out row_stats [T, G]; gathered [step, direction, G, 1 + width]: the
 // blank's entry, then each label's; verdicts.
 // formula p = y / (1 + excess);  y = exp(x - max), excess = Σ exp(x - max) - 1.
-// grid LANES lanes a frame, ROWS frames a workgroup.  barriers: those of the folds, none where a lane has its own row.
+// grid LANES lanes a frame, ROWS frames a workgroup.  barriers: those of the folds.
 
-// Named: naga 30 loses count of an override that follows an array size that is an expression.
-override CELLS: u32 = LANES * ROWS;
 override GATHER: bool = false;
+// Whether the lanes hold a row all at once, so that it is read once.
+override ONCE: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
 @group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
 @group(0) @binding(4) var<storage, read_write> verdicts: array<atomic<u32>>;
 @group(0) @binding(5) var<storage, read_write> row_stats: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> gathered: array<u32>;
-
-var<workgroup> sh_fold: array<vec2<f32>, CELLS>;
-
-// The order of a fold is the same whatever the batch.
-fn fold_max(lane: u32, row: u32, value: f32) -> f32 {
-    if (LANES == 1u) {
-        return value;
-    }
-    let at = row * LANES + lane;
-    sh_fold[at].x = value;
-    workgroupBarrier();
-    for (var d = LANES / 2u; d > 0u; d /= 2u) {
-        if (lane < d) {
-            sh_fold[at].x = max(sh_fold[at].x, sh_fold[at + d].x);
-        }
-        workgroupBarrier();
-    }
-    let result = sh_fold[row * LANES].x;
-    workgroupBarrier();
-    return result;
-}
-
-fn fold_sums(lane: u32, row: u32, value: vec2<f32>) -> vec2<f32> {
-    if (LANES == 1u) {
-        return value;
-    }
-    let at = row * LANES + lane;
-    sh_fold[at] = value;
-    workgroupBarrier();
-    for (var d = LANES / 2u; d > 0u; d /= 2u) {
-        if (lane < d) {
-            sh_fold[at] += sh_fold[at + d];
-        }
-        workgroupBarrier();
-    }
-    return sh_fold[row * LANES];
-}
 
 // Whether a frame that holds this has a meaning: -inf does, for a probability of 0; NaN and +inf do not.
 fn has_meaning(bits: vec4<u32>) -> vec4<bool> {
@@ -82,6 +45,24 @@ fn share(x: vec4<f32>, top: f32) -> vec4<f32> {
     return vec4<f32>(0.0);
 }
 
+// What a frame's classes add up to: those below the maximum, those at it, and whether all have a meaning.
+struct Sums {
+    others: vec4<f32>,
+    likeliest: vec4<f32>,
+    meaningful: vec4<bool>,
+}
+
+fn added(sums: Sums, bits: vec4<u32>, classes: vec4<u32>, top: f32) -> Sums {
+    let there = (classes < vec4<u32>(params.classes)) & finite(bits);
+    let x = score(bits);
+    let is_top = x == vec4<f32>(top);
+    return Sums(
+        sums.others + select(vec4<f32>(0.0), share(x, top), there & !is_top),
+        sums.likeliest + select(vec4<f32>(0.0), vec4<f32>(1.0), there & is_top),
+        sums.meaningful & has_meaning(bits),
+    );
+}
+
 @compute @workgroup_size(LANES, ROWS)
 fn stats(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -98,8 +79,12 @@ fn stats(
     let step = step_of(row.t, item.frames);
     let live = counts && step.k >= params.page_step && step.k < params.page_end;
 
+    var held = vec4<u32>(0u);
     var tops = vec4<f32>(LOWEST);
-    if (live) {
+    if (live && ONCE) {
+        held = entries(row, classes_from(lane));
+        tops = score(held);
+    } else if (live) {
         for (var c = lane; c < params.classes; c += 4u * LANES) {
             tops = max(tops, score(entries(row, classes_from(c))));
         }
@@ -109,25 +94,19 @@ fn stats(
         // What has no meaning must not be divided by.
         top = max(top, SMALLEST);
     }
-    var others = vec4<f32>(0.0);
-    var likeliest = vec4<f32>(0.0);
-    if (live) {
-        var meaningful = vec4<bool>(true);
+    var sums = Sums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<bool>(true));
+    if (live && ONCE) {
+        sums = added(sums, held, classes_from(lane), top);
+    } else if (live) {
         for (var c = lane; c < params.classes; c += 4u * LANES) {
-            let classes = classes_from(c);
-            let bits = entries(row, classes);
-            meaningful &= has_meaning(bits);
-            let there = (classes < vec4<u32>(params.classes)) & finite(bits);
-            let x = score(bits);
-            let is_top = x == vec4<f32>(top);
-            others += select(vec4<f32>(0.0), share(x, top), there & !is_top);
-            likeliest += select(vec4<f32>(0.0), vec4<f32>(1.0), there & is_top);
-        }
-        if (!all(meaningful)) {
-            atomicMax(&verdicts[row.g], NOT_FINITE);
+            sums = added(sums, entries(row, classes_from(c)), classes_from(c), top);
         }
     }
-    let own = vec2<f32>((others.x + others.y) + (others.z + others.w), dot(likeliest, vec4<f32>(1.0)));
+    if (live && !all(sums.meaningful)) {
+        atomicMax(&verdicts[row.g], NOT_FINITE);
+    }
+    let others = sums.others;
+    let own = vec2<f32>((others.x + others.y) + (others.z + others.w), dot(sums.likeliest, vec4<f32>(1.0)));
     let sum = fold_sums(lane, local.y, own);
     if (!live) {
         return;

@@ -186,6 +186,8 @@ impl Ctc {
         Self {
             backend: self.backend.clone(),
             host: self.host.as_ref().map(|host| host.within(limits)),
+            twin: Twin::default(),
+            tables: Mutex::default(),
         }
     }
 

@@ -126,8 +126,8 @@ enum Part {
     Input,
     /// The binding of the gradient, and the input's where that is another.
     Gradient,
-    /// What passes from lane to lane.
-    Passed,
+    /// What passes from lane to lane: through workgroup memory, or in a subgroup.
+    Lanes(&'static str, &'static str),
 }
 
 /// A stage's kernel. The entry point has the kernel's name; binding 0 is the uniform `Params`, the rest follow in order.
@@ -168,7 +168,11 @@ impl Kernel {
                 Element::F32
             },
             in_place: text.in_place && writes,
-            subgroups: text.subgroups && self.parts.contains(&Part::Passed),
+            subgroups: text.subgroups
+                && self
+                    .parts
+                    .iter()
+                    .any(|part| matches!(part, Part::Lanes(..))),
         }
     }
 
@@ -199,8 +203,8 @@ impl Kernel {
                         (Element::F16, true) => [GRADIENT_F16, IN_PLACE_F16],
                     });
                 }
-                Part::Passed if text.subgroups => parts.push(PASSED_SUBGROUP),
-                Part::Passed => parts.push(PASSED_BARRIER),
+                Part::Lanes(_, subgroup) if text.subgroups => parts.push(subgroup),
+                Part::Lanes(barrier, _) => parts.push(barrier),
             }
         }
         parts.push(self.stage);
@@ -238,6 +242,8 @@ const FRAMES: &str = include_str!("../shaders/shared/frames.wgsl");
 const TABLES: &str = include_str!("../shaders/shared/tables.wgsl");
 const PASSED_BARRIER: &str = include_str!("../shaders/shared/passed_barrier.wgsl");
 const PASSED_SUBGROUP: &str = include_str!("../shaders/shared/passed_subgroup.wgsl");
+const FOLD_BARRIER: &str = include_str!("../shaders/shared/fold_barrier.wgsl");
+const FOLD_SUBGROUP: &str = include_str!("../shaders/shared/fold_subgroup.wgsl");
 const INPUT_F32: &str = include_str!("../shaders/shared/input_f32.wgsl");
 const INPUT_F16: &str = include_str!("../shaders/shared/input_f16.wgsl");
 const GRADIENT_F32: &str = include_str!("../shaders/shared/gradient_f32.wgsl");
@@ -297,7 +303,12 @@ pub(crate) static STATS: Kernel = Kernel {
         (Slot::RowStats, Write),
         (Slot::Gathered, Write),
     ],
-    parts: &[Part::Input, Shared(CONVENTION), Shared(ROWS)],
+    parts: &[
+        Part::Input,
+        Shared(CONVENTION),
+        Shared(ROWS),
+        Part::Lanes(FOLD_BARRIER, FOLD_SUBGROUP),
+    ],
     stage: include_str!("../shaders/stats.wgsl"),
 };
 
@@ -321,7 +332,7 @@ pub(crate) static SWEEP: Kernel = Kernel {
         Shared(STATES),
         Shared(FRAMES),
         Shared(TABLES),
-        Part::Passed,
+        Part::Lanes(PASSED_BARRIER, PASSED_SUBGROUP),
     ],
     stage: include_str!("../shaders/sweep.wgsl"),
 };

@@ -7,8 +7,8 @@ const NOT_FINITE: u32 = 2u;
 const BAD_LABEL: u32 = 3u;
 const BAD_LENGTH: u32 = 4u;
 
-// The top bit of a label's first word: it may be reached from the label before it. The rest is its class; the second
-// word the next equal label, NO_LABEL where there is none.
+// The top bit of a label's first word: it may be reached from the label before it. The rest is its class. The second word
+// is the next equal label, as a class's head is its first; the top bit there: another follows that one.
 const FLAG: u32 = 0x80000000u;
 const NO_LABEL: u32 = 0x7fffffffu;
 
@@ -68,6 +68,13 @@ fn lattice_part(k: u32, direction: u32, g: u32, part: u32) -> u32 {
 // Part (slot, direction, item, part) of the carry, a row of states.
 fn carry_part(slot: u32, direction: u32, g: u32, part: u32) -> u32 {
     return (((slot * 2u + direction) * params.group + g) * 4u + part) * params.quads;
+}
+
+// The quad of heads for the four classes of a row that a lane looks at together, the first of them class c.
+fn heads_quad(g: u32, c: u32, lanes: u32) -> u32 {
+    let window = 4u * lanes;
+    let windows = (params.classes + window - 1u) / window;
+    return (g * windows + c / window) * lanes + c % lanes;
 }
 
 // The linear index of a workgroup in a grid that is folded into x and y.

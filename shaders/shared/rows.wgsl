@@ -15,12 +15,13 @@ const IN_MEMORY: bool = true;
 const OF_ITEM: bool = false;
 
 fn row_of(index: u32, order: bool) -> Row {
-    var g = index / params.chunk_frames;
-    var f = index % params.chunk_frames;
-    if (order == IN_MEMORY && params.item_rows == 1u) {
-        g = index % params.group;
-        f = index / params.group;
-    }
+    // One division: it is dear.
+    let by_frame = order == IN_MEMORY && params.item_rows == 1u;
+    let width = select(params.chunk_frames, params.group, by_frame);
+    let major = index / width;
+    let minor = index - major * width;
+    let g = select(major, minor, by_frame);
+    let f = select(minor, major, by_frame);
     let inside = index < params.group * params.chunk_frames;
     let first = params.input_base + (g * params.item_rows + f * params.frame_rows) * params.classes;
     return Row(inside, g, params.first_frame + f, first);

@@ -129,6 +129,7 @@ fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
         first_item,
         label_base,
         first_dispatch,
+        row_lanes,
         unused
     );
     for kernel in KERNELS {
@@ -152,8 +153,8 @@ fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
                 (Some(*name), *offset)
             );
         }
-        // The padding is an array in Rust and three words in WGSL.
-        assert_eq!(members.len(), rust.len() + 2);
+        // The padding is an array in Rust and two words in WGSL.
+        assert_eq!(members.len(), rust.len() + 1);
     }
 }
 
@@ -223,9 +224,11 @@ fn statuses_have_the_numbers_that_kernels_write() {
 fn each_kernel_has_a_twin_of_its_name() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for kernel in KERNELS {
+        // On a CPU rows of any length lie in memory: one sweep is enough.
+        let twin = kernel.name.trim_end_matches("_long");
         for file in [
             format!("shaders/{}.wgsl", kernel.name),
-            format!("src/cpu/{}.rs", kernel.name),
+            format!("src/cpu/{twin}.rs"),
         ] {
             assert!(root.join(&file).is_file(), "{file} is missing");
         }

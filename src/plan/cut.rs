@@ -50,6 +50,9 @@ pub(super) struct Cuts {
     pub(super) gathered: bool,
     /// Whether rows of states lie in the carry.
     pub(super) scratch: bool,
+    /// Lanes that share a row of the gradient.
+    pub(super) row_lanes: u64,
+    head_bytes: u64,
     alignment: u64,
     slice: u64,
     shape: Shape,
@@ -61,6 +64,7 @@ impl Cuts {
         goal: Goal,
         limits: &Limits,
         scratch: bool,
+        row_lanes: u64,
     ) -> Result<Self, PlanError> {
         let [items, frames, classes] = [shape.items, shape.frames, shape.classes].map(|n| n as u64);
         let width = width(shape);
@@ -89,6 +93,7 @@ impl Cuts {
                 what,
             })
         };
+        let head_bytes = classes.next_multiple_of(4 * row_lanes) * WORD;
         let rows = if scratch { 1 + SCRATCH_ROWS } else { 1 };
         let row = 2 * STATES * VECTOR * quads;
         let input_row = classes * element;
@@ -97,7 +102,7 @@ impl Cuts {
         fits((rows + 1) * row, capacity, "an item's states")?;
         fits(ITEM.max(width * PAIR), capacity, "an item's labels")?;
         if goal == Goal::LossAndGrad {
-            fits(classes * WORD, capacity, "an item's classes")?;
+            fits(head_bytes, capacity, "an item's classes")?;
         }
         if shape.label_layout == LabelLayout::Padded {
             fits(
@@ -159,6 +164,8 @@ impl Cuts {
             chunk_frames: chunk_frames.min(frames),
             gathered,
             scratch,
+            row_lanes,
+            head_bytes,
             alignment,
             slice,
             shape: *shape,
@@ -216,7 +223,7 @@ impl Cuts {
             Goal::Loss => 0,
         };
         let heads = match goal {
-            Goal::LossAndGrad => self.group * self.shape.classes as u64 * WORD,
+            Goal::LossAndGrad => self.group * self.head_bytes,
             Goal::Loss => 0,
         };
         let gathered = if self.gathered {

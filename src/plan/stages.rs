@@ -13,12 +13,6 @@ use crate::problem::LabelLayout;
 /// Items whose sums one dispatch of `totals` adds up: with 32 lanes, the fewest, 8 rounds for each 32 items.
 const TOTALS_WINDOW: u64 = 1 << 17;
 
-/// Rows of as many classes are read by one lane each: nothing to wait for.
-const ALONE: u64 = 0;
-
-/// Beyond as many classes or labels a CPU's rows are shared by more than a vector's lanes, lest a loop grow too long.
-const LONG_FOR_A_CPU: u64 = 1 << 16;
-
 impl Builder<'_> {
     pub(super) fn totals(&mut self) -> Result<(), PlanError> {
         let concatenated = self.shape.label_layout == LabelLayout::Concatenated;
@@ -159,11 +153,8 @@ impl Builder<'_> {
     ) -> Result<(), PlanError> {
         let chunk_frames = self.cuts.chunk_frames;
         let frames = self.shape.frames as u64;
-        let (lanes, rounds) = if kernel == &kernels::STATS {
-            self.stats_lanes()?
-        } else {
-            self.grad_lanes()?
-        };
+        let lanes = word(self.cuts.row_lanes);
+        let iterations = self.row_rounds(kernel)?;
         // A CPU's lanes wait for no others than those of a vector, where a grid has room for so many workgroups.
         let few = group.count * chunk_frames <= self.limits.max_workgroups.into();
         let together = if self.limits.software && few {
@@ -172,88 +163,54 @@ impl Builder<'_> {
             128
         };
         let rows = (together.min(self.lanes) / lanes).max(1);
+        let subgroups = kernel == &kernels::STATS && rows == 1 && lanes == self.limits.subgroup;
         for frame in (0..frames).step_by(usize_of(chunk_frames.max(1))) {
             let count = chunk_frames.min(frames - frame);
             let (input, params) = self.row_params(group, page, frame, count);
             let mut constants = vec![("LANES", lanes), ("ROWS", rows), ("INPUT", self.input())];
             if kernel == &kernels::STATS {
                 constants.push(("GATHER", self.cuts.gathered.into()));
+                let once = self.shape.classes as u64 <= 4 * u64::from(lanes);
+                constants.push(("ONCE", once.into()));
             }
             self.push(Step {
                 kernel,
                 label: kernel.name,
-                subgroups: false,
+                subgroups,
                 constants,
                 params,
                 grid: self.folded((group.count * count).div_ceil(rows.into()), 1),
                 spans: self.spans(kernel, |_| input),
-                iterations: rounds,
+                iterations,
             })?;
         }
         Ok(())
     }
 
-    /// Lanes that share a row of stats. Of the batch's sizes only C may count here: the order of a sum must not depend on
-    /// what else is in the batch.
-    fn stats_lanes(&self) -> Result<(u32, Iterations), PlanError> {
+    /// How often a lane of stats or grad goes round its loops.
+    fn row_rounds(&self, kernel: &Kernel) -> Result<Iterations, PlanError> {
         let classes = self.shape.classes as u64;
-        let rounds = |lanes: u64| {
-            let gather = if self.cuts.gathered {
-                self.cuts.width / lanes + 1
-            } else {
-                0
-            };
-            2 * classes.div_ceil(4 * lanes) + gather + 2 * u64::from(lanes.ilog2()) + 4
-        };
-        let lanes = if classes <= ALONE {
-            1
+        let Cuts {
+            width,
+            quads,
+            row_lanes,
+            gathered,
+            ..
+        } = self.cuts;
+        let of_row = classes.div_ceil(row_lanes) + 8;
+        let of_labels = if kernel == &kernels::GRAD {
+            // The quads, and all chains of equal labels together.
+            quads + width
         } else {
-            self.lanes_for(classes / 4)
+            let folds = 2 * u64::from(row_lanes.ilog2());
+            folds + if gathered { width / row_lanes + 1 } else { 0 }
         };
-        let bounded = Iterations::bounded(rounds(lanes), "classes C", classes);
-        if self.cuts.gathered
-            && rounds(lanes) > u64::from(Iterations::MAX)
-            && self.cuts.width > classes
-        {
-            return Ok((
-                word(lanes),
-                Iterations::bounded(rounds(lanes), "labels min(Lmax, T)", self.cuts.width)?,
-            ));
-        }
-        Ok((word(lanes), bounded?))
-    }
-
-    /// Lanes that share a row of grad, which adds up in an order of its own.
-    fn grad_lanes(&self) -> Result<(u32, Iterations), PlanError> {
-        let classes = self.shape.classes as u64;
-        let Cuts { width, quads, .. } = self.cuts;
-        // The quads, the row, and all chains of equal labels together, each with a check that it has ended.
-        let rounds = |lanes: u64| quads + width + classes.div_ceil(lanes) + 8;
-        let most = u64::from(Iterations::MAX);
-        let lanes = if classes <= ALONE && rounds(1) <= most {
-            1
-        } else {
-            self.lanes_for(classes / 4)
-        };
-        let (axis, value) = if width > classes / 64 {
+        let (axis, value) = if of_labels > of_row {
             ("labels min(Lmax, T)", width)
         } else {
             ("classes C", classes)
         };
-        Ok((
-            word(lanes),
-            Iterations::bounded(rounds(lanes), axis, value)?,
-        ))
-    }
-
-    /// A power of two near `wanted` that a workgroup has; on a CPU the lanes of a vector, which do not wait for others.
-    fn lanes_for(&self, wanted: u64) -> u64 {
-        let most = if self.limits.software && wanted < LONG_FOR_A_CPU {
-            8
-        } else {
-            u64::from(self.lanes)
-        };
-        wanted.clamp(8, most).next_power_of_two().min(most)
+        Iterations::bounded(of_row + of_labels, axis, value)
     }
 
     /// Alpha and beta through a page, window by window: on their way in the windows ascend, on their way out they

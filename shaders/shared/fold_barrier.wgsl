@@ -1,0 +1,35 @@
+// The maximum and the sum over the lanes of a row, through workgroup memory. Always in the same order, whatever the batch.
+
+// Named: naga 30 loses count of an override that follows an array size that is an expression.
+override CELLS: u32 = LANES * ROWS;
+
+var<workgroup> sh_fold: array<vec2<f32>, CELLS>;
+
+fn fold_max(lane: u32, row: u32, value: f32) -> f32 {
+    let at = row * LANES + lane;
+    sh_fold[at].x = value;
+    workgroupBarrier();
+    for (var d = LANES / 2u; d > 0u; d /= 2u) {
+        if (lane < d) {
+            sh_fold[at].x = max(sh_fold[at].x, sh_fold[at + d].x);
+        }
+        workgroupBarrier();
+    }
+    let result = sh_fold[row * LANES].x;
+    workgroupBarrier();
+    return result;
+}
+
+// The sum, for the first lane of a row.
+fn fold_sums(lane: u32, row: u32, value: vec2<f32>) -> vec2<f32> {
+    let at = row * LANES + lane;
+    sh_fold[at] = value;
+    workgroupBarrier();
+    for (var d = LANES / 2u; d > 0u; d /= 2u) {
+        if (lane < d) {
+            sh_fold[at] += sh_fold[at + d];
+        }
+        workgroupBarrier();
+    }
+    return sh_fold[at];
+}
