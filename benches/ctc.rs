@@ -14,7 +14,7 @@ use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
-use ctc_wgpu::{Ctc, Goal, Options, adapters};
+use ctc_wgpu::{Ctc, CtcOutput, Goal, LossOutput, Options, adapters};
 use inputs::{Inputs, SHAPES};
 use resident::{Gpu, Resident};
 use truth::Truth;
@@ -132,8 +132,17 @@ fn host(
     group.bench_function(id, |b| {
         LazyCell::force(&verified);
         match goal {
-            Goal::LossAndGrad => b.iter(|| ctc.loss_and_grad(&batch, &options).unwrap()),
-            Goal::Loss => b.iter(|| ctc.loss(&batch, &options).unwrap()),
+            Goal::LossAndGrad => {
+                let mut output = CtcOutput::default();
+                b.iter(|| {
+                    ctc.loss_and_grad_into(&batch, &options, &mut output)
+                        .unwrap()
+                });
+            }
+            Goal::Loss => {
+                let mut output = LossOutput::default();
+                b.iter(|| ctc.loss_into(&batch, &options, &mut output).unwrap());
+            }
         }
     });
 }

@@ -33,6 +33,7 @@ use crate::output::Answer;
 use crate::plan::Goal;
 use crate::problem::Problem;
 use emit::Emissions;
+use index::bytes;
 use labels::Item;
 pub(crate) use reduce::reduce;
 use states::Direction;
@@ -67,6 +68,14 @@ struct Scratch {
     kept: [Kept; 2],
 }
 
+impl Scratch {
+    fn bytes(&self) -> usize {
+        let arms = self.arms.iter().map(Arm::bytes).sum::<usize>();
+        let kept = self.kept.iter().map(bytes).sum::<usize>();
+        arms + kept + self.emissions.bytes() + bytes(&self.slot_of)
+    }
+}
+
 impl Default for Scratch {
     fn default() -> Self {
         Self {
@@ -85,6 +94,11 @@ const CHUNK: usize = 8192;
 const PLACES: usize = 16_384;
 
 impl Twin {
+    /// The bytes of the tables that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        locked(&self.idle).iter().map(Workspace::bytes).sum()
+    }
+
     /// Losses and, if wanted, the gradient.
     pub(crate) fn run(
         &self,
@@ -100,6 +114,13 @@ impl Twin {
 }
 
 impl Workspace {
+    fn bytes(&self) -> usize {
+        let items = self.items.iter().map(Item::bytes).sum::<usize>();
+        let scratch = locked(&self.scratch);
+        let scratch = scratch.iter().map(Scratch::bytes).sum::<usize>();
+        items + scratch + bytes(&self.items) + bytes(&self.stats) + bytes(&self.scales)
+    }
+
     fn run(&mut self, problem: &Problem<'_>, options: &Options, goal: Goal, answer: &mut Answer) {
         let level = Level::new();
         let shape = *problem.shape();

@@ -191,6 +191,13 @@ impl Ctc {
         }
     }
 
+    /// The bytes of memory that the CPU twin keeps for the next call, its answers not counted; `None` on a device, where
+    /// [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) tells.
+    #[must_use]
+    pub fn workspace_bytes(&self) -> Option<u64> {
+        self.host.is_none().then(|| self.twin.bytes() as u64)
+    }
+
     /// The losses only: about half the work of [`loss_and_grad`](Self::loss_and_grad).
     ///
     /// # Errors

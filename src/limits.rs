@@ -35,6 +35,12 @@ pub struct Limits {
 impl Limits {
     /// The storage buffers that the widest stage binds.
     pub const STORAGE_BUFFERS: u32 = 8;
+
+    /// The features that the kernels use where a device has them: ask for `adapter.features() & Limits::FEATURES`.
+    ///
+    /// None is needed. With subgroups neighbouring states pass in registers and not through workgroup memory;
+    /// `SHADER_F16` is for input and gradient of 2 bytes ([`Shape::f16`](crate::Shape::f16)).
+    pub const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_F16);
 }
 
 impl From<&wgpu::Device> for Limits {

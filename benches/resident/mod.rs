@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use ctc_wgpu::{Buffers, Error, Goal, GpuCtc, GpuPlan, Options};
+use ctc_wgpu::{Buffers, Error, Goal, GpuCtc, GpuPlan, Limits, Options};
 use wgpu::{BufferUsages, CommandEncoder, Device, Queue};
 
 use super::inputs::Inputs;
@@ -17,11 +17,12 @@ pub(crate) struct Gpu {
 }
 
 impl Gpu {
-    /// A device with all that the adapter gives in memory, and those of `features` that it has.
+    /// A device with all that the adapter gives in memory, what CTC can use of its features, and those of `features` that
+    /// it has.
     pub(crate) fn open(adapter: &wgpu::Adapter, features: wgpu::Features) -> Result<Self, Error> {
         let descriptor = wgpu::DeviceDescriptor {
             required_limits: adapter.limits(),
-            required_features: adapter.features() & features,
+            required_features: adapter.features() & (features | Limits::FEATURES),
             ..wgpu::DeviceDescriptor::default()
         };
         let (device, queue) =

@@ -2,7 +2,7 @@
 
 use fearless_simd::{Simd, f32x16, prelude::*};
 
-use super::index::{LANES, lines, lines_of};
+use super::index::{LANES, bytes, lines, lines_of};
 use super::labels::Item;
 use super::scaled::{SMALLEST, Scaled, exp_below};
 use crate::options::{Input, Options};
@@ -113,6 +113,10 @@ fn frames<S: Simd>(
 }
 
 impl Emissions {
+    pub(super) fn bytes(&self) -> usize {
+        bytes(&self.pairs) + bytes(&self.entries)
+    }
+
     /// The pairs of frame `t` by slot.
     #[inline(always)]
     pub(super) fn frame(&self, t: usize, item: &Item) -> &[f32] {

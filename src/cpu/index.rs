@@ -57,3 +57,8 @@ pub(super) fn lines(room: &mut Vec<f32>, length: usize) -> &mut [f32] {
 pub(super) fn lines_of(room: &[f32]) -> &[f32] {
     &room[room.as_ptr().align_offset(64).min(room.len())..]
 }
+
+/// The bytes that an array takes.
+pub(super) fn bytes<T>(array: &Vec<T>) -> usize {
+    array.capacity() * size_of::<T>()
+}

@@ -1,6 +1,6 @@
 //! labels: what an item is; twin of `shaders/labels.wgsl`. The checks are [`Problem`]'s.
 
-use super::index::padded;
+use super::index::{bytes, padded};
 use super::totals::Totals;
 use crate::options::{Options, RepeatedLabels, RepeatedOutputs, Status};
 use crate::problem::Problem;
@@ -49,6 +49,12 @@ impl Default for Item {
 }
 
 impl Item {
+    pub(super) fn bytes(&self) -> usize {
+        let words = [&self.labels, &self.classes, &self.slots];
+        let floats = [&self.reached, &self.tops, &self.occupancies];
+        words.map(bytes).iter().sum::<usize>() + floats.map(bytes).iter().sum::<usize>()
+    }
+
     pub(super) fn fill(
         &mut self,
         problem: &Problem<'_>,

@@ -10,7 +10,7 @@ use std::ops::Range;
 use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::emit::Emissions;
-use super::index::{BLOCK, LANES, frame, half, lines, lines_of, padded};
+use super::index::{BLOCK, LANES, bytes, frame, half, lines, lines_of, padded};
 use super::labels::Item;
 use super::scaled::{Scaled, power};
 use super::states::{Direction, Paths, Row, RowMut, room, row_floats};
@@ -44,6 +44,11 @@ impl Arm {
             emissions: Vec::new(),
             sums: Vec::new(),
         }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let floats = [&self.before, &self.now, &self.block, &self.emissions];
+        floats.map(bytes).iter().sum::<usize>() + bytes(&self.sums)
     }
 
     /// The row that was made last.

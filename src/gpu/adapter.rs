@@ -1,6 +1,7 @@
 //! Which adapters there are, and a device on one of them.
 
 use crate::error::Error;
+use crate::limits::Limits;
 
 /// A device of our own on an adapter.
 #[derive(Debug, Clone)]
@@ -70,16 +71,13 @@ pub(crate) async fn first<T>(
     Err(refusal.unwrap_or(Error::NoAdapter(called)))
 }
 
-/// What the kernels can use.
-const OF_USE: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_F16);
-
 /// A device with all that the adapter gives in memory and workgroups, and no feature that nothing uses.
 pub(crate) async fn open(adapter: &wgpu::Adapter) -> Result<Selected, Error> {
     let info = adapter.get_info();
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("ctc"),
         required_limits: adapter.limits(),
-        required_features: adapter.features() & OF_USE,
+        required_features: adapter.features() & Limits::FEATURES,
         ..wgpu::DeviceDescriptor::default()
     };
     match adapter.request_device(&descriptor).await {

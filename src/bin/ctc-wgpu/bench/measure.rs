@@ -1,9 +1,8 @@
 //! One batch, checked and timed.
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use ctc_wgpu::{Batch, Ctc, Error, Goal, Options};
+use ctc_wgpu::{Ctc, CtcOutput, Error, Goal, LossOutput, Options};
 
 use super::inputs::Inputs;
 use super::resident::{Gpu, Resident};
@@ -53,7 +52,6 @@ pub(crate) struct Figures {
     pub(crate) wall: Times,
     /// On the device's own clock.
     pub(crate) stamped: Option<Times>,
-    /// None for the CPU twin, which does not tell.
     pub(crate) workspace_bytes: Option<u64>,
     pub(crate) dispatches: Option<usize>,
     /// These two tell programs that time the same batch whether they compute the same.
@@ -118,33 +116,31 @@ fn on_gpu(
 
 fn on_cpu(ctc: &Ctc, inputs: &Inputs, truth: &Truth, goal: Goal) -> Result<Figures, String> {
     let told = |error: Error| error.to_string();
-    let batch = inputs.batch();
-    let (loss, grad) = answer(ctc, &batch, goal).map_err(told)?;
-    truth.check(&loss, grad.as_deref())?;
+    let (batch, options) = (inputs.batch(), Options::default());
+    // Made once, as in a training loop; each call answers into them.
+    let (mut both, mut loss) = (CtcOutput::default(), LossOutput::default());
+    let mut call = || match goal {
+        Goal::LossAndGrad => ctc.loss_and_grad_into(&batch, &options, &mut both),
+        Goal::Loss => ctc.loss_into(&batch, &options, &mut loss),
+    };
+    call().map_err(told)?;
     let wall = Times::take(|| {
         let start = Instant::now();
-        black_box(answer(ctc, &batch, goal)?);
+        call()?;
         Ok(start.elapsed())
     });
+    let (loss, grad) = match goal {
+        Goal::LossAndGrad => (both.loss, Some(both.grad)),
+        Goal::Loss => (loss.loss, None),
+    };
+    truth.check(&loss, grad.as_deref())?;
     Ok(Figures {
         wall: wall.map_err(told)?,
         stamped: None,
-        workspace_bytes: None,
+        workspace_bytes: ctc.workspace_bytes(),
         dispatches: None,
         mean_loss: mean(&loss),
         grad_l1: grad.as_deref().map(l1),
-    })
-}
-
-/// What is timed on the CPU: a call as a training loop makes it, that of `loss_and_grad` with a new array for its answer.
-fn answer(ctc: &Ctc, batch: &Batch<'_>, goal: Goal) -> Result<(Vec<f32>, Option<Vec<f32>>), Error> {
-    let options = Options::default();
-    Ok(match goal {
-        Goal::LossAndGrad => {
-            let output = ctc.loss_and_grad(batch, &options)?;
-            (output.loss, Some(output.grad))
-        }
-        Goal::Loss => (ctc.loss(batch, &options)?.loss, None),
     })
 }
 

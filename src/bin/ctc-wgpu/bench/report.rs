@@ -90,9 +90,8 @@ impl Report<'_> {
         }
     }
 
-    /// The header and the cells. Only what there is has a column: wall time beside the device's, and a workspace.
+    /// The header and the cells. Wall time has a column only beside the device's own.
     fn columns(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
-        let gpu = matches!(self.subject, Subject::Gpu { .. });
         let stamped = matches!(
             self.subject,
             Subject::Gpu {
@@ -107,7 +106,7 @@ impl Report<'_> {
             ("ns/frame", true),
             ("GB/s", true),
             ("of copying", true),
-            ("workspace", gpu),
+            ("workspace", true),
         ];
         let kept = |cells: [String; 7]| {
             let pairs = cells.into_iter().zip(all);
