@@ -33,7 +33,8 @@
 //! # Buffers on your device
 //!
 //! [`GpuCtc`] is a loss backend: it records into your command encoder what reads your buffers and writes your buffers.
-//! Nothing is copied, submitted or waited for. `examples/zero_copy.rs` is a whole program.
+//! Nothing is copied, submitted or waited for. `examples/zero_copy.rs` is a whole program. Ask for
+//! `adapter.features() & `[`Limits::FEATURES`] when you make the device: none is needed, subgroups make it faster.
 //!
 //! ```no_run
 //! use ctc_wgpu::{Buffers, GpuCtc, Options, Shape};
@@ -54,17 +55,20 @@
 //! # }
 //! ```
 //!
+//! The gradient may take the place of the logits: [`Buffers::in_place`]. Both may be f16: [`Shape::f16`]. Then only the
+//! arrays are of 2 bytes; what is computed is f32.
+//!
 //! # Terms and shapes
 //!
 //! | name | shape | what it is |
 //! | --- | --- | --- |
 //! | `N`, `T`, `C`, `L` | | items of a batch, frames, classes (the blank among them), labels of an item |
-//! | logits | `[N, T, C]` or `[T, N, C]` | f32; what it holds is for [`Input`] to say |
+//! | logits | `[N, T, C]` or `[T, N, C]` | f32, on a device also f16; what it holds is for [`Input`] to say |
 //! | labels | `[N, Lmax]` or `[ΣL]` | i32, padded or concatenated; on the host also sparse or masked |
 //! | logit lengths, label lengths | `[N]` | i32; how many frames and labels of each item count |
 //! | weights | `[N]` | f32; an incoming gradient, 1 where none is given |
 //! | loss | `[N]` | f32, in nats, not weighted |
-//! | gradient | as the logits | f32; the derivative of Σ weight·loss, or of the number that a [`Reduction`] makes |
+//! | gradient | as the logits | as the logits; the derivative of Σ weight·loss, or of the number that a [`Reduction`] makes |
 //! | status | `[N]` | what became of each item: [`Status`], on a device its code as u32 |
 //!
 //! # Semantics
@@ -113,8 +117,8 @@
 //! | `totals` | sums over the batch, and where each item's labels begin; only where labels are concatenated or a reduction divides by a sum |
 //! | `labels` | what the caller gave: checked, and made one form |
 //! | `chain` | equal labels linked, so that a class's occupancy is summed in a fixed order, without atomics |
-//! | `emit` | from `[T, C]` a compact table of the L + 1 probabilities that the item needs; until `grad` nothing touches C |
-//! | `sweep in` | alpha and beta to the middle |
+//! | `stats` | what makes each row of `[T, C]` probabilities: its maximum and its sum; until `grad` nothing else touches all of C |
+//! | `sweep in` | alpha and beta to the middle, over the L + 1 entries a frame that the labels need |
 //! | `meet` | the loss and the status |
 //! | `reduce` | the reduced loss, where one is asked for |
 //! | `sweep out` | alpha and beta on to the ends: the occupancies |
@@ -127,11 +131,13 @@
 //!
 //! # What it costs
 //!
-//! - **Memory.** A plan's workspace holds, for each item, about 24·T·min(Lmax, T) bytes (16 for the states, 8 for the
-//!   emissions), 8 without a gradient; [`Plan::workspace_bytes`] is exact. Where that does not fit one binding
-//!   (128 MiB by default), groups of items go through the same workspace one after the other; only a lone item's tables
-//!   are spread over several buffers. The CPU twin needs the same for each thread, not for each item.
-//! - **Traffic.** `emit` and `grad` read the logits, and `grad` writes the gradient once; nothing else grows with C.
+//! - **Memory.** A plan's workspace holds, for each item, about 6·T·min(Lmax, T) bytes: every fourth row of states, in whose
+//!   place their weights come, 24 bytes for four labels. [`Plan::workspace_bytes`] is exact; it is less than half of
+//!   what PyTorch's CUDA loss keeps at every shape of the benchmark. Where it does not fit one binding (128 MiB by default),
+//!   groups of items go through the same workspace one after the other, and of a lone item the states of a page of frames
+//!   at a time are kept, all others made twice. So 180,000 frames with 20,000 labels take 232 MiB.
+//!   The CPU twin needs as much for each thread, not for each item.
+//! - **Traffic.** `stats` and `grad` read the logits, and `grad` writes the gradient once; nothing else grows with C.
 //! - **First use.** A plan compiles its pipelines; those of one [`GpuCtc`] are shared. [`Ctc`] keeps the plans and
 //!   buffers of its four latest shapes.
 //! - **Accuracy** against the reference is in the README, with the command that measures it. The tests hold the kernels and
@@ -141,9 +147,9 @@
 //!
 //! The default limits of WebGPU suffice. `wgpu::Limits::downlevel_defaults()` does not: it has 4 storage buffers a stage,
 //! and [`Limits::STORAGE_BUFFERS`] are needed. What passes a binding, a dispatch, or the rounds that a driver
-//! allows a loop, is cut. What cannot be cut is an error that says so: an item may have up to min(Lmax, T) ≈ 36,000 labels
-//! with few classes and 58,000 with a thousand, T may be about 3.8 million frames and C about 7.6 million classes, and one
-//! item's small tables must fit a binding. Input and gradient are f32.
+//! allows a loop, is cut. What cannot be cut is an error that says so: an item may have up to min(Lmax, T) ≈ 36,000
+//! labels, T may be about 15 million frames (1.9 million on a software adapter) and C about 15 million classes, and one
+//! item's small tables must fit a binding.
 //!
 //! # Determinism
 //!

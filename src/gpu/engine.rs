@@ -18,8 +18,8 @@ pub(super) struct Pipeline {
 
 /// Whether wgpu adds its own checks to our shaders: a clamp to each index, and a counter to each loop.
 ///
-/// Without them the kernels took 6 to 8 % less time on a software adapter (llvmpipe, Mesa 22.3, shapes from 150 × 64 ×
-/// 5000 × 20 to 2000 × 4 × 128 × 500); on a GPU it is unmeasured.
+/// Without them the kernels take as long on a software adapter (llvmpipe, Mesa 22.3: within the noise at all shapes of the
+/// benchmark); on a GPU it is unmeasured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Checks {
     /// wgpu's checks are compiled in.

@@ -309,8 +309,8 @@ impl Builder<'_> {
     pub(super) fn meet(&mut self, group: Group) -> Result<(), PlanError> {
         let quads = self.cuts.quads;
         let frames = self.shape.frames as u64;
-        // Not by Lmax or T, as for the rows.
-        let lanes = 64.min(self.lanes);
+        // Not by Lmax or T, as for the rows. A CPU does better with a vector's lanes alone, which need not wait.
+        let lanes = if self.limits.software { 8 } else { 64 }.min(self.lanes);
         let (items, base) = self.cuts.items_span(group.first, group.count, 1);
         let rounds = quads.div_ceil(lanes.into())
             + frames.div_ceil(4 * u64::from(lanes))

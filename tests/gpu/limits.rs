@@ -238,7 +238,7 @@ fn a_workspace_that_no_memory_holds_is_an_error() {
                 max_buffer: 1 << 31,
                 ..ctc.limits()
             };
-            let shape = Shape::new(1, 3_000_000, 2, 30_000);
+            let shape = Shape::new(1, 1_500_000, 2, 30_000);
             let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
             assert!(plan.workspace_bytes() > 1 << 30);
             let error = ctc

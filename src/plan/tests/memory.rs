@@ -1,0 +1,104 @@
+//! What a plan's workspace takes.
+
+use crate::limits::Limits;
+use crate::options::Options;
+use crate::plan::{Goal, Plan};
+use crate::problem::Shape;
+
+fn plan(shape: &Shape, limits: &Limits) -> Plan {
+    Plan::new(shape, &Options::default(), Goal::LossAndGrad, limits).unwrap()
+}
+
+#[test]
+fn the_workspace_of_a_small_batch_is_what_one_counts_by_hand() {
+    let plan = plan(&Shape::new(32, 50, 20, 6), &Limits::default());
+    let (n, t, l) = (32, 50, 6);
+    // Two quads of places; 25 steps are 7 blocks of 6 vectors each.
+    let quads = l / 4 + 1;
+    let lattice = n * 2 * (t / 2_u64).div_ceil(4) * 6 * quads * 16;
+    let carry = n * 2 * 4 * quads * 16;
+    // 8 lanes read a row of 20 classes, four each: there are heads for 32.
+    let heads = n * 32 * 4;
+    let labels = n * l * 8;
+    let small = n * (16 + 4 + 4) + n * t * 8 + 16;
+    // What nothing is gathered into is 16 bytes all the same.
+    let gathered = 16;
+    assert_eq!(
+        plan.workspace_bytes(),
+        lattice + carry + heads + labels + small + gathered
+    );
+    assert_eq!(
+        (
+            plan.groups(),
+            plan.pages(),
+            plan.chunks(),
+            plan.dispatches()
+        ),
+        (1, 1, 1, 7)
+    );
+    let loss = Plan::new(plan.shape(), plan.options(), Goal::Loss, &Limits::default()).unwrap();
+    assert_eq!(loss.dispatches(), 4);
+    assert_eq!(
+        loss.workspace_bytes(),
+        plan.workspace_bytes() - lattice + 16 - heads + 16
+    );
+    assert_eq!(
+        plan,
+        Plan::new(
+            plan.shape(),
+            plan.options(),
+            Goal::LossAndGrad,
+            &Limits::default()
+        )
+        .unwrap()
+    );
+}
+
+/// The shapes of the benchmark: T, N, C, L.
+const BENCHMARK: [[usize; 4]; 7] = [
+    [50, 32, 20, 12],
+    [150, 32, 28, 40],
+    [150, 64, 5000, 20],
+    [256, 16, 80, 100],
+    [500, 8, 1000, 100],
+    [1500, 8, 32, 300],
+    [2000, 4, 128, 500],
+];
+
+/// PyTorch's CUDA loss keeps, from forward to backward and in it, log-probs and their gradient, `[T, N, C]` each, and
+/// alpha and beta, `[N, T, 2L + 1]` each, all of 4 bytes.
+#[test]
+fn the_workspace_is_at_most_half_of_what_pytorch_keeps() {
+    let room = 1 << 31;
+    let gpu = Limits {
+        max_binding: room,
+        max_buffer: room,
+        subgroup: 32,
+        ..Limits::default()
+    };
+    for limits in [Limits::default(), gpu] {
+        for [frames, items, classes, labels] in BENCHMARK {
+            let plan = plan(&Shape::new(items, frames, classes, labels), &limits);
+            let states = 2 * labels + 1;
+            let theirs = (items * frames * 8 * (classes + states)) as u64;
+            let ours = plan.workspace_bytes();
+            assert!(2 * ours <= theirs, "{ours} against {theirs}: {plan}");
+        }
+    }
+}
+
+/// The rows of a long item are made twice, and only those of a page at a time are kept.
+#[test]
+fn frames_180_000_and_labels_20_000_fit_in_2_gib() {
+    let shape = Shape::new(1, 180_000, 6, 20_000);
+    for room in [128 << 20, (1 << 31) - 1, 64 << 30] {
+        let limits = Limits {
+            max_binding: room,
+            max_buffer: room,
+            ..Limits::default()
+        };
+        let plan = plan(&shape, &limits);
+        assert!(plan.workspace_bytes() <= 2 << 30, "{plan}");
+        assert!(plan.pages() > 1);
+    }
+}

@@ -1,0 +1,189 @@
+//! What cannot be planned is an error that names the limit, the axis or the option.
+
+use crate::error::PlanError;
+use crate::limits::Limits;
+use crate::options::{Blank, Input, Options, Reduction};
+use crate::plan::{Goal, Plan};
+use crate::problem::{Layout, Shape};
+
+fn refusal(shape: Shape, options: Options, limits: Limits) -> Option<PlanError> {
+    Plan::new(&shape, &options, Goal::LossAndGrad, &limits).err()
+}
+
+#[test]
+fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
+    let (shape, options, limits) = (
+        Shape::new(1, 3, 1_000, 2),
+        Options::default(),
+        Limits::default(),
+    );
+    let named = |error: Option<PlanError>| match error {
+        Some(PlanError::Limit { limit, .. }) => limit,
+        other => panic!("{other:?}"),
+    };
+    let buffers = |n| Limits {
+        max_storage_buffers: n,
+        ..limits
+    };
+    assert_eq!(refusal(shape, options, buffers(8)), None);
+    assert_eq!(
+        named(refusal(shape, options, buffers(7))),
+        "max_storage_buffers_per_shader_stage"
+    );
+    // A frame of 1,000 classes, and the 256 bytes that its slice may begin too early.
+    let binding = |n| Limits {
+        max_binding: n,
+        ..limits
+    };
+    assert_eq!(refusal(shape, options, binding(4_256)), None);
+    assert_eq!(
+        named(refusal(shape, options, binding(4_255))),
+        "max_storage_buffer_binding_size"
+    );
+    let lanes = |n| Limits {
+        max_invocations: n,
+        ..limits
+    };
+    assert_eq!(refusal(shape, options, lanes(32)), None);
+    assert_eq!(
+        named(refusal(shape, options, lanes(31))),
+        "max_compute_invocations_per_workgroup"
+    );
+    let memory = |n| Limits {
+        workgroup_memory: n,
+        ..limits
+    };
+    assert_eq!(refusal(shape, options, memory(8_192)), None);
+    assert_eq!(
+        named(refusal(shape, options, memory(8_191))),
+        "max_compute_workgroup_storage_size"
+    );
+    let grid = |n| Limits {
+        max_workgroups: n,
+        ..limits
+    };
+    let wide = Shape::new(10, 100, 10, 5);
+    assert_eq!(refusal(wide, options, grid(8)), None);
+    assert_eq!(
+        named(refusal(wide, options, grid(7))),
+        "max_compute_workgroups_per_dimension"
+    );
+}
+
+#[test]
+fn a_shape_or_an_option_that_makes_no_sense_is_an_error() {
+    let limits = Limits::default();
+    let axis = |shape| match refusal(shape, Options::default(), limits) {
+        Some(PlanError::Axis { axis, .. }) => axis,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(axis(Shape::new(1, 1, 0, 0)), "classes C");
+    assert_eq!(axis(Shape::new(1 << 31, 1, 1, 0)), "items N");
+    assert_eq!(axis(Shape::new(1, 1 << 31, 1, 0)), "frames T");
+    assert_eq!(axis(Shape::new(1, 1, 1, 1 << 31)), "max_labels Lmax");
+    let shape = Shape::new(1, 1, 4, 0);
+    let blank = |k| Options {
+        blank: Blank::Index(k),
+        ..Options::default()
+    };
+    assert_eq!(refusal(shape, blank(3), limits), None);
+    assert_eq!(
+        refusal(shape, blank(4), limits),
+        Some(PlanError::Blank {
+            blank: 4,
+            classes: 4
+        })
+    );
+    for epsilon in [f32::NAN, -1e-7, f32::INFINITY] {
+        let options = Options {
+            input: Input::Probs { epsilon },
+            ..Options::default()
+        };
+        assert!(matches!(
+            refusal(shape, options, limits),
+            Some(PlanError::Epsilon(_))
+        ));
+    }
+}
+
+#[test]
+fn the_longest_axes_of_the_documentation_can_be_planned() {
+    let roomy = Limits {
+        max_binding: 1 << 31,
+        max_buffer: 1 << 31,
+        ..Limits::default()
+    };
+    for shape in [
+        Shape::new(1, 36_000, 20, 36_000),
+        Shape::new(1, 15_000_000, 20, 10),
+        Shape::new(1, 4, 15_000_000, 2),
+    ] {
+        for layout in [Layout::BatchMajor, Layout::TimeMajor] {
+            assert_eq!(
+                refusal(Shape { layout, ..shape }, Options::default(), roomy),
+                None,
+                "{shape:?}"
+            );
+        }
+    }
+    let software = Limits {
+        software: true,
+        ..roomy
+    };
+    let frames = |frames| refusal(Shape::new(1, frames, 20, 10), Options::default(), software);
+    assert_eq!(frames(1_900_000), None);
+    assert!(matches!(frames(2_000_000), Some(PlanError::Axis { .. })));
+    // Past them it is an error that says so, and not a wrong answer.
+    for shape in [
+        Shape::new(1, 60_000, 20, 60_000),
+        Shape::new(1, 4, 16_000_000, 2),
+    ] {
+        assert!(
+            matches!(
+                refusal(shape, Options::default(), roomy),
+                Some(PlanError::Axis { .. })
+            ),
+            "{shape:?}"
+        );
+    }
+}
+
+#[test]
+fn a_batch_that_no_buffer_holds_is_refused_before_it_is_cut() {
+    let limits = Limits::default();
+    for shape in [
+        Shape::new((1 << 31) - 1, 1_000, 1_000, 100),
+        Shape::new((1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1),
+        Shape::new(1 << 20, 1, 1, 1_000),
+    ] {
+        let error = refusal(shape, Options::default(), limits);
+        assert!(
+            matches!(
+                error,
+                Some(PlanError::Limit {
+                    limit: "max_buffer_size",
+                    ..
+                })
+            ),
+            "{error:?}"
+        );
+    }
+    // Millions of small items are no trouble, with the fewest lanes either.
+    let few = Limits {
+        max_invocations: 32,
+        max_buffer: 1 << 31,
+        ..limits
+    };
+    let options = Options {
+        reduction: Reduction::MeanVolume,
+        ..Options::default()
+    };
+    let plan = Plan::new(
+        &Shape::new(5_000_000, 2, 3, 1),
+        &options,
+        Goal::LossAndGrad,
+        &few,
+    )
+    .unwrap();
+    assert!(plan.groups() > 1 && plan.dispatches() < 200, "{plan}");
+}
