@@ -105,6 +105,31 @@ def table_of_ratios(run, ours):
     return table(["T, N, C, L", *(titles[name] for name in peers)], rows)
 
 
+def mebibytes(count):
+    value = count / 2**20
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def torch_keeps(shape):
+    """The bytes that PyTorch's CUDA loss keeps from forward to backward: f32 log-probs and gradient, alpha and beta."""
+    frames, batch, classes, labels = map(int, shape.split(","))
+    return batch * frames * 4 * (2 * classes + 2 * (2 * labels + 1))
+
+
+def table_of_memory(run):
+    """Workspace beside the caller's logits and gradient, which ours needs no copy of."""
+    ours = [name for name in run["programs"] if is_ours(name)]
+    rows = []
+    for shape in run["programs"]["ctc-wgpu CPU"]:
+        lines = [run["programs"][name].get(shape, {}) for name in ours]
+        cells = [mebibytes(line["workspace_bytes"]) if "workspace_bytes" in line else "–" for line in lines]
+        gpu = [line["workspace_bytes"] for line in lines[1:2] if "workspace_bytes" in line]
+        share = f"{gpu[0] / torch_keeps(shape):.0%}" if gpu else "–"
+        rows.append([named(shape), *cells, mebibytes(torch_keeps(shape)), share])
+    titles = [title(name, run["programs"][name]) for name in ours]
+    return table(["T, N, C, L", *titles, "PyTorch CUDA", "the GPU's share of that"], rows)
+
+
 def versions(run):
     """Program by program, what was measured."""
     told = []
@@ -159,7 +184,13 @@ def markdown(run, picture):
     ]
     for name in filter(is_ours, run["programs"]):
         parts += [f"How many times as long as {titles[name]} the others take:", table_of_ratios(run, name)]
-    parts.append(troubles(run))
+    parts += [
+        "Memory in MiB beside the logits: what a plan's workspace takes (`Plan::workspace_bytes`, `Ctc::workspace_bytes`), and, "
+        "not measured but counted, what PyTorch's CUDA loss keeps from forward to backward: log-probabilities and their "
+        "gradient, N·T·C floats each, and alpha and beta, N·T·(2L+1) floats each.",
+        table_of_memory(run),
+        troubles(run),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

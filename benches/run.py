@@ -100,10 +100,15 @@ def install(peers, absent):
     return python
 
 
+def built():
+    """Our tool."""
+    cargo("build", "--release", "--features", "cli", "--bin", "ctc-wgpu")
+    return TARGET / "release" / "ctc-wgpu"
+
+
 def programs(args, absent):
     """The command of each program by name: ours first."""
-    cargo("build", "--release", "--features", "cli", "--bin", "ctc-wgpu")
-    tool = TARGET / "release" / "ctc-wgpu"
+    tool = built()
     shapes = [word for shape in args.shape or [] for word in ("--shape", shape)]
     found = {"ctc-wgpu CPU": [tool, "bench", "--json", "--backend", "cpu", "--threads", args.threads, *shapes]}
     for name in args.adapter or [""]:
@@ -227,6 +232,22 @@ def commit():
         return None
 
 
+def machine(args, began, others):
+    """What a result is worth nothing without."""
+    name = args.machine or re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", processor()).lower()).strip("-")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": name,
+        "cpu": processor(),
+        "cores": os.cpu_count(),
+        "threads": args.threads,
+        "os": f"{platform.system()} {platform.machine()}",
+        "rustc": call(["rustc", "--version"]).strip(),
+        "commit": began,
+        "others_cores": others,
+    }
+
+
 def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
@@ -264,24 +285,15 @@ def main():
     if "ctc-wgpu CPU" not in by_program:
         sys.exit(f"ctc-wgpu itself did not run: {absent.get('ctc-wgpu CPU')}")
     judge(by_program)
-    machine = args.machine or re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", processor()).lower()).strip("-")
     results = {
-        "date": datetime.date.today().isoformat(),
-        "machine": machine,
-        "cpu": processor(),
-        "cores": os.cpu_count(),
-        "threads": args.threads,
-        "os": f"{platform.system()} {platform.machine()}",
-        "rustc": call(["rustc", "--version"]).strip(),
+        **machine(args, began, busy),
         "python": platform.python_version(),
-        "commit": began,
         "command": shlex.join(["python3", "benches/run.py", *sys.argv[1:]]),
         "rounds": args.rounds,
-        "others_cores": busy,
         "programs": by_program,
         "absent": absent,
     }
-    path = HERE / "results" / f"{results['date']}-{machine}.json"
+    path = HERE / "results" / f"{results['date']}-{results['machine']}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
     report.write(path, args.readme)

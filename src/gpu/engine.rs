@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::scope::guarded;
 use crate::error::Error;
-use crate::kernels::{Access, Kernel, Text};
+use crate::kernels::{Access, Kernel, Text, for_browsers};
 use crate::params::Params;
 use crate::plan::Step;
 
@@ -141,13 +141,12 @@ impl Engine {
         Pipeline { pipeline, layout }
     }
 
-    /// A browser asks for the directive that naga 30 does not know.
     fn source(&self, kernel: &Kernel, text: Text) -> String {
         let source = kernel.source(text);
-        if text.subgroups && self.device.adapter_info().backend == wgpu::Backend::BrowserWebGpu {
-            return format!("enable subgroups;\n{source}");
+        match self.device.adapter_info().backend {
+            wgpu::Backend::BrowserWebGpu => for_browsers(source, kernel.text(text).subgroups),
+            _ => source,
         }
-        source
     }
 
     #[allow(
