@@ -21,9 +21,9 @@ import plot
 import report
 import run
 
-MIDDLE = {"T": 400, "N": 8, "C": 64, "L": 20}
+MIDDLE = {"T": 1600, "N": 4, "C": 64, "L": 20}
 # The first value of each axis, and how often it is doubled.
-AXES = {"T": (100, 6), "N": (2, 6), "C": (32, 8), "L": (5, 5)}
+AXES = {"T": (100, 6), "N": (1, 6), "C": (32, 7), "L": (5, 7)}
 STYLES = {"cpu": "ours cpu", "gpu": "ours gpu"}
 PANEL, HEIGHT, GAP, LEFT, TOP = 330, 250, 84, 76, 118
 
@@ -36,12 +36,12 @@ def shapes(axis):
 
 def measure(tool, threads):
     measured = {}
-    for backend in STYLES:
+    for backend, rest in {"cpu": ["--threads", threads], "gpu": []}.items():
         lines = []
         for axis in AXES:
             words = [word for shape in shapes(axis) for word in ("--shape", ",".join(map(str, shape)))]
             run.say(f"{backend}: {axis}")
-            command = [tool, "bench", "--json", "--backend", backend, "--threads", threads, *words]
+            command = [tool, "bench", "--json", "--backend", backend, *rest, *words]
             lines += json.loads(run.call(command))
         measured[backend] = lines
     return measured
