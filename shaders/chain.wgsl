@@ -1,8 +1,7 @@
 // chain: for each label the next equal one, and for each class its first label, so that the occupancies of a class that
 // occurs several times are summed in one fixed order.
 //
-// in items [G].  in, out label_table [G, width].  out heads [G, C], in quads of
-// classes that a lane of grad looks at together.
+// in items [G].  in, out label_table [G, width].  out heads [G, C].
 // grid CLEAR and LINK together: a workgroup an item (y and z). Apart: a lane a class, then a lane a label (x).
 // barriers: a head is written after it was cleared.
 
@@ -13,11 +12,6 @@ override LINK: bool = true;
 @group(0) @binding(1) var<storage, read> items: array<Item>;
 @group(0) @binding(2) var<storage, read_write> label_table: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> heads: array<u32>;
-
-fn head_of(g: u32, class_: u32) -> u32 {
-    let lanes = params.row_lanes;
-    return 4u * heads_quad(g, class_, lanes) + class_ / lanes % 4u;
-}
 
 fn class_of(g: u32, i: u32) -> u32 {
     return label_table[g * params.width + i].x & ~FLAG;
@@ -42,7 +36,7 @@ fn link(g: u32, i: u32, labels: u32) {
     }
     label_table[g * params.width + i].y = next | select(0u, FLAG, after < labels);
     if (before == 0u) {
-        heads[head_of(g, own)] = i | select(0u, FLAG, next < labels);
+        heads[g * params.classes + own] = i | select(0u, FLAG, next < labels);
     }
 }
 
@@ -57,11 +51,8 @@ fn chain(
     }
     let stride = grid.x * LANES;
     if (CLEAR) {
-        // Whole quads, past the last class too.
-        let whole = 4u * params.row_lanes;
-        let rows = (params.classes + whole - 1u) / whole * whole;
-        for (var c = id.x; c < rows; c += stride) {
-            heads[head_of(g, c)] = NO_LABEL;
+        for (var c = id.x; c < params.classes; c += stride) {
+            heads[g * params.classes + c] = NO_LABEL;
         }
     }
     if (CLEAR && LINK) {

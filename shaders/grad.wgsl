@@ -1,25 +1,161 @@
 // grad: the gradient of every frame of a chunk, each element written once by the lane that has read its input: so it may
-// lie where the input does.
+// lie where the input does. Four frames of an item at a time, since all of them look up the same labels.
 //
 // formula scale · (softmax - occupancy), the occupancies of a frame divided by their own sum: what rounding did to all
 // states of a frame alike falls out, and the rows of the gradient sum to 0.
 // in input, lattice (weights of labels and blanks), row_stats, label_table, heads.  out gradient, as the input.
-// grid LANES lanes a frame, ROWS frames a workgroup.
+// grid LANES lanes four frames, ROWS such fours a workgroup.  barriers: those of the fold.
 
 @group(0) @binding(3) var<storage, read> items: array<Item>;
 @group(0) @binding(4) var<storage, read> label_table: array<vec2<u32>>;
-@group(0) @binding(5) var<storage, read> heads: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read> heads: array<u32>;
 @group(0) @binding(6) var<storage, read> verdicts: array<u32>;
 @group(0) @binding(7) var<storage, read> lattice: array<f32>;
 @group(0) @binding(8) var<storage, read> row_stats: array<vec2<f32>>;
 
-// The derivative of the loss with respect to entries of the input, for classes of these occupancies. The frame's
-// maximum is norm.x; norm.y is what its entries, relative to that, are multiplied with.
-fn derivative(bits: vec4<u32>, norm: vec2<f32>, occupancy: vec4<f32>) -> vec4<f32> {
+// Four neighbouring frames of an item; the last of a chunk again where there is none, which is then not written.
+struct Frames {
+    g: u32,
+    inside: bool,
+    there: vec4<bool>,
+    t: vec4<u32>,
+    first: vec4<u32>,
+}
+
+fn frames_of(index: u32) -> Frames {
+    let fours = (params.chunk_frames + 3u) / 4u;
+    let g = index / fours;
+    let wanted = 4u * (index - g * fours) + vec4<u32>(0u, 1u, 2u, 3u);
+    let f = min(wanted, vec4<u32>(params.chunk_frames - 1u));
+    let first = params.input_base + (g * params.item_rows + f * params.frame_rows) * params.classes;
+    return Frames(g, g < params.group, wanted == f, params.first_frame + f, first);
+}
+
+fn entries(frames: Frames, c: u32) -> vec4<u32> {
+    let at = frames.first + c;
+    return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
+}
+
+fn set_frames(frames: Frames, c: u32, written: vec4<bool>, values: vec4<f32>) {
+    let at = frames.first + c;
+    if (written.x) {
+        set_gradient(at.x, values.x);
+    }
+    if (written.y) {
+        set_gradient(at.y, values.y);
+    }
+    if (written.z) {
+        set_gradient(at.z, values.z);
+    }
+    if (written.w) {
+        set_gradient(at.w, values.w);
+    }
+}
+
+fn set_frames_nan(frames: Frames, c: u32, written: vec4<bool>) {
+    let at = frames.first + c;
+    if (written.x) {
+        set_gradient_nan(at.x);
+    }
+    if (written.y) {
+        set_gradient_nan(at.y);
+    }
+    if (written.z) {
+        set_gradient_nan(at.z);
+    }
+    if (written.w) {
+        set_gradient_nan(at.w);
+    }
+}
+
+struct Steps {
+    direction: vec4<u32>,
+    k: vec4<u32>,
+}
+
+fn steps_at(t: vec4<u32>, frames: u32) -> Steps {
+    let a = step_of(t.x, frames);
+    let b = step_of(t.y, frames);
+    let c = step_of(t.z, frames);
+    let d = step_of(t.w, frames);
+    return Steps(vec4<u32>(a.direction, b.direction, c.direction, d.direction), vec4<u32>(a.k, b.k, c.k, d.k));
+}
+
+// Where the weights of each frame stand, and their sums.
+struct Places {
+    labels: vec4<u32>,
+    sums: vec4<u32>,
+}
+
+fn places_of(steps: Steps, g: u32) -> Places {
+    // A frame that is not of this page has no place: it looks at another's, and is not written.
+    let k = clamp(steps.k, vec4<u32>(params.page_step), vec4<u32>(params.page_end - 1u));
+    let f = k % BLOCK;
+    let block = vec4<u32>(
+        lattice_part(k.x, steps.direction.x, g, 0u),
+        lattice_part(k.y, steps.direction.y, g, 0u),
+        lattice_part(k.z, steps.direction.z, g, 0u),
+        lattice_part(k.w, steps.direction.w, g, 0u),
+    );
+    return Places(4u * (block + f * params.quads), 4u * (block + 4u * params.quads) + f);
+}
+
+fn weights_at(at: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(lattice[at.x], lattice[at.y], lattice[at.z], lattice[at.w]);
+}
+
+// What a lane adds to the weights of the blanks and of all states.
+fn weigh(places: Places, labels: u32, lane: u32) -> Sums {
+    var sums = Sums(vec4<f32>(0.0), vec4<f32>(0.0));
+    for (var q = lane; q <= labels / 4u; q += LANES) {
+        let at = places.sums + 4u * q;
+        let blanks = weights_at(at);
+        sums.blanks += blanks;
+        sums.all += blanks + weights_at(at + 4u * params.quads);
+    }
+    return sums;
+}
+
+// The weights of a class, its labels taken in their order.
+fn weights_of(g: u32, c: u32, places: Places, labels: u32) -> vec4<f32> {
+    var sums = vec4<f32>(0.0);
+    var link = heads[g * params.classes + c];
+    var i = link & ~FLAG;
+    while (i < labels) {
+        sums += weights_at(places.labels + i);
+        if ((link & FLAG) == 0u) {
+            break;
+        }
+        link = label_table[g * params.width + i].y;
+        i = link & ~FLAG;
+    }
+    return sums;
+}
+
+// A frame's maximum, and what its entries, relative to that, are multiplied with.
+struct Norm {
+    top: vec4<f32>,
+    factor: vec4<f32>,
+}
+
+fn norm_of(frames: Frames, last: u32) -> Norm {
+    let at = min(frames.t, vec4<u32>(last)) * params.group + frames.g;
+    let a = row_stats[at.x];
+    let b = row_stats[at.y];
+    let c = row_stats[at.z];
+    let d = row_stats[at.w];
+    let top = vec4<f32>(a.x, b.x, c.x, d.x);
+    let excess = vec4<f32>(a.y, b.y, c.y, d.y);
+    let factor = select(vec4<f32>(1.0), top, INPUT == PROBS);
+    return Norm(top, 1.0 / (factor * (1.0 + excess)));
+}
+
+// The derivative of the loss with respect to a class's entries, for these occupancies.
+fn derivative(bits: vec4<u32>, norm: Norm, occupancy: vec4<f32>) -> vec4<f32> {
     let known = finite(bits);
     let x = bitcast<vec4<f32>>(select(vec4<u32>(0u), bits, known));
     if (INPUT == LOGITS) {
-        return select(vec4<f32>(0.0), exp_plain(below(x, vec4<f32>(norm.x))) * norm.y, known) - occupancy;
+        return select(vec4<f32>(0.0), exp_plain(below(x, norm.top)) * norm.factor, known) - occupancy;
     }
     if (INPUT == LOG_PROBS) {
         return select(vec4<f32>(0.0), exp_plain(x), known) - occupancy;
@@ -29,80 +165,7 @@ fn derivative(bits: vec4<u32>, norm: vec2<f32>, occupancy: vec4<f32>) -> vec4<f3
     }
     let q = x + params.epsilon;
     let some = q >= vec4<f32>(SMALLEST);
-    return select(vec4<f32>(norm.y), norm.y - occupancy / max(q, vec4<f32>(SMALLEST)), some);
-}
-
-// Where the weights of a frame stand, and their sums.
-struct Places {
-    labels: u32,
-    sums: u32,
-}
-
-fn places_of(step: Step, g: u32) -> Places {
-    let f = step.k % BLOCK;
-    return Places(
-        4u * lattice_part(step.k, step.direction, g, f),
-        4u * lattice_part(step.k, step.direction, g, 4u) + f,
-    );
-}
-
-// The weight of the blanks and of all states. Each lane adds all up, in the order of the quads: a fold over lanes would
-// ask for barriers.
-fn weigh(places: Places, labels: u32) -> vec2<f32> {
-    var blanks = 0.0;
-    var all = 0.0;
-    for (var q = 0u; q <= labels / 4u; q++) {
-        let at = places.sums + 4u * q;
-        let of_blanks = lattice[at];
-        blanks += of_blanks;
-        all += of_blanks + lattice[at + 4u * params.quads];
-    }
-    return vec2<f32>(blanks, all);
-}
-
-// The weights of four classes, the first of them c, each class's labels taken in their order.
-fn weights_of(g: u32, c: u32, places: Places, labels: u32) -> vec4<f32> {
-    var sums = vec4<f32>(0.0);
-    var links = heads[heads_quad(g, c, LANES)];
-    var i = links & vec4<u32>(~FLAG);
-    while (any(i < vec4<u32>(labels))) {
-        let there = i < vec4<u32>(labels);
-        let label = min(i, vec4<u32>(labels - 1u));
-        let at = places.labels + label;
-        let weights = vec4<f32>(lattice[at.x], lattice[at.y], lattice[at.z], lattice[at.w]);
-        sums += select(vec4<f32>(0.0), weights, there);
-        let more = there & ((links & vec4<u32>(FLAG)) != vec4<u32>(0u));
-        if (!any(more)) {
-            break;
-        }
-        let from_ = g * params.width + label;
-        links = vec4<u32>(
-            label_table[from_.x].y,
-            label_table[from_.y].y,
-            label_table[from_.z].y,
-            label_table[from_.w].y,
-        );
-        i = select(vec4<u32>(NO_LABEL), links & vec4<u32>(~FLAG), more);
-    }
-    return sums;
-}
-
-fn norm_of(stats: vec2<f32>) -> vec2<f32> {
-    let factor = select(1.0, stats.x, INPUT == PROBS);
-    return vec2<f32>(stats.x, 1.0 / (factor * (1.0 + stats.y)));
-}
-
-fn set_row(row: Row, classes: vec4<u32>, values: vec4<f32>) {
-    set_gradient(row.first + classes.x, values.x);
-    if (classes.y < params.classes) {
-        set_gradient(row.first + classes.y, values.y);
-    }
-    if (classes.z < params.classes) {
-        set_gradient(row.first + classes.z, values.z);
-    }
-    if (classes.w < params.classes) {
-        set_gradient(row.first + classes.w, values.w);
-    }
+    return select(norm.factor, norm.factor - occupancy / max(q, vec4<f32>(SMALLEST)), some);
 }
 
 @compute @workgroup_size(LANES, ROWS)
@@ -112,41 +175,47 @@ fn grad(
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
     let lane = local.x;
-    let row = row_of(folded(workgroup, grid) * ROWS + local.y, OF_ITEM);
-    if (!row.inside) {
+    let frames = frames_of(folded(workgroup, grid) * ROWS + local.y);
+    var item = Item(0u, 0u, 0.0, 0u);
+    var verdict = OK;
+    if (frames.inside) {
+        item = items[frames.g];
+        verdict = verdicts[frames.g];
+    }
+    let counts = frames.t < vec4<u32>(item.frames);
+    let steps = steps_at(frames.t, item.frames);
+    let paged = steps.k >= vec4<u32>(params.page_step) & steps.k < vec4<u32>(params.page_end);
+    // Frames past the item's are written with its first page.
+    let written = frames.there & select(vec4<bool>(params.page_step == 0u), paged, counts);
+    let live = frames.inside && verdict == OK && item.scale != 0.0 && any(written & counts);
+    let places = places_of(steps, frames.g);
+    var own = Sums(vec4<f32>(0.0), vec4<f32>(0.0));
+    if (live) {
+        own = weigh(places, item.labels, lane);
+    }
+    let sums = fold_frames(lane, local.y, own);
+    if (!frames.inside) {
         return;
     }
-    let item = items[row.g];
-    let verdict = verdicts[row.g];
-    let counts = row.t < item.frames;
-    let step = step_of(row.t, item.frames);
-    let paged = step.k >= params.page_step && step.k < params.page_end;
-    if (!counts || verdict != OK || item.scale == 0.0) {
-        if ((paged || !counts) && (counts || params.page_step == 0u)) {
-            // Nothing to learn from: exactly 0, but NaN where the item's own input was none.
-            let nothing = counts && verdict == NOT_FINITE && item.scale != 0.0;
-            for (var c = lane; c < params.classes; c += LANES) {
-                if (nothing) {
-                    set_gradient_nan(row.first + c);
-                } else {
-                    set_gradient(row.first + c, 0.0);
-                }
-            }
+    if (!live) {
+        // Nothing to learn from: exactly 0, but NaN where the item's own input was none.
+        let nothing = counts & vec4<bool>(verdict == NOT_FINITE && item.scale != 0.0);
+        for (var c = lane; c < params.classes; c += LANES) {
+            set_frames(frames, c, written & !nothing, vec4<f32>(0.0));
+            set_frames_nan(frames, c, written & nothing);
         }
         return;
     }
-    if (!paged) {
-        return;
-    }
-    let places = places_of(step, row.g);
-    let sums = weigh(places, item.labels);
-    let inverse = 1.0 / sums.y;
-    let norm = norm_of(row_stats[row.t * params.group + row.g]);
-    for (var c = lane; c < params.classes; c += 4u * LANES) {
-        let classes = classes_from(c);
-        var weights = weights_of(row.g, c, places, item.labels);
+    // No division by the 0 that a frame without a place may have.
+    let inverse = 1.0 / select(vec4<f32>(1.0), sums.all, counts & paged);
+    let norm = norm_of(frames, item.frames - 1u);
+    for (var c = lane; c < params.classes; c += LANES) {
+        var weights = weights_of(frames.g, c, places, item.labels);
         // A blank that stands among the labels is the blank's class still.
-        weights += select(vec4<f32>(0.0), vec4<f32>(sums.x), classes == vec4<u32>(params.blank));
-        set_row(row, classes, item.scale * derivative(entries(row, classes), norm, weights * inverse));
+        if (c == params.blank) {
+            weights += sums.blanks;
+        }
+        let values = item.scale * derivative(entries(frames, c), norm, weights * inverse);
+        set_frames(frames, c, written, select(vec4<f32>(0.0), values, counts));
     }
 }

@@ -16,6 +16,39 @@ override ONCE: bool = false;
 @group(0) @binding(5) var<storage, read_write> row_stats: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> gathered: array<u32>;
 
+// The row of the input that a lane works on.
+struct Row {
+    inside: bool,
+    g: u32,
+    t: u32,
+    first: u32,
+}
+
+// Neighbouring rows are neighbours in memory.
+fn row_of(index: u32) -> Row {
+    // One division: it is dear.
+    let by_frame = params.item_rows == 1u;
+    let width = select(params.chunk_frames, params.group, by_frame);
+    let major = index / width;
+    let minor = index - major * width;
+    let g = select(major, minor, by_frame);
+    let f = select(minor, major, by_frame);
+    let inside = index < params.group * params.chunk_frames;
+    let first = params.input_base + (g * params.item_rows + f * params.frame_rows) * params.classes;
+    return Row(inside, g, params.first_frame + f, first);
+}
+
+// Four classes of a row, LANES apart, so that what neighbouring lanes read lies side by side.
+fn classes_from(c: u32) -> vec4<u32> {
+    return vec4<u32>(c, c + LANES, c + 2u * LANES, c + 3u * LANES);
+}
+
+// What stands there; the last class again where there is none.
+fn entries(row: Row, classes: vec4<u32>) -> vec4<u32> {
+    let at = row.first + min(classes, vec4<u32>(params.classes - 1u));
+    return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
+}
+
 // Whether a frame that holds this has a meaning: -inf does, for a probability of 0; NaN and +inf do not.
 fn has_meaning(bits: vec4<u32>) -> vec4<bool> {
     if (INPUT == PROBS) {
@@ -70,7 +103,7 @@ fn stats(
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
     let lane = local.x;
-    let row = row_of(folded(workgroup, grid) * ROWS + local.y, IN_MEMORY);
+    let row = row_of(folded(workgroup, grid) * ROWS + local.y);
     var item = Item(0u, 0u, 0.0, 0u);
     if (row.inside) {
         item = items[row.g];

@@ -104,6 +104,8 @@ const TABLES: &str = include_str!("../shaders/shared/tables.wgsl");
 const PASSED_BARRIER: &str = include_str!("../shaders/shared/passed_barrier.wgsl");
 const PASSED_SUBGROUP: &str = include_str!("../shaders/shared/passed_subgroup.wgsl");
 const FOLD_BARRIER: &str = include_str!("../shaders/shared/fold_barrier.wgsl");
+const FOLD_FRAMES_BARRIER: &str = include_str!("../shaders/shared/fold_frames_barrier.wgsl");
+const FOLD_FRAMES_SUBGROUP: &str = include_str!("../shaders/shared/fold_frames_subgroup.wgsl");
 const FOLD_SUBGROUP: &str = include_str!("../shaders/shared/fold_subgroup.wgsl");
 
 pub(crate) static TOTALS: Kernel = Kernel {
@@ -241,7 +243,12 @@ pub(crate) static GRAD: Kernel = Kernel {
         (Slot::Lattice, Read),
         (Slot::RowStats, Read),
     ],
-    parts: &[Part::Gradient, Shared(CONVENTION), Shared(ROWS)],
+    parts: &[
+        Part::Gradient,
+        Shared(CONVENTION),
+        Shared(ROWS),
+        Part::Lanes(FOLD_FRAMES_BARRIER, FOLD_FRAMES_SUBGROUP),
+    ],
     stage: include_str!("../shaders/grad.wgsl"),
 };
 

@@ -32,6 +32,5 @@ pub(crate) struct Params {
     pub(crate) first_item: u32,
     pub(crate) label_base: u32,
     pub(crate) first_dispatch: u32,
-    pub(crate) row_lanes: u32,
-    pub(crate) unused: [u32; 2],
+    pub(crate) unused: [u32; 3],
 }

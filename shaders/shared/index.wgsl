@@ -70,13 +70,6 @@ fn carry_part(slot: u32, direction: u32, g: u32, part: u32) -> u32 {
     return (((slot * 2u + direction) * params.group + g) * 4u + part) * params.quads;
 }
 
-// The quad of heads for the four classes of a row that a lane looks at together, the first of them class c.
-fn heads_quad(g: u32, c: u32, lanes: u32) -> u32 {
-    let window = 4u * lanes;
-    let windows = (params.classes + window - 1u) / window;
-    return (g * windows + c / window) * lanes + c % lanes;
-}
-
 // The linear index of a workgroup in a grid that is folded into x and y.
 fn folded(workgroup: vec3<u32>, grid: vec3<u32>) -> u32 {
     return workgroup.y * grid.x + workgroup.x;

@@ -35,11 +35,10 @@ struct Params {
     first_item: u32,
     label_base: u32,
     first_dispatch: u32,
-    // lanes that share a row of the gradient
-    row_lanes: u32,
     // to a multiple of 16 bytes, as GL wants it
     unused: u32,
     unused_too: u32,
+    unused_three: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -18,13 +18,7 @@ pub(super) fn plan(
     check(shape, options, limits)?;
     let lanes = 1 << limits.max_invocations.min(256).ilog2();
     let resident = lanes.min(limits.resident_quads.into());
-    let cuts = Cuts::new(
-        shape,
-        goal,
-        limits,
-        cut::quads(shape) > resident,
-        row_lanes(shape.classes as u64, lanes, limits),
-    )?;
+    let cuts = Cuts::new(shape, goal, limits, cut::quads(shape) > resident)?;
     let mut builder = Builder {
         shape,
         options,
@@ -262,7 +256,6 @@ impl Builder<'_> {
             label_stride: word(self.shape.max_labels as u64),
             width: word(self.cuts.width),
             quads: word(self.cuts.quads),
-            row_lanes: word(self.cuts.row_lanes),
             scratch_slot: word(self.cuts.scratch_slot(self.goal)),
             ..Params::default()
         }
@@ -340,16 +333,17 @@ impl Builder<'_> {
     }
 }
 
-/// Lanes that share a row of `classes`, so that each has about four of them: a power of two that a workgroup of `most` has.
-/// A CPU's are those of a vector, which do not wait for others. Of the batch's sizes only C may count here: the order of a
-/// sum must not depend on what else is in the batch.
-pub(super) fn row_lanes(classes: u64, most: u64, limits: &Limits) -> u64 {
+/// Lanes that share `frames` of `classes`, so that each has about four entries: a power of two that a workgroup of `most`
+/// has. A CPU's are those of a vector, which do not wait for others. Of the batch's sizes only C may count here: the order
+/// of a sum must not depend on what else is in the batch.
+pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &Limits) -> u64 {
     let most = if limits.software && classes < LONG_FOR_A_CPU {
         8
     } else {
         most
     };
-    (classes / 4).clamp(8, most).next_power_of_two().min(most)
+    let wanted = frames * classes / 4;
+    wanted.clamp(8, most).next_power_of_two().min(most)
 }
 
 /// Classes of which a vector's lanes would make too long a loop.

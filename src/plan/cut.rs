@@ -50,8 +50,6 @@ pub(super) struct Cuts {
     pub(super) gathered: bool,
     /// Whether rows of states lie in the carry.
     pub(super) scratch: bool,
-    /// Lanes that share a row of the gradient.
-    pub(super) row_lanes: u64,
     head_bytes: u64,
     alignment: u64,
     slice: u64,
@@ -64,7 +62,6 @@ impl Cuts {
         goal: Goal,
         limits: &Limits,
         scratch: bool,
-        row_lanes: u64,
     ) -> Result<Self, PlanError> {
         let [items, frames, classes] = [shape.items, shape.frames, shape.classes].map(|n| n as u64);
         let width = width(shape);
@@ -93,7 +90,7 @@ impl Cuts {
                 what,
             })
         };
-        let head_bytes = classes.next_multiple_of(4 * row_lanes) * WORD;
+        let head_bytes = classes * WORD;
         let rows = if scratch { 1 + SCRATCH_ROWS } else { 1 };
         let row = 2 * STATES * VECTOR * quads;
         let input_row = classes * element;
@@ -164,7 +161,6 @@ impl Cuts {
             chunk_frames: chunk_frames.min(frames),
             gathered,
             scratch,
-            row_lanes,
             head_bytes,
             alignment,
             slice,

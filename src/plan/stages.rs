@@ -1,6 +1,6 @@
 //! The dispatches of each stage, in the order of the pipeline.
 
-use super::build::{Builder, Group, Page, Phase, usize_of, word};
+use super::build::{Builder, Group, Page, Phase, row_lanes, usize_of, word};
 use super::cut::{BLOCK, Cuts};
 use super::{Iterations, Span, Step};
 use crate::error::PlanError;
@@ -153,8 +153,11 @@ impl Builder<'_> {
     ) -> Result<(), PlanError> {
         let chunk_frames = self.cuts.chunk_frames;
         let frames = self.shape.frames as u64;
-        let lanes = word(self.cuts.row_lanes);
-        let iterations = self.row_rounds(kernel)?;
+        let classes = self.shape.classes as u64;
+        // The frames that lanes share: four of an item look up the same labels.
+        let share = if kernel == &kernels::GRAD { 4 } else { 1 };
+        let lanes = row_lanes(share, classes, self.lanes.into(), self.limits);
+        let iterations = self.row_rounds(kernel, lanes)?;
         // A CPU's lanes wait for no others than those of a vector, where a grid has room for so many workgroups.
         let few = group.count * chunk_frames <= self.limits.max_workgroups.into();
         let together = if self.limits.software && few {
@@ -162,24 +165,28 @@ impl Builder<'_> {
         } else {
             128
         };
-        let rows = (together.min(self.lanes) / lanes).max(1);
-        let subgroups = kernel == &kernels::STATS && rows == 1 && lanes == self.limits.subgroup;
+        let rows = (together.min(self.lanes.into()) / lanes).max(1);
+        let subgroups = rows == 1 && lanes == u64::from(self.limits.subgroup);
         for frame in (0..frames).step_by(usize_of(chunk_frames.max(1))) {
             let count = chunk_frames.min(frames - frame);
             let (input, params) = self.row_params(group, page, frame, count);
-            let mut constants = vec![("LANES", lanes), ("ROWS", rows), ("INPUT", self.input())];
+            let mut constants = vec![
+                ("LANES", word(lanes)),
+                ("ROWS", word(rows)),
+                ("INPUT", self.input()),
+            ];
             if kernel == &kernels::STATS {
                 constants.push(("GATHER", self.cuts.gathered.into()));
-                let once = self.shape.classes as u64 <= 4 * u64::from(lanes);
-                constants.push(("ONCE", once.into()));
+                constants.push(("ONCE", (classes <= 4 * lanes).into()));
             }
+            let shares = group.count * count.div_ceil(share);
             self.push(Step {
                 kernel,
                 label: kernel.name,
                 subgroups,
                 constants,
                 params,
-                grid: self.folded((group.count * count).div_ceil(rows.into()), 1),
+                grid: self.folded(shares.div_ceil(rows), 1),
                 spans: self.spans(kernel, |_| input),
                 iterations,
             })?;
@@ -188,29 +195,30 @@ impl Builder<'_> {
     }
 
     /// How often a lane of stats or grad goes round its loops.
-    fn row_rounds(&self, kernel: &Kernel) -> Result<Iterations, PlanError> {
+    fn row_rounds(&self, kernel: &Kernel, lanes: u64) -> Result<Iterations, PlanError> {
         let classes = self.shape.classes as u64;
         let Cuts {
             width,
             quads,
-            row_lanes,
             gathered,
             ..
         } = self.cuts;
-        let of_row = classes.div_ceil(row_lanes) + 8;
+        let of_row = classes.div_ceil(lanes) + 8;
+        let folds = 2 * u64::from(lanes.ilog2());
         let of_labels = if kernel == &kernels::GRAD {
             // The quads, and all chains of equal labels together.
-            quads + width
+            quads.div_ceil(lanes) + width
+        } else if gathered {
+            width / lanes + 1
         } else {
-            let folds = 2 * u64::from(row_lanes.ilog2());
-            folds + if gathered { width / row_lanes + 1 } else { 0 }
+            0
         };
         let (axis, value) = if of_labels > of_row {
             ("labels min(Lmax, T)", width)
         } else {
             ("classes C", classes)
         };
-        Iterations::bounded(of_row + of_labels, axis, value)
+        Iterations::bounded(of_row + folds + of_labels, axis, value)
     }
 
     /// Alpha and beta through a page, window by window: on their way in the windows ascend, on their way out they

@@ -17,8 +17,7 @@ fn the_workspace_of_a_small_batch_is_what_one_counts_by_hand() {
     let quads = l / 4 + 1;
     let lattice = n * 2 * (t / 2_u64).div_ceil(4) * 6 * quads * 16;
     let carry = n * 2 * 4 * quads * 16;
-    // 8 lanes read a row of 20 classes, four each: there are heads for 32.
-    let heads = n * 32 * 4;
+    let heads = n * 20 * 4;
     let labels = n * l * 8;
     let small = n * (16 + 4 + 4) + n * t * 8 + 16;
     // What nothing is gathered into is 16 bytes all the same.
