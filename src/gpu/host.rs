@@ -1,6 +1,7 @@
 //! Arrays on the host through the kernels: upload, run, read back.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::scope::guarded;
 use super::{GpuCtc, GpuPlan};
@@ -34,11 +35,17 @@ pub(crate) struct Host {
     queue: wgpu::Queue,
     limits: Limits,
     lost: Arc<Mutex<Option<String>>>,
+    /// Whether that is told when the device is lost.
+    watched: bool,
     idle: Mutex<Vec<Session>>,
 }
 
 /// Sessions that are kept for the next batch of their shape.
 const KEPT_SESSIONS: usize = 4;
+
+/// How often a device that failed is asked whether it is lost, and the pause between: 0.1 s, and only after a failure.
+const MOST_POLLS: u32 = 20;
+const BETWEEN_POLLS: Duration = Duration::from_millis(5);
 
 impl Host {
     pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
@@ -49,12 +56,14 @@ impl Host {
             device: device.clone(),
             queue: queue.clone(),
             lost: Arc::default(),
+            watched: false,
             idle: Mutex::default(),
         })
     }
 
     /// Listens for the loss of the device. It has one listener, which on a caller's device is the caller's.
     pub(crate) fn watch(&mut self) {
+        self.watched = true;
         let seen = Arc::clone(&self.lost);
         self.device
             .set_device_lost_callback(move |reason, message| {
@@ -70,6 +79,7 @@ impl Host {
             queue: self.queue.clone(),
             limits: *limits,
             lost: Arc::clone(&self.lost),
+            watched: self.watched,
             idle: Mutex::default(),
         }
     }
@@ -94,7 +104,9 @@ impl Host {
         for part in parts.iter() {
             self.alive()?;
             let result = self.run_part(&part, goal, waiting, answer).await;
-            // What fails on a lost device fails in many ways, and only this says why.
+            if result.is_err() {
+                self.hear();
+            }
             self.alive()?;
             result?;
         }
@@ -115,12 +127,11 @@ impl Host {
         })?;
         let pending = session.submit(&self.device, &self.queue, part)?;
         match waiting {
-            // A lost device answers at once, and the pending buffers tell.
-            Waiting::Here => drop(self.device.poll(wgpu::PollType::wait_indefinitely())),
+            Waiting::Here => wait(&self.device),
             Waiting::Aside => self.poll_aside(),
         }
         pending.ready().await?;
-        session.read(part, answer)?;
+        session.read(&self.device, part, answer)?;
         let mut idle = locked(&self.idle);
         idle.push(session);
         if idle.len() > KEPT_SESSIONS {
@@ -134,7 +145,20 @@ impl Host {
         #[cfg(not(target_arch = "wasm32"))]
         {
             let device = self.device.clone();
-            std::thread::spawn(move || device.poll(wgpu::PollType::wait_indefinitely()));
+            std::thread::spawn(move || wait(&device));
+        }
+    }
+
+    /// Lets the listener hear of what is to be told. What fails on a lost device fails in many ways, and only the listener
+    /// knows why. It is told at the end of a poll that finds nothing submitted any more: ours, or another thread's, for
+    /// which it is waited a little.
+    fn hear(&self) {
+        for _ in 0..MOST_POLLS {
+            wait(&self.device);
+            if !self.watched || self.alive().is_err() || cfg!(target_arch = "wasm32") {
+                return;
+            }
+            std::thread::sleep(BETWEEN_POLLS);
         }
     }
 
@@ -167,6 +191,15 @@ impl Host {
     fn plan(&self, shape: &Shape, options: &Options, goal: Goal) -> Result<GpuPlan, Error> {
         self.ctc.plan_within(shape, options, goal, &self.limits)
     }
+}
+
+/// Until the device has done all that was submitted so far; a lost one answers at once, and the pending buffers tell.
+fn wait(device: &wgpu::Device) {
+    // GL ends a wait after 2^31 ns, whatever it was asked for, and nobody else would poll after that.
+    while matches!(
+        device.poll(wgpu::PollType::wait_indefinitely()),
+        Err(wgpu::PollError::Timeout)
+    ) {}
 }
 
 /// A thread that panicked while it held one of our locks left whole values behind: none is changed in two steps.

@@ -269,7 +269,9 @@ impl Cuts {
             ),
             Layout::TimeMajor => (
                 frame * self.shape.items as u64 + first,
-                (frames - 1) * self.shape.items as u64 + count,
+                frames
+                    .checked_sub(1)
+                    .map_or(0, |before| before * self.shape.items as u64 + count),
             ),
         };
         let element = self.shape.element.bytes() as u64;

@@ -45,6 +45,7 @@ fn shapes() -> Vec<Shape> {
     for [items, frames, classes, labels] in [
         [0, 0, 1, 0],
         [1, 1, 1, 1],
+        [5, 0, 7, 2],
         [3, 2, 5, 9],
         [32, 50, 20, 6],
         [64, 150, 5_000, 20],

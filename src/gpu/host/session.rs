@@ -160,7 +160,12 @@ impl Session {
         })
     }
 
-    pub(super) fn read(&self, part: &Part<'_>, answer: &mut Answer) -> Result<(), Error> {
+    pub(super) fn read(
+        &self,
+        device: &wgpu::Device,
+        part: &Part<'_>,
+        answer: &mut Answer,
+    ) -> Result<(), Error> {
         let items = part.items.len();
         {
             let view = self
@@ -180,7 +185,7 @@ impl Session {
                 answer.reduced = Some(f32::from_bits(words[2 * items]));
             }
         }
-        self.small.unmap();
+        unmap(device, &self.small)?;
         if self.plan.plan().goal() == Goal::LossAndGrad {
             {
                 let view = self
@@ -203,10 +208,15 @@ impl Session {
                     }
                 }
             }
-            self.large.unmap();
+            unmap(device, &self.large)?;
         }
         Ok(())
     }
+}
+
+/// A device that is destroyed takes its buffers with it, and wgpu refuses to unmap what is not there.
+fn unmap(device: &wgpu::Device, buffer: &wgpu::Buffer) -> Result<(), Error> {
+    guarded(device, "unmapping the results", || buffer.unmap())
 }
 
 fn mapped(buffer: &wgpu::Buffer) -> oneshot::Receiver<Result<(), wgpu::BufferAsyncError>> {

@@ -1,0 +1,106 @@
+//! Memory that is full, and more than any memory.
+
+use ctc_wgpu::{Ctc, Error, GpuCtc, Options, Shape};
+
+use super::batches;
+use crate::support::adapters::all;
+use crate::support::batch::OwnedBatch;
+use crate::support::device::on_each_device;
+use crate::support::random::Recipe;
+
+#[test]
+fn a_batch_larger_than_any_memory_is_refused_before_anything_is_made() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        for shape in [
+            Shape::new(1 << 20, 1000, 100, 50),
+            Shape::new(1 << 20, 1, 1, 1 << 20),
+        ] {
+            let error = ctc.plan(&shape, &Options::default()).unwrap_err();
+            assert!(matches!(error, Error::Plan(_)), "{error}");
+        }
+    });
+}
+
+/// Address space of the process below, in KiB: the software drivers take their memory from there.
+const KIB: u32 = 6 << 20;
+
+/// Of a hoard, in bytes.
+const PIECE: u64 = 32 << 20;
+
+/// All that is left of the device's memory, or more than there is.
+fn hoard(device: &wgpu::Device) -> Vec<wgpu::Buffer> {
+    let mut pieces = Vec::new();
+    for _ in 0..1 << 10 {
+        let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let piece = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("hoard"),
+            size: PIECE,
+            usage: wgpu::BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        });
+        if pollster::block_on(scope.pop()).is_some() {
+            return pieces;
+        }
+        pieces.push(piece);
+    }
+    pieces
+}
+
+#[test]
+#[ignore = "for a process of little memory: run by a_full_memory_is_an_error_and_what_comes_after_is_right"]
+fn in_a_process_of_little_memory() {
+    let recipe = Recipe {
+        ragged: false,
+        ..Recipe::new([4, 1000, 4096], 20)
+    };
+    let large = recipe.batch(1);
+    let small = &batches()[0];
+    let options = Options::default();
+    for adapter in &all() {
+        let ctc = Ctc::on_adapter(adapter).unwrap();
+        println!("on {}", ctc.backend());
+        let call = |ctc: &Ctc, batch: &OwnedBatch| ctc.loss_and_grad(&batch.batch(), &options);
+        let expected = call(&ctc, small).unwrap();
+        let hoarded = hoard(ctc.device().unwrap());
+        let error = call(&ctc, &large).unwrap_err();
+        println!("{error}");
+        // wgpu's GL does not ask whether a buffer was made; there the device is lost, when it cannot be mapped.
+        let gl = adapter.get_info().backend == wgpu::Backend::Gl;
+        let told = match &error {
+            Error::OutOfMemory(during) => during.contains("buffers"),
+            Error::DeviceLost(_) => gl,
+            _ => false,
+        };
+        assert!(told, "{error}");
+        drop(hoarded);
+        let ctc = if gl {
+            drop(ctc);
+            Ctc::on_adapter(adapter).unwrap()
+        } else {
+            drop(
+                ctc.device()
+                    .unwrap()
+                    .poll(wgpu::PollType::wait_indefinitely()),
+            );
+            ctc
+        };
+        assert_eq!(call(&ctc, small).unwrap(), expected);
+        assert_eq!(call(&ctc, &large).unwrap().loss.len(), 4);
+    }
+}
+
+#[test]
+fn a_full_memory_is_an_error_and_what_comes_after_is_right() {
+    let test = "faults::memory::in_a_process_of_little_memory";
+    let script = format!("ulimit -v {KIB} && exec \"$0\" --exact {test} --ignored --nocapture");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .output()
+        .unwrap();
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (said(&output.stdout), said(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    assert!(out.contains("1 passed"), "{out}");
+}
