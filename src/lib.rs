@@ -86,6 +86,7 @@
 //! | NaN or +∞ in a frame that counts, or a frame of −∞ only | NaN | NaN, for that item alone | [`NotFinite`](Status::NotFinite) |
 //! | a label that is no class or the blank, or a length out of range | on the host an [`InputError`] before anything runs; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
 //!
+//! A probability below e^(−6.9e32) counts as that, and a loss grows no further with it.
 //! Losses are never negative: what rounding puts below 0 is 0. The gradient is not touched by that. [`BlankInLabels`],
 //! [`RepeatedLabels`] and [`RepeatedOutputs`] are the rules of other libraries where they differ, and
 //! [`Options::pytorch`], [`tensorflow`](Options::tensorflow), [`keras_batch_cost`](Options::keras_batch_cost) and

@@ -37,6 +37,7 @@ pub enum Input {
     LogProbsExact,
     /// Probabilities, as Keras's `ctc_batch_cost` takes them: `log(p + ε)`, normalised again.
     /// Gradient with respect to `p`: `(softmax(log(p + ε)) − γ) / (p + ε)`; where `p + ε` is 0, γ is 0 and its term is left out.
+    /// A `p + ε` below the smallest normal number (1.2e-38) counts as 0: GPUs may take it for that.
     Probs {
         /// Added to every probability; finite and not negative. Keras uses `1e-7`.
         epsilon: f32,

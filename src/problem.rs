@@ -87,6 +87,9 @@ impl<'a> Problem<'a> {
         find_logit_lengths(batch, &mut tables.logit_lengths)?;
         let labels = batch.labels.ok_or(InputError::NoLabels)?;
         let found = labels.locate(items, &mut tables.label_lengths, &mut tables.label_starts)?;
+        // Where none are given; not before the labels have shown that there are so many items.
+        let all = u32::try_from(frames).unwrap_or(u32::MAX);
+        tables.logit_lengths.resize(items, all);
         let problem = Self {
             shape: Shape {
                 items,
@@ -230,13 +233,13 @@ pub(crate) fn check_epsilon(input: Input) -> Result<(), f32> {
     }
 }
 
+/// Those that are given.
 fn find_logit_lengths(batch: &Batch<'_>, found: &mut Vec<u32>) -> Result<(), InputError> {
     let (items, frames) = (batch.items, batch.frames);
     if let Some(paddings) = batch.logit_paddings {
         return labels::unpad("logit_paddings", paddings, [items, frames], "N·T", found);
     }
     let Some(lengths) = batch.logit_lengths else {
-        found.resize(items, u32::try_from(frames).unwrap_or(u32::MAX));
         return Ok(());
     };
     expect_length("logit_lengths", lengths.len(), items, "one an item")?;

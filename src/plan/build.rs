@@ -71,8 +71,13 @@ fn check(shape: &Shape, options: &Options, limits: &Limits) -> Result<(), PlanEr
         LabelLayout::Padded => shape.items.saturating_mul(shape.max_labels),
         LabelLayout::Concatenated => 0,
     };
+    // Without a frame the input has no bytes, however many items and classes it claims: they count as for one frame.
+    let input = Shape {
+        frames: shape.frames.max(1),
+        ..*shape
+    };
     for (bytes, what) in [
-        (shape.bytes(), "the input"),
+        (input.bytes(), "the input"),
         (labels.saturating_mul(4), "the labels"),
     ] {
         let needs = bytes as u64;

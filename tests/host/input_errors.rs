@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ctc_wgpu::{Batch, Error, InputError, Options, reference};
+use ctc_wgpu::{Batch, Ctc, Error, InputError, Options, Problem, reference};
 
 use crate::support::semantics::{self, Expected};
 
@@ -95,4 +95,18 @@ fn of_frame_lengths_and_a_frame_mask_the_last_one_given_counts() {
     assert_eq!(loss(&by_mask), 4.0_f64.ln());
     let by_lengths = batch.logit_paddings(&mask).logit_lengths(&lengths);
     assert_eq!(loss(&by_lengths), 2.0 * 4.0_f64.ln());
+}
+
+#[test]
+fn what_a_batch_only_claims_to_have_takes_no_memory() {
+    // Found by a fuzzer: 8 GiB of logit lengths for items without labels, and of slots for classes without a frame.
+    const MANY: usize = i32::MAX as usize;
+    let batch = Batch::new([MANY, 0, 3], &[]).labels(&[], &[]);
+    let error = Problem::new(&batch, &Options::default()).unwrap_err();
+    assert!(matches!(error, InputError::Length { .. }), "{error}");
+    let batch = Batch::new([2, 0, MANY], &[]).labels(&[], &[0, 0]);
+    let twin = Ctc::cpu();
+    let output = twin.loss_and_grad(&batch, &Options::default()).unwrap();
+    assert_eq!(output.loss, [0.0, 0.0]);
+    assert!(twin.workspace_bytes() < Some(1 << 20));
 }

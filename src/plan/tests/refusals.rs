@@ -187,3 +187,11 @@ fn a_batch_that_no_buffer_holds_is_refused_before_it_is_cut() {
     .unwrap();
     assert!(plan.groups() > 1 && plan.dispatches() < 200, "{plan}");
 }
+
+#[test]
+fn items_and_classes_without_a_frame_are_no_reason_to_plan_for_ever() {
+    // Found by a fuzzer: 250 million groups of four items, for an input of no bytes.
+    let shape = Shape::new(1_040_252_927, 0, 7_995_392, 0);
+    let error = refusal(shape, Options::default(), Limits::default());
+    assert!(matches!(error, Some(PlanError::Limit { .. })), "{error:?}");
+}

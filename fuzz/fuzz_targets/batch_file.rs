@@ -1,0 +1,16 @@
+//! See `src/read.rs`.
+#![no_main]
+
+#[allow(dead_code, reason = "the tool uses the rest")]
+#[path = "../../src/bin/ctc-wgpu/batch_file.rs"]
+mod batch_file;
+#[allow(dead_code, reason = "the tool uses the rest")]
+#[path = "../../src/bin/ctc-wgpu/fault.rs"]
+mod fault;
+#[allow(dead_code, reason = "the tool uses the rest")]
+#[path = "../../src/bin/ctc-wgpu/npz.rs"]
+mod npz;
+#[path = "../src/read.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| target::run(data));
