@@ -19,5 +19,6 @@ mod host_path;
 mod hostile;
 mod limits;
 mod properties;
+mod rounds;
 mod variants;
 mod zero_copy;

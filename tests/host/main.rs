@@ -16,5 +16,6 @@ mod differences;
 mod enumeration;
 mod golden_files;
 mod input_errors;
+mod mutants;
 mod reference;
 mod twin;
