@@ -148,7 +148,8 @@ fn exp_near_0<S: Simd>(r: f32x16<S>) -> f32x16<S> {
 fn exp_scaled<S: Simd>(d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
     let e = (d * std::f32::consts::LOG2_E + 0.5).floor();
     let e = e.max(-FAR).min(FAR);
-    let r = ((d - e * LN2_HIGH) - e * LN2_LOW) + low;
+    // Where the machine rounds these once, d may be as large as 1e7; where it rounds twice, e · LN2_HIGH is exact to 1e4.
+    let r = e.mul_add(-LN2_LOW, e.mul_add(-LN2_HIGH, d)) + low;
     Scaled {
         m: exp_near_0(r.max(-0.4).min(0.4)),
         e,
@@ -226,7 +227,9 @@ mod tests {
 
     #[test]
     fn an_exponential_is_right_to_its_last_bits_at_any_size() {
-        let numbers = [0.0, -1e-6, -0.3, -1.0, -17.25, -80.0, -1000.0, 12.5];
+        let numbers = [
+            0.0, -1e-6, -0.3, -1.0, -17.25, -80.0, -1000.0, 12.5, -10_007.3,
+        ];
         let (m, e) = each!(numbers, |simd, x| {
             let s = exp(x);
             (s.m.as_slice().to_vec(), s.e.as_slice().to_vec())
