@@ -1,6 +1,6 @@
 //! Properties, on shapes that proptest draws and shrinks.
 
-use ctc_wgpu::{Blank, Ctc, CtcOutput, Options};
+use ctc_wgpu::{Batch, Blank, Ctc, CtcOutput, Limits, Options};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -92,7 +92,7 @@ fn rows(batch: &OwnedBatch, grad: &[f32], item: usize) -> Vec<u32> {
 fn kernels_twin_and_reference_agree() {
     holds(40, |ctc, batch, options| {
         let mut failures = Failures::default();
-        let run = |b: &ctc_wgpu::Batch<'_>, o: &Options| ctc.loss_and_grad(b, o).map(Answer::from);
+        let run = |b: &Batch<'_>, o: &Options| ctc.loss_and_grad(b, o).map(Answer::from);
         compare("drawn", batch, options, &run, Tolerance::F32, &mut failures);
         let other = batch.transposed();
         compare(
@@ -224,5 +224,41 @@ fn frames_past_the_length_do_not_matter_whatever_they_hold() {
             );
         }
         Ok(())
+    });
+}
+
+#[test]
+fn a_loss_of_a_hundred_million_nats_has_the_gradient_of_its_best_path() {
+    // Exponents of 2 pass 2^24 there, beyond which f32 has no odd integers: the sum of all paths is another at each frame.
+    let recipe = Recipe {
+        scale: 1e6,
+        ragged: false,
+        ..Recipe::new([4, 150, 9], 20)
+    };
+    on_each(|ctc| {
+        let limits = *ctc.limits().unwrap();
+        for resident_quads in [limits.resident_quads, 0] {
+            let ctc = ctc.within(&Limits {
+                resident_quads,
+                ..limits
+            });
+            let run = |batch: &Batch<'_>, options: &Options| {
+                ctc.loss_and_grad(batch, options).map(Answer::from)
+            };
+            let name = format!("{}, {resident_quads} quads in registers", ctc.backend());
+            let mut failures = Failures::default();
+            for seed in 0..3 {
+                let batch = recipe.batch(seed);
+                compare(
+                    &name,
+                    &batch,
+                    &Options::default(),
+                    &run,
+                    Tolerance::F32,
+                    &mut failures,
+                );
+            }
+            failures.finish(&name);
+        }
     });
 }
