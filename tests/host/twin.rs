@@ -3,6 +3,7 @@
 use ctc_wgpu::{Batch, Ctc, Error, Options};
 
 use crate::support::check::{Answer, Tolerance, run_golden, run_ocr, run_semantics};
+use crate::support::extreme::{FAR, run_far_below, run_huge_losses};
 use crate::support::properties::run_random;
 
 fn twin(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
@@ -27,4 +28,10 @@ fn the_batches_of_a_real_network_agree_with_pytorch_on_the_twin() {
 #[test]
 fn random_batches_and_options_agree_with_the_reference_on_the_twin() {
     run_random(&twin, Tolerance::F32, 0..500);
+}
+
+#[test]
+fn numbers_far_from_each_other_are_right_on_the_twin() {
+    run_huge_losses(&twin);
+    run_far_below(&twin, FAR);
 }

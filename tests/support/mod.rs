@@ -15,6 +15,7 @@ pub(crate) mod batch;
 pub(crate) mod brute;
 pub(crate) mod check;
 pub(crate) mod device;
+pub(crate) mod extreme;
 pub(crate) mod golden;
 pub(crate) mod ocr;
 pub(crate) mod properties;
