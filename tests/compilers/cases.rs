@@ -101,7 +101,7 @@ fn limits() -> Vec<Limits> {
             ..default
         },
         Limits {
-            max_binding: 60_000,
+            max_binding: 1 << 21,
             ..default
         },
     ];
