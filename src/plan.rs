@@ -12,7 +12,7 @@
 use std::fmt;
 
 use crate::error::PlanError;
-use crate::kernels::{Kernel, Slot, Text};
+use crate::kernels::{Kernel, Shader, Slot, Text};
 use crate::limits::Limits;
 use crate::options::Options;
 use crate::params::Params;
@@ -165,6 +165,17 @@ impl Plan {
     #[must_use]
     pub fn dispatches(&self) -> usize {
         self.steps.len()
+    }
+
+    /// The shader of each dispatch, where each buffer is apart, and the values that its pipeline gives to its overrides.
+    pub fn shaders(&self) -> impl Iterator<Item = (Shader, &[(&'static str, u32)])> {
+        self.steps.iter().map(|step| {
+            let text = Text {
+                subgroups: step.subgroups,
+                ..self.text()
+            };
+            (Shader::new(step.kernel, text), step.constants.as_slice())
+        })
     }
 
     /// Into how many groups of items the batch is cut.

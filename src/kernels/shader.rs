@@ -46,6 +46,18 @@ pub struct Shader {
 }
 
 impl Shader {
+    pub(crate) fn new(kernel: &Kernel, text: Text) -> Self {
+        let text = kernel.text(text);
+        Self {
+            name: kernel.name,
+            wgsl: kernel.source(text),
+            together: text.sharing == Sharing::Together,
+            element: text.element,
+            in_place: text.in_place,
+            subgroups: text.subgroups,
+        }
+    }
+
     /// The text as the browsers' compilers (Tint, WebKit's) take it: with `enable subgroups;` before one that uses them,
     /// which naga 30 does not know.
     #[must_use]
@@ -62,12 +74,5 @@ impl Shader {
 /// assert_eq!(names, ["totals", "labels", "chain", "stats", "sweep", "sweep_long", "meet", "reduce", "grad"]);
 /// ```
 pub fn shaders() -> impl Iterator<Item = Shader> {
-    texts().map(|(kernel, text)| Shader {
-        name: kernel.name,
-        wgsl: kernel.source(text),
-        together: text.sharing == Sharing::Together,
-        element: text.element,
-        in_place: text.in_place,
-        subgroups: text.subgroups,
-    })
+    texts().map(|(kernel, text)| Shader::new(kernel, text))
 }

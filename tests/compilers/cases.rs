@@ -1,0 +1,161 @@
+//! What there is to compile: each text with each set of constants that some plan gives to its kernel.
+
+use std::collections::{BTreeSet, HashMap};
+
+use ctc_wgpu::{
+    BlankInLabels, Element, Goal, Input, Limits, Options, Plan, Reduction, RepeatedLabels,
+    RepeatedOutputs, Shader, Shape, shaders,
+};
+
+/// A pipeline.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) shader: Shader,
+    pub(crate) constants: Vec<(&'static str, u32)>,
+}
+
+impl Case {
+    /// Says which it is.
+    pub(crate) fn name(&self) -> String {
+        let mut name = self.shader.name.to_owned();
+        for (holds, word) in [
+            (self.shader.together, "together"),
+            (self.is_f16(), "f16"),
+            (self.shader.in_place, "in_place"),
+            (self.shader.subgroups, "subgroups"),
+        ] {
+            if holds {
+                name = format!("{name} {word}");
+            }
+        }
+        for (constant, value) in &self.constants {
+            name = format!("{name} {constant}={value}");
+        }
+        name
+    }
+
+    pub(crate) fn is_f16(&self) -> bool {
+        self.shader.element == Element::F16
+    }
+}
+
+/// Every text with every set of constants, once.
+pub(crate) fn all() -> Vec<Case> {
+    // Sharing, element and place choose the text and leave the constants as they are; subgroups come with constants of
+    // their own.
+    let mut constants: HashMap<_, BTreeSet<_>> = HashMap::new();
+    for plan in plans() {
+        for (shader, values) in plan.shaders() {
+            let key = (shader.name, shader.subgroups);
+            constants.entry(key).or_default().insert(values.to_vec());
+        }
+    }
+    let cases: Vec<_> = shaders()
+        .flat_map(|shader| {
+            let sets = constants.get(&(shader.name, shader.subgroups));
+            let sets = sets.unwrap_or_else(|| panic!("no plan runs {shader:?}"));
+            sets.iter().map(move |constants| Case {
+                shader: shader.clone(),
+                constants: constants.clone(),
+            })
+        })
+        .collect();
+    println!(
+        "{} pipelines of {} texts",
+        cases.len(),
+        shaders().count()
+    );
+    cases
+}
+
+/// Plans that differ in what is compiled for them.
+fn plans() -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for limits in limits() {
+        for shape in shapes() {
+            for options in options() {
+                for goal in [Goal::Loss, Goal::LossAndGrad] {
+                    plans.push(Plan::new(&shape, &options, goal, &limits).unwrap());
+                }
+            }
+        }
+    }
+    plans
+}
+
+/// What adapters give: the defaults, narrow and wide workgroups, subgroups of each size that GPUs have, a software adapter,
+/// a sweep that finds no room, bindings that hold little.
+fn limits() -> Vec<Limits> {
+    let default = Limits::default();
+    let lanes = |max_invocations| Limits {
+        max_invocations,
+        ..default
+    };
+    let mut limits = vec![
+        default,
+        lanes(32),
+        lanes(128),
+        lanes(1024),
+        Limits {
+            resident_quads: 0,
+            ..default
+        },
+        Limits {
+            max_binding: 1 << 21,
+            ..default
+        },
+    ];
+    for subgroup in [4, 8, 16, 32, 64, 128] {
+        limits.push(Limits {
+            subgroup,
+            ..default
+        });
+    }
+    for subgroup in [0, 4, 8] {
+        limits.push(Limits {
+            subgroup,
+            software: true,
+            ..default
+        });
+    }
+    limits
+}
+
+/// Few and many classes, short and long labels, both orders.
+fn shapes() -> Vec<Shape> {
+    vec![
+        Shape::new(4, 50, 20, 6),
+        Shape::new(4, 50, 20, 6).concatenated().time_major(),
+        Shape::new(2, 60, 5_000, 25),
+        Shape::new(2, 300, 100, 120),
+        Shape::new(1, 900, 300, 400),
+        Shape::new(1, 3_000, 20, 1_300),
+    ]
+}
+
+/// Each choice that a pipeline is specialised for.
+fn options() -> Vec<Options> {
+    let default = Options::default();
+    let input = |input| Options { input, ..default };
+    let reduction = |reduction| Options {
+        reduction,
+        ..default
+    };
+    vec![
+        default,
+        input(Input::LogProbs),
+        input(Input::LogProbsExact),
+        input(Input::Probs { epsilon: 1e-7 }),
+        reduction(Reduction::MeanBatch),
+        reduction(Reduction::MeanLabel),
+        reduction(Reduction::MeanVolume),
+        reduction(Reduction::MeanWeighted),
+        Options {
+            impossible: ctc_wgpu::Impossible::Zero,
+            blank_in_labels: BlankInLabels::Allow,
+            repeated_labels: RepeatedLabels::Collapse,
+            repeated_outputs: RepeatedOutputs::Distinct,
+            ..default
+        },
+    ]
+}

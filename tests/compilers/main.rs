@@ -1,0 +1,23 @@
+//! Every text of every kernel, with the constants that plans give it, through the shader compilers of other projects.
+//!
+//! naga translates it as wgpu does for each API; `spirv-val` judges the SPIR-V, glslang the GLSL and the HLSL. Tint, the
+//! compiler of Chromium, takes the WGSL itself. Whatever a judge prints is a failure, warnings included. No judge of MSL is
+//! to be had outside macOS: of it only naga's translation is tested here, and the rest where Metal runs the kernels.
+//!
+//! The judges are Debian's `spirv-tools` and `glslang-tools`, and the npm package that `package.json` here names. One that is
+//! missing is a failure, not a skipped test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that panics has failed"
+)]
+
+mod cases;
+mod glsl;
+mod hlsl;
+mod judge;
+mod module;
+mod msl;
+mod spirv;
+mod tint;

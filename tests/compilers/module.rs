@@ -1,0 +1,73 @@
+//! A case as naga's module: parsed, validated, and with its constants in place of the overrides, as wgpu does it.
+
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet};
+use naga::valid::{ValidationFlags, Validator};
+
+use super::cases::Case;
+
+/// What a backend of naga takes.
+pub(crate) struct Module {
+    pub(crate) module: naga::Module,
+    pub(crate) info: ModuleInfo,
+}
+
+impl Module {
+    pub(crate) fn of(case: &Case) -> Self {
+        let wgsl = &case.shader.wgsl;
+        let mut capabilities = Capabilities::empty();
+        if case.is_f16() {
+            capabilities |=
+                Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        }
+        if case.shader.subgroups {
+            capabilities |= Capabilities::SUBGROUP;
+        }
+        let module = naga::front::wgsl::parse_str(wgsl)
+            .unwrap_or_else(|error| panic!("{}: {}", case.name(), error.emit_to_string(wgsl)));
+        let info = Validator::new(ValidationFlags::all(), capabilities)
+            .subgroup_stages(ShaderStages::COMPUTE)
+            .subgroup_operations(SubgroupOperationSet::all())
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{}: {}", case.name(), error.emit_to_string(wgsl)));
+        let constants = case
+            .constants
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), f64::from(*value)))
+            .collect();
+        let entry = Some((naga::ShaderStage::Compute, case.shader.name));
+        let (module, info) =
+            naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
+                .unwrap_or_else(|error| panic!("{}: {error}", case.name()));
+        Self {
+            module: module.into_owned(),
+            info: info.into_owned(),
+        }
+    }
+
+    /// The bindings, and whether each is written, read or the uniform.
+    pub(crate) fn bindings(&self) -> Vec<(naga::ResourceBinding, Kind)> {
+        let globals = self.module.global_variables.iter();
+        globals
+            .filter_map(|(_, global)| {
+                let kind = match global.space {
+                    naga::AddressSpace::Uniform => Kind::Uniform,
+                    naga::AddressSpace::Storage { access }
+                        if access.contains(naga::StorageAccess::STORE) =>
+                    {
+                        Kind::Written
+                    }
+                    _ => Kind::Read,
+                };
+                Some((global.binding?, kind))
+            })
+            .collect()
+    }
+}
+
+/// What a binding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Uniform,
+    Read,
+    Written,
+}
