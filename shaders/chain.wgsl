@@ -43,9 +43,11 @@ fn link(g: u32, i: u32, labels: u32) {
 @compute @workgroup_size(LANES)
 fn chain(
     @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
 ) {
-    let g = id.z * grid.y + id.y;
+    // Not of `id`, whose y and z are the same: browsers let a barrier follow only what is plainly uniform.
+    let g = group.z * grid.y + group.y;
     if (g >= params.group) {
         return;
     }

@@ -184,7 +184,7 @@ fn grad(
     }
     let counts = frames.t < vec4<u32>(item.frames);
     let steps = steps_at(frames.t, item.frames);
-    let paged = steps.k >= vec4<u32>(params.page_step) & steps.k < vec4<u32>(params.page_end);
+    let paged = (steps.k >= vec4<u32>(params.page_step)) & (steps.k < vec4<u32>(params.page_end));
     // Frames past the item's are written with its first page.
     let written = frames.there & select(vec4<bool>(params.page_step == 0u), paged, counts);
     let live = frames.inside && verdict == OK && item.scale != 0.0 && any(written & counts);

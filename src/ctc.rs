@@ -4,6 +4,7 @@ use std::fmt;
 use std::mem::take;
 use std::sync::{Mutex, PoisonError};
 
+use crate::blocking::block_on;
 use crate::cpu::{self, Twin};
 use crate::error::{Error, refuse_impossible};
 use crate::gpu::{self, Host, Selected, Waiting};
@@ -47,6 +48,9 @@ impl fmt::Display for Backend {
 
 /// CTC loss over arrays on the host.
 ///
+/// In a browser, where no thread may wait, the plain forms of the calls answer on the CPU twin only, and are
+/// [`Error::Blocking`] on a GPU: await the `_async` forms.
+///
 /// It may be shared by threads; each call has buffers of its own. Shapes that come again find their plan and buffers
 /// ready, on the CPU twin its tables: about the size of the gradient at most, kept until the `Ctc` goes. For data that is on a GPU already, see [`GpuCtc`](crate::GpuCtc).
 ///
@@ -77,15 +81,15 @@ impl Ctc {
     /// [`backend`](Self::backend) says which.
     ///
     /// # Errors
-    /// None at present: what goes wrong with an adapter is told by [`gpu`](Self::gpu).
+    /// [`Error::Blocking`] in a browser. What goes wrong with an adapter is told by [`gpu`](Self::gpu).
     pub fn new() -> Result<Self, Error> {
-        pollster::block_on(Self::new_async())
+        block_on(Self::new_async())
     }
 
     /// [`new`](Self::new), awaited.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// None at present.
     pub async fn new_async() -> Result<Self, Error> {
         Ok(Self::gpu_async("").await.unwrap_or_else(|_| Self::cpu()))
     }
@@ -97,7 +101,7 @@ impl Ctc {
     /// [`Error::NoAdapter`] if there is none; [`Error::NoDevice`] or [`Error::Plan`] if there is one that gives no device
     /// that can be used.
     pub fn gpu(name: &str) -> Result<Self, Error> {
-        pollster::block_on(Self::gpu_async(name))
+        block_on(Self::gpu_async(name))
     }
 
     /// [`gpu`](Self::gpu), awaited.
@@ -113,7 +117,15 @@ impl Ctc {
     /// # Errors
     /// [`Error::NoDevice`] or [`Error::Plan`] if it gives no device that can be used.
     pub fn on_adapter(adapter: &wgpu::Adapter) -> Result<Self, Error> {
-        Self::on(&pollster::block_on(gpu::open(adapter))?)
+        block_on(Self::on_adapter_async(adapter))
+    }
+
+    /// [`on_adapter`](Self::on_adapter), awaited.
+    ///
+    /// # Errors
+    /// As [`on_adapter`](Self::on_adapter).
+    pub async fn on_adapter_async(adapter: &wgpu::Adapter) -> Result<Self, Error> {
+        Self::on(&gpu::open(adapter).await?)
     }
 
     /// A device of yours, within the limits that you asked for it.
@@ -222,7 +234,7 @@ impl Ctc {
     ) -> Result<(), Error> {
         let answer = take(output).into();
         let run = self.run(batch, options, Goal::Loss, Waiting::Here, answer);
-        *output = pollster::block_on(run)?.into();
+        *output = block_on(run)?.into();
         Ok(())
     }
 
@@ -276,7 +288,7 @@ impl Ctc {
     ) -> Result<(), Error> {
         let answer = take(output).into();
         let run = self.run(batch, options, Goal::LossAndGrad, Waiting::Here, answer);
-        *output = pollster::block_on(run)?.into();
+        *output = block_on(run)?.into();
         Ok(())
     }
 
@@ -327,7 +339,15 @@ impl Ctc {
 }
 
 /// All adapters of the machine that can compute, the best first: real GPUs before software, GL last among equals.
+///
+/// A browser cannot wait for them: there only [`adapters_async`] is.
+#[cfg(not(target_arch = "wasm32"))]
 #[must_use]
 pub fn adapters() -> Vec<wgpu::Adapter> {
     pollster::block_on(gpu::adapters())
+}
+
+/// [`adapters`](crate::adapters()), awaited. A browser tells of one adapter at most.
+pub async fn adapters_async() -> Vec<wgpu::Adapter> {
+    gpu::adapters().await
 }

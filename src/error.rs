@@ -40,6 +40,9 @@ pub enum Error {
         /// wgpu's reason.
         reason: String,
     },
+    /// A call that waits for a GPU was made in a browser, which cannot wait.
+    #[error("a browser cannot wait for the GPU: await the `_async` form of the call")]
+    Blocking,
     /// The device was lost: unplugged, reset by its driver, or destroyed.
     #[error("the GPU device was lost: {0}")]
     DeviceLost(String),

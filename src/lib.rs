@@ -161,6 +161,7 @@
 //!
 //! - `cli`: the tool `ctc-wgpu` and what only it needs. The library has no feature of its own; none is on by default.
 
+mod blocking;
 mod cpu;
 mod ctc;
 mod error;
@@ -174,7 +175,9 @@ mod plan;
 mod problem;
 pub mod reference;
 
-pub use ctc::{Backend, Ctc, adapters};
+#[cfg(not(target_arch = "wasm32"))]
+pub use ctc::adapters;
+pub use ctc::{Backend, Ctc, adapters_async};
 pub use error::{BufferError, Error, InputError, PlanError};
 pub use gpu::{Buffers, Checks, GpuCtc, GpuPlan};
 pub use kernels::{Element, Shader, shaders};

@@ -65,7 +65,9 @@ fn either(a: Scaled, b: Scaled, holds: vec4<bool>) -> Scaled {
 // exp2 differ in their last bits, and WGSL promises few of them.
 fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     let e = clamp(floor(fma(d, vec4<f32>(LOG2_E), vec4<f32>(0.5))), vec4<f32>(-FAR), vec4<f32>(FAR));
-    let high = fma(-e, vec4<f32>(LN2_HIGH), d);
+    // The maximum never decides: it stands between the two parts, which a driver may otherwise add up first (llvmpipe's GL
+    // does, and loses what the second one is for).
+    let high = max(fma(-e, vec4<f32>(LN2_HIGH), d), vec4<f32>(-1.0e30));
     let r = clamp(fma(-e, vec4<f32>(LN2_LOW), high) + low, vec4<f32>(-0.4), vec4<f32>(0.4));
     var p = vec4<f32>(1.9875691500e-4);
     p = fma(p, r, vec4<f32>(1.3981999507e-3));

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::scope::guarded;
+use super::scope::{guarded, guarded_async};
 use super::{GpuCtc, GpuPlan};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -16,7 +16,7 @@ mod parts;
 mod session;
 
 use parts::{Part, Parts};
-use session::Session;
+use session::{Pending, Session};
 
 /// Who waits for the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,11 +121,8 @@ impl Host {
         waiting: Waiting,
         answer: &mut Answer,
     ) -> Result<(), Error> {
-        let session = self.session(part, goal)?;
-        guarded(&self.device, "uploading a batch", || {
-            session.upload(&self.queue, part)
-        })?;
-        let pending = session.submit(&self.device, &self.queue, part)?;
+        let begin = || self.begin(part, goal);
+        let (session, pending) = guarded_async(&self.device, "running a batch", begin).await??;
         match waiting {
             Waiting::Here => wait(&self.device),
             Waiting::Aside => self.poll_aside(),
@@ -138,6 +135,16 @@ impl Host {
             idle.remove(0);
         }
         Ok(())
+    }
+
+    /// All that the device is asked to do.
+    fn begin(&self, part: &Part<'_>, goal: Goal) -> Result<(Session, Pending), Error> {
+        let session = self.session(part, goal)?;
+        guarded(&self.device, "uploading a batch", || {
+            session.upload(&self.queue, part)
+        })?;
+        let pending = session.submit(&self.device, &self.queue, part)?;
+        Ok((session, pending))
     }
 
     /// Native devices call back only while somebody polls them.

@@ -1,0 +1,185 @@
+"""Makes glyphs.bin, weights.bin and fixture.json: the font and the network of the page's demonstration.
+
+    pip install -r requirements.txt && python3 train.py
+
+The network is Input(50, 20) -> Dense(123, relu) -> LSTM(128) -> Dense(20): it reads a line of 50 columns, each of 20
+pixels, one column a frame. Its classes are the 19 characters of ALPHABET and, last, the blank. `src/demo/line.rs` draws
+a line as `draw` does here, and `src/demo/network.rs` computes the same; fixture.json holds both to it.
+"""
+
+import argparse
+import importlib.util
+import json
+import math
+import pathlib
+import struct
+import time
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import nn
+
+ALPHABET = "0123456789ABCDEFGHK"
+BLANK = len(ALPHABET)
+FRAMES, HEIGHT = 50, 20
+# DejaVu Sans Mono, which matplotlib brings with it: at 13 px it advances by 8.
+FACES = ["DejaVuSansMono.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSansMono-Oblique.ttf"]
+SIZE, WIDTH = 13, 8
+HERE = pathlib.Path(__file__).parent
+
+
+def make_glyphs():
+    """[face, character, row, column], 0 to 255."""
+    package = pathlib.Path(importlib.util.find_spec("matplotlib").origin).parent
+    folder = package / "mpl-data/fonts/ttf"
+    glyphs = np.zeros((len(FACES), len(ALPHABET), HEIGHT, WIDTH), np.uint8)
+    for face, name in enumerate(FACES):
+        font = ImageFont.truetype(folder / name, SIZE)
+        for index, character in enumerate(ALPHABET):
+            image = Image.new("L", (WIDTH, HEIGHT))
+            ImageDraw.Draw(image).text((0, 15), character, fill=255, font=font, anchor="ls")
+            glyphs[face, index] = np.asarray(image)
+    return glyphs
+
+
+def draw(glyphs, text, face, spacing, start=None):
+    """A line as [frame, row], 0 to 1: glyphs side by side, in the middle if no start is said."""
+    width = len(text) * WIDTH + max(len(text) - 1, 0) * spacing
+    start = (FRAMES - width) // 2 if start is None else start
+    line = np.zeros((FRAMES, HEIGHT), np.float32)
+    for place, character in enumerate(text):
+        glyph = glyphs[face, ALPHABET.index(character)].T / np.float32(255)
+        column = start + place * (WIDTH + spacing)
+        line[column : column + WIDTH] = np.maximum(line[column : column + WIDTH], glyph)
+    return line
+
+
+def random_batch(glyphs, rng, size):
+    """Lines of 1 to 6 characters with jitter, spacing, contrast and noise; their labels, one after the other."""
+    lines, labels, lengths = [], [], []
+    for _ in range(size):
+        length = int(rng.integers(1, 7))
+        text = "".join(rng.choice(list(ALPHABET), length))
+        most = (FRAMES - length * WIDTH) // max(length - 1, 1)
+        spacing = int(rng.integers(0, min(most, 4) + 1))
+        free = FRAMES - length * WIDTH - (length - 1) * spacing
+        line = draw(glyphs, text, rng.integers(len(FACES)), spacing, int(rng.integers(0, free + 1)))
+        line *= rng.uniform(0.7, 1)
+        line = line + rng.normal(0, rng.uniform(0, 0.25), line.shape)
+        lines.append(line.clip(0, 1))
+        labels += [ALPHABET.index(character) for character in text]
+        lengths.append(length)
+    as_tensor = torch.from_numpy(np.stack(lines).astype(np.float32))
+    return as_tensor, torch.tensor(labels), torch.tensor(lengths)
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(HEIGHT, 123)
+        self.lstm = nn.LSTM(123, 128, batch_first=True)
+        self.out = nn.Linear(128, BLANK + 1)
+        # Gates that forget little at first, as Keras begins: else the columns of a character do not come together.
+        with torch.no_grad():
+            self.lstm.bias_ih_l0[128:256] = 1
+            nn.init.orthogonal_(self.lstm.weight_hh_l0)
+
+    def forward(self, lines):
+        return self.out(self.lstm(torch.relu(self.dense(lines)))[0])
+
+
+def train(glyphs, steps):
+    torch.manual_seed(1)
+    # The matrices are small: more threads only wait for each other.
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(1)
+    network, loss_of = Network(), nn.CTCLoss(blank=BLANK)
+    optimizer = torch.optim.Adam(network.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.1)
+    begun = time.monotonic()
+    for step in range(steps):
+        lines, labels, lengths = random_batch(glyphs, rng, 32)
+        log_probs = network(lines).log_softmax(2).transpose(0, 1)
+        loss = loss_of(log_probs, labels, torch.full((len(lines),), FRAMES), lengths)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 250 == 0 or step == steps - 1:
+            print(f"step {step}: loss {loss.item():.4f}, {time.monotonic() - begun:.0f} s", flush=True)
+    return network
+
+
+def tensors(network):
+    """In the order of the file. PyTorch's two biases of an LSTM are only ever added."""
+    lstm = network.lstm
+    return [
+        network.dense.weight, network.dense.bias,
+        lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0,
+        network.out.weight, network.out.bias,
+    ]  # fmt: skip
+
+
+def rounded(network):
+    """The network with the weights that the file gives."""
+    with torch.no_grad():
+        network.lstm.bias_ih_l0 += network.lstm.bias_hh_l0
+        network.lstm.bias_hh_l0.zero_()
+        for parameter in network.parameters():
+            parameter.copy_(parameter.half().float())
+    return network
+
+
+def greedy(logits):
+    best = logits.argmax(-1).tolist()
+    kept = [c for t, c in enumerate(best) if c != BLANK and (t == 0 or best[t - 1] != c)]
+    return "".join(ALPHABET[c] for c in kept)
+
+
+def distance(a, b):
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        above, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (x != y))
+    return row[-1]
+
+
+def measure(network, glyphs, count):
+    """On lines of another seed: the share read exactly, and the edits per character."""
+    rng = np.random.default_rng(2)
+    lines, labels, lengths = random_batch(glyphs, rng, count)
+    texts = ["".join(ALPHABET[c] for c in part) for part in labels.split(lengths.tolist())]
+    with torch.no_grad():
+        read = [greedy(logits) for logits in network(lines)]
+    exact = sum(a == b for a, b in zip(texts, read)) / count
+    edits = sum(distance(a, b) for a, b in zip(texts, read)) / len(labels)
+    print(f"{count} lines of another seed: {exact:.2%} read exactly, {edits:.2%} of the characters wrong")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=4000)
+    steps = parser.parse_args().steps
+    glyphs = make_glyphs()
+    network = rounded(train(glyphs, steps))
+    measure(network, glyphs, 4000)
+
+    header = struct.pack("4B", len(FACES), len(ALPHABET), HEIGHT, WIDTH)
+    (HERE / "glyphs.bin").write_bytes(header + glyphs.tobytes())
+    with torch.no_grad():
+        weights = torch.cat([tensor.flatten() for tensor in tensors(network)])
+        (HERE / "weights.bin").write_bytes(weights.numpy().astype("<f2").tobytes())
+        cases = []
+        for text, face, spacing in [("CAFE42", 0, 0), ("0099", 1, 3), ("KH7", 2, 1), ("", 0, 0)]:
+            logits = network(torch.from_numpy(draw(glyphs, text, face, spacing))[None])[0]
+            cases.append({"text": text, "face": face, "spacing": spacing, "read": greedy(logits),
+                          "logits": [float(f"{x:.6g}") for x in logits.flatten().tolist()]})  # fmt: skip
+    (HERE / "fixture.json").write_text(json.dumps(cases) + "\n")
+    assert all(math.isfinite(x) for case in cases for x in case["logits"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+//! A line of text as the network sees it, drawn as `model/train.py` draws the lines that it trains on.
+
+/// The characters that the network knows, in the order of its classes; the blank comes after them.
+pub(super) const ALPHABET: &str = "0123456789ABCDEFGHK";
+
+/// Columns of a line, each a frame.
+pub(super) const FRAMES: usize = 50;
+
+/// The pixels of the characters, in each of some faces.
+#[derive(Debug)]
+pub(super) struct Glyphs {
+    pub(super) faces: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// Face, character, row, column.
+    pixels: Vec<u8>,
+}
+
+/// The class of a character, if it has one.
+pub(super) fn class(character: char) -> Option<usize> {
+    ALPHABET.chars().position(|known| known == character)
+}
+
+impl Glyphs {
+    /// From `glyphs.bin`: four bytes that tell faces, characters, height and width, then the pixels.
+    pub(super) fn new(bytes: &[u8]) -> Option<Self> {
+        let (header, pixels) = bytes.split_first_chunk::<4>()?;
+        let [faces, characters, height, width] = header.map(usize::from);
+        let whole = characters == ALPHABET.len() && height > 0 && width > 0;
+        (whole && pixels.len() == faces * characters * height * width).then(|| Self {
+            faces,
+            height,
+            width,
+            pixels: pixels.to_vec(),
+        })
+    }
+
+    /// The line as `[frame, row]`, from 0 to 1, in the middle of its columns.
+    ///
+    /// # Errors
+    /// What a person should change: a character that is not known, or a line that is too long.
+    pub(super) fn draw(
+        &self,
+        text: &str,
+        face: usize,
+        spacing: usize,
+    ) -> Result<Vec<f32>, String> {
+        if face >= self.faces {
+            return Err(format!("face {face} is not below {}", self.faces));
+        }
+        let classes: Vec<usize> = text
+            .chars()
+            .map(|c| class(c).ok_or_else(|| format!("“{c}” is not among {ALPHABET}")))
+            .collect::<Result<_, _>>()?;
+        let columns =
+            classes.len() * self.width + classes.len().saturating_sub(1).saturating_mul(spacing);
+        let Some(free) = FRAMES.checked_sub(columns) else {
+            return Err(format!(
+                "{} characters take {columns} columns of {FRAMES}: use fewer, or less spacing",
+                classes.len()
+            ));
+        };
+        let mut line = vec![0.0; FRAMES * self.height];
+        for (place, class) in classes.into_iter().enumerate() {
+            let start = free / 2 + place * (self.width + spacing);
+            self.paste(face, class, &mut line[start * self.height..]);
+        }
+        Ok(line)
+    }
+
+    fn paste(&self, face: usize, class: usize, columns: &mut [f32]) {
+        let size = self.height * self.width;
+        let begin = (face * ALPHABET.len() + class) * size;
+        let pixels = &self.pixels[begin..begin + size];
+        for (x, column) in columns.chunks_exact_mut(self.height).take(self.width).enumerate() {
+            for (y, pixel) in column.iter_mut().enumerate() {
+                *pixel = f32::from(pixels[y * self.width + x]) / 255.0;
+            }
+        }
+    }
+}

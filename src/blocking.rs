@@ -1,0 +1,17 @@
+//! Waiting in the calling thread, where a thread may wait.
+
+use crate::error::Error;
+
+/// Until the future has its answer.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pollster::block_on(future)
+}
+
+/// The answer that is there at once, as the CPU twin's is: what a browser has to say comes only after we have returned
+/// to it.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    use futures::FutureExt;
+    future.now_or_never().unwrap_or(Err(Error::Blocking))
+}
