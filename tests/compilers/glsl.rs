@@ -3,24 +3,21 @@
 use naga::back::glsl;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 
-use super::cases::{self, Case};
+use super::cases::Case;
 use super::judge::{Given, all_pass, asked};
 use super::module::{Kind, Module};
-
-const ES: fn(u16) -> glsl::Version = glsl::Version::new_gles;
 
 /// The versions with compute shaders: ES 3.1 and 3.2, and GL from 4.3 to the newest that naga knows.
 fn versions() -> [glsl::Version; 4] {
     [
-        ES(310),
-        ES(320),
+        glsl::Version::new_gles(310),
+        glsl::Version::new_gles(320),
         glsl::Version::Desktop(430),
         glsl::Version::Desktop(450),
     ]
 }
 
-fn translated(case: &Case, version: glsl::Version) -> Result<String, glsl::Error> {
-    let made = Module::of(case);
+fn translated(case: &Case, made: &Module, version: glsl::Version) -> Result<String, glsl::Error> {
     let (mut uniforms, mut buffers) = (0, 0);
     let slots = made.bindings().into_iter().map(|(binding, kind)| {
         let slot = match kind {
@@ -62,35 +59,63 @@ fn translated(case: &Case, version: glsl::Version) -> Result<String, glsl::Error
     Ok(text)
 }
 
-/// glslang names the file that it reads; what it says beyond that is a complaint.
-fn judged(name: &str, text: &str) -> Result<(), String> {
-    let file = Given::new("glsl", &format!("{name}.comp"), text.as_bytes());
-    asked("glslangValidator", "glslang-tools", &["-s", file.path()])
-        .and_then(|()| Ok(()))
-        .map_err(|said| said + &asked("glslangValidator", "glslang-tools", &[file.path()]).unwrap_err())
+fn judged(files: &[Given]) -> Result<(), String> {
+    asked("glslangValidator", "glslang-tools", &[], files)
 }
 
+/// wgpu has no subgroups on GL, but naga can write them, and the judge knows them.
 #[test]
-fn glslang_agrees_to_every_pipeline_of_gl() {
+fn glslang_agrees_to_every_pipeline_of_f32_in_each_version() {
     for version in versions() {
         all_pass(
-            |case| !case.shader.subgroups && !case.is_f16(),
-            |number, case| {
-                let text = translated(case, version).map_err(|error| error.to_string())?;
-                judged(&format!("{version}-{number}"), &text)
+            |case| !case.is_f16(),
+            |cases| {
+                let mut files = Vec::new();
+                for (number, case, made) in cases {
+                    let text = translated(case, made, version)
+                        .map_err(|error| format!("{}: {error}", case.name()))?;
+                    let name = format!("{version}-{number}-{}.comp", case.shader.name);
+                    files.push(Given::new(&name, text.as_bytes()));
+                }
+                judged(&files)
             },
         );
     }
 }
 
+/// Which is why a GL device has no `SHADER_F16`.
 #[test]
-fn zz() {
+fn glsl_has_no_f16() {
     for version in versions() {
-        for case in cases::all() {
-            if case.shader.subgroups || case.is_f16() {
-            let r = translated(&case, version);
-            println!("{version} {} {:?}", case.name(), r.map(|t| { let c = case.clone(); judged("x", &t).map_err(|e| e[..e.len().min(400)].to_owned()) }));
+        all_pass(Case::is_f16, |cases| {
+            for (_, case, made) in cases {
+                match translated(case, made, version) {
+                    Err(glsl::Error::UnsupportedScalar(naga::Scalar {
+                        kind: naga::ScalarKind::Float,
+                        width: 2,
+                    })) => {}
+                    other => return Err(format!("{}: {other:?}", case.name())),
+                }
             }
-        }
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn glslang_refuses_a_text_that_is_wrong_and_says_which() {
+    let right = "#version 310 es\nlayout(local_size_x = 1) in;\nvoid main() {}\n";
+    let given = |name, text: &str| Given::new(name, text.as_bytes());
+    judged(&[given("right.comp", right), given("same.comp", right)]).unwrap();
+    for (text, complaint) in [
+        (right.replace("{}", "{ 1 + ; }"), "syntax error"),
+        (
+            right.replace("{}", "{ absent(); }"),
+            "no matching overloaded function",
+        ),
+        (right.replace("= 1", "= 100000"), "too large"),
+    ] {
+        let said = judged(&[given("good.comp", right), given("wrong.comp", &text)]).unwrap_err();
+        assert!(said.contains(complaint), "{said}");
     }
 }

@@ -2,40 +2,54 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 
 use rayon::prelude::*;
 
 use super::cases::{self, Case};
+use super::module::Module;
 
-/// Runs a judge: what it says on either stream, if it says anything or exits with an error.
+/// Files that one run of a judge reads: to start one takes longer than to judge.
+const AT_ONCE: usize = 32;
+
+/// Runs a judge: what it says on either stream, but for the names of what it reads, if it says anything or exits with an
+/// error.
 ///
 /// # Panics
 /// If the program is not there: a judge that is missing has not agreed.
-pub(crate) fn asked(program: &str, package: &str, arguments: &[&str]) -> Result<(), String> {
+pub(crate) fn asked(
+    program: &str,
+    package: &str,
+    arguments: &[&str],
+    files: &[Given],
+) -> Result<(), String> {
     let output = Command::new(program)
         .args(arguments)
+        .args(files.iter().map(Given::path))
         .output()
         .unwrap_or_else(|error| {
-            panic!("{program} cannot be run ({error}): on Debian or Ubuntu `apt-get install {package}`")
+            panic!(
+                "{program} cannot be run ({error}): on Debian or Ubuntu `apt-get install {package}`"
+            )
         });
     let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let said = String::from_utf8_lossy(&said);
+    let said: Vec<_> = said
+        .lines()
+        .filter(|line| !line.is_empty() && files.iter().all(|file| file.path() != *line))
+        .collect();
     if output.status.success() && said.is_empty() {
         Ok(())
     } else {
-        Err(format!("{said} ({})", output.status))
+        Err(format!("{} ({})", said.join("\n"), output.status))
     }
 }
 
-/// A file for a judge to read, of this content, gone after.
+/// A file for a judge to read, gone after.
 pub(crate) struct Given(PathBuf);
 
 impl Given {
-    pub(crate) fn new(folder: &str, name: &str, content: &[u8]) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join(name);
+    pub(crate) fn new(name: &str, content: &[u8]) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&path, content).unwrap();
         Self(path)
     }
@@ -52,27 +66,27 @@ impl Drop for Given {
     }
 }
 
-/// Judges every case that `wanted` takes, and says all that was found at once. `judge` gets a number for its files' names.
+/// Judges every case that `wanted` takes, in runs of some at once, and says all that was found together.
 pub(crate) fn all_pass(
     wanted: impl Fn(&Case) -> bool,
-    judge: impl Fn(usize, &Case) -> Result<(), String> + Sync,
+    judge: impl Fn(&[(usize, &Case, Module)]) -> Result<(), String> + Sync,
 ) {
-    let mut cases = cases::all();
-    cases.retain(wanted);
+    let cases: Vec<_> = cases::all()
+        .iter()
+        .filter(|case| wanted(case))
+        .enumerate()
+        .collect();
     assert!(!cases.is_empty());
-    println!("{} judged", cases.len());
-    let found = Mutex::new(Vec::new());
-    cases.par_iter().enumerate().for_each(|(number, case)| {
-        if let Err(said) = judge(number, case) {
-            found.lock().unwrap().push(format!("{}: {said}", case.name()));
-        }
-    });
-    let found = found.into_inner().unwrap();
-    assert!(
-        found.is_empty(),
-        "{} of {} fail:\n{}",
-        found.len(),
-        cases.len(),
-        found.join("\n")
-    );
+    println!("{} pipelines", cases.len());
+    let found: Vec<_> = cases
+        .par_chunks(AT_ONCE)
+        .filter_map(|cases| {
+            let cases: Vec<_> = cases
+                .iter()
+                .map(|(number, case)| (*number, *case, Module::of(case)))
+                .collect();
+            judge(&cases).err()
+        })
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

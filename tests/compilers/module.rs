@@ -16,8 +16,7 @@ impl Module {
         let wgsl = &case.shader.wgsl;
         let mut capabilities = Capabilities::empty();
         if case.is_f16() {
-            capabilities |=
-                Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+            capabilities |= Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         }
         if case.shader.subgroups {
             capabilities |= Capabilities::SUBGROUP;

@@ -29,8 +29,10 @@ async function compiled(name, wgsl) {
         for (const message of (await module.getCompilationInfo()).messages) {
             complain(name, `${message.lineNum}:${message.linePos}: ${message.type}: ${message.message}`);
         }
-        // What is wrong with the text is among the messages.
         const refused = await device.popErrorScope();
+        if (refused) {
+            complain(name, 'its text is refused');
+        }
         modules.set(wgsl, refused ? null : module);
     }
     return modules.get(wgsl);
@@ -39,7 +41,6 @@ async function compiled(name, wgsl) {
 for (const { name, wgsl, entry, constants } of JSON.parse(await readFile(process.argv[2], 'utf8'))) {
     const module = await compiled(name, wgsl);
     if (!module) {
-        complain(name, 'its text is refused');
         continue;
     }
     device.pushErrorScope('validation');

@@ -15,13 +15,9 @@ fn judged(name: &str, pipelines: &[serde_json::Value]) -> Result<(), String> {
         "Tint is missing: install Node.js 20 or newer, then run `npm ci` in tests/compilers"
     );
     let text = serde_json::to_vec(pipelines).unwrap();
-    let file = Given::new("tint", &format!("{name}.json"), &text);
+    let file = Given::new(&format!("tint-{name}.json"), &text);
     let script = folder.join("tint.mjs");
-    asked(
-        "node",
-        "nodejs npm",
-        &[script.to_str().unwrap(), file.path()],
-    )
+    asked("node", "nodejs npm", &[script.to_str().unwrap()], &[file])
 }
 
 #[test]
@@ -61,19 +57,29 @@ fn tint_refuses_what_browsers_refuse() {
         }",
         &none,
     );
-    assert!(said.contains("must only be called from uniform control flow"), "{said}");
+    assert!(
+        said.contains("must only be called from uniform control flow"),
+        "{said}"
+    );
 
     let sized = "override LANES: u32 = 64u;
         @compute @workgroup_size(LANES) fn main() {}";
-    judged("fits", &[json!({ "name": "", "wgsl": sized, "entry": "main", "constants": { "LANES": 256 } })])
-        .unwrap();
+    judged(
+        "fits",
+        &[json!({ "name": "", "wgsl": sized, "entry": "main", "constants": { "LANES": 256 } })],
+    )
+    .unwrap();
     let said = refused("size", sized, &json!({ "LANES": 512 }));
     assert!(said.contains("256"), "{said}");
 
     let said = refused("constant", sized, &json!({ "LANE": 64 }));
     assert!(said.contains("LANE"), "{said}");
 
-    let said = refused("subgroups", "@compute @workgroup_size(64) fn main() { _ = subgroupMax(1.0); }", &none);
+    let said = refused(
+        "subgroups",
+        "@compute @workgroup_size(64) fn main() { _ = subgroupMax(1.0); }",
+        &none,
+    );
     assert!(said.contains("subgroups"), "{said}");
 
     // A warning is no consent.
