@@ -36,10 +36,11 @@ export function launch({ gpu = true } = {}) {
     return chromium.launch({ executablePath: CHROMIUM, headless: true, args });
 }
 
-/** The page, and all that it complained of. */
-export async function open(browser, address, options = {}) {
+/** The page, and all that it complained of; `script` runs in it before its own. */
+export async function open(browser, address, options = {}, script = () => {}) {
     const context = await browser.newContext({ acceptDownloads: true, ...options });
     const page = await context.newPage();
+    await page.addInitScript(script);
     const complaints = [];
     page.on('console', message => {
         if (['error', 'warning'].includes(message.type())) complaints.push(message.text());

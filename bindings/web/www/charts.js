@@ -5,65 +5,57 @@ const GUTTER = 22;
 
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name);
 
-/** A canvas under a heading, with `rows` rows of `rowHeight` pixels. */
-export function chart(parent, title, rows, rowHeight) {
-    const heading = document.createElement('h3');
-    heading.textContent = title;
-    const canvas = document.createElement('canvas');
-    canvas.style.height = `${rows * rowHeight}px`;
-    canvas.role = 'img';
-    const box = document.createElement('div');
-    box.append(heading, canvas);
-    parent.append(box);
-    return { canvas, rows, rowHeight };
-}
-
-/** Clears a chart and calls `paint(context, x, y, rowHeight)`, where `x(frame)` and `y(row)` are the corners of a cell. */
-function draw({ canvas, rows, rowHeight }, frames, description, paint) {
-    const width = canvas.clientWidth;
+/**
+ * Clears a canvas and calls `paint(context, x, y)`, where `x(frame)` and `y(row)` are the corners of a cell, in whole
+ * pixels of the screen: cells that share an edge leave no seam.
+ */
+function draw(canvas, rows, frames, description, paint) {
     const scale = devicePixelRatio;
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(rows * rowHeight * scale);
-    canvas.ariaLabel = description;
+    canvas.width = Math.round(canvas.clientWidth * scale);
+    canvas.height = Math.round(canvas.clientHeight * scale);
+    canvas.setAttribute('aria-label', description);
+    const left = GUTTER * scale;
     const context = canvas.getContext('2d');
-    context.scale(scale, scale);
     context.fillStyle = colour('--panel');
-    context.fillRect(GUTTER, 0, width, rows * rowHeight);
-    const column = (width - GUTTER) / frames;
-    paint(context, frame => GUTTER + frame * column, row => row * rowHeight, rowHeight);
+    context.fillRect(left, 0, canvas.width - left, canvas.height);
+    const x = frame => Math.round(left + (frame * (canvas.width - left)) / frames);
+    const y = row => Math.round((row * canvas.height) / rows);
+    paint(context, x, y);
 }
 
-function name(context, text, x, y, height, align = 'center') {
-    context.font = `${Math.min(height, 12)}px ui-monospace, monospace`;
-    context.textAlign = align;
+/** A text in the middle of a box. */
+function name(context, text, x, y, height) {
+    context.font = `${Math.min(height, 12 * devicePixelRatio)}px ui-monospace, monospace`;
+    context.textAlign = 'center';
     context.textBaseline = 'middle';
     context.fillText(text, x, y + height / 2);
 }
 
-/** Numbers from 0 to 1 as [frame, row]: `paint` is the name of a colour's components. */
-export function heat(target, values, frames, names, paint, description) {
-    draw(target, frames, description, (context, x, y, height) => {
+/** Numbers from 0 to 1 as [frame, row]; `paint` is the name of a colour's components, and rows may have names. */
+export function heat(canvas, values, rows, frames, names, paint, description) {
+    draw(canvas, rows, frames, description, (context, x, y) => {
         const components = colour(paint);
         values.forEach((value, index) => {
-            const frame = Math.floor(index / target.rows);
-            const row = index % target.rows;
+            const frame = Math.floor(index / rows);
+            const row = index % rows;
             // Small probabilities are what is of interest: the root shows them.
             context.fillStyle = `rgba(${components}, ${Math.sqrt(value)})`;
-            context.fillRect(x(frame), y(row), x(frame + 1) - x(frame), height);
+            context.fillRect(x(frame), y(row), x(frame + 1) - x(frame), y(row + 1) - y(row));
         });
         context.fillStyle = colour('--soft');
-        names.forEach((text, row) => name(context, text, GUTTER / 2, y(row), height));
+        names.forEach((text, row) => name(context, text, x(0) / 2, y(row), y(row + 1) - y(row)));
     });
 }
 
-/** For each frame a character, or nothing at a blank; a run of one label's frames is one box. */
-export function strip(target, runs, frames, description) {
-    draw(target, frames, description, (context, x, y, height) => {
+/** Runs of frames, each a box with its character. */
+export function strip(canvas, runs, frames, description) {
+    draw(canvas, 1, frames, description, (context, x, y) => {
         for (const { text, from, to } of runs) {
             context.fillStyle = `rgba(${colour('--heat')}, 0.35)`;
-            context.fillRect(x(from), y(0), Math.max(x(to + 1) - x(from) - 1, 1), height);
+            // Neighbours stay apart.
+            context.fillRect(x(from), y(0), x(to + 1) - x(from) - devicePixelRatio, y(1));
             context.fillStyle = colour('--text');
-            name(context, text, (x(from) + x(to + 1)) / 2, y(0), height);
+            name(context, text, (x(from) + x(to + 1)) / 2, y(0), y(1));
         }
     });
 }

@@ -1,6 +1,6 @@
 // "See what the loss sees": a line, what the network makes of it, and what CTC makes of a label.
 import { Reader, noiseField } from './pkg/ctc_wgpu_web.js';
-import { chart, heat, strip } from './charts.js';
+import { heat, strip } from './charts.js';
 import { byId, tell } from './dom.js';
 
 const bytes = async name => {
@@ -32,20 +32,16 @@ export async function startDemonstration() {
     tell('alphabet', alphabet);
     const names = [...alphabet, '␣'];
     const field = noiseField(frames * height);
-    const charts = byId('charts');
-    const line = chart(charts, 'The line, as the network sees it', height, 4);
-    const output = chart(charts, 'What the network says: probability of each class (␣ is the blank)', names.length, 11);
-    const asked = chart(charts, 'What the label asks for: occupancy of each class', names.length, 11);
-    const path = chart(charts, 'The most probable alignment of the label', 1, 22);
-
     let shown;
     const paint = () => {
         if (!shown) return;
         const { pixels, label, explanation, runs } = shown;
-        heat(line, pixels, frames, [], '--ink', `The text ${byId('text').value}, drawn`);
-        heat(output, explanation.probabilities, frames, names, '--heat', `Probabilities; the network reads ${explanation.reading || 'nothing'}`);
-        heat(asked, explanation.occupancies, frames, names, '--heat', `Occupancies of the label ${label || 'without characters'}`);
-        strip(path, runs, frames, byId('charts-text').textContent);
+        const { probabilities, occupancies, reading } = explanation;
+        const classes = names.length;
+        heat(byId('chart-line'), pixels, height, frames, [], '--ink', `The text ${byId('text').value}, drawn`);
+        heat(byId('chart-output'), probabilities, classes, frames, names, '--heat', `Probabilities: the network reads ${reading || 'nothing'}`);
+        heat(byId('chart-asked'), occupancies, classes, frames, names, '--heat', `Occupancies of the label ${label || 'without characters'}`);
+        strip(byId('chart-path'), runs, frames, byId('charts-text').textContent);
     };
 
     const describe = ({ status }, runs) => {
@@ -87,7 +83,7 @@ export async function startDemonstration() {
         if (!byId('label').dataset.edited) byId('label').value = byId('text').value;
     });
     byId('label').addEventListener('input', () => { byId('label').dataset.edited = 'yes'; });
-    new ResizeObserver(paint).observe(charts);
+    new ResizeObserver(paint).observe(byId('charts'));
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', paint);
     await update();
 }
