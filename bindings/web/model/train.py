@@ -55,19 +55,24 @@ def draw(glyphs, text, face, spacing, start=None):
     return line
 
 
-def random_batch(glyphs, rng, size):
-    """Lines of 1 to 6 characters with jitter, spacing, contrast and noise; their labels, one after the other."""
+def random_batch(glyphs, rng, size, hard=1.0):
+    """Lines of 1 to 6 characters, and their labels, one after the other. This share of the lines has jitter, spacing,
+    contrast and noise."""
     lines, labels, lengths = [], [], []
     for _ in range(size):
         length = int(rng.integers(1, 7))
         text = "".join(rng.choice(list(ALPHABET), length))
-        most = (FRAMES - length * WIDTH) // max(length - 1, 1)
-        spacing = int(rng.integers(0, min(most, 4) + 1))
-        free = FRAMES - length * WIDTH - (length - 1) * spacing
-        line = draw(glyphs, text, rng.integers(len(FACES)), spacing, int(rng.integers(0, free + 1)))
-        line *= rng.uniform(0.7, 1)
-        line = line + rng.normal(0, rng.uniform(0, 0.25), line.shape)
-        lines.append(line.clip(0, 1))
+        face = rng.integers(len(FACES))
+        if rng.random() < hard:
+            most = (FRAMES - length * WIDTH) // max(length - 1, 1)
+            spacing = int(rng.integers(0, min(most, 4) + 1))
+            free = FRAMES - length * WIDTH - (length - 1) * spacing
+            line = draw(glyphs, text, face, spacing, int(rng.integers(0, free + 1)))
+            line *= rng.uniform(0.7, 1)
+            line = (line + rng.normal(0, rng.uniform(0, 0.25), line.shape)).clip(0, 1)
+        else:
+            line = draw(glyphs, text, face, 0)
+        lines.append(line)
         labels += [ALPHABET.index(character) for character in text]
         lengths.append(length)
     as_tensor = torch.from_numpy(np.stack(lines).astype(np.float32))
@@ -99,7 +104,9 @@ def train(glyphs, steps):
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.1)
     begun = time.monotonic()
     for step in range(steps):
-        lines, labels, lengths = random_batch(glyphs, rng, 32)
+        # Plain lines first: all at once, the network learns to guess the first character and never unlearns it.
+        hard = min(max((step / steps - 0.15) / 0.25, 0), 1)
+        lines, labels, lengths = random_batch(glyphs, rng, 32, hard)
         log_probs = network(lines).log_softmax(2).transpose(0, 1)
         loss = loss_of(log_probs, labels, torch.full((len(lines),), FRAMES), lengths)
         optimizer.zero_grad()

@@ -138,10 +138,9 @@ impl Benchmark {
 
 /// Each number within `tolerance · max(1, |expected|)`: twice what either side is allowed.
 fn check(what: &str, got: &[f32], expected: &[f32], tolerance: f32) -> Result<(), JsError> {
-    let wrong = got
-        .iter()
-        .zip(expected)
-        .position(|(g, e)| (g - e).abs() > tolerance * e.abs().max(1.0) || g.is_nan() != e.is_nan());
+    let wrong = got.iter().zip(expected).position(|(g, e)| {
+        (g - e).abs() > tolerance * e.abs().max(1.0) || g.is_nan() != e.is_nan()
+    });
     match wrong {
         None => Ok(()),
         Some(index) => Err(JsError::new(&format!(

@@ -9,6 +9,7 @@ use js_sys::{Array, Float32Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
 
+use crate::bench::seeded;
 use crate::js::object;
 use crate::loss::status_name;
 use crate::session::{self, Wanted};
@@ -129,13 +130,23 @@ impl Reader {
         Ok(object([
             ("loss", output.loss[0].into()),
             ("status", status_name(output.status[0]).into()),
-            ("probabilities", Float32Array::from(&probabilities[..]).into()),
+            (
+                "probabilities",
+                Float32Array::from(&probabilities[..]).into(),
+            ),
             ("occupancies", Float32Array::from(&occupancies[..]).into()),
             ("alignment", path.into()),
             ("reading", read(&log_probs).into()),
             ("backend", session::name(&ctc).into()),
         ]))
     }
+}
+
+/// So many numbers of mean 0 and variance 1, the same on every machine: the page adds them to a line.
+#[wasm_bindgen(js_name = noiseField)]
+#[must_use]
+pub fn noise_field(count: usize) -> Vec<f32> {
+    seeded::numbers([count, 1, 1, 0], 1.0).0
 }
 
 fn log_softmax(logits: &[f32]) -> Vec<f32> {

@@ -102,10 +102,7 @@ pub async fn ctc_loss_and_grad(
     }
     let ctc = session::open(wanted).await?;
     let output = ctc.loss_and_grad_async(&batch, &chosen).await;
-    Ok(answer(
-        &output.map_err(session::heed)?,
-        session::name(&ctc),
-    ))
+    Ok(answer(&output.map_err(session::heed)?, session::name(&ctc)))
 }
 
 fn choices(given: &mut Given) -> Result<Options, JsError> {
@@ -137,7 +134,10 @@ fn choices(given: &mut Given) -> Result<Options, JsError> {
         None => default.blank,
         Some(-1.0) => Blank::Last,
         Some(class) => Blank::Index(index(class).ok_or_else(|| {
-            wrong("blank", "must be a class, 0 or above, or -1 for the last one")
+            wrong(
+                "blank",
+                "must be a class, 0 or above, or -1 for the last one",
+            )
         })?),
     };
     Ok(Options {

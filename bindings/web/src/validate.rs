@@ -43,7 +43,9 @@ const GRAD: f64 = 1e-5;
 #[wasm_bindgen(unchecked_return_type = "ValidationReport")]
 pub async fn validate(
     quick: bool,
-    #[wasm_bindgen(unchecked_param_type = "(row: ValidationRow, done: number, total: number) => void")]
+    #[wasm_bindgen(
+        unchecked_param_type = "(row: ValidationRow, done: number, total: number) => void"
+    )]
     progress: Function,
 ) -> Result<JsValue, JsError> {
     let ctc = Ctc::gpu_async("").await?;
@@ -128,8 +130,12 @@ impl Case {
             logits,
             labels: label_values,
             // Items end at different frames and labels.
-            label_lengths: (0..items).map(|n| as_length(labels - n % (labels / 4 + 1))).collect(),
-            logit_lengths: (0..items).map(|n| as_length(frames - n % (frames / 8 + 1))).collect(),
+            label_lengths: (0..items)
+                .map(|n| as_length(labels - n % (labels / 4 + 1)))
+                .collect(),
+            logit_lengths: (0..items)
+                .map(|n| as_length(frames - n % (frames / 8 + 1)))
+                .collect(),
             status: vec![Status::Ok; items],
         }
     }
@@ -149,7 +155,12 @@ impl Case {
 
 fn families(quick: bool) -> Vec<(&'static str, Vec<Case>)> {
     let of = |shapes: &[[usize; 4]], scale| shapes.iter().map(|s| Case::new(*s, scale)).collect();
-    let small = [[50, 8, 20, 6], [40, 3, 5, 12], [1, 2, 2, 1], [64, 5, 37, 20]];
+    let small = [
+        [50, 8, 20, 6],
+        [40, 3, 5, 12],
+        [1, 2, 2, 1],
+        [64, 5, 37, 20],
+    ];
     let mut families: Vec<(_, Vec<Case>)> = vec![
         ("random", of(&small, 1.0)),
         ("sharp logits", of(&small, 20.0)),
@@ -207,7 +218,10 @@ impl Row {
             return Err("other bits on the second run".to_owned());
         }
         if first.status != case.status || expected.status != case.status {
-            return Err(format!("status {:?}, expected {:?}", first.status, case.status));
+            return Err(format!(
+                "status {:?}, expected {:?}",
+                first.status, case.status
+            ));
         }
         let loss = deviation(&first.loss, &expected.loss)?;
         let grad = deviation(&first.grad, &expected.grad)?;
@@ -229,7 +243,11 @@ fn bits(output: &CtcOutput) -> Vec<u32> {
 /// The largest difference relative to max(1, |expected|), where NaN stands for NaN and ∞ for ∞.
 fn deviation(got: &[f32], expected: &[f64]) -> Result<f64, String> {
     if got.len() != expected.len() {
-        return Err(format!("{} numbers, expected {}", got.len(), expected.len()));
+        return Err(format!(
+            "{} numbers, expected {}",
+            got.len(),
+            expected.len()
+        ));
     }
     let mut worst = 0.0_f64;
     for (index, (got, expected)) in got.iter().zip(expected).enumerate() {

@@ -8,7 +8,7 @@ const tasks = {
 
 /** A round lasts at least so long: clocks in browsers tick in steps of up to 0.1 ms. */
 const ROUND_MS = 40;
-const ROUNDS = 7;
+const ROUNDS = 5;
 
 /** The median of some rounds in ms a run, after one that warms up and tells how many runs make a round. */
 async function time(bench) {

@@ -94,7 +94,8 @@ mod tests {
             let rows = log_probs(frames * classes, seed);
             let score = |path: &[usize]| {
                 let each = path.iter().enumerate();
-                each.map(|(t, class)| rows[t * classes + class]).sum::<f32>()
+                each.map(|(t, class)| rows[t * classes + class])
+                    .sum::<f32>()
             };
             let best = (0..3_usize.pow(5))
                 .map(|code| [1, 3, 9, 27, 81].map(|unit| code / unit % 3))

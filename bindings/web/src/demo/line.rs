@@ -39,12 +39,7 @@ impl Glyphs {
     ///
     /// # Errors
     /// What a person should change: a character that is not known, or a line that is too long.
-    pub(super) fn draw(
-        &self,
-        text: &str,
-        face: usize,
-        spacing: usize,
-    ) -> Result<Vec<f32>, String> {
+    pub(super) fn draw(&self, text: &str, face: usize, spacing: usize) -> Result<Vec<f32>, String> {
         if face >= self.faces {
             return Err(format!("face {face} is not below {}", self.faces));
         }
@@ -72,7 +67,11 @@ impl Glyphs {
         let size = self.height * self.width;
         let begin = (face * ALPHABET.len() + class) * size;
         let pixels = &self.pixels[begin..begin + size];
-        for (x, column) in columns.chunks_exact_mut(self.height).take(self.width).enumerate() {
+        for (x, column) in columns
+            .chunks_exact_mut(self.height)
+            .take(self.width)
+            .enumerate()
+        {
             for (y, pixel) in column.iter_mut().enumerate() {
                 *pixel = f32::from(pixels[y * self.width + x]) / 255.0;
             }
