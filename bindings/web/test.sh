@@ -34,11 +34,13 @@ npm ci --ignore-scripts --no-audit --no-fund
 step "build"
 ./build.sh
 
-step "format, clippy and the crate's own tests"
+step "format, clippy, documentation and the crate's own tests"
 cargo fmt -p ctc-wgpu-web --check
 cargo fmt --manifest-path bindgen/Cargo.toml --check
-cargo clippy -p ctc-wgpu-web --all-targets -- -D warnings
-cargo test -p ctc-wgpu-web
+# With the library's own checks and features, so that what `./test` has built is used again.
+cargo clippy --workspace --all-targets --all-features -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+cargo test --workspace --all-features --lib
 
 step "in Node and in Chromium"
 npm test

@@ -1,8 +1,8 @@
 //! ctc-wgpu for browsers.
 //!
 //! `build.sh` makes of it a wasm with a JavaScript module and its types. [`ctc_loss_and_grad`] is for everybody,
-//! `ctcLossAndGrad` there; the rest is what the page in `www/` shows: [`Validation`](validate::Validation),
-//! [`Benchmark`](bench::Benchmark) and, for the demonstration, [`Reader`](demo::Reader).
+//! `ctcLossAndGrad` there; the rest is what the page in `www/` shows: [`validate::validate`], [`bench::Benchmark`] and, for
+//! the demonstration, [`demo::Reader`].
 //!
 //! Everything that may reach the GPU is a promise: a browser answers only when it is returned to.
 
