@@ -153,7 +153,7 @@ fn norm_of(frames: Frames, last: u32) -> Norm {
 // The derivative of the loss with respect to a class's entries, for these occupancies.
 fn derivative(bits: vec4<u32>, norm: Norm, occupancy: vec4<f32>) -> vec4<f32> {
     let known = finite(bits);
-    let x = bitcast<vec4<f32>>(select(vec4<u32>(0u), bits, known));
+    let x = bitcast<vec4<f32>>(only(bits, known));
     if (INPUT == LOGITS) {
         return select(vec4<f32>(0.0), exp_plain(below(x, norm.top)) * norm.factor, known) - occupancy;
     }

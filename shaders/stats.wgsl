@@ -60,7 +60,7 @@ fn has_meaning(bits: vec4<u32>) -> vec4<bool> {
 // What the frame's maximum is taken of: the lowest of all where the input is not finite.
 fn score(bits: vec4<u32>) -> vec4<f32> {
     let known = finite(bits);
-    let x = bitcast<vec4<f32>>(select(vec4<u32>(0u), bits, known));
+    let x = bitcast<vec4<f32>>(only(bits, known));
     if (INPUT == PROBS) {
         return select(vec4<f32>(LOWEST), x + params.epsilon, known);
     }

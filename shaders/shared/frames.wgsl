@@ -87,7 +87,7 @@ fn frames_at(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> Frames {
 
 fn emission(bits: vec4<u32>, top: vec4<f32>, there: vec4<bool>) -> Scaled {
     let counts = finite(bits) & there;
-    let x = bitcast<vec4<f32>>(select(vec4<u32>(0u), bits, counts));
+    let x = bitcast<vec4<f32>>(only(bits, counts));
     if (INPUT == PROBS) {
         let p = (x + params.epsilon) / top;
         let some = counts & (p >= vec4<f32>(SMALLEST));
