@@ -186,7 +186,7 @@ fn grad(
     let steps = steps_at(frames.t, item.frames);
     let paged = (steps.k >= vec4<u32>(params.page_step)) & (steps.k < vec4<u32>(params.page_end));
     // Frames past the item's are written with its first page.
-    let written = frames.there & select(vec4<bool>(params.page_step == 0u), paged, counts);
+    let written = frames.there & ((counts & paged) | (!counts & vec4<bool>(params.page_step == 0u)));
     let live = frames.inside && verdict == OK && item.scale != 0.0 && any(written & counts);
     let places = places_of(steps, frames.g);
     var own = Sums(vec4<f32>(0.0), vec4<f32>(0.0));

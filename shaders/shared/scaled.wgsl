@@ -111,7 +111,8 @@ fn minus_ln(s: Scaled) -> vec4<f32> {
     return -(e * LN2_HIGH + (e * LN2_LOW + ln_1_plus(m - 1.0)));
 }
 
-// Bits where it holds, else 0. No selection: between integers GLSL has one from 4.50 on, and OpenGL 4.3 is enough for us.
+// Bits where it holds, else 0. No selection: GLSL has none between vectors of integers or of truth values before 4.50, and
+// OpenGL 4.3 is enough for us.
 fn only(bits: vec4<u32>, holds: vec4<bool>) -> vec4<u32> {
     return bits & (vec4<u32>(0u) - vec4<u32>(holds));
 }
