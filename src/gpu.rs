@@ -12,6 +12,8 @@ pub use buffers::Buffers;
 pub use engine::Checks;
 pub(crate) use host::{Host, Waiting};
 pub use plan::GpuPlan;
+#[cfg(feature = "conformance")]
+pub(crate) use scope::guarded;
 
 use std::sync::Arc;
 

@@ -162,6 +162,8 @@
 //! - `cli`: the tool `ctc-wgpu` and what only it needs. The library has no feature of its own; none is on by default.
 
 mod blocking;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod cpu;
 mod ctc;
 mod error;

@@ -286,7 +286,7 @@ fn a_buffer_of_another_device_is_a_typed_error() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let plan = ctc.plan(&shape(), &sum()).unwrap();
         let fitting = Fitting::new(gpu);
-        let foreign = gpu.another().buffer(&[0; 256]);
+        let foreign = gpu.another().unwrap().buffer(&[0; 256]);
         for slot in 0..9 {
             let mut buffers = fitting.buffers();
             field(&mut buffers, slot).buffer = &foreign;
@@ -302,7 +302,7 @@ fn an_encoder_of_another_device_is_refused_by_wgpu_when_it_is_finished() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let plan = ctc.plan(&shape(), &sum()).unwrap();
         let fitting = Fitting::new(gpu);
-        let other = gpu.another();
+        let other = gpu.another().unwrap();
         let mut encoder = other.encoder();
         // wgpu keeps what it thinks of a recording to itself until then.
         plan.encode(&mut encoder, &fitting.buffers()).unwrap();
@@ -343,7 +343,7 @@ fn arrays_without_elements_may_be_empty_buffers_or_begin_past_the_end_of_one() {
                 plan.encode(&mut encoder, &buffers).unwrap();
                 gpu.queue.submit([encoder.finish()]);
                 // Four frames of three equally likely classes, all blank.
-                let got = f32::from_bits(gpu.read(&loss)[0]);
+                let got = f32::from_bits(gpu.read(&loss).unwrap()[0]);
                 assert!((got - 4.0 * 3.0_f32.ln()).abs() < 1e-5, "{got}");
             }
         }

@@ -3,8 +3,7 @@
 use ctc_wgpu::{Batch, Ctc, Error, Options};
 
 use crate::support::adapters::on_each;
-use crate::support::check::{Answer, Tolerance, run_golden, run_ocr, run_semantics};
-use crate::support::properties::run_random;
+use crate::support::check::{Answer, Tolerance, run_golden, run_ocr, run_random, run_semantics};
 
 fn through(ctc: &Ctc) -> impl Fn(&Batch<'_>, &Options) -> Result<Answer, Error> {
     |batch, options| ctc.loss_and_grad(batch, options).map(Answer::from)

@@ -6,27 +6,7 @@ use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
 use crate::support::check::Answer;
 use crate::support::device::on_each_device_within;
-use crate::support::random::Recipe;
-
-/// A batch whose labels are as long as `max_labels` says, and whose frames all count.
-fn full(dims: [usize; 3], labels: usize, scale: f32, seed: u64) -> OwnedBatch {
-    let recipe = Recipe {
-        scale,
-        ragged: false,
-        ..Recipe::new(dims, 0)
-    };
-    let values = recipe.batch(seed).values;
-    let classes = dims[2] as u64;
-    let label = |n: usize, i: usize| {
-        // Any fixed scramble: what matters is that classes repeat, and sometimes in a row.
-        let mixed = (n as u64 * 31 + i as u64 * 7 + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
-        1 + (mixed % (classes - 1)) as i32
-    };
-    let lists: Vec<Vec<i32>> = (0..dims[0])
-        .map(|n| (0..labels).map(|i| label(n, i)).collect())
-        .collect();
-    OwnedBatch::new(dims, values, &lists)
-}
+use crate::support::random::{Recipe, full};
 
 /// Holds one item of a batch's answer against the reference.
 fn item_agrees(batch: &OwnedBatch, answer: &Answer, item: usize) {

@@ -3,12 +3,11 @@
 use ctc_wgpu::{Goal, GpuCtc, GpuPlan, Layout, Options, Reduction};
 
 use crate::support::batch::OwnedBatch;
-use crate::support::check::{Answer, Failures, Tolerance};
+use crate::support::check::{Tolerance, compare};
 use crate::support::device::{
     ALL, DeviceBatch, Gpu, Outputs, PLACEMENTS, Placed, Placement, Wanted, on_each_device, run,
     submit,
 };
-use crate::support::properties::compare;
 use crate::support::random::Recipe;
 
 const REDUCTIONS: [Reduction; 6] = [
@@ -39,31 +38,11 @@ fn plan(ctc: &GpuCtc, batch: &DeviceBatch, options: &Options) -> GpuPlan {
     ctc.plan(&batch.shape, options).unwrap()
 }
 
-fn answer(outputs: Outputs) -> Answer {
-    let wide = |words: &[u32]| -> Vec<f64> {
-        words
-            .iter()
-            .map(|word| f32::from_bits(*word).into())
-            .collect()
-    };
-    Answer {
-        loss: wide(&outputs.loss),
-        grad: wide(&outputs.grad),
-        status: outputs
-            .status
-            .iter()
-            .map(|code| ctc_wgpu::Status::from_code(*code).unwrap())
-            .collect(),
-        reduced: wide(&outputs.reduced).first().copied(),
-    }
-}
-
 fn agrees_with_the_reference(name: &str, batch: &OwnedBatch, options: &Options, got: Outputs) {
-    let got = answer(got);
-    let mut failures = Failures::default();
+    let got = got.answer().unwrap();
     let run = |_: &ctc_wgpu::Batch<'_>, _: &Options| Ok(got.clone());
-    compare(name, batch, options, &run, Tolerance::F32, &mut failures);
-    failures.finish(name);
+    let found = compare(name, batch, options, &run, Tolerance::F32);
+    found.finish(name).unwrap();
 }
 
 #[test]
@@ -91,7 +70,7 @@ fn nothing_but_the_outputs_is_written_wherever_the_buffers_lie() {
                 let [apart, together] =
                     PLACEMENTS.map(|placement| run(gpu, &plan, &on_device, placement));
                 let name = format!("{reduction:?}, concatenated {concatenated}");
-                together.same(&apart, &name);
+                together.same(&apart, &name).unwrap();
                 agrees_with_the_reference(&name, &batch, &options, apart);
             }
         }
@@ -116,7 +95,7 @@ fn what_is_left_out_stands_for_full_lengths_and_weights_of_one() {
                 PLACEMENTS.map(|placement| run(gpu, &plan, &batch, placement))
             });
             for (a, b) in without.iter().zip(&with) {
-                a.same(b, &format!("{reduction:?}"));
+                a.same(b, &format!("{reduction:?}")).unwrap();
             }
         }
     });
@@ -134,7 +113,7 @@ fn outputs_that_nobody_wants_change_nothing() {
                 let wanted = Wanted { status, reduced };
                 let placed = Placed::new(gpu, &plan, &batch, placement, wanted);
                 submit(gpu, &plan, &placed);
-                let some = placed.outputs(gpu);
+                let some = placed.outputs(gpu).unwrap();
                 let expected = Outputs {
                     status: if status {
                         all.status.clone()
@@ -148,7 +127,8 @@ fn outputs_that_nobody_wants_change_nothing() {
                     },
                     ..all.clone()
                 };
-                some.same(&expected, &format!("{wanted:?} {placement:?}"));
+                some.same(&expected, &format!("{wanted:?} {placement:?}"))
+                    .unwrap();
             }
         }
     });
@@ -174,7 +154,9 @@ fn a_loss_only_plan_gives_the_losses_of_the_full_plan_bit_for_bit() {
                     grad: Vec::new(),
                     ..run(gpu, &full, &batch, placement)
                 };
-                run(gpu, &losses, &batch, placement).same(&expected, &format!("{layout:?}"));
+                run(gpu, &losses, &batch, placement)
+                    .same(&expected, &format!("{layout:?}"))
+                    .unwrap();
             }
         }
     });
@@ -197,7 +179,9 @@ fn a_plan_keeps_nothing_of_the_batch_before() {
                 let batch = DeviceBatch::of(&padded_batch(seed));
                 let fresh = ctc.plan(&batch.shape, &options).unwrap();
                 let expected = run(gpu, &fresh, &batch, Placement::Apart);
-                run(gpu, &reused, &batch, Placement::Apart).same(&expected, "a plan used again");
+                run(gpu, &reused, &batch, Placement::Apart)
+                    .same(&expected, "a plan used again")
+                    .unwrap();
             }
         }
     });
@@ -233,7 +217,11 @@ fn one_plan_encoded_twice_into_one_encoder_answers_both_batches() {
             }
             gpu.queue.submit([encoder.finish()]);
             for (placed, expected) in placed.iter().zip(&expected) {
-                placed.outputs(gpu).same(expected, "two in one encoder");
+                placed
+                    .outputs(gpu)
+                    .unwrap()
+                    .same(expected, "two in one encoder")
+                    .unwrap();
             }
         }
     });
@@ -259,7 +247,8 @@ fn threads_may_encode_one_plan_and_plans_of_one_context_at_once() {
                         for plan in [shared, &own] {
                             for placement in PLACEMENTS {
                                 let got = run(gpu, plan, batch, placement);
-                                got.same(expected, &format!("round {round} {placement:?}"));
+                                got.same(expected, &format!("round {round} {placement:?}"))
+                                    .unwrap();
                             }
                         }
                     }
@@ -290,7 +279,11 @@ fn several_plans_in_flight_do_not_disturb_each_other() {
         for (plan, placed, expected) in work {
             // A plan may be dropped while its work is under way.
             drop(plan);
-            placed.outputs(gpu).same(&expected, "in flight");
+            placed
+                .outputs(gpu)
+                .unwrap()
+                .same(&expected, "in flight")
+                .unwrap();
         }
     });
 }
@@ -302,13 +295,17 @@ fn encoding_submits_nothing() {
         let batch = DeviceBatch::of(&recipe().batch(9));
         let plan = plan(&ctc, &batch, &Options::default());
         let placed = Placed::new(gpu, &plan, &batch, Placement::Apart, ALL);
-        let untouched = placed.outputs(gpu);
+        let untouched = placed.outputs(gpu).unwrap();
         let mut encoder = gpu.encoder();
         plan.encode(&mut encoder, &placed.buffers()).unwrap();
         let finished = encoder.finish();
-        placed.outputs(gpu).same(&untouched, "encoded only");
+        placed
+            .outputs(gpu)
+            .unwrap()
+            .same(&untouched, "encoded only")
+            .unwrap();
         gpu.queue.submit([finished]);
-        assert_ne!(placed.outputs(gpu), untouched);
+        assert_ne!(placed.outputs(gpu).unwrap(), untouched);
     });
 }
 
@@ -322,6 +319,8 @@ fn a_plan_and_a_clone_of_its_context_outlive_the_context() {
         drop(ctc);
         let expected = run(gpu, &first, &batch, Placement::Together);
         let second = plan(&clone, &batch, &Options::default());
-        run(gpu, &second, &batch, Placement::Together).same(&expected, "a clone's plan");
+        run(gpu, &second, &batch, Placement::Together)
+            .same(&expected, "a clone's plan")
+            .unwrap();
     });
 }

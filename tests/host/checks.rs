@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use ctc_wgpu::{Batch, Error, Options, Reduction, RepeatedLabels, Status, reference};
 
 use crate::support::check::{
-    Answer, Failures, Tolerance, check_golden, close, run_golden, run_ocr, run_semantics,
+    Answer, Tolerance, close, judged, run_golden, run_ocr, run_random, run_semantics,
 };
+use crate::support::drawn;
 use crate::support::golden;
-use crate::support::properties;
 use crate::support::random::Recipe;
 use crate::support::semantics::{self, Expected};
 
@@ -76,18 +76,18 @@ fn a_backend_that_answers_nonsense_fails_every_row() {
         if row.batch.items() == 0 || matches!(row.expected, Expected::Error(..)) {
             continue;
         }
-        let mut failures = Failures::default();
-        semantics::check(&row, &nonsense, Tolerance::F32, &mut failures);
-        assert!(!failures.is_empty(), "{}: passes with nonsense", row.name);
+        let name = row.name;
+        let failures = judged(&row.into(), &nonsense, Tolerance::F32);
+        assert!(!failures.is_empty(), "{name}: passes with nonsense");
     }
 }
 
 #[test]
 fn a_backend_that_answers_nonsense_fails_every_golden_case() {
     for case in golden::all() {
-        let mut failures = Failures::default();
-        check_golden(&case, &nonsense, Tolerance::F32, &mut failures);
-        assert!(!failures.is_empty(), "{}: passes with nonsense", case.name);
+        let name = case.name.clone();
+        let failures = judged(&case.into(), &nonsense, Tolerance::F32);
+        assert!(!failures.is_empty(), "{name}: passes with nonsense");
     }
 }
 
@@ -97,7 +97,7 @@ fn random_batches_tell_a_backend_that_errs_a_little_in_one_option() {
     let right = |batch: &Batch<'_>, options: &Options| {
         reference::loss_and_grad(batch, options).map(Answer::from)
     };
-    properties::run_random(&right, Tolerance::F32, 0..60);
+    run_random(&right, Tolerance::F32, 0..60);
     // A label length that counts the repeats that were collapsed is off in this one place.
     let wrong = |batch: &Batch<'_>, options: &Options| {
         let mut answer = Answer::from(reference::loss_and_grad(batch, options)?);
@@ -109,7 +109,7 @@ fn random_batches_tell_a_backend_that_errs_a_little_in_one_option() {
         Ok(answer)
     };
     let found = catch_unwind(AssertUnwindSafe(|| {
-        properties::run_random(&wrong, Tolerance::F32, 0..60)
+        run_random(&wrong, Tolerance::F32, 0..60)
     }));
     assert!(found.is_err());
 }
@@ -119,7 +119,7 @@ fn random_batches_have_items_of_every_kind() {
     let mut seen = BTreeSet::new();
     let mut usual = 0;
     for seed in 0..60 {
-        let (batch, options) = properties::draw(seed);
+        let (batch, options) = drawn::draw(seed);
         let output = reference::loss_and_grad(&batch.batch(), &options).unwrap();
         usual += output.status.iter().filter(|s| **s == Status::Ok).count();
         seen.extend(output.status);
@@ -145,5 +145,5 @@ fn right_answers_rounded_to_f32_pass_every_check_of_an_f32_backend() {
     run_golden(&rounded, Tolerance::F32);
     run_semantics(&rounded, Tolerance::F32);
     run_ocr(&rounded, Tolerance::F32);
-    properties::run_random(&rounded, Tolerance::F32, 0..60);
+    run_random(&rounded, Tolerance::F32, 0..60);
 }

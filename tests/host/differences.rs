@@ -63,7 +63,7 @@ fn compare(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
             format!("{what} element {at}: gradient {got}, differences say {expected}")
         });
     }
-    failures.finish(what);
+    failures.finish(what).unwrap();
 }
 
 fn grad(batch: &OwnedBatch, options: &Options) -> Vec<f64> {

@@ -56,7 +56,7 @@ fn agrees(what: &str, options: Options, blanks_among_labels: bool) {
         possible > 100,
         "{what}: only {possible} of 400 items have a path"
     );
-    failures.finish(what);
+    failures.finish(what).unwrap();
 }
 
 /// Makes some of the labels the blank.

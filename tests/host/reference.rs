@@ -101,7 +101,7 @@ fn occupancies_of_a_frame_sum_to_one_and_those_past_the_length_are_zero() {
             &mut failures,
         );
     }
-    failures.finish("occupancies");
+    failures.finish("occupancies").unwrap();
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use ctc_wgpu::{Batch, Ctc, Error, Options};
 
-use crate::support::check::{Answer, Tolerance, run_golden, run_ocr, run_semantics};
-use crate::support::extreme::{FAR, run_far_below, run_huge_losses};
-use crate::support::properties::run_random;
+use crate::support::check::{
+    Answer, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
+};
+use crate::support::extreme::{FAR, far_below, huge_losses};
 
 fn twin(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
     Ctc::cpu().loss_and_grad(batch, options).map(Answer::from)
@@ -32,6 +33,6 @@ fn random_batches_and_options_agree_with_the_reference_on_the_twin() {
 
 #[test]
 fn numbers_far_from_each_other_are_right_on_the_twin() {
-    run_huge_losses(&twin);
-    run_far_below(&twin, FAR);
+    run_cases("huge losses", huge_losses(), &twin, Tolerance::F32);
+    run_cases("far below", [far_below(FAR)], &twin, Tolerance::F32);
 }

@@ -1,6 +1,7 @@
-//! What the tests on the host and the tests on adapters share: batches, golden cases, the table of semantics, an
-//! enumeration of all paths, and the checks that hold any backend against them.
+//! What the tests on the host and the tests on adapters share: the library's conformance suite, where a failure is a panic,
+//! every adapter, and the batches of a real network.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(unused_imports, reason = "each test binary uses a part")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,14 +11,12 @@
     reason = "a test that panics has failed, and its numbers are small"
 )]
 
+pub(crate) use ctc_wgpu::conformance::{
+    batch, brute, drawn, extreme, golden, hostile, placements, probe, random, semantics, special,
+    variants,
+};
+
 pub(crate) mod adapters;
-pub(crate) mod batch;
-pub(crate) mod brute;
 pub(crate) mod check;
 pub(crate) mod device;
-pub(crate) mod extreme;
-pub(crate) mod golden;
 pub(crate) mod ocr;
-pub(crate) mod properties;
-pub(crate) mod random;
-pub(crate) mod semantics;

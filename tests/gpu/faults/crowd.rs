@@ -68,7 +68,7 @@ fn on_device(gpu: &Gpu, ctc: &GpuCtc, index: usize) -> Vec<Outputs> {
         let batch = DeviceBatch::of(&batches[i]);
         let plan = ctc.plan(&batch.shape, &options()).unwrap();
         let [apart, together] = PLACEMENTS.map(|placement| run(gpu, &plan, &batch, placement));
-        together.same(&apart, "placements");
+        together.same(&apart, "placements").unwrap();
         found[i] = Some(apart);
     }
     found.into_iter().flatten().collect()
@@ -77,7 +77,8 @@ fn on_device(gpu: &Gpu, ctc: &GpuCtc, index: usize) -> Vec<Outputs> {
 fn all_same(got: &[Outputs], alone: &[Outputs], index: usize) {
     assert_eq!(got.len(), alone.len());
     for (i, (got, alone)) in got.iter().zip(alone).enumerate() {
-        got.same(alone, &format!("member {index}, batch {i}"));
+        got.same(alone, &format!("member {index}, batch {i}"))
+            .unwrap();
     }
 }
 
@@ -86,7 +87,7 @@ fn eight_devices_at_once_give_what_one_alone_gives() {
     on_each_device(|gpu| {
         let alone = on_device(gpu, &GpuCtc::new(&gpu.device, &gpu.queue).unwrap(), 0);
         crowd(|index| {
-            let gpu = gpu.another();
+            let gpu = gpu.another().unwrap();
             let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
             all_same(&on_device(&gpu, &ctc, index), &alone, index);
         });

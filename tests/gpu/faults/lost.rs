@@ -33,7 +33,7 @@ fn destroyed_once(gpu: &Gpu, lost: &mpsc::Receiver<wgpu::DeviceLostReason>) {
 fn a_plan_whose_device_was_destroyed_encodes_nothing_or_says_so_and_the_listener_stays_the_callers()
 {
     on_each_device(|gpu| {
-        let gpu = gpu.another();
+        let gpu = gpu.another().unwrap();
         let lost = listened(&gpu);
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&batches()[0]);
@@ -65,7 +65,7 @@ fn may_be_refused<T>(result: Result<T, Error>) {
 #[test]
 fn a_device_destroyed_between_submission_and_reading_back_is_an_error() {
     on_each_device(|gpu| {
-        let gpu = gpu.another();
+        let gpu = gpu.another().unwrap();
         let lost = listened(&gpu);
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&batches()[0]);

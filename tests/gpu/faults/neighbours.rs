@@ -33,7 +33,11 @@ fn work_between_a_renderers_in_one_encoder_is_right_and_so_is_the_renderers() {
             gpu.queue.submit([encoder.finish()]);
             for ((plan, batch), placed) in plans.iter().zip(&batches).zip(&placed) {
                 let alone = run(gpu, plan, batch, placement);
-                placed.outputs(gpu).same(&alone, &format!("{placement:?}"));
+                placed
+                    .outputs(gpu)
+                    .unwrap()
+                    .same(&alone, &format!("{placement:?}"))
+                    .unwrap();
             }
         }
         stranger.is_right(gpu);

@@ -176,10 +176,10 @@ impl Stranger {
             gpu.queue.submit([encoder.finish()]);
         };
         draw(1);
-        gpu.read(&self.words);
+        gpu.read(&self.words).unwrap();
         let start = Instant::now();
         draw(1);
-        gpu.read(&self.words);
+        gpu.read(&self.words).unwrap();
         let once = start.elapsed().max(Duration::from_millis(1));
         let times = time.as_millis().div_ceil(once.as_millis()) as u32;
         println!("{}: {times} draws of {once:?}", gpu.name);
@@ -207,12 +207,15 @@ impl Stranger {
         gpu.queue.submit([encoder.finish()]);
         let alpha = if self.drawn.get() > 0 { 255 } else { 0 };
         let texel = u32::from_le_bytes([self.drawn.get() as u8, 0, 0, alpha]);
-        assert_eq!(gpu.read(&copy), vec![texel; (SIDE * SIDE) as usize]);
+        assert_eq!(
+            gpu.read(&copy).unwrap(),
+            vec![texel; (SIDE * SIDE) as usize]
+        );
         let word = |id: u32| {
             (0..self.counted.get()).fold(1_u32, |word, _| word.wrapping_mul(3).wrapping_add(id))
         };
         let words: Vec<_> = (0..WORDS).map(word).collect();
-        assert_eq!(gpu.read(&self.words), words);
+        assert_eq!(gpu.read(&self.words).unwrap(), words);
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the crate promises, line by line.
 
-use ctc_wgpu::{Blank, Impossible, Options, Reduction, Status};
+use crate::{Blank, Impossible, Options, Reduction, Status};
 
 use super::{Expected, Grad, Item, Loss, Row, impossible, not_finite, row, usual};
-use crate::support::batch::{OwnedBatch, OwnedLabels};
-use crate::support::golden::conformance::sparse;
-use crate::support::random::Recipe;
+use crate::conformance::batch::{OwnedBatch, OwnedLabels};
+use crate::conformance::golden::conformance::sparse;
+use crate::conformance::random::Recipe;
 
 const NEVER: f32 = f32::NEG_INFINITY;
 

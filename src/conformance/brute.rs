@@ -2,21 +2,21 @@
 //!
 //! Exponential in the frames, so for small batches only. Shares nothing with the crate but its option types.
 
-use ctc_wgpu::{BlankInLabels, Input, Options, RepeatedLabels, RepeatedOutputs};
+use crate::{BlankInLabels, Input, Options, RepeatedLabels, RepeatedOutputs};
 
 use super::batch::OwnedBatch;
 
 /// What all paths together say of an item.
 #[derive(Debug, Clone)]
-pub(crate) struct Counted {
+pub struct Counted {
     /// p(labels)
-    pub(crate) probability: f64,
+    pub probability: f64,
     /// The part of it that passes through a class at a frame, frames × classes.
-    pub(crate) through: Vec<f64>,
+    pub through: Vec<f64>,
 }
 
 /// Sums over the paths of `probs` (frames × classes) that read as `labels`.
-pub(crate) fn count(
+pub fn count(
     probs: &[f64],
     classes: usize,
     labels: &[usize],
@@ -120,11 +120,11 @@ fn for_state_paths(
 }
 
 /// Loss and gradient of Σ w·loss by enumeration, in the batch's layout: +inf and 0 where there is no path.
-pub(crate) fn loss_and_grad(batch: &OwnedBatch, options: &Options) -> (Vec<f64>, Vec<f64>) {
+pub fn loss_and_grad(batch: &OwnedBatch, options: &Options) -> (Vec<f64>, Vec<f64>) {
     let classes = batch.classes();
     let blank = match options.blank {
-        ctc_wgpu::Blank::Index(k) => k as usize,
-        ctc_wgpu::Blank::Last => classes - 1,
+        crate::Blank::Index(k) => k as usize,
+        crate::Blank::Last => classes - 1,
     };
     let mut losses = Vec::new();
     let mut grad = vec![0.0; batch.values.len()];

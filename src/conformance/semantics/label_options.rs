@@ -1,6 +1,6 @@
 //! The options that change what the labels mean.
 
-use ctc_wgpu::{BlankInLabels, Options, RepeatedLabels, RepeatedOutputs};
+use crate::{BlankInLabels, Options, RepeatedLabels, RepeatedOutputs};
 
 use super::product::{batch, usual_options};
 use super::{Row, row, usual};

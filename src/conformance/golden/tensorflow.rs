@@ -11,7 +11,7 @@ const TENSORFLOW: Accuracy = Accuracy {
 };
 
 /// Refusals, by what their messages say.
-pub(crate) const REFUSED: [(&str, &str); 2] = [
+pub const REFUSED: [(&str, &str); 2] = [
     (
         "Labels length is zero",
         "an item without labels is a legal item: it costs its blanks",
@@ -23,11 +23,15 @@ pub(crate) const REFUSED: [(&str, &str); 2] = [
 ];
 
 /// A loss that differs: case, which part of TensorFlow, item.
-pub(crate) struct Differs {
-    pub(crate) case: &'static str,
-    pub(crate) part: &'static str,
-    pub(crate) item: usize,
-    pub(crate) why: &'static str,
+pub struct Differs {
+    /// The case's name.
+    pub case: &'static str,
+    /// Which of its answers.
+    pub part: &'static str,
+    /// The item.
+    pub item: usize,
+    /// Why it differs.
+    pub why: &'static str,
 }
 
 const fn differs(
@@ -53,7 +57,7 @@ const NAN: &str = "0 · −inf in its einsum: NaN from a class of probability 0"
 
 /// Where TensorFlow's loss is wrong, and why. (Its gradient is too in every impossible item: the softmax, as if the item
 /// were to be unlearnt; ours is 0.) A test sees to it that each of them does differ.
-pub(crate) const DIFFERS: [Differs; 18] = [
+pub const DIFFERS: [Differs; 18] = [
     differs("exactly_feasible_repeats", "dense_float32", 0, NO_PATH),
     differs("infeasible_long", "dense_float32", 0, NO_PATH),
     differs("infeasible_mixed", "dense_float32", 1, NO_PATH),
@@ -89,7 +93,7 @@ fn compared(case: &str, part: &str, loss: &[f64]) -> Vec<Option<f64>> {
 }
 
 /// What TensorFlow's two implementations say of a case of `golden`'s file.
-pub(crate) fn of_case(name: &str, answer: &Value, golden: &Golden) -> Vec<Expectation> {
+pub fn of_case(name: &str, answer: &Value, golden: &Golden) -> Vec<Expectation> {
     let mut expectations = Vec::new();
     for part in ["sparse_float64", "dense_float32"] {
         let answer = &answer[part];
@@ -137,7 +141,7 @@ pub(crate) fn of_case(name: &str, answer: &Value, golden: &Golden) -> Vec<Expect
 }
 
 /// What `keras.ops.ctc_loss` says of it, on TensorFlow's dense implementation.
-pub(crate) fn of_keras(name: &str, answer: &Value, golden: &Golden) -> Expectation {
+pub fn of_keras(name: &str, answer: &Value, golden: &Golden) -> Expectation {
     let theirs: Vec<f64> = super::list(&answer["loss_f32"])
         .iter()
         .map(number)

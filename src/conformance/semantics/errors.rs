@@ -2,11 +2,11 @@
 //!
 //! The host calls refuse what would be a wrong answer or a read out of bounds: several peers give a number instead.
 
-use ctc_wgpu::{Blank, Error, Impossible, Input, InputError, Options};
+use crate::{Blank, Error, Impossible, Input, InputError, Options};
 
 use super::{Expected, Row};
-use crate::support::batch::{OwnedBatch, OwnedLabels};
-use crate::support::random::Recipe;
+use crate::conformance::batch::{OwnedBatch, OwnedLabels};
+use crate::conformance::random::Recipe;
 
 fn batch(labels: &[&[i32]]) -> OwnedBatch {
     let mut recipe = Recipe::new([labels.len(), 4, 4], 0);

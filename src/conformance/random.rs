@@ -4,14 +4,16 @@ use super::batch::{OwnedBatch, concatenated};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): a few lines, and no crate whose next version gives other numbers.
 #[derive(Debug, Clone)]
-pub(crate) struct Rng(u64);
+pub struct Rng(u64);
 
 impl Rng {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Draws from a seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// 64 random bits.
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -20,43 +22,52 @@ impl Rng {
     }
 
     /// Uniform in `0..n`; the bias of the remainder does not matter here.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
 
     /// Uniform in [−1, 1), a multiple of 2^-23.
-    pub(crate) fn unit(&mut self) -> f32 {
+    pub fn unit(&mut self) -> f32 {
         (self.next() >> 40) as f32 / 8_388_608.0 - 1.0
     }
 
+    /// A positive normal number of any magnitude from 2^-60 to 2^60.
+    pub fn normal(&mut self) -> f32 {
+        (1.5 + 0.499 * self.unit()) * (60.0 * self.unit()).exp2()
+    }
+
     /// True with probability `p`.
-    pub(crate) fn chance(&mut self, p: f32) -> bool {
+    pub fn chance(&mut self, p: f32) -> bool {
         (self.unit() + 1.0) / 2.0 < p
     }
 }
 
 /// What a random batch looks like.
 #[derive(Debug, Clone)]
-pub(crate) struct Recipe {
+pub struct Recipe {
     /// N, T, C
-    pub(crate) dims: [usize; 3],
+    pub dims: [usize; 3],
     /// Label lengths lie in `0..=max_labels`, and are not kept to what fits the frames.
-    pub(crate) max_labels: usize,
-    pub(crate) blank: usize,
+    pub max_labels: usize,
+    /// The blank's class, which no label is.
+    pub blank: usize,
     /// Logits lie in [−scale, scale).
-    pub(crate) scale: f32,
+    pub scale: f32,
     /// How often a label repeats the one before it.
-    pub(crate) repeats: f32,
+    pub repeats: f32,
     /// How often a logit is −inf; one class of each frame stays finite.
-    pub(crate) minus_infinity: f32,
+    pub minus_infinity: f32,
     /// Whether logit lengths vary within `0..=T`.
-    pub(crate) ragged: bool,
-    pub(crate) weights: bool,
-    pub(crate) concatenated: bool,
+    pub ragged: bool,
+    /// Whether items have weights, in [−2, 2).
+    pub weights: bool,
+    /// Whether the labels are concatenated.
+    pub concatenated: bool,
 }
 
 impl Recipe {
-    pub(crate) fn new(dims: [usize; 3], max_labels: usize) -> Self {
+    /// Ragged items with a fifth of repeats, and nothing else out of the ordinary.
+    pub fn new(dims: [usize; 3], max_labels: usize) -> Self {
         Self {
             dims,
             max_labels,
@@ -71,7 +82,7 @@ impl Recipe {
     }
 
     /// The batch-major batch of this recipe and `seed`.
-    pub(crate) fn batch(&self, seed: u64) -> OwnedBatch {
+    pub fn batch(&self, seed: u64) -> OwnedBatch {
         let mut rng = Rng::new(seed);
         let [items, frames, classes] = self.dims;
         let values = (0..items * frames)
@@ -118,4 +129,25 @@ impl Recipe {
         }
         labels
     }
+}
+
+/// A batch whose labels are as long as `labels` says, and whose frames all count.
+#[must_use]
+pub fn full(dims: [usize; 3], labels: usize, scale: f32, seed: u64) -> OwnedBatch {
+    let recipe = Recipe {
+        scale,
+        ragged: false,
+        ..Recipe::new(dims, 0)
+    };
+    let values = recipe.batch(seed).values;
+    let classes = dims[2] as u64;
+    let label = |n: usize, i: usize| {
+        // Any fixed scramble: what matters is that classes repeat, and sometimes in a row.
+        let mixed = (n as u64 * 31 + i as u64 * 7 + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+        1 + (mixed % (classes - 1)) as i32
+    };
+    let lists: Vec<Vec<i32>> = (0..dims[0])
+        .map(|n| (0..labels).map(|i| label(n, i)).collect())
+        .collect();
+    OwnedBatch::new(dims, values, &lists)
 }

@@ -3,11 +3,11 @@
 //! Probed in 2026: PyTorch 2.15, TensorFlow 2.21 (its sparse and its dense loss), Keras 3.15, optax 0.2.8, warp-ctc, and
 //! tf-seq2seq-losses 0.3, all on a CPU; Burn's GPU kernel by its source. Rows whose point is an error are in [`super::errors`].
 
-use ctc_wgpu::{Impossible, Options, Status};
+use crate::{Impossible, Options, Status};
 
 use super::product::{batch, usual_options};
 use super::{Grad, Item, Loss, Row, impossible, not_finite, row, usual};
-use crate::support::batch::{OwnedBatch, OwnedLabels};
+use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 
 const NEVER: f32 = f32::NEG_INFINITY;
 
@@ -220,7 +220,7 @@ fn values() -> Vec<Row> {
             "the blank inside a label, allowed",
             batch([1, 5, 3], &[&[1, 0, 2]]),
             Options {
-                blank_in_labels: ctc_wgpu::BlankInLabels::Allow,
+                blank_in_labels: crate::BlankInLabels::Allow,
                 ..options
             },
             vec![usual()],

@@ -1,49 +1,83 @@
 //! A batch that owns its arrays.
 
-use ctc_wgpu::{Batch, Layout};
+use crate::{Batch, Layout};
 
 /// Labels as a caller may give them; see the constructors of [`Batch`].
 #[derive(Debug, Clone)]
-pub(crate) enum OwnedLabels {
+pub enum OwnedLabels {
+    /// Rows of labels, one after the other, as wide as each other.
     Padded {
+        /// [N, Lmax]
         values: Vec<i32>,
+        /// How many of a row are the item's.
         lengths: Vec<i32>,
     },
+    /// Labels without rows.
     Concatenated {
+        /// [ΣL]
         values: Vec<i32>,
+        /// [N]
         lengths: Vec<i32>,
     },
+    /// Labels by their places.
     Sparse {
+        /// Item and position of each.
         indices: Vec<[i64; 2]>,
+        /// The labels.
         values: Vec<i32>,
+        /// N and Lmax.
         shape: [usize; 2],
     },
+    /// Rows with a mask, as optax has them.
     Masked {
+        /// [N, Lmax]
         values: Vec<i32>,
+        /// [N, Lmax], 0 where a label counts.
         paddings: Vec<f32>,
     },
+    /// None were given, which is an error.
     Missing,
+}
+
+impl OwnedLabels {
+    /// The labels and the items' lengths, where there are such.
+    #[must_use]
+    pub fn into_values(self) -> (Vec<i32>, Vec<i32>) {
+        match self {
+            Self::Padded { values, lengths } | Self::Concatenated { values, lengths } => {
+                (values, lengths)
+            }
+            Self::Sparse { values, .. } | Self::Masked { values, .. } => (values, Vec::new()),
+            Self::Missing => Default::default(),
+        }
+    }
 }
 
 /// A batch that owns its arrays: [`batch`](Self::batch) lends it out.
 #[derive(Debug, Clone)]
-pub(crate) struct OwnedBatch {
+pub struct OwnedBatch {
     /// N, T, C, whatever the layout.
-    pub(crate) dims: [usize; 3],
-    pub(crate) layout: Layout,
-    pub(crate) values: Vec<f32>,
-    pub(crate) labels: OwnedLabels,
-    pub(crate) logit_lengths: Option<Vec<i32>>,
-    pub(crate) logit_paddings: Option<Vec<f32>>,
-    pub(crate) weights: Option<Vec<f32>>,
+    pub dims: [usize; 3],
+    /// The order of the values' axes.
+    pub layout: Layout,
+    /// Logits, or what else the options say they are.
+    pub values: Vec<f32>,
+    /// The labels.
+    pub labels: OwnedLabels,
+    /// [N]; all frames count without them.
+    pub logit_lengths: Option<Vec<i32>>,
+    /// [N, T], 0 where a frame counts.
+    pub logit_paddings: Option<Vec<f32>>,
+    /// [N]; 1 without them.
+    pub weights: Option<Vec<f32>>,
 }
 
 /// Stands past an item's labels. No class, and no number that a test would use: who reads it fails.
-pub(crate) const PADDING: i32 = -7;
+pub const PADDING: i32 = -7;
 
 impl OwnedBatch {
     /// A batch-major batch with one list of labels an item.
-    pub(crate) fn new<L: AsRef<[i32]>>(dims: [usize; 3], values: Vec<f32>, labels: &[L]) -> Self {
+    pub fn new<L: AsRef<[i32]>>(dims: [usize; 3], values: Vec<f32>, labels: &[L]) -> Self {
         Self {
             dims,
             layout: Layout::BatchMajor,
@@ -56,37 +90,41 @@ impl OwnedBatch {
     }
 
     /// One item of `frames` × `classes`.
-    pub(crate) fn one([frames, classes]: [usize; 2], values: Vec<f32>, labels: &[i32]) -> Self {
+    pub fn one([frames, classes]: [usize; 2], values: Vec<f32>, labels: &[i32]) -> Self {
         Self::new([1, frames, classes], values, &[labels])
     }
 
     /// Says that the values lie in the order `[T, N, C]`.
-    pub(crate) fn time_major(self) -> Self {
+    pub fn time_major(self) -> Self {
         Self {
             layout: Layout::TimeMajor,
             ..self
         }
     }
 
-    pub(crate) fn labels(self, labels: OwnedLabels) -> Self {
+    /// With these labels.
+    pub fn labels(self, labels: OwnedLabels) -> Self {
         Self { labels, ..self }
     }
 
-    pub(crate) fn logit_lengths(self, lengths: &[i32]) -> Self {
+    /// With these logit lengths.
+    pub fn logit_lengths(self, lengths: &[i32]) -> Self {
         Self {
             logit_lengths: Some(lengths.to_vec()),
             ..self
         }
     }
 
-    pub(crate) fn logit_paddings(self, paddings: &[f32]) -> Self {
+    /// With this mask of frames.
+    pub fn logit_paddings(self, paddings: &[f32]) -> Self {
         Self {
             logit_paddings: Some(paddings.to_vec()),
             ..self
         }
     }
 
-    pub(crate) fn weights(self, weights: &[f32]) -> Self {
+    /// With these weights.
+    pub fn weights(self, weights: &[f32]) -> Self {
         Self {
             weights: Some(weights.to_vec()),
             ..self
@@ -94,7 +132,7 @@ impl OwnedBatch {
     }
 
     /// The batch, as the library takes it.
-    pub(crate) fn batch(&self) -> Batch<'_> {
+    pub fn batch(&self) -> Batch<'_> {
         let [items, frames, classes] = self.dims;
         let mut batch = match self.layout {
             Layout::BatchMajor => Batch::new(self.dims, &self.values),
@@ -125,20 +163,23 @@ impl OwnedBatch {
         }
     }
 
-    pub(crate) fn items(&self) -> usize {
+    /// N
+    pub fn items(&self) -> usize {
         self.dims[0]
     }
 
-    pub(crate) fn frames(&self) -> usize {
+    /// T
+    pub fn frames(&self) -> usize {
         self.dims[1]
     }
 
-    pub(crate) fn classes(&self) -> usize {
+    /// C
+    pub fn classes(&self) -> usize {
         self.dims[2]
     }
 
     /// Where a frame of an item starts in the values.
-    pub(crate) fn row(&self, item: usize, frame: usize) -> usize {
+    pub fn row(&self, item: usize, frame: usize) -> usize {
         let [items, frames, classes] = self.dims;
         classes
             * match self.layout {
@@ -148,7 +189,7 @@ impl OwnedBatch {
     }
 
     /// Item, frame and class of an element.
-    pub(crate) fn place(&self, element: usize) -> [usize; 3] {
+    pub fn place(&self, element: usize) -> [usize; 3] {
         let [items, frames, classes] = self.dims;
         let (row, class) = (element / classes, element % classes);
         match self.layout {
@@ -158,19 +199,26 @@ impl OwnedBatch {
     }
 
     /// How many frames of an item count. Only for batches without errors.
-    pub(crate) fn counting(&self, item: usize) -> usize {
+    pub fn counting(&self, item: usize) -> usize {
         if let Some(paddings) = &self.logit_paddings {
             let row = &paddings[item * self.frames()..(item + 1) * self.frames()];
             return row.iter().filter(|p| **p == 0.0).count();
         }
         match &self.logit_lengths {
-            Some(lengths) => usize::try_from(lengths[item]).unwrap(),
+            Some(lengths) => usize::try_from(lengths[item]).unwrap_or(0),
             None => self.frames(),
         }
     }
 
+    /// The largest weight's magnitude, from 1 on: errors of gradients grow with it.
+    #[must_use]
+    pub fn largest_weight(&self) -> f64 {
+        let weights = self.weights.iter().flatten();
+        weights.fold(1.0, |most, w| f64::from(w.abs()).max(most))
+    }
+
     /// The labels of an item as classes. Only for batches without errors.
-    pub(crate) fn item_labels(&self, item: usize) -> Vec<usize> {
+    pub fn item_labels(&self, item: usize) -> Vec<usize> {
         let width = |values: &[i32]| values.len() / self.items();
         let labels: Vec<i32> = match &self.labels {
             OwnedLabels::Padded { values, lengths } => {
@@ -196,16 +244,14 @@ impl OwnedBatch {
                     .map(|(label, _)| *label)
                     .collect()
             }
-            OwnedLabels::Missing => panic!("this batch has no labels"),
+            OwnedLabels::Missing => Vec::new(),
         };
-        labels
-            .into_iter()
-            .map(|label| usize::try_from(label).unwrap())
-            .collect()
+        let class = |label| usize::try_from(label).unwrap_or(usize::MAX);
+        labels.into_iter().map(class).collect()
     }
 
     /// The same batch in the other layout.
-    pub(crate) fn transposed(&self) -> Self {
+    pub fn transposed(&self) -> Self {
         let layout = match self.layout {
             Layout::BatchMajor => Layout::TimeMajor,
             Layout::TimeMajor => Layout::BatchMajor,
@@ -219,7 +265,7 @@ impl OwnedBatch {
     }
 
     /// An array of the values' shape in the order of the other layout.
-    pub(crate) fn transpose<E: Copy>(&self, array: &[E]) -> Vec<E> {
+    pub fn transpose<E: Copy>(&self, array: &[E]) -> Vec<E> {
         let [items, frames, classes] = self.dims;
         let rows = match self.layout {
             Layout::BatchMajor => (0..frames * items)
@@ -235,7 +281,7 @@ impl OwnedBatch {
     }
 
     /// One item alone, with its frames, labels, length and weight.
-    pub(crate) fn alone(&self, item: usize) -> Self {
+    pub fn alone(&self, item: usize) -> Self {
         let rows = (0..self.frames()).map(|t| self.row(item, t));
         let values = rows
             .flat_map(|start| self.values[start..start + self.classes()].to_vec())
@@ -251,7 +297,7 @@ impl OwnedBatch {
 }
 
 /// Lists of labels as rows, as wide as the longest, with [`PADDING`] past each.
-pub(crate) fn padded<L: AsRef<[i32]>>(labels: &[L]) -> OwnedLabels {
+pub fn padded<L: AsRef<[i32]>>(labels: &[L]) -> OwnedLabels {
     let width = labels.iter().map(|l| l.as_ref().len()).max().unwrap_or(0);
     let row = |list: &L| {
         let list = list.as_ref().to_vec();
@@ -265,7 +311,7 @@ pub(crate) fn padded<L: AsRef<[i32]>>(labels: &[L]) -> OwnedLabels {
 }
 
 /// Lists of labels one after the other.
-pub(crate) fn concatenated<L: AsRef<[i32]>>(labels: &[L]) -> OwnedLabels {
+pub fn concatenated<L: AsRef<[i32]>>(labels: &[L]) -> OwnedLabels {
     OwnedLabels::Concatenated {
         values: labels.iter().flat_map(|l| l.as_ref().to_vec()).collect(),
         lengths: labels.iter().map(|l| l.as_ref().len() as i32).collect(),

@@ -2,14 +2,14 @@
 //!
 //! [`WRONG`] says who is not followed and why; all others must agree with us.
 
-use ctc_wgpu::{Blank, Impossible, Options, Status};
+use crate::{Blank, Impossible, Options, Status};
 use serde_json::Value;
 
 use super::{
     Accuracy, Expectation, Golden, Grad, file, integer_lists, integers, list, natural, number,
     numbers, rounded, text,
 };
-use crate::support::batch::{OwnedBatch, OwnedLabels};
+use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 
 /// The printed gradients have six decimals, and all but the reference are f32.
 const OBSERVED: Accuracy = Accuracy {
@@ -32,7 +32,7 @@ const SEQ2SEQ: &str = "tf-seq2seq-losses0.3";
 const WARP: &str = "warp-ctc_cpu";
 
 /// Cases that are errors here: which row of the table of semantics they are. What the peers answer is told there.
-pub(crate) const ERRORS: [(&str, &str); 5] = [
+pub const ERRORS: [(&str, &str); 5] = [
     ("negative target (1,-1)", "a label of -1 is refused"),
     ("negative input_len", "a negative logit length is refused"),
     ("label_len>width", "a label length above the row is refused"),
@@ -76,7 +76,7 @@ const HALF: &str =
     "NaN reaches only some of the item's frames: which, is an accident of the recursion";
 
 /// Who answers otherwise, and why that is not followed. A test sees to it that each of them does.
-pub(crate) const WRONG: [(&str, &[(&str, &str)]); 14] = [
+pub const WRONG: [(&str, &[(&str, &str)]); 14] = [
     ("normal_padded_T(il=5,3)", &[]),
     (
         "repeat_infeasible(1,1,2;T=3)+ok",
@@ -177,17 +177,18 @@ pub(crate) const WRONG: [(&str, &[(&str, &str)]); 14] = [
     ),
 ];
 
-pub(crate) fn cases() -> Vec<Golden> {
+/// The cases, with the sources that must agree with us.
+pub fn cases() -> Vec<Golden> {
     all(|case, peer| !wrong(case).any(|(who, _)| *who == peer))
 }
 
 /// The same cases with the peers that [`WRONG`] lists, alone.
-pub(crate) fn cases_of_the_wrong() -> Vec<Golden> {
+pub fn cases_of_the_wrong() -> Vec<Golden> {
     all(|case, peer| wrong(case).any(|(who, _)| *who == peer))
 }
 
 /// Who refuses the batch of a case with an error.
-pub(crate) fn refusals() -> Vec<(String, String)> {
+pub fn refusals() -> Vec<(String, String)> {
     let answered = |case: &Value| !ERRORS.iter().any(|(name, _)| *name == case["name"]);
     let file = file("conformance");
     let cases = list(&file["edge_cases"])
@@ -205,7 +206,8 @@ pub(crate) fn refusals() -> Vec<(String, String)> {
     cases.flat_map(refusals).collect()
 }
 
-pub(crate) fn wrong(case: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+/// Who answers otherwise to a case, and why that is not followed.
+pub fn wrong(case: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     let entry = WRONG.iter().find(|(name, _)| *name == case);
     entry
         .unwrap_or_else(|| panic!("{case}: not in WRONG"))

@@ -1,25 +1,16 @@
 //! What the numbers of the input may be, by convention: infinities, NaN, zeros, and rows that sum to something else.
 
-use ctc_wgpu::{Input, Options, Status};
+use crate::{Input, Options, Status};
 
 use super::product::{batch, usual_options};
 use super::{Grad, Item, Loss, Row, not_finite, row, usual};
-use crate::support::batch::OwnedBatch;
-use crate::support::golden::log_softmax;
+use crate::conformance::batch::OwnedBatch;
+use crate::conformance::drawn::log_probs;
 
 const NEVER: f32 = f32::NEG_INFINITY;
 
-fn log_probs(mut batch: OwnedBatch) -> OwnedBatch {
-    let wide: Vec<f64> = batch.values.iter().map(|x| f64::from(*x)).collect();
-    batch.values = log_softmax(&wide, batch.classes())
-        .iter()
-        .map(|x| *x as f32)
-        .collect();
-    batch
-}
-
 fn probs(batch: OwnedBatch) -> OwnedBatch {
-    let mut batch = log_probs(batch);
+    let mut batch = log_probs(&batch);
     batch.values.iter_mut().for_each(|x| *x = x.exp());
     batch
 }
@@ -39,7 +30,7 @@ fn not_finite_items() -> Vec<Row> {
         if matches!(input, Input::Probs { .. }) {
             batch = probs(batch);
         } else if input != Input::Logits {
-            batch = log_probs(batch);
+            batch = log_probs(&batch);
         }
         batch.values[4 + 3] = value;
         row(
@@ -117,7 +108,7 @@ fn not_finite_items() -> Vec<Row> {
             "a frame of log-probabilities of -inf only costs NaN",
             {
                 let kept = desert.values[4..8].to_vec();
-                let mut desert = log_probs(desert);
+                let mut desert = log_probs(&desert);
                 desert.values[4..8].copy_from_slice(&kept);
                 desert
             },
@@ -187,7 +178,7 @@ fn conventions() -> Vec<Row> {
     zeros.values[3] = 0.0;
     zeros.values[4 + 1] = 0.0;
     // Rows that sum to e: ln p is above 0, the loss is clamped, the gradient is not.
-    let mut tall = log_probs(batch([1, 3, 4], &[&[1]]));
+    let mut tall = log_probs(&batch([1, 3, 4], &[&[1]]));
     tall.values.iter_mut().for_each(|x| *x += 5.0);
     let clamped = || {
         vec![Item {
@@ -199,13 +190,13 @@ fn conventions() -> Vec<Row> {
     vec![
         row(
             "log-probabilities, with PyTorch's gradient",
-            log_probs(batch([2, 5, 4], &two)),
+            log_probs(&batch([2, 5, 4], &two)),
             input(Input::LogProbs),
             items(),
         ),
         row(
             "log-probabilities, with the true derivative",
-            log_probs(batch([2, 5, 4], &two)),
+            log_probs(&batch([2, 5, 4], &two)),
             input(Input::LogProbsExact),
             items(),
         ),

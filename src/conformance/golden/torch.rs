@@ -1,14 +1,14 @@
 //! `ctc_torch_f64.json`: PyTorch in float64 beside the generator's own float64 recursion, with TensorFlow's and Keras's
 //! answers to the same batches added from their files.
 
-use ctc_wgpu::{Blank, Impossible, Input, Options, Reduction, Status};
+use crate::{Blank, Impossible, Input, Options, Reduction, Status};
 use serde_json::Value;
 
 use super::{
     Accuracy, Expectation, Golden, Grad, file, frames_needed, generate, integer_lists, integers,
     list, log_softmax, natural, number, numbers, packed, tensorflow, text,
 };
-use crate::support::batch::{OwnedBatch, concatenated, padded};
+use crate::conformance::batch::{OwnedBatch, concatenated, padded};
 
 /// 17 and 12 digits are printed; the recursions of PyTorch and of the generator differ by up to 5e-11 at T = 4000.
 const PRINTED: Accuracy = Accuracy {
@@ -16,7 +16,8 @@ const PRINTED: Accuracy = Accuracy {
     grad: 1e-10,
 };
 
-pub(crate) fn cases() -> Vec<Golden> {
+/// The cases.
+pub fn cases() -> Vec<Golden> {
     let tensorflow = file("ctc_tensorflow");
     let keras = file("keras_ops_ctc_loss");
     let mut cases = Vec::new();

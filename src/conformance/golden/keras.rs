@@ -1,40 +1,46 @@
 //! `keras_ctc_batch_cost.json`: Keras's loss of probabilities, and its gradient with respect to them.
 
-use ctc_wgpu::{Options, Status, reference};
+use crate::{Options, Status, reference};
 use serde_json::Value;
 
 use super::{
     Accuracy, Expectation, Golden, Grad, file, generate, integer_lists, integers, list,
     log_softmax, natural, number, numbers, packed, rounded, status_of, text,
 };
-use crate::support::batch::OwnedBatch;
+use crate::conformance::batch::OwnedBatch;
 
 /// Keras's ε, which the file names.
-pub(crate) const EPSILON: f64 = 1e-7;
+pub const EPSILON: f64 = 1e-7;
 
 /// TensorFlow adds in logarithms of float32 even here: errors of 3e-8 an operation, which 1/(p + ε) makes larger.
-pub(crate) const TENSORFLOW: Accuracy = Accuracy {
+pub const TENSORFLOW: Accuracy = Accuracy {
     loss: 1e-6,
     grad: 2e-6,
 };
 
 /// A case in float64, as Keras had it.
 #[derive(Debug, Clone)]
-pub(crate) struct Case {
-    pub(crate) name: String,
+pub struct Case {
+    /// `file:case`
+    pub name: String,
     /// N, T, C
-    pub(crate) dims: [usize; 3],
-    pub(crate) probs: Vec<f64>,
-    pub(crate) labels: Vec<Vec<i32>>,
-    pub(crate) frames: Vec<i32>,
-    pub(crate) loss: Vec<f64>,
-    pub(crate) grad: Grad,
+    pub dims: [usize; 3],
+    /// [N, T, C]
+    pub probs: Vec<f64>,
+    /// An item's a list.
+    pub labels: Vec<Vec<i32>>,
+    /// How many frames of an item count.
+    pub frames: Vec<i32>,
+    /// [N]
+    pub loss: Vec<f64>,
+    /// With respect to the probabilities.
+    pub grad: Grad,
     /// With respect to the logits of the softmax before it, where there is one.
-    pub(crate) grad_of_logits: Option<Grad>,
+    pub grad_of_logits: Option<Grad>,
 }
 
 /// All ten.
-pub(crate) fn in_f64() -> Vec<Case> {
+pub fn in_f64() -> Vec<Case> {
     list(&file("keras_ctc_batch_cost")["cases"])
         .iter()
         .map(read)
@@ -83,7 +89,8 @@ fn read(case: &Value) -> Case {
     }
 }
 
-pub(crate) fn cases() -> Vec<Golden> {
+/// The cases, with probabilities rounded to f32.
+pub fn cases() -> Vec<Golden> {
     let mut cases: Vec<Golden> = in_f64().into_iter().map(golden).collect();
     cases.extend(
         list(&file("keras_ctc_batch_cost")["edge_behaviour"])

@@ -1,6 +1,6 @@
 //! `conformance.json`, `cases`: what other projects' test suites assert, and what an enumeration of all paths gives.
 
-use ctc_wgpu::{
+use crate::{
     Blank, BlankInLabels, Impossible, Options, Reduction, RepeatedLabels, RepeatedOutputs, Status,
     reference,
 };
@@ -10,12 +10,12 @@ use super::{
     Accuracy, Expectation, Golden, Grad, LATER, file, integer_lists, integers, list, natural,
     number, numbers, rounded, status_of, text,
 };
-use crate::support::batch::{OwnedBatch, OwnedLabels};
-use crate::support::random::Recipe;
+use crate::conformance::batch::{OwnedBatch, OwnedLabels};
+use crate::conformance::random::Recipe;
 
 /// The lists of errors that other suites assert, item by item: which row of our table of semantics is ours, or why there
 /// is none. A test sees to it that the lists are complete and the rows exist.
-pub(crate) const ERRORS: [(&str, &str, Result<&str, &str>); 18] = [
+pub const ERRORS: [(&str, &str, Result<&str, &str>); 18] = [
     (
         "tf/errors",
         "logits rank<3 -> error",
@@ -108,7 +108,8 @@ pub(crate) const ERRORS: [(&str, &str, Result<&str, &str>); 18] = [
     ),
 ];
 
-pub(crate) fn cases() -> Vec<Golden> {
+/// The cases.
+pub fn cases() -> Vec<Golden> {
     let mut cases = Vec::new();
     for case in list(&file("conformance")["cases"]) {
         let source = format!("conformance:{}", text(&case["name"]));
@@ -168,7 +169,7 @@ fn losses(case: &Value, source: String) -> Golden {
             // The case's own labels are what the flag made of these.
             "raw_labels" => {
                 batch = OwnedBatch {
-                    labels: crate::support::batch::padded(&[integers(value)]),
+                    labels: crate::conformance::batch::padded(&[integers(value)]),
                     ..batch
                 }
             }
@@ -343,7 +344,7 @@ fn labels(case: &Value, source: String) -> Golden {
 }
 
 /// Lists of labels as a sparse tensor.
-pub(crate) fn sparse(labels: &[Vec<i32>]) -> OwnedLabels {
+pub fn sparse(labels: &[Vec<i32>]) -> OwnedLabels {
     let entries = || {
         labels
             .iter()

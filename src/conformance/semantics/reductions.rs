@@ -1,9 +1,9 @@
 //! The one number, and the gradient that belongs to it.
 
-use ctc_wgpu::{Impossible, Options, Reduction, RepeatedLabels, Status};
+use crate::{Impossible, Options, Reduction, RepeatedLabels, Status};
 
 use super::{Expected, Grad, Item, Loss, Row, impossible, not_finite, row};
-use crate::support::batch::OwnedBatch;
+use crate::conformance::batch::OwnedBatch;
 
 pub(super) fn rows() -> Vec<Row> {
     // All logits equal: a frame's classes have probability 1/4, and the losses are ln 4^T less the logarithm of a count.

@@ -1,0 +1,83 @@
+//! A case, whoever judges it.
+
+use super::batch::OwnedBatch;
+use super::check::{Answer, Failures, Tolerance};
+use super::drawn::Drawn;
+use super::golden::Golden;
+use super::semantics::Row;
+use crate::{Error, Options};
+
+/// A batch, its options, and who says what must come of them.
+#[derive(Debug)]
+pub enum Case {
+    /// Another library's numbers.
+    Golden(Box<Golden>),
+    /// A row of the table of semantics, by closed forms and by counting all paths.
+    Row(Box<Row>),
+    /// The float64 reference.
+    Drawn(Box<Drawn>),
+}
+
+impl Case {
+    /// What it is called; a drawn one's name says how to draw it again.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Golden(golden) => &golden.name,
+            Self::Row(row) => row.name,
+            Self::Drawn(drawn) => &drawn.name,
+        }
+    }
+
+    /// The batch.
+    #[must_use]
+    pub fn batch(&self) -> &OwnedBatch {
+        match self {
+            Self::Golden(golden) => &golden.batch,
+            Self::Row(row) => &row.batch,
+            Self::Drawn(drawn) => &drawn.batch,
+        }
+    }
+
+    /// Its options.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        match self {
+            Self::Golden(golden) => &golden.options,
+            Self::Row(row) => &row.options,
+            Self::Drawn(drawn) => &drawn.options,
+        }
+    }
+
+    /// Holds an answer against what must come of the case.
+    pub fn judge(
+        &self,
+        answer: &Result<Answer, Error>,
+        tolerance: Tolerance,
+        failures: &mut Failures,
+    ) {
+        match self {
+            Self::Golden(golden) => golden.judge(answer, tolerance, failures),
+            Self::Row(row) => row.judge(answer, tolerance, failures),
+            Self::Drawn(drawn) => drawn.judge(answer, tolerance, failures),
+        }
+    }
+}
+
+impl From<Golden> for Case {
+    fn from(golden: Golden) -> Self {
+        Self::Golden(Box::new(golden))
+    }
+}
+
+impl From<Row> for Case {
+    fn from(row: Row) -> Self {
+        Self::Row(Box::new(row))
+    }
+}
+
+impl From<Drawn> for Case {
+    fn from(drawn: Drawn) -> Self {
+        Self::Drawn(Box::new(drawn))
+    }
+}

@@ -1,0 +1,96 @@
+//! Which cases there are, by what they are there for.
+
+use super::case::Case;
+use super::drawn::Drawn;
+use super::{extreme, golden, semantics, special};
+
+/// How much is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// Some seconds on a GPU.
+    Quick,
+    /// What a new machine or driver should see once.
+    Usual,
+    /// Minutes: long items, large batches, and more of everything.
+    Full,
+}
+
+/// Cases of one kind.
+#[derive(Debug)]
+pub struct Family {
+    /// What they have in common.
+    pub name: &'static str,
+    /// The cases.
+    pub cases: Vec<Case>,
+    /// Whether they go through every variant, or through the device's own choice only.
+    pub every_variant: bool,
+}
+
+impl Family {
+    fn new<C: Into<Case>>(name: &'static str, cases: impl IntoIterator<Item = C>) -> Self {
+        Self {
+            name,
+            cases: cases.into_iter().map(Into::into).collect(),
+            every_variant: true,
+        }
+    }
+
+    fn once(self) -> Self {
+        Self {
+            every_variant: false,
+            ..self
+        }
+    }
+}
+
+/// All families of an extent; `reassociates` is told by the numerics probe, and is what [`extreme::NOT_SO_FAR`] is for.
+#[must_use]
+pub fn families(extent: Extent, reassociates: bool) -> Vec<Family> {
+    let seeds = match extent {
+        Extent::Quick => 30,
+        Extent::Usual => 100,
+        Extent::Full => 1000,
+    };
+    let far = if reassociates {
+        extreme::NOT_SO_FAR
+    } else {
+        extreme::FAR
+    };
+    let mut magnitudes = extreme::huge_losses();
+    magnitudes.push(extreme::far_below(far));
+    let mut families = vec![
+        Family::new("golden", golden::all()),
+        Family::new("semantics", semantics::all()),
+        Family::new("random", (0..seeds).map(Drawn::of)),
+        Family::new("extreme magnitudes", magnitudes),
+        Family::new("subnormals", special::subnormals()),
+        Family::new("−∞", special::minus_infinity()),
+        Family::new("many frames", special::large(&[([2, 600, 12], 40, 3.0)])),
+        Family::new("many labels", special::large(&[([2, 330, 30], 150, 1.0)])),
+        Family::new("many classes", special::large(&[([2, 20, 3001], 5, 2.0)])),
+    ];
+    if extent >= Extent::Usual {
+        families.push(Family::new("many frames, once", special::large(&FRAMES)).once());
+        families.push(Family::new("many labels, once", special::large(&LABELS)).once());
+        families.push(Family::new("many classes, once", special::large(&CLASSES)).once());
+    }
+    if extent == Extent::Full {
+        families.push(Family::new("as large as it gets", special::large(&LARGEST)).once());
+    }
+    families
+}
+
+/// N, T, C, then L and the logits' scale.
+type Large = ([usize; 3], usize, f32);
+
+const FRAMES: [Large; 2] = [([2, 2000, 32], 100, 1.0), ([1, 3000, 20], 200, 10.0)];
+const LABELS: [Large; 2] = [([1, 900, 40], 400, 1.0), ([1, 1300, 64], 600, 10.0)];
+const CLASSES: [Large; 2] = [([4, 50, 5000], 20, 1.0), ([1, 10, 40_000], 4, 5.0)];
+const LARGEST: [Large; 6] = [
+    ([2, 10_000, 16], 400, 1.0),
+    ([2, 10_000, 16], 400, 10.0),
+    ([1, 6500, 12], 3000, 2.0),
+    ([8, 1600, 1024], 30, 2.0),
+    ([70_000, 4, 3], 1, 1.0),
+    ([1, 30, 200_000], 5, 3.0),
+];

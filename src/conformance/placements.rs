@@ -1,0 +1,83 @@
+//! What only buffers of the caller's can show: where they lie among each other, and what they are made of.
+
+use super::device::{DeviceBatch, Gpu, Outputs, PLACEMENTS, Placement, run};
+use super::drawn::Drawn;
+use super::variants::lowered;
+use crate::{Goal, GpuCtc};
+
+/// In buffers of their own and in one for all, a batch gives the same bits, and nothing but the outputs is written.
+///
+/// # Errors
+/// What was not as it must be.
+pub fn together(gpu: &Gpu, ctc: &GpuCtc, drawn: &Drawn) -> Result<Outputs, String> {
+    let batch = DeviceBatch::of(&drawn.batch);
+    let plan = ctc.plan(&batch.shape, &drawn.options);
+    let plan = plan.map_err(|e| format!("{}: {e}", drawn.name))?;
+    let [apart, together] = PLACEMENTS.map(|placement| run(gpu, &plan, &batch, placement));
+    let (apart, together) = (apart?, together?);
+    together.same(&apart, &format!("{}, all in one buffer", drawn.name))?;
+    Ok(apart)
+}
+
+/// A gradient in place of the logits has the bits of one beside them, whether the states fit the memory or not.
+///
+/// # Errors
+/// What was not as it must be.
+pub fn in_place(gpu: &Gpu, ctc: &GpuCtc, drawn: &Drawn) -> Result<(), String> {
+    let (options, batch) = (&drawn.options, DeviceBatch::of(&drawn.batch));
+    let paged = lowered(&batch.shape, options, &ctc.limits(), |plan| {
+        plan.pages() > 1
+    });
+    for limits in std::iter::once(ctc.limits()).chain(paged) {
+        let plan = ctc.plan_within(&batch.shape, options, Goal::LossAndGrad, &limits);
+        let plan = plan.map_err(|e| format!("{}: {e}", drawn.name))?;
+        let apart = run(gpu, &plan, &batch, Placement::Apart)?;
+        let in_place = run(gpu, &plan, &batch, Placement::InPlace)?;
+        in_place.same(&apart, &format!("{}, in place", drawn.name))?;
+    }
+    Ok(())
+}
+
+/// Logits of f16 have the loss of the same numbers in f32, and the gradient of that rounded once; in place too.
+///
+/// # Errors
+/// What was not as it must be.
+pub fn narrow(gpu: &Gpu, ctc: &GpuCtc, drawn: &Drawn) -> Result<(), String> {
+    let Drawn {
+        name,
+        batch,
+        options,
+        ..
+    } = drawn;
+    let mut batch = batch.clone();
+    for value in &mut batch.values {
+        *value = half::f16::from_f32(*value).to_f32();
+    }
+    let wide = DeviceBatch::of(&batch);
+    let narrow = wide.clone().narrowed();
+    let plan = |batch: &DeviceBatch| {
+        let plan = ctc.plan(&batch.shape, options);
+        plan.map_err(|e| format!("{name}: {e}"))
+    };
+    let expected = run(gpu, &plan(&wide)?, &wide, Placement::Apart)?;
+    for placement in [Placement::Apart, Placement::InPlace] {
+        let got = run(gpu, &plan(&narrow)?, &narrow, placement)?;
+        let got = got.widened(batch.values.len());
+        // The loss does not know of the narrower numbers.
+        let of_loss = |outputs: &Outputs| Outputs {
+            grad: Vec::new(),
+            ..outputs.clone()
+        };
+        of_loss(&got).same(&of_loss(&expected), &format!("{name} as f16"))?;
+        for (at, (got, want)) in got.grad.iter().zip(&expected.grad).enumerate() {
+            let (got, want) = (f32::from_bits(*got), f32::from_bits(*want));
+            let rounded = half::f16::from_f32(want).to_f32();
+            // A driver may round to either neighbour.
+            let near = (got - want).abs() <= (want.abs() * 9.8e-4).max(6.0e-8);
+            if !(got.is_nan() && want.is_nan() || got == rounded || near) {
+                return Err(format!("{name} as f16, element {at}: {got} is not {want}"));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! What a driver's arithmetic really does, where WGSL leaves it open: it explains a failure, and what is asked of a driver.
+
+use std::fmt;
+
+use super::device::Gpu;
+use super::random::Rng;
+use crate::gpu::guarded;
+
+const WGSL: &str = include_str!("probe.wgsl");
+
+/// Operands an operation is tried on.
+const TRIED: usize = 1 << 15;
+
+/// The operations of `probe.wgsl`, in its order.
+#[derive(Debug, Clone, Copy)]
+enum Operation {
+    Exp2,
+    Log2,
+    Exp,
+    Log,
+    Divide,
+    Sqrt,
+    Fma,
+    MultiplyAdd,
+    TwoSum,
+    Loop,
+    LnTwo,
+    Multiply,
+    Add,
+}
+
+/// What became of products that are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// Rounded once, after the sum.
+    Once,
+    /// Rounded before the sum and after it.
+    Twice,
+    /// Neither at all places.
+    Other,
+}
+
+/// What a driver does. Errors are in ulp of the right result: half an ulp is correctly rounded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Numerics {
+    /// `exp2` over the exponents of normal numbers. WGSL allows 3 + 2·|x|.
+    pub exp2: f64,
+    /// `log2` over the positive normal numbers, but for [0.5, 2], where WGSL allows 2^-21.
+    pub log2: f64,
+    /// `exp`. WGSL allows 3 + 2·|x|.
+    pub exp: f64,
+    /// `log`, where `log2` is tried.
+    pub log: f64,
+    /// Division. WGSL allows 2.5.
+    pub division: f64,
+    /// `sqrt`.
+    pub sqrt: f64,
+    /// `fma`, which WGSL allows to round twice.
+    pub fma: Rounding,
+    /// `x * y + z`, which a driver may contract to one rounding.
+    pub multiply_add: Rounding,
+    /// Whether sums are reordered as if numbers were exact: what a two-sum keeps is lost then.
+    pub reassociates: bool,
+    /// Whether a subnormal operand is taken for 0.
+    pub flushes_operands: bool,
+    /// Whether a subnormal result becomes 0.
+    pub flushes_results: bool,
+    /// Whether an overflow is infinite, and infinity less infinity NaN.
+    pub keeps_infinities: bool,
+}
+
+impl Numerics {
+    /// Asks a device.
+    ///
+    /// # Errors
+    /// What the device answers instead.
+    pub fn of(gpu: &Gpu) -> Result<Self, String> {
+        let asked = |operation, operands: &[[f32; 4]]| ask(gpu, operation, operands);
+        let of_one = |operation, draw: &dyn Fn(&mut Rng) -> f32, right: fn(f64) -> f64| {
+            let operands = drawn(|rng| [draw(rng), 1.0, 0.0, 0.0]);
+            let worst = |got: Vec<f32>| worst(&operands, &got, |v| right(v[0].into()));
+            asked(operation, &operands).map(worst)
+        };
+        let exponents = |rng: &mut Rng| 125.0 * rng.unit();
+        let powers = |rng: &mut Rng| 86.0 * rng.unit();
+        let far_from_one = |rng: &mut Rng| {
+            let x = rng.normal();
+            if (0.5..=2.0).contains(&x) { 4.0 * x } else { x }
+        };
+        let quotients = drawn(|rng| [rng.normal(), rng.normal(), 0.0, 0.0]);
+        let divided = asked(Operation::Divide, &quotients)?;
+        let sums = drawn(|rng| [rng.unit(), rng.unit(), rng.unit(), 0.0]);
+        let fma = asked(Operation::Fma, &sums)?;
+        let multiply_add = asked(Operation::MultiplyAdd, &sums)?;
+        let tiny = f32::from_bits(0x0040_0000);
+        let products = [
+            [tiny, 16.0, 0.0, 0.0],
+            [2.0_f32.powi(-100), 2.0_f32.powi(-30), 0.0, 0.0],
+            [1e38, 10.0, 0.0, 0.0],
+        ];
+        let product = asked(Operation::Multiply, &products)?;
+        let infinity = f32::INFINITY;
+        let added = [
+            [infinity, 1.0, 0.0, 0.0],
+            [infinity, -infinity, 0.0, 0.0],
+            [f32::NAN, 1.0, 0.0, 0.0],
+        ];
+        let sum = asked(Operation::Add, &added)?;
+        Ok(Self {
+            exp2: of_one(Operation::Exp2, &exponents, f64::exp2)?,
+            log2: of_one(Operation::Log2, &far_from_one, f64::log2)?,
+            exp: of_one(Operation::Exp, &powers, f64::exp)?,
+            log: of_one(Operation::Log, &far_from_one, f64::ln)?,
+            division: worst(&quotients, &divided, |v| f64::from(v[0]) / f64::from(v[1])),
+            sqrt: of_one(Operation::Sqrt, &|rng| rng.normal(), f64::sqrt)?,
+            fma: rounding(&sums, &fma),
+            multiply_add: rounding(&sums, &multiply_add),
+            reassociates: reassociates(&asked)?,
+            flushes_operands: product[0] == 0.0,
+            flushes_results: product[1] == 0.0,
+            keeps_infinities: product[2] == infinity
+                && sum[0] == infinity
+                && sum[1].is_nan()
+                && sum[2].is_nan(),
+        })
+    }
+}
+
+/// Sums that come out otherwise if they are reordered, each as the kernels have it.
+fn reassociates(
+    asked: &dyn Fn(Operation, &[[f32; 4]]) -> Result<Vec<f32>, String>,
+) -> Result<bool, String> {
+    let far = drawn(|rng| [9.0 * rng.unit(), 9_007.3 + rng.unit(), 0.0, 0.0]);
+    let taken = asked(Operation::TwoSum, &far)?;
+    let exact = |v: &[f32; 4]| {
+        let [x, y] = [f64::from(v[0]), f64::from(v[1])];
+        (x - y) - f64::from(v[0] - v[1])
+    };
+    let two_sum = far.iter().zip(&taken);
+    let lost = two_sum
+        .filter(|(v, got)| exact(v) != f64::from(**got))
+        .count()
+        > 0;
+    let looped = asked(Operation::Loop, &[[1e9 + 64.0, 1e9, 127.0, 3.0]])?;
+    let parts = drawn(|rng| {
+        let e = (100.0 * rng.unit()).round();
+        [e, e * std::f32::consts::LN_2 + 0.3 * rng.unit(), 0.0, 0.0]
+    });
+    let rest = asked(Operation::LnTwo, &parts)?;
+    let mut parts = parts.iter().zip(&rest);
+    let merged = parts.any(|(v, got)| {
+        let right = f64::from(v[1]) - f64::from(v[0]) * std::f64::consts::LN_2;
+        (f64::from(*got) - right).abs() > 2e-7
+    });
+    Ok(lost || looped[0] != 191.0 || merged)
+}
+
+fn drawn(mut draw: impl FnMut(&mut Rng) -> [f32; 4]) -> Vec<[f32; 4]> {
+    let mut rng = Rng::new(0x0009_806E);
+    (0..TRIED).map(|_| draw(&mut rng)).collect()
+}
+
+/// The largest error in ulp of the right results, where those are normal numbers.
+fn worst(operands: &[[f32; 4]], got: &[f32], right: impl Fn(&[f32; 4]) -> f64) -> f64 {
+    let errors = operands.iter().zip(got).filter_map(|(operand, got)| {
+        let right = right(operand);
+        let magnitude = right.abs();
+        let normal = f64::from(f32::MIN_POSITIVE)..f64::from(f32::MAX);
+        let ulp = (magnitude.log2().floor() - 23.0).exp2();
+        let off = (f64::from(*got) - right).abs() / ulp;
+        // NaN is as wrong as can be.
+        let off = if off.is_nan() { f64::INFINITY } else { off };
+        normal.contains(&magnitude).then_some(off)
+    });
+    errors.fold(0.0, f64::max)
+}
+
+/// How `x · y + z` was rounded, by the rows at which it matters.
+fn rounding(operands: &[[f32; 4]], got: &[f32]) -> Rounding {
+    let (mut once, mut twice) = (true, true);
+    for ([x, y, z, _], got) in operands.iter().zip(got) {
+        once &= x.mul_add(*y, *z) == *got;
+        twice &= x * y + z == *got;
+    }
+    match (once, twice) {
+        (true, false) => Rounding::Once,
+        (false, true) => Rounding::Twice,
+        _ => Rounding::Other,
+    }
+}
+
+fn ask(gpu: &Gpu, operation: Operation, operands: &[[f32; 4]]) -> Result<Vec<f32>, String> {
+    let during = format!("the numerics probe's {operation:?}");
+    let asked = guarded(&gpu.device, &during, || run(gpu, operation, operands));
+    let bits = asked.map_err(|e| e.to_string())??;
+    Ok(bits.into_iter().map(f32::from_bits).collect())
+}
+
+fn run(gpu: &Gpu, operation: Operation, operands: &[[f32; 4]]) -> Result<Vec<u32>, String> {
+    let device = &gpu.device;
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some("probe"),
+        source: wgpu::ShaderSource::Wgsl(WGSL.into()),
+    });
+    let constants = [("OPERATION", f64::from(operation as u32))];
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some("probe"),
+        layout: None,
+        module: &module,
+        entry_point: Some("probe"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            constants: &constants,
+            ..Default::default()
+        },
+        cache: None,
+    });
+    let words: &[u32] = bytemuck::cast_slice(operands);
+    let given = gpu.buffer(words);
+    let results = gpu.buffer(&vec![0x00c0_ffee; operands.len()]);
+    let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some("probe"),
+        layout: &pipeline.get_bind_group_layout(0),
+        entries: &[entry(0, &given), entry(1, &results)],
+    });
+    let mut encoder = gpu.encoder();
+    {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(&pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        pass.dispatch_workgroups(operands.len().div_ceil(64) as u32, 1, 1);
+    }
+    gpu.queue.submit([encoder.finish()]);
+    gpu.read(&results)
+}
+
+fn entry(binding: u32, buffer: &wgpu::Buffer) -> wgpu::BindGroupEntry<'_> {
+    wgpu::BindGroupEntry {
+        binding,
+        resource: buffer.as_entire_binding(),
+    }
+}
+
+impl fmt::Display for Rounding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Once => "rounds once",
+            Self::Twice => "rounds twice",
+            Self::Other => "neither",
+        })
+    }
+}

@@ -1,0 +1,47 @@
+// probe: what a driver makes of one operation. An invocation a row of operands; OPERATION says which.
+
+override OPERATION: u32 = 0u;
+
+@group(0) @binding(0) var<storage, read> operands: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> results: array<u32>;
+
+// What rounding takes from x - y (Knuth's two-sum): 0 where a compiler takes it for algebra.
+fn taken(x: f32, y: f32) -> f32 {
+    let d = x - y;
+    let back = d - x;
+    return (x - (d - back)) - (y + back);
+}
+
+// The sum of a loop whose terms all take the same y away: where y is moved out of it, small x are lost in it.
+fn without(v: vec4<f32>, rounds: u32) -> f32 {
+    var most = -1.0e30;
+    for (var i = 0u; i < rounds; i++) {
+        most = max(most, (v.x - v.y) + v.z);
+    }
+    return most;
+}
+
+fn result(v: vec4<f32>) -> f32 {
+    switch OPERATION {
+        case 0u: { return exp2(v.x); }
+        case 1u: { return log2(v.x); }
+        case 2u: { return exp(v.x); }
+        case 3u: { return log(v.x); }
+        case 4u: { return v.x / v.y; }
+        case 5u: { return sqrt(v.x); }
+        case 6u: { return fma(v.x, v.y, v.z); }
+        case 7u: { return v.x * v.y + v.z; }
+        case 8u: { return taken(v.x, v.y); }
+        case 9u: { return without(v, u32(v.w)); }
+        case 10u: { return fma(-v.x, -2.12194440e-4, fma(-v.x, 0.693359375, v.y)); }
+        case 11u: { return v.x * v.y; }
+        default: { return v.x + v.y; }
+    }
+}
+
+@compute @workgroup_size(64)
+fn probe(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x < arrayLength(&results)) {
+        results[id.x] = bitcast<u32>(result(operands[id.x]));
+    }
+}
