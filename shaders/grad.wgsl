@@ -163,7 +163,7 @@ fn derivative(bits: vec4<u32>, norm: Norm, occupancy: vec4<f32>) -> vec4<f32> {
     if (INPUT == LOG_PROBS_EXACT) {
         return 0.0 - occupancy;
     }
-    let q = x + params.epsilon;
+    let q = biased(x);
     let some = q >= vec4<f32>(SMALLEST);
     return select(norm.factor, norm.factor - occupancy / max(q, vec4<f32>(SMALLEST)), some);
 }

@@ -62,7 +62,7 @@ fn score(bits: vec4<u32>) -> vec4<f32> {
     let known = finite(bits);
     let x = bitcast<vec4<f32>>(only(bits, known));
     if (INPUT == PROBS) {
-        return select(vec4<f32>(LOWEST), x + params.epsilon, known);
+        return select(vec4<f32>(LOWEST), biased(x), known);
     }
     return select(vec4<f32>(LOWEST), x, known);
 }

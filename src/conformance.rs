@@ -37,6 +37,7 @@ pub mod extreme;
 pub mod families;
 pub mod golden;
 pub mod hostile;
+pub mod placed;
 pub mod placements;
 pub mod probe;
 pub mod random;

@@ -162,6 +162,12 @@ fn scales(problem: &Problem<'_>, labels: &[Vec<usize>], reduction: Reduction) ->
     weights.iter().enumerate().map(scale).collect()
 }
 
+/// `p + ε`, by the rule of [`Input::Probs`]: what is below the smallest normal number of f32 counts as 0.
+fn biased(p: f32, epsilon: f32) -> f64 {
+    let sum = f64::from(p) + f64::from(epsilon);
+    if sum.abs() < 1.2e-38 { 0.0 } else { sum }
+}
+
 /// A frame of the input, as logarithms.
 struct Row {
     /// What the input says of each class, as a logarithm: logits, log-probabilities, or `ln(p + ε)`.
@@ -177,7 +183,7 @@ impl Row {
         let score = |value: &f32| match input {
             Input::Logits | Input::LogProbs | Input::LogProbsExact => f64::from(*value),
             // The logarithm of a negative number is NaN, which is what a negative probability deserves.
-            Input::Probs { epsilon } => (f64::from(*value) + f64::from(epsilon)).ln(),
+            Input::Probs { epsilon } => biased(*value, epsilon).ln(),
         };
         let scores: Vec<f64> = values.iter().map(score).collect();
         let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);

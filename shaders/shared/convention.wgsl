@@ -5,3 +5,9 @@ const LOG_PROBS_EXACT: u32 = 2u;
 const PROBS: u32 = 3u;
 
 override INPUT: u32 = 0u;
+
+// p + ε; exactly 0 below the smallest normal number, where a device may take it for that.
+fn biased(p: vec4<f32>) -> vec4<f32> {
+    let y = p + params.epsilon;
+    return select(vec4<f32>(0.0), y, abs(y) >= vec4<f32>(SMALLEST));
+}

@@ -89,9 +89,9 @@ fn emission(bits: vec4<u32>, top: vec4<f32>, there: vec4<bool>) -> Scaled {
     let counts = finite(bits) & there;
     let x = bitcast<vec4<f32>>(only(bits, counts));
     if (INPUT == PROBS) {
-        let p = (x + params.epsilon) / top;
-        let some = counts & (p >= vec4<f32>(SMALLEST));
-        return either(normalised(Scaled(max(p, vec4<f32>(SMALLEST)), vec4<f32>(0.0))), scaled_zero(), some);
+        let y = biased(x);
+        let some = counts & (y >= vec4<f32>(SMALLEST));
+        return either(ratio(max(y, vec4<f32>(SMALLEST)), top), scaled_zero(), some);
     }
     return either(exp_below(x, top), scaled_zero(), counts);
 }

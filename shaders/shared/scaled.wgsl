@@ -56,6 +56,13 @@ fn times(a: Scaled, b: Scaled) -> Scaled {
     return Scaled(a.m * b.m, max(a.e + b.e, vec4<f32>(ZERO)));
 }
 
+// x / y of positive normal numbers, however far apart.
+fn ratio(x: vec4<f32>, y: vec4<f32>) -> Scaled {
+    let a = normalised(Scaled(x, vec4<f32>(0.0)));
+    let b = normalised(Scaled(y, vec4<f32>(0.0)));
+    return normalised(Scaled(a.m / b.m, a.e - b.e));
+}
+
 // a where it holds, else b.
 fn either(a: Scaled, b: Scaled, holds: vec4<bool>) -> Scaled {
     return Scaled(select(b.m, a.m, holds), select(b.e, a.e, holds));

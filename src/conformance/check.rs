@@ -89,7 +89,7 @@ pub fn close(got: f64, expected: f64, tolerance: f64) -> bool {
 pub struct Failures {
     list: Vec<String>,
     checks: usize,
-    worst: Worst,
+    worst: Option<Worst>,
 }
 
 /// The largest deviations: relative above 1, and absolute below. Infinite where a number is missing, or where none should be.
@@ -172,7 +172,8 @@ impl Failures {
         allowed: Allowed,
         place: impl FnOnce() -> String,
     ) {
-        self.worst.loss = self.worst.loss.max(allowed.deviation(got, expected));
+        let loss = allowed.deviation(got, expected);
+        self.measured(Worst { loss, grad: 0.0 });
         self.check(allowed.holds(got, expected), || {
             format!("{}: loss {got:e}, expected {expected:e}", place())
         });
@@ -186,10 +187,15 @@ impl Failures {
         allowed: Allowed,
         place: impl FnOnce() -> String,
     ) {
-        self.worst.grad = self.worst.grad.max(allowed.deviation(got, expected));
+        let grad = allowed.deviation(got, expected);
+        self.measured(Worst { loss: 0.0, grad });
         self.check(allowed.holds(got, expected), || {
             format!("{}: gradient {got:e}, expected {expected:e}", place())
         });
+    }
+
+    fn measured(&mut self, worst: Worst) {
+        self.worst = Some(self.worst.unwrap_or_default().or(worst));
     }
 
     /// Whether all was right so far.
@@ -210,16 +216,18 @@ impl Failures {
         self.checks
     }
 
-    /// The largest deviations so far, whether they were too large or not.
+    /// The largest deviations so far, whether they were too large or not; none if nothing was measured.
     #[must_use]
-    pub fn worst(&self) -> Worst {
+    pub fn worst(&self) -> Option<Worst> {
         self.worst
     }
 
     /// Adds the failures of one case, cut to the first few.
     pub fn case(&mut self, case: Self) {
         self.checks += case.checks;
-        self.worst = self.worst.or(case.worst);
+        if let Some(worst) = case.worst {
+            self.measured(worst);
+        }
         let more = case.list.len().saturating_sub(SHOWN);
         self.list.extend(case.list.into_iter().take(SHOWN));
         if more > 0 {

@@ -24,6 +24,9 @@ pub struct Family {
     pub cases: Vec<Case>,
     /// Whether they go through every variant, or through the device's own choice only.
     pub every_variant: bool,
+    /// Whether it is only for adapters whose driver keeps two-sums ([`Numerics`](super::probe::Numerics)), or only for those
+    /// whose driver does not.
+    pub two_sums: Option<bool>,
 }
 
 impl Family {
@@ -32,6 +35,7 @@ impl Family {
             name,
             cases: cases.into_iter().map(Into::into).collect(),
             every_variant: true,
+            two_sums: None,
         }
     }
 
@@ -43,26 +47,32 @@ impl Family {
     }
 }
 
-/// All families of an extent; `reassociates` is told by the numerics probe, and is what [`extreme::NOT_SO_FAR`] is for.
+/// All families of an extent.
 #[must_use]
-pub fn families(extent: Extent, reassociates: bool) -> Vec<Family> {
+pub fn families(extent: Extent) -> Vec<Family> {
     let seeds = match extent {
         Extent::Quick => 30,
         Extent::Usual => 100,
         Extent::Full => 1000,
     };
-    let far = if reassociates {
-        extreme::NOT_SO_FAR
-    } else {
-        extreme::FAR
+    let far = |two_sums| {
+        let far_above = if two_sums {
+            extreme::FAR
+        } else {
+            extreme::NOT_SO_FAR
+        };
+        Family {
+            two_sums: Some(two_sums),
+            ..Family::new("far from the maximum", [extreme::far_below(far_above)])
+        }
     };
-    let mut magnitudes = extreme::huge_losses();
-    magnitudes.push(extreme::far_below(far));
     let mut families = vec![
         Family::new("golden", golden::all()),
         Family::new("semantics", semantics::all()),
         Family::new("random", (0..seeds).map(Drawn::of)),
-        Family::new("extreme magnitudes", magnitudes),
+        Family::new("extreme magnitudes", extreme::huge_losses()),
+        far(true),
+        far(false),
         Family::new("subnormals", special::subnormals()),
         Family::new("−∞", special::minus_infinity()),
         Family::new("many frames", special::large(&[([2, 600, 12], 40, 3.0)])),

@@ -3,6 +3,11 @@
 //! Each file says in its `doc` with which versions and how it was made. Where a peer differs from this crate on purpose,
 //! the expectation is ours, or `None`, and a table here says which peer answers what and why that is not followed.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the files are part of this crate, and every case of each is read by its tests"
+)]
+
 use crate::{Options, Status};
 use serde_json::Value;
 

@@ -1,12 +1,18 @@
 //! Nonsense that is on the device already: each item is told of it, its neighbours do not notice, and nothing is touched
 //! that should not be.
 
-use super::batch::{OwnedLabels, PADDING, concatenated, padded};
-use super::device::{DeviceBatch, Gpu, Outputs, PLACEMENTS, Placement, run};
-use super::random::{Recipe, Rng};
-use crate::{
-    Blank, BlankInLabels, Error, GpuCtc, Impossible, LabelLayout, Options, RepeatedLabels, Status,
+mod spoilers;
+
+pub use spoilers::{
+    Spoiler, blank_among_the_labels, label_lengths_out_of_range, labels_that_are_no_class,
+    logit_lengths_out_of_range, logits_without_a_meaning, weights_that_are_not_finite,
 };
+
+use super::batch::{OwnedLabels, concatenated, padded};
+use super::device::Gpu;
+use super::placed::{DeviceBatch, Outputs, PLACEMENTS, Placement, run};
+use super::random::{Recipe, Rng};
+use crate::{Blank, BlankInLabels, Error, GpuCtc, Impossible, Options, RepeatedLabels, Status};
 
 const ITEMS: usize = 6;
 const FRAMES: usize = 11;
@@ -16,34 +22,6 @@ const BLANK: u8 = 2;
 
 /// The item that is spoiled; its neighbours on both sides are not.
 const VICTIM: usize = 2;
-
-/// A way to spoil an item, and what must come of it.
-pub struct Spoiler {
-    name: String,
-    status: Status,
-    options: Options,
-    /// Whether it is meant for concatenated labels too.
-    concatenated: bool,
-    change: Box<dyn Fn(&mut DeviceBatch)>,
-}
-
-impl std::fmt::Debug for Spoiler {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-impl Spoiler {
-    fn new(name: String, status: Status, change: impl Fn(&mut DeviceBatch) + 'static) -> Self {
-        Self {
-            name,
-            status,
-            options: options(),
-            concatenated: true,
-            change: Box::new(change),
-        }
-    }
-}
 
 fn options() -> Options {
     Options {
@@ -79,137 +57,6 @@ fn clean(joined: bool, time_major: bool) -> DeviceBatch {
         batch = batch.transposed();
     }
     DeviceBatch::of(&batch)
-}
-
-/// Labels that are no class, at each place of the victim, kept and collapsed.
-#[must_use]
-pub fn labels_that_are_no_class() -> Vec<Spoiler> {
-    let collapse = Options {
-        repeated_labels: RepeatedLabels::Collapse,
-        ..options()
-    };
-    let mut spoilers = Vec::new();
-    for options in [options(), collapse] {
-        for label in [-1, CLASSES as i32, 1000, i32::MIN, i32::MAX, PADDING] {
-            for position in 0..3 {
-                let name = format!("label {label} at {position}");
-                let spoiler = Spoiler::new(name, Status::BadLabel, move |batch| {
-                    let at = first_label(batch) + position;
-                    batch.labels[at] = label;
-                });
-                spoilers.push(Spoiler { options, ..spoiler });
-            }
-        }
-    }
-    spoilers
-}
-
-/// The blank among the victim's labels.
-#[must_use]
-pub fn blank_among_the_labels() -> Vec<Spoiler> {
-    vec![Spoiler::new(
-        "blank".into(),
-        Status::BadLabel,
-        spoil_by_blank,
-    )]
-}
-
-fn spoil_by_blank(batch: &mut DeviceBatch) {
-    let at = first_label(batch) + 1;
-    batch.labels[at] = BLANK.into();
-}
-
-/// Logit lengths out of range.
-#[must_use]
-pub fn logit_lengths_out_of_range() -> Vec<Spoiler> {
-    let lengths = [-1, FRAMES as i32 + 1, 1 << 20, i32::MIN, i32::MAX];
-    let spoiler = |length| {
-        let name = format!("logit length {length}");
-        Spoiler::new(name, Status::BadLength, move |batch| {
-            if let Some(lengths) = &mut batch.logit_lengths {
-                lengths[VICTIM] = length;
-            }
-        })
-    };
-    lengths.into_iter().map(spoiler).collect()
-}
-
-/// Lengths of padded labels out of range; those of concatenated labels move the labels of all items after them.
-#[must_use]
-pub fn label_lengths_out_of_range() -> Vec<Spoiler> {
-    let lengths = [-1, LABELS as i32 + 1, 1 << 20, i32::MIN, i32::MAX];
-    let spoiler = |length| {
-        let name = format!("label length {length}");
-        let spoiler = Spoiler::new(name, Status::BadLength, move |batch| {
-            batch.label_lengths[VICTIM] = length;
-        });
-        Spoiler {
-            concatenated: false,
-            ..spoiler
-        }
-    };
-    lengths.into_iter().map(spoiler).collect()
-}
-
-/// Weights that are not finite.
-#[must_use]
-pub fn weights_that_are_not_finite() -> Vec<Spoiler> {
-    let odd = [
-        0x7fc0_0000,
-        0xffc0_0000,
-        0x7f80_0001,
-        0x7f80_0000,
-        0xff80_0000,
-    ];
-    let spoiler = |bits: u32| {
-        let name = format!("weight {bits:#x}");
-        Spoiler::new(name, Status::NotFinite, move |batch| {
-            if let Some(weights) = &mut batch.weights {
-                weights[VICTIM] = bits;
-            }
-        })
-    };
-    odd.into_iter().map(spoiler).collect()
-}
-
-/// Every kind of NaN and +∞ in a frame that counts, and a frame of −∞ only.
-#[must_use]
-pub fn logits_without_a_meaning() -> Vec<Spoiler> {
-    // Quiet, signalling, negative, all ones, the smallest payload; +inf.
-    let odd = [
-        0x7fc0_0000,
-        0x7fa0_0000,
-        0xffc0_1234,
-        0xffff_ffff,
-        0x7f80_0001,
-        0x7f80_0000,
-    ];
-    let mut spoilers = Vec::new();
-    for bits in odd {
-        for frame in [0, 4, 7] {
-            for class in [0, usize::from(BLANK), CLASSES - 1] {
-                let name = format!("{bits:#x} in frame {frame} class {class}");
-                spoilers.push(Spoiler::new(name, Status::NotFinite, move |batch| {
-                    let at = batch.shape.row(VICTIM, frame) + class;
-                    batch.logits[at] = bits;
-                }));
-            }
-        }
-    }
-    let desert = |batch: &mut DeviceBatch| {
-        let start = batch.shape.row(VICTIM, 3);
-        batch.logits[start..start + CLASSES].fill(0xff80_0000);
-    };
-    spoilers.push(Spoiler::new("all −∞".into(), Status::NotFinite, desert));
-    spoilers
-}
-
-/// Where the victim's labels begin.
-fn first_label(batch: &DeviceBatch) -> usize {
-    match batch.shape.label_layout {
-        LabelLayout::Padded => VICTIM * batch.shape.max_labels,
-        LabelLayout::Concatenated => batch.label_lengths[..VICTIM].iter().sum::<i32>() as usize,
-    }
 }
 
 impl Spoiler {
@@ -262,7 +109,7 @@ pub fn allowed_blank(gpu: &Gpu, ctc: &GpuCtc) -> Result<(), String> {
         ..options()
     };
     let mut batch = clean(false, false);
-    spoil_by_blank(&mut batch);
+    spoilers::put_a_blank(&mut batch);
     let plan = ctc.plan(&batch.shape, &allow).map_err(told)?;
     let outputs = run(gpu, &plan, &batch, Placement::Apart)?;
     ensure(outputs.status == [Status::Ok as u32; ITEMS], || {
@@ -357,7 +204,7 @@ fn places(lengths: &[i32], words: usize) -> Vec<Option<std::ops::Range<usize>>> 
         start += usize::try_from(length).unwrap_or(0);
         let inside = (0..=LABELS as i32).contains(&length) && start <= words;
         // An empty item may stand past the end.
-        (inside || length == 0).then(|| begin..start)
+        (inside || length == 0).then_some(begin..start)
     };
     lengths.iter().map(place).collect()
 }
@@ -416,7 +263,7 @@ pub fn garbage(gpu: &Gpu, ctc: &GpuCtc, seed: u64) -> Result<(), String> {
     let mut batch = clean(seed.is_multiple_of(2), seed % 4 < 2);
     // Every bit pattern, small numbers more often than they would come.
     let mut word = |small: usize| {
-        let bits = rng.next();
+        let bits = rng.bits();
         if bits.is_multiple_of(3) {
             (bits >> 8) as u32
         } else {

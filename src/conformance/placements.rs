@@ -1,7 +1,8 @@
 //! What only buffers of the caller's can show: where they lie among each other, and what they are made of.
 
-use super::device::{DeviceBatch, Gpu, Outputs, PLACEMENTS, Placement, run};
+use super::device::Gpu;
 use super::drawn::Drawn;
+use super::placed::{DeviceBatch, Outputs, PLACEMENTS, Placement, run};
 use super::variants::lowered;
 use crate::{Goal, GpuCtc};
 

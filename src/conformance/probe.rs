@@ -59,8 +59,10 @@ pub struct Numerics {
     pub fma: Rounding,
     /// `x * y + z`, which a driver may contract to one rounding.
     pub multiply_add: Rounding,
-    /// Whether sums are reordered as if numbers were exact: what a two-sum keeps is lost then.
+    /// Whether sums are reordered as if numbers were exact.
     pub reassociates: bool,
+    /// Whether what rounding takes from a difference can be computed (Knuth's two-sum), which reordering may undo.
+    pub keeps_two_sums: bool,
     /// Whether a subnormal operand is taken for 0.
     pub flushes_operands: bool,
     /// Whether a subnormal result becomes 0.
@@ -115,7 +117,8 @@ impl Numerics {
             sqrt: of_one(Operation::Sqrt, &|rng| rng.normal(), f64::sqrt)?,
             fma: rounding(&sums, &fma),
             multiply_add: rounding(&sums, &multiply_add),
-            reassociates: reassociates(&asked)?,
+            reassociates: reassociates(gpu)?,
+            keeps_two_sums: keeps_two_sums(gpu)?,
             flushes_operands: product[0] == 0.0,
             flushes_results: product[1] == 0.0,
             keeps_infinities: product[2] == infinity
@@ -126,33 +129,34 @@ impl Numerics {
     }
 }
 
-/// Sums that come out otherwise if they are reordered, each as the kernels have it.
-fn reassociates(
-    asked: &dyn Fn(Operation, &[[f32; 4]]) -> Result<Vec<f32>, String>,
-) -> Result<bool, String> {
-    let far = drawn(|rng| [9.0 * rng.unit(), 9_007.3 + rng.unit(), 0.0, 0.0]);
-    let taken = asked(Operation::TwoSum, &far)?;
-    let exact = |v: &[f32; 4]| {
-        let [x, y] = [f64::from(v[0]), f64::from(v[1])];
-        (x - y) - f64::from(v[0] - v[1])
-    };
-    let two_sum = far.iter().zip(&taken);
-    let lost = two_sum
-        .filter(|(v, got)| exact(v) != f64::from(**got))
-        .count()
-        > 0;
-    let looped = asked(Operation::Loop, &[[1e9 + 64.0, 1e9, 127.0, 3.0]])?;
+/// Whether sums come out otherwise than they are written, each as the kernels have it.
+fn reassociates(gpu: &Gpu) -> Result<bool, String> {
+    let looped = ask(gpu, Operation::Loop, &[[1e9 + 64.0, 1e9, 127.0, 3.0]])?;
     let parts = drawn(|rng| {
         let e = (100.0 * rng.unit()).round();
         [e, e * std::f32::consts::LN_2 + 0.3 * rng.unit(), 0.0, 0.0]
     });
-    let rest = asked(Operation::LnTwo, &parts)?;
+    let rest = ask(gpu, Operation::LnTwo, &parts)?;
     let mut parts = parts.iter().zip(&rest);
     let merged = parts.any(|(v, got)| {
         let right = f64::from(v[1]) - f64::from(v[0]) * std::f64::consts::LN_2;
         (f64::from(*got) - right).abs() > 2e-7
     });
-    Ok(lost || looped[0] != 191.0 || merged)
+    Ok(looped[0] != 191.0 || merged)
+}
+
+fn keeps_two_sums(gpu: &Gpu) -> Result<bool, String> {
+    let far = drawn(|rng| [9.0 * rng.unit(), 9_007.3 + rng.unit(), 0.0, 0.0]);
+    let taken = ask(gpu, Operation::TwoSum, &far)?;
+    let exact = |v: &[f32; 4]| {
+        let [x, y] = [f64::from(v[0]), f64::from(v[1])];
+        (x - y) - f64::from(v[0] - v[1])
+    };
+    let mut sums = far.iter().zip(&taken);
+    Ok(sums.all(|(v, got)| {
+        let right = exact(v);
+        (f64::from(*got) - right).abs() <= 1e-6 * right.abs() + 1e-12
+    }))
 }
 
 fn drawn(mut draw: impl FnMut(&mut Rng) -> [f32; 4]) -> Vec<[f32; 4]> {
@@ -240,12 +244,47 @@ fn entry(binding: u32, buffer: &wgpu::Buffer) -> wgpu::BindGroupEntry<'_> {
     }
 }
 
+/// In a line.
+impl fmt::Display for Numerics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, ulp) in [
+            ("exp2", self.exp2),
+            ("log2", self.log2),
+            ("exp", self.exp),
+            ("log", self.log),
+            ("division", self.division),
+            ("sqrt", self.sqrt),
+        ] {
+            write!(f, "{name} {ulp:.1} ulp, ")?;
+        }
+        write!(f, "fma {}, x·y+z {}, ", self.fma, self.multiply_add)?;
+        f.write_str(match self.reassociates {
+            true => "sums are reordered, ",
+            false => "sums are as written, ",
+        })?;
+        f.write_str(match self.keeps_two_sums {
+            true => "two-sums are kept, ",
+            false => "two-sums are lost, ",
+        })?;
+        f.write_str(match (self.flushes_operands, self.flushes_results) {
+            (false, false) => "subnormals are kept, ",
+            (true, false) => "subnormal operands are 0, ",
+            (false, true) => "subnormal results are 0, ",
+            (true, true) => "subnormals are 0, ",
+        })?;
+        f.write_str(match self.keeps_infinities {
+            true => "infinities and NaN are kept",
+            false => "infinities or NaN are not kept",
+        })
+    }
+}
+
 impl fmt::Display for Rounding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Once => "rounds once",
             Self::Twice => "rounds twice",
-            Self::Other => "neither",
+            Self::Other => "rounds as it likes",
         })
     }
 }

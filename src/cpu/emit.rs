@@ -4,7 +4,7 @@ use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::index::{LANES, bytes, lines, lines_of};
 use super::labels::Item;
-use super::scaled::{SMALLEST, Scaled, exp_below};
+use super::scaled::{SMALLEST, Scaled, biased, exp_below, ratio};
 use crate::options::{Input, Options};
 use crate::problem::Problem;
 
@@ -51,18 +51,9 @@ pub(super) fn emit<S: Simd>(
                 out,
                 SMALLEST,
                 #[inline(always)]
-                |x| x + epsilon,
+                |x| biased(x, epsilon),
                 #[inline(always)]
-                |x, top| {
-                    let p = x / top;
-                    let scaled = Scaled {
-                        m: p,
-                        e: f32x16::splat(simd, 0.0),
-                    };
-                    scaled
-                        .normalised()
-                        .or(p.simd_ge(SMALLEST), Scaled::zero(simd))
-                },
+                |x, top| ratio(x.max(SMALLEST), top).or(x.simd_ge(SMALLEST), Scaled::zero(simd)),
             );
         }
     }

@@ -4,7 +4,7 @@ use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::index::item_and_frame;
 use super::labels::Item;
-use super::scaled::{SMALLEST, exp_plain};
+use super::scaled::{SMALLEST, biased, exp_plain};
 use super::stats::{Excess, Stats, Vectors, top_of};
 use crate::options::{Input, Options, Status};
 use crate::problem::Problem;
@@ -180,7 +180,7 @@ fn probs<S: Simd>(
         simd,
         &row,
         #[inline(always)]
-        |x| x + epsilon,
+        |x| biased(x, epsilon),
         0.0,
         SMALLEST,
     );
@@ -189,7 +189,7 @@ fn probs<S: Simd>(
         simd,
         #[inline(always)]
         |x| {
-            let score = x + epsilon;
+            let score = biased(x, epsilon);
             excess.add(score / top, score, top);
         },
     );

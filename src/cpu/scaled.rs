@@ -173,6 +173,29 @@ pub(super) fn exp_below<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S> {
     exp_scaled(d, low.abs().simd_lt(1.0).select(low, none)).normalised()
 }
 
+/// `x / y` of positive normal numbers, however far apart, m in [1, 2).
+#[inline(always)]
+pub(super) fn ratio<S: Simd>(x: f32x16<S>, y: f32x16<S>) -> Scaled<S> {
+    let e = f32x16::splat(x.token(), 0.0);
+    let (a, b) = (
+        Scaled { m: x, e }.normalised(),
+        Scaled { m: y, e }.normalised(),
+    );
+    Scaled {
+        m: a.m / b.m,
+        e: a.e - b.e,
+    }
+    .normalised()
+}
+
+/// `p + ε`; exactly 0 below the smallest normal number, where a device may take it for that.
+#[inline(always)]
+pub(super) fn biased<S: Simd>(p: f32x16<S>, epsilon: f32) -> f32x16<S> {
+    let sum = p + epsilon;
+    let none = f32x16::splat(p.token(), 0.0);
+    sum.abs().simd_lt(SMALLEST).select(none, sum)
+}
+
 /// `exp(d)` as a plain number, for what is at most 88; 0 where it would not be normal, and for NaN.
 #[inline(always)]
 pub(super) fn exp_plain<S: Simd>(d: f32x16<S>) -> f32x16<S> {

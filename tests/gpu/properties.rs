@@ -226,7 +226,7 @@ fn numbers_far_from_each_other_are_right() {
     for adapter in &all() {
         let ctc = Ctc::on_adapter(adapter).unwrap();
         let gpu = Gpu::new(adapter, adapter.limits()).unwrap();
-        let reassociates = Numerics::of(&gpu).unwrap().reassociates;
+        let two_sums = Numerics::of(&gpu).unwrap().keeps_two_sums;
         let limits = *ctc.limits().unwrap();
         for resident_quads in [limits.resident_quads, 0] {
             let ctc = ctc.within(&Limits {
@@ -237,7 +237,7 @@ fn numbers_far_from_each_other_are_right() {
             let run = |batch: &Batch<'_>, options: &Options| {
                 ctc.loss_and_grad(batch, options).map(Answer::from)
             };
-            let far = if reassociates { NOT_SO_FAR } else { FAR };
+            let far = if two_sums { FAR } else { NOT_SO_FAR };
             run_cases("huge losses", huge_losses(), &run, Tolerance::F32);
             run_cases("far below", [far_below(far)], &run, Tolerance::F32);
         }

@@ -1,9 +1,10 @@
 //! Devices for the tests that bring their own buffers.
 
 use ctc_wgpu::GpuPlan;
-use ctc_wgpu::conformance::device;
-pub(crate) use ctc_wgpu::conformance::device::{
-    ALL, DeviceBatch, Gpu, Outputs, PLACEMENTS, Placed, Placement, Wanted, bits,
+pub(crate) use ctc_wgpu::conformance::device::Gpu;
+use ctc_wgpu::conformance::placed;
+pub(crate) use ctc_wgpu::conformance::placed::{
+    ALL, DeviceBatch, Outputs, PLACEMENTS, Placed, Placement, Wanted, bits,
 };
 
 use super::adapters;
@@ -27,10 +28,10 @@ pub(crate) fn on_each_device_within(
 
 /// One batch through a plan, in buffers among canaries.
 pub(crate) fn run(gpu: &Gpu, plan: &GpuPlan, batch: &DeviceBatch, placement: Placement) -> Outputs {
-    device::run(gpu, plan, batch, placement).unwrap_or_else(|wrong| panic!("{}: {wrong}", gpu.name))
+    placed::run(gpu, plan, batch, placement).unwrap_or_else(|wrong| panic!("{}: {wrong}", gpu.name))
 }
 
 /// Encodes a batch and submits it.
 pub(crate) fn submit(gpu: &Gpu, plan: &GpuPlan, placed: &Placed) {
-    device::submit(gpu, plan, placed).unwrap();
+    placed::submit(gpu, plan, placed).unwrap();
 }

@@ -88,7 +88,7 @@ fn yes_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
 }
 
-fn type_name(kind: wgpu::DeviceType) -> &'static str {
+pub(crate) fn type_name(kind: wgpu::DeviceType) -> &'static str {
     match kind {
         wgpu::DeviceType::IntegratedGpu => "integrated",
         wgpu::DeviceType::DiscreteGpu => "discrete",

@@ -61,6 +61,10 @@ pub(crate) fn milliseconds(time: Duration) -> String {
     format!("{ms:.digits$} ms")
 }
 
+pub(crate) fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
 /// Bytes in the largest binary unit that divides them well: limits of adapters are powers of two, or one less.
 pub(crate) fn bytes(count: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];

@@ -13,6 +13,7 @@ mod format;
 mod loss;
 mod npz;
 mod progress;
+mod validate;
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
@@ -41,6 +42,12 @@ enum Command {
     /// A backend fails if a loss is off by more than 1e-6 (of its size, from 1 on) or an element of the gradient by
     /// more than 1e-5 (times the item's weight, from 1 on; with probs of its size, from 1 on).
     Check(check::CheckArgs),
+    /// Run the conformance suite on every adapter, through every variant of the kernels, and on the CPU twin
+    ///
+    /// Other libraries' numbers, the table of semantics, random batches, extreme and subnormal numbers, long and wide items,
+    /// garbage in every buffer, determinism: each answer is held against the truth, to 1e-6 of a loss and 1e-5 in a gradient.
+    /// What the driver makes of arithmetic is told too, since it explains most failures.
+    Validate(validate::ValidateArgs),
     /// Time batches of seeded logits, each checked first, and say how near to the machine's memory bandwidth they come
     Bench(bench::BenchArgs),
     /// List the GPU adapters and those of their limits that matter here
@@ -51,6 +58,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Loss(args) => loss::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Adapters(args) => Ok(adapters::run(&args)),
     };

@@ -1,0 +1,100 @@
+//! What is judged: the adapter, its driver, and what it gives.
+
+use ctc_wgpu::conformance::suite::Subject;
+
+use crate::adapters::type_name;
+use crate::format;
+
+/// The versions that a report is worth nothing without. A test holds wgpu's against the lock file.
+pub(super) const WGPU: &str = "30.0.1";
+
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) name: String,
+    pub(super) backend: String,
+    pub(super) kind: &'static str,
+    pub(super) driver: String,
+    /// Those that planning looks at, and what else tells two devices apart.
+    pub(super) limits: Vec<(&'static str, String)>,
+    pub(super) features: Vec<String>,
+}
+
+impl Facts {
+    pub(super) fn of(adapter: &wgpu::Adapter) -> Self {
+        let (info, limits) = (adapter.get_info(), adapter.limits());
+        let subgroups = match (info.subgroup_min_size, info.subgroup_max_size) {
+            (least, most) if least == most => least.to_string(),
+            (least, most) => format!("{least} to {most}"),
+        };
+        let features = adapter.features();
+        Self {
+            backend: info.backend.to_string(),
+            kind: type_name(info.device_type),
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .to_owned(),
+            limits: vec![
+                (
+                    "binding",
+                    format::bytes(limits.max_storage_buffer_binding_size),
+                ),
+                ("buffer", format::bytes(limits.max_buffer_size)),
+                (
+                    "storage buffers a stage",
+                    limits.max_storage_buffers_per_shader_stage.to_string(),
+                ),
+                (
+                    "workgroups a dimension",
+                    limits.max_compute_workgroups_per_dimension.to_string(),
+                ),
+                (
+                    "invocations a workgroup",
+                    limits.max_compute_invocations_per_workgroup.to_string(),
+                ),
+                (
+                    "workgroup memory",
+                    format::bytes(limits.max_compute_workgroup_storage_size.into()),
+                ),
+                (
+                    "offset alignment",
+                    limits.min_storage_buffer_offset_alignment.to_string(),
+                ),
+                ("subgroup", subgroups),
+                (
+                    "PCI vendor, device",
+                    format!("{:#06x}, {:#06x}", info.vendor, info.device),
+                ),
+            ],
+            features: features
+                .iter_names()
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+            name: info.name,
+        }
+    }
+
+    pub(super) fn of_twin(twin: &Subject) -> Self {
+        Self {
+            name: twin.backend().to_string(),
+            backend: "cpu".to_owned(),
+            kind: "twin",
+            driver: String::new(),
+            limits: Vec::new(),
+            features: Vec::new(),
+        }
+    }
+
+    /// Name, backend, driver.
+    pub(super) fn line(&self) -> String {
+        let parts = [&self.name, &self.backend, &self.driver];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        match self.kind {
+            "twin" => self.name.clone(),
+            _ => parts
+                .iter()
+                .map(|part| part.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Arrays of the host through a context.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::Tally;
+use crate::conformance::batch::OwnedBatch;
+use crate::conformance::case::Case;
+use crate::conformance::check::{Answer, Failures, Tolerance};
+use crate::conformance::drawn::Drawn;
+use crate::conformance::families::Family;
+use crate::conformance::variants::Variant;
+use crate::{Ctc, CtcOutput, Error, Options, Reduction};
+
+/// What a batch was hashed to, as planned.
+type Planned = HashMap<(&'static str, usize), Option<u64>>;
+
+/// A context, and what came of it as planned.
+pub(super) struct HostPath<'a> {
+    ctc: &'a Ctc,
+    planned: RefCell<Planned>,
+}
+
+impl<'a> HostPath<'a> {
+    pub(super) fn new(ctc: &'a Ctc) -> Self {
+        Self {
+            ctc,
+            planned: RefCell::default(),
+        }
+    }
+
+    /// The cases of a family that can be forced into the variant; as planned without one, where each runs twice.
+    pub(super) fn family(&self, family: &Family, variant: Option<&Variant>) -> Tally {
+        let mut tally = Tally::new();
+        for (index, case) in family.cases.iter().enumerate() {
+            let key = (family.name, index);
+            let within;
+            let ctc = match variant {
+                None => self.ctc,
+                Some(variant) => {
+                    let batch = case.batch().batch();
+                    let Some(limits) = variant.forced(self.ctc, &batch, case.options()) else {
+                        continue;
+                    };
+                    within = self.ctc.within(&limits);
+                    &within
+                }
+            };
+            let mut failures = Failures::default();
+            let mut same = true;
+            tally.case(|| {
+                let first = answer(ctc, case);
+                let bits = first.as_ref().ok().map(hashed);
+                case.judge(&first.map(Answer::from), Tolerance::F32, &mut failures);
+                let other = match variant {
+                    None => answer(ctc, case).as_ref().ok().map(hashed),
+                    Some(variant) if variant.same_bits => {
+                        self.planned.borrow().get(&key).copied().flatten()
+                    }
+                    Some(_) => bits,
+                };
+                same = bits == other;
+                if variant.is_none() {
+                    self.planned.borrow_mut().insert(key, bits);
+                }
+                Ok(())
+            });
+            if !same {
+                let than = variant.map_or("on the second run", |_| "than as planned");
+                tally
+                    .failures
+                    .push(format!("{}: other bits {than}", case.name()));
+            }
+            tally.same_bits &= same;
+            tally.found(failures);
+        }
+        tally
+    }
+}
+
+fn answer(ctc: &Ctc, case: &Case) -> Result<CtcOutput, Error> {
+    ctc.loss_and_grad(&case.batch().batch(), case.options())
+}
+
+/// The bits of what every variant must give: a reduced number is a sum of sums where a batch is cut.
+fn hashed(output: &CtcOutput) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let words = output.loss.iter().chain(&output.grad).map(|x| x.to_bits());
+    words.for_each(|word| word.hash(&mut hasher));
+    output.status.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A few batches so many times: always the same bits.
+pub(super) fn repeated(ctc: &Ctc, runs: usize) -> Tally {
+    let mut tally = Tally::new();
+    for seed in 0..5 {
+        let Drawn {
+            name,
+            batch,
+            options,
+            ..
+        } = Drawn::of(seed);
+        tally.case(|| {
+            let run = || {
+                ctc.loss_and_grad(&batch.batch(), &options)
+                    .map_err(|e| e.to_string())
+            };
+            let first = run()?;
+            for number in 1..runs {
+                let again = run()?;
+                let same = hashed(&again) == hashed(&first)
+                    && again.reduced.map(f32::to_bits) == first.reduced.map(f32::to_bits);
+                if !same {
+                    return Err(format!("{name}: other bits on run {number}"));
+                }
+            }
+            Ok(())
+        });
+    }
+    tally.same_bits = tally.failures.is_empty();
+    tally
+}
+
+/// Each item of random batches alone: the bits that it has in the batch.
+pub(super) fn alone(ctc: &Ctc, seeds: u64) -> Tally {
+    let mut tally = Tally::new();
+    for seed in 0..seeds {
+        let Drawn {
+            name,
+            batch,
+            options,
+            ..
+        } = Drawn::of(seed);
+        let options = Options {
+            // An item's weight in a mean depends on the others.
+            reduction: Reduction::None,
+            ..options
+        };
+        tally.case(|| {
+            let run = |batch: &OwnedBatch| {
+                let output = ctc.loss_and_grad(&batch.batch(), &options);
+                output.map_err(|e| format!("{name}: {e}"))
+            };
+            let together = run(&batch)?;
+            for item in 0..batch.items() {
+                let other = batch.alone(item);
+                let alone = run(&other)?;
+                let rows = |batch: &OwnedBatch, grad: &[f32], item| {
+                    let frames = 0..batch.frames();
+                    let row = |t| grad[batch.row(item, t)..][..batch.classes()].to_vec();
+                    let bits = frames.flat_map(row).map(f32::to_bits);
+                    bits.collect::<Vec<u32>>()
+                };
+                let same = alone.loss[0].to_bits() == together.loss[item].to_bits()
+                    && alone.status[0] == together.status[item]
+                    && rows(&other, &alone.grad, 0) == rows(&batch, &together.grad, item);
+                if !same {
+                    return Err(format!("{name}: item {item} has other bits alone"));
+                }
+            }
+            Ok(())
+        });
+    }
+    tally.same_bits = tally.failures.is_empty();
+    tally
+}
