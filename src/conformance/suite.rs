@@ -14,7 +14,7 @@ mod device;
 mod host;
 mod tally;
 
-use host::HostPath;
+pub use host::{Answered, HostPath};
 pub use tally::Tally;
 
 /// What is judged: an adapter, on devices of its own, or the CPU twin.
@@ -169,7 +169,8 @@ impl Suite {
         trials
     }
 
-    fn families_of(&self, two_sums: bool) -> impl Iterator<Item = &Family> {
+    /// The families for a driver that keeps two-sums, or for one that does not (see [`Numerics`]).
+    pub fn families_of(&self, two_sums: bool) -> impl Iterator<Item = &Family> {
         let meant = move |family: &&Family| family.two_sums.is_none_or(|kept| kept == two_sums);
         self.families.iter().filter(meant)
     }

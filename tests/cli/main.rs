@@ -10,3 +10,4 @@ mod batches;
 mod bench;
 mod reports;
 mod support;
+mod validate;

@@ -4,6 +4,7 @@ use ctc_wgpu::{Batch, Ctc, Error, Options};
 
 use crate::support::adapters::on_each;
 use crate::support::check::{Answer, Tolerance, run_golden, run_ocr, run_random, run_semantics};
+use crate::support::special::{minus_infinity, subnormals};
 
 fn through(ctc: &Ctc) -> impl Fn(&Batch<'_>, &Options) -> Result<Answer, Error> {
     |batch, options| ctc.loss_and_grad(batch, options).map(Answer::from)
@@ -27,4 +28,12 @@ fn the_batches_of_a_real_network_agree_with_pytorch_on_every_adapter() {
 #[test]
 fn random_batches_and_options_agree_with_the_reference_on_every_adapter() {
     on_each(|ctc| run_random(&through(ctc), Tolerance::F32, 0..150));
+}
+
+#[test]
+fn subnormal_and_infinite_numbers_are_right_on_every_adapter() {
+    on_each(|ctc| {
+        run_cases("subnormals", subnormals(), &through(ctc), Tolerance::F32);
+        run_cases("−∞", minus_infinity(), &through(ctc), Tolerance::F32);
+    });
 }

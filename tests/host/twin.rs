@@ -6,6 +6,7 @@ use crate::support::check::{
     Answer, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
 };
 use crate::support::extreme::{FAR, far_below, huge_losses};
+use crate::support::special::{minus_infinity, subnormals};
 
 fn twin(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
     Ctc::cpu().loss_and_grad(batch, options).map(Answer::from)
@@ -29,6 +30,12 @@ fn the_batches_of_a_real_network_agree_with_pytorch_on_the_twin() {
 #[test]
 fn random_batches_and_options_agree_with_the_reference_on_the_twin() {
     run_random(&twin, Tolerance::F32, 0..500);
+}
+
+#[test]
+fn subnormal_and_infinite_numbers_are_right_on_the_twin() {
+    run_cases("subnormals", subnormals(), &twin, Tolerance::F32);
+    run_cases("−∞", minus_infinity(), &twin, Tolerance::F32);
 }
 
 #[test]

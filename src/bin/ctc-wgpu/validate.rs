@@ -254,3 +254,84 @@ fn rows(trials: &[Trial<'_>], subject: &str, bar: &ProgressBar) -> Vec<Row> {
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(failures: &[&str]) -> Judged {
+        let total = Tally {
+            cases: 7,
+            failures: failures.iter().map(|text| (*text).to_owned()).collect(),
+            ..Tally::new()
+        };
+        Judged {
+            facts: Facts::of_twin(&Subject::twin()),
+            numerics: None,
+            rows: Ok(vec![Row {
+                variant: "as planned",
+                families: vec![("random", total.clone())],
+                total,
+            }]),
+        }
+    }
+
+    #[test]
+    fn one_failure_or_an_adapter_without_a_device_fails_the_whole() {
+        let of = |judged| Verdict {
+            extent: "quick",
+            judged,
+        };
+        assert_eq!(of(vec![judged(&[])]).line(), "all 7 cases pass");
+        assert!(of(vec![judged(&[])]).passed());
+        let failed = of(vec![judged(&[]), judged(&["seed 3: a loss", "seed 4"])]);
+        assert!(!failed.passed());
+        assert_eq!(failed.line(), "1 of 2 fail, in 2 ways");
+        let broken = Judged {
+            rows: Err("no device".to_owned()),
+            ..judged(&[])
+        };
+        let broken = of(vec![broken]);
+        assert!(!broken.passed());
+        for text in [terminal::report(&broken), markdown::report(&broken)] {
+            assert!(
+                text.contains("FAIL") && text.contains("no device"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_report_tells_each_failure_with_its_variant() {
+        let found = Verdict {
+            extent: "usual",
+            judged: vec![judged(&["seed 3 <b>|*"])],
+        };
+        let terminal = terminal::report(&found);
+        assert!(terminal.contains("as planned: seed 3 <b>|*"), "{terminal}");
+        assert!(terminal.contains("FAIL"), "{terminal}");
+        let markdown = markdown::report(&found);
+        assert!(
+            markdown.contains("- as planned, random: seed 3 \\<b\\>\\|\\*"),
+            "{markdown}"
+        );
+        let page = markdown::page(&found);
+        assert!(
+            page.contains("as planned, random: seed 3 &lt;b&gt;|*"),
+            "{page}"
+        );
+        let json = json::report(&found);
+        assert_eq!(
+            json["adapters"][0]["variants"][0]["failures"][0],
+            "seed 3 <b>|*"
+        );
+        assert_eq!(json["passed"], false);
+    }
+
+    #[test]
+    fn the_report_names_the_wgpu_that_it_was_built_with() {
+        let lock = include_str!("../../../Cargo.lock");
+        let of_wgpu = format!("name = \"wgpu\"\nversion = \"{}\"", facts::WGPU);
+        assert!(lock.contains(&of_wgpu), "{}", facts::WGPU);
+    }
+}

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Tally;
+use super::tally::caught;
+use crate::blocking::block_on;
 use crate::conformance::batch::OwnedBatch;
 use crate::conformance::case::Case;
 use crate::conformance::check::{Answer, Failures, Tolerance};
@@ -16,22 +18,46 @@ use crate::{Ctc, CtcOutput, Error, Options, Reduction};
 /// What a batch was hashed to, as planned.
 type Planned = HashMap<(&'static str, usize), Option<u64>>;
 
-/// A context, and what came of it as planned.
-pub(super) struct HostPath<'a> {
+/// A context, and what came of each case as planned.
+#[derive(Debug)]
+pub struct HostPath<'a> {
     ctc: &'a Ctc,
     planned: RefCell<Planned>,
 }
 
+/// An answer; or what kept a case from having one at all, such as a panic of the driver.
+pub type Answered = Result<Result<CtcOutput, Error>, String>;
+
 impl<'a> HostPath<'a> {
-    pub(super) fn new(ctc: &'a Ctc) -> Self {
+    /// On this context.
+    #[must_use]
+    pub fn new(ctc: &'a Ctc) -> Self {
         Self {
             ctc,
             planned: RefCell::default(),
         }
     }
 
-    /// The cases of a family that can be forced into the variant; as planned without one, where each runs twice.
     pub(super) fn family(&self, family: &Family, variant: Option<&Variant>) -> Tally {
+        let answer = async |ctc: &Ctc, case: &Case| {
+            caught(|| Ok(ctc.loss_and_grad(&case.batch().batch(), case.options())))
+        };
+        let tally = async { Ok(self.family_with(family, variant, answer).await) };
+        block_on(tally).unwrap_or_else(|error| {
+            let mut tally = Tally::new();
+            tally.failures.push(error.to_string());
+            tally
+        })
+    }
+
+    /// The cases of a family that can be forced into the variant; as planned without one, where each runs twice. In a browser
+    /// `answer` awaits [`Ctc::loss_and_grad_async`].
+    pub async fn family_with(
+        &self,
+        family: &Family,
+        variant: Option<&Variant>,
+        answer: impl AsyncFn(&Ctc, &Case) -> Answered,
+    ) -> Tally {
         let mut tally = Tally::new();
         for (index, case) in family.cases.iter().enumerate() {
             let key = (family.name, index);
@@ -47,40 +73,41 @@ impl<'a> HostPath<'a> {
                     &within
                 }
             };
-            let mut failures = Failures::default();
-            let mut same = true;
-            tally.case(|| {
-                let first = answer(ctc, case);
-                let bits = first.as_ref().ok().map(hashed);
-                case.judge(&first.map(Answer::from), Tolerance::F32, &mut failures);
-                let other = match variant {
-                    None => answer(ctc, case).as_ref().ok().map(hashed),
-                    Some(variant) if variant.same_bits => {
-                        self.planned.borrow().get(&key).copied().flatten()
-                    }
-                    Some(_) => bits,
-                };
-                same = bits == other;
-                if variant.is_none() {
-                    self.planned.borrow_mut().insert(key, bits);
+            tally.cases += 1;
+            let mut found = Failures::default();
+            let bits = match answer(ctc, case).await {
+                Ok(first) => {
+                    let bits = first.as_ref().ok().map(hashed);
+                    case.judge(&first.map(Answer::from), Tolerance::F32, &mut found);
+                    bits
                 }
-                Ok(())
-            });
-            if !same {
-                let than = variant.map_or("on the second run", |_| "than as planned");
-                tally
-                    .failures
-                    .push(format!("{}: other bits {than}", case.name()));
+                Err(reason) => {
+                    found.check(false, || format!("{}: {reason}", case.name()));
+                    None
+                }
+            };
+            let other = match variant {
+                None => match answer(ctc, case).await {
+                    Ok(again) => again.as_ref().ok().map(hashed),
+                    Err(_) => None,
+                },
+                Some(variant) if variant.same_bits => {
+                    self.planned.borrow().get(&key).copied().flatten()
+                }
+                Some(_) => bits,
+            };
+            if variant.is_none() {
+                self.planned.borrow_mut().insert(key, bits);
             }
-            tally.same_bits &= same;
-            tally.found(failures);
+            let than = variant.map_or("on the second run", |_| "than as planned");
+            found.check(bits == other, || {
+                format!("{}: other bits {than}", case.name())
+            });
+            tally.same_bits &= bits == other;
+            tally.found(found);
         }
         tally
     }
-}
-
-fn answer(ctc: &Ctc, case: &Case) -> Result<CtcOutput, Error> {
-    ctc.loss_and_grad(&case.batch().batch(), case.options())
 }
 
 /// The bits of what every variant must give: a reduced number is a sum of sums where a batch is cut.

@@ -66,7 +66,7 @@ impl Tally {
 }
 
 /// A panic of a driver or of wgpu as the failure of a case.
-fn caught(case: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub(super) fn caught<T>(case: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(case)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

@@ -1,0 +1,120 @@
+//! `ctc-wgpu validate`: what it says and writes, and what it refuses. That adapters pass is asked by running it on them.
+
+use serde_json::Value;
+
+use crate::support::{json, scratch, tool};
+
+/// The twin's row, which takes a moment; an adapter takes minutes in software.
+const TWIN: [&str; 4] = ["validate", "--quick", "--backend", "cpu"];
+
+#[test]
+fn the_twin_passes_every_case_and_its_row_says_so() {
+    let report = json(&TWIN);
+    assert_eq!(report["passed"], true);
+    assert_eq!(report["extent"], "quick");
+    let adapters = report["adapters"].as_array().expect("a list");
+    assert_eq!(adapters.len(), 1);
+    let planned = &adapters[0]["variants"][0];
+    assert_eq!(planned["variant"], "as planned");
+    assert!(planned["cases"].as_u64() > Some(400), "{planned}");
+    assert_eq!(planned["same_bits"], true);
+    for worst in ["worst_loss", "worst_grad"] {
+        // A deviation of exactly 0 would be one that nobody measured.
+        let worst = planned[worst].as_f64().expect("a number");
+        assert!(worst > 0.0 && worst < 1e-5, "{planned}");
+    }
+    let families: Vec<_> = planned["families"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .collect();
+    for name in [
+        "golden",
+        "semantics",
+        "random",
+        "subnormals",
+        "−∞",
+        "run after run",
+        "items alone",
+    ] {
+        let family = families.iter().find(|family| family["family"] == name);
+        let family = family.unwrap_or_else(|| panic!("no {name}"));
+        assert!(family["cases"].as_u64() > Some(0), "{family}");
+    }
+}
+
+#[test]
+fn a_report_is_written_as_its_name_says() {
+    for (name, begins, has) in [
+        ("report.md", "# ctc-wgpu ", "| as planned | golden | "),
+        (
+            "report.html",
+            "<!doctype html>",
+            "<td>as planned</td><td>golden</td>",
+        ),
+        ("report.json", "{", "\"family\": \"golden\""),
+    ] {
+        let path = scratch(name);
+        let path = path.to_str().expect("UTF-8");
+        let run = tool([&TWIN[..], &["--report", path]].concat());
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        assert!(run.stdout.contains("as planned"), "{}", run.stdout);
+        assert!(run.stdout.ends_with(" cases pass\n"), "{}", run.stdout);
+        let report = std::fs::read_to_string(path).expect("the report");
+        assert!(
+            report.starts_with(begins) && report.contains(has),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_judged_is_refused_before_anything_runs() {
+    for (flags, told) in [
+        (&["--report", "report.pdf"][..], ".md, .html or .json"),
+        (&["--adapter", "no such adapter"], "no GPU adapter"),
+        (&["--backend", "opengl"], "invalid value"),
+        (&["--quick", "--full"], "cannot be used with"),
+    ] {
+        let run = tool([&["validate"], flags].concat());
+        assert_eq!(run.status, 2, "{flags:?}: {}{}", run.stdout, run.stderr);
+        assert!(
+            run.stdout.is_empty() && run.stderr.contains(told),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_an_error() {
+    let run = tool([&TWIN[..], &["--report", "/no/such/folder/report.md"]].concat());
+    assert_eq!(run.status, 2, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("/no/such/folder/report.md"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn an_adapter_is_listed_with_limits_features_and_arithmetic() {
+    // One variant's worth: the whole is a stage of its own in CI.
+    let adapters = json(&["adapters"]);
+    let adapters = adapters["adapters"].as_array().expect("a list");
+    assert!(
+        !adapters.is_empty(),
+        "no adapter: `apt-get install mesa-vulkan-drivers` brings one"
+    );
+    let report: Value = json(&["validate", "--quick", "--backend", "gl"]);
+    let found = &report["adapters"][0];
+    assert!(found["limits"]["binding"].is_string(), "{found}");
+    assert!(
+        found["numerics"]["division_ulp"].as_f64() > Some(0.0),
+        "{found}"
+    );
+    assert!(
+        found["variants"].as_array().map(Vec::len) > Some(8),
+        "{found}"
+    );
+}
