@@ -7,16 +7,16 @@ use crate::{Batch, Layout};
 pub enum OwnedLabels {
     /// Rows of labels, one after the other, as wide as each other.
     Padded {
-        /// [N, Lmax]
+        /// `[N, Lmax]`
         values: Vec<i32>,
         /// How many of a row are the item's.
         lengths: Vec<i32>,
     },
     /// Labels without rows.
     Concatenated {
-        /// [ΣL]
+        /// `[ΣL]`
         values: Vec<i32>,
-        /// [N]
+        /// `[N]`
         lengths: Vec<i32>,
     },
     /// Labels by their places.
@@ -30,9 +30,9 @@ pub enum OwnedLabels {
     },
     /// Rows with a mask, as optax has them.
     Masked {
-        /// [N, Lmax]
+        /// `[N, Lmax]`
         values: Vec<i32>,
-        /// [N, Lmax], 0 where a label counts.
+        /// `[N, Lmax]`, 0 where a label counts.
         paddings: Vec<f32>,
     },
     /// None were given, which is an error.
@@ -64,11 +64,11 @@ pub struct OwnedBatch {
     pub values: Vec<f32>,
     /// The labels.
     pub labels: OwnedLabels,
-    /// [N]; all frames count without them.
+    /// `[N]`; all frames count without them.
     pub logit_lengths: Option<Vec<i32>>,
-    /// [N, T], 0 where a frame counts.
+    /// `[N, T]`, 0 where a frame counts.
     pub logit_paddings: Option<Vec<f32>>,
-    /// [N]; 1 without them.
+    /// `[N]`; 1 without them.
     pub weights: Option<Vec<f32>>,
 }
 

@@ -8,11 +8,11 @@ use super::batch::OwnedBatch;
 /// What a backend answers, in float64.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// In nats, [N].
+    /// In nats, `[N]`.
     pub loss: Vec<f64>,
     /// In the order of the batch's values.
     pub grad: Vec<f64>,
-    /// [N]
+    /// `[N]`
     pub status: Vec<Status>,
     /// The reduced loss, where one was asked for.
     pub reduced: Option<f64>,

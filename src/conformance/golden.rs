@@ -40,7 +40,7 @@ pub struct Golden {
 pub struct Expectation {
     /// `file:case`, with what follows a space being which part of the case.
     pub source: String,
-    /// [N]
+    /// `[N]`
     pub loss: Vec<Option<f64>>,
     /// With respect to the values.
     pub grad: Grad,

@@ -18,11 +18,11 @@ pub struct DeviceBatch {
     pub logits: Vec<u32>,
     /// Padded or concatenated.
     pub labels: Vec<i32>,
-    /// [N]; all frames count without them.
+    /// `[N]`; all frames count without them.
     pub logit_lengths: Option<Vec<i32>>,
-    /// [N]
+    /// `[N]`
     pub label_lengths: Vec<i32>,
-    /// The bits of f32s, [N].
+    /// The bits of f32s, `[N]`.
     pub weights: Option<Vec<u32>>,
 }
 
@@ -85,11 +85,11 @@ pub fn bits(values: &[f32]) -> Vec<u32> {
 /// What a batch gave, bit for bit. What was not asked for is empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outputs {
-    /// Bits of f32s, [N].
+    /// Bits of f32s, `[N]`.
     pub loss: Vec<u32>,
     /// In the order of the logits.
     pub grad: Vec<u32>,
-    /// Codes, [N].
+    /// Codes, `[N]`.
     pub status: Vec<u32>,
     /// One word, or none.
     pub reduced: Vec<u32>,

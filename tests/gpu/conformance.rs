@@ -3,7 +3,9 @@
 use ctc_wgpu::{Batch, Ctc, Error, Options};
 
 use crate::support::adapters::on_each;
-use crate::support::check::{Answer, Tolerance, run_golden, run_ocr, run_random, run_semantics};
+use crate::support::check::{
+    Answer, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
+};
 use crate::support::special::{minus_infinity, subnormals};
 
 fn through(ctc: &Ctc) -> impl Fn(&Batch<'_>, &Options) -> Result<Answer, Error> {

@@ -25,13 +25,13 @@ pub struct Case {
     pub name: String,
     /// N, T, C
     pub dims: [usize; 3],
-    /// [N, T, C]
+    /// `[N, T, C]`
     pub probs: Vec<f64>,
     /// An item's a list.
     pub labels: Vec<Vec<i32>>,
     /// How many frames of an item count.
     pub frames: Vec<i32>,
-    /// [N]
+    /// `[N]`
     pub loss: Vec<f64>,
     /// With respect to the probabilities.
     pub grad: Grad,
