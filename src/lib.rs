@@ -159,7 +159,10 @@
 //!
 //! # Features
 //!
-//! - `cli`: the tool `ctc-wgpu` and what only it needs. The library has no feature of its own; none is on by default.
+//! - `cli`: the tool `ctc-wgpu` and what only it needs.
+//! - `conformance`: the suite that `ctc-wgpu validate` runs, as a module.
+//!
+//! None is on by default.
 
 mod blocking;
 #[cfg(feature = "conformance")]

@@ -1,7 +1,8 @@
 //! The table of semantics as cases for any backend.
 //!
-//! [`product`], [`values`], [`label_options`] and [`reductions`] have the rows that the crate promises, [`peers`] those where other libraries disagree among each other, with
-//! what they answer, and [`errors`] what is refused. Expected numbers come from closed forms, or from an enumeration of
+//! The files `product`, `values`, `label_options` and `reductions` have the rows that the crate promises, `peers` those where
+//! other libraries disagree among each other, with what they answer, and `errors` what is refused. Expected numbers come from
+//! closed forms, or from an enumeration of
 //! all paths; none from a recursion.
 
 use crate::{Error, Options, Status};
