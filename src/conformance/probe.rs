@@ -257,7 +257,7 @@ impl fmt::Display for Numerics {
         ] {
             write!(f, "{name} {ulp:.1} ulp, ")?;
         }
-        write!(f, "fma {}, x·y+z {}, ", self.fma, self.multiply_add)?;
+        write!(f, "fma {}, x·y+z {}; ", self.fma, self.multiply_add)?;
         f.write_str(match self.reassociates {
             true => "sums are reordered, ",
             false => "sums are as written, ",

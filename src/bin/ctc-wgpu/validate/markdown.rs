@@ -4,7 +4,7 @@ use ctc_wgpu::conformance::check::Tolerance;
 use pulldown_cmark::{Options, Parser, html};
 
 use super::facts::WGPU;
-use super::terminal::{HEADER, cells, worst};
+use super::terminal::{HEADER, LEFT, cells, worst};
 use super::{Judged, Verdict, verdict};
 use crate::format;
 
@@ -50,7 +50,7 @@ fn one(judged: &Judged) -> String {
         Ok(rows) => rows,
         Err(reason) => return format!("{text}**FAIL**: {}\n", escaped(reason)),
     };
-    text += &table(&HEADER, cells(judged));
+    text += &table(&HEADER, cells(judged), &LEFT);
     if let Some(numerics) = &judged.numerics {
         text += &format!("\nArithmetic: {numerics}.\n");
     }
@@ -91,23 +91,33 @@ fn one(judged: &Judged) -> String {
         "time",
         "verdict",
     ];
-    text += &table(&header, families.collect());
+    text += &table(&header, families.collect(), &[0, 1, 6]);
     if !facts.limits.is_empty() {
         text += &format!("\n### The {} adapter\n\n", facts.kind);
         let limits = facts
             .limits
             .iter()
             .map(|(name, value)| vec![(*name).to_owned(), value.clone()]);
-        text += &table(&["limit", ""], limits.collect());
+        text += &table(&["limit", ""], limits.collect(), &[0]);
         text += &format!("\nFeatures: {}.\n", facts.features.join(", "));
     }
     text
 }
 
-fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+/// All columns but those at `left` to the right.
+fn table(header: &[&str], rows: Vec<Vec<String>>, left: &[usize]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
-    let rule: Vec<String> = header.iter().map(|_| "---".to_owned()).collect();
+    let rule = |column| {
+        if left.contains(&column) {
+            "---"
+        } else {
+            "---:"
+        }
+    };
+    let rule: Vec<String> = (0..header.len())
+        .map(|column| rule(column).to_owned())
+        .collect();
     let rows = rows.iter().map(|row| {
         let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
         line(&cells)

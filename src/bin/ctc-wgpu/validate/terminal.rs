@@ -20,7 +20,7 @@ pub(super) const HEADER: [&str; 7] = [
 ];
 
 /// The columns of [`HEADER`] that are words.
-const LEFT: [usize; 3] = [0, 4, 6];
+pub(super) const LEFT: [usize; 3] = [0, 4, 6];
 
 pub(super) fn report(found: &Verdict) -> String {
     let mut text = String::new();
@@ -34,7 +34,8 @@ pub(super) fn report(found: &Verdict) -> String {
 fn one(judged: &Judged) -> String {
     let mut text = format!("{}\n", judged.facts.line());
     if let Some(numerics) = &judged.numerics {
-        text += &format!("arithmetic: {numerics}\n");
+        let arithmetic = numerics.to_string().replace("; ", ";\n            ");
+        text += &format!("arithmetic: {arithmetic}\n");
     }
     let rows = match &judged.rows {
         Ok(rows) => rows,
