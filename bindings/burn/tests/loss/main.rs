@@ -1,0 +1,7 @@
+//! The loss on Burn's backends: against the float64 reference, against Burn's own, and without a wait.
+
+mod agreement;
+mod beyond;
+mod devices;
+mod support;
+mod zero_copy;
