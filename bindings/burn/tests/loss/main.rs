@@ -3,5 +3,6 @@
 mod agreement;
 mod beyond;
 mod devices;
+mod learner;
 mod support;
 mod zero_copy;

@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use ctc_wgpu_burn::{CtcLossConfig, Layout};
 
-use crate::support::{Case, floats, own, shared};
+use crate::support::{Case, floats, own};
 
 /// Long after a call has returned, short beside the batch.
 const SOON: Duration = Duration::from_millis(50);
@@ -89,7 +89,9 @@ fn returns_at_once(device: &Device, setup: &WgpuSetup, layout: Layout, swapped: 
 
 #[test]
 fn the_loss_returns_while_the_device_computes_it() {
-    let (device, setup) = shared();
+    // A queue that no other test uses.
+    let (device, setup) = own();
+    ctc_wgpu_burn::register(&device, &setup).expect("a device that can be shared");
     for (layout, swapped) in [
         (Layout::TimeMajor, false),
         (Layout::BatchMajor, false),
