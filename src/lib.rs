@@ -55,6 +55,8 @@
 //! # }
 //! ```
 //!
+//! The [`guide`] has the rest: ordering, shared devices, memory, several devices, threads.
+//!
 //! The gradient may take the place of the logits: [`Buffers::in_place`]. Both may be f16: [`Shape::f16`]. Then only the
 //! arrays are of 2 bytes; what is computed is f32.
 //!
@@ -171,6 +173,7 @@ mod cpu;
 mod ctc;
 mod error;
 mod gpu;
+pub mod guide;
 mod kernels;
 mod limits;
 mod options;

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds the library, and runs its tests and examples from C and C++: as they are, under
+# AddressSanitizer and under valgrind; on the GPU (or a software one) and on the CPU. Nothing is skipped.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+step() { printf '\n== %s\n' "$*"; }
+
+if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
+    # Mesa's EGL and Vulkan's loader complain without it.
+    XDG_RUNTIME_DIR=$(mktemp -d)
+    export XDG_RUNTIME_DIR
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+step "what the tests need"
+if command -v apt-get >/dev/null; then
+    packages=(gcc g++ libc6-dev valgrind pkg-config mesa-vulkan-drivers libvulkan1)
+    missing=()
+    for package in "${packages[@]}"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        echo "installing ${missing[*]}"
+        root=()
+        [ "$(id -u)" -eq 0 ] || root=(sudo)
+        "${root[@]}" apt-get update -qq
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    else
+        echo "found: ${packages[*]}"
+    fi
+fi
+
+step "format, clippy, documentation and the crate's own tests"
+cargo fmt --check
+cargo clippy --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+cargo test
+
+step "build and install"
+./install.sh "$work/prefix" dev
+export PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig
+read -ra shared <<<"$(pkg-config --cflags --libs ctc-wgpu) -Wl,-rpath,$work/prefix/lib -lm"
+read -ra static <<<"$(pkg-config --cflags ctc-wgpu) $work/prefix/lib/libctc_wgpu_c.a $(pkg-config --static --libs-only-l ctc-wgpu | sed 's/-lctc_wgpu_c//') -lm"
+c=(gcc -std=c11 -g -O1 -Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Werror)
+cpp=(g++ -std=c++17 -g -O1 -Wall -Wextra -Wpedantic -Werror)
+sanitize=(-fsanitize=address,undefined -fno-sanitize-recover=all)
+
+step "what the shared library gives away"
+# Nothing but the header's functions, so that two libraries of Rust in one program do not meet.
+nm -D --defined-only "$work/prefix/lib/libctc_wgpu_c.so" | awk '{ print $3 }' | sort >"$work/given"
+grep -o 'ctcw_[a-z_]*(' include/ctc_wgpu.h | tr -d '(' | sort -u >"$work/declared"
+diff "$work/declared" "$work/given"
+cat "$work/given"
+
+step "compile"
+"${c[@]}" -pthread tests/abi.c -o "$work/abi" "${shared[@]}"
+"${c[@]}" -pthread tests/abi.c -o "$work/abi_static" "${static[@]}"
+"${c[@]}" "${sanitize[@]}" -pthread tests/abi.c -o "$work/abi_asan" "${static[@]}"
+"${c[@]}" examples/loss.c -o "$work/loss_c" "${shared[@]}"
+"${cpp[@]}" examples/loss.cpp -o "$work/loss_cpp" "${shared[@]}"
+"${c[@]}" "${sanitize[@]}" examples/loss.c -o "$work/loss_c_asan" "${static[@]}"
+"${cpp[@]}" "${sanitize[@]}" examples/loss.cpp -o "$work/loss_cpp_asan" "${static[@]}"
+
+for backend in cpu gpu; do
+    step "run on the $backend"
+    for program in abi abi_static loss_c loss_cpp; do
+        echo "- $program"
+        "$work/$program" "$backend"
+    done
+    step "under AddressSanitizer on the $backend"
+    # Drivers keep memory to the end of the process.
+    leaks=1
+    [ "$backend" = cpu ] || leaks=0
+    for program in abi loss_c loss_cpp; do
+        echo "- $program"
+        ASAN_OPTIONS=detect_leaks=$leaks "$work/${program}_asan" "$backend"
+    done
+done
+
+step "under valgrind, on the CPU"
+# Drivers translate shaders into instructions that valgrind does not know; what is only "possibly lost" is the pool's threads, which
+# live as long as the process.
+for program in abi loss_c loss_cpp; do
+    echo "- $program"
+    valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99 "$work/$program" cpu
+done
+
+step "all checks passed"

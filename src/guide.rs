@@ -1,0 +1,111 @@
+//! Guide: the loss inside your own training loop on wgpu.
+//!
+//! [`GpuCtc`](crate::GpuCtc) needs a device, your buffers and your encoder, and has no opinion on the rest.
+//! `examples/training_loop.rs` is a whole program, with a model of its own WGSL before and after the loss.
+//!
+//! # Ordering
+//!
+//! [`GpuPlan::encode`](crate::GpuPlan::encode) records one compute pass. WebGPU runs what one queue is given in order, and
+//! within an encoder pass after pass, and every dispatch sees what those before it wrote. So neither barriers nor fences
+//! are yours to place: what you record before `encode` makes the logits, what you record after it uses the gradient.
+//!
+//! ```no_run
+//! # fn step(device: &wgpu::Device, queue: &wgpu::Queue, plan: &ctc_wgpu::GpuPlan, buffers: &ctc_wgpu::Buffers<'_>,
+//! #   forward: impl Fn(&mut wgpu::CommandEncoder), backward: impl Fn(&mut wgpu::CommandEncoder))
+//! #   -> Result<(), ctc_wgpu::Error> {
+//! let mut encoder = device.create_command_encoder(&Default::default());
+//! forward(&mut encoder); // writes the logits
+//! plan.encode(&mut encoder, buffers)?; // writes losses and gradient
+//! backward(&mut encoder); // reads the gradient
+//! queue.submit([encoder.finish()]); // and waits for nothing
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! To read a loss back is to wait for all that was submitted before it. Do it every so many steps, or map the buffer of one
+//! step while the next is recorded. `queue.write_buffer` happens before all encoders of the next submit, wherever
+//! you call it: new labels belong before the submit that uses them, not between two encodes in one encoder.
+//!
+//! # Sharing a device
+//!
+//! A `wgpu::Device` and its `Queue` are handles: clone them into whatever else uses the GPU. The crate must be built with
+//! the same major version of wgpu as that; where a framework makes the device, take it from there
+//! (`bindings/burn` does so with Burn's).
+//!
+//! - Buffers need `BufferUsages::STORAGE`, and offsets keep to `min_storage_buffer_offset_alignment`.
+//! - Several arrays may lie in one `wgpu::Buffer`, as allocators of frameworks have it: set the fields of
+//!   [`Buffers`](crate::Buffers) to a buffer, an offset and a size. WebGPU forbids to bind a buffer as read-only here and
+//!   as written there within one dispatch, so the kernels then declare all of it as written. No array is hurt by that.
+//! - Errors of wgpu that our calls provoke are caught in error scopes and returned; your `on_uncaptured_error` does not see
+//!   them.
+//! - Labels and lengths on a device are checked by the kernels. A bad one costs its item, whose
+//!   [`Status`](crate::Status) tells, and never an access out of bounds.
+//!
+//! # Features and limits
+//!
+//! Nothing beyond WebGPU's defaults is needed. What is worth asking for:
+//!
+//! ```no_run
+//! # async fn device(adapter: wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue), wgpu::RequestDeviceError> {
+//! adapter.request_device(&wgpu::DeviceDescriptor {
+//!     required_features: adapter.features() & ctc_wgpu::Limits::FEATURES, // subgroups, f16
+//!     required_limits: adapter.limits(), // larger bindings: fewer cuts
+//!     ..Default::default()
+//! })
+//! # .await
+//! # }
+//! ```
+//!
+//! `wgpu::Limits::downlevel_defaults()` is too little: a stage binds [`Limits::STORAGE_BUFFERS`](crate::Limits::STORAGE_BUFFERS)
+//! storage buffers. [`GpuCtc::new`](crate::GpuCtc::new) says so when that is the case.
+//!
+//! # Memory
+//!
+//! A plan owns its workspace, and two batches encoded from one plan go through it one after the other. It prints what it
+//! takes, and tells before a device is there:
+//!
+//! ```
+//! use ctc_wgpu::{Goal, Limits, Options, Plan, Shape};
+//!
+//! let shape = Shape::new(16, 256, 80, 100); // N, T, C, Lmax
+//! let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &Limits::default())?;
+//! println!("{plan}"); // its stages, how they are cut, and their workspace
+//!
+//! // A tighter bound means groups of items one after the other: less memory, and less at once on the GPU.
+//! let tight = Limits { max_binding: 1 << 20, ..Limits::default() };
+//! let frugal = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &tight)?;
+//! assert!(frugal.groups() > plan.groups());
+//! assert!(frugal.workspace_bytes() < plan.workspace_bytes());
+//! # Ok::<(), ctc_wgpu::PlanError>(())
+//! ```
+//!
+//! - Make a plan for each shape once and keep it: it compiles pipelines and allocates. Where lengths vary from batch to batch,
+//!   round `T` and `Lmax` up to a few sizes: frames and labels past an item's length cost little and change no bit.
+//! - [`Buffers::in_place`](crate::Buffers::in_place) writes the gradient over the logits and saves as much as they take;
+//!   [`Shape::f16`](crate::Shape::f16) halves both.
+//! - [`GpuCtc::plan_loss`](crate::GpuCtc::plan_loss) is for validation: no lattice, half the steps.
+//!
+//! # Several devices
+//!
+//! A [`GpuCtc`](crate::GpuCtc) each. Buffers, plans and pipelines belong to one device, and wgpu refuses those of another
+//! with an [`Error::Gpu`](crate::Error::Gpu). With data-parallel training every device has its part of the batch. Take
+//! [`Reduction::Sum`](crate::Reduction::Sum) or none there, and divide by the size of the whole batch: a mean on each device
+//! is right only where all parts are equally large. The losses of an item are the same on any part of any batch.
+//!
+//! # Threads
+//!
+//! [`GpuCtc`](crate::GpuCtc), [`GpuPlan`](crate::GpuPlan), [`Plan`](crate::Plan), [`Ctc`](crate::Ctc) and the errors are `Send` and
+//! `Sync`, and every call takes `&self`. A `GpuCtc` is cheap to clone; clones share their pipelines.
+//!
+//! ```
+//! fn shared_by_threads<T: Send + Sync>() {}
+//! shared_by_threads::<ctc_wgpu::GpuCtc>();
+//! shared_by_threads::<ctc_wgpu::GpuPlan>();
+//! shared_by_threads::<ctc_wgpu::Plan>();
+//! shared_by_threads::<ctc_wgpu::Ctc>();
+//! shared_by_threads::<ctc_wgpu::Error>();
+//! ```
+//!
+//! Threads may encode from one plan at the same time, each into an encoder of its own: the queue runs the recordings one
+//! after the other, so they may share its workspace. An encoder is not to be shared, as ever in wgpu. Two batches that the
+//! GPU should interleave need two plans.
