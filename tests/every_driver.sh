@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# `ctc-wgpu validate --quick` on every software driver that Debian has: lavapipe and SwiftShader for Vulkan, llvmpipe for GL; and
+# on the CPU twin. SwiftShader lies in Chromium's package, of which nothing else is taken. Arguments go to `validate`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
+    # Mesa's EGL writes to stderr without it.
+    XDG_RUNTIME_DIR=$(mktemp -d)
+    export XDG_RUNTIME_DIR
+    trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
+fi
+
+icd=/usr/lib/chromium/vk_swiftshader_icd.json
+if [ ! -f $icd ]; then
+    root=$(realpath -m "${CARGO_TARGET_DIR:-target}")/swiftshader
+    icd=$root$icd
+    if [ ! -f "$icd" ]; then
+        mkdir -p "$root"
+        # Only whoever is root may write the lists.
+        sudo=()
+        [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+        "${sudo[@]}" apt-get update -qq >&2
+        (cd "$root" && apt-get download -qq -o APT::Sandbox::User=root chromium-common >&2)
+        dpkg-deb --fsys-tarfile "$root"/chromium-common_*.deb |
+            tar x -C "$root" --wildcards './usr/lib/chromium/*swiftshader*'
+        rm "$root"/chromium-common_*.deb
+    fi
+fi
+lavapipe=$(compgen -G '/usr/share/vulkan/icd.d/lvp_icd*.json' | head -1)
+# The second name is what older loaders know.
+export VK_DRIVER_FILES=$lavapipe:$icd VK_ICD_FILENAMES=$lavapipe:$icd
+
+cargo build --release --features cli
+tool=${CARGO_TARGET_DIR:-target}/release/ctc-wgpu
+found=$("$tool" adapters)
+echo "$found"
+# A driver that is missing has not been validated.
+for driver in 'llvmpipe.* vulkan ' 'SwiftShader.* vulkan ' 'llvmpipe.* gl '; do
+    grep -q "$driver" <<<"$found" || { echo "there is no adapter like '$driver'" >&2; exit 1; }
+done
+"$tool" validate --quick "$@"
