@@ -43,10 +43,12 @@ cargo test --locked --release --lib --tests
 step "examples in the documentation"
 cargo test --locked --release --doc
 
-step "the documentation"
+step "clippy and the documentation"
+cargo clippy --locked --release --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps
 
 step "a network that learns to read: ten minutes at most, 85 % of the lines"
+cargo build --locked --release --examples
 timeout 600 cargo run --locked --release --example ocr
 
 step "all checks passed"

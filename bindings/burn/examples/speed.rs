@@ -89,7 +89,13 @@ fn deviation(grad: &[f32], exact: &[f64]) -> f64 {
         .iter()
         .zip(exact)
         .map(|(got, want)| (f64::from(*got) - want).abs());
-    each.fold(0.0, |most, off| if most >= off { most } else { off })
+    each.fold(0.0, |most: f64, off| {
+        if most.is_nan() || most >= off {
+            most
+        } else {
+            off
+        }
+    })
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -110,7 +116,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (ours, theirs) = (batch.answer(true)?, batch.answer(false)?);
             let exact = batch.exact(shape)?;
             let [off, theirs_off] = [&ours.1, &theirs.1].map(|grad| deviation(grad, &exact));
-            if !(off <= 1e-5) {
+            let right = off <= 1e-5;
+            if !right {
                 return Err(format!("{shape:?}: our gradient is off by {off:e}").into());
             }
             let mut times = [Vec::new(), Vec::new()];
