@@ -15,7 +15,7 @@
 //! use ctc_wgpu::conformance::{families::Extent, suite::{Subject, Suite}};
 //! let suite = Suite::new(Extent::Quick);
 //! let twin = Subject::twin(); // or Subject::on(&adapter)
-//! let trial = &suite.trials(&twin)[1];
+//! let trial = &suite.trials(&twin)[0];
 //! let tally = trial.run();
 //! assert!(tally.cases > 50 && tally.failures.is_empty(), "{trial:?}: {:?}", tally.failures);
 //! ```

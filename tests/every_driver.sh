@@ -27,9 +27,8 @@ if [ ! -f $icd ]; then
         rm "$root"/chromium-common_*.deb
     fi
 fi
-lavapipe=$(compgen -G '/usr/share/vulkan/icd.d/lvp_icd*.json' | head -1)
-# The second name is what older loaders know.
-export VK_DRIVER_FILES=$lavapipe:$icd VK_ICD_FILENAMES=$lavapipe:$icd
+# Beside the drivers that the system has.
+export VK_ADD_DRIVER_FILES=$icd
 
 cargo build --release --features cli
 tool=${CARGO_TARGET_DIR:-target}/release/ctc-wgpu

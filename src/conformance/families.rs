@@ -67,7 +67,6 @@ pub fn families(extent: Extent) -> Vec<Family> {
         }
     };
     let mut families = vec![
-        Family::new("golden", golden::all()),
         Family::new("semantics", semantics::all()),
         Family::new("random", (0..seeds).map(Drawn::of)),
         Family::new("extreme magnitudes", extreme::huge_losses()),
@@ -78,6 +77,7 @@ pub fn families(extent: Extent) -> Vec<Family> {
         Family::new("many frames", special::large(&[([2, 600, 12], 40, 3.0)])),
         Family::new("many labels", special::large(&[([2, 330, 30], 150, 1.0)])),
         Family::new("many classes", special::large(&[([2, 20, 3001], 5, 2.0)])),
+        Family::new("golden", golden::all()),
     ];
     if extent >= Extent::Usual {
         families.push(Family::new("many frames, once", special::large(&FRAMES)).once());
