@@ -24,8 +24,7 @@ pub fn huge_losses() -> Vec<Drawn> {
 /// Above which [`far_below`] asks for what rounding has taken.
 pub const FAR: f32 = 9_007.3;
 
-/// Where f32's own digits are enough: GL's compilers may reassociate sums (GLSL from naga has no `precise`), and llvmpipe's
-/// does, which loses what rounding took. There a gradient is off by 4e-5 at [`FAR`].
+/// Where f32's own digits are enough, for drivers that lose two-sums by reordering sums (GLSL from naga has no `precise`).
 pub const NOT_SO_FAR: f32 = 307.3;
 
 /// In each frame a class that has no part in it yet, or no more, is `far_above` the two that have: what tells those apart
