@@ -8,7 +8,7 @@ fn passed(direction: u32, lane: u32, offered: Edge) -> Edge {
     sh_edge[turn + lane] = vec2<f32>(offered.m, offered.e);
     workgroupBarrier();
     let alpha = direction == 0u;
-    let beside = select(lane + 1u, lane - 1u, alpha) & (LANES - 1u);
+    let beside = select(min(lane + 1u, LANES - 1u), max(lane, 1u) - 1u, alpha);
     let v = sh_edge[turn + beside];
     turn = LANES - turn;
     let is_last = lane == select(LANES - 1u, 0u, alpha);
@@ -21,10 +21,13 @@ var<workgroup> sh_top: array<f32, LANES>;
 fn highest(lane: u32, value: f32) -> f32 {
     sh_top[lane] = value;
     workgroupBarrier();
-    for (var d = LANES / 2u; d > 0u; d /= 2u) {
-        if (lane < d) {
-            sh_top[lane] = max(sh_top[lane], sh_top[lane + d]);
+    var left = LANES;
+    while (left > 1u) {
+        let middle = (left + 1u) / 2u;
+        if (lane + middle < left) {
+            sh_top[lane] = max(sh_top[lane], sh_top[lane + middle]);
         }
+        left = middle;
         workgroupBarrier();
     }
     let top = sh_top[0];

@@ -9,16 +9,17 @@ use crate::Options;
 /// has another one at each frame; and each item has one path that counts.
 #[must_use]
 pub fn huge_losses() -> Vec<Drawn> {
-    let recipe = Recipe {
-        scale: 1e9,
-        ragged: false,
-        ..Recipe::new([4, 150, 9], 20)
-    };
-    let drawn = |seed| {
-        let name = format!("losses of 1e11 nats, seed {seed}");
+    let drawn = |(seed, labels)| {
+        let recipe = Recipe {
+            scale: 1e9,
+            ragged: false,
+            ..Recipe::new([4, 150, 9], labels)
+        };
+        let name = format!("losses of 1e11 nats, {labels} labels, seed {seed}");
         Drawn::new(name, recipe.batch(seed), Options::default())
     };
-    (0..3).map(drawn).collect()
+    // The last has 18 quads: no power of two of lanes.
+    [(0, 20), (1, 20), (2, 20), (3, 70)].map(drawn).into()
 }
 
 /// Above which [`far_below`] asks for what rounding has taken.

@@ -241,7 +241,7 @@ impl Builder<'_> {
         let lanes = match (scratch, subgroups) {
             (true, _) => u64::from(self.lanes),
             (false, true) => subgroup,
-            (false, false) => quads.next_power_of_two().max(8),
+            (false, false) => quads.next_multiple_of(8),
         };
         let (kernel, round, ends) = if scratch {
             // Each step goes round the quads, once or, with a block's rows made again, twice, and copies a row a block.
