@@ -1,5 +1,6 @@
 //! The table of kernels: a row a stage. Nothing else knows a binding's number.
 
+mod fixed;
 mod shader;
 #[cfg(test)]
 mod tests;

@@ -195,5 +195,5 @@ pub use options::{
     Status,
 };
 pub use output::{CtcOutput, LossOutput};
-pub use plan::{Goal, Plan};
+pub use plan::{Bound, Goal, Launch, Operand, Plan};
 pub use problem::{Batch, LabelLayout, Labels, Layout, Problem, Shape};

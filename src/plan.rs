@@ -20,9 +20,12 @@ use crate::problem::Shape;
 
 mod build;
 mod cut;
+mod launch;
 mod stages;
 #[cfg(test)]
 mod tests;
+
+pub use launch::{Bound, Launch, Operand};
 
 /// What is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

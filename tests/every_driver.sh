@@ -3,13 +3,7 @@
 # on the CPU twin. SwiftShader lies in Chromium's package, of which nothing else is taken. Arguments go to `validate`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
-    # Mesa's EGL writes to stderr without it.
-    XDG_RUNTIME_DIR=$(mktemp -d)
-    export XDG_RUNTIME_DIR
-    trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
-fi
+. tests/setup.sh
 
 icd=/usr/lib/chromium/vk_swiftshader_icd.json
 if [ ! -f $icd ]; then
@@ -17,10 +11,7 @@ if [ ! -f $icd ]; then
     icd=$root$icd
     if [ ! -f "$icd" ]; then
         mkdir -p "$root"
-        # Only whoever is root may write the lists.
-        sudo=()
-        [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-        "${sudo[@]}" apt-get update -qq >&2
+        as_root apt-get update -qq >&2
         (cd "$root" && apt-get download -qq -o APT::Sandbox::User=root chromium-common >&2)
         dpkg-deb --fsys-tarfile "$root"/chromium-common_*.deb |
             tar x -C "$root" --wildcards './usr/lib/chromium/*swiftshader*'

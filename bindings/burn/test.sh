@@ -4,29 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-step() { printf '\n== %s\n' "$*"; }
-
-if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
-    # Vulkan's loader complains without it.
-    XDG_RUNTIME_DIR=$(mktemp -d)
-    export XDG_RUNTIME_DIR
-    trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
-fi
+. ../../tests/setup.sh
 
 step "what the tests need"
-if command -v apt-get >/dev/null; then
-    missing=()
-    for package in mesa-vulkan-drivers libvulkan1; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-    done
-    if [ ${#missing[@]} -gt 0 ]; then
-        echo "installing ${missing[*]}"
-        root=()
-        [ "$(id -u)" -eq 0 ] || root=(sudo)
-        "${root[@]}" apt-get update -qq
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
-    fi
-fi
+install_packages mesa-vulkan-drivers libvulkan1
 
 step "versions: one wgpu for Burn and the library"
 # Two would compile, and their buffers would not be of one type; `cargo tree` fails if a name is ambiguous.

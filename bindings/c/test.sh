@@ -4,33 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-step() { printf '\n== %s\n' "$*"; }
-
-if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
-    # Mesa's EGL and Vulkan's loader complain without it.
-    XDG_RUNTIME_DIR=$(mktemp -d)
-    export XDG_RUNTIME_DIR
-fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. ../../tests/setup.sh
 
 step "what the tests need"
-if command -v apt-get >/dev/null; then
-    packages=(gcc g++ libc6-dev valgrind pkg-config mesa-vulkan-drivers libvulkan1)
-    missing=()
-    for package in "${packages[@]}"; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-    done
-    if [ ${#missing[@]} -gt 0 ]; then
-        echo "installing ${missing[*]}"
-        root=()
-        [ "$(id -u)" -eq 0 ] || root=(sudo)
-        "${root[@]}" apt-get update -qq
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
-    else
-        echo "found: ${packages[*]}"
-    fi
-fi
+install_packages gcc g++ libc6-dev valgrind pkg-config mesa-vulkan-drivers libvulkan1
 
 step "format, clippy, documentation and the crate's own tests"
 cargo fmt --check
@@ -39,35 +16,35 @@ RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 cargo test
 
 step "build and install"
-./install.sh "$work/prefix" dev
-export PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig
-read -ra shared <<<"$(pkg-config --cflags --libs ctc-wgpu) -Wl,-rpath,$work/prefix/lib -lm"
-read -ra static <<<"$(pkg-config --cflags ctc-wgpu) $work/prefix/lib/libctc_wgpu_c.a $(pkg-config --static --libs-only-l ctc-wgpu | sed 's/-lctc_wgpu_c//') -lm"
+./install.sh "$scratch/prefix" dev
+export PKG_CONFIG_PATH=$scratch/prefix/lib/pkgconfig
+read -ra shared <<<"$(pkg-config --cflags --libs ctc-wgpu) -Wl,-rpath,$scratch/prefix/lib -lm"
+read -ra static <<<"$(pkg-config --cflags ctc-wgpu) $scratch/prefix/lib/libctc_wgpu_c.a $(pkg-config --static --libs-only-l ctc-wgpu | sed 's/-lctc_wgpu_c//') -lm"
 c=(gcc -std=c11 -g -O1 -Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Werror)
 cpp=(g++ -std=c++17 -g -O1 -Wall -Wextra -Wpedantic -Werror)
 sanitize=(-fsanitize=address,undefined -fno-sanitize-recover=all)
 
 step "what the shared library gives away"
 # Nothing but the header's functions, so that two libraries of Rust in one program do not meet.
-nm -D --defined-only "$work/prefix/lib/libctc_wgpu_c.so" | awk '{ print $3 }' | sort >"$work/given"
-grep -o 'ctcw_[a-z_]*(' include/ctc_wgpu.h | tr -d '(' | sort -u >"$work/declared"
-diff "$work/declared" "$work/given"
-cat "$work/given"
+nm -D --defined-only "$scratch/prefix/lib/libctc_wgpu_c.so" | awk '{ print $3 }' | sort >"$scratch/given"
+grep -o 'ctcw_[a-z_]*(' include/ctc_wgpu.h | tr -d '(' | sort -u >"$scratch/declared"
+diff "$scratch/declared" "$scratch/given"
+cat "$scratch/given"
 
 step "compile"
-"${c[@]}" -pthread tests/abi.c -o "$work/abi" "${shared[@]}"
-"${c[@]}" -pthread tests/abi.c -o "$work/abi_static" "${static[@]}"
-"${c[@]}" "${sanitize[@]}" -pthread tests/abi.c -o "$work/abi_asan" "${static[@]}"
-"${c[@]}" examples/loss.c -o "$work/loss_c" "${shared[@]}"
-"${cpp[@]}" examples/loss.cpp -o "$work/loss_cpp" "${shared[@]}"
-"${c[@]}" "${sanitize[@]}" examples/loss.c -o "$work/loss_c_asan" "${static[@]}"
-"${cpp[@]}" "${sanitize[@]}" examples/loss.cpp -o "$work/loss_cpp_asan" "${static[@]}"
+"${c[@]}" -pthread tests/abi.c -o "$scratch/abi" "${shared[@]}"
+"${c[@]}" -pthread tests/abi.c -o "$scratch/abi_static" "${static[@]}"
+"${c[@]}" "${sanitize[@]}" -pthread tests/abi.c -o "$scratch/abi_asan" "${static[@]}"
+"${c[@]}" examples/loss.c -o "$scratch/loss_c" "${shared[@]}"
+"${cpp[@]}" examples/loss.cpp -o "$scratch/loss_cpp" "${shared[@]}"
+"${c[@]}" "${sanitize[@]}" examples/loss.c -o "$scratch/loss_c_asan" "${static[@]}"
+"${cpp[@]}" "${sanitize[@]}" examples/loss.cpp -o "$scratch/loss_cpp_asan" "${static[@]}"
 
 for backend in cpu gpu; do
     step "run on the $backend"
     for program in abi abi_static loss_c loss_cpp; do
         echo "- $program"
-        "$work/$program" "$backend"
+        "$scratch/$program" "$backend"
     done
     step "under AddressSanitizer on the $backend"
     # Drivers keep memory to the end of the process.
@@ -75,7 +52,7 @@ for backend in cpu gpu; do
     [ "$backend" = cpu ] || leaks=0
     for program in abi loss_c loss_cpp; do
         echo "- $program"
-        ASAN_OPTIONS=detect_leaks=$leaks "$work/${program}_asan" "$backend"
+        ASAN_OPTIONS=detect_leaks=$leaks "$scratch/${program}_asan" "$backend"
     done
 done
 
@@ -84,7 +61,7 @@ step "under valgrind, on the CPU"
 # live as long as the process.
 for program in abi loss_c loss_cpp; do
     echo "- $program"
-    valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99 "$work/$program" cpu
+    valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99 "$scratch/$program" cpu
 done
 
 step "all checks passed"

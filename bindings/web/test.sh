@@ -3,31 +3,15 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-step() { printf '\n== %s\n' "$*"; }
-
-if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
-    # Vulkan's loader complains without it.
-    XDG_RUNTIME_DIR=$(mktemp -d)
-    export XDG_RUNTIME_DIR
-    trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
-fi
+. ../../tests/setup.sh
 
 step "what the tests need"
-if command -v apt-get >/dev/null; then
-    # Chromium brings SwiftShader, the software driver that Node uses too.
-    packages=()
-    [ -x /usr/bin/chromium ] || packages+=(chromium)
-    dpkg-query -W -f '${Status}' libvulkan1 2>/dev/null | grep -q 'ok installed' || packages+=(libvulkan1)
-    command -v node >/dev/null || packages+=(nodejs)
-    command -v npm >/dev/null || packages+=(npm)
-    if [ ${#packages[@]} -gt 0 ]; then
-        echo "installing ${packages[*]}"
-        root=()
-        [ "$(id -u)" -eq 0 ] || root=(sudo)
-        "${root[@]}" apt-get update -qq
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
-    fi
-fi
+# Chromium brings SwiftShader, the software driver that Node uses too.
+packages=(libvulkan1)
+[ -x /usr/bin/chromium ] || packages+=(chromium)
+command -v node >/dev/null || packages+=(nodejs)
+command -v npm >/dev/null || packages+=(npm)
+install_packages "${packages[@]}"
 # Their install scripts only touch other systems.
 npm ci --ignore-scripts --no-audit --no-fund
 

@@ -17,6 +17,7 @@ mod conformance;
 mod faults;
 mod host_path;
 mod hostile;
+mod launches;
 mod limits;
 mod properties;
 mod rounds;

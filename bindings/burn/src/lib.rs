@@ -29,10 +29,11 @@
 //! | device | how |
 //! | --- | --- |
 //! | wgpu, from [`init`] or told to [`register`] | on the device: the logits' buffer is read and the gradient's written where they lie; no copy, no wait, in order with Burn's own work |
-//! | wgpu that Burn opened by itself, and Burn's other GPU runtimes | through the host: logits are read back and the CPU twin computes. Right, but slow; a warning says so once |
+//! | wgpu that Burn opened by itself | on the device too, and without a copy, but launched by Burn: a text is compiled for each shape of a batch, and the workspace is taken anew for each |
+//! | Burn's other GPU runtimes (CUDA, ROCm), its SPIR-V and MSL compilers, and browsers, if not told | through the host: logits are read back and the CPU twin computes. Right, but slow; a warning says so once |
 //! | flex, Burn's CPU backend | on the CPU twin |
 //!
-//! Burn's tensors do not tell their wgpu device, so it must be told: open it by [`init`]. [`is_shared`] says whether that is so.
+//! Burn's tensors do not tell their wgpu device, so it is best told: open it by [`init`]. [`is_shared`] says whether that is so.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), ctc_wgpu_burn::OpenError> {
@@ -49,14 +50,16 @@
 //! - Losses above 10,000 nats and any number of labels are exact. (Burn 0.22 gives +∞ and gradient 0 from 10,000 nats on, and on
 //!   a GPU fails from 1,024 to 4,096 labels on, as the device has it.)
 //! - The gradient is made with the loss, in one pass, and kept for the backward pass; without autodiff only the loss is.
-//! - Bad labels and lengths: on a shared device their item gets the loss NaN and the gradient 0, and no other item notices;
+//! - Bad labels and lengths: on a wgpu device their item gets the loss NaN and the gradient 0, and no other item notices;
 //!   on the host they are a panic that names item, value and rule. No access is ever out of bounds.
 //! - An item without labels counts as of length 1 in the mean, as in PyTorch; Burn divides by 0.
 //! - Losses are f32, whatever the logits are.
 //!
 //! What a loss means is on the front page of the documentation of `ctc-wgpu`.
 
+mod cube;
 mod host;
+mod launched;
 mod loss;
 mod op;
 mod shared;

@@ -81,7 +81,7 @@ impl CtcLoss {
     ///
     /// # Panics
     /// Where [`try_forward`](Self::try_forward) has an error, and where the device runs out of memory. On the host also where
-    /// a target or a length is out of range; on a shared device that item's loss is NaN then.
+    /// a target or a length is out of range; on a wgpu device that item's loss is NaN then.
     #[must_use]
     pub fn forward(
         &self,

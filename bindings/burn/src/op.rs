@@ -7,6 +7,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata, backend_extension};
 use burn::config::Config;
 use burn::tensor::Shape;
+use ctc_wgpu::{Blank, Impossible, Options};
 
 #[cfg(feature = "fusion")]
 use burn::backend::fusion::custom::TensorSpec;
@@ -48,6 +49,21 @@ pub struct Rules {
     pub zero_infinity: bool,
     /// The order of the logits' axes.
     pub layout: Layout,
+}
+
+impl Rules {
+    /// As the library has them.
+    pub(crate) fn options(self) -> Options {
+        Options {
+            // A blank of more is no class of any logits.
+            blank: Blank::Index(u32::try_from(self.blank).unwrap_or(u32::MAX)),
+            impossible: match self.zero_infinity {
+                true => Impossible::Zero,
+                false => Impossible::Infinity,
+            },
+            ..Options::default()
+        }
+    }
 }
 
 /// CTC as an operation of a backend. [`CtcLoss`](crate::CtcLoss) is the way to use it; this is for those who write against

@@ -1,35 +1,25 @@
 //! Burn's wgpu device, shared: our kernels are recorded on it, over the buffers of Burn's tensors.
 
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{DispatchDevice, TensorMetadata};
+use burn::backend::DispatchDevice;
+use burn::tensor::Device;
 use burn::tensor::wgpu::{WgpuInitError, WgpuOptions, WgpuSetup};
-use burn::tensor::{Device, Shape};
-use burn_cubecl::kernel::{into_contiguous, untile};
-use burn_cubecl::tensor::CubeTensor;
-use burn_cubecl::{CubeBackend, CubeDevice};
-use ctc_wgpu::{Blank, Buffers, Goal, GpuCtc, GpuPlan, Impossible, Options};
+use burn_cubecl::CubeDevice;
+use ctc_wgpu::{Buffers, GpuCtc, GpuPlan};
 use cubecl::wgpu::{AutoCompiler, WgpuResource, WgpuServer};
 
-use crate::host;
-use crate::op::{CtcOps, Layout, Rules};
+use crate::cube::{Key, Plans, Work};
 
 /// A device whose handles are known.
-struct Shared {
+pub(crate) struct Shared {
     device: wgpu::Device,
     queue: wgpu::Queue,
     ctc: GpuCtc,
-    /// The latest first.
-    plans: Mutex<Vec<(Key, Arc<GpuPlan>)>>,
+    /// Each with its workspace.
+    plans: Plans<Arc<GpuPlan>>,
 }
-
-/// What a plan is for.
-type Key = (ctc_wgpu::Shape, Rules, Goal);
-
-/// Plans that a device keeps, each with its workspace: training and validation, of a few lengths.
-const PLANS: usize = 8;
 
 /// The devices that are known.
 static DEVICES: Mutex<Vec<(CubeDevice, Arc<Shared>)>> = Mutex::new(Vec::new());
@@ -86,7 +76,7 @@ pub fn register(device: &Device, setup: &WgpuSetup) -> Result<(), RegisterError>
         device: setup.device.clone(),
         queue: setup.queue.clone(),
         ctc: GpuCtc::new(&setup.device, &setup.queue)?,
-        plans: Mutex::default(),
+        plans: Plans::new(),
     };
     let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
     devices.retain(|(known, _)| *known != cube);
@@ -94,10 +84,10 @@ pub fn register(device: &Device, setup: &WgpuSetup) -> Result<(), RegisterError>
     Ok(())
 }
 
-/// Whether losses of this device's tensors are computed on it, with nothing copied.
+/// Whether this device's handles are known, so that losses are computed by the library's own pipelines and workspaces.
 #[must_use]
 pub fn is_shared(device: &Device) -> bool {
-    cube(device).is_some_and(|device| shared(&device).is_some())
+    cube(device).is_some_and(|device| known(&device).is_some())
 }
 
 fn cube(device: &Device) -> Option<CubeDevice> {
@@ -111,136 +101,37 @@ fn cube(device: &Device) -> Option<CubeDevice> {
     }
 }
 
-fn shared(device: &CubeDevice) -> Option<Arc<Shared>> {
+/// The handles of a device, if somebody told them.
+pub(crate) fn known(device: &CubeDevice) -> Option<Arc<Shared>> {
     let devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
     let known = devices.iter().find(|(known, _)| known == device);
     known.map(|(_, shared)| Arc::clone(shared))
 }
 
-impl CtcOps for CubeBackend {
-    fn ctc_losses(
-        logits: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-        input_lengths: IntTensor<Self>,
-        target_lengths: IntTensor<Self>,
-        rules: Rules,
-    ) -> FloatTensor<Self> {
-        let labels = [targets, input_lengths, target_lengths];
-        run(logits, labels, rules, Goal::Loss).0
-    }
-
-    fn ctc_losses_and_grad(
-        logits: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-        input_lengths: IntTensor<Self>,
-        target_lengths: IntTensor<Self>,
-        rules: Rules,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let labels = [targets, input_lengths, target_lengths];
-        run(logits, labels, rules, Goal::LossAndGrad)
-    }
-}
-
-/// The losses and the gradient; of a goal without one the losses twice.
-fn run(
-    logits: CubeTensor,
-    labels: [CubeTensor; 3],
-    rules: Rules,
-    goal: Goal,
-) -> (CubeTensor, CubeTensor) {
-    static WARNING: Once = Once::new();
-    // Nothing can be bound of an empty tensor, and nothing is slow with one.
-    let empty = logits.shape().num_elements() * labels[0].shape().num_elements() == 0;
-    match shared(&logits.device) {
-        Some(shared) if !empty => shared.run(logits, labels, rules, goal),
-        known => {
-            if known.is_none() {
-                WARNING.call_once(|| {
-                    log::warn!(
-                        "CTC loss on {:?}: logits go through the host; open the device by ctc_wgpu_burn::init",
-                        logits.device
-                    );
-                });
-            }
-            host::run::<CubeBackend>(logits, labels, rules, goal)
-        }
-    }
-}
-
 impl Shared {
-    /// # Panics
-    /// If the device has no memory left, or the shape passes what a plan can cut. Burn asks for results later than it asks for
-    /// work, so there is nobody to give an error to.
-    fn run(
-        &self,
-        logits: CubeTensor,
-        labels: [CubeTensor; 3],
-        rules: Rules,
-        goal: Goal,
-    ) -> (CubeTensor, CubeTensor) {
-        let (logits, lies) = in_place(untile(logits), rules.layout);
-        let labels = labels.map(into_contiguous);
-        let dims = logits.shape().dims::<3>();
-        let [frames, items, classes] = rules.layout.frames_items_classes(dims);
-        let [_, max_labels] = labels[0].shape().dims::<2>();
-        let mut shape = ctc_wgpu::Shape::new(items, frames, classes, max_labels);
-        if lies == Layout::TimeMajor {
-            shape = shape.time_major();
-        }
-        let loss = empty(&logits, Shape::new([items]));
-        let grad = (goal == Goal::LossAndGrad).then(|| {
-            // In the order of the logits, whatever that is.
-            let mut grad = empty(&logits, logits.shape());
-            grad.meta = logits.meta.clone();
-            grad
-        });
-        let done = self
-            .plan((shape, rules, goal))
-            .and_then(|plan| self.submit(&plan, &logits, &labels, &loss, grad.as_ref()));
-        if let Err(error) = done {
-            panic!("CTC loss on {:?}: {error}", logits.device);
-        }
-        let grad = grad.unwrap_or_else(|| loss.clone());
-        (loss, grad)
-    }
-
-    fn plan(&self, key: Key) -> Result<Arc<GpuPlan>, ctc_wgpu::Error> {
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        let (shape, rules, goal) = key;
-        let known = plans.iter().position(|(known, _)| *known == key);
-        let entry = match known {
-            Some(place) => plans.remove(place),
-            None => {
-                let limits = self.ctc.limits();
-                let plan = self
-                    .ctc
-                    .plan_within(&shape, &rules.options(), goal, &limits)?;
-                (key, Arc::new(plan))
-            }
-        };
-        let plan = Arc::clone(&entry.1);
-        plans.insert(0, entry);
-        plans.truncate(PLANS);
-        Ok(plan)
+    pub(crate) fn run(&self, work: &Work) -> Result<(), ctc_wgpu::Error> {
+        let Key { shape, rules, goal } = work.key;
+        let plan = self.plans.get(work.key, || {
+            let limits = self.ctc.limits();
+            let plan = self
+                .ctc
+                .plan_within(&shape, &rules.options(), goal, &limits)?;
+            Ok(Arc::new(plan))
+        })?;
+        self.submit(&plan, work)
     }
 
     /// Behind all that Burn has been asked for so far, and before all that it will be: there is one queue.
-    fn submit(
-        &self,
-        plan: &GpuPlan,
-        logits: &CubeTensor,
-        [targets, input_lengths, target_lengths]: &[CubeTensor; 3],
-        loss: &CubeTensor,
-        grad: Option<&CubeTensor>,
-    ) -> Result<(), ctc_wgpu::Error> {
+    fn submit(&self, plan: &GpuPlan, work: &Work) -> Result<(), ctc_wgpu::Error> {
         let refused = |reason: String| ctc_wgpu::Error::Gpu {
             during: "the buffers of Burn's tensors".into(),
             reason,
         };
-        let client = &logits.client;
+        let client = &work.logits.client;
+        let [targets, input_lengths, target_lengths] = &work.labels;
         let mut held = Vec::with_capacity(6);
-        let tensors = [logits, targets, input_lengths, target_lengths, loss];
-        for tensor in tensors.into_iter().chain(grad) {
+        let tensors = [&work.logits, targets, input_lengths, target_lengths, &work.loss];
+        for tensor in tensors.into_iter().chain(&work.grad) {
             let resource = client
                 .get_resource::<WgpuServer<AutoCompiler>>(tensor.handle.clone())
                 .map_err(|error| refused(format!("{error:?}")))?;
@@ -275,46 +166,6 @@ impl Shared {
         self.queue.on_submitted_work_done(move || drop(held));
         Ok(())
     }
-}
-
-impl Rules {
-    /// As the library has them.
-    pub(crate) fn options(self) -> Options {
-        Options {
-            // A blank of more is no class of any logits.
-            blank: Blank::Index(u32::try_from(self.blank).unwrap_or(u32::MAX)),
-            impossible: match self.zero_infinity {
-                true => Impossible::Zero,
-                false => Impossible::Infinity,
-            },
-            ..Options::default()
-        }
-    }
-}
-
-/// The logits and how they lie: as they are if either order of frames and items is theirs, else copied on the device.
-fn in_place(logits: CubeTensor, layout: Layout) -> (CubeTensor, Layout) {
-    let [a, _, classes] = logits.shape().dims::<3>();
-    let swapped = [classes, a * classes, 1];
-    if !logits.is_contiguous() && logits.meta.strides()[..] == swapped {
-        let other = match layout {
-            Layout::TimeMajor => Layout::BatchMajor,
-            Layout::BatchMajor => Layout::TimeMajor,
-        };
-        return (logits, other);
-    }
-    (into_contiguous(logits), layout)
-}
-
-fn empty(like: &CubeTensor, shape: Shape) -> CubeTensor {
-    let handle = like.client.empty(shape.num_elements() * like.dtype.size());
-    CubeTensor::new_contiguous(
-        like.client.clone(),
-        like.device.clone(),
-        shape,
-        handle,
-        like.dtype,
-    )
 }
 
 fn binding(resource: &WgpuResource) -> wgpu::BufferBinding<'_> {

@@ -37,9 +37,14 @@ fn is_done_soon(setup: &WgpuSetup) -> bool {
     }
 }
 
-/// Whether losses and gradient are asked for and the call is over while the device still computes them; and that they are right
-/// all the same.
-fn returns_at_once(device: &Device, setup: &WgpuSetup, layout: Layout, swapped: bool) -> bool {
+/// Whether losses and gradient are asked for and the call is over while the device still computes them; and that they are the
+/// same each time. `reads`: the call reads something back.
+fn returns_at_once(
+    device: &Device,
+    setup: &WgpuSetup,
+    (layout, swapped): (Layout, bool),
+    reads: bool,
+) -> bool {
     let device = device.clone().autodiff();
     let case = Case::new([3000, 32, 32, 600], 2.0);
     let loss = CtcLossConfig::new().with_layout(layout).init();
@@ -62,6 +67,9 @@ fn returns_at_once(device: &Device, setup: &WgpuSetup, layout: Layout, swapped: 
         );
         // It goes to the queue, and does not only stand in Burn's list of what to do.
         device.flush().expect("flushed");
+        if reads {
+            floats(losses.clone());
+        }
         losses
     };
     let answer = |losses: burn::tensor::Tensor<1>| {
@@ -87,27 +95,38 @@ fn returns_at_once(device: &Device, setup: &WgpuSetup, layout: Layout, swapped: 
     at_once
 }
 
+/// How logits are handed over: as they lie, and as a view.
+const WAYS: [(Layout, bool); 3] = [
+    (Layout::TimeMajor, false),
+    (Layout::BatchMajor, false),
+    (Layout::BatchMajor, true),
+];
+
 #[test]
 fn the_loss_returns_while_the_device_computes_it() {
     // A queue that no other test uses.
     let (device, setup) = own();
     ctc_wgpu_burn::register(&device, &setup).expect("a device that can be shared");
-    for (layout, swapped) in [
-        (Layout::TimeMajor, false),
-        (Layout::BatchMajor, false),
-        (Layout::BatchMajor, true),
-    ] {
-        assert!(
-            returns_at_once(&device, &setup, layout, swapped),
-            "{layout:?}, swapped {swapped}: something waited for the device"
-        );
+    for way in WAYS {
+        let at_once = returns_at_once(&device, &setup, way, false);
+        assert!(at_once, "{way:?}: something waited for the device");
     }
 }
 
 #[test]
-fn the_same_observation_sees_that_the_host_route_waits() {
-    // Of this device nobody has told: if its reading back were not seen, the test above would see nothing.
+fn so_does_the_loss_that_burn_launches() {
+    // Of this device nobody has told.
     let (device, setup) = own();
     assert!(!ctc_wgpu_burn::is_shared(&device));
-    assert!(!returns_at_once(&device, &setup, Layout::TimeMajor, false));
+    for way in WAYS {
+        let at_once = returns_at_once(&device, &setup, way, false);
+        assert!(at_once, "{way:?}: something waited for the device");
+    }
+}
+
+#[test]
+fn the_same_observation_sees_what_is_read_back() {
+    // If it were not seen, the tests above would see nothing.
+    let (device, setup) = own();
+    assert!(!returns_at_once(&device, &setup, WAYS[0], true));
 }

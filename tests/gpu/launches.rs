@@ -1,0 +1,204 @@
+//! A plan's launches, as a framework would run them: texts with nothing left to set, over one buffer for everything.
+
+use std::num::NonZeroU64;
+
+use ctc_wgpu::{Bound, Goal, GpuCtc, Launch, Operand, Options, Plan, Reduction};
+
+use crate::support::device::{DeviceBatch, Gpu, Outputs, Placement, on_each_device, run};
+use crate::support::drawn::Drawn;
+use crate::support::random::Rng;
+use crate::support::variants::lowered;
+
+/// The largest offset alignment that WebGPU allows, in words.
+const ALIGNED: usize = 64;
+
+/// One buffer for all operands, each at an aligned offset, and full of garbage where nothing was given.
+struct Arena {
+    words: Vec<u32>,
+    places: Vec<(Operand, usize, usize)>,
+    garbage: Rng,
+}
+
+impl Arena {
+    fn new() -> Self {
+        Self {
+            words: Vec::new(),
+            places: Vec::new(),
+            garbage: Rng::new(7),
+        }
+    }
+
+    fn given(&mut self, operand: Operand, words: &[u32]) {
+        self.places.push((operand, self.words.len(), words.len()));
+        self.words.extend(words);
+        let end = (self.words.len() + 1).next_multiple_of(ALIGNED);
+        while self.words.len() < end {
+            self.words.push(self.garbage.bits() as u32);
+        }
+    }
+
+    fn room(&mut self, operand: Operand, words: usize) {
+        let garbage: Vec<_> = (0..words).map(|_| self.garbage.bits() as u32).collect();
+        self.given(operand, &garbage);
+    }
+
+    fn place(&self, operand: Operand) -> (usize, usize) {
+        let found = self.places.iter().find(|(known, ..)| *known == operand);
+        let (_, start, words) = found.unwrap_or_else(|| panic!("nobody gave {operand:?}"));
+        (*start, *words)
+    }
+
+    fn of(plan: &Plan, batch: &DeviceBatch) -> Self {
+        let items = batch.shape.items;
+        let ints = |ints: &[i32]| -> Vec<u32> { bytemuck::cast_slice(ints).to_vec() };
+        let all_frames = vec![batch.shape.frames as u32; items];
+        let ones = vec![1.0_f32.to_bits(); items];
+        let mut arena = Self::new();
+        arena.given(Operand::Logits, &batch.logits);
+        arena.given(Operand::Labels, &ints(&batch.labels));
+        let lengths = batch.logit_lengths.as_deref().map_or(all_frames, ints);
+        arena.given(Operand::LogitLengths, &lengths);
+        arena.given(Operand::LabelLengths, &ints(&batch.label_lengths));
+        arena.given(Operand::Weights, batch.weights.as_deref().unwrap_or(&ones));
+        arena.room(Operand::Loss, items);
+        arena.room(Operand::Status, items);
+        arena.room(Operand::Reduced, 1);
+        arena.room(Operand::Grad, batch.logits.len());
+        for (number, bytes) in plan.tables().enumerate() {
+            arena.room(Operand::Table(number), bytes as usize / 4);
+        }
+        arena
+    }
+}
+
+fn launch(gpu: &Gpu, launch: &Launch, arena: &Arena, buffer: &wgpu::Buffer) {
+    let module = gpu
+        .device
+        .create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(launch.name),
+            source: wgpu::ShaderSource::Wgsl(launch.wgsl.as_str().into()),
+        });
+    let pipeline = gpu
+        .device
+        .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(launch.name),
+            layout: None,
+            module: &module,
+            entry_point: Some(launch.name),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        });
+    let entry = |(number, bound): (u32, &Bound)| {
+        let (start, words) = arena.place(bound.operand);
+        let rest = words as u64 * 4 - bound.offset;
+        let size = bound.bytes.map_or(rest, |bytes| bytes.min(rest)).max(4);
+        wgpu::BindGroupEntry {
+            binding: number,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: start as u64 * 4 + bound.offset,
+                size: NonZeroU64::new(size),
+            }),
+        }
+    };
+    let entries: Vec<_> = (0..).zip(&launch.bindings).map(entry).collect();
+    let group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(launch.name),
+        layout: &pipeline.get_bind_group_layout(0),
+        entries: &entries,
+    });
+    let mut encoder = gpu.encoder();
+    {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        let [x, y, z] = launch.grid;
+        pass.dispatch_workgroups(x, y, z);
+    }
+    gpu.queue.submit([encoder.finish()]);
+}
+
+fn launched(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> Outputs {
+    let arena = Arena::of(plan, batch);
+    let buffer = gpu.buffer(&arena.words);
+    for step in plan.launches() {
+        launch(gpu, &step, &arena, &buffer);
+    }
+    let after = gpu.read(&buffer).unwrap();
+    let words = |operand| {
+        let (start, words) = arena.place(operand);
+        after[start..start + words].to_vec()
+    };
+    for (operand, start, count) in &arena.places {
+        let is_input = matches!(
+            operand,
+            Operand::Logits
+                | Operand::Labels
+                | Operand::LogitLengths
+                | Operand::LabelLengths
+                | Operand::Weights
+        );
+        let range = *start..start + count;
+        let same = after[range.clone()] == arena.words[range];
+        assert!(same || !is_input, "{operand:?} was written");
+    }
+    let reduces = plan.options().reduction != Reduction::None;
+    Outputs {
+        loss: words(Operand::Loss),
+        status: words(Operand::Status),
+        reduced: if reduces {
+            words(Operand::Reduced)
+        } else {
+            Vec::new()
+        },
+        grad: if plan.goal() == Goal::LossAndGrad {
+            words(Operand::Grad)
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+#[test]
+fn launches_over_one_buffer_give_the_bits_of_the_plan() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let mut cut = [false; 3];
+        let (mut seen, mut seed) = (0, 0);
+        while seen < 8 {
+            seed += 1;
+            let drawn = Drawn::of(seed);
+            let batch = DeviceBatch::of(&drawn.batch);
+            let options: &Options = &drawn.options;
+            let own = ctc.limits();
+            let smaller = |cut: fn(&Plan) -> bool| lowered(&batch.shape, options, &own, cut);
+            let forced = match seen % 4 {
+                0 => smaller(|plan| plan.pages() > 1),
+                1 => smaller(|plan| plan.groups() > 1),
+                2 => smaller(|plan| plan.chunks() > 1),
+                _ => Some(own),
+            };
+            let Some(limits) = forced else { continue };
+            let goal = if seen == 3 {
+                Goal::Loss
+            } else {
+                Goal::LossAndGrad
+            };
+            let plan = ctc
+                .plan_within(&batch.shape, options, goal, &limits)
+                .unwrap();
+            // A pipeline is compiled for each.
+            if plan.plan().dispatches() > 24 {
+                continue;
+            }
+            seen += 1;
+            let expected = run(gpu, &plan, &batch, Placement::Apart);
+            let got = launched(gpu, plan.plan(), &batch);
+            got.same(&expected, &drawn.name).unwrap();
+            cut[0] |= plan.plan().pages() > 1;
+            cut[1] |= plan.plan().groups() > 1;
+            cut[2] |= plan.plan().chunks() > 1;
+        }
+        assert_eq!(cut, [true; 3], "pages, groups and chunks were not all cut");
+    });
+}

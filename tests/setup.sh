@@ -1,0 +1,33 @@
+# What the test scripts begin with; to be sourced. Leaves in $scratch a folder that goes with the script.
+
+step() { printf '\n== %s\n' "$*"; }
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# Mesa's EGL and Vulkan's loader write to stderr without it, and some versions refuse to start.
+if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
+    export XDG_RUNTIME_DIR=$scratch/runtime
+    mkdir -m 700 "$XDG_RUNTIME_DIR"
+fi
+
+# As root, or by sudo.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# install_packages PACKAGE…: those of Debian's packages that are missing; nothing where there is no apt-get.
+install_packages() {
+    command -v apt-get >/dev/null || return 0
+    local package missing=()
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} -eq 0 ]; then
+        echo "found: $*"
+        return
+    fi
+    echo "installing ${missing[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
