@@ -132,6 +132,8 @@
 //! twin runs the same stages. [`Ctc`] does all of that for host arrays. The [`mod@reference`] shares none of it: it is the
 //! textbook in float64 logarithms, and the judge.
 //!
+//! What a network read, and where: [`decode`].
+//!
 //! # What it costs
 //!
 //! - **Memory.** A plan's workspace holds, for each item, about 6·T·min(Lmax, T) bytes: every fourth row of states, in whose

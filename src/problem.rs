@@ -127,7 +127,16 @@ impl<'a> Problem<'a> {
         &self.shape
     }
 
-    /// The labels of an item, as given.
+    /// The labels of an item, as given: each a class, or the check would have refused them.
+    ///
+    /// # Panics
+    /// If there is no such item.
+    #[must_use]
+    pub fn labels(&self, item: usize) -> &[i32] {
+        self.item_labels(item)
+    }
+
+    /// As [`labels`](Self::labels).
     pub(crate) fn item_labels(&self, item: usize) -> &[i32] {
         let start = self.label_starts[item];
         &self.labels[start..start + self.label_lengths[item] as usize]

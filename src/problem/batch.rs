@@ -92,6 +92,27 @@ impl<'a> Batch<'a> {
         self.items
     }
 
+    /// The input.
+    pub(crate) fn values(&self) -> &'a [f32] {
+        self.values
+    }
+
+    /// With another input of the same shape.
+    pub(crate) fn with_values<'b>(self, values: &'b [f32]) -> Batch<'b>
+    where
+        'a: 'b,
+    {
+        Batch { values, ..self }
+    }
+
+    /// Each item of weight 1.
+    pub(crate) fn unweighted(self) -> Self {
+        Self {
+            weights: None,
+            ..self
+        }
+    }
+
     fn with(self, labels: Labels<'a>) -> Self {
         Self {
             labels: Some(labels),

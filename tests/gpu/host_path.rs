@@ -4,6 +4,7 @@ use ctc_wgpu::{Batch, Ctc, Error, Impossible, Limits, Options, Reduction, Status
 
 use crate::support::adapters::on_each;
 use crate::support::device::on_each_device_within;
+use crate::support::occupancies;
 use crate::support::random::Recipe;
 
 const REDUCTIONS: [Reduction; 6] = [
@@ -27,6 +28,11 @@ fn recipe(dims: [usize; 3], max_labels: usize) -> Recipe {
         weights: true,
         concatenated: false,
     }
+}
+
+#[test]
+fn occupancies_are_the_references() {
+    on_each(occupancies::hold);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use ctc_wgpu::decode::{self, BeamOptions, Edits, Scorer};
-use ctc_wgpu::{Batch, Blank, Input, Options, RepeatedOutputs, Status, reference};
+use ctc_wgpu::{Batch, Blank, Ctc, Input, Options, RepeatedOutputs, Status, reference};
 use proptest::prelude::*;
 
+use crate::support::occupancies;
 use crate::support::random::{Recipe, Rng};
 
 /// Every path over the classes and its probability; probabilities are frames × classes.
@@ -358,6 +359,11 @@ fn classes_that_are_left_out_are_not_read() {
 /// Labels and numbers of the file.
 fn list<T>(value: &serde_json::Value, read: fn(&serde_json::Value) -> T) -> Vec<T> {
     value.as_array().unwrap().iter().map(read).collect()
+}
+
+#[test]
+fn occupancies_are_the_references() {
+    occupancies::hold(&Ctc::cpu());
 }
 
 #[test]

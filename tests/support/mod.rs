@@ -19,4 +19,5 @@ pub(crate) use ctc_wgpu::conformance::{
 pub(crate) mod adapters;
 pub(crate) mod check;
 pub(crate) mod device;
+pub(crate) mod occupancies;
 pub(crate) mod ocr;

@@ -12,8 +12,9 @@ use crate::fault::Fault;
 /// ε of `--epsilon` where it is not given: Keras's.
 const EPSILON: f32 = 1e-7;
 
+/// What the input is: what every subcommand that takes a batch asks for.
 #[derive(Debug, Args)]
-pub(crate) struct BatchArgs {
+pub(crate) struct InputArgs {
     /// The batch: one of logits, log_probs, probs; labels; and where they are needed logit_lengths, label_lengths,
     /// weights and blank
     #[arg(value_name = "BATCH.npz")]
@@ -27,28 +28,16 @@ pub(crate) struct BatchArgs {
     #[arg(long, value_enum, default_value = "ntc")]
     layout: LayoutArg,
 
-    /// How the losses become one number, of which the gradient is taken
-    #[arg(long, value_enum, default_value = "none")]
-    pub(crate) reduction: ReductionArg,
-
-    /// What an item without an alignment gets: an infinite loss, a loss of 0, or an error
-    #[arg(long, value_enum, default_value = "inf")]
-    impossible: ImpossibleArg,
-
     /// Whether the blank may stand among the labels
     #[arg(long, value_enum, default_value = "reject")]
     blank_in_labels: BlankInLabelsArg,
-
-    /// With log_probs: the true derivative −γ, not PyTorch's exp(lp) − γ
-    #[arg(long)]
-    exact: bool,
 
     /// With probs: what is added to each before the logarithm [default: 1e-7]
     #[arg(long, value_name = "E", allow_negative_numbers = true)]
     epsilon: Option<f32>,
 }
 
-impl BatchArgs {
+impl InputArgs {
     pub(crate) fn layout(&self) -> Layout {
         match self.layout {
             LayoutArg::Ntc => Layout::BatchMajor,
@@ -58,20 +47,8 @@ impl BatchArgs {
 
     /// The options for this file, or the flag that does not go with what it holds.
     pub(crate) fn options(&self, file: &BatchFile) -> Result<Options, Fault> {
-        let kind = file.kind;
-        let misplaced = |flag: &str, wanted: InputKind| {
-            let reason = format!(
-                "{flag} is for {}, but this holds {}",
-                wanted.name(),
-                kind.name()
-            );
-            Err(Fault::file(&file.path, reason))
-        };
-        if self.exact && kind != InputKind::LogProbs {
-            return misplaced("--exact", InputKind::LogProbs);
-        }
-        if self.epsilon.is_some() && kind != InputKind::Probs {
-            return misplaced("--epsilon", InputKind::Probs);
+        if self.epsilon.is_some() && file.kind != InputKind::Probs {
+            return Err(misplaced(file, "--epsilon", InputKind::Probs));
         }
         let blank = match self.blank {
             Some(BlankArg(blank)) => blank,
@@ -79,13 +56,58 @@ impl BatchArgs {
         };
         Ok(Options {
             blank,
-            input: match kind {
+            input: match file.kind {
                 InputKind::Logits => Input::Logits,
-                InputKind::LogProbs if self.exact => Input::LogProbsExact,
                 InputKind::LogProbs => Input::LogProbs,
                 InputKind::Probs => Input::Probs {
                     epsilon: self.epsilon.unwrap_or(EPSILON),
                 },
+            },
+            blank_in_labels: match self.blank_in_labels {
+                BlankInLabelsArg::Reject => BlankInLabels::Reject,
+                BlankInLabelsArg::Allow => BlankInLabels::Allow,
+            },
+            ..Options::default()
+        })
+    }
+}
+
+fn misplaced(file: &BatchFile, flag: &str, wanted: InputKind) -> Fault {
+    let (wanted, kind) = (wanted.name(), file.kind.name());
+    let reason = format!("{flag} is for {wanted}, but this holds {kind}");
+    Fault::file(&file.path, reason)
+}
+
+/// What a loss means, beside the input.
+#[derive(Debug, Args)]
+pub(crate) struct BatchArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    /// How the losses become one number, of which the gradient is taken
+    #[arg(long, value_enum, default_value = "none")]
+    pub(crate) reduction: ReductionArg,
+
+    /// What an item without an alignment gets: an infinite loss, a loss of 0, or an error
+    #[arg(long, value_enum, default_value = "inf")]
+    impossible: ImpossibleArg,
+
+    /// With log_probs: the true derivative −γ, not PyTorch's exp(lp) − γ
+    #[arg(long)]
+    exact: bool,
+}
+
+impl BatchArgs {
+    /// The options for this file, or the flag that does not go with what it holds.
+    pub(crate) fn options(&self, file: &BatchFile) -> Result<Options, Fault> {
+        if self.exact && file.kind != InputKind::LogProbs {
+            return Err(misplaced(file, "--exact", InputKind::LogProbs));
+        }
+        let options = self.input.options(file)?;
+        Ok(Options {
+            input: match options.input {
+                Input::LogProbs if self.exact => Input::LogProbsExact,
+                input => input,
             },
             reduction: self.reduction.into(),
             impossible: match self.impossible {
@@ -93,11 +115,7 @@ impl BatchArgs {
                 ImpossibleArg::Zero => Impossible::Zero,
                 ImpossibleArg::Error => Impossible::Error,
             },
-            blank_in_labels: match self.blank_in_labels {
-                BlankInLabelsArg::Reject => BlankInLabels::Reject,
-                BlankInLabelsArg::Allow => BlankInLabels::Allow,
-            },
-            ..Options::default()
+            ..options
         })
     }
 }

@@ -104,7 +104,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome, Fault> {
     bar.set_message("float64 reference");
     let truth = Engine::Reference
         .run(&accepted.file.batch(), &accepted.options, true)
-        .map_err(|e| Fault::library(&args.batch.file, e));
+        .map_err(|e| Fault::library(&args.batch.input.file, e));
     bar.inc(1);
     let (truth, reference_time) = truth?;
     truth

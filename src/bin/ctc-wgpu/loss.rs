@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use ctc_wgpu::{Blank, Ctc, Options, Problem, Shape, Status};
 use serde_json::{Value, json};
 
-use crate::args::{BatchArgs, ReductionArg};
+use crate::args::{BatchArgs, InputArgs, ReductionArg};
 use crate::batch_file::BatchFile;
 use crate::compare::{Deviation, largest, loss_deviation, position};
 use crate::engine::{Answer, Engine, Timed, checked};
@@ -66,6 +66,14 @@ pub(crate) struct Accepted {
 impl Accepted {
     /// Reads and checks the batch, so that what is wrong with it is said before any device is touched.
     pub(crate) fn read(args: &BatchArgs) -> Result<Self, Fault> {
+        Self::with(&args.input, |file| args.options(file))
+    }
+
+    /// [`read`](Self::read), with the options that `options` has for the file.
+    pub(crate) fn with(
+        args: &InputArgs,
+        options: impl FnOnce(&BatchFile) -> Result<Options, Fault>,
+    ) -> Result<Self, Fault> {
         let bar = progress::reading();
         let file = BatchFile::read(&args.file, args.layout(), bar.clone());
         bar.finish_and_clear();
@@ -77,7 +85,7 @@ impl Accepted {
                 "note: {path}: {name} is float64 and is rounded to float32"
             );
         }
-        let options = args.options(&file)?;
+        let options = options(&file)?;
         let shape = *Problem::new(&file.batch(), &options)
             .map_err(|e| Fault::input(&args.file, e))?
             .shape();
@@ -95,7 +103,7 @@ impl Accepted {
 }
 
 pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
-    let path = &args.batch.file;
+    let path = &args.batch.input.file;
     if let Some(out) = args.out.as_deref().filter(|out| same_file(out, path)) {
         return Err(Fault::file(out, "--out would overwrite the batch"));
     }
@@ -138,7 +146,7 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
 }
 
 fn engine(args: &LossArgs) -> Result<Engine, Fault> {
-    let path = &args.batch.file;
+    let path = &args.batch.input.file;
     let ctc = match (args.backend, &args.adapter) {
         (BackendArg::Auto | BackendArg::Gpu, Some(name)) => Ctc::gpu(name),
         (BackendArg::Auto, None) => Ctc::new(),

@@ -2,17 +2,22 @@
 //! and of its speed.
 
 mod adapters;
+mod align;
+mod alphabet;
 mod args;
 mod batch_file;
 mod bench;
 mod check;
 mod compare;
+mod decode;
 mod engine;
 mod fault;
 mod format;
 mod loss;
 mod npz;
+mod plot;
 mod progress;
+mod timing;
 mod validate;
 
 use std::io::{ErrorKind, Write, stderr, stdout};
@@ -50,6 +55,10 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Time batches of seeded logits, each checked first, and say how near to the machine's memory bandwidth they come
     Bench(bench::BenchArgs),
+    /// Read a batch: by the likeliest path, or by a beam over all paths; and count the errors where the file has labels
+    Decode(decode::DecodeArgs),
+    /// Find where in time each label stands, by the likeliest path through the labels
+    Align(align::AlignArgs),
     /// List the GPU adapters and those of their limits that matter here
     Adapters(adapters::AdaptersArgs),
 }
@@ -60,6 +69,8 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Decode(args) => decode::run(&args),
+        Command::Align(args) => align::run(&args),
         Command::Adapters(args) => Ok(adapters::run(&args)),
     };
     match result.and_then(|outcome| say(&outcome)) {

@@ -1,0 +1,146 @@
+//! Occupancies over time, with the likeliest path and its symbols below.
+
+use std::path::Path;
+
+use ctc_wgpu::Layout;
+use ctc_wgpu::decode::Alignment;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::alphabet::Alphabet;
+use crate::fault::Fault;
+use crate::loss::Accepted;
+
+/// Okabe and Ito's colours, which those who see no red or no green tell apart too; without yellow, which white swallows.
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+];
+const BLANK: RGBColor = RGBColor(140, 140, 140);
+const INK: RGBColor = RGBColor(40, 40, 40);
+
+/// Below 0 the path is drawn, this high.
+const PATH: f64 = 0.16;
+
+pub(crate) fn alignment(
+    path: &Path,
+    accepted: &Accepted,
+    alphabet: &Alphabet,
+    item: usize,
+    alignment: &Alignment,
+    occupancies: &[f32],
+) -> Result<(), Fault> {
+    let frames = alignment.path.len();
+    if frames == 0 {
+        let reason = format!("item {item} has no alignment to be drawn");
+        return Err(Fault::Usage(reason));
+    }
+    let occupancy = |class: u32| {
+        let shape = &accepted.shape;
+        (0..frames).map(move |t| {
+            let row = match shape.layout {
+                Layout::BatchMajor => item * shape.frames + t,
+                Layout::TimeMajor => t * shape.items + item,
+            };
+            (
+                t as f64,
+                f64::from(occupancies[row * shape.classes + class as usize]),
+            )
+        })
+    };
+    let width = u32::try_from(frames * 14)
+        .unwrap_or(u32::MAX)
+        .clamp(720, 6000);
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, (width, 360)).into_drawing_area();
+        draw(&area, alignment, alphabet, item, accepted.blank, &occupancy)
+            .map_err(|e| Fault::Compute(format!("the plot: {e}")))?;
+    }
+    std::fs::write(path, svg).map_err(|e| Fault::file(path, format!("cannot be written: {e}")))
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+type DrawError<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
+
+fn draw<'a, I: Iterator<Item = (f64, f64)> + Clone>(
+    area: &Area<'a>,
+    alignment: &Alignment,
+    alphabet: &Alphabet,
+    item: usize,
+    blank: usize,
+    occupancy: &impl Fn(u32) -> I,
+) -> Result<(), DrawError<'a>> {
+    area.fill(&WHITE)?;
+    let text: Vec<u32> = alignment.spans.iter().map(|span| span.label).collect();
+    let title = format!("item {item}: {}", alphabet.text(&text));
+    let frames = alignment.path.len() as f64;
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .caption(title, ("sans-serif", 18).into_font().color(&INK))
+        .x_label_area_size(40)
+        .y_label_area_size(52)
+        .build_cartesian_2d(-0.5..frames - 0.5, -PATH..1.0)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(RGBColor(225, 225, 225))
+        .axis_style(INK)
+        .label_style(("sans-serif", 13).into_font().color(&INK))
+        .x_desc("frame (dashed: the blank)")
+        .y_desc("occupancy")
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| {
+            if *y < 0.0 {
+                String::new()
+            } else {
+                format!("{y:.1}")
+            }
+        })
+        .draw()?;
+    let class = u32::try_from(blank).unwrap_or(u32::MAX);
+    chart.draw_series(DashedLineSeries::new(
+        occupancy(class),
+        4,
+        4,
+        BLANK.stroke_width(1),
+    ))?;
+    let mut drawn = Vec::new();
+    for span in &alignment.spans {
+        if !drawn.contains(&span.label) {
+            let colour = COLOURS[drawn.len() % COLOURS.len()];
+            drawn.push(span.label);
+            chart.draw_series(LineSeries::new(
+                occupancy(span.label),
+                colour.stroke_width(2),
+            ))?;
+        }
+    }
+    chart.draw_series(std::iter::once(PathElement::new(
+        vec![(-0.5, 0.0), (frames - 0.5, 0.0)],
+        INK,
+    )))?;
+    let symbol = ("sans-serif", 15)
+        .into_font()
+        .color(&INK)
+        .pos(Pos::new(HPos::Center, VPos::Center));
+    for span in &alignment.spans {
+        let colour = COLOURS[drawn
+            .iter()
+            .position(|label| *label == span.label)
+            .unwrap_or(0)
+            % COLOURS.len()];
+        let (from, to) = (span.frames.start as f64 - 0.5, span.frames.end as f64 - 0.5);
+        let corners = [(from, -PATH * 0.42), (to, -PATH * 0.08)];
+        chart.draw_series(std::iter::once(Rectangle::new(corners, colour.filled())))?;
+        let middle = (f64::midpoint(from, to), -PATH * 0.74);
+        let name = alphabet.symbol(span.label).to_owned();
+        chart.draw_series(std::iter::once(Text::new(name, middle, symbol.clone())))?;
+    }
+    Ok(())
+}
