@@ -22,7 +22,7 @@ mod edits;
 mod greedy;
 mod occupancy;
 
-pub use align::{Alignment, Span, align};
+pub use align::{Alignment, STAR, Span, align};
 pub use beam::{BeamOptions, Candidate, NoScorer, Scorer, beam, beam_with};
 pub use edits::Edits;
 pub use greedy::{Reading, greedy};

@@ -62,6 +62,30 @@ impl<'a> Problem<'a> {
 
     /// [`new`](Self::new) with memory that was there before.
     pub(crate) fn within(
+        tables: Tables,
+        batch: &Batch<'a>,
+        options: &Options,
+    ) -> Result<Self, InputError> {
+        let problem = Self::unread(tables, batch, options)?;
+        problem.check_labels(options.blank_in_labels, None)?;
+        problem.check_weights()?;
+        Ok(problem)
+    }
+
+    /// [`new`](Self::new), where labels may also be `star`.
+    pub(crate) fn starred(
+        batch: &Batch<'a>,
+        options: &Options,
+        star: i32,
+    ) -> Result<Self, InputError> {
+        let problem = Self::unread(Tables::default(), batch, options)?;
+        problem.check_labels(options.blank_in_labels, Some(star))?;
+        problem.check_weights()?;
+        Ok(problem)
+    }
+
+    /// With labels and weights not looked at yet.
+    fn unread(
         mut tables: Tables,
         batch: &Batch<'a>,
         options: &Options,
@@ -90,7 +114,7 @@ impl<'a> Problem<'a> {
         // Where none are given; not before the labels have shown that there are so many items.
         let all = u32::try_from(frames).unwrap_or(u32::MAX);
         tables.logit_lengths.resize(items, all);
-        let problem = Self {
+        Ok(Self {
             shape: Shape {
                 items,
                 frames,
@@ -107,10 +131,7 @@ impl<'a> Problem<'a> {
             logit_lengths: tables.logit_lengths,
             weights: batch.weights,
             label_starts: tables.label_starts,
-        };
-        problem.check_labels(options.blank_in_labels)?;
-        problem.check_weights()?;
-        Ok(problem)
+        })
     }
 
     pub(crate) fn into_tables(self) -> Tables {
@@ -158,10 +179,15 @@ impl<'a> Problem<'a> {
         self.weights.map_or(1.0, |weights| weights[item])
     }
 
-    fn check_labels(&self, blank_in_labels: BlankInLabels) -> Result<(), InputError> {
+    fn check_labels(
+        &self,
+        blank_in_labels: BlankInLabels,
+        star: Option<i32>,
+    ) -> Result<(), InputError> {
         for item in 0..self.shape.items {
             for (position, &label) in self.item_labels(item).iter().enumerate() {
                 match usize::try_from(label) {
+                    _ if star == Some(label) => {}
                     Ok(label)
                         if label == self.blank && blank_in_labels == BlankInLabels::Reject =>
                     {

@@ -9,6 +9,12 @@ use crate::error::Error;
 use crate::options::{Options, RepeatedLabels, RepeatedOutputs, Status};
 use crate::problem::{Batch, Problem};
 
+/// A label that stands for any one or more frames of whatever class, each of probability 1: text that is there and not known. In an
+/// [`Alignment`] it is the class `u32::MAX`.
+///
+/// As any label: two of them need a blank between. (torchaudio's way to the same is a class more, of log-probability 0.)
+pub const STAR: i32 = -1;
+
 /// A label in time.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -61,7 +67,7 @@ pub struct Alignment {
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`] for a batch that breaks a rule.
+/// [`Error::Input`] for a batch that breaks a rule; [`STAR`] is allowed among the labels.
 pub fn align(batch: &Batch<'_>, options: &Options) -> Result<Vec<Alignment>, Error> {
     align_within(batch, options, WHOLE)
 }
@@ -75,7 +81,7 @@ fn align_within(
     options: &Options,
     whole: usize,
 ) -> Result<Vec<Alignment>, Error> {
-    let problem = Problem::new(batch, options)?;
+    let problem = Problem::starred(batch, options, STAR)?;
     let items = (0..problem.shape().items).into_par_iter();
     Ok(items
         .map(|n| Search::new(&problem, n, options).run(whole))
@@ -92,7 +98,7 @@ struct Search<'a> {
     problem: &'a Problem<'a>,
     n: usize,
     options: &'a Options,
-    /// The class of each state.
+    /// The class of each state; of a star one that no frame has.
     classes: Vec<usize>,
     /// 0 where a state may be reached from two before it, else −∞.
     skips: Vec<f64>,
@@ -107,7 +113,7 @@ impl<'a> Search<'a> {
         let mut labels: Vec<_> = problem
             .item_labels(n)
             .iter()
-            .map(|l| l.unsigned_abs() as usize)
+            .map(|label| usize::try_from(*label).unwrap_or(usize::MAX))
             .collect();
         if options.repeated_labels == RepeatedLabels::Collapse {
             labels.dedup();
@@ -192,7 +198,7 @@ impl<'a> Search<'a> {
             if t == 0 {
                 row.fill(f64::NEG_INFINITY);
                 for state in 0..row.len().min(2) {
-                    row[state] = frame[self.classes[state]];
+                    row[state] = emission(&frame, self.classes[state]);
                 }
             } else {
                 self.step(&frame, &before, row, steps);
@@ -211,7 +217,7 @@ impl<'a> Search<'a> {
             if s >= 2 && before[s - 2] + self.skips[s] > best {
                 (best, how) = (before[s - 2], SKIPPED);
             }
-            row[s] = best + frame[self.classes[s]];
+            row[s] = best + emission(frame, self.classes[s]);
             steps[s / 4] |= how << (2 * (s % 4));
         }
     }
@@ -225,8 +231,9 @@ impl<'a> Search<'a> {
             let class = self.classes[*state];
             found.path.push(word(class));
             found.states.push(word(*state));
-            found.log_probs.push(frame[class]);
-            found.score -= frame[class];
+            let log_prob = emission(&frame, class);
+            found.log_probs.push(log_prob);
+            found.score -= log_prob;
         }
         for label in 0..self.classes.len() / 2 {
             let first = states.partition_point(|state| *state < 2 * label + 1);
@@ -253,6 +260,12 @@ impl<'a> Search<'a> {
             status,
         }
     }
+}
+
+/// ln of a class's probability in a frame; a star's is 1.
+#[inline]
+fn emission(frame: &[f64], class: usize) -> f64 {
+    frame.get(class).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]

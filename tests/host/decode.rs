@@ -143,6 +143,45 @@ fn an_alignment_is_the_likeliest_of_all_paths_that_read_as_the_labels() {
 }
 
 #[test]
+fn a_star_stands_for_whatever_is_there() {
+    // Read "1 2 3 1"; what stands between 1 and the last 1 is not known. The same as a class more, of probability 1.
+    let rows: Vec<[f32; 4]> = [1, 0, 2, 2, 0, 3, 0, 1]
+        .map(|class| {
+            let mut row = [-4.0; 4];
+            row[class] = 4.0;
+            row
+        })
+        .into();
+    let logits: Vec<f32> = rows.iter().flatten().copied().collect();
+    let labels = [1, decode::STAR, 1];
+    let batch = Batch::new([1, 8, 4], &logits).labels(&labels, &[3]);
+    let found = &decode::align(&batch, &Options::default()).unwrap()[0];
+    let widened: Vec<f32> = rows
+        .iter()
+        .flat_map(|row| {
+            let p = softmax(row);
+            p.into_iter().map(|p| p.ln() as f32).chain([0.0])
+        })
+        .collect();
+    let wide = Batch::new([1, 8, 5], &widened).labels(&[1, 4, 1], &[3]);
+    let options = Options {
+        input: Input::LogProbs,
+        ..Options::default()
+    };
+    let theirs = &decode::align(&wide, &options).unwrap()[0];
+    assert_eq!(found.states, theirs.states);
+    assert!((found.score - theirs.score).abs() < 1e-6);
+    assert_eq!(found.spans[1].label, u32::MAX);
+    assert_eq!(found.spans[1].probability, 1.0);
+    assert_eq!(
+        (found.spans[0].frames.clone(), found.spans[2].frames.clone()),
+        (0..1, 7..8)
+    );
+    // A loss knows no star.
+    assert!(Ctc::cpu().loss(&batch, &Options::default()).is_err());
+}
+
+#[test]
 fn equal_paths_are_decided_as_documented() {
     // All paths are equally likely: the one that leaves each state as late as it can, seen from the end.
     let logits = [0.0; 6 * 3];
@@ -423,6 +462,48 @@ fn tensorflows_decoders_read_the_same() {
                     -candidate.loss
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn torchaudio_aligns_the_same() {
+    let file = include_str!("../data/golden/alignments.json");
+    let file: serde_json::Value = serde_json::from_str(file).unwrap();
+    let word = |v: &serde_json::Value| v.as_u64().unwrap() as u32;
+    let number = |v: &serde_json::Value| v.as_f64().unwrap();
+    let cases = file["cases"].as_array().unwrap();
+    assert!(cases.len() >= 20);
+    for (number_of, case) in cases.iter().enumerate() {
+        let classes = word(&case["classes"]) as usize;
+        let logits = list(&case["logits"], |v| v.as_f64().unwrap() as f32);
+        let labels = list(&case["labels"], |v| v.as_i64().unwrap() as i32);
+        let lengths = [labels.len() as i32];
+        let batch =
+            Batch::new([1, logits.len() / classes, classes], &logits).labels(&labels, &lengths);
+        let found = &decode::align(&batch, &Options::default()).unwrap()[0];
+        assert_eq!(found.path, list(&case["path"], word), "case {number_of}");
+        for (got, theirs) in found.log_probs.iter().zip(list(&case["scores"], number)) {
+            assert!(
+                (got - theirs).abs() < 1e-9,
+                "case {number_of}: {got} and {theirs}"
+            );
+        }
+        let spans = case["spans"].as_array().unwrap();
+        assert_eq!(found.spans.len(), spans.len(), "case {number_of}");
+        for (got, theirs) in found.spans.iter().zip(spans) {
+            let [label, start, end, probability] = list(theirs, number)[..] else {
+                panic!("a span has four numbers")
+            };
+            assert_eq!(
+                (
+                    got.label as f64,
+                    got.frames.start as f64,
+                    got.frames.end as f64
+                ),
+                (label, start, end)
+            );
+            assert!((got.probability - probability).abs() < 1e-9);
         }
     }
 }
