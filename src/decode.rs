@@ -37,11 +37,11 @@ fn unlabelled<'a>(
     Problem::new(&batch.clone().labels(&[], none), options)
 }
 
-/// The natural logarithms of a frame's probabilities into `log_probs`; whether it has any: no NaN, no +∞, and at least one class
-/// that is possible. Log-probabilities are taken as they are, all else is normalised.
-fn log_probs(values: &[f32], input: Input, log_probs: &mut Vec<f64>) -> bool {
-    log_probs.clear();
-    log_probs.extend(values.iter().map(|value| match input {
+/// What the input says of a frame's classes, as logarithms that lack the same number each, into `scores`; the largest, if the
+/// frame says anything: no NaN, no +∞, and at least one class that is possible.
+fn scores(values: &[f32], input: Input, scores: &mut Vec<f64>) -> Option<f64> {
+    scores.clear();
+    scores.extend(values.iter().map(|value| match input {
         Input::Logits | Input::LogProbs | Input::LogProbsExact => f64::from(*value),
         Input::Probs { epsilon } => {
             let sum = f64::from(*value) + f64::from(epsilon);
@@ -49,11 +49,17 @@ fn log_probs(values: &[f32], input: Input, log_probs: &mut Vec<f64>) -> bool {
             if sum.abs() < 1.2e-38 { 0.0 } else { sum }.ln()
         }
     }));
-    let most = log_probs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     // A maximum passes over NaN.
-    if most.abs() == f64::INFINITY || log_probs.iter().any(|x| x.is_nan()) {
+    (most.abs() < f64::INFINITY && !scores.iter().any(|x| x.is_nan())).then_some(most)
+}
+
+/// The natural logarithms of a frame's probabilities into `log_probs`; whether the frame says anything. Log-probabilities are taken
+/// as they are, all else is normalised.
+fn log_probs(values: &[f32], input: Input, log_probs: &mut Vec<f64>) -> bool {
+    let Some(most) = scores(values, input, log_probs) else {
         return false;
-    }
+    };
     if matches!(input, Input::Logits | Input::Probs { .. }) {
         let rest = log_probs.iter().map(|x| (x - most).exp()).sum::<f64>().ln();
         for x in log_probs.iter_mut() {

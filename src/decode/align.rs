@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::log_probs;
+use super::{log_probs, scores};
 use crate::error::Error;
 use crate::options::{Options, RepeatedLabels, RepeatedOutputs, Status};
 use crate::problem::{Batch, Problem};
@@ -53,7 +53,7 @@ pub struct Alignment {
 /// does the same, but where both ways to leave are equal and above staying.)
 ///
 /// Memory for an item: 2 bits a state and frame up to 64 MiB; beyond, only every so many rows are kept, and blocks between them made again:
-/// 180,000 frames and 20,000 labels take below 400 MiB and twice the time.
+/// 180,000 frames and 20,000 labels take 90 MiB in all and twice the time.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, decode};
@@ -90,8 +90,9 @@ fn align_within(
 
 /// How a state was reached, two bits of it.
 const STAYED: u8 = 0;
-const CAME: u8 = 1;
 const SKIPPED: u8 = 2;
+/// Where a row begins: in front of it stand two states that are never reached.
+const PAST: usize = 2;
 
 /// The search for one item.
 struct Search<'a> {
@@ -104,6 +105,7 @@ struct Search<'a> {
     skips: Vec<f64>,
     /// 0 where a state may last, else −∞.
     stays: Vec<f64>,
+    has_star: bool,
     frames: usize,
 }
 
@@ -126,6 +128,7 @@ impl<'a> Search<'a> {
             classes: vec![problem.blank],
             skips: vec![allowed(false)],
             stays: vec![allowed(true)],
+            has_star: labels.contains(&usize::MAX),
             frames: problem.logit_lengths[n] as usize,
         };
         for (i, label) in labels.iter().enumerate() {
@@ -143,7 +146,7 @@ impl<'a> Search<'a> {
         let block = (whole / row_bytes).clamp(1, self.frames.max(1));
         // Through all frames once, keeping the row before each block, and the steps of the last.
         let mut rows = Vec::new();
-        let mut row = vec![f64::NEG_INFINITY; states];
+        let mut row = vec![f64::NEG_INFINITY; PAST + states];
         let mut steps = vec![0; block.min(self.frames) * row_bytes];
         for first in (0..self.frames).step_by(block) {
             rows.push(row.clone());
@@ -151,7 +154,7 @@ impl<'a> Search<'a> {
                 return self.nothing(f64::NAN, Status::NotFinite);
             }
         }
-        let Some(mut state) = self.end(&row) else {
+        let Some(mut state) = self.end(&row[PAST..]) else {
             return self.nothing(f64::INFINITY, Status::Impossible);
         };
         let mut path = vec![0; self.frames];
@@ -183,42 +186,76 @@ impl<'a> Search<'a> {
 
     /// The rows of a block, of which the last stays in `row`, and how each state was reached. False at a frame that is no
     /// distribution.
-    fn block(&self, first: usize, block: usize, row: &mut [f64], steps: &mut [u8]) -> bool {
-        let row_bytes = row.len().div_ceil(4);
+    fn block(&self, first: usize, block: usize, row: &mut Vec<f64>, steps: &mut [u8]) -> bool {
+        let states = self.classes.len();
         let mut frame = Vec::with_capacity(self.problem.shape().classes);
         let mut before = vec![f64::NEG_INFINITY; row.len()];
-        for (t, steps) in
-            (first..(first + block).min(self.frames)).zip(steps.chunks_exact_mut(row_bytes))
-        {
-            if !log_probs(self.problem.row(self.n, t), self.options.input, &mut frame) {
+        let mut how = vec![STAYED; states.next_multiple_of(4)];
+        let last = (first + block).min(self.frames);
+        for (t, steps) in (first..last).zip(steps.chunks_exact_mut(states.div_ceil(4))) {
+            if !self.read(t, &mut frame) {
                 return false;
             }
-            before.copy_from_slice(row);
-            steps.fill(0);
+            std::mem::swap(&mut before, row);
+            // Only states that the path can have come to by now, and from which it can still reach its end.
+            let hi = (2 * t + 2).min(states);
+            let lo = states.saturating_sub(2 * (self.frames - t)).min(hi);
             if t == 0 {
-                row.fill(f64::NEG_INFINITY);
-                for state in 0..row.len().min(2) {
-                    row[state] = emission(&frame, self.classes[state]);
+                for state in lo..hi {
+                    row[PAST + state] = emission(&frame, self.classes[state]);
                 }
             } else {
-                self.step(&frame, &before, row, steps);
+                self.step(&frame, lo..hi, &before, row, &mut how);
+                let (from, to) = (lo / 4, hi.div_ceil(4));
+                for (byte, four) in steps[from..to]
+                    .iter_mut()
+                    .zip(how[4 * from..].chunks_exact(4))
+                {
+                    *byte = four[0] | four[1] << 2 | four[2] << 4 | four[3] << 6;
+                }
             }
         }
         true
     }
 
-    fn step(&self, frame: &[f64], before: &[f64], row: &mut [f64], steps: &mut [u8]) {
-        // State s reaches no further than its number of frames allows, but −∞ says so by itself.
-        for s in 0..row.len() {
-            let (mut best, mut how) = (before[s] + self.stays[s], STAYED);
-            if s >= 1 && before[s - 1] > best {
-                (best, how) = (before[s - 1], CAME);
-            }
-            if s >= 2 && before[s - 2] + self.skips[s] > best {
-                (best, how) = (before[s - 2], SKIPPED);
-            }
-            row[s] = best + emission(frame, self.classes[s]);
-            steps[s / 4] |= how << (2 * (s % 4));
+    /// A frame's scores. What all of its classes lack decides nothing between paths, unless one of them is a star's.
+    fn read(&self, t: usize, frame: &mut Vec<f64>) -> bool {
+        let (row, input) = (self.problem.row(self.n, t), self.options.input);
+        if self.has_star {
+            return log_probs(row, input, frame);
+        }
+        scores(row, input, frame).is_some()
+    }
+
+    /// One frame, for some of the states.
+    fn step(
+        &self,
+        frame: &[f64],
+        states: Range<usize>,
+        before: &[f64],
+        row: &mut [f64],
+        how: &mut [u8],
+    ) {
+        let (lo, hi) = (states.start, states.end);
+        let reached = before[lo + PAST..hi + PAST]
+            .iter()
+            .zip(&before[lo + PAST - 1..hi + PAST - 1])
+            .zip(&before[lo + PAST - 2..hi + PAST - 2]);
+        let allowed = self.stays[lo..hi].iter().zip(&self.skips[lo..hi]);
+        let found = row[lo + PAST..hi + PAST].iter_mut().zip(&mut how[lo..hi]);
+        for ((((same, one), two), (stays, skips)), (best, how)) in reached.zip(allowed).zip(found) {
+            let (same, two) = (same + stays, two + skips);
+            let came = *one > same;
+            let nearer = if came { *one } else { same };
+            let skipped = two > nearer;
+            *best = if skipped { two } else { nearer };
+            *how = if skipped { SKIPPED } else { u8::from(came) };
+        }
+        for (best, class) in row[lo + PAST..hi + PAST]
+            .iter_mut()
+            .zip(&self.classes[lo..hi])
+        {
+            *best += emission(frame, *class);
         }
     }
 
