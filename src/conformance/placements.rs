@@ -39,11 +39,27 @@ pub fn in_place(gpu: &Gpu, ctc: &GpuCtc, drawn: &Drawn) -> Result<(), String> {
     Ok(())
 }
 
-/// Logits of f16 have the loss of the same numbers in f32, and the gradient of that rounded once; in place too.
+/// Logits of f16 have the loss of the same numbers in f32, and the gradient of that rounded once; in place too; and so it is where
+/// numbers are infinite or none.
 ///
 /// # Errors
 /// What was not as it must be.
 pub fn narrow(gpu: &Gpu, ctc: &GpuCtc, drawn: &Drawn) -> Result<(), String> {
+    narrow_as_it_is(gpu, ctc, drawn)?;
+    let mut spoiled = drawn.clone();
+    spoiled.name += " with odd numbers";
+    let classes = drawn.batch.classes();
+    let odd = [f32::NAN, f32::NEG_INFINITY, -f32::NAN, f32::INFINITY];
+    for (item, odd) in (0..drawn.batch.items()).zip(odd.into_iter().cycle()) {
+        if drawn.batch.counting(item) > 0 {
+            let row = drawn.batch.row(item, 0);
+            spoiled.batch.values[row + item % classes] = odd;
+        }
+    }
+    narrow_as_it_is(gpu, ctc, &spoiled)
+}
+
+fn narrow_as_it_is(gpu: &Gpu, ctc: &GpuCtc, drawn: &Drawn) -> Result<(), String> {
     let Drawn {
         name,
         batch,
