@@ -8,6 +8,7 @@ use crate::support::adapters::{all, on_each};
 use crate::support::batch::{OwnedBatch, OwnedLabels};
 use crate::support::check::{Answer, Tolerance, compare, run_cases};
 use crate::support::device::Gpu;
+use crate::support::exponential;
 use crate::support::extreme::{FAR, NOT_SO_FAR, far_below, huge_losses};
 use crate::support::probe::Numerics;
 use crate::support::random::Recipe;
@@ -242,4 +243,9 @@ fn numbers_far_from_each_other_are_right() {
             run_cases("far below", [far_below(far)], &run, Tolerance::F32);
         }
     }
+}
+
+#[test]
+fn the_exponential_has_no_bias() {
+    on_each(exponential::hold);
 }

@@ -5,6 +5,7 @@ use ctc_wgpu::{Batch, Ctc, Error, Options};
 use crate::support::check::{
     Answer, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
 };
+use crate::support::exponential;
 use crate::support::extreme::{FAR, far_below, huge_losses};
 use crate::support::special::{minus_infinity, subnormals};
 
@@ -42,4 +43,9 @@ fn subnormal_and_infinite_numbers_are_right_on_the_twin() {
 fn numbers_far_from_each_other_are_right_on_the_twin() {
     run_cases("huge losses", huge_losses(), &twin, Tolerance::F32);
     run_cases("far below", [far_below(FAR)], &twin, Tolerance::F32);
+}
+
+#[test]
+fn the_exponential_has_no_bias() {
+    exponential::hold(&Ctc::cpu());
 }

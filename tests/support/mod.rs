@@ -19,5 +19,6 @@ pub(crate) use ctc_wgpu::conformance::{
 pub(crate) mod adapters;
 pub(crate) mod check;
 pub(crate) mod device;
+pub(crate) mod exponential;
 pub(crate) mod occupancies;
 pub(crate) mod ocr;
