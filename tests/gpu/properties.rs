@@ -228,6 +228,9 @@ fn numbers_far_from_each_other_are_right() {
         let ctc = Ctc::on_adapter(adapter).unwrap();
         let gpu = Gpu::new(adapter, adapter.limits()).unwrap();
         let two_sums = Numerics::of(&gpu).unwrap().keeps_two_sums;
+        // The probe's is the kernels' own: one that is wrong would else be taken for a driver that reorders.
+        let known = adapter.get_info().name.contains("llvmpipe");
+        assert!(two_sums || !known, "{} keeps two-sums", ctc.backend());
         let limits = *ctc.limits().unwrap();
         for resident_quads in [limits.resident_quads, 0] {
             let ctc = ctc.within(&Limits {
