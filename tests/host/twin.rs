@@ -48,4 +48,5 @@ fn numbers_far_from_each_other_are_right_on_the_twin() {
 #[test]
 fn the_exponential_has_no_bias() {
     exponential::hold(&Ctc::cpu());
+    exponential::keeps_what_rounding_took(&Ctc::cpu());
 }
