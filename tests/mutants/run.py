@@ -6,7 +6,8 @@
     python3 tests/mutants/run.py --only chain     those whose file or description has that word; writes nothing
     python3 tests/mutants/run.py --sample 3       as many, spread over the list; writes nothing
 
-What was killed is remembered below the target folder until results.md is written, so a run that was cut off goes on.
+What was killed is kept in killed.json, so a run that was cut off goes on; --again forgets it first. results.md tells what has not
+been run yet.
 
 The tree is copied below the target folder and built there once. A mutant of a shader needs no compiler: the tests'
 programs carry the text of every shader, and it is changed in a copy of them, its length kept by cutting the comment
@@ -31,6 +32,7 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resol
 SCRATCH = TARGET / "mutants"
 MUTANTS = HERE / "mutants.json"
 SURVIVORS = HERE / "survivors.json"
+KILLED = HERE / "killed.json"
 # Seconds for one test program. Whole ones take a tenth of that alone on two cores.
 PATIENCE = 600
 
@@ -181,6 +183,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="mutants whose file or description has this word")
     parser.add_argument("--sample", type=int, help="this many mutants, spread over the list")
+    parser.add_argument("--again", action="store_true", help="all of them, also those that are known to be killed")
     parser.add_argument("--quick", action="store_true", help="without the tests that take minutes")
     args = parser.parse_args()
     everything = mutants = json.loads(MUTANTS.read_text())
@@ -198,23 +201,25 @@ def main():
         for name, path in found.items():
             programs[name] = pathlib.Path(shutil.copy(path, SCRATCH / f"{name}-unchanged"))
     reasons = {key(s): s["why"] for s in json.loads(SURVIVORS.read_text())}
-    journal = SCRATCH / "journal.json"
-    killers = json.loads(journal.read_text()) if journal.exists() else {}
-    unknown = 0
-    for mutant in sorted(mutants, key=lambda m: not m["file"].endswith(".wgsl")):
-        started = time.monotonic()
-        if key(mutant) not in killers or args.sample:
-            killer = judge(mutant, tree, programs, args.quick)
-            if killer:
-                killers[key(mutant)] = killer
-                journal.write_text(json.dumps(killers))
-        killer = killers.get(key(mutant))
-        unknown += killer is None and key(mutant) not in reasons
-        seconds = time.monotonic() - started
-        print(f"{seconds:6.1f} s  {mutant['file']}: {mutant['what']}: {killer or 'SURVIVED'}", flush=True)
-    if mutants == everything and not args.quick:
-        write(mutants, killers, reasons)
-        journal.unlink()
+    known = json.loads(KILLED.read_text()) if KILLED.exists() and not args.again else []
+    killers = {key(k): k["by"] for k in known}
+    survived = set()
+    try:
+        for mutant in sorted(mutants, key=lambda m: not m["file"].endswith(".wgsl")):
+            started = time.monotonic()
+            if key(mutant) not in killers or args.sample:
+                killer = judge(mutant, tree, programs, args.quick)
+                if killer:
+                    killers[key(mutant)] = killer
+                else:
+                    survived.add(key(mutant))
+            seconds = time.monotonic() - started
+            result = killers.get(key(mutant), "SURVIVED")
+            print(f"{seconds:6.1f} s  {mutant['file']}: {mutant['what']}: {result}", flush=True)
+    finally:
+        if not (args.only or args.sample or args.quick):
+            write(everything, killers, survived, reasons)
+    unknown = len(survived - reasons.keys())
     print(f"{len(mutants)} mutants, {unknown} survived without a reason")
     return 1 if unknown else 0
 
@@ -223,17 +228,25 @@ def key(mutant):
     return json.dumps([mutant["file"], mutant["before"], mutant["after"]])
 
 
-def write(mutants, killers, reasons):
-    killed = sum(key(m) in killers for m in mutants)
+def write(mutants, killers, survived, reasons):
+    """killed.json, to go on from, and results.md, to read."""
+    killed = [m for m in mutants if key(m) in killers]
+    entries = [{**{side: m[side] for side in ("file", "before", "after")}, "by": killers[key(m)]} for m in killed]
+    KILLED.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+    alive = [m for m in mutants if key(m) not in killers and (key(m) in survived or key(m) in reasons)]
     lines = [
         "# Mutants", "",
-        f"{len(mutants)} mutants, {killed} killed, {len(mutants) - killed} survived; "
+        f"{len(mutants)} mutants: {len(killed)} killed, {len(alive)} survived, {len(mutants) - len(killed) - len(alive)} not run yet; "
         f"{datetime.date.today().isoformat()}, by `python3 tests/mutants/run.py`.", "",
         "| file | what is wrong | change | killed by |", "| --- | --- | --- | --- |",
     ]
     for m in mutants:
-        why = reasons.get(key(m), "nobody has said why")
-        result = f"`{killers[key(m)]}`" if key(m) in killers else f"**survives**: {why}"
+        if m in killed:
+            result = f"`{killers[key(m)]}`"
+        elif m in alive:
+            result = "**survives**: " + reasons.get(key(m), "nobody has said why")
+        else:
+            result = "not run yet"
         change = " → ".join("`" + " ".join(m[side].split()).replace("|", "\\|") + "`" for side in ("before", "after"))
         lines.append(f"| `{m['file']}` | {m['what']} | {change} | {result} |")
     (HERE / "results.md").write_text("\n".join(lines) + "\n")
