@@ -38,6 +38,10 @@ pub fn subnormals() -> Vec<Drawn> {
     probs.values.iter_mut().for_each(|x| *x = x.exp());
     tiny(&mut probs, 4);
     probs.values.iter_mut().for_each(|x| *x = x.abs());
+    let mut below = probs.clone();
+    for value in below.values.iter_mut().step_by(8) {
+        *value = -*value;
+    }
     let weights = [f32::from_bits(1), f32::from_bits(0x0040_0000), 1.5];
     let weighted = recipe.batch(35).weights(&weights);
     vec![
@@ -53,6 +57,11 @@ pub fn subnormals() -> Vec<Drawn> {
             "probabilities without ε",
             Input::Probs { epsilon: 0.0 },
             probs,
+        ),
+        with(
+            "probabilities, some below 0",
+            Input::Probs { epsilon: 0.0 },
+            below,
         ),
         with("weights", Input::Logits, weighted),
     ]
