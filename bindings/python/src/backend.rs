@@ -1,0 +1,203 @@
+//! Where it is computed: a GPU, the CPU twin, or the float64 reference.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+
+use ctc_wgpu::{Batch, Ctc, Error, Layout, Options as Meaning, reference};
+use numpy::{Element, PyArray1, PyArrayMethods};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::arrays::{Arrays, Frames, Labels, Values, slice};
+use crate::fault::exception;
+use crate::options::Options;
+use numpy::PyReadonlyArray1;
+
+enum Engine {
+    Gpu(Ctc),
+    /// The twin, with threads of its own: those of rayon's global pool do not survive a fork, and cannot be made anew.
+    Cpu(Ctc, ThreadPool),
+    Reference,
+}
+
+impl Engine {
+    fn cpu() -> PyResult<Self> {
+        let pool = ThreadPoolBuilder::new()
+            .thread_name(|index| format!("ctc-wgpu {index}"))
+            .build()
+            .map_err(|error| PyRuntimeError::new_err(format!("no threads: {error}")))?;
+        Ok(Self::Cpu(pool.install(Ctc::cpu), pool))
+    }
+
+    fn gpu(adapter: &str) -> PyResult<Self> {
+        Ctc::gpu(adapter)
+            .map(Self::Gpu)
+            .map_err(|error| exception(&error))
+    }
+
+    fn named(name: &str) -> PyResult<Self> {
+        match name.split_once(':') {
+            None if name == "auto" => Self::gpu("").or_else(|_| Self::cpu()),
+            None if name == "gpu" => Self::gpu(""),
+            None if name == "cpu" => Self::cpu(),
+            None if name == "reference" => Ok(Self::Reference),
+            Some(("gpu", adapter)) => Self::gpu(adapter),
+            _ => Err(PyValueError::new_err(format!(
+                "backend={name:?}: must be \"auto\", \"gpu\", \"gpu:NAME\", \"cpu\" or \"reference\""
+            ))),
+        }
+    }
+
+    /// In f32. The gradient is empty where none is asked for.
+    fn single(
+        &self,
+        batch: &Batch<'_>,
+        options: &Meaning,
+        grad: bool,
+    ) -> Result<Answer<f32>, Error> {
+        let run = |ctc: &Ctc| {
+            if grad {
+                let output = ctc.loss_and_grad(batch, options)?;
+                Ok((output.loss, output.grad, output.reduced))
+            } else {
+                let output = ctc.loss(batch, options)?;
+                Ok((output.loss, Vec::new(), output.reduced))
+            }
+        };
+        match self {
+            Self::Gpu(ctc) => run(ctc),
+            Self::Cpu(ctc, pool) => pool.install(|| run(ctc)),
+            Self::Reference => {
+                let output = reference::loss_and_grad(batch, options)?;
+                let cut = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
+                Ok((
+                    cut(output.loss),
+                    cut(output.grad),
+                    output.reduced.map(|value| value as f32),
+                ))
+            }
+        }
+    }
+}
+
+/// Losses, gradient and the reduced loss.
+type Answer<T> = (Vec<T>, Vec<T>, Option<T>);
+
+/// Where it is computed, with compiled kernels and memory for shapes that come again. Threads may share it.
+#[pyclass(frozen, module = "ctc_wgpu._native")]
+pub(crate) struct Backend {
+    engine: Arc<Engine>,
+}
+
+#[pymethods]
+impl Backend {
+    #[new]
+    fn new(py: Python<'_>, name: &str) -> PyResult<Self> {
+        let engine = Arc::new(py.detach(|| Engine::named(name))?);
+        Ok(Self { engine })
+    }
+
+    fn __str__(&self) -> String {
+        match &*self.engine {
+            Engine::Gpu(ctc) | Engine::Cpu(ctc, _) => ctc.backend().to_string(),
+            Engine::Reference => "float64 reference".into(),
+        }
+    }
+
+    /// Losses `[N]`, the gradient in the shape of `values` or None, and the reduced loss or None; all of them in float64 where
+    /// `values` are.
+    #[pyo3(signature = (values, labels, options, *, time_major, frames, weights, grad))]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a batch of Python's and what is asked of it"
+    )]
+    fn compute<'py>(
+        &self,
+        py: Python<'py>,
+        values: Values<'py>,
+        labels: Labels<'py>,
+        options: &Bound<'py, Options>,
+        time_major: bool,
+        frames: Option<Frames<'py>>,
+        weights: Option<PyReadonlyArray1<'py, f32>>,
+        grad: bool,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let arrays = Arrays {
+            labels,
+            frames,
+            weights,
+        };
+        let shape = values.shape();
+        let meaning = options.get().of(shape[2])?;
+        let layout = if time_major {
+            Layout::TimeMajor
+        } else {
+            Layout::BatchMajor
+        };
+        let engine = &*self.engine;
+        match &values {
+            Values::Single(values) => {
+                let batch = arrays.batch(slice("logits", values)?, shape, layout)?;
+                let answer = py
+                    .detach(|| engine.single(&batch, &meaning, grad))
+                    .map_err(|error| exception(&error))?;
+                to_python(py, answer, grad.then_some(shape))
+            }
+            Values::Double(values) => {
+                if !matches!(engine, Engine::Reference) {
+                    return Err(PyTypeError::new_err("only the reference takes float64"));
+                }
+                let exact = slice("logits", values)?;
+                let stand_in = vec![0.0; exact.len()];
+                let batch = arrays.batch(&stand_in, shape, layout)?;
+                let output = py
+                    .detach(|| reference::loss_and_grad_f64(&batch, exact, &meaning))
+                    .map_err(|error| exception(&error))?;
+                let answer = (output.loss, output.grad, output.reduced);
+                to_python(py, answer, grad.then_some(shape))
+            }
+        }
+    }
+
+    /// Makes sure that this is never dropped: in a process that was forked its threads and its device do not answer, and to
+    /// drop them would wait for them.
+    fn abandon(&self) {
+        mem::forget(Arc::clone(&self.engine));
+    }
+}
+
+/// The vectors become numpy's without a copy.
+fn to_python<'py, T>(
+    py: Python<'py>,
+    (loss, grad, reduced): Answer<T>,
+    shape: Option<[usize; 3]>,
+) -> PyResult<Bound<'py, PyTuple>>
+where
+    T: Element + IntoPyObject<'py>,
+{
+    let loss = PyArray1::from_vec(py, loss);
+    let grad = shape
+        .map(|shape| PyArray1::from_vec(py, grad).reshape(shape))
+        .transpose()?;
+    (loss, grad, reduced).into_pyobject(py)
+}
+
+/// The adapters of this machine, the best first; each with its name, API, kind, and driver.
+#[pyfunction]
+pub(crate) fn adapters(py: Python<'_>) -> Vec<BTreeMap<&'static str, String>> {
+    py.detach(ctc_wgpu::adapters)
+        .iter()
+        .map(|adapter| {
+            let info = adapter.get_info();
+            BTreeMap::from([
+                ("name", info.name),
+                ("api", info.backend.to_string()),
+                ("kind", format!("{:?}", info.device_type)),
+                ("driver", format!("{} {}", info.driver, info.driver_info)),
+            ])
+        })
+        .collect()
+}
