@@ -171,6 +171,7 @@ mod blocking;
 pub mod conformance;
 mod cpu;
 mod ctc;
+pub mod decode;
 mod error;
 mod gpu;
 pub mod guide;

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 . ../../tests/setup.sh
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-../../target}/burn
 
 step "what the tests need"
 install_packages mesa-vulkan-drivers libvulkan1

@@ -87,6 +87,11 @@ impl<'a> Batch<'a> {
         self.with(Labels::Masked { values, paddings })
     }
 
+    /// How many items there are.
+    pub(crate) fn items(&self) -> usize {
+        self.items
+    }
+
     fn with(self, labels: Labels<'a>) -> Self {
         Self {
             labels: Some(labels),

@@ -1,4 +1,5 @@
-//! The inputs that the fuzzers found worth keeping, each once through its target, without a fuzzer: see fuzz/README.md.
+//! The inputs that the fuzzers found worth keeping, each through its target, as it is and changed at random: a short run
+//! without a fuzzer. See fuzz/README.md.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,7 +31,12 @@ mod read;
 #[path = "../../fuzz/src/twin.rs"]
 mod twin;
 
-/// Runs each file of a target's corpus; its name is printed, so that a failure says which.
+use ctc_wgpu::conformance::random::Rng;
+
+/// Changed inputs for each that is kept.
+const CHANGES: u64 = 256;
+
+/// Runs each file of a target's corpus, and changes of it; their names are printed, so that a failure says which.
 fn each(target: &str, run: fn(&[u8])) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
@@ -39,10 +45,37 @@ fn each(target: &str, run: fn(&[u8])) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         println!("{}", path.display());
-        run(&std::fs::read(path).unwrap());
+        let kept = std::fs::read(path).unwrap();
+        run(&kept);
+        for seed in 0..CHANGES {
+            println!("  changed, seed {seed}");
+            run(&changed(&kept, seed));
+        }
         count += 1;
     }
     assert!(count >= 20, "only {count} inputs of `{target}`");
+}
+
+/// With some bytes set, flipped, left out or repeated.
+fn changed(kept: &[u8], seed: u64) -> Vec<u8> {
+    let mut rng = Rng::new(seed);
+    let mut bytes = kept.to_vec();
+    for _ in 0..=rng.below(6) {
+        let at = rng.below(bytes.len().max(1));
+        let end = (at + 1 + rng.below(16)).min(bytes.len());
+        match rng.below(5) {
+            0 => bytes.truncate(at),
+            1 if at < end => drop(bytes.drain(at..end)),
+            2 if at < end => {
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+            3 if at < end => bytes[at] ^= 1 << rng.below(8),
+            _ if at < end => bytes[at] = rng.bits() as u8,
+            _ => bytes.push(rng.bits() as u8),
+        }
+    }
+    bytes
 }
 
 #[test]

@@ -12,6 +12,7 @@
 mod support;
 
 mod checks;
+mod decode;
 mod differences;
 mod enumeration;
 mod golden_files;

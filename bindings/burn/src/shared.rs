@@ -130,7 +130,13 @@ impl Shared {
         let client = &work.logits.client;
         let [targets, input_lengths, target_lengths] = &work.labels;
         let mut held = Vec::with_capacity(6);
-        let tensors = [&work.logits, targets, input_lengths, target_lengths, &work.loss];
+        let tensors = [
+            &work.logits,
+            targets,
+            input_lengths,
+            target_lengths,
+            &work.loss,
+        ];
         for tensor in tensors.into_iter().chain(&work.grad) {
             let resource = client
                 .get_resource::<WgpuServer<AutoCompiler>>(tensor.handle.clone())

@@ -4,7 +4,9 @@ use burn::backend::wgpu::{CubeBackend, CubeTensor, Wgpu};
 use burn::tensor::{Device, Int, Tensor};
 use ctc_wgpu_burn::{CtcLossConfig, CtcOps, Layout, RegisterError, Rules};
 
-use crate::support::{ALL_WAYS, Case, Handed, assert_near, floats, ours, own, shared, weights};
+use crate::support::{
+    ALL_WAYS, Case, Handed, assert_near, floats, ours, own, shared, unknown, weights,
+};
 
 /// An application's own device, of which it has told.
 fn told() -> Device {
@@ -56,7 +58,7 @@ fn two_devices_with_half_of_the_batch_each_are_the_whole() {
 }
 
 #[test]
-fn threads_on_one_device_do_not_disturb_each_other() {
+fn threads_on_one_device_and_on_two_do_not_disturb_each_other() {
     let cases: Vec<_> = [
         [50, 8, 20, 6],
         [37, 3, 7, 5],
@@ -65,9 +67,12 @@ fn threads_on_one_device_do_not_disturb_each_other() {
     ]
     .map(|shape| Case::new(shape, 2.0))
     .into();
-    let device = shared().0.autodiff();
+    let devices = [shared().0, unknown()].map(Device::autodiff);
     std::thread::scope(|scope| {
-        for case in &cases {
+        for (case, device) in cases
+            .iter()
+            .flat_map(|case| devices.iter().map(move |d| (case, d)))
+        {
             let device = device.clone();
             scope.spawn(move || {
                 let expected = case.expected(&weights(case.items), false);

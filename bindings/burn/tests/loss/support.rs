@@ -255,7 +255,7 @@ pub fn own() -> (Device, WgpuSetup) {
     (registered, setup)
 }
 
-/// A wgpu device that Burn opened and nobody told of.
+/// A wgpu device that Burn opened and nobody told of: Burn launches the kernels.
 pub fn unknown() -> Device {
     let device = Device::wgpu(DeviceKind::DefaultDevice);
     assert!(!ctc_wgpu_burn::is_shared(&device));
@@ -266,7 +266,7 @@ pub fn unknown() -> Device {
 pub fn routes() -> [(&'static str, Device); 3] {
     [
         ("shared wgpu", shared().0),
-        ("unknown wgpu", unknown()),
+        ("launched by Burn", unknown()),
         ("flex", Device::flex()),
     ]
 }

@@ -1,0 +1,61 @@
+//! What a network read: the likeliest alignment of known labels, decoders for unknown ones, and how good a reading is.
+//!
+//! | | in | out |
+//! | --- | --- | --- |
+//! | [`align`] | a batch with labels | where in time each label stands, and how sure the network is of it |
+//! | [`greedy`] | a batch, labels not looked at | the likeliest path's labels |
+//! | [`beam`] | the same | the likeliest labels, over all their paths, and the runners-up |
+//! | [`Edits`] | labels and a reading | substitutions, deletions, insertions; the label error rate |
+//!
+//! These compute on the CPU, items in parallel on rayon's current pool, with logarithms in float64; each item's result is
+//! the same alone and in any batch, and from run to run. Of the [`Options`] they take the blank and what the input is; [`align`] also
+//! what repeated labels and outputs mean.
+
+use crate::error::InputError;
+use crate::options::{Input, Options};
+use crate::problem::{Batch, Problem};
+
+mod align;
+mod beam;
+mod edits;
+mod greedy;
+
+pub use align::{Alignment, Span, align};
+pub use beam::{BeamOptions, Candidate, NoScorer, Scorer, beam, beam_with};
+pub use edits::Edits;
+pub use greedy::{Reading, greedy};
+
+/// A batch whose labels, if there are any, are not looked at.
+fn unlabelled<'a>(
+    batch: &Batch<'a>,
+    none: &'a [i32],
+    options: &Options,
+) -> Result<Problem<'a>, InputError> {
+    Problem::new(&batch.clone().labels(&[], none), options)
+}
+
+/// The natural logarithms of a frame's probabilities into `log_probs`; whether it has any: no NaN, no +∞, and at least one class
+/// that is possible. Log-probabilities are taken as they are, all else is normalised.
+fn log_probs(values: &[f32], input: Input, log_probs: &mut Vec<f64>) -> bool {
+    log_probs.clear();
+    log_probs.extend(values.iter().map(|value| match input {
+        Input::Logits | Input::LogProbs | Input::LogProbsExact => f64::from(*value),
+        Input::Probs { epsilon } => {
+            let sum = f64::from(*value) + f64::from(epsilon);
+            // By the rule of `Input::Probs`.
+            if sum.abs() < 1.2e-38 { 0.0 } else { sum }.ln()
+        }
+    }));
+    let most = log_probs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // A maximum passes over NaN.
+    if most.abs() == f64::INFINITY || log_probs.iter().any(|x| x.is_nan()) {
+        return false;
+    }
+    if matches!(input, Input::Logits | Input::Probs { .. }) {
+        let rest = log_probs.iter().map(|x| (x - most).exp()).sum::<f64>().ln();
+        for x in log_probs.iter_mut() {
+            *x = (*x - most) - rest;
+        }
+    }
+    true
+}

@@ -1,0 +1,95 @@
+//! The likeliest path, frame by frame.
+
+use rayon::prelude::*;
+
+use super::{log_probs, unlabelled};
+use crate::error::Error;
+use crate::options::{Options, RepeatedOutputs, Status};
+use crate::problem::{Batch, Problem};
+
+/// What the likeliest path of an item reads.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Reading {
+    /// The classes that it reads.
+    pub labels: Vec<u32>,
+    /// The frames of each label: its first, and the one after its last.
+    pub frames: Vec<std::ops::Range<usize>>,
+    /// −ln of the path's probability, in nats. (TensorFlow's `neg_sum_logits` adds the logits as they are.)
+    pub score: f64,
+    /// `NotFinite` where a frame has NaN, +∞ or nothing possible: nothing is read then, and the score is NaN.
+    pub status: Status,
+}
+
+/// Reads each item by the likeliest class of each frame: equal neighbours are one label unless the options say
+/// [`RepeatedOutputs::Distinct`] (TensorFlow's `merge_repeated=False`), and blanks are left out. Of classes equally likely the first is taken.
+///
+/// The path is the likeliest; its labels need not be, since all their paths count: see [`beam`](super::beam).
+///
+/// ```
+/// use ctc_wgpu::{Batch, Options, decode};
+/// let logits = [0.0, 3.0, 0.0,  0.0, 3.0, 0.0,  3.0, 0.0, 0.0,  0.0, 0.0, 3.0]; // N = 1, T = 4, C = 3
+/// let readings = decode::greedy(&Batch::new([1, 4, 3], &logits), &Options::default())?;
+/// assert_eq!(readings[0].labels, [1, 2]);
+/// assert_eq!(readings[0].frames, [0..2, 3..4]);
+/// # Ok::<(), ctc_wgpu::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Input`] for a batch that breaks a rule. Its labels are not looked at.
+pub fn greedy(batch: &Batch<'_>, options: &Options) -> Result<Vec<Reading>, Error> {
+    let none = vec![0; batch.items()];
+    let problem = unlabelled(batch, &none, options)?;
+    let items = (0..problem.shape().items).into_par_iter();
+    Ok(items.map(|n| read(&problem, n, options)).collect())
+}
+
+fn read(problem: &Problem<'_>, n: usize, options: &Options) -> Reading {
+    let mut reading = Reading {
+        labels: Vec::new(),
+        frames: Vec::new(),
+        score: 0.0,
+        status: Status::Ok,
+    };
+    let merge = options.repeated_outputs == RepeatedOutputs::Merge;
+    let mut frame = Vec::with_capacity(problem.shape().classes);
+    let mut before = problem.blank;
+    for t in 0..problem.logit_lengths[n] as usize {
+        if !log_probs(problem.row(n, t), options.input, &mut frame) {
+            return Reading {
+                labels: Vec::new(),
+                frames: Vec::new(),
+                score: f64::NAN,
+                status: Status::NotFinite,
+            };
+        }
+        let (class, log_p) = likeliest(&frame);
+        reading.score -= log_p;
+        match reading.frames.last_mut() {
+            Some(frames) if merge && class == before && class != problem.blank => {
+                frames.end = t + 1
+            }
+            _ if class != problem.blank => {
+                reading
+                    .labels
+                    .push(u32::try_from(class).unwrap_or(u32::MAX));
+                reading.frames.push(t..t + 1);
+            }
+            _ => {}
+        }
+        before = class;
+    }
+    // Not −0, which a sum of nothing would be.
+    reading.score += 0.0;
+    reading
+}
+
+fn likeliest(frame: &[f64]) -> (usize, f64) {
+    let mut best = (0, f64::NEG_INFINITY);
+    for (class, log_p) in frame.iter().enumerate() {
+        if *log_p > best.1 {
+            best = (class, *log_p);
+        }
+    }
+    best
+}

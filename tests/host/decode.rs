@@ -1,0 +1,460 @@
+//! Alignments and decoders, against all paths one by one and against TensorFlow's.
+
+use std::collections::BTreeMap;
+
+use ctc_wgpu::decode::{self, BeamOptions, Edits, Scorer};
+use ctc_wgpu::{Batch, Blank, Input, Options, RepeatedOutputs, Status, reference};
+use proptest::prelude::*;
+
+use crate::support::random::{Recipe, Rng};
+
+/// Every path over the classes and its probability; probabilities are frames × classes.
+fn paths(probabilities: &[Vec<f64>], visit: &mut dyn FnMut(&[usize], f64)) {
+    let classes = probabilities.first().map_or(1, Vec::len);
+    let mut path = vec![0; probabilities.len()];
+    loop {
+        let p = path
+            .iter()
+            .zip(probabilities)
+            .map(|(class, p)| p[*class])
+            .product();
+        visit(&path, p);
+        let Some(digit) = path.iter().position(|class| class + 1 < classes) else {
+            return;
+        };
+        path[..digit].fill(0);
+        path[digit] += 1;
+    }
+}
+
+fn reads_as(path: &[usize], blank: usize, repeated: RepeatedOutputs) -> Vec<u32> {
+    let mut path = path.to_vec();
+    if repeated == RepeatedOutputs::Merge {
+        path.dedup();
+    }
+    path.into_iter()
+        .filter(|class| *class != blank)
+        .map(|class| class as u32)
+        .collect()
+}
+
+fn softmax(row: &[f32]) -> Vec<f64> {
+    let exp: Vec<f64> = row.iter().map(|x| f64::from(*x).exp()).collect();
+    let sum: f64 = exp.iter().sum();
+    exp.iter().map(|e| e / sum).collect()
+}
+
+/// A few frames of a few classes, an item's logits and labels.
+fn small(seed: u64) -> (usize, Vec<f32>, Vec<i32>, usize) {
+    let mut rng = Rng::new(seed);
+    let (frames, classes) = (rng.below(7), 2 + rng.below(3));
+    let blank = rng.below(classes);
+    let batch = Recipe {
+        blank,
+        ragged: false,
+        repeats: 0.4,
+        minus_infinity: if seed.is_multiple_of(3) { 0.2 } else { 0.0 },
+        ..Recipe::new([1, frames, classes], 3)
+    }
+    .batch(seed);
+    let labels = batch.item_labels(0).iter().map(|l| *l as i32).collect();
+    (classes, batch.values, labels, blank)
+}
+
+fn options(blank: usize, seed: u64) -> Options {
+    Options {
+        blank: Blank::Index(blank as u32),
+        repeated_outputs: if seed.is_multiple_of(2) {
+            RepeatedOutputs::Merge
+        } else {
+            RepeatedOutputs::Distinct
+        },
+        ..Options::default()
+    }
+}
+
+#[test]
+fn an_alignment_is_the_likeliest_of_all_paths_that_read_as_the_labels() {
+    let mut possible = 0;
+    for seed in 0..400 {
+        let (classes, values, labels, blank) = small(seed);
+        let frames = values.len() / classes;
+        let options = options(blank, seed);
+        let rows: Vec<_> = values.chunks(classes).map(softmax).collect();
+        let wanted: Vec<u32> = labels.iter().map(|l| *l as u32).collect();
+        let mut best = 0.0_f64;
+        paths(&rows, &mut |path, p| {
+            if reads_as(path, blank, options.repeated_outputs) == wanted {
+                best = best.max(p);
+            }
+        });
+        let lengths = [labels.len() as i32];
+        let batch = Batch::new([1, frames, classes], &values).labels(&labels, &lengths);
+        let found = &decode::align(&batch, &options).unwrap()[0];
+        if best == 0.0 {
+            assert_eq!(found.status, Status::Impossible, "seed {seed}");
+            assert_eq!((found.score, found.spans.len()), (f64::INFINITY, 0));
+            continue;
+        }
+        possible += 1;
+        assert_eq!(found.status, Status::Ok);
+        assert!(
+            (found.score + best.ln()).abs() < 1e-9,
+            "seed {seed}: {} and {}",
+            found.score,
+            -best.ln()
+        );
+        let path: Vec<usize> = found.path.iter().map(|c| *c as usize).collect();
+        assert_eq!(
+            reads_as(&path, blank, options.repeated_outputs),
+            wanted,
+            "seed {seed}"
+        );
+        let p: f64 = path
+            .iter()
+            .zip(&rows)
+            .map(|(class, row)| row[*class])
+            .product();
+        assert!(
+            (found.score + p.ln()).abs() < 1e-9,
+            "seed {seed}: the path has another probability"
+        );
+        let spans: Vec<u32> = found.spans.iter().map(|span| span.label).collect();
+        assert_eq!(spans, wanted);
+        for (span, next) in found.spans.iter().zip(found.spans.iter().skip(1)) {
+            assert!(span.frames.end <= next.frames.start);
+        }
+        for span in &found.spans {
+            assert!(!span.frames.is_empty());
+            let mean = span
+                .frames
+                .clone()
+                .map(|t| rows[t][span.label as usize])
+                .sum::<f64>()
+                / span.frames.len() as f64;
+            assert!((span.probability - mean).abs() < 1e-12);
+            assert!(span.frames.clone().all(|t| found.path[t] == span.label));
+        }
+        let loss = reference::loss_and_grad(&batch, &options).unwrap().loss[0];
+        assert!(found.score >= loss - 1e-9);
+    }
+    assert!(possible > 150, "only {possible} had a path");
+}
+
+#[test]
+fn equal_paths_are_decided_as_documented() {
+    // All paths are equally likely: the one that leaves each state as late as it can, seen from the end.
+    let logits = [0.0; 6 * 3];
+    let align = |labels: &[i32]| {
+        let lengths = [labels.len() as i32];
+        let batch = Batch::new([1, 6, 3], &logits).labels(labels, &lengths);
+        decode::align(&batch, &Options::default()).unwrap()[0]
+            .states
+            .clone()
+    };
+    assert_eq!(align(&[1, 2]), [1, 3, 3, 3, 3, 3]);
+    assert_eq!(align(&[1, 1]), [1, 2, 3, 3, 3, 3]);
+    assert_eq!(align(&[]), [0; 6]);
+}
+
+#[test]
+fn what_cannot_be_read_has_a_status() {
+    let mut logits = [0.0; 2 * 3 * 3];
+    logits[4] = f32::NAN;
+    let batch = Batch::new([2, 3, 3], &logits).labels(&[1, 2, 1, 2], &[2, 2]);
+    let options = Options::default();
+    let aligned = decode::align(&batch, &options).unwrap();
+    assert_eq!(
+        [aligned[0].status, aligned[1].status],
+        [Status::NotFinite, Status::Ok]
+    );
+    let read = decode::greedy(&batch, &options).unwrap();
+    assert_eq!(
+        [read[0].status, read[1].status],
+        [Status::NotFinite, Status::Ok]
+    );
+    assert!(read[0].score.is_nan() && aligned[0].score.is_nan());
+    let searched = decode::beam(&batch, &options, &BeamOptions::default()).unwrap();
+    assert_eq!(searched[0], Err(Status::NotFinite));
+    assert!(searched[1].is_ok());
+    let short = Batch::new([2, 3, 3], &logits[1..]);
+    assert!(
+        decode::greedy(&short, &options).is_err()
+            && decode::beam(&short, &options, &BeamOptions::default()).is_err()
+    );
+}
+
+#[test]
+fn every_input_says_the_same() {
+    let batch = Recipe::new([3, 12, 5], 4).batch(5);
+    let rows: Vec<_> = batch.values.chunks(5).map(softmax).collect();
+    let log_probs: Vec<f32> = rows.iter().flatten().map(|p| p.ln() as f32).collect();
+    let probs: Vec<f32> = rows.iter().flatten().map(|p| *p as f32).collect();
+    let read = |values: &[f32], input: Input| {
+        let given = Batch::new([3, 12, 5], values);
+        let options = Options {
+            input,
+            ..Options::default()
+        };
+        let readings = decode::greedy(&given, &options).unwrap();
+        readings
+            .into_iter()
+            .map(|r| (r.labels, r.frames, r.score))
+            .collect::<Vec<_>>()
+    };
+    let logits = read(&batch.values, Input::Logits);
+    for other in [
+        read(&log_probs, Input::LogProbs),
+        read(&probs, Input::Probs { epsilon: 0.0 }),
+    ] {
+        for (a, b) in logits.iter().zip(&other) {
+            assert_eq!((&a.0, &a.1), (&b.0, &b.1));
+            assert!((a.2 - b.2).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_beam_that_cuts_nothing_off_finds_all_labels_and_their_losses() {
+    for seed in 0..120 {
+        let (classes, values, _, blank) = small(seed);
+        let frames = values.len() / classes;
+        let options = options(blank, 0);
+        let rows: Vec<_> = values.chunks(classes).map(softmax).collect();
+        let mut all: BTreeMap<Vec<u32>, f64> = BTreeMap::new();
+        paths(&rows, &mut |path, p| {
+            *all.entry(reads_as(path, blank, RepeatedOutputs::Merge))
+                .or_default() += p;
+        });
+        all.retain(|_, p| *p > 0.0);
+        let wide = BeamOptions {
+            width: 10_000,
+            top: 10_000,
+            ..BeamOptions::default()
+        };
+        let batch = Batch::new([1, frames, classes], &values);
+        let found = decode::beam(&batch, &options, &wide)
+            .unwrap()
+            .remove(0)
+            .unwrap();
+        assert_eq!(found.len(), all.len(), "seed {seed}");
+        for candidate in &found {
+            let p = all[&candidate.labels];
+            assert!(
+                (candidate.loss + p.ln()).abs() < 1e-9,
+                "seed {seed}: {candidate:?}, {}",
+                -p.ln()
+            );
+        }
+        assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
+    }
+}
+
+/// Forbids a label, and likes long readings.
+struct Without(u32);
+
+impl Scorer for Without {
+    type State = usize;
+
+    fn start(&self) -> usize {
+        0
+    }
+
+    fn grow(&self, length: &usize, label: u32) -> (usize, f64) {
+        (
+            length + 1,
+            if label == self.0 {
+                f64::NEG_INFINITY
+            } else {
+                0.5
+            },
+        )
+    }
+
+    fn end(&self, length: &usize) -> f64 {
+        if length.is_multiple_of(2) {
+            0.0
+        } else {
+            f64::NEG_INFINITY
+        }
+    }
+}
+
+#[test]
+fn a_scorer_forbids_and_favours() {
+    let batch = Recipe {
+        ragged: false,
+        ..Recipe::new([1, 6, 4], 0)
+    }
+    .batch(3);
+    let given = Batch::new([1, 6, 4], &batch.values);
+    let wide = BeamOptions {
+        width: 5000,
+        top: 5000,
+        ..BeamOptions::default()
+    };
+    let options = Options::default();
+    let plain = decode::beam(&given, &options, &wide)
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    let scored = decode::beam_with(&given, &options, &wide, &Without(2))
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    let allowed = |labels: &[u32]| labels.len().is_multiple_of(2) && !labels.contains(&2);
+    let mut expected: Vec<_> = plain.iter().filter(|c| allowed(&c.labels)).collect();
+    assert_eq!(scored.len(), expected.len());
+    let score = |c: &decode::Candidate| 0.5 * c.labels.len() as f64 - c.loss;
+    expected.sort_by(|a, b| score(b).total_cmp(&score(a)));
+    for (got, want) in scored.iter().zip(expected) {
+        assert_eq!(got.labels, want.labels);
+        assert!((got.loss - want.loss).abs() < 1e-9 && (got.score - score(want)).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn classes_that_are_left_out_are_not_read() {
+    let logits = [0.0, 2.0, 1.0, -3.0, 0.0, 2.0, 1.0, -3.0]; // T = 2, C = 4
+    let given = Batch::new([1, 2, 4], &logits);
+    let labels = |beam: BeamOptions| {
+        let found = decode::beam(&given, &Options::default(), &beam)
+            .unwrap()
+            .remove(0)
+            .unwrap();
+        let mut all: Vec<u32> = found.into_iter().flat_map(|c| c.labels).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    };
+    let wide = BeamOptions {
+        width: 100,
+        top: 100,
+        ..BeamOptions::default()
+    };
+    assert_eq!(labels(wide), [1, 2, 3]);
+    assert_eq!(labels(BeamOptions { classes: 1, ..wide }), [1]);
+    assert_eq!(
+        labels(BeamOptions {
+            least_probability: 0.1,
+            ..wide
+        }),
+        [1, 2]
+    );
+    let one = BeamOptions {
+        width: 0,
+        top: 7,
+        ..BeamOptions::default()
+    };
+    assert_eq!(
+        decode::beam(&given, &Options::default(), &one).unwrap()[0]
+            .as_ref()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+/// Labels and numbers of the file.
+fn list<T>(value: &serde_json::Value, read: fn(&serde_json::Value) -> T) -> Vec<T> {
+    value.as_array().unwrap().iter().map(read).collect()
+}
+
+#[test]
+fn tensorflows_decoders_read_the_same() {
+    let file = include_str!("../data/golden/decoders.json");
+    let file: serde_json::Value = serde_json::from_str(file).unwrap();
+    let word = |v: &serde_json::Value| v.as_u64().unwrap() as u32;
+    let cases = file["cases"].as_array().unwrap();
+    assert!(cases.len() >= 7);
+    for (number, case) in cases.iter().enumerate() {
+        let [items, frames, classes] = list(&case["shape"], |v| v.as_u64().unwrap() as usize)[..]
+        else {
+            panic!("a shape has three axes")
+        };
+        let logits = list(&case["logits"], |v| v.as_f64().unwrap() as f32);
+        let lengths = list(&case["lengths"], |v| v.as_i64().unwrap() as i32);
+        let batch = Batch::new([items, frames, classes], &logits).logit_lengths(&lengths);
+        for (name, repeated_outputs) in [
+            ("greedy", RepeatedOutputs::Merge),
+            ("greedy_unmerged", RepeatedOutputs::Distinct),
+        ] {
+            let options = Options {
+                blank: Blank::Last,
+                repeated_outputs,
+                ..Options::default()
+            };
+            let read = decode::greedy(&batch, &options).unwrap();
+            for (n, reading) in read.iter().enumerate() {
+                let theirs = list(&case[name]["labels"][n], word);
+                assert_eq!(reading.labels, theirs, "{name} of case {number}, item {n}");
+            }
+        }
+        let options = Options {
+            blank: Blank::Last,
+            ..Options::default()
+        };
+        let theirs = &case["beam"];
+        let top = theirs["labels"].as_array().unwrap().len();
+        let beam = BeamOptions {
+            width: word(&case["width"]) as usize,
+            top,
+            ..BeamOptions::default()
+        };
+        let found = decode::beam(&batch, &options, &beam).unwrap();
+        for (n, candidates) in found.iter().enumerate() {
+            for (rank, candidate) in candidates.as_ref().unwrap().iter().enumerate() {
+                let what = format!("beam of case {number}, item {n}, rank {rank}");
+                assert_eq!(
+                    candidate.labels,
+                    list(&theirs["labels"][rank][n], word),
+                    "{what}"
+                );
+                let log_p = theirs["log_probs"][rank][n].as_f64().unwrap();
+                assert!(
+                    (candidate.loss + log_p).abs() < 2e-5 * (1.0 - log_p),
+                    "{what}: {} and {log_p}",
+                    -candidate.loss
+                );
+            }
+        }
+    }
+}
+
+/// The edit distance by its definition.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    match (a, b) {
+        ([], rest) | (rest, []) => rest.len(),
+        ([x, a_rest @ ..], [y, b_rest @ ..]) => {
+            let both = usize::from(x != y) + distance(a_rest, b_rest);
+            both.min(1 + distance(a_rest, b))
+                .min(1 + distance(a, b_rest))
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn edits_are_the_edit_distance_and_add_up(
+        labels in proptest::collection::vec(0_u8..3, 0..7),
+        read in proptest::collection::vec(0_u8..3, 0..7),
+    ) {
+        let edits = Edits::between(&labels, &read);
+        prop_assert_eq!(edits.total(), distance(&labels, &read));
+        prop_assert_eq!(edits.labels, labels.len());
+        prop_assert_eq!(labels.len() - edits.deletions + edits.insertions, read.len());
+        let back = Edits::between(&read, &labels);
+        prop_assert_eq!((back.deletions, back.insertions), (edits.insertions, edits.deletions));
+        prop_assert_eq!(back.substitutions, edits.substitutions);
+    }
+}
+
+#[test]
+fn rates_of_nothing_are_told_apart() {
+    let none: [u8; 0] = [];
+    assert_eq!(Edits::between(&none, &none).rate(), 0.0);
+    assert_eq!(Edits::between(&none, b"x").rate(), f64::INFINITY);
+    assert_eq!(Edits::between(b"ab", &none).rate(), 1.0);
+    let swapped = Edits::between(b"ab", b"ba");
+    assert_eq!((swapped.substitutions, swapped.total()), (2, 2));
+}
