@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use ctc_wgpu::{Batch, Ctc, Error, Layout, Options as Meaning, reference};
-use numpy::{Element, PyArray1, PyArrayMethods};
+use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -14,12 +14,11 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::arrays::{Arrays, Frames, Labels, Values, slice};
 use crate::fault::exception;
 use crate::options::Options;
-use numpy::PyReadonlyArray1;
 
 enum Engine {
-    Gpu(Ctc),
-    /// The twin, with threads of its own: those of rayon's global pool do not survive a fork, and cannot be made anew.
-    Cpu(Ctc, ThreadPool),
+    /// On a GPU; or the twin, with threads of its own: those of rayon's global pool do not survive a fork, and cannot be made
+    /// anew.
+    Single(Box<Ctc>, Option<ThreadPool>),
     Reference,
 }
 
@@ -29,13 +28,12 @@ impl Engine {
             .thread_name(|index| format!("ctc-wgpu {index}"))
             .build()
             .map_err(|error| PyRuntimeError::new_err(format!("no threads: {error}")))?;
-        Ok(Self::Cpu(pool.install(Ctc::cpu), pool))
+        Ok(Self::Single(Box::new(pool.install(Ctc::cpu)), Some(pool)))
     }
 
     fn gpu(adapter: &str) -> PyResult<Self> {
-        Ctc::gpu(adapter)
-            .map(Self::Gpu)
-            .map_err(|error| exception(&error))
+        let ctc = Ctc::gpu(adapter).map_err(|error| exception(&error))?;
+        Ok(Self::Single(Box::new(ctc), None))
     }
 
     fn named(name: &str) -> PyResult<Self> {
@@ -50,41 +48,26 @@ impl Engine {
             ))),
         }
     }
-
-    /// In f32. The gradient is empty where none is asked for.
-    fn single(
-        &self,
-        batch: &Batch<'_>,
-        options: &Meaning,
-        grad: bool,
-    ) -> Result<Answer<f32>, Error> {
-        let run = |ctc: &Ctc| {
-            if grad {
-                let output = ctc.loss_and_grad(batch, options)?;
-                Ok((output.loss, output.grad, output.reduced))
-            } else {
-                let output = ctc.loss(batch, options)?;
-                Ok((output.loss, Vec::new(), output.reduced))
-            }
-        };
-        match self {
-            Self::Gpu(ctc) => run(ctc),
-            Self::Cpu(ctc, pool) => pool.install(|| run(ctc)),
-            Self::Reference => {
-                let output = reference::loss_and_grad(batch, options)?;
-                let cut = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
-                Ok((
-                    cut(output.loss),
-                    cut(output.grad),
-                    output.reduced.map(|value| value as f32),
-                ))
-            }
-        }
-    }
 }
 
 /// Losses, gradient and the reduced loss.
 type Answer<T> = (Vec<T>, Vec<T>, Option<T>);
+
+/// The gradient is empty where none is asked for.
+fn single(
+    ctc: &Ctc,
+    batch: &Batch<'_>,
+    options: &Meaning,
+    grad: bool,
+) -> Result<Answer<f32>, Error> {
+    if grad {
+        let output = ctc.loss_and_grad(batch, options)?;
+        Ok((output.loss, output.grad, output.reduced))
+    } else {
+        let output = ctc.loss(batch, options)?;
+        Ok((output.loss, Vec::new(), output.reduced))
+    }
+}
 
 /// Where it is computed, with compiled kernels and memory for shapes that come again. Threads may share it.
 #[pyclass(frozen, module = "ctc_wgpu._native")]
@@ -102,7 +85,7 @@ impl Backend {
 
     fn __str__(&self) -> String {
         match &*self.engine {
-            Engine::Gpu(ctc) | Engine::Cpu(ctc, _) => ctc.backend().to_string(),
+            Engine::Single(ctc, _) => ctc.backend().to_string(),
             Engine::Reference => "float64 reference".into(),
         }
     }
@@ -137,19 +120,19 @@ impl Backend {
         } else {
             Layout::BatchMajor
         };
-        let engine = &*self.engine;
-        match &values {
-            Values::Single(values) => {
+        match (&*self.engine, &values) {
+            (Engine::Single(ctc, pool), Values::Single(values)) => {
                 let batch = arrays.batch(slice("logits", values)?, shape, layout)?;
+                let work = || single(ctc, &batch, &meaning, grad);
                 let answer = py
-                    .detach(|| engine.single(&batch, &meaning, grad))
+                    .detach(|| match pool {
+                        Some(pool) => pool.install(work),
+                        None => work(),
+                    })
                     .map_err(|error| exception(&error))?;
                 to_python(py, answer, grad.then_some(shape))
             }
-            Values::Double(values) => {
-                if !matches!(engine, Engine::Reference) {
-                    return Err(PyTypeError::new_err("only the reference takes float64"));
-                }
+            (Engine::Reference, Values::Double(values)) => {
                 let exact = slice("logits", values)?;
                 let stand_in = vec![0.0; exact.len()];
                 let batch = arrays.batch(&stand_in, shape, layout)?;
@@ -159,6 +142,9 @@ impl Backend {
                 let answer = (output.loss, output.grad, output.reduced);
                 to_python(py, answer, grad.then_some(shape))
             }
+            _ => Err(PyTypeError::new_err(
+                "the reference takes float64, all else float32",
+            )),
         }
     }
 
