@@ -146,13 +146,20 @@ class _Loss(torch.autograd.Function):
         return torch.from_numpy(loss).to(logits)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, upstream):
-        (grad,) = ctx.saved_tensors
-        weights = upstream.reshape(ctx.item_shape)
-        # Of an item that does not count not even a NaN.
-        weighted = torch.where(weights == 0, torch.zeros((), dtype=grad.dtype, device=grad.device), grad * weights)
-        return weighted, *[None] * 7
+        if torch.is_grad_enabled():
+            # A graph of the gradient is built. It depends on the logits, and not only on what comes in, by which alone
+            # `once_differentiable` judges: without this a second derivative would be 0 where it must be an error.
+            upstream = upstream.detach().requires_grad_()
+        return _weigh(ctx, upstream), *[None] * 7
+
+
+@once_differentiable
+def _weigh(ctx, upstream):
+    (grad,) = ctx.saved_tensors
+    weights = upstream.reshape(ctx.item_shape)
+    # Of an item that does not count not even a NaN.
+    return torch.where(weights == 0, torch.zeros((), dtype=grad.dtype, device=grad.device), grad * weights)
 
 
 def _host(value: Any) -> Any:
