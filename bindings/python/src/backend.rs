@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
-use ctc_wgpu::{Batch, Ctc, Error, Layout, Options as Meaning, reference};
+use ctc_wgpu::{Backend as Place, Batch, Ctc, Error, Layout, Options as Meaning, reference};
 use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use wgpu::DeviceType;
 
 use crate::arrays::{Arrays, Frames, Labels, Values, slice};
 use crate::fault::exception;
@@ -38,7 +39,10 @@ impl Engine {
 
     fn named(name: &str) -> PyResult<Self> {
         match name.split_once(':') {
-            None if name == "auto" => Self::gpu("").or_else(|_| Self::cpu()),
+            None if name == "auto" => match Ctc::gpu("") {
+                Ok(ctc) if is_hardware(&ctc) => Ok(Self::Single(Box::new(ctc), None)),
+                _ => Self::cpu(),
+            },
             None if name == "gpu" => Self::gpu(""),
             None if name == "cpu" => Self::cpu(),
             None if name == "reference" => Ok(Self::Reference),
@@ -48,6 +52,12 @@ impl Engine {
             ))),
         }
     }
+}
+
+/// A software driver is slower than the twin; and Mesa's, which need LLVM, end a process that TensorFlow is in, whose LLVM takes
+/// the place of theirs.
+fn is_hardware(ctc: &Ctc) -> bool {
+    matches!(ctc.backend(), Place::Gpu(info) if info.device_type != DeviceType::Cpu)
 }
 
 /// Losses, gradient and the reduced loss.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import ctc_wgpu
 import numpy as np
 
 LOSS_TOLERANCE = 1e-5  # relative to max(1, loss)
@@ -78,3 +79,9 @@ def assert_close(loss, grad, true_loss, true_grad, what=""):
     assert grad.shape == true_grad.shape, what
     grad_error = np.abs(grad - true_grad).max()
     assert grad_error <= GRAD_TOLERANCE, f"{what}: gradient off by {grad_error}"
+
+
+def require_adapter_beside_tensorflow():
+    """Fails where the process would end: TensorFlow's LLVM takes the place of that which Mesa's software drivers need."""
+    name = ctc_wgpu.backend_name("gpu")
+    assert "llvmpipe" not in name, f"{name} does not work beside TensorFlow: set VK_DRIVER_FILES as test.sh does"

@@ -7,9 +7,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import pytest
+from ctc_wgpu import ctc_loss_and_grad
 from ctc_wgpu.keras import CTC, CTCLayer, ctc_batch_cost
 from keras import ops
-from support import assert_close, draw
+from support import assert_close, draw, require_adapter_beside_tensorflow
 
 UNDER = keras.backend.backend()
 SEEDS = range(8)
@@ -43,12 +44,14 @@ def tensorflow_step(loss_of, values):
     return loss.numpy(), tape.gradient(loss, x).numpy()
 
 
-@pytest.mark.parametrize("backend", ["cpu", "auto"])
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_batch_cost_agrees_with_that_of_keras_2_in_float64(seed, backend):
     import tensorflow as tf
     from keras.src.legacy.backend import ctc_batch_cost as original
 
+    if backend == "gpu":
+        require_adapter_beside_tensorflow()
     # The original refuses an item without labels.
     batch = draw(seed, blank=-1, least_labels=1)
     batch = batch.only(batch.possible)
@@ -64,16 +67,24 @@ def test_batch_cost_agrees_with_that_of_keras_2_in_float64(seed, backend):
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", None])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_loss_agrees_with_keras_losses_ctc(seed, reduction):
-    """On TensorFlow and JAX that computes in float32; so short, to 1e-5."""
+def test_the_loss_agrees_with_the_reference_and_means_what_keras_losses_ctc_does(seed, reduction):
+    """That computes in float32, on PyTorch and JAX with errors of 1e-4 in the gradient: enough to tell that both mean the same."""
     batch = draw(seed, blank=0)
     batch.logit_lengths[:] = batch.logits.shape[1]
     batch = batch.only(batch.possible)
-    precise = batch.logits.astype(np.float64 if UNDER != "jax" else np.float32)
-    expected = step(lambda x: keras.losses.CTC(reduction=reduction, dtype="float64")(batch.labels, x), precise)
     got = step(lambda x: CTC(reduction=reduction, backend="cpu")(batch.labels, x), batch.logits)
+    theirs = step(lambda x: keras.losses.CTC(reduction=reduction)(batch.labels, x), batch.logits)
+    true = ctc_loss_and_grad(
+        batch.logits,
+        batch.labels,
+        label_lengths=batch.label_lengths,
+        reduction={"sum_over_batch_size": "mean_batch", "sum": "sum", None: "none"}[reduction],
+        backend="reference",
+    )
     scale = len(batch.labels) if reduction == "sum" else 1
-    assert_close(got[0] / scale, got[1], expected[0] / scale, expected[1])
+    assert_close(got[0] / scale, got[1], true[0] / scale, true[1])
+    np.testing.assert_allclose(theirs[0], true[0], rtol=1e-4)
+    np.testing.assert_allclose(theirs[1], true[1], atol=1e-3)
 
 
 def test_from_probabilities_with_the_blank_last_it_is_batch_cost():
@@ -133,7 +144,7 @@ def body(softmax=True, masked=False):
     keras.utils.set_random_seed(0)
     line = keras.Input((FRAMES, HEIGHT), name="line")
     x = keras.layers.Masking()(line) if masked else line
-    x = keras.layers.Dense(24, activation="relu")(x)
+    x = keras.layers.Dense(24, activation="gelu")(x)
     x = keras.layers.Dense(CLASSES, activation="softmax" if softmax else None, name="classes")(x)
     return line, x
 
@@ -142,7 +153,7 @@ def with_loss(loss=None, **choices):
     line, y_pred = body(**choices)
     model = keras.Model(line, y_pred)
     loss = loss or CTC(from_logits=False, blank=-1, mask_value=-1, backend="cpu")
-    model.compile(optimizer=keras.optimizers.Adam(0.02), loss=loss, jit_compile=UNDER == "jax")
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss=loss, jit_compile=UNDER == "jax")
     return model
 
 
@@ -153,7 +164,7 @@ def with_layer(**inputs):
     lengths = {name: keras.Input((1,), name=name, dtype="int32") for name in inputs}
     out = CTCLayer(backend="cpu", name="ctc")(labels, y_pred, **lengths)
     model = keras.Model([line, labels, *lengths.values()], out)
-    model.compile(optimizer=keras.optimizers.Adam(0.02), jit_compile=UNDER == "jax")
+    model.compile(optimizer=keras.optimizers.Adam(0.01), jit_compile=UNDER == "jax")
     return model, keras.Model(line, y_pred)
 
 
@@ -170,7 +181,7 @@ def share_read(model):
 def test_compile_and_fit_learn_and_go_through_a_file(tmp_path):
     x, labels = lines()
     model = with_loss()
-    history = model.fit(x, labels, batch_size=16, epochs=40, verbose=0, validation_data=(x, labels))
+    history = model.fit(x, labels, batch_size=16, epochs=80, verbose=0, validation_data=(x, labels))
     assert history.history["loss"][-1] < history.history["loss"][0] / 4
     assert share_read(model) > 0.9
     model.save(tmp_path / "model.keras")
@@ -183,7 +194,7 @@ def test_compile_and_fit_learn_and_go_through_a_file(tmp_path):
 def test_the_layer_learns_is_cut_off_and_goes_through_a_file(tmp_path):
     x, labels = lines()
     model, reader = with_layer()
-    history = model.fit([x, labels], batch_size=16, epochs=40, verbose=0)
+    history = model.fit([x, labels], batch_size=16, epochs=80, verbose=0)
     assert history.history["loss"][-1] < history.history["loss"][0] / 4
     assert share_read(reader) > 0.9
     model.save(tmp_path / "model.keras")
@@ -222,7 +233,7 @@ def test_the_way_of_keras_2_with_a_lambda_still_works():
         lambda args: ctc_batch_cost(*args, backend="cpu"), output_shape=(1,), name="ctc"
     )([inputs[0], y_pred, *inputs[1:]])
     model = keras.Model([line, *inputs], cost)
-    model.compile(optimizer=keras.optimizers.Adam(0.02), loss=lambda y_true, y_pred: y_pred, jit_compile=UNDER == "jax")
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss=lambda y_true, y_pred: y_pred, jit_compile=UNDER == "jax")
     given = [x, np.abs(labels), np.full((48, 1), FRAMES), (labels >= 0).sum(1, keepdims=True)]
     history = model.fit(given, np.zeros(48), batch_size=16, epochs=10, verbose=0)
     assert history.history["loss"][-1] < history.history["loss"][0] / 2

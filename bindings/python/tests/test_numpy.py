@@ -24,7 +24,7 @@ def both(batch, labels=None, **choices):
     return ctc_loss_and_grad(batch.logits, labels, *lengths, blank=batch.blank, **choices)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "auto"])
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_it_agrees_with_the_reference(seed, backend):
     batch = draw(seed)
@@ -245,7 +245,7 @@ def test_nan_stays_in_its_item_and_padding_is_not_looked_at():
     assert (grad[1, 3] == 0).all()
 
 
-@pytest.mark.parametrize("backend", ["cpu", "auto", "reference"])
+@pytest.mark.parametrize("backend", ["cpu", "gpu", "reference"])
 def test_empty_batches(backend):
     loss, grad = ctc_loss_and_grad(np.zeros((0, 5, 3), np.float32), np.zeros((0, 2), int), backend=backend)
     assert loss.shape == (0,)
@@ -319,6 +319,7 @@ def test_it_says_where_it_computes():
     for adapter in found:
         assert adapter.keys() == {"name", "api", "kind", "driver"}
     name = found[0]["name"]
-    assert name in ctc_wgpu.backend_name()
     assert name in ctc_wgpu.backend_name(f"gpu:{name}")
     assert name in ctc_wgpu.backend_name("gpu")
+    # Software is no GPU for who has not asked for it.
+    assert (name if found[0]["kind"] != "Cpu" else "CPU twin") in ctc_wgpu.backend_name()

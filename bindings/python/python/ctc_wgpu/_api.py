@@ -54,8 +54,8 @@ def ctc_loss(
         blank_in_labels: "reject": a `ValueError`; "allow": a label like any other, as PyTorch has it.
         repeated_labels: "keep", or "collapse": equal neighbours among an item's labels become one.
         repeated_outputs: "merge", or "distinct": each output is a label of its own.
-        backend: "auto", the best GPU or else the CPU; "gpu"; "gpu:NAME", the first whose name contains that; "cpu";
-            "reference", the textbook in float64, slow, with an answer in float64.
+        backend: "auto", the best GPU or else the CPU; "gpu", the best adapter, be it a software driver; "gpu:NAME", the first whose name
+            contains that; "cpu"; "reference", the textbook in float64, slow, with an answer in float64.
 
     Raises:
         TypeError: an array is not of the kind of numbers that it must be.

@@ -61,7 +61,7 @@ class _Configured:
             "backend": self.backend,
         }
 
-    def _losses(self, labels, y_pred, frames=None, label_lengths=None):
+    def _item_losses(self, labels, y_pred, frames=None, label_lengths=None):
         """Losses `[N]`; lengths that are not given are all frames, and the labels before the padding."""
         labels = _integers(labels)
         if frames is None:
@@ -121,7 +121,7 @@ class CTC(_Configured, keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Losses `[N]`. `y_true` may be labels and the numbers of frames."""
         labels, frames = y_true if isinstance(y_true, (tuple, list)) else (y_true, None)
-        return self._losses(labels, y_pred, frames)
+        return self._item_losses(labels, y_pred, frames)
 
     def get_config(self) -> dict:
         """All arguments."""
@@ -161,7 +161,7 @@ class CTCLayer(_Configured, keras.layers.Layer):
         mask = getattr(y_pred, "_keras_mask", None)
         if input_length is None and mask is not None:
             input_length = ops.sum(ops.cast(mask, "int32"), axis=-1)
-        self.add_loss(ops.mean(self._losses(labels, y_pred, input_length, label_length)))
+        self.add_loss(ops.mean(self._item_losses(labels, y_pred, input_length, label_length)))
         return y_pred
 
     def compute_output_shape(
