@@ -141,7 +141,6 @@ def lines(items=48):
 
 
 def body(softmax=True, masked=False):
-    keras.utils.set_random_seed(0)
     line = keras.Input((FRAMES, HEIGHT), name="line")
     x = keras.layers.Masking()(line) if masked else line
     x = keras.layers.Dense(24, activation="gelu")(x)
@@ -149,9 +148,16 @@ def body(softmax=True, masked=False):
     return line, x
 
 
+def begin(model):
+    """From the same weights on each backend; they are such that it learns soon."""
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
+    return model
+
+
 def with_loss(loss=None, **choices):
     line, y_pred = body(**choices)
-    model = keras.Model(line, y_pred)
+    model = begin(keras.Model(line, y_pred))
     loss = loss or CTC(from_logits=False, blank=-1, mask_value=-1, backend="cpu")
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss=loss, jit_compile=UNDER == "jax")
     return model
@@ -163,7 +169,7 @@ def with_layer(**inputs):
     labels = keras.Input((3,), name="labels", dtype="int32")
     lengths = {name: keras.Input((1,), name=name, dtype="int32") for name in inputs}
     out = CTCLayer(backend="cpu", name="ctc")(labels, y_pred, **lengths)
-    model = keras.Model([line, labels, *lengths.values()], out)
+    model = begin(keras.Model([line, labels, *lengths.values()], out))
     model.compile(optimizer=keras.optimizers.Adam(0.01), jit_compile=UNDER == "jax")
     return model, keras.Model(line, y_pred)
 
@@ -181,7 +187,7 @@ def share_read(model):
 def test_compile_and_fit_learn_and_go_through_a_file(tmp_path):
     x, labels = lines()
     model = with_loss()
-    history = model.fit(x, labels, batch_size=16, epochs=80, verbose=0, validation_data=(x, labels))
+    history = model.fit(x, labels, batch_size=16, epochs=60, verbose=0, shuffle=False, validation_data=(x, labels))
     assert history.history["loss"][-1] < history.history["loss"][0] / 4
     assert share_read(model) > 0.9
     model.save(tmp_path / "model.keras")
@@ -194,7 +200,7 @@ def test_compile_and_fit_learn_and_go_through_a_file(tmp_path):
 def test_the_layer_learns_is_cut_off_and_goes_through_a_file(tmp_path):
     x, labels = lines()
     model, reader = with_layer()
-    history = model.fit([x, labels], batch_size=16, epochs=80, verbose=0)
+    history = model.fit([x, labels], batch_size=16, epochs=60, verbose=0, shuffle=False)
     assert history.history["loss"][-1] < history.history["loss"][0] / 4
     assert share_read(reader) > 0.9
     model.save(tmp_path / "model.keras")
@@ -232,7 +238,7 @@ def test_the_way_of_keras_2_with_a_lambda_still_works():
     cost = keras.layers.Lambda(
         lambda args: ctc_batch_cost(*args, backend="cpu"), output_shape=(1,), name="ctc"
     )([inputs[0], y_pred, *inputs[1:]])
-    model = keras.Model([line, *inputs], cost)
+    model = begin(keras.Model([line, *inputs], cost))
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss=lambda y_true, y_pred: y_pred, jit_compile=UNDER == "jax")
     given = [x, np.abs(labels), np.full((48, 1), FRAMES), (labels >= 0).sum(1, keepdims=True)]
     history = model.fit(given, np.zeros(48), batch_size=16, epochs=10, verbose=0)

@@ -15,6 +15,15 @@ from keras import ops
 
 from ._core import Options
 
+try:
+    # JAX's arrays take no attribute; Keras keeps their masks beside them, and has no public name for where.
+    from keras.src.backend import get_keras_mask
+except ImportError:
+
+    def get_keras_mask(x):
+        return getattr(x, "_keras_mask", None)
+
+
 __all__ = ["CTC", "CTCLayer", "ctc_batch_cost"]
 
 
@@ -111,7 +120,7 @@ class CTC(_Configured, keras.losses.Loss):
         self._configure(from_logits, blank, mask_value, zero_infinity, epsilon, backend)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = get_keras_mask(y_pred)
         if mask is not None:
             # Keras would take it for a weight of each frame. An item's losses are one number, of its frames that count.
             y_true = (y_true, ops.sum(ops.cast(mask, "int32"), axis=-1))
@@ -158,7 +167,7 @@ class CTCLayer(_Configured, keras.layers.Layer):
 
     def call(self, labels: Any, y_pred: Any, input_length: Any = None, label_length: Any = None) -> Any:
         """Predictions as they came."""
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = get_keras_mask(y_pred)
         if input_length is None and mask is not None:
             input_length = ops.sum(ops.cast(mask, "int32"), axis=-1)
         self.add_loss(ops.mean(self._item_losses(labels, y_pred, input_length, label_length)))
