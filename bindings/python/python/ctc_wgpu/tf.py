@@ -42,7 +42,8 @@ def ctc_loss(
         backend: as of `ctc_wgpu.ctc_loss`.
 
     Raises:
-        ValueError: `blank_index` is missing. What else is wrong is `tf.errors.InvalidArgumentError`, with item, value and rule.
+        ValueError: `blank_index` is missing; or a rule is broken, with item, value and rule. From a graph the latter come as
+            `tf.errors.InvalidArgumentError`.
     """
     sparse = isinstance(labels, tf.SparseTensor)
     if sparse and blank_index is None:
@@ -100,8 +101,19 @@ def apply(
             weights = tf.cast(upstream, dtype)
             weights = weights[:, tf.newaxis, tf.newaxis] if layout == "ntc" else weights[tf.newaxis, :, tf.newaxis]
             # Of an item that does not count not even a NaN.
-            return tf.cast(tf.math.multiply_no_nan(grad, weights), logits.dtype)
+            weighted = tf.cast(tf.math.multiply_no_nan(grad, weights), logits.dtype)
+            return _once(weighted, logits)
 
         return tf.cast(loss, logits.dtype), gradient
 
     return loss_of(logits)
+
+
+@tf.custom_gradient
+def _once(grad, logits):
+    """`grad`, which depends on the logits in a way that no tape sees: a second derivative would be 0 where it must be an error."""
+
+    def refuse(*_):
+        raise LookupError("ctc_loss has first derivatives only")
+
+    return tf.identity(grad), refuse
