@@ -102,7 +102,8 @@ def test_pmap_and_shard_map_over_two_devices():
     mesh = jax.make_mesh((2,), ("items",))
     rows = jax.sharding.PartitionSpec("items")
     sharded = jax.jit(jax.shard_map(one, mesh=mesh, in_specs=rows, out_specs=rows))
-    for got, wanted in zip(sharded(*given), (loss, grad), strict=True):
+    placed = jax.device_put(given, jax.sharding.NamedSharding(mesh, rows))
+    for got, wanted in zip(sharded(*placed), (loss, grad), strict=True):
         np.testing.assert_array_equal(got, wanted)
 
 

@@ -82,7 +82,15 @@ def _on_host(choices, backend, with_grad, logits, labels, frames):
         shapes.append(jax.ShapeDtypeStruct(logits.shape, logits.dtype))
     run = partial(_run, Options(**dict(choices)), backend, with_grad)
     # Under vmap each array comes with one axis more; items do not know of each other, so that these are more items.
-    return jax.pure_callback(run, shapes, logits, *labels, frames, vmap_method="broadcast_all")
+    answer = jax.pure_callback(run, shapes, logits, *labels, frames, vmap_method="broadcast_all")
+    return [_vary_like(logits, x) for x in answer]
+
+
+def _vary_like(logits, x):
+    """In `shard_map` an array's type tells over which axes of the mesh it varies; that of a callback's result does not."""
+    kind = jax.typeof(logits) if hasattr(jax, "typeof") else None
+    varies = getattr(getattr(kind, "manual_axis_type", None), "varying", None) or getattr(kind, "vma", None)
+    return jax.lax.pcast(x, tuple(varies), to="varying") if varies else x
 
 
 def _run(options, backend, with_grad, logits, labels, label_extents, frames):
