@@ -1,4 +1,4 @@
-"""What a call costs beside the loss: a batch so small that the loss is next to nothing, and the same from Rust by the tool.
+"""What a call costs beside the loss: a batch so small that the loss is next to nothing.
 
 Prints the median µs of a call from Python with arrays that need no copy, and fails above a bound that no quiet machine comes near."""
 
