@@ -7,7 +7,7 @@
 //!
 //! Time and memory grow as frames × labels, in one thread, at about 50 ns a state of a frame.
 
-use crate::error::{Error, refuse_impossible};
+use crate::error::{Error, InputError, refuse_impossible};
 use crate::options::{Impossible, Input, Options, Reduction, RepeatedLabels, Status};
 use crate::problem::{Batch, Problem};
 
@@ -47,11 +47,56 @@ pub struct ReferenceOutput {
 /// options ask for an error then.
 pub fn loss_and_grad(batch: &Batch<'_>, options: &Options) -> Result<ReferenceOutput, Error> {
     let problem = Problem::new(batch, options)?;
+    answer(&problem, problem.values, options)
+}
+
+/// [`loss_and_grad`] of `values` in float64, for which those of the batch only stand: numerical derivatives need more digits
+/// than f32 has.
+///
+/// ```
+/// use ctc_wgpu::{Batch, Options, reference};
+/// let (logits, step) = ([0.3_f64, -0.2, 0.9, 0.1], 1e-6);
+/// let loss = |logits: &[f64]| {
+///     let batch = Batch::new([1, 2, 2], &[0.0; 4]).labels(&[1], &[1]);
+///     reference::loss_and_grad_f64(&batch, logits, &Options::default())
+/// };
+/// let mut moved = logits;
+/// moved[1] += step;
+/// let slope = (loss(&moved)?.loss[0] - loss(&logits)?.loss[0]) / step;
+/// assert!((slope - loss(&logits)?.grad[1]).abs() < 1e-6);
+/// # Ok::<(), ctc_wgpu::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`loss_and_grad`], and [`InputError::Length`] if there are not as many values as in the batch.
+pub fn loss_and_grad_f64(
+    batch: &Batch<'_>,
+    values: &[f64],
+    options: &Options,
+) -> Result<ReferenceOutput, Error> {
+    let problem = Problem::new(batch, options)?;
+    if values.len() != problem.values.len() {
+        return Err(Error::Input(InputError::Length {
+            array: "values",
+            got: values.len(),
+            expected: problem.values.len(),
+            rule: "as many as in the batch",
+        }));
+    }
+    answer(&problem, values, options)
+}
+
+/// For the values in the problem's order, whatever their precision.
+fn answer<V: Copy + Into<f64>>(
+    problem: &Problem<'_>,
+    values: &[V],
+    options: &Options,
+) -> Result<ReferenceOutput, Error> {
     let shape = problem.shape;
     let labels: Vec<Vec<usize>> = (0..shape.items)
         .map(|item| read_labels(problem.item_labels(item), options.repeated_labels))
         .collect();
-    let scale = scales(&problem, &labels, options.reduction);
+    let scale = scales(problem, &labels, options.reduction);
     let mut output = ReferenceOutput {
         loss: Vec::with_capacity(shape.items),
         grad: vec![0.0; shape.elements()],
@@ -64,9 +109,9 @@ pub fn loss_and_grad(batch: &Batch<'_>, options: &Options) -> Result<ReferenceOu
         let starts: Vec<usize> = (0..frames).map(|t| shape.row(n, t)).collect();
         let rows = starts
             .iter()
-            .map(|&start| Row::new(&problem.values[start..start + shape.classes], options.input));
+            .map(|&start| Row::new(&values[start..start + shape.classes], options.input));
         let rows: Vec<Row> = rows.collect();
-        let (loss, status, occupancy) = judge(&rows, labels, &problem, options);
+        let (loss, status, occupancy) = judge(&rows, labels, problem, options);
         for (t, (row, start)) in rows.iter().zip(starts).enumerate() {
             for class in 0..shape.classes {
                 let gamma = occupancy[t * shape.classes + class];
@@ -163,8 +208,8 @@ fn scales(problem: &Problem<'_>, labels: &[Vec<usize>], reduction: Reduction) ->
 }
 
 /// `p + ε`, by the rule of [`Input::Probs`]: what is below the smallest normal number of f32 counts as 0.
-fn biased(p: f32, epsilon: f32) -> f64 {
-    let sum = f64::from(p) + f64::from(epsilon);
+fn biased(p: f64, epsilon: f32) -> f64 {
+    let sum = p + f64::from(epsilon);
     if sum.abs() < 1.2e-38 { 0.0 } else { sum }
 }
 
@@ -179,11 +224,11 @@ struct Row {
 }
 
 impl Row {
-    fn new(values: &[f32], input: Input) -> Self {
-        let score = |value: &f32| match input {
-            Input::Logits | Input::LogProbs | Input::LogProbsExact => f64::from(*value),
+    fn new<V: Copy + Into<f64>>(values: &[V], input: Input) -> Self {
+        let score = |value: &V| match input {
+            Input::Logits | Input::LogProbs | Input::LogProbsExact => (*value).into(),
             // The logarithm of a negative number is NaN, which is what a negative probability deserves.
-            Input::Probs { epsilon } => biased(*value, epsilon).ln(),
+            Input::Probs { epsilon } => biased((*value).into(), epsilon).ln(),
         };
         let scores: Vec<f64> = values.iter().map(score).collect();
         let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -1,0 +1,228 @@
+"""A network that learns to read lines of text, with CTC in both ways that Keras has, and beside Keras's own.
+
+    pip install 'ctc-wgpu[keras]' tensorflow matplotlib pillow
+    python keras_ocr.py                       # all three, a few minutes each on two cores
+    python keras_ocr.py layer --picture read.png
+
+Input(50, 20) → Dense(123, relu) → LSTM(128) → Dense(20, softmax): a line of 50 columns of 20 pixels, one column a frame. The classes
+are 19 characters and, last, the blank. The lines are drawn on the fly in the fonts that matplotlib ships.
+
+layer   labels are a second Input, and a CTCLayer adds the loss; what reads is cut off afterwards
+loss    model.compile(loss=CTC(…)) and model.fit(lines, labels)
+keras   the same with keras.ops.ctc_loss, for comparison
+"""
+
+import argparse
+import os
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+import ctc_wgpu
+from ctc_wgpu.keras import CTC, CTCLayer
+
+ALPHABET = "0123456789ABCDEFGHK"
+BLANK, CLASSES = len(ALPHABET), len(ALPHABET) + 1
+FRAMES, HEIGHT, MAX_LABELS, PADDING = 50, 20, 6, -1
+FONTS = ["DejaVuSansMono.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSansMono-Oblique.ttf"]
+BATCH = 32
+
+
+def make_glyphs():
+    """[font, character, column, row], 0 to 1; 8 columns each."""
+    folder = os.path.join(matplotlib.get_data_path(), "fonts/ttf")
+    glyphs = np.zeros((len(FONTS), len(ALPHABET), 8, HEIGHT), np.float32)
+    for font, name in enumerate(FONTS):
+        face = ImageFont.truetype(os.path.join(folder, name), 13)
+        for index, character in enumerate(ALPHABET):
+            image = Image.new("L", (8, HEIGHT))
+            ImageDraw.Draw(image).text((0, 15), character, fill=255, font=face, anchor="ls")
+            glyphs[font, index] = np.asarray(image).T / 255
+    return glyphs
+
+
+GLYPHS = make_glyphs()
+
+
+def draw(rng, count, hard=1.0):
+    """Lines [count, 50, 20] and their labels [count, 6], padded with −1. A share `hard` of them has spaces, noise, and any start."""
+    lines = np.zeros((count, FRAMES, HEIGHT), np.float32)
+    labels = np.full((count, MAX_LABELS), PADDING, np.int32)
+    for line, label in zip(lines, labels, strict=True):
+        length = rng.integers(1, MAX_LABELS + 1)
+        label[:length] = rng.integers(0, len(ALPHABET), length)
+        is_hard = rng.random() < hard
+        spacing = rng.integers(0, min((FRAMES - 8 * length) // max(length - 1, 1), 4) + 1) if is_hard else 0
+        free = FRAMES - 8 * length - spacing * (length - 1)
+        start = rng.integers(0, free + 1) if is_hard else free // 2
+        font = rng.integers(len(FONTS))
+        for place, character in enumerate(label[:length]):
+            at = start + place * (8 + spacing)
+            line[at : at + 8] = GLYPHS[font, character]
+        if is_hard:
+            line *= rng.uniform(0.7, 1)
+            line += rng.normal(0, rng.uniform(0, 0.2), line.shape)
+    return lines.clip(0, 1), labels
+
+
+class Lines(keras.utils.PyDataset):
+    """Another batch for each step, the same in each way of training; plain lines first, or the network learns to guess the first
+    character and never unlearns it."""
+
+    def __init__(self, steps, epochs, labels_are_an_input):
+        super().__init__()
+        self.steps, self.total = steps, steps * epochs
+        self.labels_are_an_input = labels_are_an_input
+        self.epoch = 0
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, index):
+        step = self.epoch * self.steps + index
+        lines, labels = draw(np.random.default_rng(step), BATCH, hard=np.clip((step / self.total - 0.1) / 0.2, 0, 1))
+        return ({"line": lines, "labels": labels},) if self.labels_are_an_input else (lines, labels)
+
+    def on_epoch_end(self):
+        self.epoch += 1
+
+
+def network():
+    """Its input, and its prediction."""
+    keras.utils.set_random_seed(1)
+    line = keras.Input((FRAMES, HEIGHT), name="line")
+    x = keras.layers.Dense(123, activation="relu")(line)
+    x = keras.layers.LSTM(128, return_sequences=True)(x)
+    return line, keras.layers.Dense(CLASSES, activation="softmax", name="classes")(x)
+
+
+def keras_own(y_true, y_pred):
+    """Keras's loss for such a network: it takes logits, and the logarithm of a probability is one."""
+    ops = keras.ops
+    labels = ops.cast(y_true, "int32")
+    label_lengths = ops.sum(ops.cast(labels != PADDING, "int32"), -1)
+    frames = ops.full(ops.shape(label_lengths), FRAMES, dtype="int32")
+    labels = ops.maximum(labels, 0)
+    return ops.ctc_loss(labels, ops.log(y_pred + 1e-7), label_lengths, frames, mask_index=BLANK)
+
+
+def train(way, epochs, steps, backend):
+    """The model that reads."""
+    rate = keras.optimizers.schedules.CosineDecay(
+        3e-4, epochs * steps * 9 // 10, alpha=0.02, warmup_target=3e-3, warmup_steps=epochs * steps // 10
+    )
+    optimizer = keras.optimizers.Adam(rate, clipnorm=1.0)
+    line, y_pred = network()
+    reader = keras.Model(line, y_pred)
+    if way == "layer":
+        labels = keras.Input((MAX_LABELS,), name="labels", dtype="int32")
+        model = keras.Model([line, labels], CTCLayer(backend=backend)(labels, y_pred))
+        model.compile(optimizer=optimizer, jit_compile=False)
+    else:
+        model = reader
+        loss = CTC(from_logits=False, blank=-1, mask_value=PADDING, backend=backend) if way == "loss" else keras_own
+        model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+    model.fit(Lines(steps, epochs, way == "layer"), epochs=epochs, verbose=2)
+    return reader
+
+
+def read(probabilities):
+    """The likeliest class of each frame, merged, without blanks: by Keras's greedy decoding."""
+    lengths = np.full(len(probabilities), FRAMES)
+    (decoded,), _ = keras.ops.ctc_decode(probabilities, lengths, strategy="greedy", mask_index=BLANK)
+    return [text(row) for row in keras.ops.convert_to_numpy(decoded)]
+
+
+def text(labels):
+    return "".join(ALPHABET[label] for label in labels if label >= 0)
+
+
+def picture(path, lines, labels, probabilities):
+    """Some lines, what was read, and the alignment: which frame belongs to which character, by the loss's derivative."""
+    from matplotlib import pyplot
+
+    # The derivative by the log-probabilities is the probability, negative, that the alignment passes through a class there.
+    counts = (labels != PADDING).sum(1)
+    _, grad = ctc_wgpu.ctc_loss_and_grad(
+        np.log(probabilities), labels, label_lengths=counts, blank=-1, input="log_probs_exact", backend="cpu"
+    )
+    figure, axes = pyplot.subplots(2, len(lines), figsize=(3 * len(lines), 3), height_ratios=[2, 1], sharex=True)
+    for column, (line, label, said, occupancy) in enumerate(zip(lines, labels, read(probabilities), -grad, strict=True)):
+        top, below = axes[:, column]
+        top.imshow(line.T, cmap="gray_r", aspect="auto")
+        top.set_title(f"{text(label)} read as {said}", family="monospace", fontsize=9)
+        top.set_yticks([])
+        for character in dict.fromkeys(label[label >= 0]):
+            below.fill_between(range(FRAMES), occupancy[:, character], step="mid", alpha=0.7)
+            peak = occupancy[:, character].argmax()
+            below.annotate(ALPHABET[character], (peak, 1.05), ha="center", family="monospace", fontsize=8)
+        below.set_ylim(0, 1.5)
+        below.set_yticks([])
+    figure.supxlabel("frame")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def loss_time(way, lines, labels, probabilities, backend):
+    """Milliseconds of a batch's loss and its gradient, alone, in a graph."""
+    import tensorflow as tf
+
+    loss = keras_own if way == "keras" else CTC(from_logits=False, blank=-1, mask_value=PADDING, backend=backend)
+
+    @tf.function
+    def step(y_pred):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            value = tf.reduce_mean(loss(labels, y_pred))
+        return tape.gradient(value, y_pred)
+
+    y_pred = tf.constant(probabilities)
+    times = []
+    for _ in range(60):
+        begin = time.perf_counter()
+        step(y_pred).numpy()
+        times.append(time.perf_counter() - begin)
+    return 1e3 * np.median(times[10:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ways", nargs="*", metavar="layer|loss|keras", help="all three unless named")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=250, help="batches of 32 lines an epoch")
+    parser.add_argument("--backend", default="cpu", help="where ctc-wgpu computes: auto, gpu, cpu")
+    parser.add_argument("--picture", metavar="FILE.png", help="some lines, the text read, and the alignment")
+    parser.add_argument("--least", type=float, default=0.0, help="fail below this share of lines read exactly")
+    args = parser.parse_args()
+    ways = args.ways or ["layer", "loss", "keras"]
+    if set(ways) - {"layer", "loss", "keras"}:
+        parser.error(f"{' '.join(ways)}: must be layer, loss or keras")
+    print(f"Keras {keras.__version__} on {keras.backend.backend()}; ctc-wgpu on {ctc_wgpu.backend_name(args.backend)}")
+
+    lines, labels = draw(np.random.default_rng(2**32), 2000)
+    results = []
+    for way in ways:
+        print(f"\n== {way}")
+        begin = time.perf_counter()
+        reader = train(way, args.epochs, args.steps, args.backend)
+        seconds = time.perf_counter() - begin
+        probabilities = reader.predict(lines, batch_size=500, verbose=0)
+        exact = np.mean([said == text(label) for said, label in zip(read(probabilities), labels, strict=True)])
+        results.append((way, exact, seconds, loss_time(way, lines[:BATCH], labels[:BATCH], probabilities[:BATCH], args.backend)))
+        if args.picture and way != "keras":
+            picture(args.picture, lines[:5], labels[:5], probabilities[:5])
+    print(f"\n{'':8}lines read exactly   training   loss and gradient, a batch of {BATCH}")
+    for way, exact, seconds, milliseconds in results:
+        print(f"{way:8}{exact:18.1%}{seconds:9.0f} s{milliseconds:11.2f} ms")
+    worst = min(exact for _, exact, *_ in results)
+    if worst < args.least:
+        raise SystemExit(f"{worst:.1%} is less than {args.least:.1%}")
+
+
+if __name__ == "__main__":
+    main()

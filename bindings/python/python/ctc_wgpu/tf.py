@@ -1,0 +1,119 @@
+"""`tf.nn.ctc_loss`, computed by ctc-wgpu.
+
+It runs eagerly and in `tf.function`, on the host, but not in XLA (`jit_compile=True`) and not in a `SavedModel`, whose graph cannot hold a
+function of Python. It has first derivatives only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from ._core import Options, SparseLabels, compute
+
+__all__ = ["ctc_loss"]
+
+
+def ctc_loss(
+    labels: Any,
+    logits: Any,
+    label_length: Any,
+    logit_length: Any,
+    logits_time_major: bool = True,
+    unique: Any = None,
+    blank_index: int | None = None,
+    name: str | None = None,
+    *,
+    backend: str = "auto",
+) -> tf.Tensor:
+    """`tf.nn.ctc_loss`: the same arguments and results.
+
+    Args:
+        labels: integers `[N, Lmax]`, or a `tf.SparseTensor`.
+        logits: `[T, N, C]`, or `[N, T, C]` if not `logits_time_major`.
+        label_length: `[N]`; None for sparse labels.
+        logit_length: `[N]`.
+        logits_time_major: the order of the logits.
+        unique: not needed, and not looked at.
+        blank_index: the blank's class, a negative one counted from the end; 0 unless given, and it must be given with sparse
+            labels.
+        name: of the operation.
+        backend: as of `ctc_wgpu.ctc_loss`.
+
+    Raises:
+        ValueError: `blank_index` is missing; or a rule is broken, with item, value and rule. From a graph the latter come as
+            `tf.errors.InvalidArgumentError`.
+    """
+    sparse = isinstance(labels, tf.SparseTensor)
+    if sparse and blank_index is None:
+        raise ValueError("blank_index must be given when labels is a SparseTensor")
+    options = Options(blank=blank_index or 0, blank_in_labels="reject" if sparse else "allow")
+    with tf.name_scope(name or "ctc_loss"):
+        if sparse:
+            given = (labels.indices, labels.values, labels.dense_shape)
+        else:
+            given = (tf.convert_to_tensor(labels), tf.convert_to_tensor(label_length))
+        return apply(
+            tf.convert_to_tensor(logits),
+            given,
+            tf.convert_to_tensor(logit_length),
+            options,
+            layout="tnc" if logits_time_major else "ntc",
+            backend=backend,
+        )
+
+
+def apply(
+    logits: tf.Tensor, labels: tuple, logit_lengths: tf.Tensor, options: Options, *, layout: str, backend: str
+) -> tf.Tensor:
+    """Losses `[N]` of any options, differentiable by the logits. `labels` are padded, with their lengths, or sparse."""
+    # What the host computes in.
+    dtype = tf.float64 if backend == "reference" else tf.float32
+
+    def on_host(logits, logit_lengths, *labels):
+        if len(labels) == 3:
+            indices, values, shape = labels
+            labels, label_lengths = SparseLabels(indices, values, tuple(shape)), None
+        else:
+            labels, label_lengths = labels
+        loss, grad, _ = compute(
+            logits,
+            labels,
+            options,
+            logit_lengths=logit_lengths,
+            label_lengths=label_lengths,
+            layout=layout,
+            backend=backend,
+            grad=True,
+        )
+        return loss, grad
+
+    @tf.custom_gradient
+    def loss_of(logits):
+        loss, grad = tf.numpy_function(
+            on_host, [tf.cast(logits, dtype), logit_lengths, *labels], [dtype, dtype], stateful=False
+        )
+        grad.set_shape(logits.shape)
+        loss.set_shape(logits.shape[:1] if layout == "ntc" else logits.shape[1:2])
+
+        def gradient(upstream):
+            weights = tf.cast(upstream, dtype)
+            weights = weights[:, tf.newaxis, tf.newaxis] if layout == "ntc" else weights[tf.newaxis, :, tf.newaxis]
+            # Of an item that does not count not even a NaN.
+            weighted = tf.cast(tf.math.multiply_no_nan(grad, weights), logits.dtype)
+            return _once(weighted, logits)
+
+        return tf.cast(loss, logits.dtype), gradient
+
+    return loss_of(logits)
+
+
+@tf.custom_gradient
+def _once(grad, logits):
+    """`grad`, which depends on the logits in a way that no tape sees: a second derivative would be 0 where it must be an error."""
+
+    def refuse(*_):
+        raise LookupError("ctc_loss has first derivatives only")
+
+    return tf.identity(grad), refuse

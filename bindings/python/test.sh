@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Makes a virtual environment, builds the wheel, installs it with the libraries that it is held against, and runs every test and the
+# example. `VENV` may name an environment that has them all, beside pytest and maturin: then nothing but the wheel is installed.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+. ../../tests/setup.sh
+
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../../target}
+target=$CARGO_TARGET_DIR
+. ../../tests/swiftshader.sh
+
+step "what the tests need"
+install_packages mesa-vulkan-drivers libvulkan1 python3-venv
+
+if [ -z "${VENV:-}" ]; then
+    VENV=$target/python-venv
+    [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
+    "$VENV/bin/pip" install --quiet -r tests/requirements.txt
+fi
+python=$VENV/bin/python
+
+step "format, clippy"
+cargo fmt --check
+cargo clippy --release -- -D warnings
+
+step "the wheel"
+rm -rf "$target/python-wheel"
+"$VENV/bin/maturin" build --release --quiet --target-dir "$target" --out "$target/python-wheel"
+ls -l "$target/python-wheel"
+"$python" -m pip install --quiet --no-deps --force-reinstall "$target"/python-wheel/*.whl
+
+# TensorFlow, PyTorch and JAX each bring threads and an XLA of their own; a process has one of them.
+for suite in numpy torch jax; do
+    step "tests: $suite"
+    "$python" -m pytest -q "tests/test_$suite.py"
+done
+# Beside TensorFlow, whose LLVM takes the place of Mesa's, a driver without one. Keras's tests import it on each backend.
+step "tests: tf"
+VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_tf.py
+for backend in tensorflow torch jax; do
+    step "tests: Keras on $backend"
+    KERAS_BACKEND=$backend VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_keras.py
+done
+
+step "overhead of a call"
+"$python" tests/overhead.py
+
+step "a network that learns to read, in both ways"
+"$python" examples/keras_ocr.py --picture "$target/keras_ocr.png" --least 0.85
+
+step "all checks passed"

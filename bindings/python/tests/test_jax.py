@@ -1,0 +1,155 @@
+"""`ctc_wgpu.jax` beside `optax.ctc_loss`."""
+
+import os
+from functools import partial
+
+# Before JAX is imported: two devices, for what is spread over several.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from ctc_wgpu.jax import ctc_loss
+from support import assert_close, draw
+
+ours = partial(ctc_loss, backend="cpu")
+# The original is compiled anew for each shape.
+SEEDS = range(6)
+
+
+def paddings(lengths, width):
+    return (np.arange(width) >= lengths[:, None]).astype(np.float32)
+
+
+def arguments(batch, labels=None, dtype=np.float32):
+    labels = batch.garbled if labels is None else labels
+    logit_paddings = paddings(batch.logit_lengths, batch.logits.shape[1])
+    label_paddings = paddings(batch.label_lengths, labels.shape[1])
+    return tuple(map(jnp.asarray, (batch.logits.astype(dtype), logit_paddings, labels, label_paddings)))
+
+
+def step(loss_of, batch, *given):
+    def total(x, *rest):
+        loss = loss_of(x, *rest, blank_id=batch.blank)
+        return loss.sum(), loss
+
+    grad, loss = jax.grad(total, has_aux=True)(*given)
+    return loss, grad
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, partial(jax.jit, static_argnames="blank_id")], ids=["eager", "jit"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_it_agrees_with_the_original_in_float64(seed, wrap):
+    batch = draw(seed, blanks_in_labels=seed % 3 == 0)
+    batch = batch.only(batch.possible)
+    with jax.enable_x64(True):
+        expected = step(optax.ctc_loss, batch, *arguments(batch, batch.labels, np.float64))
+        assert expected[0].dtype == np.float64
+    assert_close(*step(wrap(ours), batch, *arguments(batch)), *expected)
+
+
+def test_it_agrees_on_an_adapter():
+    batch = draw(1)
+    batch = batch.only(batch.possible)
+    with jax.enable_x64(True):
+        expected = step(optax.ctc_loss, batch, *arguments(batch, batch.labels, np.float64))
+    assert_close(*step(partial(ctc_loss, backend="gpu"), batch, *arguments(batch)), *expected)
+
+
+def test_impossible_items_are_infinite_and_their_gradient_is_0():
+    """The original says 1e5."""
+    batch = draw(1)
+    assert not batch.possible.all()
+    loss, grad = step(ours, batch, *arguments(batch))
+    assert (np.isposinf(loss) == ~batch.possible).all()
+    assert (np.asarray(grad)[~batch.possible] == 0).all()
+
+
+def test_vmap_is_a_larger_batch():
+    batch = draw(3)
+    given = arguments(batch)
+    loss, grad = step(ours, batch, *given)
+    folded = [x.reshape(2, -1, *x.shape[1:]) for x in given]
+
+    def one(*part):
+        return step(ours, batch, *part)
+
+    for got, wanted in zip(jax.vmap(one)(*folded), (loss, grad), strict=True):
+        np.testing.assert_array_equal(got.reshape(wanted.shape), wanted)
+    # Over the logits alone, and twice.
+    shared = jax.vmap(lambda x: ours(x, *given[1:], blank_id=batch.blank))(jnp.stack([given[0]] * 3))
+    np.testing.assert_array_equal(shared, jnp.stack([loss] * 3))
+    twice = [x.reshape(2, 2, -1, *x.shape[1:]) for x in given]
+    nested = jax.vmap(jax.vmap(partial(ours, blank_id=batch.blank)))(*twice)
+    np.testing.assert_array_equal(nested.reshape(loss.shape), loss)
+
+
+def test_pmap_and_shard_map_over_two_devices():
+    assert jax.device_count() == 2
+    batch = draw(4)
+    given = arguments(batch)
+    loss, grad = step(ours, batch, *given)
+
+    def one(*part):
+        return step(ours, batch, *part)
+
+    spread = [x.reshape(2, -1, *x.shape[1:]) for x in given]
+    for got, wanted in zip(jax.pmap(one)(*spread), (loss, grad), strict=True):
+        np.testing.assert_array_equal(got.reshape(wanted.shape), wanted)
+
+    mesh = jax.make_mesh((2,), ("items",))
+    rows = jax.sharding.PartitionSpec("items")
+    sharded = jax.jit(jax.shard_map(one, mesh=mesh, in_specs=rows, out_specs=rows))
+    placed = jax.device_put(given, jax.sharding.NamedSharding(mesh, rows))
+    for got, wanted in zip(sharded(*placed), (loss, grad), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_large_batch_does_not_wait_for_itself():
+    """A callback may wait for an array that the thread which runs it would have to make."""
+    x = jnp.zeros((64, 400, 200))
+    none = jnp.zeros((64, 400)), jnp.ones((64, 30), int), jnp.zeros((64, 30))
+    total = jax.jit(jax.value_and_grad(lambda x: ours(x * 2, *none).sum()))
+    for _ in range(5):
+        value, grad = total(x)
+    assert np.isfinite(value)
+    assert grad.shape == x.shape
+
+
+def test_incoming_gradients_weigh_items_and_0_hides_a_nan():
+    batch = draw(5)
+    batch = batch.only(batch.possible)
+    weights = jnp.linspace(0, 2, len(batch.labels))
+    _, once = step(ours, batch, *arguments(batch))
+    batch.logits[0, 0, 0] = np.nan
+    _, pull = jax.vjp(lambda x: ours(x, *arguments(batch)[1:], blank_id=batch.blank), arguments(batch)[0])
+    (grad,) = pull(weights)
+    np.testing.assert_allclose(grad[1:], once[1:] * weights[1:, None, None], rtol=1e-6)
+    assert (grad[0] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_other_precisions_come_back_as_they_came(dtype):
+    given = jnp.zeros((1, 3)), jnp.array([[1]]), jnp.zeros((1, 1))
+    loss, grad = jax.value_and_grad(lambda x: ours(x, *given).sum())(jnp.zeros((1, 3, 2), dtype))
+    assert loss.dtype == grad.dtype == dtype
+    assert float(loss) == pytest.approx(np.log(8 / 6), rel=4e-3)
+
+
+def test_a_second_derivative_is_an_error():
+    given = jnp.zeros((1, 3)), jnp.array([[1]]), jnp.zeros((1, 1))
+    first = jax.grad(lambda x: ours(x, *given).sum())
+    with pytest.raises(ValueError, match="do not support JVP"):
+        jax.grad(lambda x: first(x)[0, 0, 0])(jnp.zeros((1, 3, 2)))
+
+
+def test_errors():
+    x, none = jnp.zeros((1, 3, 2)), jnp.zeros((1, 3))
+    with pytest.raises(ValueError, match="logit_paddings"):
+        ours(x, none[0], jnp.array([[1]]), jnp.zeros((1, 1)))
+    with pytest.raises(Exception, match="label 2 at position 0 is not below 2 classes"):
+        jax.block_until_ready(ours(x, none, jnp.array([[2]]), jnp.zeros((1, 1))))
+    with pytest.raises(Exception, match="label_paddings is 0 at position 1"):
+        jax.block_until_ready(ours(x, none, jnp.array([[1, 1]]), jnp.array([[1, 0]])))

@@ -1,0 +1,268 @@
+"""`ctc_wgpu.keras`, on the backend of Keras that the variable KERAS_BACKEND names."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+from ctc_wgpu import ctc_loss_and_grad
+from ctc_wgpu.keras import CTC, CTCLayer, ctc_batch_cost
+from keras import ops
+from support import assert_close, draw, require_adapter_beside_tensorflow
+
+UNDER = keras.backend.backend()
+SEEDS = range(8)
+FRAMES, HEIGHT, CLASSES = 12, 6, 5
+
+
+def step(loss_of, values):
+    """Losses and the gradient of their sum by `values`, as numpy's arrays."""
+    if UNDER == "torch":
+        import torch
+
+        x = torch.tensor(values, requires_grad=True)
+        loss = loss_of(x)
+        loss.sum().backward()
+        return loss.detach().numpy(), x.grad.numpy()
+    if UNDER == "jax":
+        import jax
+
+        loss, pull = jax.vjp(loss_of, values)
+        return np.asarray(loss), np.asarray(pull(np.ones_like(loss))[0])
+    return tensorflow_step(loss_of, values)
+
+
+def tensorflow_step(loss_of, values):
+    import tensorflow as tf
+
+    x = tf.constant(values)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = loss_of(x)
+    return loss.numpy(), tape.gradient(loss, x).numpy()
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_batch_cost_agrees_with_that_of_keras_2_in_float64(seed, backend):
+    import tensorflow as tf
+    from keras.src.legacy.backend import ctc_batch_cost as original
+
+    if backend == "gpu":
+        require_adapter_beside_tensorflow()
+    # The original refuses an item without labels.
+    batch = draw(seed, blank=-1, least_labels=1)
+    batch = batch.only(batch.possible)
+    lengths = batch.logit_lengths[:, None], batch.label_lengths[:, None]
+    expected = tensorflow_step(
+        lambda x: original(batch.labels.astype(float), tf.nn.softmax(x), *lengths), batch.logits.astype(float)
+    )
+    garbled = batch.garbled.astype(np.float32)  # As labels come out of a data set that holds floats.
+    got = step(lambda x: ctc_batch_cost(garbled, ops.softmax(x), *lengths, backend=backend), batch.logits)
+    assert got[0].shape == (len(batch.labels), 1)
+    assert_close(*got, *expected)
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", None])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_loss_agrees_with_the_reference_and_means_what_keras_losses_ctc_does(seed, reduction):
+    """That computes in float32, on PyTorch and JAX with errors of 1e-4 in the gradient: enough to tell that both mean the same."""
+    batch = draw(seed, blank=0)
+    batch.logit_lengths[:] = batch.logits.shape[1]
+    batch = batch.only(batch.possible)
+    got = step(lambda x: CTC(reduction=reduction, backend="cpu")(batch.labels, x), batch.logits)
+    theirs = step(lambda x: keras.losses.CTC(reduction=reduction)(batch.labels, x), batch.logits)
+    true = ctc_loss_and_grad(
+        batch.logits,
+        batch.labels,
+        label_lengths=batch.label_lengths,
+        reduction={"sum_over_batch_size": "mean_batch", "sum": "sum", None: "none"}[reduction],
+        backend="reference",
+    )
+    scale = len(batch.labels) if reduction == "sum" else 1
+    assert_close(got[0] / scale, got[1], true[0] / scale, true[1])
+    np.testing.assert_allclose(theirs[0], true[0], rtol=1e-4)
+    np.testing.assert_allclose(theirs[1], true[1], atol=1e-3)
+
+
+def test_from_probabilities_with_the_blank_last_it_is_batch_cost():
+    batch = draw(3, blank=-1)
+    batch.logit_lengths[:] = batch.logits.shape[1]
+    batch = batch.only(batch.possible)
+    probabilities = np.asarray(ops.softmax(batch.logits))
+    padded = np.where(np.arange(batch.labels.shape[1]) < batch.label_lengths[:, None], batch.labels, -1)
+    lengths = batch.logit_lengths[:, None], batch.label_lengths[:, None]
+    expected = step(lambda x: ctc_batch_cost(batch.labels, x, *lengths, backend="cpu")[:, 0], probabilities)
+    loss = CTC(from_logits=False, blank=-1, mask_value=-1, reduction=None, backend="cpu")
+    for got, wanted in zip(step(lambda x: loss(padded, x), probabilities), expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_impossible_items():
+    logits = np.zeros((2, 3, 4), np.float32)
+    labels = np.array([[1, 1, 1], [1, 2, 3]])
+    for zero, wanted in [(False, np.inf), (True, 0)]:
+        loss, grad = step(lambda x: CTC(zero_infinity=zero, reduction=None, backend="cpu")(labels, x), logits)
+        assert loss[0] == wanted
+        assert np.isfinite(loss[1])
+        assert (grad[0] == 0).all()
+
+
+def test_sample_weights_multiply():
+    batch = draw(4, blank=0)
+    batch.logit_lengths[:] = batch.logits.shape[1]
+    batch = batch.only(batch.possible)
+    weights = np.linspace(0, 2, len(batch.labels)).astype(np.float32)
+    loss = CTC(reduction=None, backend="cpu")
+    _, once = step(lambda x: loss(batch.labels, x), batch.logits)
+    _, weighted = step(lambda x: loss(batch.labels, x, sample_weight=weights), batch.logits)
+    np.testing.assert_allclose(weighted, once * weights[:, None, None], rtol=1e-6, atol=1e-9)
+
+
+def test_labels_after_padding_are_an_error():
+    """`keras.losses.CTC` takes [1, 0, 2] for the two labels 1 and 0."""
+    with pytest.raises(Exception, match="label 0 at position 1 is the blank"):
+        ops.convert_to_numpy(CTC(backend="cpu")(np.array([[1, 0, 2]]), np.zeros((1, 5, 4), np.float32)))
+
+
+def lines(items=48):
+    """A task that is learnt in seconds: a label is a column that is bright, between dark ones."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 0.1, (items, FRAMES, HEIGHT)).astype(np.float32)
+    labels = np.full((items, 3), -1)
+    for item in range(items):
+        length = rng.integers(1, 4)
+        labels[item, :length] = rng.integers(0, CLASSES - 1, length)
+        for place in range(length):
+            x[item, 1 + 3 * place, labels[item, place]] += 2
+    return x, labels
+
+
+def body(softmax=True, masked=False):
+    line = keras.Input((FRAMES, HEIGHT), name="line")
+    x = keras.layers.Masking()(line) if masked else line
+    x = keras.layers.Dense(24, activation="gelu")(x)
+    x = keras.layers.Dense(CLASSES, activation="softmax" if softmax else None, name="classes")(x)
+    return line, x
+
+
+def begin(model):
+    """From the same weights on each backend; they are such that it learns soon."""
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
+    return model
+
+
+def with_loss(loss=None, **choices):
+    line, y_pred = body(**choices)
+    model = begin(keras.Model(line, y_pred))
+    loss = loss or CTC(from_logits=False, blank=-1, mask_value=-1, backend="cpu")
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss=loss, jit_compile=UNDER == "jax")
+    return model
+
+
+def with_layer(**inputs):
+    """The model that learns, and the part of it that reads."""
+    line, y_pred = body()
+    labels = keras.Input((3,), name="labels", dtype="int32")
+    lengths = {name: keras.Input((1,), name=name, dtype="int32") for name in inputs}
+    out = CTCLayer(backend="cpu", name="ctc")(labels, y_pred, **lengths)
+    model = begin(keras.Model([line, labels, *lengths.values()], out))
+    model.compile(optimizer=keras.optimizers.Adam(0.01), jit_compile=UNDER == "jax")
+    return model, keras.Model(line, y_pred)
+
+
+def share_read(model):
+    x, labels = lines()
+    best = np.asarray(model.predict(x, verbose=0)).argmax(-1)
+    right = 0
+    for row, truth in zip(best, labels, strict=True):
+        read = [c for t, c in enumerate(row) if c != CLASSES - 1 and (t == 0 or row[t - 1] != c)]
+        right += read == truth[truth >= 0].tolist()
+    return right / len(x)
+
+
+def test_compile_and_fit_learn_and_go_through_a_file(tmp_path):
+    x, labels = lines()
+    model = with_loss()
+    history = model.fit(x, labels, batch_size=16, epochs=60, verbose=0, shuffle=False, validation_data=(x, labels))
+    assert history.history["loss"][-1] < history.history["loss"][0] / 4
+    assert share_read(model) > 0.9
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.loss.get_config() == model.loss.get_config()
+    assert again.evaluate(x, labels, verbose=0) == pytest.approx(model.evaluate(x, labels, verbose=0), rel=1e-5)
+    again.fit(x, labels, batch_size=16, epochs=1, verbose=0)
+
+
+def test_the_layer_learns_is_cut_off_and_goes_through_a_file(tmp_path):
+    x, labels = lines()
+    model, reader = with_layer()
+    history = model.fit([x, labels], batch_size=16, epochs=60, verbose=0, shuffle=False)
+    assert history.history["loss"][-1] < history.history["loss"][0] / 4
+    assert share_read(reader) > 0.9
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    again.compile(optimizer="adam", jit_compile=UNDER == "jax")
+    assert again.evaluate([x, labels], verbose=0) == pytest.approx(model.evaluate([x, labels], verbose=0), rel=1e-5)
+    cut = keras.Model(again.inputs[0], again.get_layer("classes").output)
+    np.testing.assert_allclose(cut.predict(x, verbose=0), reader.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_both_ways_and_lengths_as_inputs_give_one_loss():
+    x, labels = lines()
+    expected = with_loss().evaluate(x, labels, batch_size=48, verbose=0)
+    model, _ = with_layer()
+    assert model.evaluate([x, labels], batch_size=48, verbose=0) == pytest.approx(expected, rel=1e-5)
+    model, _ = with_layer(input_length=True, label_length=True)
+    given = [x, np.abs(labels), np.full((48, 1), FRAMES), (labels >= 0).sum(1, keepdims=True)]
+    assert model.evaluate(given, batch_size=48, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_masking_layer_tells_how_many_frames_count():
+    x, labels = lines()
+    x[:, 10:] = 0
+    masked = with_loss(masked=True).evaluate(x, labels, batch_size=48, verbose=0)
+    model, reader = with_layer(input_length=True)
+    given = [x, labels, np.full((48, 1), 10)]
+    assert masked == pytest.approx(model.evaluate(given, batch_size=48, verbose=0), rel=1e-5)
+    assert masked != pytest.approx(with_loss().evaluate(x, labels, batch_size=48, verbose=0), rel=1e-3)
+
+
+def test_the_way_of_keras_2_with_a_lambda_still_works():
+    x, labels = lines()
+    line, y_pred = body()
+    inputs = [keras.Input((width,), dtype="int32") for width in (3, 1, 1)]
+    cost = keras.layers.Lambda(
+        lambda args: ctc_batch_cost(*args, backend="cpu"), output_shape=(1,), name="ctc"
+    )([inputs[0], y_pred, *inputs[1:]])
+    model = begin(keras.Model([line, *inputs], cost))
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss=lambda y_true, y_pred: y_pred, jit_compile=UNDER == "jax")
+    given = [x, np.abs(labels), np.full((48, 1), FRAMES), (labels >= 0).sum(1, keepdims=True)]
+    history = model.fit(given, np.zeros(48), batch_size=16, epochs=10, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0] / 2
+
+
+def test_a_bad_label_stops_fit_and_says_which():
+    x, labels = lines(16)
+    labels[3, 0] = CLASSES
+    with pytest.raises(Exception, match=f"item 3: label {CLASSES} at position 0 is not below {CLASSES} classes"):
+        with_loss().fit(x, labels, batch_size=16, verbose=0, shuffle=False)
+
+
+def test_configurations_have_all_arguments():
+    choices = {
+        "from_logits": False,
+        "blank": -1,
+        "mask_value": 99,
+        "zero_infinity": True,
+        "epsilon": 1e-5,
+        "backend": "cpu",
+    }
+    for kind in (CTC, CTCLayer):
+        made = kind(**choices)
+        config = kind.from_config(made.get_config()).get_config()
+        assert config == made.get_config()
+        assert choices.items() <= config.items()

@@ -1,0 +1,278 @@
+"""`ctc_wgpu.torch` beside `torch.nn.CTCLoss`."""
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing
+from ctc_wgpu.torch import CTCLoss, ctc_loss
+from support import assert_close, draw
+from torch.nn.functional import ctc_loss as original
+
+SEEDS = range(12)
+
+
+def time_major(batch, dtype):
+    return torch.tensor(batch.logits.transpose(1, 0, 2), dtype=dtype, requires_grad=True)
+
+
+def step(loss_of, batch, dtype, targets, **choices):
+    """The loss as numpy's array, and the gradient of its sum by the logits."""
+    x = time_major(batch, dtype)
+    lengths = torch.tensor(batch.logit_lengths), torch.tensor(batch.label_lengths)
+    goes_in = x if choices.get("from_logits") else x.log_softmax(-1)
+    loss = loss_of(goes_in, targets, *lengths, blank=batch.blank, **choices)
+    loss.sum().backward()
+    return loss.detach().numpy(), x.grad.numpy()
+
+
+def ends_with_blank(batch):
+    last = batch.labels[np.arange(len(batch.labels)), batch.label_lengths - 1]
+    return (batch.label_lengths > 0) & (last == batch.blank)
+
+
+@pytest.mark.parametrize("from_logits", [False, True], ids=["log-probs", "logits"])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_it_agrees_with_the_original_in_float64(seed, reduction, from_logits):
+    batch = draw(seed, blanks_in_labels=seed % 3 == 0)
+    batch = batch.only(batch.possible & ~ends_with_blank(batch))
+    expected = step(original, batch, torch.float64, torch.tensor(batch.labels).long(), reduction=reduction)
+    got = step(
+        ctc_loss, batch, torch.float32, torch.tensor(batch.garbled), reduction=reduction, from_logits=from_logits, backend="cpu"
+    )
+    assert got[0].dtype == got[1].dtype == np.float32
+    scale = len(batch.labels) if reduction == "sum" else 1
+    assert_close(got[0] / scale, got[1], expected[0] / scale, expected[1])
+
+
+@pytest.mark.parametrize("seed", [0, 3, 6, 9])
+def test_where_the_last_label_is_the_blank_the_gradient_is_that_of_the_loss(seed):
+    """The original's is not: it differs from the slope of its own loss, which ours agrees with."""
+    batch = draw(seed, blanks_in_labels=True)
+    batch = batch.only(batch.possible & ends_with_blank(batch))
+    assert len(batch.labels)
+    arguments = torch.tensor(batch.labels).long(), torch.tensor(batch.logit_lengths), torch.tensor(batch.label_lengths)
+    loss, wrong = step(original, batch, torch.float64, arguments[0], reduction="none")
+    # All items move at once in one class of one frame: an item's loss depends on its own logits only.
+    x, nudge = time_major(batch, torch.float64).detach(), 1e-6
+    slope = np.zeros(x.shape)
+    for frame, klass in np.ndindex(x.shape[0], x.shape[2]):
+        losses = []
+        for sign in (1, -1):
+            moved = x.clone()
+            moved[frame, :, klass] += sign * nudge
+            losses.append(original(moved.log_softmax(-1), *arguments, blank=batch.blank, reduction="none"))
+        slope[frame, :, klass] = (losses[0] - losses[1]) / (2 * nudge)
+    assert np.abs(wrong - slope).max() > 0.1
+    assert_close(*step(ctc_loss, batch, torch.float32, arguments[0], reduction="none", backend="cpu"), loss, slope)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_it_agrees_on_an_adapter(seed):
+    batch = draw(seed)
+    batch = batch.only(batch.possible)
+    expected = step(original, batch, torch.float64, torch.tensor(batch.labels).long())
+    assert_close(*step(ctc_loss, batch, torch.float32, torch.tensor(batch.garbled), backend="gpu"), *expected)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_impossible_items_cost_what_the_original_says_and_their_gradient_is_0(seed):
+    batch = draw(seed)
+    targets = torch.tensor(batch.labels).long()
+    for zero in (False, True):
+        loss, _ = step(original, batch, torch.float64, targets, reduction="none", zero_infinity=zero)
+        choices = {"reduction": "none", "zero_infinity": zero, "from_logits": True, "backend": "cpu"}
+        got, grad = step(ctc_loss, batch, torch.float32, targets, **choices)
+        np.testing.assert_allclose(got, loss, rtol=1e-5, atol=1e-5)
+        assert (grad.transpose(1, 0, 2)[~batch.possible] == 0).all()
+
+
+def test_targets_come_padded_and_in_a_row_and_lengths_as_tuples():
+    batch = draw(4)
+    row = torch.tensor(batch.concatenated)
+    x = time_major(batch, torch.float32).log_softmax(-1)
+    lengths = tuple(batch.logit_lengths.tolist()), tuple(batch.label_lengths.tolist())
+    choices = {"blank": batch.blank, "reduction": "none", "backend": "cpu"}
+    padded = ctc_loss(x, torch.tensor(batch.garbled), *lengths, **choices)
+    assert torch.equal(ctc_loss(x, row, *lengths, **choices), padded)
+    with pytest.raises(ValueError, match="label"):
+        ctc_loss(x, row[:-1], *lengths, **choices)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_one_item_needs_no_batch(reduction):
+    x = torch.randn(9, 5, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    arguments = x, torch.tensor([1, 1, 3]), torch.tensor(8), torch.tensor(3)
+    got = ctc_loss(*arguments, reduction=reduction, backend="cpu")
+    wanted = original(*arguments, reduction=reduction)
+    assert got.shape == wanted.shape
+    torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.parametrize("from_logits", [False, True], ids=["log-probs", "logits"])
+def test_gradcheck(from_logits):
+    batch = draw(2, items=3)
+    batch = batch.only(batch.possible)
+    x = time_major(batch, torch.float64)
+
+    def loss(x):
+        goes_in = x if from_logits else x.log_softmax(-1)
+        lengths = batch.logit_lengths, batch.label_lengths
+        choices = {"blank": batch.blank, "reduction": "none", "from_logits": from_logits, "backend": "reference"}
+        return ctc_loss(goes_in, batch.labels, *lengths, **choices)
+
+    assert torch.autograd.gradcheck(loss, (x,))
+
+
+def test_incoming_gradients_weigh_items_and_0_hides_a_nan():
+    batch = draw(9)
+    batch = batch.only(batch.possible)
+    lengths = batch.logit_lengths, batch.label_lengths
+    choices = {"blank": batch.blank, "reduction": "none", "from_logits": True, "backend": "cpu"}
+    _, once = step(ctc_loss, batch, torch.float32, batch.labels, reduction="none", from_logits=True, backend="cpu")
+    weights = torch.linspace(0, 2, len(batch.labels))
+    batch.logits[0, 0, 0] = np.nan
+    x = time_major(batch, torch.float32)
+    (ctc_loss(x, batch.labels, *lengths, **choices) * weights).nan_to_num().sum().backward()
+    np.testing.assert_allclose(x.grad[:, 1:], once[:, 1:] * weights[1:, None].numpy(), rtol=1e-6)
+    assert (x.grad[:, 0] == 0).all()
+
+
+def test_a_probability_of_0_has_a_finite_gradient():
+    """There the original's is NaN."""
+    batch = draw(10, blank=0)
+    batch = batch.only(batch.possible)
+    unused = batch.logits.shape[2] - 1
+    batch.labels = np.where(batch.labels == unused, 1, batch.labels)
+    batch = batch.only(batch.possible)
+    batch.logits[:, 0, unused] = -np.inf
+    targets = torch.tensor(batch.labels).long()
+    expected, spoilt = step(original, batch, torch.float64, targets, reduction="none")
+    loss, grad = step(ctc_loss, batch, torch.float32, targets, reduction="none", from_logits=True, backend="cpu")
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    assert np.isnan(spoilt).any()
+    assert np.isfinite(grad).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_come_back_as_they_came(dtype):
+    x = torch.zeros(3, 1, 2, dtype=dtype, requires_grad=True)
+    loss = ctc_loss(x, torch.tensor([[1]]), [3], [1], from_logits=True, backend="cpu")
+    loss.backward()
+    assert loss.dtype == x.grad.dtype == dtype
+    assert loss.item() == pytest.approx(np.log(8 / 6), rel=4e-3)
+
+
+def test_without_gradients_only_losses_are_computed(monkeypatch):
+    import ctc_wgpu.torch as module
+
+    asked, compute = [], module.compute
+
+    def spy(*arguments, grad, **more):
+        asked.append(grad)
+        return compute(*arguments, grad=grad, **more)
+
+    monkeypatch.setattr(module, "compute", spy)
+    x = torch.zeros(3, 1, 2, requires_grad=True)
+    arguments = torch.tensor([[1]]), [3], [1]
+    ctc_loss(x, *arguments, backend="cpu")
+    with torch.no_grad():
+        ctc_loss(x, *arguments, backend="cpu")
+    ctc_loss(x.detach(), *arguments, backend="cpu")
+    assert asked == [True, False, False]
+
+
+def test_a_second_derivative_is_an_error():
+    x = torch.zeros(3, 1, 2, requires_grad=True)
+    loss = ctc_loss(x, torch.tensor([[1]]), [3], [1], from_logits=True, backend="cpu")
+    (grad,) = torch.autograd.grad(loss, x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
+def test_errors():
+    x = torch.zeros(3, 1, 2).log_softmax(-1)
+    with pytest.raises(ValueError, match="label 2 at position 0 is not below 2 classes"):
+        ctc_loss(x, torch.tensor([[2]]), [3], [1], backend="cpu")
+    with pytest.raises(ValueError, match="logit length 4"):
+        ctc_loss(x, torch.tensor([[1]]), [4], [1], backend="cpu")
+    with pytest.raises(ValueError, match="reduction='avg'"):
+        CTCLoss(reduction="avg", backend="cpu")(x, torch.tensor([[1]]), [3], [1])
+    with pytest.raises(TypeError, match="torch.int64"):
+        ctc_loss(x.long(), torch.tensor([[1]]), [3], [1], backend="cpu")
+
+
+def test_the_module_prints_and_pickles():
+    import pickle
+
+    module = CTCLoss(blank=3, reduction="sum", zero_infinity=True, from_logits=True, backend="cpu")
+    again = pickle.loads(pickle.dumps(module))
+    assert repr(again) == repr(module) == (
+        "CTCLoss(blank=3, reduction='sum', zero_infinity=True, from_logits=True, backend='cpu')"
+    )
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Linear(16, 5))
+
+
+def lines():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(8, 12, 6, generator=generator)
+    targets = torch.randint(1, 5, (8, 3), generator=generator)
+    return x, targets, torch.tensor([12, 9, 10, 12, 8, 12, 11, 7]), torch.tensor([3, 2, 3, 1, 3, 2, 0, 3])
+
+
+def gradients(model, x, *rest):
+    model.zero_grad()
+    loss = CTCLoss(from_logits=True, backend="cpu")(model(x).transpose(0, 1), *rest)
+    loss.backward()
+    return loss.item(), [parameter.grad.clone() for parameter in model.parameters()]
+
+
+def test_it_works_under_torch_compile():
+    loss_of = CTCLoss(from_logits=True, backend="cpu")
+    model = network()
+
+    @torch.compile(backend="aot_eager")
+    def loss(x, *rest):
+        return loss_of(model(x).transpose(0, 1), *rest) * 2
+
+    expected, wanted = gradients(model, *lines())
+    model.zero_grad()
+    answer = loss(*lines())
+    answer.backward()
+    assert answer.item() == pytest.approx(2 * expected)
+    for parameter, grad in zip(model.parameters(), wanted, strict=True):
+        torch.testing.assert_close(parameter.grad, 2 * grad)
+
+
+def train_a_part(rank, processes, folder):
+    """What one process of a data-parallel training does: its part of the batch, and gradients that are everyone's mean."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=processes
+    )
+    model = torch.nn.parallel.DistributedDataParallel(network(seed=rank))
+    _, grads = gradients(model, *(part.chunk(processes)[rank] for part in lines()))
+    torch.save(grads, f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_get_the_gradients_of_one_with_the_whole_batch(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    torch.multiprocessing.spawn(train_a_part, (2, tmp_path), nprocs=2)
+    _, whole = gradients(network(seed=0), *lines())
+    for rank in range(2):
+        for got, wanted in zip(torch.load(tmp_path / f"{rank}.pt"), whole, strict=True):
+            torch.testing.assert_close(got, wanted)
+
+
+def test_it_trains():
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    first, _ = gradients(model, *lines())
+    for _ in range(60):
+        last, _ = gradients(model, *lines())
+        optimizer.step()
+    assert last < first / 4
