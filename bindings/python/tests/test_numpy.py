@@ -128,7 +128,7 @@ def unaligned(values):
 
 def read_only(values):
     values = values.copy()
-    values.flags.writeable = False
+    values.setflags(write=False)
     return values
 
 
