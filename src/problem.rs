@@ -153,12 +153,7 @@ impl<'a> Problem<'a> {
     /// # Panics
     /// If there is no such item.
     #[must_use]
-    pub fn labels(&self, item: usize) -> &[i32] {
-        self.item_labels(item)
-    }
-
-    /// As [`labels`](Self::labels).
-    pub(crate) fn item_labels(&self, item: usize) -> &[i32] {
+    pub fn item_labels(&self, item: usize) -> &[i32] {
         let start = self.label_starts[item];
         &self.labels[start..start + self.label_lengths[item] as usize]
     }

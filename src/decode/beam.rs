@@ -174,7 +174,7 @@ struct Search<'a, S: Scorer> {
     problem: &'a Problem<'a>,
     beam: &'a BeamOptions,
     scorer: &'a S,
-    /// All prefixes that were ever reached.
+    /// Those that were kept after a frame, and those reached in this one.
     prefixes: Vec<Prefix<S::State>>,
     grown: HashMap<(usize, u32), usize>,
     /// Those reached in this frame.
@@ -212,9 +212,11 @@ impl<'a, S: Scorer> Search<'a, S> {
                 return Err(Status::NotFinite);
             }
             self.likely(&frame, &mut classes);
+            let known = self.prefixes.len();
             self.step(&frame, &classes, &kept);
             kept = std::mem::take(&mut self.reached);
             self.keep_best(&mut kept, |prefix| prefix.now.sum() + prefix.added);
+            self.forget(known, &mut kept);
         }
         let scorer = self.scorer;
         let top = self.beam.top;
@@ -303,6 +305,27 @@ impl<'a, S: Scorer> Search<'a, S> {
             });
         }
         found
+    }
+
+    /// Drops the prefixes from `known` on that are not kept: a frame makes as many as there are classes to each. Nothing has grown
+    /// from them yet.
+    fn forget(&mut self, known: usize, kept: &mut [usize]) {
+        let mut places: Vec<_> = (0..kept.len()).filter(|i| kept[*i] >= known).collect();
+        places.sort_unstable_by_key(|i| kept[*i]);
+        for (at, place) in (known..).zip(&places) {
+            self.prefixes.swap(at, kept[*place]);
+            kept[*place] = at;
+        }
+        for dropped in self.prefixes.drain(known + places.len()..) {
+            if let Some(grown) = dropped.grown {
+                self.grown.remove(&grown);
+            }
+        }
+        for at in known..self.prefixes.len() {
+            if let Some(grown) = self.prefixes[at].grown {
+                self.grown.insert(grown, at);
+            }
+        }
     }
 
     /// The best of these prefixes, the best first.

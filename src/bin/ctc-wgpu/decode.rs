@@ -106,7 +106,7 @@ pub(crate) fn labels(accepted: &Accepted) -> Result<Vec<Vec<u32>>, Fault> {
     Ok(items
         .map(|item| {
             problem
-                .labels(item)
+                .item_labels(item)
                 .iter()
                 .map(|l| l.unsigned_abs())
                 .collect()
