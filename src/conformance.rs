@@ -31,6 +31,7 @@ pub mod batch;
 pub mod brute;
 pub mod case;
 pub mod check;
+pub mod decoding;
 pub mod device;
 pub mod drawn;
 pub mod extreme;

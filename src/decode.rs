@@ -17,6 +17,7 @@ use crate::options::{Input, Options};
 use crate::problem::{Batch, Problem};
 
 mod align;
+mod backend;
 mod beam;
 mod edits;
 mod greedy;
@@ -37,17 +38,19 @@ fn unlabelled<'a>(
     Problem::new(&batch.clone().labels(&[], none), options)
 }
 
+/// p + ε as [`Input::Probs`] has it; twin of `shaders/shared/convention.wgsl`.
+fn biased(p: f32, epsilon: f32) -> f32 {
+    let sum = p + epsilon;
+    if sum.abs() < 1.2e-38 { 0.0 } else { sum }
+}
+
 /// What the input says of a frame's classes, as logarithms that lack the same number each, into `scores`; the largest, if the
 /// frame says anything: no NaN, no +∞, and at least one class that is possible.
 fn scores(values: &[f32], input: Input, scores: &mut Vec<f64>) -> Option<f64> {
     scores.clear();
     scores.extend(values.iter().map(|value| match input {
         Input::Logits | Input::LogProbs | Input::LogProbsExact => f64::from(*value),
-        Input::Probs { epsilon } => {
-            let sum = f64::from(*value) + f64::from(epsilon);
-            // By the rule of `Input::Probs`.
-            if sum.abs() < 1.2e-38 { 0.0 } else { sum }.ln()
-        }
+        Input::Probs { epsilon } => f64::from(biased(*value, epsilon)).ln(),
     }));
     let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     // A maximum passes over NaN.

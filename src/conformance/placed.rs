@@ -293,7 +293,7 @@ impl Placed {
         let reduced = wanted.reduced && plan.options().reduction != Reduction::None;
         let reduced = reduced.then(|| layer.place(&garbage(1)));
         let grad = match (plan.goal(), placement) {
-            (Goal::Loss, _) => None,
+            (Goal::Loss | Goal::Align | Goal::Greedy, _) => None,
             (Goal::LossAndGrad, Placement::InPlace) => Some(logits),
             (Goal::LossAndGrad, _) => Some(layer.place(&garbage(batch.logits.len()))),
         };
