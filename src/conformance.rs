@@ -38,6 +38,7 @@ pub mod extreme;
 pub mod families;
 pub mod golden;
 pub mod hostile;
+mod layer;
 pub mod placed;
 pub mod placements;
 pub mod probe;

@@ -1,5 +1,7 @@
 //! Alignments and greedy readings of any backend against those that the CPU finds in float64.
 
+pub mod placed;
+
 use super::drawn::Drawn;
 use crate::decode::{self, Alignment, Reading};
 use crate::{Ctc, Error, Input, Status};

@@ -2,14 +2,16 @@
 
 use ctc_wgpu::decode::{self, STAR};
 use ctc_wgpu::{
-    Batch, BlankInLabels, Ctc, Goal, Input, LabelLayout, Limits, Options, Plan, Problem, Shape,
-    Status,
+    Batch, BlankInLabels, Checks, Ctc, Goal, GpuCtc, Input, LabelLayout, Limits, Options, Plan,
+    Problem, Status,
 };
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
-use crate::support::decoding::{alignment, hold, reading};
+use crate::support::decoding::{alignment, hold, placed, reading};
+use crate::support::device::on_each_device;
 use crate::support::drawn::{Drawn, log_probs};
+use crate::support::hostile;
 use crate::support::random::{Recipe, full};
 
 fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
@@ -287,19 +289,23 @@ fn a_blank_among_the_labels_is_a_label() {
 }
 
 #[test]
-fn hours_of_speech_fit_two_gibibytes() {
-    let shape = Shape::new(1, 180_000, 32, 20_000);
-    for limits in [
-        Limits::default(),
-        Limits {
-            max_binding: 4 << 30,
-            max_buffer: 4 << 30,
-            max_invocations: 1_024,
-            ..Limits::default()
-        },
-    ] {
-        let plan = Plan::new(&shape, &Options::default(), Goal::Align, &limits).unwrap();
-        assert!(plan.workspace_bytes() < 2 << 30, "{plan}");
-        assert!(plan.pages() > 1);
-    }
+fn nonsense_on_the_device_spoils_its_item_alone() {
+    let mut spoilers = hostile::labels_that_are_no_class();
+    spoilers.extend(hostile::blank_among_the_labels());
+    spoilers.extend(hostile::logit_lengths_out_of_range());
+    spoilers.extend(hostile::label_lengths_out_of_range());
+    spoilers.extend(hostile::logits_without_a_meaning());
+    on_each_device(|gpu| {
+        for checks in [Checks::On, Checks::Off] {
+            let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, checks).unwrap();
+            for goal in [Goal::Align, Goal::Greedy] {
+                for spoiler in &spoilers {
+                    placed::check(spoiler, gpu, &ctc, goal).unwrap();
+                }
+                for seed in 0..24 {
+                    placed::garbage(gpu, &ctc, seed, goal).unwrap();
+                }
+            }
+        }
+    });
 }
