@@ -31,6 +31,6 @@ RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps
 
 step "a network that learns to read: ten minutes at most, 85 % of the lines"
 cargo build --locked --release --examples
-timeout 600 cargo run --locked --release --example ocr
+timeout 600 cargo run --locked --release --example ocr -- flex 8
 
 step "all checks passed"

@@ -68,6 +68,7 @@ fn best_step(from_: Best, edge: Edge, quad: Quad, blank: vec4<f32>, label: vec4<
     let skipped = better(skip, nearer);
     let into_label = pick(skip, nearer, skipped);
 
+    // A blank past the last label is never come to: no label is before it.
     let how = vec4<u32>(came) | (vec4<u32>(near & !skipped) << vec4<u32>(1u)) | (vec4<u32>(skipped) << vec4<u32>(2u));
     let at = how << vec4<u32>(0u, 4u, 8u, 12u);
     return Step_(Best(pair_plus(into_blank, blank), pair_plus(into_label, label)), at.x | at.y | at.z | at.w);
@@ -107,9 +108,4 @@ fn label_scores(bits: vec4<u32>, g: u32, t: u32, starred: Starred) -> vec4<f32> 
         x = select(x, vec4<f32>(score_of_all(row_stats[t * params.group + g])), starred.stars);
     }
     return x;
-}
-
-// Those of its blanks.
-fn blank_scores(bits: u32, quad: Quad) -> vec4<f32> {
-    return select(vec4<f32>(NEVER), score(vec4<u32>(bits)), quad.blanks);
 }

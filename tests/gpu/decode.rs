@@ -1,6 +1,6 @@
 //! Alignments and greedy readings on adapters, against the CPU's in float64, which tests/host/decode.rs holds against all paths.
 
-use ctc_wgpu::decode::{self, STAR};
+use ctc_wgpu::decode::STAR;
 use ctc_wgpu::{
     Batch, BlankInLabels, Checks, Ctc, Goal, GpuCtc, Input, LabelLayout, Limits, Options, Plan,
     Problem, Status, reference,
@@ -195,24 +195,45 @@ fn long_items_and_long_labels() {
 
 #[test]
 fn of_long_paths_that_nearly_agree_the_better_one_is_found() {
-    // Of two frames for one label the second is better by 1e-6, after 4,000 frames whose scores add up to 40,000: a float32
-    // there is a multiple of 0.004.
+    // Of two frames for one label one is better by 1e-6, of 4,000 frames whose scores add up to 41,000: a float32 there is a
+    // multiple of 0.004, and each of the sums loses something else on its way.
     let frames = 4_000;
-    let mut logits = Vec::new();
-    for t in 0..frames {
-        let label = if t == frames - 2 { -10.0 + 1e-6 } else { -10.0 };
-        logits.extend([-10.0, label - f32::from(u8::from(t < frames - 3))]);
-    }
+    let places = [frames / 4, frames - 2];
     on_each(|ctc| {
-        let batch = Batch::new([1, frames, 2], &logits).labels(&[1], &[1]);
-        let options = Options {
-            input: Input::LogProbs,
-            ..Options::default()
-        };
-        let found = &ctc.align(&batch, &options).unwrap()[0];
-        let expected = &decode::align(&batch, &options).unwrap()[0];
-        assert_eq!(found.spans[0].frames, expected.spans[0].frames);
-        assert_eq!(found.spans[0].frames.end, frames);
+        for better in places {
+            let score = |t: usize| match t {
+                t if t == better => -7.0 + 1e-6,
+                t if places.contains(&t) => -7.0,
+                _ => -11.3,
+            };
+            let logits: Vec<f32> = (0..frames).flat_map(|t| [-10.3, score(t)]).collect();
+            let batch = OwnedBatch::new([1, frames, 2], logits, &[vec![1]]);
+            let options = Options {
+                input: Input::LogProbs,
+                ..Options::default()
+            };
+            let found = &ctc.align(&batch.batch(), &options).unwrap()[0];
+            assert_eq!(found.spans[0].frames, better..better + 1);
+            holds(ctc, "nearly a tie", batch, options);
+        }
+        // And so where the path ends: in the label or in the blank.
+        for better in [0, 1] {
+            let score = |t: usize, class: usize| match (t, class) {
+                (t, class) if t == frames - 1 && class == better => -10.3 + 1e-6,
+                (t, 1) if t == frames - 2 => -7.0,
+                (t, 1) if t < frames - 2 => -11.3,
+                _ => -10.3,
+            };
+            let logits = (0..frames).flat_map(|t| [score(t, 0), score(t, 1)]);
+            let batch = OwnedBatch::new([1, frames, 2], logits.collect(), &[vec![1]]);
+            let options = Options {
+                input: Input::LogProbs,
+                ..Options::default()
+            };
+            let found = &ctc.align(&batch.batch(), &options).unwrap()[0];
+            assert_eq!(found.path[frames - 1], better as u32);
+            holds(ctc, "nearly a tie at the end", batch, options);
+        }
     });
 }
 
@@ -328,6 +349,26 @@ fn a_weight_of_minus_one_makes_the_exact_gradient_the_occupancies() {
                 let got = f64::from(f32::from_bits(*bits));
                 assert!((got - expected).abs() < 1e-5, "{got}, not {expected}");
             }
+        }
+    });
+}
+
+#[test]
+fn a_probability_of_0_is_on_no_path() {
+    on_each(|ctc| {
+        for seed in 0..12 {
+            let mut batch = Recipe {
+                minus_infinity: 0.3,
+                ..Recipe::new([3, 30, 5], 6)
+            }
+            .batch(seed);
+            batch = log_probs(&batch);
+            batch.values.iter_mut().for_each(|x| *x = x.exp());
+            let options = Options {
+                input: Input::Probs { epsilon: 0.0 },
+                ..Options::default()
+            };
+            holds(ctc, &format!("zeros, seed {seed}"), batch, options);
         }
     });
 }

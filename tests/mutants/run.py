@@ -6,7 +6,8 @@
     python3 tests/mutants/run.py --only chain     those whose file or description has that word; writes nothing
     python3 tests/mutants/run.py --sample 3       as many, spread over the list; writes nothing
 
-What was killed is kept in killed.json, so a run that was cut off goes on; --again forgets it first. results.md tells what has not
+What was killed is kept in killed.json, so a run that was cut off goes on, and who survives with a reason is not tried again; --again
+tries all. results.md tells what has not
 been run yet.
 
 The tree is copied below the target folder and built there once. A mutant of a shader needs no compiler: the tests'
@@ -39,12 +40,9 @@ PATIENCE = 600
 # What runs, in order: a test program and the tests' names in it. The first of each list find most mutants in seconds.
 SHADER_TESTS = [
     ("gpu", ["conformance::", "variants::a_gradient_in_place", "variants::logits_and_gradients_of_f16", "zero_copy::"]),
-    ("gpu", ["rounds::", "variants::", "hostile::", "properties::", "buffer_errors::"]),
+    ("gpu", ["rounds::", "variants::", "hostile::", "properties::", "buffer_errors::", "decode::"]),
     ("lib", []),
 ]
-# What alignment and reading are made of.
-DECODE_SHADERS = ("decode/", "best.wgsl", "fold_pair.wgsl", "nats.wgsl", "pair.wgsl")
-DECODE_TESTS = [("gpu", ["decode::"])]
 # Minutes on a software adapter: windows, pages and groups that only large batches have.
 LONG_SHADER_TESTS = [("gpu", ["limits::", "host_path::"])]
 # Without the check of this list, which would fail for each mutant because its text is no longer there.
@@ -175,9 +173,9 @@ def judge_shader(mutant, before, after, tree, programs, quick):
         if copy is None:
             sys.exit(f"{mutant['file']} is not in the program of the tests `{name}`")
         copies[name] = copy
-    decodes = any(part in mutant["file"] for part in DECODE_SHADERS)
-    tests = DECODE_TESTS + SHADER_TESTS if decodes else SHADER_TESTS + DECODE_TESTS
-    for name, filters in tests + ([] if quick else LONG_SHADER_TESTS):
+    # Of what only some tests can see they go first.
+    likeliest = [("gpu", [mutant["first"]])] if "first" in mutant else []
+    for name, filters in likeliest + SHADER_TESTS + ([] if quick else LONG_SHADER_TESTS):
         failed = run(copies[name], filters, tree.path)
         if failed:
             return failed
@@ -206,20 +204,21 @@ def main():
         for name, path in found.items():
             programs[name] = pathlib.Path(shutil.copy(path, SCRATCH / f"{name}-unchanged"))
     reasons = {key(s): s["why"] for s in json.loads(SURVIVORS.read_text())}
-    known = json.loads(KILLED.read_text()) if KILLED.exists() and not args.again else []
-    killers = {key(k): k["by"] for k in known}
+    kept = json.loads(KILLED.read_text()) if KILLED.exists() and not args.again else []
+    killers = {key(k): k["by"] for k in kept}
     survived = set()
     try:
         for mutant in sorted(mutants, key=lambda m: not m["file"].endswith(".wgsl")):
             started = time.monotonic()
-            if key(mutant) not in killers or args.sample:
+            known = killers.keys() | (set() if args.again else reasons.keys())
+            if key(mutant) not in known or args.sample:
                 killer = judge(mutant, tree, programs, args.quick)
                 if killer:
                     killers[key(mutant)] = killer
                 else:
                     survived.add(key(mutant))
             seconds = time.monotonic() - started
-            result = killers.get(key(mutant), "SURVIVED")
+            result = killers.get(key(mutant)) or ("SURVIVED" if key(mutant) in survived else "survives, as known")
             print(f"{seconds:6.1f} s  {mutant['file']}: {mutant['what']}: {result}", flush=True)
     finally:
         if not (args.only or args.sample or args.quick):

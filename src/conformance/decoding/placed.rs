@@ -145,6 +145,7 @@ pub fn check(spoiler: &Spoiler, gpu: &Gpu, ctc: &GpuCtc, goal: Goal) -> Result<(
         ensure(expected.statuses() == [Status::Ok as u32; ITEMS], || {
             format!("{name}: not right before")
         })?;
+        (0..ITEMS).try_for_each(|n| check_padding(&clean, &expected, n, &name))?;
         let mut batch = clean.clone();
         (spoiler.change)(&mut batch);
         let got = run(gpu, &plan, &batch, placement)?;
@@ -167,6 +168,38 @@ pub fn check(spoiler: &Spoiler, gpu: &Gpu, ctc: &GpuCtc, goal: Goal) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Past an item's frames and labels nothing is left of what was in its arrays either.
+fn check_padding(batch: &DeviceBatch, got: &Decoded, n: usize, name: &str) -> Result<(), String> {
+    let arrays = got.of_item(n);
+    let length = |lengths: &[i32]| lengths[n] as usize;
+    let frames = batch.logit_lengths.as_deref().map_or(FRAMES, length);
+    let (none, zero) = (u32::MAX, 0);
+    let rests = match got.goal {
+        Goal::Align => {
+            let labels = length(&batch.label_lengths);
+            vec![
+                (&arrays[0][frames..], none),
+                (&arrays[1][frames..], zero),
+                (&arrays[2][2 * labels..], zero),
+                (&arrays[3][labels..], zero),
+            ]
+        }
+        _ => {
+            let labels = arrays[1][0] as usize;
+            vec![
+                (&arrays[0][labels..], none),
+                (&arrays[2][2 * labels..], zero),
+            ]
+        }
+    };
+    ensure(
+        rests
+            .iter()
+            .all(|(rest, word)| rest.iter().all(|w| w == word)),
+        || format!("{name}: item {n}: something is left: {arrays:?}"),
+    )
 }
 
 /// What became of one item: its status, and that nothing is left of what was in its arrays.
