@@ -49,7 +49,8 @@ pub struct Candidate {
 
 /// Knowledge of what labels are likely, beside the network's: a language model, a lexicon.
 ///
-/// Numbers are added to natural logarithms: weight them inside. −∞ forbids.
+/// Numbers are added to natural logarithms: weight them inside. −∞ forbids. `examples/ngram.rs` has one that knows which characters follow
+/// which.
 pub trait Scorer: Sync {
     /// What it knows of a prefix.
     type State: Clone + Send;
