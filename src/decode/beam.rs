@@ -4,10 +4,17 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::{log_probs, unlabelled};
+use super::frame::Reader;
+use super::unlabelled;
 use crate::error::Error;
 use crate::options::{Options, Status};
 use crate::problem::{Batch, Problem};
+
+mod best;
+mod classes;
+
+use best::{Best, Found};
+use classes::Classes;
 
 /// How wide to search.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +70,12 @@ pub trait Scorer: Sync {
 
     /// What is added where a prefix is all that was read.
     fn end(&self, state: &Self::State) -> f64;
+
+    /// No less than [`grow`](Self::grow) ever adds. With it the search asks only about labels that can come into the beam; by default
+    /// nothing is known, and all are asked about.
+    fn most(&self) -> f64 {
+        f64::INFINITY
+    }
 }
 
 /// Knows nothing.
@@ -79,6 +92,10 @@ impl Scorer for NoScorer {
     }
 
     fn end(&self, (): &()) -> f64 {
+        0.0
+    }
+
+    fn most(&self) -> f64 {
         0.0
     }
 }
@@ -129,42 +146,32 @@ pub fn beam_with<S: Scorer>(
         .collect())
 }
 
-/// A prefix, and the logarithms of the probability of its paths up to a frame.
+/// A prefix that was in the beam after some frame.
 struct Prefix<T> {
     /// The prefix with one label less, and that label; none for the empty one.
     grown: Option<(usize, u32)>,
     state: T,
     /// What the scorer has added.
     added: f64,
-    /// Paths that end in a blank, and those that end in the last label, up to the frame before.
-    before: Ends,
-    /// Up to this frame, if it has been reached in it.
-    now: Ends,
-    /// The frame, counted from 1, that `now` is of.
-    frame: usize,
+    /// Its place in the beam, if it is the one that stands there.
+    rank: usize,
 }
 
+/// A prefix in the beam, and the logarithms of the probability of its paths up to a frame.
 #[derive(Clone, Copy)]
-struct Ends {
+struct Kept {
+    prefix: usize,
+    /// Paths that end in a blank, those that end in the last label, and both.
     blank: f64,
     label: f64,
-}
-
-const NONE: Ends = Ends {
-    blank: f64::NEG_INFINITY,
-    label: f64::NEG_INFINITY,
-};
-
-impl Ends {
-    fn sum(self) -> f64 {
-        add(self.blank, self.label)
-    }
+    both: f64,
 }
 
 /// ln(eᵃ + eᵇ)
 fn add(a: f64, b: f64) -> f64 {
     let (most, least) = if a > b { (a, b) } else { (b, a) };
-    if least == f64::NEG_INFINITY {
+    // e^−38 is below half of the last bit of 1. (Two infinities are no less than that.)
+    if least - most < -38.0 || least == f64::NEG_INFINITY {
         return most;
     }
     most + (least - most).exp().ln_1p()
@@ -175,12 +182,11 @@ struct Search<'a, S: Scorer> {
     problem: &'a Problem<'a>,
     beam: &'a BeamOptions,
     scorer: &'a S,
-    /// Those that were kept after a frame, and those reached in this one.
     prefixes: Vec<Prefix<S::State>>,
+    /// The prefix with one label more.
     grown: HashMap<(usize, u32), usize>,
-    /// Those reached in this frame.
-    reached: Vec<usize>,
-    frame: usize,
+    /// The beam, the best first.
+    kept: Vec<Kept>,
 }
 
 impl<'a, S: Scorer> Search<'a, S> {
@@ -189,9 +195,7 @@ impl<'a, S: Scorer> Search<'a, S> {
             grown: None,
             state: scorer.start(),
             added: 0.0,
-            before: NONE,
-            now: Ends { blank: 0.0, ..NONE },
-            frame: 0,
+            rank: 0,
         };
         Self {
             problem,
@@ -199,158 +203,169 @@ impl<'a, S: Scorer> Search<'a, S> {
             scorer,
             prefixes: vec![empty],
             grown: HashMap::new(),
-            reached: Vec::new(),
-            frame: 0,
+            kept: vec![Kept {
+                prefix: 0,
+                blank: 0.0,
+                label: f64::NEG_INFINITY,
+                both: 0.0,
+            }],
         }
     }
 
     fn run(mut self, n: usize, options: &Options) -> Result<Vec<Candidate>, Status> {
-        let mut frame = Vec::with_capacity(self.problem.shape().classes);
-        let mut classes = Vec::new();
-        let mut kept = vec![0];
+        let reader = Reader::new(options.input);
+        let mut log_probs = Vec::with_capacity(self.problem.shape().classes);
+        let mut classes = Classes::new(self.problem.blank, self.beam);
+        let mut best = Best::new(self.beam.width.max(1));
         for t in 0..self.problem.logit_lengths[n] as usize {
-            if !log_probs(self.problem.row(n, t), options.input, &mut frame) {
-                return Err(Status::NotFinite);
-            }
-            self.likely(&frame, &mut classes);
-            let known = self.prefixes.len();
-            self.step(&frame, &classes, &kept);
-            kept = std::mem::take(&mut self.reached);
-            self.keep_best(&mut kept, |prefix| prefix.now.sum() + prefix.added);
-            self.forget(known, &mut kept);
+            let row = self.problem.row(n, t);
+            let frame = reader.read(row).ok_or(Status::NotFinite)?;
+            log_probs.clear();
+            log_probs.extend(row.iter().map(|value| frame.log_prob(*value)));
+            self.step(&log_probs, &mut classes, &mut best);
         }
-        let scorer = self.scorer;
-        let top = self.beam.top;
-        self.keep_best(&mut kept, |prefix| {
-            prefix.now.sum() + prefix.added + scorer.end(&prefix.state)
-        });
-        kept.truncate(top);
-        Ok(kept.into_iter().map(|at| self.candidate(at)).collect())
+        let mut candidates: Vec<_> = self.kept.iter().map(|kept| self.candidate(kept)).collect();
+        candidates.retain(|(candidate, _)| candidate.score > f64::NEG_INFINITY);
+        candidates.sort_by(|a, b| b.0.score.total_cmp(&a.0.score).then(a.1.cmp(&b.1)));
+        candidates.truncate(self.beam.top);
+        Ok(candidates.into_iter().map(|(found, _)| found).collect())
     }
 
-    /// The classes by which prefixes may grow in this frame, in order.
-    fn likely(&self, frame: &[f64], classes: &mut Vec<usize>) {
-        classes.clear();
-        let least = self.beam.least_probability.ln();
-        let may = |class: &usize| {
-            *class != self.problem.blank
-                && frame[*class] >= least
-                && frame[*class] > f64::NEG_INFINITY
+    /// One frame, of which these are the classes' logarithms.
+    fn step(&mut self, frame: &[f64], classes: &mut Classes, best: &mut Best) {
+        classes.limit(frame);
+        let regrown = self.stay(frame, classes, best);
+        // No label is added to a better prefix than the first, and the scorer adds no more than its most. Rounding may take some of it.
+        let Some(first) = self.kept.first() else {
+            return;
         };
-        classes.extend((0..frame.len()).filter(may));
-        if classes.len() > self.beam.classes {
-            classes.sort_by(|a, b| frame[*b].total_cmp(&frame[*a]).then(a.cmp(b)));
-            classes.truncate(self.beam.classes);
-            classes.sort_unstable();
-        }
+        let to_beat = best.to_beat() - self.scorer.most();
+        let score = first.both + self.prefixes[first.prefix].added;
+        classes.above(frame, to_beat - score - 1e-9 * to_beat.abs().max(1.0));
+        self.grow(frame, classes, best, &regrown);
+        self.keep(best);
     }
 
-    fn step(&mut self, frame: &[f64], classes: &[usize], kept: &[usize]) {
-        self.frame += 1;
-        for &at in kept {
-            self.prefixes[at].before = self.prefixes[at].now;
-        }
-        for &at in kept {
-            let Prefix { before, grown, .. } = self.prefixes[at];
-            // The prefix stays: by a blank, or by its last label once more.
-            let stays = Ends {
-                blank: before.sum() + frame[self.problem.blank],
-                label: match grown {
-                    Some((_, label)) => before.label + frame[label as usize],
-                    None => f64::NEG_INFINITY,
-                },
+    /// The prefixes of the beam as they are: after a blank, after their last label once more, and as what shorter ones in the beam
+    /// grow to. Those are returned: the shorter one's place, and the label.
+    fn stay(&self, frame: &[f64], classes: &Classes, best: &mut Best) -> Vec<(usize, u32)> {
+        let mut regrown = Vec::new();
+        for kept in &self.kept {
+            let Prefix { grown, added, .. } = self.prefixes[kept.prefix];
+            let mut now = Kept {
+                blank: kept.both + frame[self.problem.blank],
+                label: f64::NEG_INFINITY,
+                ..*kept
             };
-            self.reach(at, stays);
-            for &class in classes {
-                let label = u32::try_from(class).unwrap_or(u32::MAX);
-                // The same label again is another one only after a blank.
-                let again = grown.is_some_and(|(_, last)| last == label);
-                let from = if again { before.blank } else { before.sum() };
-                if from > f64::NEG_INFINITY {
-                    let longer = self.longer(at, label);
-                    let grows = Ends {
-                        label: from + frame[class],
-                        ..NONE
-                    };
-                    self.reach(longer, grows);
+            if let Some((shorter, label)) = grown {
+                let p = frame[label as usize];
+                now.label = kept.label + p;
+                let rank = self.prefixes[shorter].rank;
+                let there = self.kept.get(rank).filter(|kept| kept.prefix == shorter);
+                if let Some(shorter) = there.filter(|_| classes.may(label as usize, p)) {
+                    now.label = add(now.label, self.before(shorter, label) + p);
+                    regrown.push((rank, label));
                 }
             }
+            now.both = add(now.blank, now.label);
+            best.push(Found {
+                score: now.both + added,
+                order: kept.prefix,
+                kept: now,
+                by: None,
+            });
+        }
+        regrown
+    }
+
+    /// What a prefix has that may grow by a label: the same label again is another one only after a blank.
+    fn before(&self, kept: &Kept, label: u32) -> f64 {
+        match self.prefixes[kept.prefix].grown {
+            Some((_, last)) if last == label => kept.blank,
+            _ => kept.both,
         }
     }
 
-    /// Adds paths to what a prefix has in this frame.
-    fn reach(&mut self, at: usize, paths: Ends) {
-        let prefix = &mut self.prefixes[at];
-        if prefix.frame != self.frame {
-            prefix.frame = self.frame;
-            prefix.now = NONE;
-            self.reached.push(at);
+    /// The prefixes of the beam with one label more.
+    fn grow(
+        &self,
+        frame: &[f64],
+        classes: &mut Classes,
+        best: &mut Best,
+        regrown: &[(usize, u32)],
+    ) {
+        let most = self.scorer.most();
+        for (rank, kept) in self.kept.iter().enumerate() {
+            let Prefix { state, added, .. } = &self.prefixes[kept.prefix];
+            for nth in 0.. {
+                let Some((p, label)) = classes.nth_likely(nth) else {
+                    break;
+                };
+                // From here on all are less.
+                if kept.both + p + (added + most) < best.to_beat() {
+                    break;
+                }
+                if regrown.contains(&(rank, label)) {
+                    continue;
+                }
+                let now = self.before(kept, label) + p;
+                let (_, more) = self.scorer.grow(state, label);
+                best.push(Found {
+                    score: now + (added + more),
+                    order: self.prefixes.len() + rank * frame.len() + label as usize,
+                    kept: Kept {
+                        blank: f64::NEG_INFINITY,
+                        label: now,
+                        both: now,
+                        ..*kept
+                    },
+                    by: Some(label),
+                });
+            }
         }
-        prefix.now.blank = add(prefix.now.blank, paths.blank);
-        prefix.now.label = add(prefix.now.label, paths.label);
     }
 
-    /// The prefix with one label more.
-    fn longer(&mut self, at: usize, label: u32) -> usize {
+    /// The best of what was found is the beam.
+    fn keep(&mut self, best: &mut Best) {
+        let found = best.take();
+        // New prefixes are numbered as they were found.
+        let mut new: Vec<_> = (0..found.len())
+            .filter(|i| found[*i].by.is_some())
+            .collect();
+        new.sort_unstable_by_key(|i| found[*i].order);
+        self.kept.clear();
+        self.kept.extend(found.iter().map(|found| found.kept));
+        for rank in new {
+            let shorter = self.kept[rank].prefix;
+            if let Some(label) = found[rank].by {
+                self.kept[rank].prefix = self.longer(shorter, label);
+            }
+        }
+        for (rank, kept) in self.kept.iter().enumerate() {
+            self.prefixes[kept.prefix].rank = rank;
+        }
+    }
+
+    /// The prefix with one label more, which may have been in the beam before.
+    fn longer(&mut self, shorter: usize, label: u32) -> usize {
         let next = self.prefixes.len();
-        let found = *self.grown.entry((at, label)).or_insert(next);
+        let found = *self.grown.entry((shorter, label)).or_insert(next);
         if found == next {
-            let (state, added) = self.scorer.grow(&self.prefixes[at].state, label);
+            let Prefix { state, added, .. } = &self.prefixes[shorter];
+            let (state, more) = self.scorer.grow(state, label);
             self.prefixes.push(Prefix {
-                grown: Some((at, label)),
+                grown: Some((shorter, label)),
                 state,
-                added: self.prefixes[at].added + added,
-                before: NONE,
-                now: NONE,
-                frame: 0,
+                added: added + more,
+                rank: 0,
             });
         }
         found
     }
 
-    /// Drops the prefixes from `known` on that are not kept: a frame makes as many as there are classes to each. Nothing has grown
-    /// from them yet.
-    fn forget(&mut self, known: usize, kept: &mut [usize]) {
-        let mut places: Vec<_> = (0..kept.len()).filter(|i| kept[*i] >= known).collect();
-        places.sort_unstable_by_key(|i| kept[*i]);
-        for (at, place) in (known..).zip(&places) {
-            self.prefixes.swap(at, kept[*place]);
-            kept[*place] = at;
-        }
-        for dropped in self.prefixes.drain(known + places.len()..) {
-            if let Some(grown) = dropped.grown {
-                self.grown.remove(&grown);
-            }
-        }
-        for at in known..self.prefixes.len() {
-            if let Some(grown) = self.prefixes[at].grown {
-                self.grown.insert(grown, at);
-            }
-        }
-    }
-
-    /// The best of these prefixes, the best first.
-    fn keep_best(&self, prefixes: &mut Vec<usize>, score: impl Fn(&Prefix<S::State>) -> f64) {
-        let mut scored: Vec<_> = prefixes
-            .iter()
-            .map(|&at| (score(&self.prefixes[at]), at))
-            .filter(|(score, _)| *score > f64::NEG_INFINITY)
-            .collect();
-        let width = self.beam.width.max(1);
-        // Equal ones in the order in which they were first found.
-        let best = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        if scored.len() > width {
-            scored.select_nth_unstable_by(width - 1, best);
-            scored.truncate(width);
-        }
-        scored.sort_unstable_by(best);
-        prefixes.clear();
-        prefixes.extend(scored.into_iter().map(|(_, at)| at));
-    }
-
-    fn candidate(&self, at: usize) -> Candidate {
-        let prefix = &self.prefixes[at];
-        let log_p = prefix.now.sum();
+    /// What a prefix reads, and its number.
+    fn candidate(&self, kept: &Kept) -> (Candidate, usize) {
+        let prefix = &self.prefixes[kept.prefix];
         let mut labels = Vec::new();
         let mut grown = prefix.grown;
         while let Some((shorter, label)) = grown {
@@ -358,11 +373,12 @@ impl<'a, S: Scorer> Search<'a, S> {
             grown = self.prefixes[shorter].grown;
         }
         labels.reverse();
-        Candidate {
+        let candidate = Candidate {
             labels,
             // Not −0, which a certain reading would have.
-            loss: 0.0 - log_p,
-            score: log_p + prefix.added + self.scorer.end(&prefix.state),
-        }
+            loss: 0.0 - kept.both,
+            score: kept.both + prefix.added + self.scorer.end(&prefix.state),
+        };
+        (candidate, kept.prefix)
     }
 }
