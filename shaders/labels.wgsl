@@ -10,6 +10,8 @@ override CONCATENATED: bool = false;
 override ALLOW_BLANK: bool = false;
 override COLLAPSE: bool = false;
 override DISTINCT: bool = false;
+// Whether -1 is a label that stands for any class: one more than there are.
+override STARS: bool = false;
 // Reduction in src/options.rs.
 override REDUCTION: u32 = 0u;
 
@@ -92,10 +94,11 @@ fn labels(
         var fresh = true;
         if (keep) {
             let label = given_labels[head.start + i];
-            if (label < 0 || u32(label) >= params.classes || (u32(label) == params.blank && !ALLOW_BLANK)) {
+            let star = STARS && label == -1;
+            if (!star && (label < 0 || u32(label) >= params.classes || (u32(label) == params.blank && !ALLOW_BLANK))) {
                 atomicStore(&sh_bad, 1u);
             }
-            class_ = min(u32(max(label, 0)), params.classes - 1u);
+            class_ = select(min(u32(max(label, 0)), params.classes - 1u), params.classes, star);
             if (i > 0u) {
                 fresh = given_labels[head.start + i - 1u] != label;
             }

@@ -1,6 +1,8 @@
 // stats: what each frame is divided by: its maximum, and what its other classes add to that. Where the input is cut
 // into chunks, so that a sweep cannot read it, the entries that an item needs are gathered too.
 //
+// For a greedy reading it is the likeliest class, and -ln of its probability.
+//
 // in input [.., C]: logits, log-probs or probs.  out row_stats [T, G]; gathered [step, direction, G, 1 + width]: the
 // blank's entry, then each label's; verdicts.
 // formula p = y / (1 + excess);  y = exp(x - max), excess = Σ exp(x - max) - 1.
@@ -9,6 +11,7 @@
 override GATHER: bool = false;
 // Whether the lanes hold a row all at once, so that it is read once.
 override ONCE: bool = false;
+override BEST: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
 @group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
@@ -78,6 +81,13 @@ fn share(x: vec4<f32>, top: f32) -> vec4<f32> {
     return vec4<f32>(0.0);
 }
 
+// The first class at the maximum, negative, for a maximum over lanes; floats count exactly to 2^24, beyond the most classes.
+fn first_at(bits: vec4<u32>, classes: vec4<u32>, top: f32) -> f32 {
+    let is_top = (classes < vec4<u32>(params.classes)) & (score(bits) == vec4<f32>(top));
+    let first = select(vec4<f32>(LOWEST), -vec4<f32>(classes), is_top);
+    return max(max(first.x, first.y), max(first.z, first.w));
+}
+
 // What a frame's classes add up to: those below the maximum, those at it, and whether all have a meaning.
 struct Sums {
     others: vec4<f32>,
@@ -135,6 +145,18 @@ fn stats(
             sums = added(sums, entries(row, classes_from(c)), classes_from(c), top);
         }
     }
+    var likeliest = 0.0;
+    if (BEST) {
+        var first = LOWEST;
+        if (live && ONCE) {
+            first = first_at(held, classes_from(lane), top);
+        } else if (live) {
+            for (var c = lane; c < params.classes; c += 4u * LANES) {
+                first = max(first, first_at(entries(row, classes_from(c)), classes_from(c), top));
+            }
+        }
+        likeliest = clamp(-fold_max(lane, local.y, first), 0.0, f32(params.classes - 1u));
+    }
     if (live && !all(sums.meaningful)) {
         atomicMax(&verdicts[row.g], NOT_FINITE);
     }
@@ -149,14 +171,22 @@ fn stats(
         if (sum.y == 0.0) {
             atomicMax(&verdicts[row.g], NOT_FINITE);
         }
-        row_stats[row.t * params.group + row.g] = vec2<f32>(top, max(sum.y - 1.0, 0.0) + sum.x);
+        let excess = max(sum.y - 1.0, 0.0) + sum.x;
+        var found = vec2<f32>(top, excess);
+        if (BEST && (INPUT == LOGITS || INPUT == PROBS)) {
+            found = vec2<f32>(likeliest, ln_1_plus_any(vec4<f32>(excess)).x);
+        } else if (BEST) {
+            found = vec2<f32>(likeliest, -top);
+        }
+        row_stats[row.t * params.group + row.g] = found;
     }
     if (GATHER) {
         let out = gathered_row(step.k, step.direction, row.g);
         for (var i = lane; i <= item.labels; i += LANES) {
             var class_ = params.blank;
             if (i > 0u) {
-                class_ = label_table[row.g * params.width + i - 1u].x & ~FLAG;
+                // A star is no class; nobody looks at what stands here for it.
+                class_ = min(label_table[row.g * params.width + i - 1u].x & ~FLAG, params.classes - 1u);
             }
             gathered[out + i] = input_bits(row.first + class_);
         }

@@ -175,6 +175,10 @@ impl Ctc {
         self.host.as_ref().map(Host::device)
     }
 
+    pub(crate) fn host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+
     /// What plans keep within, if this computes on a device.
     #[must_use]
     pub fn limits(&self) -> Option<&Limits> {

@@ -17,6 +17,7 @@ use crate::options::Options;
 use crate::problem::{Batch, Problem};
 
 mod align;
+mod backend;
 mod beam;
 mod edits;
 mod frame;
@@ -36,4 +37,11 @@ fn unlabelled<'a>(
     options: &Options,
 ) -> Result<Problem<'a>, InputError> {
     Problem::new(&batch.clone().labels(&[], none), options)
+}
+
+/// p + ε as [`Input::Probs`] has it; twin of `shaders/shared/convention.wgsl`.
+#[inline]
+fn biased(p: f32, epsilon: f32) -> f32 {
+    let sum = p + epsilon;
+    if sum.abs() < 1.2e-38 { 0.0 } else { sum }
 }

@@ -260,6 +260,14 @@ pub enum PlanError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BufferError {
+    /// The plan computes something else.
+    #[error("these are the buffers of {got}, but the plan computes {plan}")]
+    Goal {
+        /// What the buffers are for.
+        got: &'static str,
+        /// What the plan computes.
+        plan: &'static str,
+    },
     /// A buffer that the plan needs was not given.
     #[error("buffer `{buffer}` is needed: {why}")]
     Missing {

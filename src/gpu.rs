@@ -2,13 +2,16 @@
 
 mod adapter;
 mod buffers;
+mod decode;
 mod engine;
+mod given;
 mod host;
 mod plan;
 mod scope;
 
 pub(crate) use adapter::{Selected, adapters, first, open};
 pub use buffers::Buffers;
+pub use decode::{AlignBuffers, GreedyBuffers};
 pub use engine::Checks;
 pub(crate) use host::{Host, Waiting};
 pub use plan::GpuPlan;
@@ -102,6 +105,22 @@ impl GpuCtc {
     /// As [`plan`](Self::plan).
     pub fn plan_loss(&self, shape: &Shape, options: &Options) -> Result<GpuPlan, Error> {
         self.plan_within(shape, options, Goal::Loss, &self.limits())
+    }
+
+    /// A plan for alignments: the likeliest path through each item's labels. See [`decode::align`](crate::decode::align).
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_align(&self, shape: &Shape, options: &Options) -> Result<GpuPlan, Error> {
+        self.plan_within(shape, options, Goal::Align, &self.limits())
+    }
+
+    /// A plan for greedy readings; the labels of `shape` do not matter. See [`decode::greedy`](crate::decode::greedy).
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_greedy(&self, shape: &Shape, options: &Options) -> Result<GpuPlan, Error> {
+        self.plan_within(shape, options, Goal::Greedy, &self.limits())
     }
 
     /// A plan that keeps within lower limits than the device's: to bound its workspace, or to test how a batch is cut.

@@ -1,11 +1,13 @@
 //! The table of kernels: a row a stage. Nothing else knows a binding's number.
 
+mod decode;
 mod fixed;
 mod shader;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub(crate) use decode::{ALIGN, ALIGN_LONG, GREEDY, PATH, SCORE, SPANS, TRACE};
 #[cfg(test)]
 pub(crate) use shader::texts;
 pub use shader::{Shader, shaders};
@@ -27,6 +29,13 @@ pub(crate) enum Slot {
     Loss,
     Status,
     Reduced,
+    Path,
+    LogProbs,
+    Spans,
+    Probabilities,
+    ReadLabels,
+    ReadLengths,
+    ReadFrames,
     Grad,
     Sums,
     Items,
@@ -38,12 +47,20 @@ pub(crate) enum Slot {
     Carry,
     Gathered,
     Lattice,
+    Moves,
+    States,
+    Cursors,
 }
 
 impl Slot {
     /// Whether the caller's buffer stands there, which may be the same `wgpu::Buffer` as another slot's.
     pub(crate) fn is_external(self) -> bool {
         self <= Self::Grad
+    }
+
+    /// Whether the stages write it for the caller.
+    pub(crate) fn is_written(self) -> bool {
+        (Self::Loss..=Self::Grad).contains(&self)
     }
 
     /// The name in [`Buffers`](crate::Buffers), or of the workspace's table.
@@ -57,6 +74,13 @@ impl Slot {
             Self::Loss => "loss",
             Self::Status => "status",
             Self::Reduced => "reduced",
+            Self::Path => "path",
+            Self::LogProbs => "log_probs",
+            Self::Spans => "spans",
+            Self::Probabilities => "probabilities",
+            Self::ReadLabels => "read_labels",
+            Self::ReadLengths => "read_lengths",
+            Self::ReadFrames => "read_frames",
             Self::Grad => "grad",
             Self::Sums => "sums",
             Self::Items => "items",
@@ -68,6 +92,9 @@ impl Slot {
             Self::Carry => "carry",
             Self::Gathered => "gathered",
             Self::Lattice => "lattice",
+            Self::Moves => "moves",
+            Self::States => "states",
+            Self::Cursors => "cursors",
         }
     }
 }
@@ -253,8 +280,8 @@ pub(crate) static GRAD: Kernel = Kernel {
     stage: include_str!("../shaders/grad.wgsl"),
 };
 
-/// All kernels, in the order of the pipeline.
-pub(crate) static KERNELS: [&Kernel; 9] = [
+/// All kernels, in the order of the pipelines: the loss's, then those of alignment and of greedy decoding.
+pub(crate) static KERNELS: [&Kernel; 16] = [
     &TOTALS,
     &LABELS,
     &CHAIN,
@@ -264,4 +291,11 @@ pub(crate) static KERNELS: [&Kernel; 9] = [
     &MEET,
     &REDUCE,
     &GRAD,
+    &ALIGN,
+    &ALIGN_LONG,
+    &TRACE,
+    &PATH,
+    &SPANS,
+    &SCORE,
+    &GREEDY,
 ];

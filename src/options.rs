@@ -98,6 +98,17 @@ pub enum RepeatedLabels {
     Collapse,
 }
 
+impl RepeatedLabels {
+    /// What is left of an item's labels.
+    pub(crate) fn applied(self, labels: &[i32]) -> Vec<i32> {
+        let mut labels = labels.to_vec();
+        if self == Self::Collapse {
+            labels.dedup();
+        }
+        labels
+    }
+}
+
 /// Whether a label may last for several frames (TensorFlow's `ctc_merge_repeated`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RepeatedOutputs {

@@ -32,5 +32,6 @@ pub(crate) struct Params {
     pub(crate) first_item: u32,
     pub(crate) label_base: u32,
     pub(crate) first_dispatch: u32,
-    pub(crate) unused: [u32; 3],
+    pub(crate) second_base: u32,
+    pub(crate) unused: [u32; 2],
 }

@@ -20,6 +20,7 @@ use crate::problem::Shape;
 
 mod build;
 mod cut;
+mod decode;
 mod launch;
 mod stages;
 #[cfg(test)]
@@ -34,6 +35,25 @@ pub enum Goal {
     Loss,
     /// The losses and the gradient.
     LossAndGrad,
+    /// The likeliest path through the labels, and where each label stands on it.
+    Align,
+    /// The labels that the likeliest class of each frame makes; the batch's own labels are not looked at.
+    Greedy,
+}
+
+impl Goal {
+    /// Whether states are followed from frame to frame, in both directions or in one.
+    fn has_states(self) -> bool {
+        self != Self::Greedy
+    }
+
+    /// Alpha and beta; an alignment goes from the first frame to the last.
+    fn directions(self) -> u64 {
+        match self {
+            Self::Loss | Self::LossAndGrad => 2,
+            Self::Align | Self::Greedy => 1,
+        }
+    }
 }
 
 /// The dispatches for batches of one shape.

@@ -127,7 +127,7 @@ impl<'a> Resident<'a> {
     pub(crate) fn new(gpu: &'a Gpu, inputs: &Inputs, goal: Goal) -> Result<Self, Error> {
         let plan = match goal {
             Goal::LossAndGrad => gpu.ctc.plan(&inputs.shape, &Options::default()),
-            Goal::Loss => gpu.ctc.plan_loss(&inputs.shape, &Options::default()),
+            _ => gpu.ctc.plan_loss(&inputs.shape, &Options::default()),
         };
         let with = |contents: &[u8]| {
             // An empty binding is none.

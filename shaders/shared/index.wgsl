@@ -32,7 +32,13 @@ struct Step {
     k: u32,
 }
 
+// The loss's sweeps; an alignment goes one way, in which a step is a frame.
+override DIRECTIONS: u32 = 2u;
+
 fn steps_of(direction: u32, frames: u32) -> u32 {
+    if (DIRECTIONS == 1u) {
+        return frames;
+    }
     let half = frames / 2u;
     return select(frames - half, half, direction == 0u);
 }
@@ -51,7 +57,7 @@ fn frame_of(direction: u32, k: u32, frames: u32) -> u32 {
 
 // Row (step, direction, item) of the gathered entries.
 fn gathered_row(k: u32, direction: u32, g: u32) -> u32 {
-    return (((k - params.page_step) * 2u + direction) * params.group + g) * (params.width + 1u);
+    return (((k - params.page_step) * DIRECTIONS + direction) * params.group + g) * (params.width + 1u);
 }
 
 // Part (block of steps, direction, item, part) of the lattice: a quad of four floats for each quad of places. Parts 0
@@ -67,7 +73,12 @@ fn lattice_part(k: u32, direction: u32, g: u32, part: u32) -> u32 {
 
 // Part (slot, direction, item, part) of the carry, a row of states.
 fn carry_part(slot: u32, direction: u32, g: u32, part: u32) -> u32 {
-    return (((slot * 2u + direction) * params.group + g) * 4u + part) * params.quads;
+    return (((slot * DIRECTIONS + direction) * params.group + g) * 4u + part) * params.quads;
+}
+
+// Row (two steps, item) of an alignment's moves: a word a quad, the odd step in its upper half.
+fn moves_row(k: u32, g: u32) -> u32 {
+    return ((k - params.page_step) / 2u * params.group + g) * params.quads;
 }
 
 // The linear index of a workgroup in a grid that is folded into x and y.

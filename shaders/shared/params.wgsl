@@ -30,15 +30,16 @@ struct Params {
     slot: u32,
     save_slot: u32,
     scratch_slot: u32,
-    // the first item of the group in the batch; where its slice of padded labels begins; 1 in the first dispatch of
+    // the first item of the group in the batch; where its slice of padded labels, or of a path, begins; 1 in the first dispatch of
     // the stages that go on from group to group
     first_item: u32,
     label_base: u32,
     first_dispatch: u32,
+    // where the slice of a second array that a stage writes begins
+    second_base: u32,
     // to a multiple of 16 bytes, as GL wants it
     unused: u32,
     unused_too: u32,
-    unused_three: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -118,6 +118,12 @@ fn minus_ln(s: Scaled) -> vec4<f32> {
     return -(e * LN2_HIGH + (e * LN2_LOW + ln_1_plus(m - 1.0)));
 }
 
+// ln(1 + x) for any x >= 0.
+fn ln_1_plus_any(x: vec4<f32>) -> vec4<f32> {
+    let large = -minus_ln(normalised(Scaled(vec4<f32>(1.0) + x, vec4<f32>(0.0))));
+    return select(large, ln_1_plus(x), x < vec4<f32>(0.5));
+}
+
 // Bits where it holds, else 0. No selection: GLSL has none between vectors of integers or of truth values before 4.50, and
 // OpenGL 4.3 is enough for us.
 fn only(bits: vec4<u32>, holds: vec4<bool>) -> vec4<u32> {

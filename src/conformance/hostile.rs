@@ -14,16 +14,16 @@ use super::placed::{DeviceBatch, Outputs, PLACEMENTS, Placement, run};
 use super::random::{Recipe, Rng};
 use crate::{Blank, BlankInLabels, Error, GpuCtc, Impossible, Options, RepeatedLabels, Status};
 
-const ITEMS: usize = 6;
-const FRAMES: usize = 11;
-const CLASSES: usize = 5;
-const LABELS: usize = 4;
+pub(super) const ITEMS: usize = 6;
+pub(super) const FRAMES: usize = 11;
+pub(super) const CLASSES: usize = 5;
+pub(super) const LABELS: usize = 4;
 const BLANK: u8 = 2;
 
 /// The item that is spoiled; its neighbours on both sides are not.
-const VICTIM: usize = 2;
+pub(super) const VICTIM: usize = 2;
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         blank: Blank::Index(BLANK.into()),
         ..Options::default()
@@ -31,7 +31,7 @@ fn options() -> Options {
 }
 
 /// A right batch whose items all have two labels or more and frames enough.
-fn clean(joined: bool, time_major: bool) -> DeviceBatch {
+pub(super) fn clean(joined: bool, time_major: bool) -> DeviceBatch {
     let recipe = Recipe {
         blank: BLANK.into(),
         weights: true,
@@ -117,11 +117,11 @@ pub fn allowed_blank(gpu: &Gpu, ctc: &GpuCtc) -> Result<(), String> {
     })
 }
 
-fn told(error: Error) -> String {
+pub(super) fn told(error: Error) -> String {
     error.to_string()
 }
 
-fn ensure(right: bool, message: impl FnOnce() -> String) -> Result<(), String> {
+pub(super) fn ensure(right: bool, message: impl FnOnce() -> String) -> Result<(), String> {
     if right { Ok(()) } else { Err(message()) }
 }
 
@@ -254,14 +254,10 @@ fn relabelled(clean: &DeviceBatch, lists: &[Vec<i32>]) -> DeviceBatch {
     }
 }
 
-/// A batch of nothing but garbage touches nothing but its outputs, and each item gets a status that goes with its loss.
-///
-/// # Errors
-/// What was not as it must be.
-pub fn garbage(gpu: &Gpu, ctc: &GpuCtc, seed: u64) -> Result<(), String> {
+/// A batch of every bit pattern, small numbers more often than they would come.
+pub(super) fn garbage_batch(seed: u64) -> DeviceBatch {
     let mut rng = Rng::new(seed);
     let mut batch = clean(seed.is_multiple_of(2), seed % 4 < 2);
-    // Every bit pattern, small numbers more often than they would come.
     let mut word = |small: usize| {
         let bits = rng.bits();
         if bits.is_multiple_of(3) {
@@ -284,6 +280,16 @@ pub fn garbage(gpu: &Gpu, ctc: &GpuCtc, seed: u64) -> Result<(), String> {
     if seed.is_multiple_of(3) {
         batch.logits.iter_mut().for_each(|x| *x = word(usize::MAX));
     }
+    batch
+}
+
+/// A batch of nothing but garbage touches nothing but its outputs, and each item gets a status that goes with its loss.
+///
+/// # Errors
+/// What was not as it must be.
+pub fn garbage(gpu: &Gpu, ctc: &GpuCtc, seed: u64) -> Result<(), String> {
+    let batch = garbage_batch(seed);
+
     let options = Options {
         impossible: Impossible::Zero,
         repeated_labels: if seed.is_multiple_of(5) {

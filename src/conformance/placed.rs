@@ -1,10 +1,9 @@
 //! Batches in buffers on a device, whose neighbours are canaries.
 
-use std::num::NonZeroU64;
-
 use super::batch::{OwnedBatch, OwnedLabels, padded};
 use super::check::Answer;
 use super::device::Gpu;
+use super::layer::{Laid, Layer, Place};
 use super::random::Rng;
 use crate::gpu::guarded;
 use crate::{Buffers, CtcOutput, Error, Goal, GpuPlan, LabelLayout, Reduction, Shape, Status};
@@ -205,14 +204,10 @@ pub const ALL: Wanted = Wanted {
     reduced: true,
 };
 
-/// Words between two ranges: the largest offset alignment that WebGPU allows, so that any range may begin after them.
-const GUARD: usize = 64;
-
 /// The buffers of a batch on a device, among canaries; outputs are full of garbage.
 #[derive(Debug)]
 pub struct Placed {
-    buffers: Vec<wgpu::Buffer>,
-    before: Vec<Vec<u32>>,
+    laid: Laid,
     logits: Place,
     labels: Place,
     logit_lengths: Option<Place>,
@@ -223,44 +218,6 @@ pub struct Placed {
     reduced: Option<Place>,
     /// Where the logits are, if it takes their place.
     grad: Option<Place>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    buffer: usize,
-    start: usize,
-    words: usize,
-}
-
-/// The words of buffers to be, an array after the other.
-struct Layer {
-    together: bool,
-    buffers: Vec<Vec<u32>>,
-}
-
-impl Layer {
-    fn place(&mut self, array: &[u32]) -> Place {
-        if !self.together || self.buffers.is_empty() {
-            self.buffers.push(Vec::new());
-        }
-        let buffer = self.buffers.len() - 1;
-        let words = &mut self.buffers[buffer];
-        canaries(words, GUARD);
-        let start = words.len();
-        words.extend(array);
-        // At least one word past the end, and on to the next aligned offset.
-        let past = 1 + (GUARD - 1 - words.len() % GUARD);
-        canaries(words, past);
-        Place {
-            buffer,
-            start,
-            words: array.len(),
-        }
-    }
-
-    fn integers(&mut self, array: &[i32]) -> Place {
-        self.place(bytemuck::cast_slice(array))
-    }
 }
 
 impl Placed {
@@ -278,10 +235,7 @@ impl Placed {
         let mut garbage =
             |words: usize| -> Vec<u32> { (0..words).map(|_| rng.bits() as u32).collect() };
         let items = batch.shape.items;
-        let mut layer = Layer {
-            together: placement == Placement::Together,
-            buffers: Vec::new(),
-        };
+        let mut layer = Layer::new(placement == Placement::Together);
         let logits = layer.place(&batch.logits);
         let labels = layer.integers(&batch.labels);
         let logit_lengths = batch.logit_lengths.as_deref();
@@ -293,17 +247,12 @@ impl Placed {
         let reduced = wanted.reduced && plan.options().reduction != Reduction::None;
         let reduced = reduced.then(|| layer.place(&garbage(1)));
         let grad = match (plan.goal(), placement) {
-            (Goal::Loss, _) => None,
+            (Goal::Loss | Goal::Align | Goal::Greedy, _) => None,
             (Goal::LossAndGrad, Placement::InPlace) => Some(logits),
             (Goal::LossAndGrad, _) => Some(layer.place(&garbage(batch.logits.len()))),
         };
         Self {
-            buffers: layer
-                .buffers
-                .iter()
-                .map(|words| gpu.buffer(words))
-                .collect(),
-            before: layer.buffers,
+            laid: layer.on(gpu),
             logits,
             labels,
             logit_lengths,
@@ -316,25 +265,17 @@ impl Placed {
         }
     }
 
-    fn binding(&self, place: Place) -> wgpu::BufferBinding<'_> {
-        wgpu::BufferBinding {
-            buffer: &self.buffers[place.buffer],
-            offset: place.start as u64 * 4,
-            size: NonZeroU64::new(place.words.max(1) as u64 * 4),
-        }
-    }
-
     /// What to encode the plan with.
     #[must_use]
     pub fn buffers(&self) -> Buffers<'_> {
-        let binding = |place: Option<Place>| place.map(|place| self.binding(place));
+        let binding = |place: Option<Place>| place.map(|place| self.laid.binding(place));
         Buffers {
-            logits: self.binding(self.logits),
-            labels: self.binding(self.labels),
+            logits: self.laid.binding(self.logits),
+            labels: self.laid.binding(self.labels),
             logit_lengths: binding(self.logit_lengths),
-            label_lengths: self.binding(self.label_lengths),
+            label_lengths: self.laid.binding(self.label_lengths),
             weights: binding(self.weights),
-            loss: self.binding(self.loss),
+            loss: self.laid.binding(self.loss),
             status: binding(self.status),
             reduced: binding(self.reduced),
             grad: binding(self.grad),
@@ -346,39 +287,20 @@ impl Placed {
     /// # Errors
     /// What was written where nobody may write, and what the device answers instead of its words.
     pub fn outputs(&self, gpu: &Gpu) -> Result<Outputs, String> {
-        let after: Result<Vec<_>, _> = self.buffers.iter().map(|b| gpu.read(b)).collect();
-        let after = after?;
         let written = [Some(self.loss), self.status, self.reduced, self.grad];
-        let mut expected = self.before.clone();
-        for place in written.into_iter().flatten() {
-            let range = place.start..place.start + place.words;
-            expected[place.buffer][range.clone()].copy_from_slice(&after[place.buffer][range]);
-        }
-        for (buffer, (expected, after)) in expected.iter().zip(&after).enumerate() {
-            if let Some(at) = expected.iter().zip(after).position(|(a, b)| a != b) {
-                return Err(format!(
-                    "word {at} of buffer {buffer} was {:#x} and is {:#x}: nobody may write there ({self:?})",
-                    expected[at], after[at]
-                ));
-            }
-        }
-        let words = |place: Option<Place>| {
-            place.map_or(Vec::new(), |place| {
-                after[place.buffer][place.start..place.start + place.words].to_vec()
-            })
+        let places: Vec<_> = written.into_iter().flatten().collect();
+        let mut words = self.laid.words(gpu, &places)?.into_iter();
+        let mut next = |place: Option<Place>| match place {
+            Some(_) => words.next().unwrap_or_default(),
+            None => Vec::new(),
         };
+        let [loss, status, reduced, grad] = written.map(&mut next);
         Ok(Outputs {
-            loss: words(Some(self.loss)),
-            status: words(self.status),
-            reduced: words(self.reduced),
-            grad: words(self.grad),
+            loss,
+            status,
+            reduced,
+            grad,
         })
-    }
-}
-
-fn canaries(words: &mut Vec<u32>, count: usize) {
-    for _ in 0..count {
-        words.push(0xCA9A_0000 ^ words.len() as u32);
     }
 }
 

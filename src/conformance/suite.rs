@@ -152,6 +152,11 @@ impl Suite {
             host::alone(ctc, seeds)
         }));
         if let Some(limits) = ctc.limits() {
+            trials.push(Trial::new(
+                AS_PLANNED,
+                "alignments and readings",
+                move || host::decoded(ctc, seeds),
+            ));
             for variant in VARIANTS.iter().filter(|variant| variant.is_there(limits)) {
                 let families = self.families_of(two_sums);
                 for family in families.filter(|family| family.every_variant) {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::frame::{Frame, Reader};
 use crate::error::Error;
-use crate::options::{Options, RepeatedLabels, RepeatedOutputs, Status};
+use crate::options::{Options, RepeatedOutputs, Status};
 use crate::problem::{Batch, Problem};
 
 /// A label that stands for any one or more frames of whatever class, each of probability 1: text that is there and not known. In an
@@ -46,6 +46,30 @@ pub struct Alignment {
     /// `Impossible` where there is no path, whose score is then ∞, and `NotFinite` where a frame has NaN, +∞ or nothing possible,
     /// score NaN; without path and spans.
     pub status: Status,
+}
+
+impl Alignment {
+    pub(crate) fn without_path(score: f64, status: Status) -> Self {
+        Self {
+            path: Vec::new(),
+            states: Vec::new(),
+            log_probs: Vec::new(),
+            spans: Vec::new(),
+            score,
+            status,
+        }
+    }
+
+    /// The states, from where the labels stand: before, between and after them are blanks.
+    pub(crate) fn find_states(&mut self) {
+        self.states.clear();
+        for (span, label) in self.spans.iter().zip((1..).step_by(2)) {
+            self.states.resize(span.frames.start, label - 1);
+            self.states.resize(span.frames.end, label);
+        }
+        let last = self.states.last().map_or(0, |label| label + 1);
+        self.states.resize(self.path.len(), last);
+    }
 }
 
 /// Finds the likeliest alignment of each item's labels (A. J. Viterbi, 1967, over the states of Graves et al. 2006).
@@ -116,14 +140,10 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(problem: &'a Problem<'a>, n: usize, options: &Options) -> Self {
         let distinct = options.repeated_outputs == RepeatedOutputs::Distinct;
-        let mut labels: Vec<_> = problem
-            .item_labels(n)
-            .iter()
-            .map(|label| usize::try_from(*label).unwrap_or(usize::MAX))
+        let labels = options.repeated_labels.applied(problem.item_labels(n));
+        let labels: Vec<_> = (labels.into_iter())
+            .map(|label| usize::try_from(label).unwrap_or(usize::MAX))
             .collect();
-        if options.repeated_labels == RepeatedLabels::Collapse {
-            labels.dedup();
-        }
         let allowed = |is: bool| if is { 0.0 } else { f64::NEG_INFINITY };
         let mut search = Self {
             problem,
@@ -161,11 +181,11 @@ impl<'a> Search<'a> {
         for first in (0..self.frames).step_by(block) {
             rows.push(row.clone());
             if !self.block(first, block, &mut row, &mut steps) {
-                return self.nothing(f64::NAN, Status::NotFinite);
+                return Alignment::without_path(f64::NAN, Status::NotFinite);
             }
         }
         let Some(mut state) = self.end(&row[PAST..]) else {
-            return self.nothing(f64::INFINITY, Status::Impossible);
+            return Alignment::without_path(f64::INFINITY, Status::Impossible);
         };
         let mut path = vec![0; self.frames];
         for (number, row) in rows.iter().enumerate().rev() {
@@ -283,7 +303,7 @@ impl<'a> Search<'a> {
 
     fn alignment(&self, states: &[usize]) -> Alignment {
         let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let mut found = self.nothing(0.0, Status::Ok);
+        let mut found = Alignment::without_path(0.0, Status::Ok);
         for (t, state) in states.iter().enumerate() {
             let class = self.needed[self.classes[*state]];
             let row = self.problem.row(self.n, t);
@@ -308,17 +328,6 @@ impl<'a> Search<'a> {
         // Not −0, which a sum of nothing would be.
         found.score += 0.0;
         found
-    }
-
-    fn nothing(&self, score: f64, status: Status) -> Alignment {
-        Alignment {
-            path: Vec::new(),
-            states: Vec::new(),
-            log_probs: Vec::new(),
-            spans: Vec::new(),
-            score,
-            status,
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use fearless_simd::{Level, dispatch};
 
+use super::biased;
 use crate::options::Input;
 
 /// Reads the frames of an input.
@@ -72,7 +73,7 @@ impl Reader {
             }
             Input::Probs { epsilon } => {
                 let (most, _) = dispatch!(self.level, _simd => sum_of_probs(row, epsilon));
-                let is_most = |value: &f32| raised(*value, epsilon) >= most;
+                let is_most = |value: &f32| f64::from(biased(*value, epsilon)) >= most;
                 row.iter().position(is_most).unwrap_or(0)
             }
         }
@@ -90,7 +91,7 @@ impl Frame {
     pub(super) fn score(&self, value: f32) -> f64 {
         match self.input {
             Input::Logits | Input::LogProbs | Input::LogProbsExact => value.into(),
-            Input::Probs { epsilon } => raised(value, epsilon).ln(),
+            Input::Probs { epsilon } => f64::from(biased(value, epsilon)).ln(),
         }
     }
 
@@ -102,13 +103,6 @@ impl Frame {
             Input::Logits | Input::Probs { .. } => (self.score(value) - self.most) - self.rest,
         }
     }
-}
-
-/// p + ε, by the rule of [`Input::Probs`].
-#[inline(always)]
-fn raised(value: f32, epsilon: f32) -> f64 {
-    let sum = f64::from(value) + f64::from(epsilon);
-    if sum.abs() < 1.2e-38 { 0.0 } else { sum }
 }
 
 /// Sums and maxima go in so many lanes, so that they become vectors.
@@ -165,7 +159,7 @@ fn sum_of_probs(row: &[f32], epsilon: f32) -> (f64, f64) {
     let (mut most, mut sums) = ([0.0_f64; LANES], [0.0_f64; LANES]);
     let (chunks, rest) = row.as_chunks::<LANES>();
     let mut add = |lane: usize, x: f32| {
-        let p = raised(x, epsilon);
+        let p = f64::from(biased(x, epsilon));
         let p = if p >= 0.0 { p } else { f64::NAN };
         most[lane] = if p > most[lane] { p } else { most[lane] };
         sums[lane] += p;

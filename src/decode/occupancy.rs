@@ -48,12 +48,11 @@ impl Ctc {
             return self.negated(&batch.clone().unweighted(), &exact);
         };
         crate::problem::check_epsilon(options.input).map_err(crate::InputError::Epsilon)?;
-        let logarithm = |p: &f32| {
-            let sum = p + epsilon;
-            // By the rule of `Input::Probs`.
-            if sum.abs() < 1.2e-38 { 0.0 } else { sum }.ln()
-        };
-        let scores: Vec<f32> = batch.values().iter().map(logarithm).collect();
+        let logarithms = batch
+            .values()
+            .iter()
+            .map(|p| super::biased(*p, epsilon).ln());
+        let scores: Vec<f32> = logarithms.collect();
         self.negated(&batch.clone().unweighted().with_values(&scores), &exact)
     }
 

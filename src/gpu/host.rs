@@ -12,6 +12,7 @@ use crate::output::Answer;
 use crate::plan::Goal;
 use crate::problem::{Problem, Shape};
 
+mod decode;
 mod parts;
 mod session;
 

@@ -3,8 +3,10 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::buffers::{Buffers, needed};
+use super::buffers::Buffers;
+use super::decode::{AlignBuffers, GreedyBuffers};
 use super::engine::{Engine, Pipeline};
+use super::given::{Given, needed};
 use super::scope::guarded;
 use crate::error::Error;
 use crate::kernels::{Slot, Text};
@@ -67,6 +69,34 @@ impl GpuPlan {
         encoder: &mut wgpu::CommandEncoder,
         buffers: &Buffers<'_>,
     ) -> Result<(), Error> {
+        self.record(encoder, &buffers.given())
+    }
+
+    /// [`encode`](Self::encode) for a plan of [`GpuCtc::plan_align`](crate::GpuCtc::plan_align).
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_align(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        buffers: &AlignBuffers<'_>,
+    ) -> Result<(), Error> {
+        self.record(encoder, &buffers.given())
+    }
+
+    /// [`encode`](Self::encode) for a plan of [`GpuCtc::plan_greedy`](crate::GpuCtc::plan_greedy).
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_greedy(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        buffers: &GreedyBuffers<'_>,
+    ) -> Result<(), Error> {
+        self.record(encoder, &buffers.given())
+    }
+
+    fn record(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Given<'_>) -> Result<(), Error> {
         let device = self.engine.device();
         buffers.check(&self.plan, &Limits::from(&device.limits()))?;
         let text = Text {
@@ -110,7 +140,7 @@ impl GpuPlan {
         step: &Step,
         pipeline: &Pipeline,
         text: Text,
-        buffers: &Buffers<'_>,
+        buffers: &Given<'_>,
     ) -> wgpu::BindGroup {
         let uniform = wgpu::BufferBinding {
             buffer: &self.params,
@@ -143,7 +173,7 @@ impl GpuPlan {
         &'a self,
         slot: Slot,
         span: Span,
-        buffers: &Buffers<'a>,
+        buffers: &'a Given<'_>,
     ) -> wgpu::BufferBinding<'a> {
         let given = buffers.get(slot).filter(|_| needs_room(&self.plan, slot));
         match (given, span) {
@@ -246,11 +276,20 @@ fn stand_ins(engine: &Engine, plan: &Plan) -> Vec<(Slot, wgpu::Buffer)> {
         stand_in(Slot::Input, 0, 1),
         stand_in(Slot::Labels, 0, 1),
         stand_in(Slot::LogitLengths, frames, items),
-        stand_in(Slot::LabelLengths, 0, 1),
+        // A greedy reading has no labels.
+        stand_in(Slot::LabelLengths, 0, items),
         stand_in(Slot::Weights, 1.0_f32.to_bits(), items),
         stand_in(Slot::Loss, 0, 1),
         stand_in(Slot::Status, 0, items),
         stand_in(Slot::Reduced, 0, 1),
         stand_in(Slot::Grad, 0, 1),
+        // Of a shape without frames or labels.
+        stand_in(Slot::Path, 0, 1),
+        stand_in(Slot::LogProbs, 0, 1),
+        stand_in(Slot::Spans, 0, 1),
+        stand_in(Slot::Probabilities, 0, 1),
+        stand_in(Slot::ReadLabels, 0, 1),
+        stand_in(Slot::ReadLengths, 0, 1),
+        stand_in(Slot::ReadFrames, 0, 1),
     ]
 }

@@ -16,9 +16,21 @@ pub(super) fn plan(
     limits: &Limits,
 ) -> Result<Plan, PlanError> {
     check(shape, options, limits)?;
+    let unlabelled;
+    let shape = if goal == Goal::Greedy {
+        unlabelled = Shape {
+            max_labels: 0,
+            label_layout: LabelLayout::Padded,
+            ..*shape
+        };
+        &unlabelled
+    } else {
+        shape
+    };
     let lanes = 1 << limits.max_invocations.min(256).ilog2();
     let resident = lanes.min(limits.resident_quads.into());
-    let cuts = Cuts::new(shape, goal, limits, cut::quads(shape) > resident)?;
+    let scratch = goal.has_states() && cut::quads(shape) > resident;
+    let cuts = Cuts::new(shape, goal, limits, scratch)?;
     let mut builder = Builder {
         shape,
         options,
@@ -36,14 +48,14 @@ pub(super) fn plan(
             count: cuts.group.min(items - first),
         })?;
     }
-    if items == 0 && options.reduction != Reduction::None {
+    if items == 0 && options.reduction != Reduction::None && goal.directions() == 2 {
         builder.reduce(Group { first: 0, count: 0 })?;
     }
     Ok(Plan {
         shape: *shape,
         options: *options,
         goal,
-        tables: cuts.tables(goal),
+        tables: cuts.tables(),
         groups: shape.items.div_ceil(usize_of(cuts.group)),
         pages: usize_of(cuts.pages()),
         chunks: usize_of((shape.frames as u64).div_ceil(cuts.chunk_frames.max(1))),
@@ -182,8 +194,16 @@ pub(super) struct Builder<'a> {
 
 impl Builder<'_> {
     fn group(&mut self, group: Group) -> Result<(), PlanError> {
+        match self.goal {
+            Goal::Loss | Goal::LossAndGrad => self.loss(group),
+            Goal::Align => self.alignment(group),
+            Goal::Greedy => self.greedy(group),
+        }
+    }
+
+    fn loss(&mut self, group: Group) -> Result<(), PlanError> {
         let pages = self.cuts.pages();
-        let paged = self.cuts.checkpointed(self.goal);
+        let paged = self.cuts.checkpointed();
         self.labels(group)?;
         self.chain(group)?;
         if !self.cuts.gathered {
@@ -218,13 +238,13 @@ impl Builder<'_> {
     }
 
     /// The steps of a page.
-    fn page(&self, index: u64) -> Page {
+    pub(super) fn page(&self, index: u64) -> Page {
         let first = index * self.cuts.page_steps;
         let end = (first + self.cuts.page_steps).min(self.cuts.steps);
         Page { index, first, end }
     }
 
-    fn all(&self) -> Page {
+    pub(super) fn all(&self) -> Page {
         Page {
             index: 0,
             first: 0,
@@ -261,7 +281,7 @@ impl Builder<'_> {
             label_stride: word(self.shape.max_labels as u64),
             width: word(self.cuts.width),
             quads: word(self.cuts.quads),
-            scratch_slot: word(self.cuts.scratch_slot(self.goal)),
+            scratch_slot: word(self.cuts.scratch_slot()),
             ..Params::default()
         }
     }

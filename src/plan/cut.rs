@@ -22,8 +22,11 @@ const SUMS_HEAD: u64 = 2;
 const STATES: u64 = 4;
 const PARTS: u64 = 6;
 
-/// Rows of states that a sweep needs which does not hold them in registers: its own two, and a block's.
-const SCRATCH_ROWS: u64 = 2 + BLOCK;
+/// Rows of states of a sweep that does not hold them in registers, in turn; where there is a way out, a block's too.
+const TURNS: u64 = 2;
+
+/// Steps whose moves share a word.
+const STEPS_A_WORD: u64 = 2;
 
 /// `reduce` is one workgroup, of 32 lanes at least, and goes round its items within the rounds of a loop.
 const LARGEST_GROUP: u64 = 1 << 20;
@@ -50,6 +53,8 @@ pub(super) struct Cuts {
     pub(super) gathered: bool,
     /// Whether rows of states lie in the carry.
     pub(super) scratch: bool,
+    scratch_rows: u64,
+    goal: Goal,
     head_bytes: u64,
     alignment: u64,
     slice: u64,
@@ -66,7 +71,8 @@ impl Cuts {
         let [items, frames, classes] = [shape.items, shape.frames, shape.classes].map(|n| n as u64);
         let width = width(shape);
         let quads = quads(shape);
-        let steps = frames.div_ceil(2).max(1);
+        let directions = goal.directions();
+        let steps = frames.div_ceil(directions).max(1);
         let capacity = limits.max_binding.min(limits.max_buffer).min(LARGEST_TABLE);
         let alignment = u64::from(limits.offset_alignment.max(4));
         let element = shape.element.bytes() as u64;
@@ -91,12 +97,19 @@ impl Cuts {
             })
         };
         let head_bytes = classes * WORD;
-        let rows = if scratch { 1 + SCRATCH_ROWS } else { 1 };
-        let row = 2 * STATES * VECTOR * quads;
+        let scratch_rows = match (scratch, goal) {
+            (false, _) => 0,
+            (true, Goal::Align) => TURNS,
+            (true, _) => TURNS + BLOCK,
+        };
+        let rows = 1 + scratch_rows;
+        let row = directions * STATES * VECTOR * quads;
         let input_row = classes * element;
         fits(input_row, slice, "one frame of logits")?;
         fits(frames * PAIR, capacity, "an item's statistics")?;
-        fits((rows + 1) * row, capacity, "an item's states")?;
+        if goal.has_states() {
+            fits((rows + 1) * row, capacity, "an item's states")?;
+        }
         fits(ITEM.max(width * PAIR), capacity, "an item's labels")?;
         if goal == Goal::LossAndGrad {
             fits(head_bytes, capacity, "an item's classes")?;
@@ -108,6 +121,14 @@ impl Cuts {
                 "an item's padded labels",
             )?;
         }
+        match goal {
+            Goal::Loss | Goal::LossAndGrad => {}
+            Goal::Align => {
+                fits(frames * WORD, slice, "an item's path")?;
+                fits(shape.max_labels as u64 * PAIR, slice, "an item's spans")?;
+            }
+            Goal::Greedy => fits(frames * PAIR, slice, "an item's reading")?,
+        }
         let sums = (SUMS_HEAD + items) * WORD;
         if shape.label_layout == LabelLayout::Concatenated && sums > capacity {
             return Err(PlanError::Limit {
@@ -118,8 +139,9 @@ impl Cuts {
             });
         }
         let block = match goal {
-            Goal::LossAndGrad => 2 * PARTS * VECTOR * quads,
-            Goal::Loss => 0,
+            Goal::LossAndGrad => directions * PARTS * VECTOR * quads,
+            Goal::Align => BLOCK / STEPS_A_WORD * WORD * quads,
+            Goal::Loss | Goal::Greedy => 0,
         };
         fits(block, capacity, "one block of an item's states")?;
 
@@ -129,17 +151,20 @@ impl Cuts {
         let (gathered, chunk_frames) = match shape.layout {
             Layout::BatchMajor => {
                 group = group.min(slice / (input_row * frames).max(1)).max(1);
-                (slice / input_row < frames, slice / input_row)
+                (
+                    slice / input_row < frames && goal.has_states(),
+                    slice / input_row,
+                )
             }
             // From a group's first frame to its last lie the frames of all items.
             Layout::TimeMajor => {
                 let chunk = (slice / input_row - group) / items.max(1) + 1;
-                (chunk < frames, chunk)
+                (chunk < frames && goal.has_states(), chunk)
             }
         };
         let mut page_blocks = capacity / (block * group).max(1);
         if gathered {
-            let entries = 2 * (width + 1) * WORD * BLOCK;
+            let entries = directions * (width + 1) * WORD * BLOCK;
             group = group.min(capacity / entries);
             if group == 0 {
                 return Err(PlanError::Limit {
@@ -161,12 +186,14 @@ impl Cuts {
             chunk_frames: chunk_frames.min(frames),
             gathered,
             scratch,
+            scratch_rows,
+            goal,
             head_bytes,
             alignment,
             slice,
             shape: *shape,
         };
-        let carry = cuts.slots(goal) * row * group;
+        let carry = cuts.slots() * row * group;
         if carry > capacity {
             return Err(PlanError::Limit {
                 limit: "max_storage_buffer_binding_size",
@@ -188,51 +215,46 @@ impl Cuts {
     }
 
     /// Whether rows are kept for one page at a time, and made again from the states at which a page begins.
-    pub(super) fn checkpointed(&self, goal: Goal) -> bool {
-        goal == Goal::LossAndGrad && self.pages() > 1
+    pub(super) fn checkpointed(&self) -> bool {
+        self.goal != Goal::Loss && self.pages() > 1
     }
 
     /// The first row of the carry that is scratch.
-    pub(super) fn scratch_slot(&self, goal: Goal) -> u64 {
-        1 + if self.checkpointed(goal) {
-            self.pages()
-        } else {
-            0
-        }
+    pub(super) fn scratch_slot(&self) -> u64 {
+        1 + if self.checkpointed() { self.pages() } else { 0 }
     }
 
     /// Rows of the carry, of each direction and item.
-    fn slots(&self, goal: Goal) -> u64 {
-        self.scratch_slot(goal) + if self.scratch { SCRATCH_ROWS } else { 0 }
+    fn slots(&self) -> u64 {
+        self.scratch_slot() + self.scratch_rows
     }
 
     /// The tables that the cuts ask for. A binding must not be empty, so each has room for one item at least.
-    pub(super) fn tables(&self, goal: Goal) -> Vec<Table> {
+    pub(super) fn tables(&self) -> Vec<Table> {
         let [items, frames] = [self.shape.items, self.shape.frames].map(|n| n as u64);
         let starts = match self.shape.label_layout {
             LabelLayout::Padded => 0,
             LabelLayout::Concatenated => items,
         };
-        let blocks = self.page_steps.div_ceil(BLOCK) * 2 * self.group;
-        let lattice = match goal {
-            Goal::LossAndGrad => blocks * PARTS * VECTOR * self.quads,
-            Goal::Loss => 0,
+        let directions = self.goal.directions();
+        let blocks = self.page_steps.div_ceil(BLOCK) * directions * self.group;
+        let if_grad = |bytes| match self.goal {
+            Goal::LossAndGrad => bytes,
+            _ => 0,
         };
-        let heads = match goal {
-            Goal::LossAndGrad => self.group * self.head_bytes,
-            Goal::Loss => 0,
-        };
+        let lattice = if_grad(blocks * PARTS * VECTOR * self.quads);
+        let heads = if_grad(self.group * self.head_bytes);
         let gathered = if self.gathered {
             blocks * BLOCK * (self.width + 1) * WORD
         } else {
             0
         };
-        let carry = self.slots(goal) * 2 * self.group * STATES * VECTOR * self.quads;
+        let carry = self.slots() * directions * self.group * STATES * VECTOR * self.quads;
         let table = |slot, bytes: u64| Table {
             slot,
             bytes: bytes.max(ITEM),
         };
-        vec![
+        let mut tables = vec![
             table(Slot::Sums, (SUMS_HEAD + starts) * WORD),
             table(Slot::Items, self.group * ITEM),
             table(Slot::Verdicts, self.group * WORD),
@@ -243,7 +265,14 @@ impl Cuts {
             table(Slot::Carry, carry),
             table(Slot::Gathered, gathered),
             table(Slot::Lattice, lattice),
-        ]
+        ];
+        if self.goal == Goal::Align {
+            let moves = blocks * BLOCK / STEPS_A_WORD * WORD * self.quads;
+            tables.push(table(Slot::Moves, moves));
+            tables.push(table(Slot::States, self.group * frames * WORD));
+            tables.push(table(Slot::Cursors, self.group * WORD));
+        }
+        tables
     }
 
     /// The slice of an array with `stride` words an item that holds items `first..first + count`: what to bind, and

@@ -25,6 +25,20 @@ pub enum Operand {
     Reduced,
     /// As the logits, written.
     Grad,
+    /// Of an alignment, `[N, T]`, written.
+    Path,
+    /// Of an alignment, `[N, T]`, written.
+    LogProbs,
+    /// Of an alignment, `[N, Lmax, 2]`, written.
+    Spans,
+    /// Of an alignment, `[N, Lmax]`, written.
+    Probabilities,
+    /// Of a greedy reading, `[N, T]`, written.
+    ReadLabels,
+    /// Of a greedy reading, `[N]`, written.
+    ReadLengths,
+    /// Of a greedy reading, `[N, T, 2]`, written.
+    ReadFrames,
     /// The table of this number, of [`Plan::tables`].
     Table(usize),
 }
@@ -120,6 +134,13 @@ impl Plan {
             Slot::Status => Operand::Status,
             Slot::Reduced => Operand::Reduced,
             Slot::Grad => Operand::Grad,
+            Slot::Path => Operand::Path,
+            Slot::LogProbs => Operand::LogProbs,
+            Slot::Spans => Operand::Spans,
+            Slot::Probabilities => Operand::Probabilities,
+            Slot::ReadLabels => Operand::ReadLabels,
+            Slot::ReadLengths => Operand::ReadLengths,
+            Slot::ReadFrames => Operand::ReadFrames,
             table => Operand::Table(
                 // A plan has a table for each slot that it binds; past the end there would be none to bind.
                 (self.tables.iter().position(|known| known.slot == table))

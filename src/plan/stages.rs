@@ -16,10 +16,11 @@ const TOTALS_WINDOW: u64 = 1 << 17;
 impl Builder<'_> {
     pub(super) fn totals(&mut self) -> Result<(), PlanError> {
         let concatenated = self.shape.label_layout == LabelLayout::Concatenated;
-        let over_batch = matches!(
-            self.options.reduction,
-            Reduction::MeanVolume | Reduction::MeanWeighted
-        );
+        let over_batch = self.goal.directions() == 2
+            && matches!(
+                self.options.reduction,
+                Reduction::MeanVolume | Reduction::MeanWeighted
+            );
         if !concatenated && !over_batch {
             return Ok(());
         }
@@ -75,6 +76,7 @@ impl Builder<'_> {
         };
         let rounds = stride.div_ceil(lanes.into()) * (1 + scan) + 1;
         let reduction = match options.reduction {
+            _ if self.goal.directions() == 1 => 1,
             Reduction::None | Reduction::Sum => 1,
             Reduction::MeanBatch => 2,
             Reduction::MeanLabel => 3,
@@ -94,6 +96,7 @@ impl Builder<'_> {
                 ),
                 ("COLLAPSE", collapse.into()),
                 ("DISTINCT", self.distinct()),
+                ("STARS", (self.goal == Goal::Align).into()),
                 ("REDUCTION", reduction),
             ],
             params,
@@ -176,6 +179,8 @@ impl Builder<'_> {
                 ("INPUT", self.input()),
             ];
             if kernel == &kernels::STATS {
+                constants.push(("DIRECTIONS", word(self.goal.directions())));
+                constants.push(("BEST", (self.goal == Goal::Greedy).into()));
                 constants.push(("GATHER", self.cuts.gathered.into()));
                 constants.push(("ONCE", (classes <= 4 * lanes).into()));
             }
@@ -243,12 +248,14 @@ impl Builder<'_> {
             (false, true) => subgroup,
             (false, false) => quads.next_multiple_of(8),
         };
-        let (kernel, round, ends) = if scratch {
-            // Each step goes round the quads, once or, with a block's rows made again, twice, and copies a row a block.
-            let strides = quads.div_ceil(lanes) + 2;
-            (&kernels::SWEEP_LONG, 3 * strides, 2 * strides)
-        } else {
-            (&kernels::SWEEP, 1, 1)
+        let aligns = self.goal == Goal::Align;
+        // Each step of a long one goes round the quads, once or, with a block's rows made again, twice, and copies a row a block.
+        let strides = quads.div_ceil(lanes) + 2;
+        let (kernel, round, ends) = match (scratch, aligns) {
+            (true, true) => (&kernels::ALIGN_LONG, strides, 2 * strides),
+            (true, false) => (&kernels::SWEEP_LONG, 3 * strides, 2 * strides),
+            (false, true) => (&kernels::ALIGN, 1, 1),
+            (false, false) => (&kernels::SWEEP, 1, 1),
         };
         let window = u64::from(Iterations::MAX).saturating_sub(ends + 1) / round;
         let window = (window / BLOCK * BLOCK).max(BLOCK);
@@ -256,14 +263,15 @@ impl Builder<'_> {
             .step_by(usize_of(window))
             .map(|first| (first, (first + window).min(page.end)))
             .collect();
-        let checkpointed = self.cuts.checkpointed(self.goal);
+        let checkpointed = self.cuts.checkpointed();
         let checkpoint = if checkpointed { 1 + page.index } else { 0 };
         let (label, slot, keeps) = match phase {
             Phase::In => (
-                "sweep in",
+                if aligns { "align" } else { "sweep in" },
                 0,
-                self.goal == Goal::LossAndGrad && !checkpointed,
+                self.goal != Goal::Loss && !checkpointed,
             ),
+            Phase::Again if aligns => ("align again", checkpoint, true),
             Phase::Again => ("sweep again", checkpoint, true),
             Phase::Out => ("sweep out", 0, true),
         };
@@ -282,18 +290,23 @@ impl Builder<'_> {
         let (input, params) = self.row_params(bound, page, frame, frames);
         for (first, end) in windows {
             let saves = phase == Phase::In && first == page.first;
+            let mut constants = vec![
+                ("LANES", word(lanes)),
+                ("KEEP", keeps.into()),
+                ("GATHERED", gathered.into()),
+                ("INPUT", self.input()),
+                ("DISTINCT", self.distinct()),
+            ];
+            constants.push(if aligns {
+                ("DIRECTIONS", 1)
+            } else {
+                ("OUT", (phase == Phase::Out).into())
+            });
             self.push(Step {
                 kernel,
                 label,
                 subgroups,
-                constants: vec![
-                    ("LANES", word(lanes)),
-                    ("OUT", (phase == Phase::Out).into()),
-                    ("KEEP", keeps.into()),
-                    ("GATHERED", gathered.into()),
-                    ("INPUT", self.input()),
-                    ("DISTINCT", self.distinct()),
-                ],
+                constants,
                 params: Params {
                     group: word(group.count),
                     first_step: word(first),
@@ -302,7 +315,7 @@ impl Builder<'_> {
                     save_slot: word(if saves { checkpoint } else { 0 }),
                     ..params
                 },
-                grid: self.folded(group.count, 2),
+                grid: self.folded(group.count, word(self.goal.directions())),
                 spans: self.spans(kernel, |_| input),
                 iterations: Iterations::bounded(
                     (end - first) * round + ends + 1,

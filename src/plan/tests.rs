@@ -75,6 +75,8 @@ fn each_plan(check: impl Fn(&Plan, &Limits)) {
             for (goal, reduction) in [
                 (Goal::LossAndGrad, Reduction::MeanVolume),
                 (Goal::Loss, Reduction::None),
+                (Goal::Align, Reduction::MeanVolume),
+                (Goal::Greedy, Reduction::Sum),
             ] {
                 let options = Options {
                     reduction,
@@ -127,12 +129,16 @@ fn no_step_passes_a_limit_of_the_device_or_of_a_loop() {
             );
             let lanes = constant(step, "LANES") * constant(step, "ROWS");
             assert!(lanes <= limits.max_invocations.into(), "{step:?}");
-            if step.kernel.name.starts_with("sweep") {
+            if ["sweep", "align"]
+                .iter()
+                .any(|name| step.kernel.name.starts_with(name))
+            {
                 let edges = 2 * 8 * constant(step, "LANES") + 4 * constant(step, "LANES");
                 assert!(edges <= limits.workgroup_memory.into(), "{step:?}");
             }
             let lanes = constant(step, "LANES");
-            let by_quads = step.kernel == &kernels::SWEEP && lanes.is_multiple_of(8);
+            let by_quads = [&kernels::SWEEP, &kernels::ALIGN].contains(&step.kernel)
+                && lanes.is_multiple_of(8);
             assert!(lanes.is_power_of_two() || by_quads, "{step:?}");
         }
     });
@@ -151,6 +157,12 @@ fn spans_are_aligned_and_lie_inside_what_they_are_of() {
                             Slot::Input | Slot::Grad => shape.elements(),
                             Slot::Labels => shape.items * shape.max_labels,
                             Slot::Reduced => 1,
+                            Slot::Path | Slot::LogProbs | Slot::ReadLabels => {
+                                shape.items * shape.frames
+                            }
+                            Slot::ReadFrames => 2 * shape.items * shape.frames,
+                            Slot::Spans => 2 * shape.items * shape.max_labels,
+                            Slot::Probabilities => shape.items * shape.max_labels,
                             _ => shape.items,
                         } as u64;
                         assert!(offset.is_multiple_of(limits.offset_alignment.into()));
@@ -186,20 +198,27 @@ fn spans_are_aligned_and_lie_inside_what_they_are_of() {
 /// What of frames, steps and pages the steps of one group cover.
 fn check_group(plan: &Plan, steps: &[&Step]) {
     let shape = plan.shape();
-    let total = (shape.frames as u64).div_ceil(2).max(1);
+    let aligns = plan.goal() == Goal::Align;
+    let directions = if plan.goal() == Goal::Greedy || aligns {
+        1
+    } else {
+        2
+    };
+    let total = (shape.frames as u64).div_ceil(directions).max(1);
     let has_grad = plan.goal() == Goal::LossAndGrad;
+    let keeps = has_grad || aligns;
     for label in ["stats", "grad"] {
         if label == "grad" && !has_grad {
             continue;
         }
-        let mut pages: Vec<_> = steps
+        // A page is gone through from its first chunk on.
+        let pages: Vec<_> = steps
             .iter()
-            .filter(|s| s.label == label)
+            .filter(|s| s.label == label && s.params.first_frame == 0)
             .map(|s| (s.params.page_step, s.params.page_end))
             .collect();
-        pages.dedup();
         // Where what is read of the input is gathered page by page, it is twice; else stats sees all steps at once.
-        let again = label == "stats" && plan.chunks() > 1 && has_grad && plan.pages() > 1;
+        let again = label == "stats" && plan.chunks() > 1 && keeps && plan.pages() > 1;
         let covered: u32 = pages.iter().map(|(first, end)| end - first).sum();
         let times = if shape.frames == 0 {
             0
@@ -236,12 +255,22 @@ fn check_group(plan: &Plan, steps: &[&Step]) {
                 let p = s.params;
                 assert!(p.first_step.is_multiple_of(4) && p.page_step.is_multiple_of(4));
                 assert!(p.page_step <= p.first_step && p.end_step <= p.page_end);
-                assert_eq!(s.label == "sweep out", constant(s, "OUT") == 1);
+                if s.label.starts_with("sweep") {
+                    assert_eq!(s.label == "sweep out", constant(s, "OUT") == 1);
+                }
                 (p.first_step.into(), p.end_step.into())
             })
             .collect()
     };
-    let way_in = windows("sweep in");
+    if plan.goal() == Goal::Greedy {
+        return;
+    }
+    let [way_in, again] = if aligns {
+        ["align", "align again"]
+    } else {
+        ["sweep in", "sweep again"]
+    }
+    .map(windows);
     let joined = way_in.iter().try_fold(0, |end, (first, last)| {
         (*first == end && last > first).then_some(*last)
     });
@@ -249,15 +278,27 @@ fn check_group(plan: &Plan, steps: &[&Step]) {
     let mut way_out = windows("sweep out");
     way_out.reverse();
     assert_eq!(way_out, if has_grad { way_in.clone() } else { vec![] });
-    let mut again = windows("sweep again");
+    // An alignment's windows on the way back are its own: what one lane goes through.
+    let mut back = windows("trace");
+    back.reverse();
+    let joined = back.iter().try_fold(0, |end, (first, last)| {
+        (*first == end && last > first).then_some(*last)
+    });
+    assert_eq!(joined, Some(if aligns { total } else { 0 }), "{back:?}");
+    let mut again = again;
     again.sort_unstable();
-    let twice = has_grad && plan.pages() > 1;
+    let twice = keeps && plan.pages() > 1;
     assert_eq!(again, if twice { way_in } else { vec![] });
-    check_kept(steps, twice);
+    check_kept(steps, aligns, twice);
 }
 
 /// Rows are kept once, and each page's states are saved where they are found again.
-fn check_kept(steps: &[&Step], checkpointed: bool) {
+fn check_kept(steps: &[&Step], aligns: bool, checkpointed: bool) {
+    let (way_in, again) = if aligns {
+        ("align", "align again")
+    } else {
+        ("sweep in", "sweep again")
+    };
     let slots = |label: &str, slot: fn(&crate::params::Params) -> u32| -> Vec<_> {
         let of = steps.iter().filter(|s| s.label == label);
         let mut slots: Vec<_> = of.map(|s| (s.params.page_step, slot(&s.params))).collect();
@@ -266,13 +307,10 @@ fn check_kept(steps: &[&Step], checkpointed: bool) {
         slots.dedup();
         slots
     };
-    assert_eq!(
-        slots("sweep in", |p| p.save_slot),
-        slots("sweep again", |p| p.slot)
-    );
-    assert!(slots("sweep in", |p| p.slot).is_empty());
+    assert_eq!(slots(way_in, |p| p.save_slot), slots(again, |p| p.slot));
+    assert!(slots(way_in, |p| p.slot).is_empty());
     assert!(slots("sweep out", |p| p.slot).is_empty());
-    for step in steps.iter().filter(|s| s.label == "sweep in") {
+    for step in steps.iter().filter(|s| s.label == way_in) {
         assert!(constant(step, "KEEP") == 0 || !checkpointed);
         assert!(step.params.save_slot < step.params.scratch_slot);
     }

@@ -2,7 +2,10 @@
 
 use std::num::NonZeroU64;
 
-use ctc_wgpu::{BufferError, Buffers, Error, GpuCtc, GpuPlan, Options, Reduction, Shape};
+use ctc_wgpu::{
+    AlignBuffers, BufferError, Buffers, Error, GpuCtc, GpuPlan, GreedyBuffers, Options, Reduction,
+    Shape,
+};
 
 use crate::support::device::{Gpu, on_each_device, on_each_device_within};
 
@@ -396,4 +399,97 @@ fn concatenated_labels_that_no_binding_spans_are_refused_by_name() {
             assert_eq!(error, Error::Buffer(expected));
         },
     );
+}
+
+#[test]
+fn buffers_of_something_else_are_refused() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let fitting = Fitting::new(gpu);
+        for (plan, what) in [
+            (ctc.plan_align(&shape(), &sum()).unwrap(), "an alignment"),
+            (
+                ctc.plan_greedy(&shape(), &sum()).unwrap(),
+                "a greedy reading",
+            ),
+        ] {
+            let expected = BufferError::Goal {
+                got: "a loss",
+                plan: what,
+            };
+            let says = format!("these are the buffers of a loss, but the plan computes {what}");
+            refused(gpu, &plan, &fitting.buffers(), expected, &says);
+        }
+    });
+}
+
+#[test]
+fn what_an_alignment_and_a_reading_write_has_rules_of_its_own() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let fitting = Fitting::new(gpu);
+        let whole = |index: usize| fitting.all[index].as_entire_buffer_binding();
+        let small = |index: usize, words: u64| wgpu::BufferBinding {
+            size: NonZeroU64::new(4 * words),
+            ..whole(index)
+        };
+        let alignment = AlignBuffers {
+            logits: whole(0),
+            labels: whole(1),
+            logit_lengths: None,
+            label_lengths: whole(2),
+            path: whole(3),
+            log_probs: whole(4),
+            spans: whole(5),
+            probabilities: whole(6),
+            score: whole(7),
+            status: None,
+        };
+        let reading = GreedyBuffers {
+            logits: whole(0),
+            logit_lengths: None,
+            labels: whole(1),
+            label_lengths: whole(2),
+            frames: whole(3),
+            score: whole(4),
+            status: None,
+        };
+        // Three items of five frames and two labels.
+        let (path, spans, frames) = (small(3, 14), small(5, 11), small(3, 29));
+        let overlap = whole(4);
+        for (buffers, says) in [
+            (
+                AlignBuffers {
+                    path,
+                    ..alignment.clone()
+                },
+                "buffer `path`: 56 bytes from offset 0, but the plan's shape needs 60",
+            ),
+            (
+                AlignBuffers {
+                    spans,
+                    ..alignment.clone()
+                },
+                "buffer `spans`: 44 bytes from offset 0, but the plan's shape needs 48",
+            ),
+            (
+                AlignBuffers {
+                    path: overlap,
+                    ..alignment.clone()
+                },
+                "buffers `path` and `log_probs` overlap in one wgpu::Buffer",
+            ),
+        ] {
+            let plan = ctc.plan_align(&shape(), &sum()).unwrap();
+            let error = plan.encode_align(&mut gpu.encoder(), &buffers).unwrap_err();
+            assert_eq!(error.to_string(), says);
+        }
+        let buffers = GreedyBuffers { frames, ..reading };
+        let plan = ctc.plan_greedy(&shape(), &sum()).unwrap();
+        let error = plan
+            .encode_greedy(&mut gpu.encoder(), &buffers)
+            .unwrap_err();
+        let says = "buffer `read_frames`: 116 bytes from offset 0, but the plan's shape needs 120";
+        assert_eq!(error.to_string(), says);
+    });
 }

@@ -14,6 +14,7 @@ mod support;
 
 mod buffer_errors;
 mod conformance;
+mod decode;
 mod faults;
 mod host_path;
 mod hostile;

@@ -12,8 +12,8 @@
 )]
 
 pub(crate) use ctc_wgpu::conformance::{
-    batch, brute, drawn, extreme, golden, hostile, placements, probe, random, semantics, special,
-    variants,
+    batch, brute, decoding, drawn, extreme, golden, hostile, placements, probe, random, semantics,
+    special, variants,
 };
 
 pub(crate) mod adapters;

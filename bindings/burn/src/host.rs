@@ -67,15 +67,15 @@ pub(crate) fn run<B: Backend>(
     };
     let refuse = |error: ctc_wgpu::Error| -> ! { panic!("CTC loss: {error}") };
     match goal {
-        Goal::Loss => match TWIN.loss(&batch, &options) {
+        Goal::LossAndGrad => match TWIN.loss_and_grad(&batch, &options) {
+            Ok(output) => (tensor(output.loss, &[items]), tensor(output.grad, &dims)),
+            Err(error) => refuse(error),
+        },
+        _ => match TWIN.loss(&batch, &options) {
             Ok(output) => {
                 let loss = tensor(output.loss, &[items]);
                 (loss.clone(), loss)
             }
-            Err(error) => refuse(error),
-        },
-        Goal::LossAndGrad => match TWIN.loss_and_grad(&batch, &options) {
-            Ok(output) => (tensor(output.loss, &[items]), tensor(output.grad, &dims)),
             Err(error) => refuse(error),
         },
     }

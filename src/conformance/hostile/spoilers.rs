@@ -7,12 +7,12 @@ use crate::{LabelLayout, Options, RepeatedLabels, Status};
 
 /// A way to spoil an item, and what must come of it.
 pub struct Spoiler {
-    pub(super) name: String,
-    pub(super) status: Status,
-    pub(super) options: Options,
+    pub(in crate::conformance) name: String,
+    pub(in crate::conformance) status: Status,
+    pub(in crate::conformance) options: Options,
     /// Whether it is meant for concatenated labels too.
-    pub(super) concatenated: bool,
-    pub(super) change: Box<dyn Fn(&mut DeviceBatch)>,
+    pub(in crate::conformance) concatenated: bool,
+    pub(in crate::conformance) change: Box<dyn Fn(&mut DeviceBatch)>,
 }
 
 impl std::fmt::Debug for Spoiler {

@@ -2,10 +2,11 @@
 
 use super::{Tally, Trial};
 use crate::conformance::check::{Failures, Tolerance};
+use crate::conformance::decoding::placed;
 use crate::conformance::device::Gpu;
 use crate::conformance::drawn::Drawn;
 use crate::conformance::{hostile, placements};
-use crate::{Checks, GpuCtc};
+use crate::{Checks, Goal, GpuCtc};
 
 const CALLERS_BUFFERS: &str = "caller's buffers";
 const UNCHECKED: &str = "trusted shaders";
@@ -49,6 +50,23 @@ pub(super) fn trials<'a>(gpu: &'a Gpu, f16: bool, seeds: u64) -> Vec<Trial<'a>> 
             }),
         })
     };
+    let decoded = |variant, checks| Trial {
+        variant,
+        family: "alignments and readings of nonsense",
+        run: Box::new(move || {
+            on_device(gpu, checks, |ctc, tally: &mut Tally| {
+                for goal in [Goal::Align, Goal::Greedy] {
+                    let spoilers = [bad_labels(), bad_lengths(), no_meaning()];
+                    for spoiler in spoilers.iter().flatten() {
+                        tally.case(|| placed::check(spoiler, gpu, ctc, goal));
+                    }
+                    for seed in 0..seeds {
+                        tally.case(|| placed::garbage(gpu, ctc, seed, goal));
+                    }
+                }
+            })
+        }),
+    };
     let garbage = |variant, checks| Trial {
         variant,
         family: "garbage in every buffer",
@@ -69,6 +87,7 @@ pub(super) fn trials<'a>(gpu: &'a Gpu, f16: bool, seeds: u64) -> Vec<Trial<'a>> 
         trials.push(random(variant, checks, judged));
         trials.extend(spoiled(variant, checks));
         trials.push(garbage(variant, checks));
+        trials.push(decoded(variant, checks));
     }
     trials.push(random(IN_PLACE, Checks::On, |gpu, ctc, drawn, _| {
         placements::in_place(gpu, ctc, drawn)

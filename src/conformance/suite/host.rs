@@ -10,6 +10,7 @@ use crate::blocking::block_on;
 use crate::conformance::batch::OwnedBatch;
 use crate::conformance::case::Case;
 use crate::conformance::check::{Answer, Failures, Tolerance};
+use crate::conformance::decoding;
 use crate::conformance::drawn::Drawn;
 use crate::conformance::families::Family;
 use crate::conformance::variants::Variant;
@@ -191,5 +192,14 @@ pub(super) fn alone(ctc: &Ctc, seeds: u64) -> Tally {
         });
     }
     tally.same_bits = tally.failures.is_empty();
+    tally
+}
+
+/// Alignments and greedy readings of random batches, against those that the CPU finds in float64.
+pub(super) fn decoded(ctc: &Ctc, seeds: u64) -> Tally {
+    let mut tally = Tally::new();
+    for seed in 0..seeds {
+        tally.case(|| decoding::hold(ctc, &Drawn::of(seed)));
+    }
     tally
 }

@@ -138,4 +138,19 @@ impl Part<'_> {
     pub(super) fn values(&self) -> &[f32] {
         self.parts.problem.values
     }
+
+    pub(super) fn upload(&self, queue: &wgpu::Queue, logits: &wgpu::Buffer) {
+        let mut offset = 0;
+        for run in self.runs() {
+            let bytes: &[u8] = bytemuck::cast_slice(&self.values()[run]);
+            queue.write_buffer(logits, offset, bytes);
+            offset += bytes.len() as u64;
+        }
+    }
+
+    /// The labels of one of its items that count.
+    pub(super) fn labels_of(&self, n: usize) -> Vec<i32> {
+        let labels = self.parts.problem.item_labels(self.items.start + n);
+        self.options().repeated_labels.applied(labels)
+    }
 }

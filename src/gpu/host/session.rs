@@ -31,7 +31,7 @@ pub(super) struct Session {
 }
 
 /// A batch on its way: one answer for each buffer that will be read.
-pub(super) struct Pending(Vec<oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>>);
+pub(super) struct Pending(pub(super) Vec<oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>>);
 
 impl Pending {
     pub(super) async fn ready(self) -> Result<(), Error> {
@@ -46,7 +46,7 @@ impl Pending {
     }
 }
 
-fn unreadable(reason: &dyn std::fmt::Display) -> Error {
+pub(super) fn unreadable(reason: &dyn std::fmt::Display) -> Error {
     Error::Gpu {
         during: "reading the results back".to_owned(),
         reason: reason.to_string(),
@@ -67,8 +67,8 @@ impl Session {
         };
         let elements = shape.elements();
         let wanted = match plan.plan().goal() {
-            Goal::Loss => 0,
             Goal::LossAndGrad => elements,
+            _ => 0,
         };
         let during = format!("making buffers for {elements} logits");
         let to_device = Use::STORAGE | Use::COPY_DST;
@@ -99,12 +99,7 @@ impl Session {
     }
 
     pub(super) fn upload(&self, queue: &wgpu::Queue, part: &Part<'_>) {
-        let mut offset = 0;
-        for run in part.runs() {
-            let bytes: &[u8] = bytemuck::cast_slice(&part.values()[run]);
-            queue.write_buffer(&self.logits, offset, bytes);
-            offset += bytes.len() as u64;
-        }
+        part.upload(queue, &self.logits);
         queue.write_buffer(&self.labels, 0, bytemuck::cast_slice(part.labels()));
         queue.write_buffer(
             &self.logit_lengths,
@@ -176,10 +171,7 @@ impl Session {
             let losses = words[..items].iter().map(|bits| f32::from_bits(*bits));
             answer.loss.extend(losses);
             for code in &words[items..2 * items] {
-                let status = Status::from_code(*code).ok_or_else(|| {
-                    unreadable(&format!("a kernel wrote status {code}, which there is not"))
-                })?;
-                answer.status.push(status);
+                answer.status.push(status_of(*code)?);
             }
             if part.options().reduction != Reduction::None {
                 answer.reduced = Some(f32::from_bits(words[2 * items]));
@@ -214,12 +206,19 @@ impl Session {
     }
 }
 
+pub(super) fn status_of(code: u32) -> Result<Status, Error> {
+    Status::from_code(code)
+        .ok_or_else(|| unreadable(&format!("a kernel wrote status {code}, which there is not")))
+}
+
 /// A device that is destroyed takes its buffers with it, and wgpu refuses to unmap what is not there.
-fn unmap(device: &wgpu::Device, buffer: &wgpu::Buffer) -> Result<(), Error> {
+pub(super) fn unmap(device: &wgpu::Device, buffer: &wgpu::Buffer) -> Result<(), Error> {
     guarded(device, "unmapping the results", || buffer.unmap())
 }
 
-fn mapped(buffer: &wgpu::Buffer) -> oneshot::Receiver<Result<(), wgpu::BufferAsyncError>> {
+pub(super) fn mapped(
+    buffer: &wgpu::Buffer,
+) -> oneshot::Receiver<Result<(), wgpu::BufferAsyncError>> {
     let (sender, receiver) = oneshot::channel();
     buffer.map_async(wgpu::MapMode::Read, .., move |result| {
         // The receiver is gone only where an error before this one ended the run.

@@ -99,5 +99,9 @@ fn frames_180_000_and_labels_20_000_fit_in_2_gib() {
         let plan = plan(&shape, &limits);
         assert!(plan.workspace_bytes() <= 2 << 30, "{plan}");
         assert!(plan.pages() > 1);
+        // An alignment keeps two bits a state of a page of frames, and all scores of one frame a page.
+        let plan = Plan::new(&shape, &Options::default(), Goal::Align, &limits).unwrap();
+        assert!(plan.workspace_bytes() <= 2 << 30, "{plan}");
+        assert!(plan.pages() > 1);
     }
 }

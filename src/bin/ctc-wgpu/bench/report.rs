@@ -47,7 +47,7 @@ impl Report<'_> {
     fn rates(&self, [frames, items, classes, _]: [usize; 4], time: Duration) -> Rates {
         let passes = match self.goal {
             Goal::LossAndGrad => 3.0,
-            Goal::Loss => 1.0,
+            _ => 1.0,
         };
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let (frames_, logits) = (frames as f64, (frames * items * classes) as f64);
@@ -60,7 +60,7 @@ impl Report<'_> {
     fn human(&self) -> String {
         let what = match self.goal {
             Goal::LossAndGrad => "loss and gradient",
-            Goal::Loss => "loss",
+            _ => "loss",
         };
         let mut text = format::line("backend", &self.subject.name());
         text += &format::line("timed", &format!("{what}, {}", self.clock()));
@@ -151,7 +151,7 @@ impl Report<'_> {
         value["shape"] = json!(row.shape);
         value["goal"] = match self.goal {
             Goal::LossAndGrad => json!("loss+grad"),
-            Goal::Loss => json!("loss"),
+            _ => json!("loss"),
         };
         value["version"] = json!(env!("CARGO_PKG_VERSION"));
         value["copy_gb_per_s"] = json!(self.bandwidth * 1e-9);

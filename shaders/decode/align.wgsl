@@ -1,0 +1,85 @@
+// align: the likeliest path through an item's labels (Viterbi), one step a frame, from the first to the last. What is kept of
+// a frame is how each state was reached, four bits for a blank and a label. Twin: src/decode/align.rs.
+//
+// formula best[t,s] = score[t,s] + max over what leads to s of best[t-1, …].
+// in input or gathered entries; row_stats where there are stars.  out moves; carry: the scores between two dispatches.
+// grid one workgroup an item; a lane holds a quad of places.
+// barriers: those of `passed`: one a step, or none where a subgroup holds all quads.
+
+fn step(task: Task, best: Best, t: u32, labels: vec4<u32>, blank: u32) -> Step_ {
+    let quad = task.starred.quad;
+    let edge = passed(0u, quad.q, offered(best));
+    return best_step(best, edge, quad, blank_scores(blank, quad), label_scores(labels, task.g, t, task.starred));
+}
+
+struct Task {
+    g: u32,
+    item: Item,
+    starred: Starred,
+}
+
+// From step first_step to the end of the window or of the item.
+fn through(task: Task, begin: Best) -> Best {
+    var best = begin;
+    let quad = task.starred.quad;
+    let end = min(params.end_step, task.item.frames);
+    if (params.first_step >= end) {
+        return best;
+    }
+    var next = frames_at(task.g, 0u, params.first_step, task.item, quad);
+    for (var k = params.first_step; k < end; k += BLOCK) {
+        let y = next;
+        next = frames_at(task.g, 0u, k + BLOCK, task.item, quad);
+        let a = step(task, best, k, y.a, y.blanks.x);
+        best = a.best;
+        var first = a.moves;
+        var second = 0u;
+        if (k + 1u < end) {
+            let b = step(task, best, k + 1u, y.b, y.blanks.y);
+            best = b.best;
+            first |= b.moves << 16u;
+        }
+        if (k + 2u < end) {
+            let c = step(task, best, k + 2u, y.c, y.blanks.z);
+            best = c.best;
+            second = c.moves;
+        }
+        if (k + 3u < end) {
+            let d = step(task, best, k + 3u, y.d, y.blanks.w);
+            best = d.best;
+            second |= d.moves << 16u;
+        }
+        if (KEEP && quad.q < params.quads) {
+            moves[moves_row(k, task.g) + quad.q] = first;
+            moves[moves_row(k + 2u, task.g) + quad.q] = second;
+        }
+    }
+    return best;
+}
+
+@compute @workgroup_size(LANES)
+fn align(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let g = folded(workgroup, grid);
+    if (g >= params.group) {
+        return;
+    }
+    let item = items[g];
+    if (item.sweeps == 0u) {
+        return;
+    }
+    let task = Task(g, item, starred_quad(g, item.labels, lane));
+    var best: Best;
+    if (params.first_step == 0u) {
+        best = first_best(lane);
+    } else {
+        best = carried(params.slot, g, lane);
+    }
+    if (params.save_slot != 0u) {
+        carry_on(params.save_slot, g, lane, best);
+    }
+    carry_on(params.slot, g, lane, through(task, best));
+}

@@ -1,0 +1,54 @@
+// spans: where each label begins and ends, and how sure the network is of it. Twin: src/decode/align.rs.
+//
+// in states; log_probs [N, T].  out spans [N, Lmax]: the first frame and the one after the last; probabilities [N, Lmax]: the mean
+// over them. 0 past an item's labels and where there is no path.
+// grid LANES lanes a label, ROWS labels a workgroup.  barriers: those of the fold.
+
+@group(0) @binding(1) var<storage, read> items: array<Item>;
+@group(0) @binding(2) var<storage, read> verdicts: array<u32>;
+@group(0) @binding(3) var<storage, read> states: array<u32>;
+@group(0) @binding(4) var<storage, read> log_probs: array<f32>;
+@group(0) @binding(5) var<storage, read_write> label_spans: array<u32>;
+@group(0) @binding(6) var<storage, read_write> probabilities: array<f32>;
+
+// The first frame whose state is `state` or a later one: states never go back.
+fn first_from(g: u32, frames: u32, state: u32) -> u32 {
+    var lo = 0u;
+    var hi = frames;
+    while (lo < hi) {
+        let middle = (lo + hi) / 2u;
+        if (states[g * params.frames + middle] < state) {
+            lo = middle + 1u;
+        } else {
+            hi = middle;
+        }
+    }
+    return lo;
+}
+
+@compute @workgroup_size(LANES, ROWS)
+fn spans(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+) {
+    let index = folded(workgroup, grid) * ROWS + local.y;
+    let stride = max(params.label_stride, 1u);
+    let g = index / stride;
+    let i = index - g * stride;
+    let inside = g < params.group && params.label_stride > 0u;
+    var span = vec2<u32>(0u);
+    if (inside && verdicts[g] == OK && i < items[g].labels) {
+        span = vec2<u32>(first_from(g, items[g].frames, 2u * i + 1u), first_from(g, items[g].frames, 2u * i + 2u));
+    }
+    var sum = 0.0;
+    for (var t = span.x + local.x; t < span.y; t += LANES) {
+        sum += exp_plain(vec4<f32>(log_probs[params.label_base + g * params.frames + t])).x;
+    }
+    let all = fold_sums(local.x, local.y, vec2<f32>(sum, 0.0)).x;
+    if (inside && local.x == 0u) {
+        label_spans[params.item_base + 2u * index] = span.x;
+        label_spans[params.item_base + 2u * index + 1u] = span.y;
+        probabilities[params.second_base + index] = all / f32(max(span.y - span.x, 1u));
+    }
+}

@@ -1,0 +1,46 @@
+// Scores, four at once: sums of logarithms with twice the digits of an f32, hi + lo. Of two paths whose scores differ by
+// little after thousands of frames the better one must still win, as it does in the twin's float64.
+//
+// No infinity, which WGSL does not promise to keep: NEVER is the score of what cannot be, and stays it.
+
+const NEVER: f32 = ZERO;
+// What a possible score stays within.
+const FAREST: f32 = 5.0e37;
+
+struct Pair {
+    hi: vec4<f32>,
+    lo: vec4<f32>,
+}
+
+fn never() -> Pair {
+    return Pair(vec4<f32>(NEVER), vec4<f32>(0.0));
+}
+
+fn within(x: vec4<f32>) -> vec4<f32> {
+    return clamp(x, vec4<f32>(-FAREST), vec4<f32>(FAREST));
+}
+
+fn possible(score: vec4<f32>) -> vec4<bool> {
+    return score >= vec4<f32>(-FAREST);
+}
+
+// a + x (Knuth's two-sum), NEVER if either is. The clamps decide only for what is far; they also stand between what a driver may
+// otherwise simplify to nothing.
+fn pair_plus(a: Pair, x: vec4<f32>) -> Pair {
+    let sum = within(a.hi + x);
+    let back = sum - a.hi;
+    let low = ((a.hi - (sum - back)) + (x - back)) + a.lo;
+    let hi = within(sum + low);
+    let lo = low - (hi - sum);
+    let both = possible(a.hi) & possible(x);
+    return Pair(select(vec4<f32>(NEVER), hi, both), select(vec4<f32>(0.0), lo, both));
+}
+
+fn better(a: Pair, b: Pair) -> vec4<bool> {
+    return (a.hi > b.hi) | ((a.hi == b.hi) & (a.lo > b.lo));
+}
+
+// a where it holds, else b.
+fn pick(a: Pair, b: Pair, holds: vec4<bool>) -> Pair {
+    return Pair(select(b.hi, a.hi, holds), select(b.lo, a.lo, holds));
+}

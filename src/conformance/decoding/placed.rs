@@ -1,0 +1,215 @@
+//! Alignments and greedy readings in the caller's buffers: nonsense on the device, and what is written where.
+
+use super::super::device::Gpu;
+use super::super::hostile::{
+    FRAMES, ITEMS, LABELS, Spoiler, VICTIM, clean, ensure, garbage_batch, options, told,
+};
+use super::super::layer::Layer;
+use super::super::placed::{DeviceBatch, Placement};
+use super::super::random::Rng;
+use crate::decode::STAR;
+use crate::{AlignBuffers, Error, Goal, GpuCtc, GpuPlan, GreedyBuffers, Options, Status};
+
+/// What a plan wrote: the arrays of [`AlignBuffers`] or [`GreedyBuffers`], in the order of their fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    goal: Goal,
+    arrays: Vec<Vec<u32>>,
+}
+
+impl Decoded {
+    fn statuses(&self) -> &[u32] {
+        self.arrays.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// One item's part of each array.
+    fn of_item(&self, n: usize) -> Vec<&[u32]> {
+        let part = |array: &'_ Vec<u32>| -> (usize, usize) {
+            let each = array.len() / ITEMS;
+            (n * each, (n + 1) * each)
+        };
+        let arrays = self.arrays.iter();
+        arrays
+            .map(|array| {
+                let (first, end) = part(array);
+                &array[first..end]
+            })
+            .collect()
+    }
+}
+
+/// A batch through a plan, in buffers among canaries, the outputs full of garbage.
+///
+/// # Errors
+/// What the device answers instead, and what was written where nobody may write.
+pub fn run(
+    gpu: &Gpu,
+    plan: &GpuPlan,
+    batch: &DeviceBatch,
+    placement: Placement,
+) -> Result<Decoded, String> {
+    let (goal, shape) = (plan.plan().goal(), batch.shape);
+    let [n, t, l] = [shape.items, shape.frames, shape.max_labels];
+    let mut layer = Layer::new(placement == Placement::Together);
+    let logits = layer.place(&batch.logits);
+    let labels = layer.integers(&batch.labels);
+    let label_lengths = layer.integers(&batch.label_lengths);
+    let logit_lengths = batch.logit_lengths.as_deref();
+    let logit_lengths = logit_lengths.map(|lengths| layer.integers(lengths));
+    let sizes = match goal {
+        Goal::Align => vec![n * t, n * t, 2 * n * l, n * l, n, n],
+        _ => vec![n * t, n, 2 * n * t, n, n],
+    };
+    let mut rng = Rng::new(0xDEC0DE);
+    let outputs: Vec<_> = sizes
+        .into_iter()
+        .map(|words| {
+            let garbage: Vec<_> = (0..words).map(|_| rng.bits() as u32).collect();
+            layer.place(&garbage)
+        })
+        .collect();
+    let laid = layer.on(gpu);
+    let out = |index: usize| laid.binding(outputs[index]);
+    let logit_lengths = logit_lengths.map(|place| laid.binding(place));
+    let mut encoder = gpu.encoder();
+    let encoded = match goal {
+        Goal::Align => {
+            let buffers = AlignBuffers {
+                logits: laid.binding(logits),
+                labels: laid.binding(labels),
+                logit_lengths,
+                label_lengths: laid.binding(label_lengths),
+                path: out(0),
+                log_probs: out(1),
+                spans: out(2),
+                probabilities: out(3),
+                score: out(4),
+                status: Some(out(5)),
+            };
+            plan.encode_align(&mut encoder, &buffers)
+        }
+        _ => {
+            let buffers = GreedyBuffers {
+                logits: laid.binding(logits),
+                logit_lengths,
+                labels: out(0),
+                label_lengths: out(1),
+                frames: out(2),
+                score: out(3),
+                status: Some(out(4)),
+            };
+            plan.encode_greedy(&mut encoder, &buffers)
+        }
+    };
+    encoded.map_err(told)?;
+    gpu.queue.submit([encoder.finish()]);
+    let arrays = laid.words(gpu, &outputs)?;
+    Ok(Decoded { goal, arrays })
+}
+
+fn planned(
+    ctc: &GpuCtc,
+    batch: &DeviceBatch,
+    options: &Options,
+    goal: Goal,
+) -> Result<GpuPlan, Error> {
+    match goal {
+        Goal::Align => ctc.plan_align(&batch.shape, options),
+        _ => ctc.plan_greedy(&batch.shape, options),
+    }
+}
+
+/// Spoils the victim of each layout and looks at what came of it.
+///
+/// # Errors
+/// What was not as it must be.
+pub fn check(spoiler: &Spoiler, gpu: &Gpu, ctc: &GpuCtc, goal: Goal) -> Result<(), String> {
+    for (joined, time_major, placement) in [
+        (false, false, Placement::Apart),
+        (false, true, Placement::Together),
+        (true, false, Placement::Together),
+        (true, true, Placement::Apart),
+    ] {
+        if joined && !spoiler.concatenated {
+            continue;
+        }
+        let clean = clean(joined, time_major);
+        let name = format!(
+            "{goal:?}, {}, {:?}, {placement:?}",
+            spoiler.name, clean.shape
+        );
+        let plan = planned(ctc, &clean, &spoiler.options, goal).map_err(told)?;
+        let expected = run(gpu, &plan, &clean, placement)?;
+        ensure(expected.statuses() == [Status::Ok as u32; ITEMS], || {
+            format!("{name}: not right before")
+        })?;
+        let mut batch = clean.clone();
+        (spoiler.change)(&mut batch);
+        let got = run(gpu, &plan, &batch, placement)?;
+        // Neither looks at weights, a greedy reading at no labels, and an alignment knows a star.
+        let harmless = batch.logits == clean.logits
+            && batch.logit_lengths == clean.logit_lengths
+            && (goal == Goal::Greedy
+                || batch.label_lengths == clean.label_lengths
+                    && batch
+                        .labels
+                        .iter()
+                        .zip(&clean.labels)
+                        .all(|(a, b)| a == b || *a == STAR));
+        let status = if harmless { Status::Ok } else { spoiler.status };
+        check_item(&got, VICTIM, status, &name)?;
+        for n in (0..ITEMS).filter(|n| *n != VICTIM) {
+            ensure(got.of_item(n) == expected.of_item(n), || {
+                format!("{name}: item {n} noticed")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// What became of one item: its status, and that nothing is left of what was in its arrays.
+fn check_item(got: &Decoded, n: usize, status: Status, name: &str) -> Result<(), String> {
+    let arrays = got.of_item(n);
+    let code = got.statuses()[n];
+    ensure(code == status as u32, || {
+        format!("{name}: status {code}, expected {status:?}")
+    })?;
+    if status == Status::Ok {
+        return Ok(());
+    }
+    let none = [u32::MAX; FRAMES];
+    let empty: Vec<&[u32]> = match got.goal {
+        Goal::Align => vec![&none, &[0; FRAMES], &[0; 2 * LABELS], &[0; LABELS]],
+        _ => vec![&none, &[0], &[0; 2 * FRAMES]],
+    };
+    ensure(arrays[..empty.len()] == empty, || {
+        format!("{name}: something is left: {arrays:?}")
+    })?;
+    let score = f32::from_bits(arrays[empty.len()][0]);
+    let right = match status {
+        Status::Impossible => score == f32::INFINITY,
+        _ => score.is_nan(),
+    };
+    ensure(right, || format!("{name}: {status:?} and score {score}"))
+}
+
+/// A batch of nothing but garbage touches nothing but its outputs, and each item gets a status that goes with its score.
+///
+/// # Errors
+/// What was not as it must be.
+pub fn garbage(gpu: &Gpu, ctc: &GpuCtc, seed: u64, goal: Goal) -> Result<(), String> {
+    let batch = garbage_batch(seed);
+    let plan = planned(ctc, &batch, &options(), goal).map_err(told)?;
+    let apart = run(gpu, &plan, &batch, Placement::Apart)?;
+    let together = run(gpu, &plan, &batch, Placement::Together)?;
+    let name = format!("{goal:?} of garbage, seed {seed}");
+    ensure(apart == together, || {
+        format!("{name}: other words where the buffers lie in one")
+    })?;
+    for (n, code) in apart.statuses().iter().enumerate() {
+        let status = Status::from_code(*code);
+        let status = status.ok_or_else(|| format!("{name}: status {code}"))?;
+        check_item(&apart, n, status, &format!("{name}, item {n}"))?;
+    }
+    Ok(())
+}

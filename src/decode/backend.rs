@@ -1,0 +1,99 @@
+//! Alignment and greedy reading on whatever backend there is.
+
+use super::{Alignment, Reading, STAR, align, greedy, unlabelled};
+use crate::blocking::block_on;
+use crate::ctc::Ctc;
+use crate::error::Error;
+use crate::gpu::Waiting;
+use crate::options::Options;
+use crate::problem::{Batch, Problem};
+
+impl Ctc {
+    /// [`decode::align`](crate::decode::align) on this backend.
+    ///
+    /// On a GPU scores are sums of two f32 each: of paths whose probabilities agree in eleven digits either may be found. Where the
+    /// input is [`Input::Probs`](crate::Input::Probs) their logarithms are f32, and it is six digits.
+    ///
+    /// ```
+    /// use ctc_wgpu::{Batch, Ctc, Options};
+    /// let logits = [0.0, 3.0, 0.0,  0.0, 3.0, 0.0,  3.0, 0.0, 0.0,  0.0, 0.0, 3.0]; // N = 1, T = 4, C = 3
+    /// let batch = Batch::new([1, 4, 3], &logits).labels(&[1, 2], &[2]);
+    /// let alignments = Ctc::new()?.align(&batch, &Options::default())?;
+    /// assert_eq!(alignments[0].path, [1, 1, 0, 2]);
+    /// assert_eq!(alignments[0].spans[1].frames, 3..4);
+    /// # Ok::<(), ctc_wgpu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss), but never [`Error::Impossible`].
+    pub fn align(&self, batch: &Batch<'_>, options: &Options) -> Result<Vec<Alignment>, Error> {
+        block_on(self.aligned(batch, options, Waiting::Here))
+    }
+
+    /// [`align`](Self::align), awaited. The CPU computes in the awaiting thread.
+    ///
+    /// # Errors
+    /// As [`align`](Self::align).
+    pub async fn align_async(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+    ) -> Result<Vec<Alignment>, Error> {
+        self.aligned(batch, options, Waiting::Aside).await
+    }
+
+    async fn aligned(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+        waiting: Waiting,
+    ) -> Result<Vec<Alignment>, Error> {
+        let Some(host) = self.host() else {
+            return align(batch, options);
+        };
+        let problem = Problem::starred(batch, options, STAR)?;
+        host.align(&problem, options, waiting).await
+    }
+
+    /// [`decode::greedy`](crate::decode::greedy) on this backend.
+    ///
+    /// ```
+    /// use ctc_wgpu::{Batch, Ctc, Options};
+    /// let logits = [0.0, 3.0, 0.0,  0.0, 3.0, 0.0,  3.0, 0.0, 0.0,  0.0, 0.0, 3.0]; // N = 1, T = 4, C = 3
+    /// let readings = Ctc::new()?.greedy(&Batch::new([1, 4, 3], &logits), &Options::default())?;
+    /// assert_eq!(readings[0].labels, [1, 2]);
+    /// # Ok::<(), ctc_wgpu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`align`](Self::align).
+    pub fn greedy(&self, batch: &Batch<'_>, options: &Options) -> Result<Vec<Reading>, Error> {
+        block_on(self.read(batch, options, Waiting::Here))
+    }
+
+    /// [`greedy`](Self::greedy), awaited. The CPU computes in the awaiting thread.
+    ///
+    /// # Errors
+    /// As [`align`](Self::align).
+    pub async fn greedy_async(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+    ) -> Result<Vec<Reading>, Error> {
+        self.read(batch, options, Waiting::Aside).await
+    }
+
+    async fn read(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+        waiting: Waiting,
+    ) -> Result<Vec<Reading>, Error> {
+        let Some(host) = self.host() else {
+            return greedy(batch, options);
+        };
+        let none = vec![0; batch.items()];
+        let problem = unlabelled(batch, &none, options)?;
+        host.greedy(&problem, options, waiting).await
+    }
+}

@@ -1,0 +1,311 @@
+//! Alignments and greedy readings on adapters, against the CPU's in float64, which tests/host/decode.rs holds against all paths.
+
+use ctc_wgpu::decode::{self, STAR};
+use ctc_wgpu::{
+    Batch, BlankInLabels, Checks, Ctc, Goal, GpuCtc, Input, LabelLayout, Limits, Options, Plan,
+    Problem, Status,
+};
+
+use crate::support::adapters::on_each;
+use crate::support::batch::OwnedBatch;
+use crate::support::decoding::{alignment, hold, placed, reading};
+use crate::support::device::on_each_device;
+use crate::support::drawn::{Drawn, log_probs};
+use crate::support::hostile;
+use crate::support::random::{Recipe, full};
+
+fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
+    hold(ctc, &Drawn::new(name.to_owned(), batch, options)).unwrap();
+}
+
+#[test]
+fn random_batches_and_every_option() {
+    on_each(|ctc| {
+        for seed in 0..150 {
+            hold(ctc, &Drawn::of(seed)).unwrap();
+        }
+    });
+}
+
+/// The plan of the batch's alignment, as the host makes it.
+fn plan(batch: &Batch<'_>, options: &Options, goal: Goal, limits: &Limits) -> Option<Plan> {
+    let mut shape = *Problem::new(batch, options).unwrap().shape();
+    if shape.label_layout == LabelLayout::Concatenated {
+        shape.max_labels = shape.max_labels.next_power_of_two();
+    }
+    Plan::new(&shape, options, goal, limits).ok()
+}
+
+#[test]
+fn however_a_batch_is_cut() {
+    type Cut = (&'static str, Goal, fn(&Limits) -> Limits, fn(&Plan) -> bool);
+    let stored = |limits: &Limits| Limits {
+        resident_quads: 0,
+        ..*limits
+    };
+    let cuts: [Cut; 8] = [
+        (
+            "barriers",
+            Goal::Align,
+            |l| Limits { subgroup: 0, ..*l },
+            |p| !p.to_string().contains("subgroups"),
+        ),
+        ("scores in storage", Goal::Align, stored, |p| {
+            p.to_string().contains("by align_long")
+        }),
+        (
+            "pages",
+            Goal::Align,
+            |l| *l,
+            |p| p.pages() > 1 && p.chunks() == 1,
+        ),
+        ("pages in storage", Goal::Align, stored, |p| {
+            p.pages() > 1 && p.to_string().contains("by align_long")
+        }),
+        ("chunks", Goal::Align, |l| *l, |p| p.chunks() > 1),
+        ("groups", Goal::Align, |l| *l, |p| p.groups() > 1),
+        (
+            "chunks of a reading",
+            Goal::Greedy,
+            |l| *l,
+            |p| p.chunks() > 1,
+        ),
+        (
+            "groups of a reading",
+            Goal::Greedy,
+            |l| *l,
+            |p| p.groups() > 1,
+        ),
+    ];
+    // Of a few classes and many labels: what is kept of a frame is more than the frame, so it is cut first.
+    let narrow = (0..10).map(|seed| {
+        let recipe = Recipe {
+            ragged: seed % 2 == 0,
+            ..Recipe::new([1, 400 + seed as usize, 2], 40)
+        };
+        let name = format!("narrow, seed {seed}");
+        Drawn::new(name, recipe.batch(seed), Options::default())
+    });
+    let batches: Vec<_> = (0..40).map(Drawn::of).chain(narrow).collect();
+    on_each(|ctc| {
+        for (name, goal, change, is_meant) in cuts {
+            let mut forced = 0;
+            for drawn in &batches {
+                let batch = drawn.batch.batch();
+                let bindings =
+                    std::iter::successors(Some(1_u64 << 17), |n| (*n > 512).then_some(*n / 8 * 7));
+                let mut limits = bindings.map(|max_binding| Limits {
+                    max_binding,
+                    ..change(ctc.limits().unwrap())
+                });
+                let cut = |limits: &Limits| {
+                    plan(&batch, &drawn.options, goal, limits)
+                        .is_some_and(|plan| is_meant(&plan) && plan.groups() > 0)
+                };
+                if let Some(limits) = limits.find(cut) {
+                    forced += 1;
+                    let within = ctc.within(&limits);
+                    let held = match goal {
+                        Goal::Align => alignment(&within, drawn),
+                        _ => reading(&within, drawn),
+                    };
+                    held.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+                }
+            }
+            assert!(forced >= 5, "{name}: only {forced} batches");
+        }
+    });
+}
+
+#[test]
+fn stars_stand_for_whatever_is_there() {
+    on_each(|ctc| {
+        for seed in 0..30 {
+            let recipe = Recipe {
+                repeats: 0.3,
+                ..Recipe::new([3, 40, 9], 10)
+            };
+            let mut batch = recipe.batch(seed);
+            if seed % 3 == 1 {
+                batch = log_probs(&batch);
+            }
+            let options = Options {
+                input: [Input::Logits, Input::LogProbs, Input::Logits][seed as usize % 3],
+                ..Options::default()
+            };
+            let problem = batch.batch();
+            let labels: Vec<Vec<i32>> = (0..batch.items())
+                .map(|n| {
+                    let labels = batch.item_labels(n).into_iter().enumerate();
+                    let starred = labels.map(|(i, label)| match (i + n + seed as usize) % 3 {
+                        0 => STAR,
+                        _ => label as i32,
+                    });
+                    starred.collect()
+                })
+                .collect();
+            drop(problem);
+            let batch = OwnedBatch {
+                labels: crate::support::batch::padded(&labels),
+                ..batch
+            };
+            holds(ctc, &format!("stars, seed {seed}"), batch.clone(), options);
+            if seed % 5 == 0 {
+                // Where what a frame says is gathered, a star has no entry.
+                let limits = Limits {
+                    max_binding: 1_024,
+                    ..*ctc.limits().unwrap()
+                };
+                holds(&ctc.within(&limits), "stars, gathered", batch, options);
+            }
+        }
+    });
+}
+
+#[test]
+fn ties_are_decided_as_on_the_cpu() {
+    on_each(|ctc| {
+        for (frames, labels) in [(1, 0), (6, 2), (40, 9), (90, 41)] {
+            let mut batch = full([2, frames, 5], labels, 1.0, 3);
+            batch.values.fill(0.25);
+            holds(ctc, "all alike", batch.clone(), Options::default());
+            // Two values only, so that nearly all paths have a rival of exactly their score.
+            for (i, value) in batch.values.iter_mut().enumerate() {
+                *value = if i * i % 7 < 3 { 0.5 } else { -1.0 };
+            }
+            holds(ctc, "two values", batch, Options::default());
+        }
+    });
+}
+
+#[test]
+fn long_items_and_long_labels() {
+    on_each(|ctc| {
+        for (dims, labels, scale) in [
+            ([2, 3_000, 12], 700, 3.0),
+            ([1, 4_000, 20], 1_900, 1.0),
+            ([1, 9_000, 6], 90, 4.0),
+            ([3, 20, 3_001], 5, 2.0),
+        ] {
+            let batch = full(dims, labels, scale, 11);
+            holds(ctc, &format!("{dims:?}"), batch, Options::default());
+        }
+    });
+}
+
+#[test]
+fn of_long_paths_that_nearly_agree_the_better_one_is_found() {
+    // Of two frames for one label the second is better by 1e-6, after 4,000 frames whose scores add up to 40,000: a float32
+    // there is a multiple of 0.004.
+    let frames = 4_000;
+    let mut logits = Vec::new();
+    for t in 0..frames {
+        let label = if t == frames - 2 { -10.0 + 1e-6 } else { -10.0 };
+        logits.extend([-10.0, label - f32::from(u8::from(t < frames - 3))]);
+    }
+    on_each(|ctc| {
+        let batch = Batch::new([1, frames, 2], &logits).labels(&[1], &[1]);
+        let options = Options {
+            input: Input::LogProbs,
+            ..Options::default()
+        };
+        let found = &ctc.align(&batch, &options).unwrap()[0];
+        let expected = &decode::align(&batch, &options).unwrap()[0];
+        assert_eq!(found.spans[0].frames, expected.spans[0].frames);
+        assert_eq!(found.spans[0].frames.end, frames);
+    });
+}
+
+#[test]
+fn an_item_has_the_same_bits_alone_and_in_any_batch() {
+    on_each(|ctc| {
+        for seed in 0..20 {
+            let Drawn { batch, options, .. } = Drawn::of(seed);
+            let alignments = ctc.align(&batch.batch(), &options).unwrap();
+            let readings = ctc.greedy(&batch.batch(), &options).unwrap();
+            let same = |a: f64, b: f64| a.to_bits() == b.to_bits();
+            for n in 0..batch.items() {
+                let alone = batch.alone(n);
+                let alignment = &ctc.align(&alone.batch(), &options).unwrap()[0];
+                let reading = &ctc.greedy(&alone.batch(), &options).unwrap()[0];
+                assert!(same(alignment.score, alignments[n].score));
+                assert!(same(reading.score, readings[n].score));
+                assert_eq!(alignment.log_probs, alignments[n].log_probs);
+                assert_eq!(alignment.spans, alignments[n].spans);
+                assert_eq!(reading.labels, readings[n].labels);
+            }
+        }
+    });
+}
+
+#[test]
+fn empty_batches_and_items() {
+    on_each(|ctc| {
+        for dims in [[0, 5, 3], [2, 0, 3], [0, 0, 1]] {
+            let labels = vec![Vec::<i32>::new(); dims[0]];
+            let batch = OwnedBatch::new(dims, vec![0.0; dims.iter().product()], &labels);
+            holds(ctc, &format!("{dims:?}"), batch, Options::default());
+        }
+        let blank_only = OwnedBatch::new([1, 4, 1], vec![0.0; 4], &[Vec::<i32>::new()]);
+        holds(ctc, "one class", blank_only, Options::default());
+        let impossible = OwnedBatch::new([1, 2, 3], vec![0.0; 6], &[vec![1, 1]]);
+        let found = &ctc.align(&impossible.batch(), &Options::default()).unwrap()[0];
+        assert_eq!(found.status, Status::Impossible);
+        holds(ctc, "too few frames", impossible, Options::default());
+    });
+}
+
+#[test]
+fn nan_spoils_its_own_item_only() {
+    on_each(|ctc| {
+        let mut batch = full([3, 9, 4], 2, 1.0, 5);
+        let row = batch.row(1, 4);
+        for (value, name) in [(f32::NAN, "NaN"), (f32::INFINITY, "+∞")] {
+            batch.values[row + 2] = value;
+            let found = ctc.align(&batch.batch(), &Options::default()).unwrap();
+            let statuses: Vec<_> = found.iter().map(|a| a.status).collect();
+            assert_eq!(statuses, [Status::Ok, Status::NotFinite, Status::Ok]);
+            holds(ctc, name, batch.clone(), Options::default());
+        }
+        batch.values[row..row + 4].fill(f32::NEG_INFINITY);
+        holds(ctc, "−∞ only", batch, Options::default());
+    });
+}
+
+#[test]
+fn a_blank_among_the_labels_is_a_label() {
+    on_each(|ctc| {
+        let batch = OwnedBatch::new(
+            [1, 9, 3],
+            (0..27).map(|i| ((i * 7) % 5) as f32).collect(),
+            &[vec![1, 0, 2]],
+        );
+        let options = Options {
+            blank_in_labels: BlankInLabels::Allow,
+            ..Options::default()
+        };
+        holds(ctc, "a blank as a label", batch, options);
+    });
+}
+
+#[test]
+fn nonsense_on_the_device_spoils_its_item_alone() {
+    let mut spoilers = hostile::labels_that_are_no_class();
+    spoilers.extend(hostile::blank_among_the_labels());
+    spoilers.extend(hostile::logit_lengths_out_of_range());
+    spoilers.extend(hostile::label_lengths_out_of_range());
+    spoilers.extend(hostile::logits_without_a_meaning());
+    on_each_device(|gpu| {
+        for checks in [Checks::On, Checks::Off] {
+            let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, checks).unwrap();
+            for goal in [Goal::Align, Goal::Greedy] {
+                for spoiler in &spoilers {
+                    placed::check(spoiler, gpu, &ctc, goal).unwrap();
+                }
+                for seed in 0..24 {
+                    placed::garbage(gpu, &ctc, seed, goal).unwrap();
+                }
+            }
+        }
+    });
+}
