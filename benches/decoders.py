@@ -58,8 +58,8 @@ def key(line):
 
 
 def compare(programs):
-    """Beside each time of a peer, how many items it read as ours did. Of paths there is one likeliest, so that greedy readings and
-    alignments must be ours; a beam may be cut off elsewhere, and is told how many are likelier than ours, or less."""
+    """Beside each time of a peer, how many items it read as ours did. Of paths there is one likeliest, so that alignments and greedy
+    readings must be ours; a beam may have been cut off elsewhere."""
     for name, results in programs.items():
         for task, line in results.items():
             ours = programs[OURS].get(task, {})
