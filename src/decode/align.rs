@@ -1,6 +1,5 @@
 //! Where the labels stand: the likeliest path among those that read as them.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use fearless_simd::{Level, dispatch};
@@ -124,7 +123,7 @@ const PAST: usize = 2;
 struct Search<'a> {
     problem: &'a Problem<'a>,
     n: usize,
-    /// The classes that the item needs, each once: the blank, its labels, and for a star one that no frame has.
+    /// The classes that the item needs, each once and in order: the blank, its labels, and for a star one that no frame has.
     needed: Vec<usize>,
     /// Which of them is the class of each state.
     classes: Vec<usize>,
@@ -145,28 +144,29 @@ impl<'a> Search<'a> {
             .map(|label| usize::try_from(label).unwrap_or(usize::MAX))
             .collect();
         let allowed = |is: bool| if is { 0.0 } else { f64::NEG_INFINITY };
+        let mut needed = [&labels[..], &[problem.blank]].concat();
+        needed.sort_unstable();
+        needed.dedup();
+        let place = |class| needed.partition_point(|needed| *needed < class);
+        let blank = place(problem.blank);
         let mut search = Self {
             problem,
             n,
-            needed: vec![problem.blank],
-            classes: vec![0],
+            classes: vec![blank],
             skips: vec![allowed(false)],
             stays: vec![allowed(true)],
             reader: Reader::new(options.input),
             level: Level::new(),
             frames: problem.logit_lengths[n] as usize,
+            needed: Vec::new(),
         };
-        let mut places = HashMap::from([(problem.blank, 0)]);
         for (i, label) in labels.iter().enumerate() {
-            let place = *places.entry(*label).or_insert(search.needed.len());
-            if place == search.needed.len() {
-                search.needed.push(*label);
-            }
-            search.classes.extend([place, 0]);
+            search.classes.extend([place(*label), blank]);
             let skips = i > 0 && (distinct || labels[i - 1] != *label);
             search.skips.extend([allowed(skips), allowed(false)]);
             search.stays.extend([allowed(!distinct), allowed(true)]);
         }
+        search.needed = needed;
         search
     }
 
@@ -252,7 +252,7 @@ impl<'a> Search<'a> {
     /// between paths, unless one of them is a star's.
     fn read(&self, t: usize, scores: &mut Vec<f64>) -> bool {
         let row = self.problem.row(self.n, t);
-        let has_star = self.needed.contains(&usize::MAX);
+        let has_star = self.needed.last() == Some(&usize::MAX);
         let frame = match has_star {
             true => self.reader.read(row),
             false => self.reader.read_scores(row),

@@ -1,8 +1,7 @@
 //! The likeliest labels, over all their paths: prefix beam search.
 
-use std::collections::HashMap;
-
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
 use super::frame::Reader;
 use super::unlabelled;
@@ -146,15 +145,19 @@ pub fn beam_with<S: Scorer>(
         .collect())
 }
 
-/// A prefix that was in the beam after some frame.
+/// A prefix that is in the beam, or that one in the beam has grown from.
 struct Prefix<T> {
     /// The prefix with one label less, and that label; none for the empty one.
     grown: Option<(usize, u32)>,
     state: T,
     /// What the scorer has added.
     added: f64,
+    /// How many prefixes there were before.
+    age: u64,
     /// Its place in the beam, if it is the one that stands there.
     rank: usize,
+    /// By how many it is needed: those grown from it, and the beam.
+    needed: usize,
 }
 
 /// A prefix in the beam, and the logarithms of the probability of its paths up to a frame.
@@ -170,7 +173,7 @@ struct Kept {
 /// ln(eᵃ + eᵇ)
 fn add(a: f64, b: f64) -> f64 {
     let (most, least) = if a > b { (a, b) } else { (b, a) };
-    // e^−38 is below half of the last bit of 1. (Two infinities are no less than that.)
+    // e^−38 is below half of the last bit of 1.
     if least - most < -38.0 || least == f64::NEG_INFINITY {
         return most;
     }
@@ -183,10 +186,17 @@ struct Search<'a, S: Scorer> {
     beam: &'a BeamOptions,
     scorer: &'a S,
     prefixes: Vec<Prefix<S::State>>,
+    /// Those of them that nothing needs any more.
+    free: Vec<usize>,
     /// The prefix with one label more.
-    grown: HashMap<(usize, u32), usize>,
+    grown: FxHashMap<(usize, u32), usize>,
+    age: u64,
     /// The beam, the best first.
     kept: Vec<Kept>,
+    /// The same prefixes one frame later.
+    stayed: Vec<Kept>,
+    /// Which of them a shorter one in the beam has grown to in that frame: that one's place, and the label.
+    regrown: Vec<(usize, u32)>,
 }
 
 impl<'a, S: Scorer> Search<'a, S> {
@@ -195,20 +205,26 @@ impl<'a, S: Scorer> Search<'a, S> {
             grown: None,
             state: scorer.start(),
             added: 0.0,
+            age: 0,
             rank: 0,
+            needed: 1,
         };
         Self {
             problem,
             beam,
             scorer,
             prefixes: vec![empty],
-            grown: HashMap::new(),
+            free: Vec::new(),
+            grown: FxHashMap::default(),
+            age: 0,
             kept: vec![Kept {
                 prefix: 0,
                 blank: 0.0,
                 label: f64::NEG_INFINITY,
                 both: 0.0,
             }],
+            stayed: Vec::new(),
+            regrown: Vec::new(),
         }
     }
 
@@ -224,58 +240,74 @@ impl<'a, S: Scorer> Search<'a, S> {
             log_probs.extend(row.iter().map(|value| frame.log_prob(*value)));
             self.step(&log_probs, &mut classes, &mut best);
         }
-        let mut candidates: Vec<_> = self.kept.iter().map(|kept| self.candidate(kept)).collect();
-        candidates.retain(|(candidate, _)| candidate.score > f64::NEG_INFINITY);
-        candidates.sort_by(|a, b| b.0.score.total_cmp(&a.0.score).then(a.1.cmp(&b.1)));
-        candidates.truncate(self.beam.top);
-        Ok(candidates.into_iter().map(|(found, _)| found).collect())
+        let scored = self.kept.iter().map(|kept| {
+            let Prefix {
+                state, added, age, ..
+            } = &self.prefixes[kept.prefix];
+            (kept.both + added + self.scorer.end(state), *age, kept)
+        });
+        let mut scored: Vec<_> = scored.filter(|(s, ..)| *s > f64::NEG_INFINITY).collect();
+        scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        scored.truncate(self.beam.top);
+        let candidates = scored.into_iter().map(|(score, _, kept)| Candidate {
+            labels: self.labels(kept.prefix),
+            // Not −0, which a certain reading would have.
+            loss: 0.0 - kept.both,
+            score,
+        });
+        Ok(candidates.collect())
     }
 
     /// One frame, of which these are the classes' logarithms.
     fn step(&mut self, frame: &[f64], classes: &mut Classes, best: &mut Best) {
         classes.limit(frame);
-        let regrown = self.stay(frame, classes, best);
-        // No label is added to a better prefix than the first, and the scorer adds no more than its most. Rounding may take some of it.
+        self.stay(frame, classes, best);
         let Some(first) = self.kept.first() else {
             return;
         };
+        // No label is added to a better prefix than the first, and the scorer adds no more than its most. Rounding may take some of it.
         let to_beat = best.to_beat() - self.scorer.most();
         let score = first.both + self.prefixes[first.prefix].added;
         classes.above(frame, to_beat - score - 1e-9 * to_beat.abs().max(1.0));
-        self.grow(frame, classes, best, &regrown);
-        self.keep(best);
+        self.grow(frame, classes, best);
+        self.keep(frame, best);
     }
 
     /// The prefixes of the beam as they are: after a blank, after their last label once more, and as what shorter ones in the beam
-    /// grow to. Those are returned: the shorter one's place, and the label.
-    fn stay(&self, frame: &[f64], classes: &Classes, best: &mut Best) -> Vec<(usize, u32)> {
-        let mut regrown = Vec::new();
-        for kept in &self.kept {
-            let Prefix { grown, added, .. } = self.prefixes[kept.prefix];
+    /// grow to.
+    fn stay(&mut self, frame: &[f64], classes: &Classes, best: &mut Best) {
+        self.stayed.clear();
+        self.regrown.clear();
+        for (rank, kept) in self.kept.iter().enumerate() {
+            let Prefix {
+                grown, added, age, ..
+            } = self.prefixes[kept.prefix];
             let mut now = Kept {
+                prefix: kept.prefix,
                 blank: kept.both + frame[self.problem.blank],
                 label: f64::NEG_INFINITY,
-                ..*kept
+                both: 0.0,
             };
             if let Some((shorter, label)) = grown {
                 let p = frame[label as usize];
                 now.label = kept.label + p;
-                let rank = self.prefixes[shorter].rank;
-                let there = self.kept.get(rank).filter(|kept| kept.prefix == shorter);
+                let place = self.prefixes[shorter].rank;
+                let there = self.kept.get(place).filter(|kept| kept.prefix == shorter);
                 if let Some(shorter) = there.filter(|_| classes.may(label as usize, p)) {
                     now.label = add(now.label, self.before(shorter, label) + p);
-                    regrown.push((rank, label));
+                    self.regrown.push((place, label));
                 }
             }
             now.both = add(now.blank, now.label);
+            self.stayed.push(now);
             best.push(Found {
                 score: now.both + added,
-                order: kept.prefix,
-                kept: now,
+                order: age,
+                rank,
                 by: None,
             });
         }
-        regrown
+        self.regrown.sort_unstable();
     }
 
     /// What a prefix has that may grow by a label: the same label again is another one only after a blank.
@@ -287,16 +319,14 @@ impl<'a, S: Scorer> Search<'a, S> {
     }
 
     /// The prefixes of the beam with one label more.
-    fn grow(
-        &self,
-        frame: &[f64],
-        classes: &mut Classes,
-        best: &mut Best,
-        regrown: &[(usize, u32)],
-    ) {
+    fn grow(&self, frame: &[f64], classes: &mut Classes, best: &mut Best) {
         let most = self.scorer.most();
+        let mut regrown = &self.regrown[..];
         for (rank, kept) in self.kept.iter().enumerate() {
             let Prefix { state, added, .. } = &self.prefixes[kept.prefix];
+            let these = regrown.partition_point(|(place, _)| *place <= rank);
+            let (there, rest) = regrown.split_at(these);
+            regrown = rest;
             for nth in 0.. {
                 let Some((p, label)) = classes.nth_likely(nth) else {
                     break;
@@ -305,20 +335,15 @@ impl<'a, S: Scorer> Search<'a, S> {
                 if kept.both + p + (added + most) < best.to_beat() {
                     break;
                 }
-                if regrown.contains(&(rank, label)) {
+                if there.contains(&(rank, label)) {
                     continue;
                 }
-                let now = self.before(kept, label) + p;
                 let (_, more) = self.scorer.grow(state, label);
                 best.push(Found {
-                    score: now + (added + more),
-                    order: self.prefixes.len() + rank * frame.len() + label as usize,
-                    kept: Kept {
-                        blank: f64::NEG_INFINITY,
-                        label: now,
-                        both: now,
-                        ..*kept
-                    },
+                    score: self.before(kept, label) + p + (added + more),
+                    // After all that there are.
+                    order: self.age + 1 + (rank * frame.len()) as u64 + u64::from(label),
+                    rank,
                     by: Some(label),
                 });
             }
@@ -326,59 +351,100 @@ impl<'a, S: Scorer> Search<'a, S> {
     }
 
     /// The best of what was found is the beam.
-    fn keep(&mut self, best: &mut Best) {
+    fn keep(&mut self, frame: &[f64], best: &mut Best) {
         let found = best.take();
-        // New prefixes are numbered as they were found.
-        let mut new: Vec<_> = (0..found.len())
-            .filter(|i| found[*i].by.is_some())
-            .collect();
-        new.sort_unstable_by_key(|i| found[*i].order);
-        self.kept.clear();
-        self.kept.extend(found.iter().map(|found| found.kept));
-        for rank in new {
-            let shorter = self.kept[rank].prefix;
-            if let Some(label) = found[rank].by {
-                self.kept[rank].prefix = self.longer(shorter, label);
+        let before = std::mem::take(&mut self.kept);
+        let kept = found.iter().map(|found| match found.by {
+            None => self.stayed[found.rank],
+            Some(label) => {
+                let shorter = &before[found.rank];
+                let now = self.before(shorter, label) + frame[label as usize];
+                Kept {
+                    blank: f64::NEG_INFINITY,
+                    label: now,
+                    both: now,
+                    ..*shorter
+                }
             }
+        });
+        self.kept = kept.collect();
+        // New ones are of an age in the order in which they were found.
+        let mut new: Vec<_> = (found.iter().enumerate())
+            .filter_map(|(rank, found)| Some((found.order, rank, found.by?)))
+            .collect();
+        new.sort_unstable();
+        for (_, rank, label) in new {
+            self.kept[rank].prefix = self.longer(self.kept[rank].prefix, label);
         }
         for (rank, kept) in self.kept.iter().enumerate() {
-            self.prefixes[kept.prefix].rank = rank;
+            let prefix = &mut self.prefixes[kept.prefix];
+            prefix.rank = rank;
+            prefix.needed += 1;
+        }
+        for kept in before {
+            self.release(kept.prefix);
         }
     }
 
-    /// The prefix with one label more, which may have been in the beam before.
+    /// The prefix with one label more, which there may be already: others in the beam have grown from it.
     fn longer(&mut self, shorter: usize, label: u32) -> usize {
-        let next = self.prefixes.len();
-        let found = *self.grown.entry((shorter, label)).or_insert(next);
-        if found == next {
-            let Prefix { state, added, .. } = &self.prefixes[shorter];
-            let (state, more) = self.scorer.grow(state, label);
-            self.prefixes.push(Prefix {
-                grown: Some((shorter, label)),
-                state,
-                added: added + more,
-                rank: 0,
-            });
+        if let Some(found) = self.grown.get(&(shorter, label)) {
+            return *found;
         }
-        found
+        let Prefix { state, added, .. } = &self.prefixes[shorter];
+        let (state, more) = self.scorer.grow(state, label);
+        self.age += 1;
+        let longer = Prefix {
+            grown: Some((shorter, label)),
+            state,
+            added: added + more,
+            age: self.age,
+            rank: 0,
+            needed: 0,
+        };
+        self.prefixes[shorter].needed += 1;
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.prefixes[place] = longer;
+                place
+            }
+            None => {
+                self.prefixes.push(longer);
+                self.prefixes.len() - 1
+            }
+        };
+        self.grown.insert((shorter, label), place);
+        place
     }
 
-    /// What a prefix reads, and its number.
-    fn candidate(&self, kept: &Kept) -> (Candidate, usize) {
-        let prefix = &self.prefixes[kept.prefix];
+    /// A prefix is needed by one less; if by none, it goes, and needs the shorter one no more.
+    fn release(&mut self, mut prefix: usize) {
+        loop {
+            self.prefixes[prefix].needed -= 1;
+            match self.prefixes[prefix] {
+                Prefix {
+                    needed: 0,
+                    grown: Some((shorter, label)),
+                    ..
+                } => {
+                    self.grown.remove(&(shorter, label));
+                    self.free.push(prefix);
+                    prefix = shorter;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// What a prefix reads.
+    fn labels(&self, prefix: usize) -> Vec<u32> {
         let mut labels = Vec::new();
-        let mut grown = prefix.grown;
+        let mut grown = self.prefixes[prefix].grown;
         while let Some((shorter, label)) = grown {
             labels.push(label);
             grown = self.prefixes[shorter].grown;
         }
         labels.reverse();
-        let candidate = Candidate {
-            labels,
-            // Not −0, which a certain reading would have.
-            loss: 0.0 - kept.both,
-            score: kept.both + prefix.added + self.scorer.end(&prefix.state),
-        };
-        (candidate, kept.prefix)
+        labels
     }
 }

@@ -65,7 +65,7 @@ fn read(problem: &Problem<'_>, n: usize, options: &Options) -> Reading {
                 status: Status::NotFinite,
             };
         };
-        let class = reader.likeliest(row);
+        let class = reader.likeliest(row, &frame);
         let log_p = frame.log_prob(row[class]);
         reading.score -= log_p;
         match reading.frames.last_mut() {

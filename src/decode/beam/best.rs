@@ -1,16 +1,14 @@
 //! The best of what is found in a frame.
 
-use super::Kept;
-
 /// A prefix that may come into the beam.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
     pub(super) score: f64,
     /// Of equal ones the least is better: those in the beam by their age, then what grows by the place of the shorter prefix
     /// and by the label.
-    pub(super) order: usize,
-    pub(super) kept: Kept,
-    /// The label by which `kept.prefix` grows to this.
+    pub(super) order: u64,
+    /// The place in the beam of what it comes from, and the label by which that has grown, if it has.
+    pub(super) rank: usize,
     pub(super) by: Option<u32>,
 }
 
