@@ -112,6 +112,11 @@ impl Scorer for Ngrams {
     fn end(&self, _state: &Vec<u32>) -> f64 {
         0.0
     }
+
+    /// A probability's logarithm is at most 0.
+    fn most(&self) -> f64 {
+        Self::LABEL
+    }
 }
 
 /// What a network might say of these lines: each label is in one frame the likeliest class, mostly, and a blank follows it. The
