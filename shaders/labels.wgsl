@@ -12,6 +12,8 @@ override COLLAPSE: bool = false;
 override DISTINCT: bool = false;
 // Whether -1 is a label that stands for any class: one more than there are.
 override STARS: bool = false;
+// Whether labels are looked at: a greedy reading has none.
+override LABELLED: bool = true;
 // Reduction in src/options.rs.
 override REDUCTION: u32 = 0u;
 
@@ -40,7 +42,7 @@ var<workgroup> sh_kept: array<u32, LANES>;
 fn header(g: u32) -> Header {
     let n = params.item_base + g;
     let frames = logit_lengths[n];
-    let length = label_lengths[n];
+    let length = select(0, label_lengths[n], LABELLED);
     var start = params.label_base + g * params.label_stride;
     var room = params.label_stride;
     if (CONCATENATED) {

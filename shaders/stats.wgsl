@@ -138,23 +138,21 @@ fn stats(
         top = max(top, SMALLEST);
     }
     var sums = Sums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<bool>(true));
+    var first = LOWEST;
     if (live && ONCE) {
         sums = added(sums, held, classes_from(lane), top);
+        first = first_at(held, classes_from(lane), top);
     } else if (live) {
         for (var c = lane; c < params.classes; c += 4u * LANES) {
-            sums = added(sums, entries(row, classes_from(c)), classes_from(c), top);
+            let bits = entries(row, classes_from(c));
+            sums = added(sums, bits, classes_from(c), top);
+            if (BEST) {
+                first = max(first, first_at(bits, classes_from(c), top));
+            }
         }
     }
     var likeliest = 0.0;
     if (BEST) {
-        var first = LOWEST;
-        if (live && ONCE) {
-            first = first_at(held, classes_from(lane), top);
-        } else if (live) {
-            for (var c = lane; c < params.classes; c += 4u * LANES) {
-                first = max(first, first_at(entries(row, classes_from(c)), classes_from(c), top));
-            }
-        }
         likeliest = clamp(-fold_max(lane, local.y, first), 0.0, f32(params.classes - 1u));
     }
     if (live && !all(sums.meaningful)) {

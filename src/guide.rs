@@ -85,6 +85,49 @@
 //!   [`Shape::f16`](crate::Shape::f16) halves both.
 //! - [`GpuCtc::plan_loss`](crate::GpuCtc::plan_loss) is for validation: no lattice, half the steps.
 //!
+//! # Alignment, reading, occupancies
+//!
+//! Plans of [`plan_align`](crate::GpuCtc::plan_align) and [`plan_greedy`](crate::GpuCtc::plan_greedy) are recorded in the same way,
+//! with buffers of their own:
+//!
+//! ```no_run
+//! use ctc_wgpu::{AlignBuffers, GpuCtc, Options, Shape};
+//! # fn demo(device: &wgpu::Device, queue: &wgpu::Queue, logits: &wgpu::Buffer, labels: &wgpu::Buffer,
+//! #   label_lengths: &wgpu::Buffer) -> Result<(), ctc_wgpu::Error> {
+//! let [n, t, c, l] = [32, 50, 20, 6];
+//! let plan = GpuCtc::new(device, queue)?.plan_align(&Shape::new(n, t, c, l), &Options::default())?;
+//! let room = |words: usize| {
+//!     device.create_buffer(&wgpu::BufferDescriptor {
+//!         label: None,
+//!         size: 4 * words as u64,
+//!         usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
+//!         mapped_at_creation: false,
+//!     })
+//! };
+//! let (path, log_probs, score) = (room(n * t), room(n * t), room(n));
+//! let (spans, probabilities) = (room(2 * n * l), room(n * l));
+//! let buffers = AlignBuffers {
+//!     logits: logits.as_entire_buffer_binding(),
+//!     labels: labels.as_entire_buffer_binding(),
+//!     logit_lengths: None, // all frames count
+//!     label_lengths: label_lengths.as_entire_buffer_binding(),
+//!     path: path.as_entire_buffer_binding(),
+//!     log_probs: log_probs.as_entire_buffer_binding(),
+//!     spans: spans.as_entire_buffer_binding(),
+//!     probabilities: probabilities.as_entire_buffer_binding(),
+//!     score: score.as_entire_buffer_binding(),
+//!     status: None,
+//! };
+//! let mut encoder = device.create_command_encoder(&Default::default());
+//! plan.encode_align(&mut encoder, &buffers)?;
+//! queue.submit([encoder.finish()]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The occupancies γ of each class are a gradient: that of a plan with [`Input::LogProbsExact`](crate::Input::LogProbsExact) is −γ,
+//! for logits too, and with a weight of −1 for each item it is γ.
+//!
 //! # Several devices
 //!
 //! A [`GpuCtc`](crate::GpuCtc) each. Buffers, plans and pipelines belong to one device, and wgpu refuses those of another

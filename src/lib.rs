@@ -132,7 +132,7 @@
 //! twin runs the same stages. [`Ctc`] does all of that for host arrays. The [`mod@reference`] shares none of it: it is the
 //! textbook in float64 logarithms, and the judge.
 //!
-//! What a network read, and where: [`decode`].
+//! What a network read, and where in time, on the same backends: [`decode`].
 //!
 //! # What it costs
 //!

@@ -6,52 +6,46 @@
 // grid one workgroup an item; a lane holds a quad of places.
 // barriers: those of `passed`: one a step, or none where a subgroup holds all quads.
 
-fn step(task: Task, best: Best, t: u32, labels: vec4<u32>, blank: u32) -> Step_ {
-    let quad = task.starred.quad;
+fn step(g: u32, starred: Starred, best: Best, t: u32, labels: vec4<u32>, blank: u32) -> Step_ {
+    let quad = starred.quad;
     let edge = passed(0u, quad.q, offered(best));
-    return best_step(best, edge, quad, blank_scores(blank, quad), label_scores(labels, task.g, t, task.starred));
-}
-
-struct Task {
-    g: u32,
-    item: Item,
-    starred: Starred,
+    return best_step(best, edge, quad, blank_scores(blank, quad), label_scores(labels, g, t, starred));
 }
 
 // From step first_step to the end of the window or of the item.
-fn through(task: Task, begin: Best) -> Best {
+fn through(g: u32, item: Item, starred: Starred, begin: Best) -> Best {
     var best = begin;
-    let quad = task.starred.quad;
-    let end = min(params.end_step, task.item.frames);
+    let quad = starred.quad;
+    let end = min(params.end_step, item.frames);
     if (params.first_step >= end) {
         return best;
     }
-    var next = frames_at(task.g, 0u, params.first_step, task.item, quad);
+    var next = frames_at(g, 0u, params.first_step, item, quad);
     for (var k = params.first_step; k < end; k += BLOCK) {
         let y = next;
-        next = frames_at(task.g, 0u, k + BLOCK, task.item, quad);
-        let a = step(task, best, k, y.a, y.blanks.x);
+        next = frames_at(g, 0u, k + BLOCK, item, quad);
+        let a = step(g, starred, best, k, y.a, y.blanks.x);
         best = a.best;
         var first = a.moves;
         var second = 0u;
         if (k + 1u < end) {
-            let b = step(task, best, k + 1u, y.b, y.blanks.y);
+            let b = step(g, starred, best, k + 1u, y.b, y.blanks.y);
             best = b.best;
             first |= b.moves << 16u;
         }
         if (k + 2u < end) {
-            let c = step(task, best, k + 2u, y.c, y.blanks.z);
+            let c = step(g, starred, best, k + 2u, y.c, y.blanks.z);
             best = c.best;
             second = c.moves;
         }
         if (k + 3u < end) {
-            let d = step(task, best, k + 3u, y.d, y.blanks.w);
+            let d = step(g, starred, best, k + 3u, y.d, y.blanks.w);
             best = d.best;
             second |= d.moves << 16u;
         }
         if (KEEP && quad.q < params.quads) {
-            moves[moves_row(k, task.g) + quad.q] = first;
-            moves[moves_row(k + 2u, task.g) + quad.q] = second;
+            moves[moves_row(k, g) + quad.q] = first;
+            moves[moves_row(k + 2u, g) + quad.q] = second;
         }
     }
     return best;
@@ -71,7 +65,7 @@ fn align(
     if (item.sweeps == 0u) {
         return;
     }
-    let task = Task(g, item, starred_quad(g, item.labels, lane));
+    let starred = starred_quad(g, item.labels, lane);
     var best: Best;
     if (params.first_step == 0u) {
         best = first_best(lane);
@@ -81,5 +75,5 @@ fn align(
     if (params.save_slot != 0u) {
         carry_on(params.save_slot, g, lane, best);
     }
-    carry_on(params.slot, g, lane, through(task, best));
+    carry_on(params.slot, g, lane, through(g, item, starred, best));
 }

@@ -21,7 +21,7 @@ impl Ctc {
     /// [`loss_and_grad`](Self::loss_and_grad), on the same backend.
     ///
     /// Weights and the reduction do not matter. On buffers of a device they are had the same way: the gradient of a plan with
-    /// [`Input::LogProbsExact`] and no weights is −γ, for logits too.
+    /// [`Input::LogProbsExact`], for logits too, is −γ, and γ where each item's weight is −1.
     ///
     /// ```
     /// use ctc_wgpu::{Batch, Ctc, Options};

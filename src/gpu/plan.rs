@@ -276,7 +276,6 @@ fn stand_ins(engine: &Engine, plan: &Plan) -> Vec<(Slot, wgpu::Buffer)> {
         stand_in(Slot::Input, 0, 1),
         stand_in(Slot::Labels, 0, 1),
         stand_in(Slot::LogitLengths, frames, items),
-        // A greedy reading has no labels.
         stand_in(Slot::LabelLengths, 0, items),
         stand_in(Slot::Weights, 1.0_f32.to_bits(), items),
         stand_in(Slot::Loss, 0, 1),

@@ -97,6 +97,7 @@ impl Builder<'_> {
                 ("COLLAPSE", collapse.into()),
                 ("DISTINCT", self.distinct()),
                 ("STARS", (self.goal == Goal::Align).into()),
+                ("LABELLED", (self.goal != Goal::Greedy).into()),
                 ("REDUCTION", reduction),
             ],
             params,

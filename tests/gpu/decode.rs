@@ -3,13 +3,13 @@
 use ctc_wgpu::decode::{self, STAR};
 use ctc_wgpu::{
     Batch, BlankInLabels, Checks, Ctc, Goal, GpuCtc, Input, LabelLayout, Limits, Options, Plan,
-    Problem, Status,
+    Problem, Status, reference,
 };
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
 use crate::support::decoding::{alignment, hold, placed, reading};
-use crate::support::device::on_each_device;
+use crate::support::device::{DeviceBatch, Placement, on_each_device, run};
 use crate::support::drawn::{Drawn, log_probs};
 use crate::support::hostile;
 use crate::support::random::{Recipe, full};
@@ -305,6 +305,28 @@ fn nonsense_on_the_device_spoils_its_item_alone() {
                 for seed in 0..24 {
                     placed::garbage(gpu, &ctc, seed, goal).unwrap();
                 }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_weight_of_minus_one_makes_the_exact_gradient_the_occupancies() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        for seed in 0..10 {
+            let batch = Recipe::new([3, 20, 6], 4).batch(seed);
+            let options = Options {
+                input: Input::LogProbsExact,
+                ..Options::default()
+            };
+            let weighted = DeviceBatch::of(&batch.clone().weights(&[-1.0; 3]));
+            let plan = ctc.plan(&weighted.shape, &options).unwrap();
+            let outputs = run(gpu, &plan, &weighted, Placement::Together);
+            let expected = reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap();
+            for (bits, expected) in outputs.grad.iter().zip(&expected.occupancy) {
+                let got = f64::from(f32::from_bits(*bits));
+                assert!((got - expected).abs() < 1e-5, "{got}, not {expected}");
             }
         }
     });

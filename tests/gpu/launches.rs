@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 
 use ctc_wgpu::{Bound, Goal, GpuCtc, Launch, Operand, Options, Plan, Reduction};
 
+use crate::support::decoding::placed;
 use crate::support::device::{DeviceBatch, Gpu, Outputs, Placement, on_each_device, run};
 use crate::support::drawn::Drawn;
 use crate::support::random::Rng;
@@ -64,6 +65,14 @@ impl Arena {
         arena.room(Operand::Status, items);
         arena.room(Operand::Reduced, 1);
         arena.room(Operand::Grad, batch.logits.len());
+        let [frames, labels] = [batch.shape.frames, batch.shape.max_labels];
+        arena.room(Operand::Path, items * frames);
+        arena.room(Operand::LogProbs, items * frames);
+        arena.room(Operand::Spans, 2 * items * labels);
+        arena.room(Operand::Probabilities, items * labels);
+        arena.room(Operand::ReadLabels, items * frames);
+        arena.room(Operand::ReadLengths, items);
+        arena.room(Operand::ReadFrames, 2 * items * frames);
         for (number, bytes) in plan.tables().enumerate() {
             arena.room(Operand::Table(number), bytes as usize / 4);
         }
@@ -118,17 +127,14 @@ fn launch(gpu: &Gpu, launch: &Launch, arena: &Arena, buffer: &wgpu::Buffer) {
     gpu.queue.submit([encoder.finish()]);
 }
 
-fn launched(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> Outputs {
+/// The words of an operand after all launches, of which no input was written.
+fn launched(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> impl Fn(Operand) -> Vec<u32> + use<> {
     let arena = Arena::of(plan, batch);
     let buffer = gpu.buffer(&arena.words);
     for step in plan.launches() {
         launch(gpu, &step, &arena, &buffer);
     }
     let after = gpu.read(&buffer).unwrap();
-    let words = |operand| {
-        let (start, words) = arena.place(operand);
-        after[start..start + words].to_vec()
-    };
     for (operand, start, count) in &arena.places {
         let is_input = matches!(
             operand,
@@ -142,20 +148,23 @@ fn launched(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> Outputs {
         let same = after[range.clone()] == arena.words[range];
         assert!(same || !is_input, "{operand:?} was written");
     }
-    let reduces = plan.options().reduction != Reduction::None;
+    move |operand| {
+        let (start, words) = arena.place(operand);
+        after[start..start + words].to_vec()
+    }
+}
+
+fn outputs(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> Outputs {
+    let words = launched(gpu, plan, batch);
+    let only = |wanted: bool, operand| if wanted { words(operand) } else { Vec::new() };
     Outputs {
         loss: words(Operand::Loss),
         status: words(Operand::Status),
-        reduced: if reduces {
-            words(Operand::Reduced)
-        } else {
-            Vec::new()
-        },
-        grad: if plan.goal() == Goal::LossAndGrad {
-            words(Operand::Grad)
-        } else {
-            Vec::new()
-        },
+        reduced: only(
+            plan.options().reduction != Reduction::None,
+            Operand::Reduced,
+        ),
+        grad: only(plan.goal() == Goal::LossAndGrad, Operand::Grad),
     }
 }
 
@@ -193,12 +202,50 @@ fn launches_over_one_buffer_give_the_bits_of_the_plan() {
             }
             seen += 1;
             let expected = run(gpu, &plan, &batch, Placement::Apart);
-            let got = launched(gpu, plan.plan(), &batch);
+            let got = outputs(gpu, plan.plan(), &batch);
             got.same(&expected, &drawn.name).unwrap();
             cut[0] |= plan.plan().pages() > 1;
             cut[1] |= plan.plan().groups() > 1;
             cut[2] |= plan.plan().chunks() > 1;
         }
         assert_eq!(cut, [true; 3], "pages, groups and chunks were not all cut");
+    });
+}
+
+#[test]
+fn so_do_those_of_an_alignment_and_of_a_reading() {
+    let of = |goal| match goal {
+        Goal::Align => vec![
+            Operand::Path,
+            Operand::LogProbs,
+            Operand::Spans,
+            Operand::Probabilities,
+            Operand::Loss,
+            Operand::Status,
+        ],
+        _ => vec![
+            Operand::ReadLabels,
+            Operand::ReadLengths,
+            Operand::ReadFrames,
+            Operand::Loss,
+            Operand::Status,
+        ],
+    };
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        for seed in 0..3 {
+            let drawn = Drawn::of(seed);
+            let mut batch = DeviceBatch::of(&drawn.batch);
+            batch.shape.max_labels = batch.shape.max_labels.max(1);
+            for goal in [Goal::Align, Goal::Greedy] {
+                let plan = ctc
+                    .plan_within(&batch.shape, &drawn.options, goal, &ctc.limits())
+                    .unwrap();
+                let expected = placed::run(gpu, &plan, &batch, Placement::Apart).unwrap();
+                let words = launched(gpu, plan.plan(), &batch);
+                let got: Vec<_> = of(goal).into_iter().map(words).collect();
+                assert_eq!(got, expected.arrays, "{goal:?} of {}", drawn.name);
+            }
+        }
     });
 }

@@ -37,7 +37,7 @@ fn every_shader_and_every_file_of_the_twin_has_mutants() {
         .into_iter()
         .map(|mutant| mutant["file"].clone())
         .collect();
-    for folder in ["shaders", "shaders/shared", "src/cpu"] {
+    for folder in ["shaders", "shaders/shared", "shaders/decode", "src/cpu"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         for entry in std::fs::read_dir(path).unwrap() {
             let entry = entry.unwrap();

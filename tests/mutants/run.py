@@ -42,6 +42,9 @@ SHADER_TESTS = [
     ("gpu", ["rounds::", "variants::", "hostile::", "properties::", "buffer_errors::"]),
     ("lib", []),
 ]
+# What alignment and reading are made of.
+DECODE_SHADERS = ("decode/", "best.wgsl", "fold_pair.wgsl", "nats.wgsl", "pair.wgsl")
+DECODE_TESTS = [("gpu", ["decode::"])]
 # Minutes on a software adapter: windows, pages and groups that only large batches have.
 LONG_SHADER_TESTS = [("gpu", ["limits::", "host_path::"])]
 # Without the check of this list, which would fail for each mutant because its text is no longer there.
@@ -172,7 +175,9 @@ def judge_shader(mutant, before, after, tree, programs, quick):
         if copy is None:
             sys.exit(f"{mutant['file']} is not in the program of the tests `{name}`")
         copies[name] = copy
-    for name, filters in SHADER_TESTS + ([] if quick else LONG_SHADER_TESTS):
+    decodes = any(part in mutant["file"] for part in DECODE_SHADERS)
+    tests = DECODE_TESTS + SHADER_TESTS if decodes else SHADER_TESTS + DECODE_TESTS
+    for name, filters in tests + ([] if quick else LONG_SHADER_TESTS):
         failed = run(copies[name], filters, tree.path)
         if failed:
             return failed

@@ -13,8 +13,10 @@ use crate::{AlignBuffers, Error, Goal, GpuCtc, GpuPlan, GreedyBuffers, Options, 
 /// What a plan wrote: the arrays of [`AlignBuffers`] or [`GreedyBuffers`], in the order of their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    goal: Goal,
-    arrays: Vec<Vec<u32>>,
+    /// What was planned.
+    pub goal: Goal,
+    /// The words of each array.
+    pub arrays: Vec<Vec<u32>>,
 }
 
 impl Decoded {
