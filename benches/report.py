@@ -232,8 +232,8 @@ def readme(run, stem):
     )
 
 
-def insert(text, section):
-    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+def insert(text, section, begin=BEGIN, end=END):
+    begin, end = text.index(begin) + len(begin), text.index(end)
     return f"{text[:begin]}\n{section}\n{text[end:]}"
 
 

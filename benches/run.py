@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 
-# What pip installs for each peer. PyTorch with CUDA is what pip gives on Linux.
+# What pip installs for each peer, with its options. PyTorch with CUDA is what pip gives on Linux.
 PACKAGES = {
     "torch": ["torch"],
     "torch-cuda": ["torch"],
@@ -79,7 +79,7 @@ def cargo(*words):
     return call(["cargo", *words])
 
 
-def install(peers, absent):
+def install(peers, absent, packages):
     """A virtual environment with what the peers need; a package that cannot be had makes its peers absent."""
     venv = TARGET / "peers-venv"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -87,11 +87,11 @@ def install(peers, absent):
         call([sys.executable, "-m", "venv", venv])
     tried = {}
     for peer in peers:
-        for package in ["numpy", *PACKAGES.get(peer, [])]:
+        for package in ["numpy", *packages.get(peer, [])]:
             if package not in tried:
                 say(f"pip install {package}")
                 try:
-                    call([python, "-m", "pip", "install", "--quiet", package])
+                    call([python, "-m", "pip", "install", "--quiet", *package.split()])
                     tried[package] = None
                 except Failed as failure:
                     tried[package] = f"pip install {package}: {failure}"
@@ -114,7 +114,7 @@ def programs(args, absent):
     for name in args.adapter or [""]:
         chosen = ["--adapter", name] if name else []
         found[f"ctc-wgpu GPU {name}".strip()] = [tool, "bench", "--json", "--backend", "gpu", *chosen, *shapes]
-    python = sys.executable if args.no_install else install(args.peers, absent)
+    python = sys.executable if args.no_install else install(args.peers, absent, PACKAGES)
     for peer in args.peers:
         if peer == BURN:
             manifest, target = HERE / "peers/burn/Cargo.toml", TARGET / "peers-burn"
@@ -157,11 +157,11 @@ def measure(found, rounds, absent):
     return {name: seen for name, seen in measured.items() if name not in absent}
 
 
-def merged(rounds):
+def merged(rounds, key=lambda line: report.key(line["shape"])):
     """The rounds of one program as one: by shape, the median over rounds. One failure counts for all rounds."""
     results = {}
     for line in (line for seen in rounds for line in seen):
-        results.setdefault(report.key(line["shape"]), []).append(line)
+        results.setdefault(key(line), []).append(line)
     for shape, seen in results.items():
         failed = [line for line in seen if "error" in line]
         if failed:

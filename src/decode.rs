@@ -34,13 +34,14 @@
 //! reading is `stats`, which then finds each frame's likeliest class too, and `greedy`, which merges and drops.
 
 use crate::error::InputError;
-use crate::options::{Input, Options};
+use crate::options::Options;
 use crate::problem::{Batch, Problem};
 
 mod align;
 mod backend;
 mod beam;
 mod edits;
+mod frame;
 mod greedy;
 mod occupancy;
 
@@ -60,35 +61,8 @@ fn unlabelled<'a>(
 }
 
 /// p + ε as [`Input::Probs`] has it; twin of `shaders/shared/convention.wgsl`.
+#[inline]
 fn biased(p: f32, epsilon: f32) -> f32 {
     let sum = p + epsilon;
     if sum.abs() < 1.2e-38 { 0.0 } else { sum }
-}
-
-/// What the input says of a frame's classes, as logarithms that lack the same number each, into `scores`; the largest, if the
-/// frame says anything: no NaN, no +∞, and at least one class that is possible.
-fn scores(values: &[f32], input: Input, scores: &mut Vec<f64>) -> Option<f64> {
-    scores.clear();
-    scores.extend(values.iter().map(|value| match input {
-        Input::Logits | Input::LogProbs | Input::LogProbsExact => f64::from(*value),
-        Input::Probs { epsilon } => f64::from(biased(*value, epsilon)).ln(),
-    }));
-    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // A maximum passes over NaN.
-    (most.abs() < f64::INFINITY && !scores.iter().any(|x| x.is_nan())).then_some(most)
-}
-
-/// The natural logarithms of a frame's probabilities into `log_probs`; whether the frame says anything. Log-probabilities are taken
-/// as they are, all else is normalised.
-fn log_probs(values: &[f32], input: Input, log_probs: &mut Vec<f64>) -> bool {
-    let Some(most) = scores(values, input, log_probs) else {
-        return false;
-    };
-    if matches!(input, Input::Logits | Input::Probs { .. }) {
-        let rest = log_probs.iter().map(|x| (x - most).exp()).sum::<f64>().ln();
-        for x in log_probs.iter_mut() {
-            *x = (*x - most) - rest;
-        }
-    }
-    true
 }

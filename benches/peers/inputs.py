@@ -1,4 +1,4 @@
-"""The batches of `benches/inputs/seeded.rs`, bit for bit: SplitMix64 counts, so numpy can draw all numbers at once."""
+"""The batches of `benches/inputs/`, bit for bit: SplitMix64 counts, so numpy can draw all numbers at once."""
 
 import numpy as np
 
@@ -11,6 +11,9 @@ SHAPES = [
     (1500, 8, 32, 300),
     (2000, 4, 128, 500),
 ]
+
+# What decoders read.
+TRAINED_SHAPES = [(50, 32, 20, 12), (1500, 8, 32, 300), (150, 4, 5000, 20)]
 
 SEED = 7
 CHUNK = 1 << 22
@@ -37,3 +40,22 @@ def batch(shape):
     last = draws(4 * logits.size, items * labels)
     of_labels = (last >> np.uint64(33)) % np.uint64(classes - 1) + np.uint64(1)
     return logits.reshape(items, frames, classes), of_labels.astype(np.int32).reshape(items, labels)
+
+
+def trained(shape):
+    """As `batch`, with the logits of `benches/inputs/trained.rs`."""
+    logits, labels = batch(shape)
+    frames, _, classes, length = shape
+    peak = np.float32(12)
+    for item, item_labels in zip(logits, labels):
+        blank = np.ones(frames, bool)
+        for i, label in enumerate(item_labels):
+            t, rival = (2 * i + 1) * frames // (2 * length), 1 + label % (classes - 1)
+            blank[t] = False
+            item[t, label] += peak
+            if i % 4 == 3 and rival != label:
+                item[t, rival] += peak - np.float32(1)
+            if t + 1 < frames:
+                item[t + 1, label] += peak
+        item[blank, 0] += peak
+    return logits, labels

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use fearless_simd::{Level, dispatch};
 use rayon::prelude::*;
 
-use super::{log_probs, scores};
+use super::frame::{Frame, Reader};
 use crate::error::Error;
 use crate::options::{Options, RepeatedOutputs, Status};
 use crate::problem::{Batch, Problem};
@@ -122,41 +123,50 @@ const PAST: usize = 2;
 struct Search<'a> {
     problem: &'a Problem<'a>,
     n: usize,
-    options: &'a Options,
-    /// The class of each state; of a star one that no frame has.
+    /// The classes that the item needs, each once and in order: the blank, its labels, and for a star one that no frame has.
+    needed: Vec<usize>,
+    /// Which of them is the class of each state.
     classes: Vec<usize>,
     /// 0 where a state may be reached from two before it, else −∞.
     skips: Vec<f64>,
     /// 0 where a state may last, else −∞.
     stays: Vec<f64>,
-    has_star: bool,
+    reader: Reader,
+    level: Level,
     frames: usize,
 }
 
 impl<'a> Search<'a> {
-    fn new(problem: &'a Problem<'a>, n: usize, options: &'a Options) -> Self {
+    fn new(problem: &'a Problem<'a>, n: usize, options: &Options) -> Self {
         let distinct = options.repeated_outputs == RepeatedOutputs::Distinct;
         let labels = options.repeated_labels.applied(problem.item_labels(n));
         let labels: Vec<_> = (labels.into_iter())
             .map(|label| usize::try_from(label).unwrap_or(usize::MAX))
             .collect();
         let allowed = |is: bool| if is { 0.0 } else { f64::NEG_INFINITY };
+        let mut needed = [&labels[..], &[problem.blank]].concat();
+        needed.sort_unstable();
+        needed.dedup();
+        let place = |class| needed.partition_point(|needed| *needed < class);
+        let blank = place(problem.blank);
         let mut search = Self {
             problem,
             n,
-            options,
-            classes: vec![problem.blank],
+            classes: vec![blank],
             skips: vec![allowed(false)],
             stays: vec![allowed(true)],
-            has_star: labels.contains(&usize::MAX),
+            reader: Reader::new(options.input),
+            level: Level::new(),
             frames: problem.logit_lengths[n] as usize,
+            needed: Vec::new(),
         };
         for (i, label) in labels.iter().enumerate() {
-            search.classes.extend([*label, problem.blank]);
+            search.classes.extend([place(*label), blank]);
             let skips = i > 0 && (distinct || labels[i - 1] != *label);
             search.skips.extend([allowed(skips), allowed(false)]);
             search.stays.extend([allowed(!distinct), allowed(true)]);
         }
+        search.needed = needed;
         search
     }
 
@@ -208,7 +218,7 @@ impl<'a> Search<'a> {
     /// distribution.
     fn block(&self, first: usize, block: usize, row: &mut Vec<f64>, steps: &mut [u8]) -> bool {
         let states = self.classes.len();
-        let mut frame = Vec::with_capacity(self.problem.shape().classes);
+        let mut frame = Vec::with_capacity(self.needed.len());
         let mut before = vec![f64::NEG_INFINITY; row.len()];
         let mut how = vec![STAYED; states.next_multiple_of(4)];
         let last = (first + block).min(self.frames);
@@ -222,10 +232,10 @@ impl<'a> Search<'a> {
             let lo = states.saturating_sub(2 * (self.frames - t)).min(hi);
             if t == 0 {
                 for state in lo..hi {
-                    row[PAST + state] = emission(&frame, self.classes[state]);
+                    row[PAST + state] = frame[self.classes[state]];
                 }
             } else {
-                self.step(&frame, lo..hi, &before, row, &mut how);
+                dispatch!(self.level, _simd => self.step(&frame, lo..hi, &before, row, &mut how));
                 let (from, to) = (lo / 4, hi.div_ceil(4));
                 for (byte, four) in steps[from..to]
                     .iter_mut()
@@ -238,16 +248,28 @@ impl<'a> Search<'a> {
         true
     }
 
-    /// A frame's scores. What all of its classes lack decides nothing between paths, unless one of them is a star's.
-    fn read(&self, t: usize, frame: &mut Vec<f64>) -> bool {
-        let (row, input) = (self.problem.row(self.n, t), self.options.input);
-        if self.has_star {
-            return log_probs(row, input, frame);
-        }
-        scores(row, input, frame).is_some()
+    /// The scores of the classes that are needed; false for a frame that says nothing. What all of its classes lack decides nothing
+    /// between paths, unless one of them is a star's.
+    fn read(&self, t: usize, scores: &mut Vec<f64>) -> bool {
+        let row = self.problem.row(self.n, t);
+        let has_star = self.needed.last() == Some(&usize::MAX);
+        let frame = match has_star {
+            true => self.reader.read(row),
+            false => self.reader.read_scores(row),
+        };
+        let Some(frame) = frame else {
+            return false;
+        };
+        scores.clear();
+        scores.extend(self.needed.iter().map(|class| match has_star {
+            true => log_prob(&frame, row, *class),
+            false => frame.score(row[*class]),
+        }));
+        true
     }
 
     /// One frame, for some of the states.
+    #[inline(always)]
     fn step(
         &self,
         frame: &[f64],
@@ -275,20 +297,21 @@ impl<'a> Search<'a> {
             .iter_mut()
             .zip(&self.classes[lo..hi])
         {
-            *best += emission(frame, *class);
+            *best += frame[*class];
         }
     }
 
     fn alignment(&self, states: &[usize]) -> Alignment {
         let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let mut frame = Vec::new();
         let mut found = Alignment::without_path(0.0, Status::Ok);
         for (t, state) in states.iter().enumerate() {
-            log_probs(self.problem.row(self.n, t), self.options.input, &mut frame);
-            let class = self.classes[*state];
+            let class = self.needed[self.classes[*state]];
+            let row = self.problem.row(self.n, t);
             found.path.push(word(class));
             found.states.push(word(*state));
-            let log_prob = emission(&frame, class);
+            // That the frame says something has been seen.
+            let frame = self.reader.read(row);
+            let log_prob = frame.map_or(f64::NAN, |frame| log_prob(&frame, row, class));
             found.log_probs.push(log_prob);
             found.score -= log_prob;
         }
@@ -297,7 +320,7 @@ impl<'a> Search<'a> {
             let end = states.partition_point(|state| *state <= 2 * label + 1);
             let probabilities = found.log_probs[first..end].iter().map(|p| p.exp());
             found.spans.push(Span {
-                label: word(self.classes[2 * label + 1]),
+                label: word(self.needed[self.classes[2 * label + 1]]),
                 probability: probabilities.sum::<f64>() / (end - first).max(1) as f64,
                 frames: first..end,
             });
@@ -309,9 +332,8 @@ impl<'a> Search<'a> {
 }
 
 /// ln of a class's probability in a frame; a star's is 1.
-#[inline]
-fn emission(frame: &[f64], class: usize) -> f64 {
-    frame.get(class).copied().unwrap_or(0.0)
+fn log_prob(frame: &Frame, row: &[f32], class: usize) -> f64 {
+    row.get(class).map_or(0.0, |value| frame.log_prob(*value))
 }
 
 #[cfg(test)]

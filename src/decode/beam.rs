@@ -1,13 +1,21 @@
 //! The likeliest labels, over all their paths: prefix beam search.
 
-use std::collections::HashMap;
-
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
-use super::{log_probs, unlabelled};
+use super::frame::Reader;
+use super::unlabelled;
 use crate::error::Error;
 use crate::options::{Options, Status};
 use crate::problem::{Batch, Problem};
+
+mod best;
+mod classes;
+mod scorer;
+
+use best::{Best, Found};
+use classes::Classes;
+pub use scorer::{NoScorer, Scorer};
 
 /// How wide to search.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,41 +53,6 @@ pub struct Candidate {
     pub loss: f64,
     /// What the candidates are ordered by: −`loss` and what the scorer added.
     pub score: f64,
-}
-
-/// Knowledge of what labels are likely, beside the network's: a language model, a lexicon.
-///
-/// Numbers are added to natural logarithms: weight them inside. −∞ forbids.
-pub trait Scorer: Sync {
-    /// What it knows of a prefix.
-    type State: Clone + Send;
-
-    /// Of the empty prefix.
-    fn start(&self) -> Self::State;
-
-    /// Of a prefix with one more label, and what that adds to its score.
-    fn grow(&self, state: &Self::State, label: u32) -> (Self::State, f64);
-
-    /// What is added where a prefix is all that was read.
-    fn end(&self, state: &Self::State) -> f64;
-}
-
-/// Knows nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoScorer;
-
-impl Scorer for NoScorer {
-    type State = ();
-
-    fn start(&self) {}
-
-    fn grow(&self, (): &(), _label: u32) -> ((), f64) {
-        ((), 0.0)
-    }
-
-    fn end(&self, (): &()) -> f64 {
-        0.0
-    }
 }
 
 /// Searches each item for its likeliest labels (A. Graves, N. Jaitly, *Towards end-to-end speech recognition with recurrent neural
@@ -128,42 +101,36 @@ pub fn beam_with<S: Scorer>(
         .collect())
 }
 
-/// A prefix, and the logarithms of the probability of its paths up to a frame.
+/// A prefix that is in the beam, or that one in the beam has grown from.
 struct Prefix<T> {
     /// The prefix with one label less, and that label; none for the empty one.
     grown: Option<(usize, u32)>,
     state: T,
     /// What the scorer has added.
     added: f64,
-    /// Paths that end in a blank, and those that end in the last label, up to the frame before.
-    before: Ends,
-    /// Up to this frame, if it has been reached in it.
-    now: Ends,
-    /// The frame, counted from 1, that `now` is of.
-    frame: usize,
+    /// How many prefixes there were before.
+    age: u64,
+    /// Its place in the beam, if it is the one that stands there.
+    rank: usize,
+    /// By how many it is needed: those grown from it, and the beam.
+    needed: usize,
 }
 
+/// A prefix in the beam, and the logarithms of the probability of its paths up to a frame.
 #[derive(Clone, Copy)]
-struct Ends {
+struct Kept {
+    prefix: usize,
+    /// Paths that end in a blank, those that end in the last label, and both.
     blank: f64,
     label: f64,
-}
-
-const NONE: Ends = Ends {
-    blank: f64::NEG_INFINITY,
-    label: f64::NEG_INFINITY,
-};
-
-impl Ends {
-    fn sum(self) -> f64 {
-        add(self.blank, self.label)
-    }
+    both: f64,
 }
 
 /// ln(eᵃ + eᵇ)
 fn add(a: f64, b: f64) -> f64 {
     let (most, least) = if a > b { (a, b) } else { (b, a) };
-    if least == f64::NEG_INFINITY {
+    // e^−38 is below half of the last bit of 1.
+    if least - most < -38.0 || least == f64::NEG_INFINITY {
         return most;
     }
     most + (least - most).exp().ln_1p()
@@ -174,12 +141,18 @@ struct Search<'a, S: Scorer> {
     problem: &'a Problem<'a>,
     beam: &'a BeamOptions,
     scorer: &'a S,
-    /// Those that were kept after a frame, and those reached in this one.
     prefixes: Vec<Prefix<S::State>>,
-    grown: HashMap<(usize, u32), usize>,
-    /// Those reached in this frame.
-    reached: Vec<usize>,
-    frame: usize,
+    /// Those of them that nothing needs any more.
+    free: Vec<usize>,
+    /// The prefix with one label more.
+    grown: FxHashMap<(usize, u32), usize>,
+    age: u64,
+    /// The beam, the best first.
+    kept: Vec<Kept>,
+    /// The same prefixes one frame later.
+    stayed: Vec<Kept>,
+    /// Which of them a shorter one in the beam has grown to in that frame: that one's place, and the label.
+    regrown: Vec<(usize, u32)>,
 }
 
 impl<'a, S: Scorer> Search<'a, S> {
@@ -188,180 +161,246 @@ impl<'a, S: Scorer> Search<'a, S> {
             grown: None,
             state: scorer.start(),
             added: 0.0,
-            before: NONE,
-            now: Ends { blank: 0.0, ..NONE },
-            frame: 0,
+            age: 0,
+            rank: 0,
+            needed: 1,
         };
         Self {
             problem,
             beam,
             scorer,
             prefixes: vec![empty],
-            grown: HashMap::new(),
-            reached: Vec::new(),
-            frame: 0,
+            free: Vec::new(),
+            grown: FxHashMap::default(),
+            age: 0,
+            kept: vec![Kept {
+                prefix: 0,
+                blank: 0.0,
+                label: f64::NEG_INFINITY,
+                both: 0.0,
+            }],
+            stayed: Vec::new(),
+            regrown: Vec::new(),
         }
     }
 
     fn run(mut self, n: usize, options: &Options) -> Result<Vec<Candidate>, Status> {
-        let mut frame = Vec::with_capacity(self.problem.shape().classes);
-        let mut classes = Vec::new();
-        let mut kept = vec![0];
+        let reader = Reader::new(options.input);
+        let mut log_probs = Vec::with_capacity(self.problem.shape().classes);
+        let mut classes = Classes::new(self.problem.blank, self.beam);
+        let mut best = Best::new(self.beam.width.max(1));
         for t in 0..self.problem.logit_lengths[n] as usize {
-            if !log_probs(self.problem.row(n, t), options.input, &mut frame) {
-                return Err(Status::NotFinite);
-            }
-            self.likely(&frame, &mut classes);
-            let known = self.prefixes.len();
-            self.step(&frame, &classes, &kept);
-            kept = std::mem::take(&mut self.reached);
-            self.keep_best(&mut kept, |prefix| prefix.now.sum() + prefix.added);
-            self.forget(known, &mut kept);
+            let row = self.problem.row(n, t);
+            let frame = reader.read(row).ok_or(Status::NotFinite)?;
+            log_probs.clear();
+            log_probs.extend(row.iter().map(|value| frame.log_prob(*value)));
+            self.step(&log_probs, &mut classes, &mut best);
         }
-        let scorer = self.scorer;
-        let top = self.beam.top;
-        self.keep_best(&mut kept, |prefix| {
-            prefix.now.sum() + prefix.added + scorer.end(&prefix.state)
+        let scored = self.kept.iter().map(|kept| {
+            let Prefix {
+                state, added, age, ..
+            } = &self.prefixes[kept.prefix];
+            (kept.both + added + self.scorer.end(state), *age, kept)
         });
-        kept.truncate(top);
-        Ok(kept.into_iter().map(|at| self.candidate(at)).collect())
+        let mut scored: Vec<_> = scored.filter(|(s, ..)| *s > f64::NEG_INFINITY).collect();
+        scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        scored.truncate(self.beam.top);
+        let candidates = scored.into_iter().map(|(score, _, kept)| Candidate {
+            labels: self.labels(kept.prefix),
+            // Not −0, which a certain reading would have.
+            loss: 0.0 - kept.both,
+            score,
+        });
+        Ok(candidates.collect())
     }
 
-    /// The classes by which prefixes may grow in this frame, in order.
-    fn likely(&self, frame: &[f64], classes: &mut Vec<usize>) {
-        classes.clear();
-        let least = self.beam.least_probability.ln();
-        let may = |class: &usize| {
-            *class != self.problem.blank
-                && frame[*class] >= least
-                && frame[*class] > f64::NEG_INFINITY
+    /// One frame, of which these are the classes' logarithms.
+    fn step(&mut self, frame: &[f64], classes: &mut Classes, best: &mut Best) {
+        classes.limit(frame);
+        self.stay(frame, classes, best);
+        let Some(first) = self.kept.first() else {
+            return;
         };
-        classes.extend((0..frame.len()).filter(may));
-        if classes.len() > self.beam.classes {
-            classes.sort_by(|a, b| frame[*b].total_cmp(&frame[*a]).then(a.cmp(b)));
-            classes.truncate(self.beam.classes);
-            classes.sort_unstable();
-        }
+        // No label is added to a better prefix than the first, and the scorer adds no more than its most. Rounding may take some of it.
+        let to_beat = best.to_beat() - self.scorer.most();
+        let score = first.both + self.prefixes[first.prefix].added;
+        classes.above(frame, to_beat - score - 1e-9 * to_beat.abs().max(1.0));
+        self.grow(frame, classes, best);
+        self.keep(frame, best);
     }
 
-    fn step(&mut self, frame: &[f64], classes: &[usize], kept: &[usize]) {
-        self.frame += 1;
-        for &at in kept {
-            self.prefixes[at].before = self.prefixes[at].now;
-        }
-        for &at in kept {
-            let Prefix { before, grown, .. } = self.prefixes[at];
-            // The prefix stays: by a blank, or by its last label once more.
-            let stays = Ends {
-                blank: before.sum() + frame[self.problem.blank],
-                label: match grown {
-                    Some((_, label)) => before.label + frame[label as usize],
-                    None => f64::NEG_INFINITY,
-                },
+    /// The prefixes of the beam as they are: after a blank, after their last label once more, and as what shorter ones in the beam
+    /// grow to.
+    fn stay(&mut self, frame: &[f64], classes: &Classes, best: &mut Best) {
+        self.stayed.clear();
+        self.regrown.clear();
+        for (rank, kept) in self.kept.iter().enumerate() {
+            let Prefix {
+                grown, added, age, ..
+            } = self.prefixes[kept.prefix];
+            let mut now = Kept {
+                prefix: kept.prefix,
+                blank: kept.both + frame[self.problem.blank],
+                label: f64::NEG_INFINITY,
+                both: 0.0,
             };
-            self.reach(at, stays);
-            for &class in classes {
-                let label = u32::try_from(class).unwrap_or(u32::MAX);
-                // The same label again is another one only after a blank.
-                let again = grown.is_some_and(|(_, last)| last == label);
-                let from = if again { before.blank } else { before.sum() };
-                if from > f64::NEG_INFINITY {
-                    let longer = self.longer(at, label);
-                    let grows = Ends {
-                        label: from + frame[class],
-                        ..NONE
-                    };
-                    self.reach(longer, grows);
+            if let Some((shorter, label)) = grown {
+                let p = frame[label as usize];
+                now.label = kept.label + p;
+                let place = self.prefixes[shorter].rank;
+                let there = self.kept.get(place).filter(|kept| kept.prefix == shorter);
+                if let Some(shorter) = there.filter(|_| classes.may(label as usize, p)) {
+                    now.label = add(now.label, self.before(shorter, label) + p);
+                    self.regrown.push((place, label));
                 }
             }
-        }
-    }
-
-    /// Adds paths to what a prefix has in this frame.
-    fn reach(&mut self, at: usize, paths: Ends) {
-        let prefix = &mut self.prefixes[at];
-        if prefix.frame != self.frame {
-            prefix.frame = self.frame;
-            prefix.now = NONE;
-            self.reached.push(at);
-        }
-        prefix.now.blank = add(prefix.now.blank, paths.blank);
-        prefix.now.label = add(prefix.now.label, paths.label);
-    }
-
-    /// The prefix with one label more.
-    fn longer(&mut self, at: usize, label: u32) -> usize {
-        let next = self.prefixes.len();
-        let found = *self.grown.entry((at, label)).or_insert(next);
-        if found == next {
-            let (state, added) = self.scorer.grow(&self.prefixes[at].state, label);
-            self.prefixes.push(Prefix {
-                grown: Some((at, label)),
-                state,
-                added: self.prefixes[at].added + added,
-                before: NONE,
-                now: NONE,
-                frame: 0,
+            now.both = add(now.blank, now.label);
+            self.stayed.push(now);
+            best.push(Found {
+                score: now.both + added,
+                order: age,
+                rank,
+                by: None,
             });
         }
-        found
+        self.regrown.sort_unstable();
     }
 
-    /// Drops the prefixes from `known` on that are not kept: a frame makes as many as there are classes to each. Nothing has grown
-    /// from them yet.
-    fn forget(&mut self, known: usize, kept: &mut [usize]) {
-        let mut places: Vec<_> = (0..kept.len()).filter(|i| kept[*i] >= known).collect();
-        places.sort_unstable_by_key(|i| kept[*i]);
-        for (at, place) in (known..).zip(&places) {
-            self.prefixes.swap(at, kept[*place]);
-            kept[*place] = at;
-        }
-        for dropped in self.prefixes.drain(known + places.len()..) {
-            if let Some(grown) = dropped.grown {
-                self.grown.remove(&grown);
-            }
-        }
-        for at in known..self.prefixes.len() {
-            if let Some(grown) = self.prefixes[at].grown {
-                self.grown.insert(grown, at);
-            }
+    /// What a prefix has that may grow by a label: the same label again is another one only after a blank.
+    fn before(&self, kept: &Kept, label: u32) -> f64 {
+        match self.prefixes[kept.prefix].grown {
+            Some((_, last)) if last == label => kept.blank,
+            _ => kept.both,
         }
     }
 
-    /// The best of these prefixes, the best first.
-    fn keep_best(&self, prefixes: &mut Vec<usize>, score: impl Fn(&Prefix<S::State>) -> f64) {
-        let mut scored: Vec<_> = prefixes
-            .iter()
-            .map(|&at| (score(&self.prefixes[at]), at))
-            .filter(|(score, _)| *score > f64::NEG_INFINITY)
+    /// The prefixes of the beam with one label more.
+    fn grow(&self, frame: &[f64], classes: &mut Classes, best: &mut Best) {
+        let most = self.scorer.most();
+        let mut regrown = &self.regrown[..];
+        for (rank, kept) in self.kept.iter().enumerate() {
+            let Prefix { state, added, .. } = &self.prefixes[kept.prefix];
+            let these = regrown.partition_point(|(place, _)| *place <= rank);
+            let (there, rest) = regrown.split_at(these);
+            regrown = rest;
+            for nth in 0.. {
+                let Some((p, label)) = classes.nth_likely(nth) else {
+                    break;
+                };
+                // From here on all are less.
+                if kept.both + p + (added + most) < best.to_beat() {
+                    break;
+                }
+                if there.contains(&(rank, label)) {
+                    continue;
+                }
+                let (_, more) = self.scorer.grow(state, label);
+                best.push(Found {
+                    score: self.before(kept, label) + p + (added + more),
+                    // After all that there are.
+                    order: self.age + 1 + (rank * frame.len()) as u64 + u64::from(label),
+                    rank,
+                    by: Some(label),
+                });
+            }
+        }
+    }
+
+    /// The best of what was found is the beam.
+    fn keep(&mut self, frame: &[f64], best: &mut Best) {
+        let found = best.take();
+        let before = std::mem::take(&mut self.kept);
+        let kept = found.iter().map(|found| match found.by {
+            None => self.stayed[found.rank],
+            Some(label) => {
+                let shorter = &before[found.rank];
+                let now = self.before(shorter, label) + frame[label as usize];
+                Kept {
+                    blank: f64::NEG_INFINITY,
+                    label: now,
+                    both: now,
+                    ..*shorter
+                }
+            }
+        });
+        self.kept = kept.collect();
+        // New ones are of an age in the order in which they were found.
+        let mut new: Vec<_> = (found.iter().enumerate())
+            .filter_map(|(rank, found)| Some((found.order, rank, found.by?)))
             .collect();
-        let width = self.beam.width.max(1);
-        // Equal ones in the order in which they were first found.
-        let best = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        if scored.len() > width {
-            scored.select_nth_unstable_by(width - 1, best);
-            scored.truncate(width);
+        new.sort_unstable();
+        for (_, rank, label) in new {
+            self.kept[rank].prefix = self.longer(self.kept[rank].prefix, label);
         }
-        scored.sort_unstable_by(best);
-        prefixes.clear();
-        prefixes.extend(scored.into_iter().map(|(_, at)| at));
+        for (rank, kept) in self.kept.iter().enumerate() {
+            let prefix = &mut self.prefixes[kept.prefix];
+            prefix.rank = rank;
+            prefix.needed += 1;
+        }
+        for kept in before {
+            self.release(kept.prefix);
+        }
     }
 
-    fn candidate(&self, at: usize) -> Candidate {
-        let prefix = &self.prefixes[at];
-        let log_p = prefix.now.sum();
+    /// The prefix with one label more, which there may be already: others in the beam have grown from it.
+    fn longer(&mut self, shorter: usize, label: u32) -> usize {
+        if let Some(found) = self.grown.get(&(shorter, label)) {
+            return *found;
+        }
+        let Prefix { state, added, .. } = &self.prefixes[shorter];
+        let (state, more) = self.scorer.grow(state, label);
+        self.age += 1;
+        let longer = Prefix {
+            grown: Some((shorter, label)),
+            state,
+            added: added + more,
+            age: self.age,
+            rank: 0,
+            needed: 0,
+        };
+        self.prefixes[shorter].needed += 1;
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.prefixes[place] = longer;
+                place
+            }
+            None => {
+                self.prefixes.push(longer);
+                self.prefixes.len() - 1
+            }
+        };
+        self.grown.insert((shorter, label), place);
+        place
+    }
+
+    /// A prefix is needed by one less; if by none, it goes, and needs the shorter one no more.
+    fn release(&mut self, mut prefix: usize) {
+        loop {
+            self.prefixes[prefix].needed -= 1;
+            match self.prefixes[prefix] {
+                Prefix {
+                    needed: 0,
+                    grown: Some((shorter, label)),
+                    ..
+                } => {
+                    self.grown.remove(&(shorter, label));
+                    self.free.push(prefix);
+                    prefix = shorter;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// What a prefix reads.
+    fn labels(&self, prefix: usize) -> Vec<u32> {
         let mut labels = Vec::new();
-        let mut grown = prefix.grown;
+        let mut grown = self.prefixes[prefix].grown;
         while let Some((shorter, label)) = grown {
             labels.push(label);
             grown = self.prefixes[shorter].grown;
         }
         labels.reverse();
-        Candidate {
-            labels,
-            // Not −0, which a certain reading would have.
-            loss: 0.0 - log_p,
-            score: log_p + prefix.added + self.scorer.end(&prefix.state),
-        }
+        labels
     }
 }

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{log_probs, unlabelled};
+use super::frame::Reader;
+use super::unlabelled;
 use crate::error::Error;
 use crate::options::{Options, RepeatedOutputs, Status};
 use crate::problem::{Batch, Problem};
@@ -52,18 +53,20 @@ fn read(problem: &Problem<'_>, n: usize, options: &Options) -> Reading {
         status: Status::Ok,
     };
     let merge = options.repeated_outputs == RepeatedOutputs::Merge;
-    let mut frame = Vec::with_capacity(problem.shape().classes);
+    let reader = Reader::new(options.input);
     let mut before = problem.blank;
     for t in 0..problem.logit_lengths[n] as usize {
-        if !log_probs(problem.row(n, t), options.input, &mut frame) {
+        let row = problem.row(n, t);
+        let Some(frame) = reader.read(row) else {
             return Reading {
                 labels: Vec::new(),
                 frames: Vec::new(),
                 score: f64::NAN,
                 status: Status::NotFinite,
             };
-        }
-        let (class, log_p) = likeliest(&frame);
+        };
+        let class = reader.likeliest(row, &frame);
+        let log_p = frame.log_prob(row[class]);
         reading.score -= log_p;
         match reading.frames.last_mut() {
             Some(frames) if merge && class == before && class != problem.blank => {
@@ -82,14 +85,4 @@ fn read(problem: &Problem<'_>, n: usize, options: &Options) -> Reading {
     // Not −0, which a sum of nothing would be.
     reading.score += 0.0;
     reading
-}
-
-fn likeliest(frame: &[f64]) -> (usize, f64) {
-    let mut best = (0, f64::NEG_INFINITY);
-    for (class, log_p) in frame.iter().enumerate() {
-        if *log_p > best.1 {
-            best = (class, *log_p);
-        }
-    }
-    best
 }

@@ -65,6 +65,34 @@ fn forward_only_has_a_loss_and_no_gradient() {
 }
 
 #[test]
+fn alignment_and_decoders_have_their_figures() {
+    let shape = ["--shape", "12,2,5,3"];
+    let report = json(
+        &[
+            &["bench", "--decode", "--threads", "1", "--backend", "cpu"],
+            &shape[..],
+        ]
+        .concat(),
+    );
+    let rows = report.as_array().expect("a list");
+    assert_eq!(rows.len(), 6);
+    for row in rows {
+        assert_eq!(row["shape"], serde_json::json!([12, 2, 5, 3]));
+        assert!(row["median_ms"].as_f64() > Some(0.0), "{row}");
+        for list in ["answers", "scores"] {
+            assert_eq!(row[list].as_array().map(Vec::len), Some(2), "{row}");
+        }
+    }
+    assert_eq!(rows[0]["task"], "align");
+    assert_eq!(rows[0]["answers"][0].as_array().map(Vec::len), Some(12));
+    refused(&["--decode", "--forward-only"], &["--forward-only"]);
+    refused(
+        &["--decode", "--backend", "gpu"],
+        &["--decode computes on the CPU"],
+    );
+}
+
+#[test]
 fn the_table_has_a_line_for_each_shape() {
     let run = tool([&["bench", "--backend", "cpu", "--threads", "1"], &SMALL[..]].concat());
     assert_eq!(run.status, 0, "{}", run.stderr);

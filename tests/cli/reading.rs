@@ -135,6 +135,81 @@ fn the_plot_is_drawn_with_each_symbol() {
 }
 
 #[test]
+fn a_batch_without_labels_is_read_and_not_judged() {
+    let path = Npz::small()
+        .with("logits", &[1, 2, 3], &[0.0_f32, 9.0, 0.0, 0.0, 0.0, 9.0])
+        .with("logit_lengths", &[1], &[2_i32])
+        .without("labels")
+        .without("label_lengths")
+        .save("unlabelled.npz");
+    for beam in [&[][..], &["--beam", "4"]] {
+        let arguments = [&["decode", &path][..], beam].concat();
+        let run = tool(&arguments);
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        assert!(run.stdout.contains("1 2"), "{}", run.stdout);
+        assert!(!run.stdout.contains("error"), "{}", run.stdout);
+        let report = json(&arguments);
+        let item = &report["items"][0];
+        assert_eq!(item["candidates"][0]["labels"], serde_json::json!([1, 2]));
+        assert!(item.get("errors").is_none() && report.get("labels").is_none());
+    }
+    for command in ["align", "loss", "check"] {
+        refused(
+            &[command, &path],
+            "unlabelled.npz",
+            "the array labels is missing",
+        );
+    }
+    // Labels that are there are still looked at.
+    let bad = Npz::small().with("labels", &[2, 2], &[1_i32, 2, 3, 1]);
+    refused(
+        &["decode", &bad.save("bad_labels.npz")],
+        "bad_labels.npz",
+        "label 3 at position 0",
+    );
+}
+
+#[test]
+fn a_star_stands_for_unknown_text() {
+    // The frames read 1, blank, 2, 2, blank, 1; what is between the 1s is not known.
+    let logits: Vec<f32> = [1, 0, 2, 2, 0, 1]
+        .into_iter()
+        .flat_map(|class| (0..3).map(move |c| if c == class { 9.0 } else { 0.0 }))
+        .collect();
+    let path = Npz::small()
+        .with("logits", &[1, 6, 3], &logits)
+        .with("labels", &[1, 3], &[1_i32, -1, 1])
+        .with("label_lengths", &[1], &[3_i32])
+        .with("logit_lengths", &[1], &[6_i32])
+        .save("star.npz");
+    let run = tool(["align", &path, "--star"]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert!(
+        run.stdout.starts_with("item 0: 1 * 1, −ln p(path) "),
+        "{}",
+        run.stdout
+    );
+    let report = json(&["align", &path, "--star"]);
+    let item = &report["items"][0];
+    assert_eq!(item["path"], serde_json::json!([1, -1, -1, -1, -1, 1]));
+    let star = &item["spans"][1];
+    assert_eq!(star["label"], -1);
+    assert_eq!(star["symbol"], "*");
+    assert_eq!(star["probability"], 1.0);
+    refused(&["align", &path], "star.npz", "label -1 at position 1");
+    refused(
+        &["loss", "--backend", "cpu", &path],
+        "star.npz",
+        "label -1 at position 1",
+    );
+    let plot = tool([
+        "align", &path, "--star", "--item", "0", "--plot", "star.svg",
+    ]);
+    assert_eq!(plot.status, 2, "{}", plot.stderr);
+    assert!(plot.stderr.contains("--star"), "{}", plot.stderr);
+}
+
+#[test]
 fn what_cannot_be_aligned_has_its_status() {
     let path = Npz::small()
         .with("labels", &[2, 6], &[1_i32, 1, 1, 0, 0, 0, 1, 2, 0, 0, 0, 0])

@@ -353,6 +353,52 @@ fn a_scorer_forbids_and_favours() {
     }
 }
 
+/// Knows nothing, and not even that: the search asks it about every class.
+struct Unbounded;
+
+impl Scorer for Unbounded {
+    type State = ();
+
+    fn start(&self) {}
+
+    fn grow(&self, (): &(), _label: u32) -> ((), f64) {
+        ((), 0.0)
+    }
+
+    fn end(&self, (): &()) -> f64 {
+        0.0
+    }
+}
+
+#[test]
+fn what_a_search_leaves_out_would_not_have_come_into_the_beam() {
+    for seed in 0..60 {
+        let shape = [2, 24, 3 + seed as usize % 40];
+        let batch = Recipe {
+            minus_infinity: if seed % 3 == 0 { 0.2 } else { 0.0 },
+            ..Recipe::new(shape, 3)
+        }
+        .batch(seed);
+        let given = Batch::new(shape, &batch.values);
+        for width in [1, 2, 3, 7, 20, 100] {
+            for (classes, least_probability) in [(usize::MAX, 0.0), (3, 0.0), (usize::MAX, 0.03)] {
+                let beam = BeamOptions {
+                    width,
+                    top: width,
+                    classes,
+                    least_probability,
+                };
+                let options = Options::default();
+                assert_eq!(
+                    decode::beam(&given, &options, &beam).unwrap(),
+                    decode::beam_with(&given, &options, &beam, &Unbounded).unwrap(),
+                    "seed {seed}, {beam:?}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn classes_that_are_left_out_are_not_read() {
     let logits = [0.0, 2.0, 1.0, -3.0, 0.0, 2.0, 1.0, -3.0]; // T = 2, C = 4

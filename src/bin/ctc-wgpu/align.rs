@@ -22,6 +22,10 @@ pub(crate) struct AlignArgs {
     #[command(flatten)]
     alphabet: AlphabetArgs,
 
+    /// Take a label of -1 for unknown text: any one or more frames, of whatever classes; printed as `*`
+    #[arg(long)]
+    star: bool,
+
     /// Only this item, counted from 0 [default: all]
     #[arg(long, value_name = "N")]
     item: Option<usize>,
@@ -38,8 +42,14 @@ pub(crate) struct AlignArgs {
     #[arg(long, value_name = "SECONDS", default_value = "0.02")]
     frame: f64,
 
-    /// Draw the occupancies over time with the alignment below; needs --item
-    #[arg(long, value_name = "OUT.svg", requires = "item")]
+    /// Draw the occupancies over time with the alignment below; needs --item, and does
+    /// not go with --star, of which there is no occupancy
+    #[arg(
+        long,
+        value_name = "OUT.svg",
+        requires = "item",
+        conflicts_with = "star"
+    )]
     plot: Option<PathBuf>,
 }
 
@@ -58,7 +68,10 @@ pub(crate) fn run(args: &AlignArgs) -> Result<Outcome, Fault> {
         let reason = format!("--frame {}: a length of time is needed", args.frame);
         return Err(Fault::Usage(reason));
     }
-    let accepted = Accepted::with(&args.input, |file| args.input.options(file))?;
+    let accepted = Accepted::unlabelled(&args.input, |file| args.input.options(file))?;
+    if !args.star {
+        accepted.problem()?;
+    }
     let items = accepted.shape.items;
     if let Some(item) = args.item.filter(|item| *item >= items) {
         let reason = format!("--item {item}: the batch has {items} items, counted from 0");
@@ -123,11 +136,19 @@ fn human(alignments: &[(usize, &Alignment)], alphabet: &Alphabet) -> String {
     told.collect::<Vec<_>>().join("\n")
 }
 
+/// A class as the file has it.
+fn class(class: u32) -> i64 {
+    match class {
+        u32::MAX => decode::STAR.into(),
+        class => class.into(),
+    }
+}
+
 fn all_json(alignments: &[(usize, &Alignment)], alphabet: &Alphabet) -> Value {
     let items = alignments.iter().map(|(item, alignment)| {
         let spans = alignment.spans.iter().map(|span| {
             json!({
-                "label": span.label,
+                "label": class(span.label),
                 "symbol": alphabet.symbol(span.label),
                 "frames": [span.frames.start, span.frames.end],
                 "probability": span.probability,
@@ -138,7 +159,7 @@ fn all_json(alignments: &[(usize, &Alignment)], alphabet: &Alphabet) -> Value {
             "status": format::status_name(alignment.status),
             "score": format::number(alignment.score),
             "spans": spans.collect::<Vec<_>>(),
-            "path": alignment.path,
+            "path": alignment.path.iter().copied().map(class).collect::<Vec<_>>(),
             "log_probs": alignment.log_probs,
         })
     });

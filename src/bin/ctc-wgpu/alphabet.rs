@@ -55,7 +55,8 @@ impl AlphabetArgs {
 
 impl Alphabet {
     pub(crate) fn symbol(&self, class: u32) -> &str {
-        self.symbols.get(class as usize).map_or("?", String::as_str)
+        // A star is no class of any network.
+        self.symbols.get(class as usize).map_or("*", String::as_str)
     }
 
     pub(crate) fn text(&self, labels: &[u32]) -> String {

@@ -15,8 +15,8 @@ const EPSILON: f32 = 1e-7;
 /// What the input is: what every subcommand that takes a batch asks for.
 #[derive(Debug, Args)]
 pub(crate) struct InputArgs {
-    /// The batch: one of logits, log_probs, probs; labels; and where they are needed logit_lengths, label_lengths,
-    /// weights and blank
+    /// The batch: one of logits, log_probs, probs; labels (to `decode` they are no need); and where they are needed
+    /// logit_lengths, label_lengths, weights and blank
     #[arg(value_name = "BATCH.npz")]
     pub(crate) file: PathBuf,
 

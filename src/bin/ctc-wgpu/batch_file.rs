@@ -46,7 +46,7 @@ pub(crate) struct BatchFile {
     /// The gradient of the summed loss, shaped as the input.
     pub(crate) true_grad: Option<Vec<f64>>,
     values: Vec<f32>,
-    labels: LabelArray,
+    labels: Option<LabelArray>,
     label_lengths: Vec<i32>,
     logit_lengths: Option<Vec<i32>>,
 }
@@ -88,14 +88,15 @@ impl BatchFile {
         }
         let rounded = matches!(input.values, Values::F64(_));
         let values = file.floats(kind.name(), input)?;
-        let (labels, width) = file.labels(items, kind.name())?;
+        let (labels, width) = file.labels(items, kind.name())?.unzip();
         let label_lengths = match (file.lengths("label_lengths")?, width) {
             (Some(lengths), _) => lengths,
-            (None, Some(width)) => vec![saturated(width); items],
-            (None, None) => {
+            (None, Some(Some(width))) => vec![saturated(width); items],
+            (None, Some(None)) => {
                 let reason = "label_lengths is missing: labels of rank 1 are cut by it";
                 return Err(Fault::file(path, reason));
             }
+            (None, None) => Vec::new(),
         };
         Ok(Self {
             path: path.to_owned(),
@@ -114,6 +115,17 @@ impl BatchFile {
         })
     }
 
+    pub(crate) fn items(&self) -> usize {
+        match self.layout {
+            Layout::BatchMajor => self.shape[0],
+            Layout::TimeMajor => self.shape[1],
+        }
+    }
+
+    pub(crate) fn has_labels(&self) -> bool {
+        self.labels.is_some()
+    }
+
     /// The batch as the library takes it.
     pub(crate) fn batch(&self) -> Batch<'_> {
         let batch = match self.layout {
@@ -121,10 +133,11 @@ impl BatchFile {
             Layout::TimeMajor => Batch::time_major(self.shape, &self.values),
         };
         let batch = match &self.labels {
-            LabelArray::Padded(labels) => batch.labels(labels, &self.label_lengths),
-            LabelArray::Concatenated(labels) => {
+            Some(LabelArray::Padded(labels)) => batch.labels(labels, &self.label_lengths),
+            Some(LabelArray::Concatenated(labels)) => {
                 batch.labels_concatenated(labels, &self.label_lengths)
             }
+            None => batch,
         };
         let batch = match &self.logit_lengths {
             Some(lengths) => batch.logit_lengths(lengths),
@@ -204,16 +217,20 @@ impl Arrays<'_> {
         }
     }
 
-    /// The labels, and the width of a row where they are padded.
-    fn labels(&mut self, items: usize, input: &str) -> Result<(LabelArray, Option<usize>), Fault> {
+    /// The labels, if the file has any, and the width of a row where they are padded.
+    fn labels(
+        &mut self,
+        items: usize,
+        input: &str,
+    ) -> Result<Option<(LabelArray, Option<usize>)>, Fault> {
         let Some((shape, values)) = self.integers("labels")? else {
-            return Err(Fault::file(self.path, "the array labels is missing"));
+            return Ok(None);
         };
         // Padding may be any number. What saturates here is no class of any batch, so as a label it is still refused.
         let values = values.into_iter().map(saturated).collect();
         match shape[..] {
-            [_] => Ok((LabelArray::Concatenated(values), None)),
-            [rows, width] if rows == items => Ok((LabelArray::Padded(values), Some(width))),
+            [_] => Ok(Some((LabelArray::Concatenated(values), None))),
+            [rows, width] if rows == items => Ok(Some((LabelArray::Padded(values), Some(width)))),
             [rows, _] => {
                 let reason = format!(
                     "labels has {rows} rows, but {input} has {items} items (see `--layout`)"

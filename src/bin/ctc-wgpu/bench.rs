@@ -1,6 +1,7 @@
 //! `ctc-wgpu bench`: how long losses and gradients take on this machine.
 
 mod bandwidth;
+mod decoders;
 #[path = "../../../benches/inputs/mod.rs"]
 mod inputs;
 mod measure;
@@ -46,6 +47,10 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     forward_only: bool,
 
+    /// Time alignments and decoders, on the CPU, over logits like those of a trained network
+    #[arg(long, conflicts_with = "forward_only")]
+    decode: bool,
+
     /// Print a JSON list with an object for each shape
     #[arg(long)]
     json: bool,
@@ -60,6 +65,7 @@ enum BackendArg {
 
 pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
     let shapes = match &args.shapes[..] {
+        [] if args.decode => decoders::SHAPES.to_vec(),
         [] => SHAPES.to_vec(),
         given => given.iter().map(|BenchShape(shape)| *shape).collect(),
     };
@@ -68,6 +74,14 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
         false => Goal::LossAndGrad,
     };
     let subject = subject(args)?;
+    if args.decode {
+        let bar = progress::working(0);
+        let outcome = decoders::run(&subject, &shapes, args.json, |what| {
+            bar.set_message(what.to_owned());
+        });
+        bar.finish_and_clear();
+        return outcome;
+    }
     let bar = progress::working(shapes.len() as u64 + 1);
     bar.set_message("copying, for the bandwidth");
     let bandwidth = bandwidth::of(&subject);
@@ -99,6 +113,7 @@ fn subject(args: &BenchArgs) -> Result<Subject, Fault> {
             misplaced("--threads is for the CPU twin: it goes with --backend cpu only")
         }
         BackendArg::Cpu => Subject::cpu(args.threads),
+        BackendArg::Auto if args.adapter.is_none() && args.decode => Subject::cpu(None),
         BackendArg::Auto if args.adapter.is_none() && ctc_wgpu::adapters().is_empty() => {
             Subject::cpu(None)
         }

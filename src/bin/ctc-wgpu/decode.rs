@@ -1,8 +1,8 @@
 //! `ctc-wgpu decode`: what a network read.
 
 use clap::Args;
+use ctc_wgpu::Status;
 use ctc_wgpu::decode::{self, BeamOptions, Edits};
-use ctc_wgpu::{Problem, Status};
 use serde_json::{Value, json};
 
 use crate::alphabet::{Alphabet, AlphabetArgs};
@@ -43,20 +43,15 @@ struct Read {
 }
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<Outcome, Fault> {
-    let accepted = Accepted::with(&args.input, |file| args.input.options(file))?;
+    let accepted = Accepted::unlabelled(&args.input, |file| args.input.options(file))?;
     let alphabet = args.alphabet.read(accepted.shape.classes, accepted.blank)?;
+    let wanted = accepted.file.has_labels().then(|| labels(&accepted));
+    let wanted = wanted.transpose()?;
     let reads = read(args, &accepted)?;
-    let wanted = labels(&accepted)?;
-    let edits: Vec<Edits> = wanted
-        .iter()
-        .zip(&reads)
-        .map(|(labels, read)| read.edits(labels))
-        .collect();
     let report = Report {
         alphabet: &alphabet,
-        wanted: &wanted,
+        judged: wanted.map(|wanted| Judged::new(wanted, &reads)),
         reads: &reads,
-        edits: &edits,
     };
     if args.json {
         return Ok(Outcome::json(&report.json(), true));
@@ -99,9 +94,8 @@ fn read(args: &DecodeArgs, accepted: &Accepted) -> Result<Vec<Read>, Fault> {
 }
 
 /// The labels of each item.
-pub(crate) fn labels(accepted: &Accepted) -> Result<Vec<Vec<u32>>, Fault> {
-    let problem = Problem::new(&accepted.file.batch(), &accepted.options)
-        .map_err(|e| Fault::input(&accepted.file.path, e))?;
+fn labels(accepted: &Accepted) -> Result<Vec<Vec<u32>>, Fault> {
+    let problem = accepted.problem()?;
     let items = 0..problem.shape().items;
     Ok(items
         .map(|item| {
@@ -124,49 +118,28 @@ impl Read {
     }
 }
 
-struct Report<'a> {
-    alphabet: &'a Alphabet,
-    wanted: &'a [Vec<u32>],
-    reads: &'a [Read],
-    edits: &'a [Edits],
+/// What was to be read, and what is wrong with what was.
+struct Judged {
+    wanted: Vec<Vec<u32>>,
+    edits: Vec<Edits>,
 }
 
-impl Report<'_> {
-    fn human(&self, beam: Option<u32>) -> String {
-        let score = if beam.is_some() {
-            "loss"
-        } else {
-            "−ln p(path)"
-        };
-        let mut rows = Vec::new();
-        for (item, (read, wanted)) in self.reads.iter().zip(self.wanted).enumerate() {
-            for (rank, (labels, score)) in read.candidates.iter().enumerate() {
-                let first = rank == 0;
-                let only = |text: String| if first { text } else { String::new() };
-                let wrong = match self.edits[item].total() {
-                    0 => String::new(),
-                    n => n.to_string(),
-                };
-                rows.push(vec![
-                    only(item.to_string()),
-                    match read.status {
-                        Status::Ok => self.alphabet.text(labels),
-                        status => format!("({})", format::status_name(status)),
-                    },
-                    format::loss(*score),
-                    only(self.alphabet.text(wanted)),
-                    only(wrong),
-                ]);
-            }
+impl Judged {
+    fn new(wanted: Vec<Vec<u32>>, reads: &[Read]) -> Self {
+        let both = wanted.iter().zip(reads);
+        Self {
+            edits: both.map(|(labels, read)| read.edits(labels)).collect(),
+            wanted,
         }
-        let mut text = format::table(&["item", "read", score, "labels", "errors"], rows, &[1, 3]);
-        text += &format!("\n{}\n", self.summary());
-        text
+    }
+
+    fn all(&self) -> Edits {
+        self.edits.iter().copied().sum()
     }
 
     fn summary(&self) -> String {
         let exact = self.edits.iter().filter(|edits| edits.total() == 0).count();
-        let all: Edits = self.edits.iter().copied().sum();
+        let all = self.all();
         format!(
             "{exact} of {} items without a fault; label error rate {:.2} %: {} substitutions, {} deletions, {} insertions in {} labels",
             self.edits.len(),
@@ -177,26 +150,79 @@ impl Report<'_> {
             all.labels
         )
     }
+}
+
+struct Report<'a> {
+    alphabet: &'a Alphabet,
+    reads: &'a [Read],
+    /// Where the file has labels.
+    judged: Option<Judged>,
+}
+
+impl Report<'_> {
+    fn human(&self, beam: Option<u32>) -> String {
+        let score = if beam.is_some() {
+            "loss"
+        } else {
+            "−ln p(path)"
+        };
+        let mut header = vec!["item", "read", score];
+        if self.judged.is_some() {
+            header.extend(["labels", "errors"]);
+        }
+        let mut rows = Vec::new();
+        for (item, read) in self.reads.iter().enumerate() {
+            for (rank, (labels, score)) in read.candidates.iter().enumerate() {
+                let first = rank == 0;
+                let only = |text: String| if first { text } else { String::new() };
+                let mut row = vec![
+                    only(item.to_string()),
+                    match read.status {
+                        Status::Ok => self.alphabet.text(labels),
+                        status => format!("({})", format::status_name(status)),
+                    },
+                    format::loss(*score),
+                ];
+                if let Some(Judged { wanted, edits }) = &self.judged {
+                    let wrong = match edits[item].total() {
+                        0 => String::new(),
+                        n => n.to_string(),
+                    };
+                    row.extend([only(self.alphabet.text(&wanted[item])), only(wrong)]);
+                }
+                rows.push(row);
+            }
+        }
+        let text = format::table(&header, rows, &[1, 3]);
+        match &self.judged {
+            Some(judged) => format!("{text}\n{}\n", judged.summary()),
+            None => text,
+        }
+    }
 
     fn json(&self) -> Value {
-        let items = self.reads.iter().zip(self.edits).map(|(read, edits)| {
+        let items = self.reads.iter().enumerate().map(|(item, read)| {
             let candidates = read.candidates.iter().map(|(labels, score)| {
                 json!({ "labels": labels, "text": self.alphabet.text(labels), "score": format::number(*score) })
             });
-            json!({
+            let mut value = json!({
                 "candidates": candidates.collect::<Vec<_>>(),
                 "status": format::status_name(read.status),
-                "errors": edits.total(),
-            })
+            });
+            if let Some(judged) = &self.judged {
+                value["errors"] = json!(judged.edits[item].total());
+            }
+            value
         });
-        let all: Edits = self.edits.iter().copied().sum();
-        json!({
-            "items": items.collect::<Vec<_>>(),
-            "label_error_rate": format::number(all.rate()),
-            "substitutions": all.substitutions,
-            "deletions": all.deletions,
-            "insertions": all.insertions,
-            "labels": all.labels,
-        })
+        let mut value = json!({ "items": items.collect::<Vec<_>>() });
+        if let Some(judged) = &self.judged {
+            let all = judged.all();
+            value["label_error_rate"] = format::number(all.rate());
+            value["substitutions"] = json!(all.substitutions);
+            value["deletions"] = json!(all.deletions);
+            value["insertions"] = json!(all.insertions);
+            value["labels"] = json!(all.labels);
+        }
+        value
     }
 }

@@ -59,6 +59,7 @@ impl Fault {
                     "item {item}: label {label} at position {position} is the blank; `--blank-in-labels allow` permits it"
                 ),
             ),
+            InputError::NoLabels => Self::file(path, "the array labels is missing"),
             _ => Self::file(path, error),
         }
     }

@@ -66,11 +66,13 @@ pub(crate) struct Accepted {
 impl Accepted {
     /// Reads and checks the batch, so that what is wrong with it is said before any device is touched.
     pub(crate) fn read(args: &BatchArgs) -> Result<Self, Fault> {
-        Self::with(&args.input, |file| args.options(file))
+        let accepted = Self::unlabelled(&args.input, |file| args.options(file))?;
+        let shape = *accepted.problem()?.shape();
+        Ok(Self { shape, ..accepted })
     }
 
-    /// [`read`](Self::read), with the options that `options` has for the file.
-    pub(crate) fn with(
+    /// [`read`](Self::read) without a look at the labels, which the file may lack; with the options that `options` has for it.
+    pub(crate) fn unlabelled(
         args: &InputArgs,
         options: impl FnOnce(&BatchFile) -> Result<Options, Fault>,
     ) -> Result<Self, Fault> {
@@ -86,7 +88,8 @@ impl Accepted {
             );
         }
         let options = options(&file)?;
-        let shape = *Problem::new(&file.batch(), &options)
+        let none = vec![0; file.items()];
+        let shape = *Problem::new(&file.batch().labels(&[], &none), &options)
             .map_err(|e| Fault::input(&args.file, e))?
             .shape();
         let blank = match options.blank {
@@ -99,6 +102,12 @@ impl Accepted {
             shape,
             blank,
         })
+    }
+
+    /// The batch with its labels, checked too.
+    pub(crate) fn problem(&self) -> Result<Problem<'_>, Fault> {
+        Problem::new(&self.file.batch(), &self.options)
+            .map_err(|e| Fault::input(&self.file.path, e))
     }
 }
 

@@ -13,12 +13,15 @@ use super::truth::Truth;
 const WARM_UP: Duration = Duration::from_millis(200);
 const ENOUGH: Duration = Duration::from_secs(1);
 const LEAST_RUNS: usize = 5;
+/// Within which those are to be had.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long some runs took, shortest first; never empty.
 pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
-    /// Runs `step`, which says how long it took, for about a second after a warm-up, and at least five times.
+    /// Runs `step`, which says how long it took, for about a second after a warm-up, and at least five times, unless
+    /// that takes too long.
     pub(crate) fn take<E>(mut step: impl FnMut() -> Result<Duration, E>) -> Result<Self, E> {
         let start = Instant::now();
         while start.elapsed() < WARM_UP {
@@ -26,8 +29,15 @@ impl Times {
         }
         let start = Instant::now();
         let mut times = Vec::new();
-        while times.len() < LEAST_RUNS || start.elapsed() < ENOUGH {
+        loop {
             times.push(step()?);
+            let enough = match times.len() {
+                ..LEAST_RUNS => PATIENCE,
+                _ => ENOUGH,
+            };
+            if start.elapsed() >= enough {
+                break;
+            }
         }
         times.sort_unstable();
         Ok(Self(times))

@@ -147,7 +147,7 @@ impl Report<'_> {
     }
 
     fn json(&self, row: &Row) -> Value {
-        let mut value = self.subject_json();
+        let mut value = subject_json(self.subject);
         value["shape"] = json!(row.shape);
         value["goal"] = match self.goal {
             Goal::LossAndGrad => json!("loss+grad"),
@@ -177,30 +177,30 @@ impl Report<'_> {
         value["grad_l1"] = json!(figures.grad_l1);
         value
     }
+}
 
-    /// What was timed, the same in every object of the list.
-    fn subject_json(&self) -> Value {
-        match self.subject {
-            Subject::Gpu { info, .. } => json!({
-                "backend": "gpu",
-                "adapter": info.name,
-                "api": info.backend.to_string(),
-                "software": info.device_type == wgpu::DeviceType::Cpu,
-                "driver": format!("{} {}", info.driver, info.driver_info).trim(),
-            }),
-            Subject::Cpu { ctc, .. } => {
-                let (threads, simd) = match ctc.backend() {
-                    Backend::Cpu { threads, simd } => (Some(threads), Some(simd)),
-                    _ => (None, None),
-                };
-                json!({
-                    "backend": "cpu",
-                    "adapter": null,
-                    "driver": null,
-                    "threads": threads,
-                    "simd": simd,
-                })
-            }
+/// What was timed, the same in every object of the list.
+pub(crate) fn subject_json(subject: &Subject) -> Value {
+    match subject {
+        Subject::Gpu { info, .. } => json!({
+            "backend": "gpu",
+            "adapter": info.name,
+            "api": info.backend.to_string(),
+            "software": info.device_type == wgpu::DeviceType::Cpu,
+            "driver": format!("{} {}", info.driver, info.driver_info).trim(),
+        }),
+        Subject::Cpu { ctc, .. } => {
+            let (threads, simd) = match ctc.backend() {
+                Backend::Cpu { threads, simd } => (Some(threads), Some(simd)),
+                _ => (None, None),
+            };
+            json!({
+                "backend": "cpu",
+                "adapter": null,
+                "driver": null,
+                "threads": threads,
+                "simd": simd,
+            })
         }
     }
 }

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Times ctc-wgpu's alignment and decoders and other libraries' on this machine, in turn, in one run.
+
+    python3 benches/decoders.py                 # installs the peers, builds, measures, writes benches/results
+    python3 benches/decoders.py --peers torchaudio,tensorflow --rounds 5
+    python3 benches/decoders.py --no-install    # with what this Python has already
+
+As `run.py`: the programs run one after the other, several times over, and the median over the rounds is kept. All of them read the
+same batches, those of `inputs/trained.rs`. What each reads is compared with what ours does, and stands in the report.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+
+import report
+import run
+
+BEGIN, END = "<!-- decoders:begin -->", "<!-- decoders:end -->"
+OURS = "ctc-wgpu CPU"
+
+# torchaudio's wheel names a PyTorch of its own, pyctcdecode's an old numpy; both work with those that the others need.
+PACKAGES = {
+    "torchaudio": ["torch", "--no-deps torchaudio"],
+    "tensorflow": ["tensorflow-cpu"],
+    "fast-ctc-decode": ["fast-ctc-decode"],
+    "pyctcdecode": ["pygtrie", "hypothesis", "--no-deps pyctcdecode"],
+}
+TITLES = {"torchaudio": "torchaudio", "tensorflow": "TensorFlow"}
+
+# How far a peer's −ln of a probability may lie from ours for the same reading, relative to max(1, ours): sums of f32.
+TOLERANCE = 1e-3
+
+
+def programs(args, absent):
+    """The command of each program by name: ours first. A GPU's would be one more."""
+    tool = run.built()
+    shapes = [word for shape in args.shape or [] for word in ("--shape", shape)]
+    bench = [tool, "bench", "--decode", "--json", *shapes, "--backend"]
+    found = {
+        OURS: [*bench, "cpu", "--threads", args.threads],
+        f"{OURS}, 1 thread": [*bench, "cpu", "--threads", 1],
+    }
+    if args.threads == 1:
+        del found[f"{OURS}, 1 thread"]
+    python = sys.executable if args.no_install else run.install(args.peers, absent, PACKAGES)
+    for peer in args.peers:
+        if peer not in absent:
+            found[peer] = [python, run.HERE / "peers/decoders.py", peer, "--threads", args.threads, *shapes]
+    return found
+
+
+def key(line):
+    return f"{report.key(line['shape'])} {line['task']}"
+
+
+def compare(programs):
+    """Beside each time of a peer, how many items it read as ours did. Of paths there is one likeliest, so that alignments and greedy
+    readings must be ours; a beam may have been cut off elsewhere."""
+    for name, results in programs.items():
+        for task, line in results.items():
+            ours = programs[OURS].get(task, {})
+            if "error" in line or "answers" not in ours:
+                continue
+            pairs = list(zip(line["answers"], ours["answers"]))
+            same = [theirs == right for theirs, right in pairs]
+            line["same"], line["items"] = sum(same), len(same)
+            exact = task.split(" ", 1)[1] in ("align", "greedy")
+            if exact and not (len(line["answers"]) == len(ours["answers"]) and all(same)):
+                line["error"] = f"{len(same) - sum(same)} of {len(same)} items are others than ours"
+            if line["scores"] is None:
+                continue
+            for item, (theirs, right) in enumerate(zip(line["scores"], ours["scores"])):
+                # A beam's probability is of the paths that it kept, and two beams keep others.
+                if exact and not abs(theirs - right) <= TOLERANCE * max(1, right):
+                    line["error"] = f"item {item}: −ln p is {theirs}, and ours {right}"
+    for results in programs.values():
+        for line in results.values():
+            line.pop("answers", None)
+            line.pop("scores", None)
+
+
+def title(name):
+    return TITLES.get(name, name)
+
+
+def rows(results, cell):
+    """A row for each shape and task that we have."""
+    told = []
+    for task in results["programs"][OURS]:
+        shape, name = task.split(" ", 1)
+        cells = [cell(lines.get(task, {})) for lines in results["programs"].values()]
+        told.append([report.named(shape), name, *cells])
+    return told
+
+
+def table_of_times(results):
+    def cell(line):
+        return report.milliseconds(line["median_ms"]) if "error" not in line and "median_ms" in line else "–"
+
+    return report.table(["T, N, C, L", "ms", *map(title, results["programs"])], rows(results, cell))
+
+
+def table_of_ratios(results):
+    ours = results["programs"][OURS]
+    told = []
+    for task, right in ours.items():
+        shape, name = task.split(" ", 1)
+        cells = []
+        for peer, lines in results["programs"].items():
+            line = lines.get(task, {})
+            if peer.startswith("ctc-wgpu"):
+                continue
+            good = "error" not in line and "error" not in right and "median_ms" in line
+            same = f" ({line.get('same')}/{line.get('items')})" if good else ""
+            cells.append(f"{report.ratio(line['median_ms'] / right['median_ms'])}{same}" if good else "–")
+        told.append([report.named(shape), name, *cells])
+    peers = [title(name) for name in results["programs"] if not name.startswith("ctc-wgpu")]
+    return report.table(["T, N, C, L", "times as long as ours", *peers], told)
+
+
+def versions(results):
+    told = []
+    for name, lines in results["programs"].items():
+        found = [line["version"] for line in lines.values() if "version" in line]
+        told.append(f"{title(name)} {found[0]}" if found else title(name))
+    return "; ".join(told)
+
+
+def troubles(results):
+    told = [f"- {title(name)} is absent: {reason}" for name, reason in results["absent"].items()]
+    for name, lines in results["programs"].items():
+        for task, line in lines.items():
+            if "error" in line:
+                told.append(f"- {title(name)} at {task}: {line['error']}")
+    return "\n".join(told)
+
+
+def markdown(results):
+    parts = [
+        f"# Alignment and decoding, {results['date']}, {results['machine']}",
+        f"In ms: the median over {report.counted(results)} of each program's median. Measured by `{results['command']}` at commit "
+        f"{results['commit']}.",
+        f"Machine: {report.machine(results)}, {results['cores']} cores, {results['os']}; {results['rustc']}, Python "
+        f"{results['python']}.\nVersions: {versions(results)}.",
+        report.noise(results),
+        table_of_times(results),
+        "How many times as long as ctc-wgpu on the CPU the others take, and how many of the items they read as it does "
+        "(alignments and greedy readings must be equal):",
+        table_of_ratios(results),
+        "What is timed, and what a library has no call for, is in [the README](../README.md#benchesdecoderspy).",
+        troubles(results),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def readme(results, stem):
+    gone = [title(name) for name in results["absent"]]
+    gone = f" Not there: {', '.join(gone)}." if gone else ""
+    warning = f"{report.noise(results)}\n\n" if report.noise(results) else ""
+    return (
+        f"Alignment and decoding in ms on {report.machine(results)}, {results['date']}: {versions(results)}.{gone}\n\n{warning}"
+        f"{table_of_times(results)}\n\nMeasured in {report.counted(results)} by `{results['command']}`; "
+        f"[the ratios, and all that is to say](benches/results/{stem}.md)."
+    )
+
+
+def write(results, readme_too):
+    path = run.HERE / "results" / f"{results['date']}-{results['machine']}-decoders.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    path.with_suffix(".md").write_text(markdown(results))
+    if readme_too:
+        front = run.ROOT / "README.md"
+        front.write_text(report.insert(front.read_text(), readme(results, path.stem), BEGIN, END))
+    run.say(f"written: {path.relative_to(run.ROOT)}, and .md beside it")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+    def some(text):
+        wanted = [name for name in text.split(",") if name]
+        for name in wanted:
+            if name not in PACKAGES:
+                raise argparse.ArgumentTypeError(f"{name}: one of {', '.join(PACKAGES)} is needed")
+        return wanted
+
+    parser.add_argument("--peers", type=some, default=list(PACKAGES), metavar="A,B", help="of " + ", ".join(PACKAGES))
+    parser.add_argument("--rounds", type=int, default=3, metavar="N")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of every program")
+    parser.add_argument("--shape", action="append", metavar="T,N,C,L", help="instead of the three; may be repeated")
+    parser.add_argument("--machine", metavar="NAME", help="of the results' files; the processor's name if not given")
+    parser.add_argument("--no-install", action="store_true", help="run the peers on the Python that runs this")
+    parser.add_argument("--readme", action="store_true", help="put the table into the README")
+    args = parser.parse_args()
+    if args.rounds < 1 or args.threads < 1:
+        parser.error("--rounds and --threads must be at least 1")
+    return args
+
+
+def main():
+    args, absent = arguments(), {}
+    began = run.commit()
+    found = programs(args, absent)
+    others = run.Others()
+    measured = run.measure(found, args.rounds, absent)
+    by_program = {name: run.merged(seen, key) for name, seen in measured.items()}
+    busy = others.cores()
+    if OURS not in by_program:
+        sys.exit(f"ctc-wgpu itself did not run: {absent.get(OURS)}")
+    compare(by_program)
+    results = {
+        **run.machine(args, began, busy),
+        "python": platform.python_version(),
+        "command": shlex.join(["python3", "benches/decoders.py", *sys.argv[1:]]),
+        "rounds": args.rounds,
+        "programs": by_program,
+        "absent": absent,
+    }
+    write(results, args.readme)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except run.Failed as failure:
+        sys.exit(f"error: {failure}")

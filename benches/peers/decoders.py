@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Times what other libraries align and decode of the batches of `inputs.trained`.
+
+    python decoders.py torchaudio|tensorflow|fast-ctc-decode|pyctcdecode [--threads N] [--shape T,N,C,L]...
+
+A JSON line for each shape and task, with what was read and, where the library tells it, −ln of its probability, so that all can
+be compared. All start from logits, as ours does: where a library takes log-probabilities or probabilities, the softmax is a part of
+its time.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from importlib.metadata import version
+
+from peers import PATIENCE_S, shape, take, tensorflow_with, timed
+
+LEAST_PROBABILITY = 1e-4
+BEAMS = {"beam 16": 16, "beam 100": 100}
+
+
+def pruned(name):
+    return f"{name}, p ≥ 0.0001"
+
+
+# Each peer takes logits [N, T, C] and labels [N, L], the blank being 0, and gives for each of its tasks a step, which does it once,
+# and what brings its answer to a list of classes for each item and a list of scores, or nothing where it tells none.
+
+
+def torchaudio(logits, labels, threads):
+    """Takes one item at a time."""
+    import torch
+    from torchaudio.functional import forced_align
+
+    torch.set_num_threads(threads)
+    x, labels = torch.tensor(logits), torch.tensor(labels)
+
+    def step():
+        log_probs = torch.log_softmax(x, -1)
+        return [forced_align(log_probs[n : n + 1], labels[n : n + 1], blank=0) for n in range(len(x))]
+
+    def told(found):
+        return [path[0].tolist() for path, _ in found], [-scores.double().sum().item() for _, scores in found]
+
+    yield "align", step, told
+
+
+def tensorflow(logits, _labels, threads):
+    """The beam's blank is the last class. Greedy decoding needs no softmax and takes none: its score is a sum of logits."""
+    import numpy as np
+
+    tf = tensorflow_with(threads)
+    items, frames, _ = logits.shape
+    x = tf.constant(logits.transpose(1, 0, 2).copy())
+    rolled = tf.constant(np.roll(logits, -1, -1).transpose(1, 0, 2).copy())
+    lengths = tf.fill([items], frames)
+
+    def rows(sparse, first):
+        found = [[] for _ in range(items)]
+        for (item, _), label in zip(sparse.indices.numpy(), sparse.values.numpy()):
+            found[item].append(int(label) + first)
+        return found
+
+    def greedy():
+        return tf.nn.ctc_greedy_decoder(x, lengths, blank_index=0)
+
+    yield "greedy", greedy, lambda found: (rows(found[0][0], 0), None)
+    for name, width in BEAMS.items():
+
+        def beam(width=width):
+            return tf.nn.ctc_beam_search_decoder(rolled, lengths, beam_width=width, top_paths=1)
+
+        yield name, beam, lambda found: (rows(found[0][0], 1), (-found[1].numpy()[:, 0]).tolist())
+
+
+def fast_ctc_decode(logits, _labels, _threads):
+    """Takes one item at a time, on one thread, and tells no probability."""
+    import numpy as np
+    from fast_ctc_decode import beam_search, viterbi_search
+
+    alphabet = characters(logits.shape[-1])
+
+    def softmax(x):
+        x = np.exp(x - x.max(-1, keepdims=True))
+        return x / x.sum(-1, keepdims=True)
+
+    def each(search):
+        return lambda: [search(softmax(item))[0] for item in logits]
+
+    def told(found):
+        return classes(found), None
+
+    yield "greedy", each(lambda item: viterbi_search(item, alphabet)), told
+    for name, width in BEAMS.items():
+        for name_, least in ((name, 0.0), (pruned(name), LEAST_PROBABILITY)):
+
+            def search(item, width=width, least=least):
+                return beam_search(item, alphabet, beam_size=width, beam_cut_threshold=least)
+
+            yield name_, each(search), told
+
+
+def pyctcdecode(logits, _labels, threads):
+    """Without a language model, items in a pool of processes; drops beams that fall behind, as it does by default. It is not asked to
+    look at all classes: that takes it minutes."""
+    import logging
+    import multiprocessing
+
+    logging.disable()
+    from pyctcdecode import build_ctcdecoder
+
+    decoder = build_ctcdecoder(["", *characters(logits.shape[-1])[1:]])
+    pool = multiprocessing.get_context("fork").Pool(threads)
+    items = list(logits)
+
+    def told(found):
+        best = [beams[0] for beams in found]
+        return classes([beam[0] for beam in best]), [-float(beam[3]) for beam in best]
+
+    for name, width in BEAMS.items():
+
+        def beam(width=width):
+            least = math.log(LEAST_PROBABILITY)
+            return decoder.decode_beams_batch(pool, items, beam_width=width, token_min_logp=least)
+
+        yield pruned(name), beam, told
+
+
+def characters(count):
+    """A character a class, none of which means anything to a decoder."""
+    return [chr(0x4E00 + i) for i in range(count)]
+
+
+def classes(texts):
+    return [[ord(character) - 0x4E00 for character in text] for text in texts]
+
+
+# With the name of the package whose version counts.
+PEERS = {
+    "torchaudio": (torchaudio, "torchaudio"),
+    "tensorflow": (tensorflow, "tensorflow-cpu"),
+    "fast-ctc-decode": (fast_ctc_decode, "fast-ctc-decode"),
+    "pyctcdecode": (pyctcdecode, "pyctcdecode"),
+}
+
+
+def measure(step, told):
+    start = time.perf_counter()
+    answers, scores = told(step())
+    first = time.perf_counter() - start
+    # What takes longer than all patience is not asked again.
+    times = take(lambda: timed(step)) if first < PATIENCE_S else [first * 1e3]
+    return {
+        "median_ms": times[len(times) // 2],
+        "min_ms": times[0],
+        "runs": len(times),
+        "answers": answers,
+        "scores": scores,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N")
+    parser.add_argument("--shape", type=shape, action="append", metavar="T,N,C,L")
+    args = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    make, package = PEERS[args.peer]
+    try:
+        import inputs
+
+        for shape_ in args.shape or inputs.TRAINED_SHAPES:
+            logits, labels = inputs.trained(shape_)
+            for task, step, told in make(logits, labels, args.threads):
+                line = {"peer": args.peer, "shape": shape_, "task": task, "version": version(package)}
+                try:
+                    line |= measure(step, told)
+                except Exception as error:  # A library may fail in any way; the others shall still be timed.
+                    line["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
+                print(json.dumps(line), flush=True)
+    except (ImportError, OSError) as error:
+        print(json.dumps({"peer": args.peer, "absent": str(error).splitlines()[0]}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

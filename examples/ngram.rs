@@ -1,0 +1,170 @@
+//! Beam search with a language model: characters in twos and threes help a network that reads badly.
+//!
+//! Run it with `cargo run --release --example ngram`. The model is counted from nine lines in ten of a text, the Apache licence; the
+//! tenth lines are read, by a "network" that is sure of little. What a model adds is a [`Scorer`]: any will do.
+
+#[expect(dead_code, reason = "the shapes are the benchmark's")]
+#[path = "../benches/inputs/seeded.rs"]
+mod seeded;
+
+use std::collections::HashMap;
+
+use ctc_wgpu::decode::{BeamOptions, Candidate, Edits, Scorer, beam, beam_with, greedy};
+use ctc_wgpu::{Batch, Error, Options, Status};
+
+const TEXT: &str = include_str!("../LICENSE-APACHE");
+/// The blank, the space, and the letters.
+const CLASSES: usize = 28;
+
+fn main() -> Result<(), Error> {
+    let lines: Vec<Vec<u32>> = TEXT.lines().map(labels).filter(|l| l.len() > 20).collect();
+    let (test, train): (Vec<_>, Vec<_>) = lines.iter().enumerate().partition(|(i, _)| i % 10 == 9);
+    let test: Vec<&[u32]> = test.into_iter().map(|(_, line)| &line[..]).collect();
+    let (logits, lengths) = network(&test);
+    let frames = logits.len() / CLASSES / test.len();
+    let batch = Batch::new([test.len(), frames, CLASSES], &logits).logit_lengths(&lengths);
+
+    let options = Options::default();
+    let wide = BeamOptions {
+        width: 32,
+        ..BeamOptions::default()
+    };
+    let likeliest_path = greedy(&batch, &options)?;
+    let read: Vec<Vec<u32>> = likeliest_path.into_iter().map(|read| read.labels).collect();
+    println!(
+        "{} lines of {} characters\n",
+        test.len(),
+        test.concat().len()
+    );
+    println!("                           label error rate   the first line");
+    tell("likeliest path", &test, &read);
+    tell("beam", &test, &best(beam(&batch, &options, &wide)?));
+    for (name, order) in [("beam with bigrams", 2), ("beam with trigrams", 3)] {
+        let model = Ngrams::count(order, train.iter().map(|(_, line)| &line[..]));
+        let found = beam_with(&batch, &options, &wide, &model)?;
+        tell(name, &test, &best(found));
+    }
+    println!("{:45}{}", "to be read", text(test[0]));
+    Ok(())
+}
+
+/// How often which label comes after which others.
+struct Ngrams {
+    order: usize,
+    /// How often each run of up to `order` labels was seen.
+    runs: HashMap<Vec<u32>, f64>,
+    /// How often each run of fewer was seen with a label after it.
+    contexts: HashMap<Vec<u32>, f64>,
+}
+
+impl Ngrams {
+    /// How much the model counts beside the network, and what each label gets so that readings do not become short.
+    const WEIGHT: f64 = 0.8;
+    const LABEL: f64 = 1.6;
+    /// How often a run must have been seen to count as much as what the shorter ones say.
+    const TRUST: f64 = 4.0;
+
+    fn count<'a>(order: usize, lines: impl Iterator<Item = &'a [u32]>) -> Self {
+        let mut model = Self {
+            order,
+            runs: HashMap::new(),
+            contexts: HashMap::new(),
+        };
+        for line in lines {
+            for end in 1..=line.len() {
+                for start in end.saturating_sub(order)..end {
+                    let context = &line[start..end - 1];
+                    *model.runs.entry(line[start..end].to_vec()).or_default() += 1.0;
+                    *model.contexts.entry(context.to_vec()).or_default() += 1.0;
+                }
+            }
+        }
+        model
+    }
+
+    /// Of the run's last label after the others: what was counted, mixed with what the run without its first label says.
+    fn probability(&self, run: &[u32]) -> f64 {
+        let [context @ .., _] = run else {
+            return 1.0 / (CLASSES - 1) as f64;
+        };
+        let seen = |runs: &HashMap<Vec<u32>, f64>, run| runs.get(run).copied().unwrap_or(0.0);
+        let shorter = self.probability(&run[1..]);
+        (seen(&self.runs, run) + Self::TRUST * shorter)
+            / (seen(&self.contexts, context) + Self::TRUST)
+    }
+}
+
+impl Scorer for Ngrams {
+    /// The last labels, as many as a run has before its last.
+    type State = Vec<u32>;
+
+    fn start(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    fn grow(&self, state: &Vec<u32>, label: u32) -> (Vec<u32>, f64) {
+        let run = [&state[..], &[label]].concat();
+        let added = Self::WEIGHT * self.probability(&run).ln() + Self::LABEL;
+        let kept = run.len().min(self.order - 1);
+        (run[run.len() - kept..].to_vec(), added)
+    }
+
+    fn end(&self, _state: &Vec<u32>) -> f64 {
+        0.0
+    }
+
+    /// A probability's logarithm is at most 0.
+    fn most(&self) -> f64 {
+        Self::LABEL
+    }
+}
+
+/// What a network might say of these lines: each label is in one frame the likeliest class, mostly, and a blank follows it. The
+/// logits, padded to the longest line, and how many frames of each count.
+fn network(lines: &[&[u32]]) -> (Vec<f32>, Vec<i32>) {
+    let frames = 2 * lines.iter().map(|line| line.len()).max().unwrap_or(0);
+    let (mut logits, _) = seeded::numbers([frames, lines.len(), CLASSES, 0], 1.8);
+    for (line, item) in lines.iter().zip(logits.chunks_mut(frames * CLASSES)) {
+        for (label, two) in line.iter().zip(item.chunks_mut(2 * CLASSES)) {
+            two[*label as usize] += 5.0;
+            two[CLASSES] += 6.0;
+        }
+    }
+    let length = |line: &&[u32]| i32::try_from(2 * line.len()).unwrap_or(i32::MAX);
+    (logits, lines.iter().map(length).collect())
+}
+
+/// The best candidate of each item.
+fn best(found: Vec<Result<Vec<Candidate>, Status>>) -> Vec<Vec<u32>> {
+    let first = |candidates: Vec<Candidate>| candidates.into_iter().next();
+    let read = found.into_iter().map(|item| item.ok().and_then(first));
+    read.map(|best| best.map_or_else(Vec::new, |best| best.labels))
+        .collect()
+}
+
+fn tell(name: &str, wanted: &[&[u32]], read: &[Vec<u32>]) {
+    let both = wanted.iter().zip(read);
+    let edits: Edits = both
+        .map(|(labels, read)| Edits::between(labels, read))
+        .sum();
+    let rate = 100.0 * edits.rate();
+    println!("{name:<25}{rate:>16.1} %   {}", text(&read[0]));
+}
+
+/// A line's letters in lower case, and a space for all that is between words.
+fn labels(line: &str) -> Vec<u32> {
+    let words = line.split(|c: char| !c.is_ascii_alphabetic());
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    let class = |byte: u8| match byte {
+        b' ' => 1,
+        letter => u32::from(letter - b'a') + 2,
+    };
+    let line = words.join(" ").to_ascii_lowercase();
+    line.bytes().map(class).collect()
+}
+
+fn text(labels: &[u32]) -> String {
+    let symbols = b"_ abcdefghijklmnopqrstuvwxyz";
+    let symbol = |label: &u32| char::from(symbols[*label as usize]);
+    labels.iter().map(symbol).collect()
+}

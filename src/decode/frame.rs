@@ -1,0 +1,302 @@
+//! What a frame says: whether it says anything, its likeliest class, and its classes' logarithms, which are float64 all along.
+
+use fearless_simd::{Level, Simd, dispatch, f32x16, f64x8, prelude::*, u64x8};
+
+use super::biased;
+use crate::options::Input;
+
+/// Reads the frames of an input.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader {
+    input: Input,
+    level: Level,
+}
+
+/// What all classes of a frame have in common: ln p of a class is its score − `most` − `rest`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    input: Input,
+    /// The largest value, ε added to probabilities.
+    largest: f32,
+    /// The largest score.
+    most: f64,
+    /// ln Σ e^(score − most) where the input is to be normalised.
+    rest: f64,
+}
+
+impl Reader {
+    pub(super) fn new(input: Input) -> Self {
+        Self {
+            input,
+            level: Level::new(),
+        }
+    }
+
+    /// Log-probabilities are taken as they are, all else is normalised. None where a frame says nothing: one with NaN, +∞, or no
+    /// class that is possible.
+    pub(super) fn read(&self, row: &[f32]) -> Option<Frame> {
+        let frame = self.read_scores(row)?;
+        Some(match self.input {
+            Input::Logits => Frame {
+                rest: dispatch!(self.level, simd => sum_of_exp(simd, row, frame.most)).ln(),
+                ..frame
+            },
+            _ => frame,
+        })
+    }
+
+    /// As [`read`](Self::read), but logits are not normalised: what they all lack decides nothing between them.
+    pub(super) fn read_scores(&self, row: &[f32]) -> Option<Frame> {
+        let frame = |largest: f32, most, rest| Frame {
+            input: self.input,
+            largest,
+            most,
+            rest,
+        };
+        if let Input::Probs { epsilon } = self.input {
+            let (largest, sum) = dispatch!(self.level, simd => sum_of_probs(simd, row, epsilon));
+            let most = f64::from(largest);
+            let valid = largest > 0.0 && sum < f64::INFINITY;
+            return valid.then(|| frame(largest, most.ln(), (sum / most).ln()));
+        }
+        let most = dispatch!(self.level, simd => largest(simd, row));
+        (most.abs() < f32::INFINITY).then(|| frame(most, most.into(), 0.0))
+    }
+
+    /// The first of the likeliest classes.
+    pub(super) fn likeliest(&self, row: &[f32], frame: &Frame) -> usize {
+        let largest = frame.largest;
+        match self.input {
+            Input::Probs { epsilon } => {
+                dispatch!(self.level, _simd => first_of(row, #[inline(always)] |p| biased(p, epsilon) == largest))
+            }
+            _ => dispatch!(self.level, _simd => first_of(row, #[inline(always)] |x| x == largest)),
+        }
+    }
+}
+
+impl Frame {
+    /// What the input says of a class.
+    #[inline]
+    pub(super) fn score(&self, value: f32) -> f64 {
+        match self.input {
+            Input::Logits | Input::LogProbs | Input::LogProbsExact => value.into(),
+            Input::Probs { epsilon } => f64::from(biased(value, epsilon)).ln(),
+        }
+    }
+
+    /// ln of a class's probability.
+    #[inline]
+    pub(super) fn log_prob(&self, value: f32) -> f64 {
+        match self.input {
+            Input::LogProbs | Input::LogProbsExact => value.into(),
+            Input::Logits | Input::Probs { .. } => (self.score(value) - self.most) - self.rest,
+        }
+    }
+}
+
+/// Rows go in so many lanes.
+const LANES: usize = 16;
+
+/// A row in so many lanes; in the last of them `padding` takes the place of what has been there, or of what the row lacks.
+#[inline(always)]
+fn each<S: Simd>(simd: S, row: &[f32], padding: f32, mut visit: impl FnMut(f32x16<S>)) {
+    const PLACES: [f32; LANES] = [
+        0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
+    ];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        visit(f32x16::from_slice(simd, chunk));
+    }
+    if rest.is_empty() {
+        return;
+    }
+    if let Some(last) = row.last_chunk::<LANES>() {
+        let there = f32x16::from_slice(simd, &PLACES).simd_ge((LANES - rest.len()) as f32);
+        let padding = f32x16::splat(simd, padding);
+        visit(there.select(f32x16::from_slice(simd, last), padding));
+    } else {
+        let mut last = [padding; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        visit(f32x16::from_slice(simd, &last));
+    }
+}
+
+/// The largest value, NaN if there is one.
+#[inline(always)]
+fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    let mut most = f32x16::splat(simd, f32::NEG_INFINITY);
+    let mut numbers = most.simd_eq(most);
+    each(
+        simd,
+        row,
+        f32::NEG_INFINITY,
+        #[inline(always)]
+        |x| {
+            most = most.max(x);
+            numbers &= x.simd_eq(x);
+        },
+    );
+    if numbers.all_true() {
+        largest_lane(simd, most)
+    } else {
+        f32::NAN
+    }
+}
+
+#[inline(always)]
+fn largest_lane<S: Simd>(simd: S, lanes: f32x16<S>) -> f32 {
+    let (a, b) = simd.split_f32x16(lanes);
+    let (a, b) = simd.split_f32x8(a.max(b));
+    let most = a.max(b);
+    most[0].max(most[1]).max(most[2].max(most[3]))
+}
+
+/// Where it first is so, in a row where it is.
+#[inline(always)]
+fn first_of(row: &[f32], is: impl Fn(f32) -> bool) -> usize {
+    let long = row.chunks(LANES).position(
+        #[inline(always)]
+        |chunk| chunk.iter().fold(false, |has, x| has | is(*x)),
+    );
+    let from = long.unwrap_or(0) * LANES;
+    let at = row[from..].iter().position(|x| is(*x));
+    from + at.unwrap_or(0)
+}
+
+/// Σ e^(x − most)
+#[inline(always)]
+fn sum_of_exp<S: Simd>(simd: S, row: &[f32], most: f64) -> f64 {
+    let mut sums = [f64x8::splat(simd, 0.0); 2];
+    each(
+        simd,
+        row,
+        f32::NEG_INFINITY,
+        #[inline(always)]
+        |x| {
+            let (low, high) = simd.widen_f32x16(x);
+            sums[0] += exp(low - most);
+            sums[1] += exp(high - most);
+        },
+    );
+    sum_of_lanes(simd, sums[0] + sums[1])
+}
+
+#[inline(always)]
+fn sum_of_lanes<S: Simd>(simd: S, lanes: f64x8<S>) -> f64 {
+    let (a, b) = simd.split_f64x8(lanes);
+    let (a, b) = simd.split_f64x4(a + b);
+    let sum = a + b;
+    sum[0] + sum[1]
+}
+
+/// The largest p + ε and the sum of all, which is NaN where one has no logarithm.
+#[inline(always)]
+fn sum_of_probs<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> (f32, f64) {
+    let zero = f32x16::splat(simd, 0.0);
+    let (mut most, mut sums) = (zero, f64x8::splat(simd, 0.0));
+    // What fills up the last lanes is 0 when ε has been added.
+    each(
+        simd,
+        row,
+        -epsilon,
+        #[inline(always)]
+        |p| {
+            let p = p + epsilon;
+            // By the rule of `biased`.
+            let p = p.abs().simd_lt(1.2e-38).select(zero, p);
+            let p = p.simd_ge(0.0).select(p, f32x16::splat(simd, f32::NAN));
+            most = most.max(p);
+            let (low, high) = simd.widen_f32x16(p);
+            sums += low + high;
+        },
+    );
+    (largest_lane(simd, most), sum_of_lanes(simd, sums))
+}
+
+/// 1/k!, k from 12 down to 0.
+const INVERSE_FACTORIALS: [f64; 13] = [
+    1.0 / 479_001_600.0,
+    1.0 / 39_916_800.0,
+    1.0 / 3_628_800.0,
+    1.0 / 362_880.0,
+    1.0 / 40_320.0,
+    1.0 / 5040.0,
+    1.0 / 720.0,
+    1.0 / 120.0,
+    1.0 / 24.0,
+    1.0 / 6.0,
+    0.5,
+    1.0,
+    1.0,
+];
+
+/// e^x for x ≤ 0, to the last bits; below e^−700 it is that.
+#[inline(always)]
+fn exp<S: Simd>(x: f64x8<S>) -> f64x8<S> {
+    // Adding it rounds to an integer n, which then stands in the lowest bits.
+    const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 · 2^52
+    const LN2_HIGH: f64 = 0.693_147_180_369_123_8; // its last 21 bits are 0: n times it is exact
+    const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+    let x = x.max(-700.0);
+    let shifted = x.mul_add(std::f64::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
+    // |r| ≤ ½ ln 2: the first term left out is below 2e-16.
+    let mut p = f64x8::splat(x.token(), INVERSE_FACTORIALS[0]);
+    for c in &INVERSE_FACTORIALS[1..] {
+        p = p.mul_add(r, *c);
+    }
+    let bits: u64x8<S> = p.bitcast();
+    let n: u64x8<S> = shifted.bitcast();
+    (bits + (n << 52)).bitcast()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exp_of(x: f64) -> f64 {
+        dispatch!(Level::new(), simd => exp(f64x8::splat(simd, x))[0])
+    }
+
+    #[test]
+    fn an_exponential_is_right_to_its_last_bits() {
+        for i in 0..70_000 {
+            let x = -f64::from(i) * 0.01 + f64::from(i % 7) * 1e-3 - 0.006;
+            let error = exp_of(x) / x.exp() - 1.0;
+            assert!(error.abs() < 1e-15, "{x}: {error}");
+        }
+        assert_eq!(exp_of(0.0), 1.0);
+        assert!(exp_of(f64::NEG_INFINITY) < 1e-300);
+    }
+
+    #[test]
+    fn what_says_nothing_is_seen_wherever_it_stands() {
+        for at in 0..40 {
+            for (bad, input) in [
+                (f32::NAN, Input::Logits),
+                (f32::INFINITY, Input::Logits),
+                (f32::NAN, Input::LogProbs),
+                (f32::NAN, Input::Probs { epsilon: 0.0 }),
+                (f32::INFINITY, Input::Probs { epsilon: 0.0 }),
+                (-0.5, Input::Probs { epsilon: 1e-7 }),
+            ] {
+                let mut row = [0.25; 40];
+                assert!(Reader::new(input).read(&row).is_some());
+                row[at] = bad;
+                assert!(Reader::new(input).read(&row).is_none(), "{bad} at {at}");
+            }
+            let mut row = [f32::NEG_INFINITY; 40];
+            assert!(Reader::new(Input::Logits).read(&row).is_none());
+            row[at] = -3.0;
+            let reader = Reader::new(Input::Logits);
+            let frame = reader.read(&row);
+            let read = frame.map(|frame| (reader.likeliest(&row, &frame), frame.log_prob(row[at])));
+            assert_eq!(read, Some((at, 0.0)));
+        }
+        let row = [0.0; 40];
+        let probs = Input::Probs { epsilon: 0.0 };
+        assert!(Reader::new(probs).read(&row).is_none());
+    }
+}
