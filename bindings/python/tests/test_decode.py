@@ -129,6 +129,38 @@ def test_the_loss_of_a_candidate_is_that_of_its_labels():
         assert candidates[0].loss <= candidates[1].loss
 
 
+def textbook_search(log_probs, width, blank):
+    """Prefix beam search as it is published: prefixes and their paths that end in a blank, and in the last label."""
+    beam = {(): (0.0, -np.inf)}
+    for frame in log_probs:
+        now = {}
+
+        def reach(prefix, blank, label, now=now):
+            before = now.get(prefix, (-np.inf, -np.inf))
+            now[prefix] = np.logaddexp(before[0], blank), np.logaddexp(before[1], label)
+
+        for prefix, (by_blank, by_label) in beam.items():
+            total = np.logaddexp(by_blank, by_label)
+            reach(prefix, total + frame[blank], by_label + frame[prefix[-1]] if prefix else -np.inf)
+            for label in set(range(len(frame))) - {blank}:
+                again = prefix and prefix[-1] == label
+                reach((*prefix, label), -np.inf, (by_blank if again else total) + frame[label])
+        beam = dict(sorted(now.items(), key=lambda entry: -np.logaddexp(*entry[1]))[:width])
+    return [(list(prefix), -np.logaddexp(*ends)) for prefix, ends in beam.items()]
+
+
+@pytest.mark.parametrize("width", [2, 10, 40])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_search_is_the_published_one(seed, width):
+    batch = draw(seed, items=4)
+    found = beam_decode(batch.logits, batch.logit_lengths, blank=batch.blank, width=width, top=2)
+    for item, candidates in enumerate(found):
+        log_probs = log_softmax(batch.logits[item, : batch.logit_lengths[item]])
+        wanted = textbook_search(log_probs, width, batch.blank)[:2]
+        assert [one.labels for one in candidates] == [labels for labels, _ in wanted]
+        assert [one.loss for one in candidates] == pytest.approx([loss for _, loss in wanted])
+
+
 def test_what_the_beam_does_not_grow_by():
     # Of three classes the last is never the likeliest but for the blank.
     logits = np.log(np.array([[[0.5, 0.4, 0.1], [0.2, 0.6, 0.2]]], np.float32))
@@ -293,7 +325,7 @@ def test_a_reading_scored_on_a_batch():
 
 
 def test_other_threads_run_while_it_searches():
-    x = np.random.default_rng(0).normal(size=(8, 500, 100)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(4, 300, 100)).astype(np.float32)
     done, ticks = threading.Event(), []
 
     def search():
