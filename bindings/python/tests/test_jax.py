@@ -233,9 +233,11 @@ def test_difference_log_epsilon_is_not_looked_at():
 
 
 def test_difference_second_derivatives():
+    """That ours is an error is a test above."""
     given = jnp.zeros((1, 3)), jnp.array([[1]]), jnp.zeros((1, 1))
-    assert jnp.abs(jax.hessian(lambda x: optax.ctc_loss(x, *given).sum())(jnp.zeros((1, 3, 2)))).max() > 0.05
-    # That ours is an error is a test above.
+    first = jax.grad(lambda x: optax.ctc_loss(x, *given).sum())
+    second = jax.grad(lambda x: first(x)[0, 0, 0])(jnp.zeros((1, 3, 2)))
+    assert jnp.abs(second).max() > 0.05
 
 
 def test_difference_float64_is_rounded():

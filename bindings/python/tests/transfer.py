@@ -14,7 +14,7 @@ from ctc_wgpu.torch import ctc_loss
 SIZES = [(32, 50, 20), (32, 150, 28), (16, 256, 80), (8, 500, 1000), (64, 150, 5000)]  # N, T, C
 
 
-def median_ms(call, device, least_runs=7, seconds=1.0):
+def median_ms(call, device, least_runs=7, seconds=0.5):
     times, end = [], time.perf_counter() + seconds
     while len(times) < least_runs or (time.perf_counter() < end and len(times) < 1000):
         begin = time.perf_counter()
