@@ -32,6 +32,10 @@ rm -rf "$target/python-wheel"
 ls -l "$target/python-wheel"
 "$python" -m pip install --quiet --no-deps --force-reinstall "$target"/python-wheel/*.whl
 
+step "types: the stubs are the native module's, and what is typed keeps to them"
+"$python" -m mypy.stubtest ctc_wgpu._native
+"$python" -m mypy --strict --cache-dir "$scratch/mypy" python/ctc_wgpu/_{core,api,decode}.py
+
 step "tests: numpy"
 "$python" -m pytest -q tests/test_numpy.py tests/test_decode.py
 
@@ -48,7 +52,7 @@ step "tests: tf"
 VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_tf.py tests/test_tf_decode.py
 for backend in tensorflow torch jax; do
     step "tests: Keras on $backend"
-    KERAS_BACKEND=$backend VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_keras.py tests/test_keras_decode.py
+    KERAS_BACKEND=$backend VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_{keras,keras_decode,readme}.py
 done
 
 step "tensors of a framework"

@@ -32,9 +32,7 @@ def main():
         "align": lambda: align(logits, labels, ones, ones),
     }
     times = {name: fastest_us(call) for name, call in calls.items()}
-    native = fastest_us(
-        lambda: backend.compute(logits, (labels, ones), options, time_major=False, frames=ones, weights=None, grad=True)
-    )
+    native = fastest_us(lambda: backend.compute(logits, (labels, ones), options, time_major=False, frames=ones, weights=None, grad=True))
     print("N=1 T=2 C=3:", ", ".join(f"{name} {us:.1f} µs" for name, us in times.items()))
     print(f"of ctc_loss_and_grad the native module's call takes {native:.1f} µs")
     slow = {name: us for name, us in times.items() if us > MOST_US}

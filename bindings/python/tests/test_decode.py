@@ -122,9 +122,7 @@ def test_the_loss_of_a_candidate_is_that_of_its_labels():
     for item, candidates in enumerate(found):
         for one in candidates:
             labels = np.array([one.labels], int).reshape(1, -1)
-            (loss,) = ctc_loss(
-                batch.logits[[item]], labels, batch.logit_lengths[[item]], blank=batch.blank, backend="reference"
-            )
+            (loss,) = ctc_loss(batch.logits[[item]], labels, batch.logit_lengths[[item]], blank=batch.blank, backend="reference")
             assert one.loss >= loss - 1e-6
         assert candidates[0].loss <= candidates[1].loss
 
@@ -316,9 +314,7 @@ def test_edits_and_their_rate():
 def test_a_reading_scored_on_a_batch():
     batch = draw(7)
     readings = [one.labels for one in greedy_decode(batch.logits, batch.logit_lengths, blank=batch.blank)]
-    pairs = [
-        (row[:length].tolist(), read) for row, length, read in zip(batch.labels, batch.label_lengths, readings, strict=True)
-    ]
+    pairs = [(row[:length].tolist(), read) for row, length, read in zip(batch.labels, batch.label_lengths, readings, strict=True)]
     total = sum((Edits.between(*pair) for pair in pairs), Edits())
     assert total.labels == batch.label_lengths.sum()
     assert label_error_rate(batch.labels, readings, batch.label_lengths) == total.rate > 0

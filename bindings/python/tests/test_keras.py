@@ -237,7 +237,7 @@ def test_a_masking_layer_tells_how_many_frames_count():
     x, labels = lines()
     x[:, 10:] = 0
     masked = with_loss(masked=True).evaluate(x, labels, batch_size=48, verbose=0)
-    model, reader = with_layer(input_length=True)
+    model, _ = with_layer(input_length=True)
     given = [x, labels, np.full((48, 1), 10)]
     assert masked == pytest.approx(model.evaluate(given, batch_size=48, verbose=0), rel=1e-5)
     assert masked != pytest.approx(with_loss().evaluate(x, labels, batch_size=48, verbose=0), rel=1e-3)

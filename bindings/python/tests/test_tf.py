@@ -175,6 +175,20 @@ def test_xla_cannot_call_the_host():
         compiled([[1]], tf.zeros([3, 1, 2]), [1], [3])
 
 
+LOOK = "print(ctc_wgpu.backend_name())"
+
+
+@pytest.mark.parametrize("script", [f"import tensorflow; {LOOK}", f"{LOOK}; import tensorflow"], ids=["after", "before"])
+def test_what_is_there_by_default_does_no_harm_beside_tensorflow(script):
+    """Mesa's drivers would: the process would end in an abort, though not before its last line."""
+    with_mesa = {name: value for name, value in os.environ.items() if name != "VK_DRIVER_FILES"}
+    script = f"import ctc_wgpu; {script}"
+    ended = subprocess.run([sys.executable, "-c", script], env=with_mesa, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    if script.endswith(LOOK) and sys.platform == "linux":
+        assert ended.stdout.startswith("CPU twin")
+
+
 def in_a_fresh_process(folder, call):
     """Loads what was saved there, as `model`, and calls it."""
     script = f"import tensorflow as tf; model = tf.saved_model.load({str(folder)!r}); print({call})"

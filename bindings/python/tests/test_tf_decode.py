@@ -27,9 +27,7 @@ def test_the_likeliest_path_is_read_as_tensorflow_reads_it(seed, merge):
     batch = draw(seed)
     x = tf.constant(batch.logits.transpose(1, 0, 2))
     (read,), score = tf.nn.ctc_greedy_decoder(x, batch.logit_lengths, merge_repeated=merge, blank_index=batch.blank)
-    readings = greedy_decode(
-        x, batch.logit_lengths, layout="tnc", blank=batch.blank, repeated_outputs="merge" if merge else "distinct"
-    )
+    readings = greedy_decode(x, batch.logit_lengths, layout="tnc", blank=batch.blank, repeated_outputs="merge" if merge else "distinct")
     assert [one.labels for one in readings] == rows(read, len(readings))
     # That adds logits as they are; a path's probability needs them normalised.
     normalised = tf.nn.log_softmax(x)
@@ -39,9 +37,7 @@ def test_the_likeliest_path_is_read_as_tensorflow_reads_it(seed, merge):
 
 def both(batch, width, top):
     """Labels and losses of each item's candidates: ours, theirs."""
-    tops, log_probs = tf.nn.ctc_beam_search_decoder(
-        batch.logits.transpose(1, 0, 2), batch.logit_lengths, beam_width=width, top_paths=top
-    )
+    tops, log_probs = tf.nn.ctc_beam_search_decoder(batch.logits.transpose(1, 0, 2), batch.logit_lengths, beam_width=width, top_paths=top)
     tops = [rows(sparse, len(batch.logits)) for sparse in tops]
     theirs = [[labels[item] for labels in tops] for item in range(len(batch.logits))]
     found = beam_decode(tf.constant(batch.logits), batch.logit_lengths, blank=-1, width=width, top=top)

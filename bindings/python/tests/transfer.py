@@ -1,5 +1,5 @@
-"""What it costs that PyTorch's tensors travel through the host, by size: `ctc_wgpu.torch.ctc_loss` on tensors of the CPU and, where there is one, of a
-CUDA GPU, beside the loss over numpy arrays alone.
+"""What it costs that PyTorch's tensors travel through the host, by size: `ctc_wgpu.torch.ctc_loss` on tensors of the CPU and, where there is
+one, of a CUDA GPU, beside the loss over numpy arrays alone.
 
 Prints ms of loss and gradient, the median of many: `numpy` is the loss and no framework; `cpu` the same from and to tensors, with autograd;
 `cuda` that with both copies, `copies` the copies alone: the logits to the host, the gradient back."""

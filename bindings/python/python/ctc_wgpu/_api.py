@@ -54,7 +54,7 @@ def ctc_loss(
         blank_in_labels: "reject": a `ValueError`; "allow": a label like any other, as PyTorch has it.
         repeated_labels: "keep", or "collapse": equal neighbours among an item's labels become one.
         repeated_outputs: "merge", or "distinct": each output is a label of its own.
-        backend: "auto", the best GPU or else the CPU; "gpu", the best adapter, be it a software driver; "gpu:NAME", the first whose name
+        backend: "auto", the best GPU or else the CPU, and on Linux the CPU if TensorFlow was imported before; "gpu", the best adapter, be it a software driver; "gpu:NAME", the first whose name
             contains that; "cpu"; "reference", the textbook in float64, slow, with an answer in float64.
 
     Raises:

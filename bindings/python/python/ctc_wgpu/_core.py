@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import Any, NamedTuple
 
@@ -24,8 +25,14 @@ def backend_of(name: str) -> _native.Backend:
         with _making:
             found = _backends.get(name)
             if found is None:
-                found = _backends[name] = _native.Backend(name)
+                found = _backends[name] = _native.Backend("cpu" if name == "auto" and _beside_tensorflow() else name)
     return found
+
+
+def _beside_tensorflow() -> bool:
+    """Whether to look for GPUs could end the process: TensorFlow exports an LLVM that takes the place of the one which Mesa's drivers bring,
+    and what looks for GPUs loads every driver that is installed."""
+    return sys.platform == "linux" and "tensorflow" in sys.modules
 
 
 def _begin_anew() -> None:
@@ -106,7 +113,7 @@ def compute(
     return loss, gradient, reduced
 
 
-def read(reader: Any, logits: Any, options: Options, *labels: tuple, logit_lengths: Any, layout: str, **choices: Any) -> list:
+def read(reader: Any, logits: Any, options: Options, *labels: tuple[Any, ...], logit_lengths: Any, layout: str, **choices: Any) -> Any:
     """What one of the native module's readers finds, on the threads of the CPU's backend."""
     values, time_major, _ = _ordered(logits, layout, np.float32)
     frames = _frames(logit_lengths, None)
@@ -133,7 +140,7 @@ def _frames(lengths: Any, paddings: Any) -> np.ndarray | None:
     return None if lengths is None else integers("logit_lengths", lengths, 1)
 
 
-def label_arrays(labels: Any, lengths: Any, paddings: Any = None) -> tuple:
+def label_arrays(labels: Any, lengths: Any, paddings: Any = None) -> tuple[Any, ...]:
     """Labels as the native module takes them."""
     if isinstance(labels, SparseLabels):
         indices = integers("sparse indices", labels.indices, 2, np.int64)

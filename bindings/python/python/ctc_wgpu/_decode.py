@@ -132,8 +132,9 @@ def align(
 ) -> list[Alignment]:
     """Where each item's labels stand: the likeliest path among those that read as them. One `Alignment` an item.
 
-    Arguments and errors are those of `ctc_loss`. `STAR` is allowed among the labels if `label_lengths` tell it from padding. It runs on the CPU, items at the same time on its
-    cores, in float64, and lets other threads of Python run. An item gives the same alone and in any batch.
+    Arguments and errors are those of `ctc_loss`. `STAR` is allowed among the labels if `label_lengths` tell it from padding. It runs on
+    the CPU, items at the same time on its cores, in float64, and lets other threads of Python run. An item gives the same alone and in
+    any batch.
 
     Of paths equally likely, the one is taken that, seen from its end, stays in a state rather than come from the one before, and
     comes from that rather than skip a blank; and that ends in the last label rather than in the blank after it.
@@ -167,9 +168,7 @@ def greedy_decode(
     """
     options = options_of(locals())
     found = read(_native.greedy, logits, options, logit_lengths=logit_lengths, layout=layout)
-    return [
-        Reading(labels, [range(*ends) for ends in frames], score, status) for labels, frames, score, status in found
-    ]
+    return [Reading(labels, [range(*ends) for ends in frames], score, status) for labels, frames, score, status in found]
 
 
 def beam_decode(

@@ -1,10 +1,15 @@
 """The native module. It takes arrays that are contiguous and aligned; `_core` makes them so."""
 
+from typing import final
+
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["Backend", "DeviceLost", "Options", "adapters", "align", "beam", "edits", "greedy"]
+
 class DeviceLost(RuntimeError): ...
 
+@final
 class Options:
     def __new__(
         cls,
@@ -28,6 +33,7 @@ _Labels = (
 )
 _Frames = NDArray[np.int32] | NDArray[np.float32] | None
 
+@final
 class Backend:
     def __new__(cls, name: str) -> Backend: ...
     def compute(

@@ -48,9 +48,7 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
     return ops.expand_dims(loss, 1)
 
 
-def ctc_decode(
-    y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
-) -> tuple[list[Any], Any]:
+def ctc_decode(y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1) -> tuple[list[Any], Any]:
     """`keras.backend.ctc_decode` of Keras 2: the same arguments and results. It runs on the CPU.
 
     By beam search a doubled letter stays two, of which Keras 2 made one (TensorFlow's old `merge_repeated`).
@@ -89,9 +87,7 @@ def _read(y_pred, lengths, *, greedy, width, paths, epsilon):
         readings = greedy_decode(log_probs, lengths, blank=-1, input="log_probs")
         found = [[(reading.labels, reading.score)] for reading in readings]
     else:
-        items = beam_decode(
-            y_pred, lengths, width=width, top=paths, blank=-1, input="probs", epsilon=epsilon
-        )
+        items = beam_decode(y_pred, lengths, width=width, top=paths, blank=-1, input="probs", epsilon=epsilon)
         found = [[(one.labels, -one.loss) for one in item] or [([], np.nan)] * paths for item in items]
     labels = np.full((paths, *y_pred.shape[:2]), -1, np.int64)
     numbers = np.full((len(found), paths), -np.inf, np.float32)
@@ -142,9 +138,7 @@ class _Configured:
         self.epsilon = float(keras.config.epsilon() if epsilon is None else epsilon)
         self.backend = backend
         impossible = "zero" if self.zero_infinity else "inf"
-        self._choices = _choices(
-            from_logits=self.from_logits, blank=self.blank, impossible=impossible, epsilon=self.epsilon
-        )
+        self._choices = _choices(from_logits=self.from_logits, blank=self.blank, impossible=impossible, epsilon=self.epsilon)
 
     def _configuration(self):
         return {

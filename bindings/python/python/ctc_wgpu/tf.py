@@ -64,9 +64,7 @@ def ctc_loss(
         )
 
 
-def apply(
-    logits: tf.Tensor, labels: tuple, logit_lengths: tf.Tensor, options: Options, *, layout: str, backend: str
-) -> tf.Tensor:
+def apply(logits: tf.Tensor, labels: tuple, logit_lengths: tf.Tensor, options: Options, *, layout: str, backend: str) -> tf.Tensor:
     """Losses `[N]` of any options, differentiable by the logits. `labels` are padded, with their lengths, or sparse."""
     # What the host computes in.
     dtype = tf.float64 if backend == "reference" else tf.float32
@@ -91,9 +89,7 @@ def apply(
 
     @tf.custom_gradient
     def loss_of(logits):
-        loss, grad = tf.numpy_function(
-            on_host, [tf.cast(logits, dtype), logit_lengths, *labels], [dtype, dtype], stateful=False
-        )
+        loss, grad = tf.numpy_function(on_host, [tf.cast(logits, dtype), logit_lengths, *labels], [dtype, dtype], stateful=False)
         grad.set_shape(logits.shape)
         loss.set_shape(logits.shape[:1] if layout == "ntc" else logits.shape[1:2])
 
