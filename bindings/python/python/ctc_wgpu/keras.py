@@ -27,6 +27,8 @@ except ImportError:
         return getattr(x, "_keras_mask", None)
 
 
+ADAPTERS = {"tensorflow": "tf", "torch": "torch", "jax": "jax"}
+
 __all__ = ["CTC", "CTCLayer", "ctc_batch_cost", "ctc_decode"]
 
 
@@ -73,13 +75,14 @@ def ctc_decode(y_pred: Any, input_length: Any, greedy: bool = True, beam_width: 
     y_pred = ops.convert_to_tensor(y_pred)
     paths = 1 if greedy else top_paths
     read = partial(_read, greedy=greedy, width=beam_width, paths=paths, epsilon=keras.config.epsilon())
-    labels, numbers = _on_host(read, paths, ops.cast(y_pred, "float32"), ops.reshape(_integers(input_length), (-1,)))
+    shapes = (paths, *y_pred.shape[:2]), (y_pred.shape[0], paths)
+    given = ops.cast(y_pred, "float32"), ops.reshape(_integers(input_length), (-1,))
+    labels, numbers = _adapter(_under()).on_host(read, shapes, *given)
     return [labels[path] for path in range(paths)], ops.cast(numbers, y_pred.dtype)
 
 
 def _read(y_pred, lengths, *, greedy, width, paths, epsilon):
     """Labels `[paths, N, T]` and their numbers `[N, paths]`, as numpy's arrays."""
-    y_pred, lengths = np.asarray(y_pred), np.asarray(lengths)
     if greedy:
         # The likeliest path's number is of ln(p + ε) as it is; what is searched for sums over paths, and is normalised.
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -96,35 +99,6 @@ def _read(y_pred, lengths, *, greedy, width, paths, epsilon):
             labels[path, item, : len(read)] = read
             numbers[item, path] = number
     return labels, numbers
-
-
-def _on_host(read, paths, y_pred, lengths):
-    """What `read` makes of the tensors, as tensors, also while a graph is made."""
-    shapes = (paths, *y_pred.shape[:2]), (y_pred.shape[0], paths)
-    under = _under()
-    if under == "jax":
-        import jax
-
-        kinds = jax.dtypes.canonicalize_dtype(np.int64), np.float32
-        results = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in zip(shapes, kinds, strict=True)]
-
-        def narrowed(*given):
-            return [part.astype(kind) for part, kind in zip(read(*given), kinds, strict=True)]
-
-        return jax.pure_callback(narrowed, results, y_pred, lengths, vmap_method="sequential")
-    if under == "torch":
-        import torch
-
-        if y_pred.is_meta:  # Only shapes are asked for.
-            return [y_pred.new_empty(shape, dtype=kind) for shape, kind in zip(shapes, (torch.int64, torch.float32), strict=True)]
-        found = read(y_pred.detach().cpu().numpy(), lengths.cpu().numpy())
-        return [torch.from_numpy(part).to(y_pred.device) for part in found]
-    import tensorflow as tf
-
-    found = tf.numpy_function(read, [y_pred, lengths], [tf.int64, tf.float32], stateful=False)
-    for part, shape in zip(found, shapes, strict=True):
-        part.set_shape(shape)
-    return found
 
 
 class _Configured:
@@ -281,20 +255,21 @@ def _losses(y_pred, labels, frames, label_lengths, choices, backend):
     y_pred = ops.convert_to_tensor(y_pred)
     frames, label_lengths = ops.reshape(frames, (-1,)), ops.reshape(label_lengths, (-1,))
     under = _under()
+    adapter = _adapter(under)
     if under == "jax":
-        return _adapter("jax").apply(choices, backend, y_pred, (labels, label_lengths), frames)
+        return adapter.apply(choices, backend, y_pred, (labels, label_lengths), frames)
     options = Options(**dict(choices))
     if under == "torch":
-        return _adapter("torch").apply(y_pred, labels, frames, label_lengths, options, layout="ntc", backend=backend)
-    return _adapter("tf").apply(y_pred, (labels, label_lengths), frames, options, layout="ntc", backend=backend)
+        return adapter.apply(y_pred, labels, frames, label_lengths, options, layout="ntc", backend=backend)
+    return adapter.apply(y_pred, (labels, label_lengths), frames, options, layout="ntc", backend=backend)
 
 
 def _under():
-    """The library under Keras."""
+    """The library under Keras, by the name of its adapter here."""
     name = keras.backend.backend()
-    if name not in ("tensorflow", "torch", "jax"):
-        raise RuntimeError(f"Keras runs on {name}: must be tensorflow, torch or jax")
-    return name
+    if name not in ADAPTERS:
+        raise RuntimeError(f"Keras runs on {name}: must be {', '.join(ADAPTERS)}")
+    return ADAPTERS[name]
 
 
 def _adapter(name):

@@ -113,3 +113,11 @@ def _once(grad, logits):
         raise LookupError("ctc_loss has first derivatives only")
 
     return tf.identity(grad), refuse
+
+
+def on_host(function: Any, shapes: Any, *tensors: tf.Tensor) -> list[tf.Tensor]:
+    """Of a function from arrays to arrays of these shapes, the first of integers and the second of float32: its tensors."""
+    found = tf.numpy_function(function, tensors, [tf.int64, tf.float32], stateful=False)
+    for part, shape in zip(found, shapes, strict=True):
+        part.set_shape(shape)
+    return found

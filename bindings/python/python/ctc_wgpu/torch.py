@@ -165,6 +165,13 @@ def _weigh(ctx, upstream):
     return weighted.index_fill_(ctx.items, hidden, 0) if len(hidden) else weighted
 
 
+def on_host(function: Any, shapes: Any, *tensors: torch.Tensor) -> list[torch.Tensor]:
+    """Of a function from arrays to arrays of these shapes, the first of integers and the second of float32: its tensors."""
+    if any(x.is_meta for x in tensors):  # Only shapes are asked for.
+        return [torch.empty(shape, dtype=kind, device="meta") for shape, kind in zip(shapes, (torch.int64, torch.float32), strict=True)]
+    return [torch.from_numpy(part).to(tensors[0].device) for part in function(*map(_host, tensors))]
+
+
 def _host(value: Any) -> Any:
     """A tensor as numpy's array; all else as it is."""
     if not isinstance(value, torch.Tensor):
