@@ -24,7 +24,7 @@ python=$VENV/bin/python
 
 step "format, clippy"
 cargo fmt --check
-cargo clippy -- -D warnings
+cargo clippy --release -- -D warnings
 
 step "the wheel"
 rm -rf "$target/python-wheel"
