@@ -37,7 +37,7 @@ step "types: the stubs are the native module's, and what is typed keeps to them"
 "$python" -m mypy --strict --cache-dir "$scratch/mypy" python/ctc_wgpu/_{core,api,decode}.py
 
 step "tests: numpy"
-"$python" -m pytest -q tests/test_numpy.py tests/test_decode.py
+"$python" -m pytest -q tests/test_{numpy,decode}.py
 
 step "overhead of a call"
 "$python" tests/overhead.py
@@ -49,10 +49,10 @@ for suite in torch jax; do
 done
 # Beside TensorFlow, whose LLVM takes the place of Mesa's, a driver without one. Keras's tests import it on each backend.
 step "tests: tf"
-VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_tf.py tests/test_tf_decode.py
+VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_{tf,tf_decode,readme}.py
 for backend in tensorflow torch jax; do
     step "tests: Keras on $backend"
-    KERAS_BACKEND=$backend VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_{keras,keras_decode,readme}.py
+    KERAS_BACKEND=$backend VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_{keras,keras_decode}.py
 done
 
 step "tensors of a framework"

@@ -13,7 +13,8 @@ from keras import ops
 from support import assert_close, draw, require_adapter_beside_tensorflow
 
 UNDER = keras.backend.backend()
-SEEDS = range(8)
+# JAX compiles the originals anew for each shape.
+SEEDS = range(3 if UNDER == "jax" else 8)
 FRAMES, HEIGHT, CLASSES = 12, 6, 5
 
 

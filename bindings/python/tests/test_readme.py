@@ -1,10 +1,11 @@
-"""README's Python, from its beginning to its end, on the backend of Keras that the variable KERAS_BACKEND names."""
+"""README's Python, from its beginning to its end, on TensorFlow."""
 
 import os
 import re
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import keras
 import numpy as np
