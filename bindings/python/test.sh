@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a virtual environment, builds the wheel, installs it with the libraries that it is held against, and runs every test and the
-# example. `VENV` may name an environment that has them all, beside pytest and maturin: then nothing but the wheel is installed.
+# Makes a virtual environment, builds the wheel, installs it with the libraries that it is held against, and runs every test and a short
+# training of the example. `VENV` may name an environment that has them all, beside pytest and maturin: then nothing but the wheel is installed.
 set -euo pipefail
 cd "$(dirname "$0")"
 
