@@ -18,11 +18,11 @@ pub(crate) enum Values<'py> {
 
 impl Values<'_> {
     pub(crate) fn shape(&self) -> [usize; 3] {
-        let shape = match self {
-            Self::Single(values) => values.shape(),
-            Self::Double(values) => values.shape(),
+        let (first, second, classes) = match self {
+            Self::Single(values) => values.as_array().dim(),
+            Self::Double(values) => values.as_array().dim(),
         };
-        [shape[0], shape[1], shape[2]]
+        [first, second, classes]
     }
 }
 
@@ -52,37 +52,43 @@ pub(crate) enum Frames<'py> {
 
 /// A batch whose arrays Python keeps alive.
 pub(crate) struct Arrays<'py> {
-    pub(crate) labels: Labels<'py>,
+    pub(crate) labels: Option<Labels<'py>>,
     pub(crate) frames: Option<Frames<'py>>,
     pub(crate) weights: Option<PyReadonlyArray1<'py, f32>>,
+    pub(crate) layout: Layout,
 }
 
-impl Arrays<'_> {
-    /// With `values` of this shape and layout. The library sees only how long an array is; what it cannot see in that is
-    /// compared here.
-    pub(crate) fn batch<'a>(
-        &'a self,
-        values: &'a [f32],
-        shape: [usize; 3],
-        layout: Layout,
-    ) -> PyResult<Batch<'a>> {
-        let (batch, items, frames) = match layout {
+impl<'py> Arrays<'py> {
+    /// For what reads without labels.
+    pub(crate) fn unlabelled(frames: Option<Frames<'py>>, time_major: bool) -> Self {
+        Self {
+            labels: None,
+            frames,
+            weights: None,
+            layout: layout(time_major),
+        }
+    }
+
+    /// With `values` of this shape. The library sees only how long an array is; what it cannot see in that is compared here.
+    pub(crate) fn batch<'a>(&'a self, values: &'a [f32], shape: [usize; 3]) -> PyResult<Batch<'a>> {
+        let (batch, items, frames) = match self.layout {
             Layout::BatchMajor => (Batch::new(shape, values), shape[0], shape[1]),
             Layout::TimeMajor => (Batch::time_major(shape, values), shape[1], shape[0]),
         };
         let batch = match &self.labels {
-            Labels::Padded(labels, lengths) => {
+            None => batch,
+            Some(Labels::Padded(labels, lengths)) => {
                 rows("labels", labels, items)?;
                 batch.labels(slice("labels", labels)?, slice("label_lengths", lengths)?)
             }
-            Labels::Concatenated(labels, lengths) => batch
+            Some(Labels::Concatenated(labels, lengths)) => batch
                 .labels_concatenated(slice("labels", labels)?, slice("label_lengths", lengths)?),
-            Labels::Masked(labels, paddings) => {
+            Some(Labels::Masked(labels, paddings)) => {
                 rows("labels", labels, items)?;
                 same("label_paddings", paddings.shape(), labels.shape())?;
                 batch.label_paddings(slice("labels", labels)?, slice("label_paddings", paddings)?)
             }
-            Labels::Sparse(indices, values, dense) => {
+            Some(Labels::Sparse(indices, values, dense)) => {
                 same("sparse indices", indices.shape(), &[values.len(), 2])?;
                 let (indices, _) = slice("sparse indices", indices)?.as_chunks::<2>();
                 batch.labels_sparse(indices, slice("sparse values", values)?, *dense)
@@ -100,6 +106,14 @@ impl Arrays<'_> {
             None => batch,
             Some(weights) => batch.weights(slice("weights", weights)?),
         })
+    }
+}
+
+pub(crate) fn layout(time_major: bool) -> Layout {
+    if time_major {
+        Layout::TimeMajor
+    } else {
+        Layout::BatchMajor
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
-use ctc_wgpu::{Backend as Place, Batch, Ctc, Error, Layout, Options as Meaning, reference};
+use ctc_wgpu::{Backend as Place, Batch, Ctc, Error, Options as Meaning, reference};
 use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ use pyo3::types::PyTuple;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use wgpu::DeviceType;
 
-use crate::arrays::{Arrays, Frames, Labels, Values, slice};
+use crate::arrays::{Arrays, Frames, Labels, Values, layout, slice};
 use crate::fault::exception;
 use crate::options::Options;
 
@@ -58,6 +58,21 @@ impl Engine {
 /// the place of theirs.
 fn is_hardware(ctc: &Ctc) -> bool {
     matches!(ctc.backend(), Place::Gpu(info) if info.device_type != DeviceType::Cpu)
+}
+
+impl Backend {
+    /// On this backend's threads, while others of Python run.
+    pub(crate) fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce() -> Result<T, Error> + Send,
+    ) -> PyResult<T> {
+        py.detach(|| match &*self.engine {
+            Engine::Single(_, Some(pool)) => pool.install(work),
+            _ => work(),
+        })
+        .map_err(|error| exception(&error))
+    }
 }
 
 /// Losses, gradient and the reduced loss.
@@ -119,36 +134,25 @@ impl Backend {
         grad: bool,
     ) -> PyResult<Bound<'py, PyTuple>> {
         let arrays = Arrays {
-            labels,
+            labels: Some(labels),
             frames,
             weights,
+            layout: layout(time_major),
         };
         let shape = values.shape();
         let meaning = options.get().of(shape[2])?;
-        let layout = if time_major {
-            Layout::TimeMajor
-        } else {
-            Layout::BatchMajor
-        };
         match (&*self.engine, &values) {
-            (Engine::Single(ctc, pool), Values::Single(values)) => {
-                let batch = arrays.batch(slice("logits", values)?, shape, layout)?;
-                let work = || single(ctc, &batch, &meaning, grad);
-                let answer = py
-                    .detach(|| match pool {
-                        Some(pool) => pool.install(work),
-                        None => work(),
-                    })
-                    .map_err(|error| exception(&error))?;
+            (Engine::Single(ctc, _), Values::Single(values)) => {
+                let batch = arrays.batch(slice("logits", values)?, shape)?;
+                let answer = self.run(py, || single(ctc, &batch, &meaning, grad))?;
                 to_python(py, answer, grad.then_some(shape))
             }
             (Engine::Reference, Values::Double(values)) => {
                 let exact = slice("logits", values)?;
                 let stand_in = vec![0.0; exact.len()];
-                let batch = arrays.batch(&stand_in, shape, layout)?;
-                let output = py
-                    .detach(|| reference::loss_and_grad_f64(&batch, exact, &meaning))
-                    .map_err(|error| exception(&error))?;
+                let batch = arrays.batch(&stand_in, shape)?;
+                let output =
+                    self.run(py, || reference::loss_and_grad_f64(&batch, exact, &meaning))?;
                 let answer = (output.loss, output.grad, output.reduced);
                 to_python(py, answer, grad.then_some(shape))
             }

@@ -153,3 +153,99 @@ def test_errors():
         jax.block_until_ready(ours(x, none, jnp.array([[2]]), jnp.zeros((1, 1))))
     with pytest.raises(Exception, match="label_paddings is 0 at position 1"):
         jax.block_until_ready(ours(x, none, jnp.array([[1, 1]]), jnp.array([[1, 0]])))
+
+
+# What README's table says of the original, and of ours. Two items of three frames over four equally likely classes.
+def uniform(at=None, value=0.0):
+    x = np.zeros((2, 3, 4), np.float32)
+    if at is not None:
+        x[at] = value
+    return x
+
+
+def losses(loss_of, x, labels, logit_paddings=None, label_paddings=None):
+    labels = jnp.asarray(labels)
+    logit_paddings = jnp.zeros((2, 3)) if logit_paddings is None else jnp.asarray(logit_paddings, jnp.float32)
+    label_paddings = jnp.zeros(labels.shape) if label_paddings is None else jnp.asarray(label_paddings, jnp.float32)
+    loss, pull = jax.vjp(lambda x: loss_of(x, logit_paddings, labels, label_paddings), jnp.asarray(x))
+    return np.asarray(loss), np.asarray(pull(jnp.ones_like(loss))[0])
+
+
+theirs, mine = partial(losses, optax.ctc_loss), partial(losses, ours)
+
+
+def test_difference_an_impossible_item():
+    labels = [[1, 1, 1], [1, 2, 3]]
+    assert theirs(uniform(), labels)[0][0] > 1e5
+    loss, grad = mine(uniform(), labels)
+    assert loss[0] == np.inf
+    assert (grad[0] == 0).all()
+
+
+def test_difference_a_logit_of_minus_infinity():
+    given = uniform((0, 0, 3), -np.inf), [[1], [1]]
+    assert np.isnan(theirs(*given)[1][0]).any()
+    loss, grad = mine(*given)
+    wanted, wanted_grad = theirs(uniform((0, 0, 3), -30), [[1], [1]])
+    np.testing.assert_allclose(loss, wanted, rtol=1e-6)
+    np.testing.assert_allclose(grad, wanted_grad, atol=1e-6)
+
+
+def test_difference_nan_in_the_padding():
+    given = uniform((0, 2), np.nan), [[1], [1]], [[0, 0, 1], [0, 0, 0]]
+    assert np.isnan(theirs(*given)[0][0])
+    loss, grad = mine(*given)
+    assert np.isfinite(loss).all()
+    assert np.isfinite(grad).all()
+
+
+def test_difference_a_label_that_is_no_class():
+    for label in (4, 7, -1):
+        assert theirs(uniform(), [[label], [1]])[0][0] < 0
+        with pytest.raises(Exception, match=f"item 0: label {label} at position 0 is not below 4 classes"):
+            mine(uniform(), [[label], [1]])
+
+
+def test_difference_paddings_with_holes():
+    holes = [[0, 1, 0], [0, 0, 0]]
+    assert np.isfinite(theirs(uniform(), [[1], [1]], holes)[0]).all()
+    with pytest.raises(Exception, match="logit_paddings is 0 at"):
+        mine(uniform(), [[1], [1]], holes)
+
+
+def test_difference_the_blank_among_labels_is_none():
+    loss, grad = mine(uniform(), [[0, 1], [1, 2]])
+    wanted, wanted_grad = theirs(uniform(), [[0, 1], [1, 2]])
+    np.testing.assert_allclose(loss, wanted, rtol=1e-6)
+    np.testing.assert_allclose(grad, wanted_grad, atol=1e-6)
+
+
+def test_difference_a_loss_below_0():
+    given = uniform((..., 1), 18), [[1], [1]]
+    assert theirs(*given)[0][0] < 0
+    assert 0 <= mine(*given)[0][0] < 1e-6
+
+
+def test_difference_log_epsilon_is_not_looked_at():
+    given = jnp.zeros((1, 3, 4)), jnp.zeros((1, 3)), jnp.array([[1, 1, 1]]), jnp.zeros((1, 3))
+    assert optax.ctc_loss(*given, log_epsilon=-50.0) < 60
+    assert ours(*given, log_epsilon=-50.0) == np.inf
+
+
+def test_difference_second_derivatives():
+    """That ours is an error is a test above."""
+    given = jnp.zeros((1, 3)), jnp.array([[1]]), jnp.zeros((1, 1))
+    first = jax.grad(lambda x: optax.ctc_loss(x, *given).sum())
+    second = jax.grad(lambda x: first(x)[0, 0, 0])(jnp.zeros((1, 3, 2)))
+    assert jnp.abs(second).max() > 0.05
+
+
+def test_difference_float64_is_rounded():
+    with jax.enable_x64(True):
+        given = jnp.zeros((1, 3, 2)), jnp.zeros((1, 3)), jnp.array([[1]]), jnp.zeros((1, 1))
+        answers = [optax.ctc_loss(*given), ours(*given), ctc_loss(*given, backend="reference")]
+        theirs, mine, exact = (np.asarray(answer)[0] for answer in answers)
+    assert theirs.dtype == mine.dtype == exact.dtype == np.float64
+    assert abs(theirs - np.log(8 / 6)) < 1e-9
+    assert abs(exact - np.log(8 / 6)) < 1e-15
+    assert 0 < abs(mine - np.log(8 / 6)) < 1e-6

@@ -1,13 +1,18 @@
 """`ctc_wgpu.tf` beside `tf.nn.ctc_loss`."""
 
+import json
 import os
+import subprocess
+import sys
 from functools import partial
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from ctc_wgpu.keras import CTC
 from ctc_wgpu.tf import ctc_loss
 from support import assert_close, draw, require_adapter_beside_tensorflow
 
@@ -57,7 +62,7 @@ def test_it_agrees_with_the_original_in_float64(seed, form):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_it_agrees_with_dense_labels_which_may_be_none_or_hold_the_blank(seed):
+def test_it_agrees_with_dense_labels_of_which_there_may_be_none(seed):
     """The original computes them in float32; so short, to 1e-5."""
     batch = draw(seed)
     batch = batch.only(batch.possible)
@@ -162,3 +167,165 @@ def test_errors_name_item_and_rule(wrap, error):
         wrap(ctc_loss)([[2]], tf.zeros([3, 1, 2]), [1], [3], backend="cpu")
     with pytest.raises(ValueError, match="blank_index must be given"):
         wrap(ctc_loss)(tf.sparse.from_dense([[1]]), tf.zeros([3, 1, 2]), None, [3], backend="cpu")
+
+
+def test_xla_cannot_call_the_host():
+    compiled = tf.function(partial(ctc_loss, backend="cpu"), jit_compile=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="PyFunc"):
+        compiled([[1]], tf.zeros([3, 1, 2]), [1], [3])
+
+
+LOOK = "print(ctc_wgpu.backend_name())"
+
+
+@pytest.mark.parametrize("script", [f"import tensorflow; {LOOK}", f"{LOOK}; import tensorflow"], ids=["after", "before"])
+def test_what_is_there_by_default_does_no_harm_beside_tensorflow(script):
+    """Mesa's drivers would: the process would end in an abort, though not before its last line."""
+    with_mesa = {name: value for name, value in os.environ.items() if name != "VK_DRIVER_FILES"}
+    script = f"import ctc_wgpu; {script}"
+    ended = subprocess.run([sys.executable, "-c", script], env=with_mesa, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    if script.endswith(LOOK) and sys.platform == "linux":
+        assert ended.stdout.startswith("CPU twin")
+
+
+def in_a_fresh_process(folder, call):
+    """Loads what was saved there, as `model`, and calls it."""
+    script = f"import tensorflow as tf; model = tf.saved_model.load({str(folder)!r}); print({call})"
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+
+
+def test_the_loss_in_a_saved_model_runs_in_the_process_that_saved_it_only(tmp_path):
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 3, 2])])
+        def __call__(self, x):
+            return ctc_loss([[1]], x, [1], [3], False, backend="cpu")
+
+    tf.saved_model.save(Module(), tmp_path)
+    x = tf.zeros([1, 3, 2])
+    assert float(tf.saved_model.load(tmp_path)(x)[0]) == pytest.approx(np.log(8 / 6))
+    ended = in_a_fresh_process(tmp_path, "model(tf.zeros([1, 3, 2]))")
+    assert ended.returncode != 0
+    assert "Could not find callback" in ended.stderr
+
+
+def test_a_trained_model_is_exported_without_its_loss(tmp_path):
+    """`Model.export` writes what reads: it needs neither this package nor Keras where it runs."""
+    keras = tf.keras
+    line = keras.Input((3, 2))
+    model = keras.Model(line, keras.layers.Dense(2, activation="softmax")(line))
+    model.compile(loss=CTC(from_logits=False, blank=-1, mask_value=-1, backend="cpu"), jit_compile=False)
+    x = np.ones((4, 3, 2), np.float32)
+    model.fit(x, np.zeros((4, 1)), verbose=0)
+    model.export(tmp_path, verbose=False)
+    ended = in_a_fresh_process(tmp_path, "model.serve(tf.ones([1, 3, 2])).numpy().tolist()")
+    assert ended.returncode == 0, ended.stderr
+    np.testing.assert_allclose(json.loads(ended.stdout), model.predict(x[:1], verbose=0), rtol=1e-6)
+
+
+# What README's table says of the original, and of ours. Two items of three frames over four equally likely classes.
+def uniform(at=None, value=0.0):
+    x = np.zeros((2, 3, 4), np.float32)
+    if at is not None:
+        x[at] = value
+    return x
+
+
+def sparse(labels):
+    places = [(item, place) for item, row in enumerate(labels) for place in range(len(row))]
+    values = np.array([label for row in labels for label in row], np.int32)
+    width = max(map(len, labels))
+    return tf.SparseTensor(np.array(places, np.int64).reshape(-1, 2), values, (len(labels), width))
+
+
+def losses(loss_of, x, labels, label_length=None, logit_length=(3, 3), **choices):
+    x = tf.constant(x)
+    label_length = None if isinstance(labels, tf.SparseTensor) else label_length or [len(row) for row in labels]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = loss_of(labels, x, label_length, logit_length, False, blank_index=0, **choices)
+    return loss.numpy(), tape.gradient(loss, x).numpy()
+
+
+def theirs(*arguments, **choices):
+    return losses(tf.nn.ctc_loss, *arguments, **choices)
+
+
+def ours(*arguments, **choices):
+    return losses(ctc_loss, *arguments, backend="cpu", **choices)
+
+
+def test_difference_an_impossible_item():
+    labels = [[1, 1, 1], [1, 2, 3]]
+    assert 700 < theirs(uniform(), labels)[0][0] < 720
+    loss, wrong = theirs(uniform(), sparse(labels))
+    assert loss[0] == np.inf
+    assert np.abs(wrong[0]).max() > 0.1
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Not enough time"):
+        theirs(uniform(), sparse(labels), logit_length=(2, 3))
+    for form in (labels, sparse(labels)):
+        loss, grad = ours(uniform(), form, logit_length=(2, 3))
+        assert loss[0] == np.inf
+        assert (grad[0] == 0).all()
+
+
+def test_difference_a_logit_of_minus_infinity():
+    given = uniform((0, 0, 3), -np.inf), [[1], [1]]
+    loss, grad = ours(*given)
+    assert np.isnan(theirs(*given)[1][0]).any()
+    exact, exact_grad = theirs(given[0], sparse(given[1]))
+    np.testing.assert_allclose(loss, exact, rtol=1e-6)
+    np.testing.assert_allclose(grad, exact_grad, atol=1e-6)
+
+
+def test_difference_nan_in_the_padding():
+    given = uniform((0, 2), np.nan), [[1], [1]], [1, 1], (2, 3)
+    assert np.isnan(theirs(*given)[0][0])
+    loss, grad = ours(*given)
+    assert np.isfinite(loss).all()
+    assert np.isfinite(grad).all()
+
+
+def test_difference_a_label_that_is_no_class():
+    for label in (4, 7, -1):
+        assert theirs(uniform(), [[label], [1]])[0][0] < 0
+        with pytest.raises(ValueError, match=f"item 0: label {label} at position 0 is not below 4 classes"):
+            ours(uniform(), [[label], [1]])
+
+
+def test_difference_lengths_out_of_range():
+    cases = [([1, 1], (4, 3)), ([1, 1], (-1, 3)), ([2, 1], (3, 3)), ([-1, 1], (3, 3))]
+    for label_length, logit_length in cases:
+        given = uniform(), [[1], [1]], label_length, logit_length
+        assert np.isfinite(theirs(*given)[0]).all()
+        with pytest.raises(ValueError, match="item 0: (label|logit) length"):
+            ours(*given)
+
+
+def test_difference_an_item_without_labels():
+    given = uniform(), sparse([[], [1]])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Labels length is zero"):
+        theirs(*given)
+    assert ours(*given)[0][0] == pytest.approx(3 * np.log(4))
+
+
+def test_difference_the_blank_among_labels():
+    """The original's loss is of a label like any other, and its gradient is not the slope of that."""
+    labels, nudge = [[0, 1], [1, 2]], 0.05
+    loss, grad = ours(uniform(), labels)
+    wanted, wrong = theirs(uniform(), labels)
+    np.testing.assert_allclose(loss, wanted, rtol=1e-6)
+    up, down = (theirs(uniform((0, 0, 0), by), labels)[0][0] for by in (nudge, -nudge))
+    slope = (up - down) / (2 * nudge)
+    assert grad[0, 0, 0] == pytest.approx(slope, abs=1e-3)
+    assert abs(wrong[0, 0, 0] - slope) > 0.5
+    with pytest.raises(tf.errors.InvalidArgumentError, match="nonnegative"):
+        theirs(uniform(), sparse(labels))
+    with pytest.raises(ValueError, match="item 0: label 0 at position 0 is the blank"):
+        ours(uniform(), sparse(labels))
+
+
+def test_difference_a_loss_below_0():
+    given = uniform((..., 1), 18), sparse([[1], [1]])
+    assert theirs(*given)[0][0] < 0
+    assert 0 <= ours(*given)[0][0] < 1e-6

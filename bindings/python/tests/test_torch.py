@@ -1,5 +1,7 @@
 """`ctc_wgpu.torch` beside `torch.nn.CTCLoss`."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -276,3 +278,94 @@ def test_it_trains():
         last, _ = gradients(model, *lines())
         optimizer.step()
     assert last < first / 4
+
+
+# What README's table says of the original, and of ours. Two items of three frames over four equally likely classes.
+def uniform(change=lambda x: None):
+    x = torch.zeros(3, 2, 4)
+    change(x)
+    return x.requires_grad_()
+
+
+def of_both(x, targets, input_lengths=(3, 3), target_lengths=(1, 1), weights=(1.0, 1.0), **choices):
+    """Losses, and the gradient of each item by the logits: theirs, ours."""
+    answers = []
+    for loss_of in (original, partial(ctc_loss, backend="cpu")):
+        x.grad = None
+        lengths = torch.tensor(input_lengths), torch.tensor(target_lengths)
+        loss = loss_of(x.log_softmax(-1), torch.tensor(targets), *lengths, reduction="none", **choices)
+        loss.backward(torch.tensor(weights))
+        answers.append((loss.detach().numpy(), x.grad.numpy().transpose(1, 0, 2).copy()))
+    return answers
+
+
+@pytest.mark.parametrize("zero", [False, True])
+def test_difference_an_impossible_item(zero):
+    (theirs, wrong), (ours, grad) = of_both(uniform(), [[1, 1, 1], [1, 2, 3]], target_lengths=(3, 3), zero_infinity=zero)
+    assert theirs[0] == ours[0] == (0 if zero else np.inf)
+    assert np.isnan(wrong[0]).any() == (not zero)
+    assert (grad[0] == 0).all()
+    # Nor does an incoming 0 help there.
+    (_, wrong), (_, grad) = of_both(uniform(), [[1, 1, 1], [1, 2, 3]], target_lengths=(3, 3), weights=(0.0, 1.0))
+    assert np.isnan(wrong[0]).any()
+    assert (grad[0] == 0).all()
+
+
+def test_difference_a_logit_of_minus_infinity():
+    def change(x):
+        x[0, 0, 3] = -torch.inf
+
+    (theirs, wrong), (ours, grad) = of_both(uniform(change), [[1], [1]])
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert np.isnan(wrong[0]).any()
+
+    def nearly(x):
+        x[0, 0, 3] = -50
+
+    (_, right), _ = of_both(uniform(nearly), [[1], [1]])
+    np.testing.assert_allclose(grad, right, atol=1e-6)
+
+
+def test_difference_nan_in_the_padding():
+    def change(x):
+        x[2, 0] = torch.nan
+
+    x = uniform(change)
+    (_, wrong), (_, ours) = of_both(x, [[1], [1]], (2, 3))
+    assert np.isnan(wrong[0]).any()
+    assert np.isnan(ours[0]).any()  # Not of the loss, but of log_softmax, which has seen it.
+    x.grad = None
+    ctc_loss(x, torch.tensor([[1], [1]]), [2, 3], [1, 1], reduction="sum", from_logits=True, backend="cpu").backward()
+    assert torch.isfinite(x.grad).all()
+    assert (x.grad[2, 0] == 0).all()
+
+
+def test_difference_a_label_that_is_no_class():
+    """The original reads the neighbour's number, which lies there in memory."""
+    losses = []
+    for neighbour in (0.0, 2.0):
+        x = torch.zeros(3, 2, 4)
+        x[:, 1, 0] = neighbour
+        arguments = x, torch.tensor([[4], [1]]), torch.tensor([3, 3]), torch.tensor([1, 1])
+        losses.append(original(*arguments, reduction="none")[0].item())
+        with pytest.raises(ValueError, match="item 0: label 4 at position 0 is not below 4 classes"):
+            ctc_loss(*arguments, backend="cpu")
+    assert losses[0] != losses[1]
+
+
+def test_difference_blanks_among_labels_are_none():
+    (theirs, wanted), (ours, grad) = of_both(uniform(), [[0, 1], [1, 2]], target_lengths=(2, 2))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    np.testing.assert_allclose(grad, wanted, atol=1e-6)
+
+
+def test_difference_float64_is_rounded():
+    x = torch.full((3, 1, 2), 0.5, dtype=torch.float64).log()
+    given = torch.tensor([[1]]), torch.tensor([3]), torch.tensor([1])
+    theirs, ours, exact = (
+        loss_of(x, *given, reduction="sum").item()
+        for loss_of in (original, partial(ctc_loss, backend="cpu"), partial(ctc_loss, backend="reference"))
+    )
+    assert abs(theirs - np.log(8 / 6)) < 1e-15
+    assert abs(exact - np.log(8 / 6)) < 1e-15
+    assert 0 < abs(ours - np.log(8 / 6)) < 1e-6

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from ._core import Options, backend_of, compute
+from ._core import OPTIONS, backend_of, compute, options_of
 
 
 def ctc_loss(
@@ -54,7 +54,7 @@ def ctc_loss(
         blank_in_labels: "reject": a `ValueError`; "allow": a label like any other, as PyTorch has it.
         repeated_labels: "keep", or "collapse": equal neighbours among an item's labels become one.
         repeated_outputs: "merge", or "distinct": each output is a label of its own.
-        backend: "auto", the best GPU or else the CPU; "gpu", the best adapter, be it a software driver; "gpu:NAME", the first whose name
+        backend: "auto", the best GPU or else the CPU, and on Linux the CPU if TensorFlow was imported before; "gpu", the best adapter, be it a software driver; "gpu:NAME", the first whose name
             contains that; "cpu"; "reference", the textbook in float64, slow, with an answer in float64.
 
     Raises:
@@ -62,28 +62,7 @@ def ctc_loss(
         ValueError: a rule is broken; the message names item, value and rule. Nothing was computed.
         RuntimeError: there is no GPU, or it fails.
     """
-    options = Options(
-        blank=blank,
-        input=input,
-        epsilon=epsilon,
-        reduction=reduction,
-        impossible=impossible,
-        blank_in_labels=blank_in_labels,
-        repeated_labels=repeated_labels,
-        repeated_outputs=repeated_outputs,
-    )
-    loss, _, reduced = compute(
-        logits,
-        labels,
-        options,
-        logit_lengths=logit_lengths,
-        label_lengths=label_lengths,
-        weights=weights,
-        layout=layout,
-        backend=backend,
-        grad=False,
-    )
-    return loss if reduced is None else reduced
+    return _answer(locals(), grad=False)[0]
 
 
 def ctc_loss_and_grad(
@@ -108,27 +87,14 @@ def ctc_loss_and_grad(
 
     float32, or float64 of the reference. In the padding it is exactly 0. Arguments and errors as of `ctc_loss`.
     """
-    options = Options(
-        blank=blank,
-        input=input,
-        epsilon=epsilon,
-        reduction=reduction,
-        impossible=impossible,
-        blank_in_labels=blank_in_labels,
-        repeated_labels=repeated_labels,
-        repeated_outputs=repeated_outputs,
-    )
-    loss, gradient, reduced = compute(
-        logits,
-        labels,
-        options,
-        logit_lengths=logit_lengths,
-        label_lengths=label_lengths,
-        weights=weights,
-        layout=layout,
-        backend=backend,
-        grad=True,
-    )
+    return _answer(locals(), grad=True)
+
+
+def _answer(arguments: dict[str, Any], grad: bool) -> tuple[Any, Any]:
+    """Of all that was given to one of the functions above: the losses or the one number, and the gradient."""
+    options = options_of(arguments)
+    rest = {name: value for name, value in arguments.items() if name not in OPTIONS}
+    loss, gradient, reduced = compute(rest.pop("logits"), rest.pop("labels"), options, **rest, grad=grad)
     return (loss if reduced is None else reduced), gradient
 
 

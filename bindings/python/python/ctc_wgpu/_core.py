@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import Any, NamedTuple
 
@@ -24,8 +25,14 @@ def backend_of(name: str) -> _native.Backend:
         with _making:
             found = _backends.get(name)
             if found is None:
-                found = _backends[name] = _native.Backend(name)
+                found = _backends[name] = _native.Backend("cpu" if name == "auto" and _beside_tensorflow() else name)
     return found
+
+
+def _beside_tensorflow() -> bool:
+    """Whether to look for GPUs could end the process: TensorFlow exports an LLVM that takes the place of the one which Mesa's drivers bring,
+    and what looks for GPUs loads every driver that is installed."""
+    return sys.platform == "linux" and "tensorflow" in sys.modules
 
 
 def _begin_anew() -> None:
@@ -39,6 +46,24 @@ def _begin_anew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
+
+
+#: What `Options` takes. `backend`, lengths and arrays are not of it.
+OPTIONS = (
+    "blank",
+    "input",
+    "epsilon",
+    "reduction",
+    "impossible",
+    "blank_in_labels",
+    "repeated_labels",
+    "repeated_outputs",
+)
+
+
+def options_of(arguments: dict[str, Any]) -> Options:
+    """The options among a function's arguments."""
+    return Options(**{name: arguments[name] for name in OPTIONS if name in arguments})
 
 
 class SparseLabels(NamedTuple):
@@ -66,32 +91,17 @@ def compute(
     """Losses `[N]`, the gradient in the shape of the logits (None unless asked for), and the reduced loss (None without a
     reduction). In float64 where `backend` is "reference", else in float32.
     """
-    if layout not in ("ntc", "tnc"):
-        raise ValueError(f'layout={layout!r}: must be "ntc" or "tnc"')
-    values = floats("logits", logits, None, 3)
-    time_major = layout == "tnc"
-    # A view of the other layout, as PyTorch's `transpose(0, 1)` makes it, need not be copied.
-    other = values.transpose(1, 0, 2)
-    swapped = not values.flags.c_contiguous and other.flags.c_contiguous
-    if swapped:
-        values, time_major = other, not time_major
-    values = np.require(values, np.float64 if backend == "reference" else np.float32, ("C", "A"))
-
-    if logit_paddings is not None:
-        frames = floats("logit_paddings", logit_paddings, np.float32, 2)
-    elif logit_lengths is not None:
-        frames = integers("logit_lengths", logit_lengths, 1)
-    else:
-        frames = None
+    dtype = np.float64 if backend == "reference" else np.float32
+    values, time_major, swapped = _ordered(logits, layout, dtype)
     if weights is not None:
         weights = floats("weights", weights, np.float32, 1)
     try:
         loss, gradient, reduced = backend_of(backend).compute(
             values,
-            _labels(labels, label_lengths, label_paddings),
+            label_arrays(labels, label_lengths, label_paddings),
             options,
             time_major=time_major,
-            frames=frames,
+            frames=_frames(logit_lengths, logit_paddings),
             weights=weights,
             grad=grad,
         )
@@ -103,7 +113,35 @@ def compute(
     return loss, gradient, reduced
 
 
-def _labels(labels: Any, lengths: Any, paddings: Any) -> tuple:
+def read(reader: Any, logits: Any, options: Options, *labels: tuple[Any, ...], logit_lengths: Any, layout: str, **choices: Any) -> Any:
+    """What one of the native module's readers finds, on the threads of the CPU's backend."""
+    values, time_major, _ = _ordered(logits, layout, np.float32)
+    frames = _frames(logit_lengths, None)
+    return reader(backend_of("cpu"), values, *labels, options, time_major=time_major, frames=frames, **choices)
+
+
+def _ordered(logits: Any, layout: str, dtype: Any) -> tuple[np.ndarray, bool, bool]:
+    """The logits, contiguous; whether the frames come first; and whether that is not so in what was given."""
+    if layout not in ("ntc", "tnc"):
+        raise ValueError(f'layout={layout!r}: must be "ntc" or "tnc"')
+    values = floats("logits", logits, None, 3)
+    time_major = layout == "tnc"
+    # A view of the other layout, as PyTorch's `transpose(0, 1)` makes it, need not be copied.
+    other = values.transpose(1, 0, 2)
+    swapped = not values.flags.c_contiguous and other.flags.c_contiguous
+    if swapped:
+        values, time_major = other, not time_major
+    return np.require(values, dtype, ("C", "A")), time_major, swapped
+
+
+def _frames(lengths: Any, paddings: Any) -> np.ndarray | None:
+    if paddings is not None:
+        return floats("logit_paddings", paddings, np.float32, 2)
+    return None if lengths is None else integers("logit_lengths", lengths, 1)
+
+
+def label_arrays(labels: Any, lengths: Any, paddings: Any = None) -> tuple[Any, ...]:
+    """Labels as the native module takes them."""
     if isinstance(labels, SparseLabels):
         indices = integers("sparse indices", labels.indices, 2, np.int64)
         rows, columns = labels.shape

@@ -1,5 +1,5 @@
 """CTC in Keras 3, on its TensorFlow, PyTorch and JAX backends: `CTC` for `model.compile`, `CTCLayer` for labels that are an input,
-and `ctc_batch_cost` with the signature that Keras 2 had.
+and `ctc_batch_cost` and `ctc_decode` with the signatures that Keras 2 had.
 
 Labels are integers from 0 on, or those numbers as floats. With TensorFlow say `jit_compile=False` where XLA would be used: the loss is
 computed on the host, or on a GPU through the host.
@@ -8,12 +8,15 @@ computed on the host, or on a GPU through the host.
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from ._core import Options
+from ._decode import beam_decode, greedy_decode
 
 try:
     # JAX's arrays take no attribute; Keras keeps their masks beside them, and has no public name for where.
@@ -24,7 +27,9 @@ except ImportError:
         return getattr(x, "_keras_mask", None)
 
 
-__all__ = ["CTC", "CTCLayer", "ctc_batch_cost"]
+ADAPTERS = {"tensorflow": "tf", "torch": "torch", "jax": "jax"}
+
+__all__ = ["CTC", "CTCLayer", "ctc_batch_cost", "ctc_decode"]
 
 
 def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any, *, backend: str = "auto") -> Any:
@@ -45,6 +50,57 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
     return ops.expand_dims(loss, 1)
 
 
+def ctc_decode(y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1) -> tuple[list[Any], Any]:
+    """`keras.backend.ctc_decode` of Keras 2: the same arguments and results. It runs on the CPU.
+
+    By beam search a doubled letter stays two, of which Keras 2 made one (TensorFlow's old `merge_repeated`).
+
+    Args:
+        y_pred: probabilities `[N, T, C]` after a softmax, the blank last. ε = `keras.config.epsilon()` is added to each.
+        input_length: `[N]` or `[N, 1]`, how many frames of each item count.
+        greedy: whether the likeliest path is read, else the likeliest labels, over all their paths, are searched for.
+        beam_width: how many prefixes the search keeps after each frame.
+        top_paths: how many of the likeliest it gives; at most `beam_width`.
+
+    Returns:
+        A list of one tensor, or of `top_paths`, the likeliest first: labels `[N, T]`, with −1 after the last. And `[N, 1]`, −Σ ln(p + ε)
+        of the likeliest path; or of the search ln p(labels), `[N, top_paths]`, −inf where there are not so many labels to be found. An item
+        with a NaN reads nothing, and its number is NaN.
+
+    Raises:
+        ValueError: a length or an argument breaks a rule. From a graph it comes as an error of the library under Keras.
+    """
+    if not greedy and not 1 <= top_paths <= beam_width:
+        raise ValueError(f"top_paths={top_paths}, beam_width={beam_width}: must be 1 <= top_paths <= beam_width")
+    y_pred = ops.convert_to_tensor(y_pred)
+    paths = 1 if greedy else top_paths
+    read = partial(_read, greedy=greedy, width=beam_width, paths=paths, epsilon=keras.config.epsilon())
+    shapes = (paths, *y_pred.shape[:2]), (y_pred.shape[0], paths)
+    given = ops.cast(y_pred, "float32"), ops.reshape(_integers(input_length), (-1,))
+    labels, numbers = _adapter(_under()).on_host(read, shapes, *given)
+    return [labels[path] for path in range(paths)], ops.cast(numbers, y_pred.dtype)
+
+
+def _read(y_pred, lengths, *, greedy, width, paths, epsilon):
+    """Labels `[paths, N, T]` and their numbers `[N, paths]`, as numpy's arrays."""
+    if greedy:
+        # The likeliest path's number is of ln(p + ε) as it is; what is searched for sums over paths, and is normalised.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            log_probs = np.log(y_pred + np.float32(epsilon))
+        readings = greedy_decode(log_probs, lengths, blank=-1, input="log_probs")
+        found = [[(reading.labels, reading.score)] for reading in readings]
+    else:
+        items = beam_decode(y_pred, lengths, width=width, top=paths, blank=-1, input="probs", epsilon=epsilon)
+        found = [[(one.labels, -one.loss) for one in item] or [([], np.nan)] * paths for item in items]
+    labels = np.full((paths, *y_pred.shape[:2]), -1, np.int64)
+    numbers = np.full((len(found), paths), -np.inf, np.float32)
+    for item, candidates in enumerate(found):
+        for path, (read, number) in enumerate(candidates):
+            labels[path, item, : len(read)] = read
+            numbers[item, path] = number
+    return labels, numbers
+
+
 class _Configured:
     """What `CTC` and `CTCLayer` have in common: how labels and predictions are to be read."""
 
@@ -56,9 +112,7 @@ class _Configured:
         self.epsilon = float(keras.config.epsilon() if epsilon is None else epsilon)
         self.backend = backend
         impossible = "zero" if self.zero_infinity else "inf"
-        self._choices = _choices(
-            from_logits=self.from_logits, blank=self.blank, impossible=impossible, epsilon=self.epsilon
-        )
+        self._choices = _choices(from_logits=self.from_logits, blank=self.blank, impossible=impossible, epsilon=self.epsilon)
 
     def _configuration(self):
         return {
@@ -200,15 +254,22 @@ def _losses(y_pred, labels, frames, label_lengths, choices, backend):
     """Losses `[N]`, by the adapter of the library under Keras."""
     y_pred = ops.convert_to_tensor(y_pred)
     frames, label_lengths = ops.reshape(frames, (-1,)), ops.reshape(label_lengths, (-1,))
-    under = keras.backend.backend()
+    under = _under()
+    adapter = _adapter(under)
     if under == "jax":
-        return _adapter("jax").apply(choices, backend, y_pred, (labels, label_lengths), frames)
+        return adapter.apply(choices, backend, y_pred, (labels, label_lengths), frames)
     options = Options(**dict(choices))
     if under == "torch":
-        return _adapter("torch").apply(y_pred, labels, frames, label_lengths, options, layout="ntc", backend=backend)
-    if under == "tensorflow":
-        return _adapter("tf").apply(y_pred, (labels, label_lengths), frames, options, layout="ntc", backend=backend)
-    raise RuntimeError(f"Keras runs on {under}: must be tensorflow, torch or jax")
+        return adapter.apply(y_pred, labels, frames, label_lengths, options, layout="ntc", backend=backend)
+    return adapter.apply(y_pred, (labels, label_lengths), frames, options, layout="ntc", backend=backend)
+
+
+def _under():
+    """The library under Keras, by the name of its adapter here."""
+    name = keras.backend.backend()
+    if name not in ADAPTERS:
+        raise RuntimeError(f"Keras runs on {name}: must be {', '.join(ADAPTERS)}")
+    return ADAPTERS[name]
 
 
 def _adapter(name):

@@ -64,9 +64,7 @@ def ctc_loss(
         )
 
 
-def apply(
-    logits: tf.Tensor, labels: tuple, logit_lengths: tf.Tensor, options: Options, *, layout: str, backend: str
-) -> tf.Tensor:
+def apply(logits: tf.Tensor, labels: tuple, logit_lengths: tf.Tensor, options: Options, *, layout: str, backend: str) -> tf.Tensor:
     """Losses `[N]` of any options, differentiable by the logits. `labels` are padded, with their lengths, or sparse."""
     # What the host computes in.
     dtype = tf.float64 if backend == "reference" else tf.float32
@@ -91,9 +89,7 @@ def apply(
 
     @tf.custom_gradient
     def loss_of(logits):
-        loss, grad = tf.numpy_function(
-            on_host, [tf.cast(logits, dtype), logit_lengths, *labels], [dtype, dtype], stateful=False
-        )
+        loss, grad = tf.numpy_function(on_host, [tf.cast(logits, dtype), logit_lengths, *labels], [dtype, dtype], stateful=False)
         grad.set_shape(logits.shape)
         loss.set_shape(logits.shape[:1] if layout == "ntc" else logits.shape[1:2])
 
@@ -117,3 +113,11 @@ def _once(grad, logits):
         raise LookupError("ctc_loss has first derivatives only")
 
     return tf.identity(grad), refuse
+
+
+def on_host(function: Any, shapes: Any, *tensors: tf.Tensor) -> list[tf.Tensor]:
+    """Of a function from arrays to arrays of these shapes, the first of integers and the second of float32: its tensors."""
+    found = tf.numpy_function(function, tensors, [tf.int64, tf.float32], stateful=False)
+    for part, shape in zip(found, shapes, strict=True):
+        part.set_shape(shape)
+    return found

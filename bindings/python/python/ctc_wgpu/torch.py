@@ -142,7 +142,7 @@ class _Loss(torch.autograd.Function):
         )
         if wanted:
             ctx.save_for_backward(torch.from_numpy(grad).to(logits))
-            ctx.item_shape = (-1, 1, 1) if layout == "ntc" else (1, -1, 1)
+            ctx.items = 0 if layout == "ntc" else 1
         return torch.from_numpy(loss).to(logits)
 
     @staticmethod
@@ -157,9 +157,19 @@ class _Loss(torch.autograd.Function):
 @once_differentiable
 def _weigh(ctx, upstream):
     (grad,) = ctx.saved_tensors
-    weights = upstream.reshape(ctx.item_shape)
+    weights = [1, 1, 1]
+    weights[ctx.items] = -1
+    weighted = grad * upstream.reshape(weights)
     # Of an item that does not count not even a NaN.
-    return torch.where(weights == 0, torch.zeros((), dtype=grad.dtype, device=grad.device), grad * weights)
+    (hidden,) = torch.nonzero(upstream == 0, as_tuple=True)
+    return weighted.index_fill_(ctx.items, hidden, 0) if len(hidden) else weighted
+
+
+def on_host(function: Any, shapes: Any, *tensors: torch.Tensor) -> list[torch.Tensor]:
+    """Of a function from arrays to arrays of these shapes, the first of integers and the second of float32: its tensors."""
+    if any(x.is_meta for x in tensors):  # Only shapes are asked for.
+        return [torch.empty(shape, dtype=kind, device="meta") for shape, kind in zip(shapes, (torch.int64, torch.float32), strict=True)]
+    return [torch.from_numpy(part).to(tensors[0].device) for part in function(*map(_host, tensors))]
 
 
 def _host(value: Any) -> Any:
