@@ -31,7 +31,7 @@ fn end_of(g: u32, item: Item) -> u32 {
             state -= 1u;
         }
     }
-    if (best.x < -FAREST) {
+    if (best.x < -FINITE) {
         verdicts[g] = max(verdicts[g], IMPOSSIBLE);
     }
     return state;

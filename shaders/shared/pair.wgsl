@@ -5,7 +5,7 @@
 
 const NEVER: f32 = ZERO;
 // What a possible score stays within.
-const FAREST: f32 = 5.0e37;
+const FINITE: f32 = 5.0e37;
 
 struct Pair {
     hi: vec4<f32>,
@@ -17,11 +17,11 @@ fn never() -> Pair {
 }
 
 fn within(x: vec4<f32>) -> vec4<f32> {
-    return clamp(x, vec4<f32>(-FAREST), vec4<f32>(FAREST));
+    return clamp(x, vec4<f32>(-FINITE), vec4<f32>(FINITE));
 }
 
 fn possible(score: vec4<f32>) -> vec4<bool> {
-    return score >= vec4<f32>(-FAREST);
+    return score >= vec4<f32>(-FINITE);
 }
 
 // a + x (Knuth's two-sum), NEVER if either is. The clamps decide only for what is far; they also stand between what a driver may

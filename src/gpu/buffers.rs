@@ -31,7 +31,7 @@ pub struct Buffers<'a> {
     pub grad: Option<wgpu::BufferBinding<'a>>,
     /// `[N]`, written.
     pub status: Option<wgpu::BufferBinding<'a>>,
-    /// `[1]`, written: the number that the options' [`Reduction`] asks for.
+    /// `[1]`, written: the number that the options' [`Reduction`](crate::Reduction) asks for.
     pub reduced: Option<wgpu::BufferBinding<'a>>,
 }
 

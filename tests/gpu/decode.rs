@@ -133,7 +133,6 @@ fn stars_stand_for_whatever_is_there() {
                 input: [Input::Logits, Input::LogProbs, Input::Logits][seed as usize % 3],
                 ..Options::default()
             };
-            let problem = batch.batch();
             let labels: Vec<Vec<i32>> = (0..batch.items())
                 .map(|n| {
                     let labels = batch.item_labels(n).into_iter().enumerate();
@@ -144,7 +143,6 @@ fn stars_stand_for_whatever_is_there() {
                     starred.collect()
                 })
                 .collect();
-            drop(problem);
             let batch = OwnedBatch {
                 labels: crate::support::batch::padded(&labels),
                 ..batch
