@@ -16,8 +16,6 @@ pub(super) struct Reader {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     input: Input,
-    /// The largest value, ε added to probabilities.
-    largest: f32,
     /// The largest score.
     most: f64,
     /// ln Σ e^(score − most) where the input is to be normalised.
@@ -47,9 +45,8 @@ impl Reader {
 
     /// As [`read`](Self::read), but logits are not normalised: what they all lack decides nothing between them.
     pub(super) fn read_scores(&self, row: &[f32]) -> Option<Frame> {
-        let frame = |largest: f32, most, rest| Frame {
+        let frame = |most, rest| Frame {
             input: self.input,
-            largest,
             most,
             rest,
         };
@@ -57,22 +54,79 @@ impl Reader {
             let (largest, sum) = dispatch!(self.level, simd => sum_of_probs(simd, row, epsilon));
             let most = f64::from(largest);
             let valid = largest > 0.0 && sum < f64::INFINITY;
-            return valid.then(|| frame(largest, most.ln(), (sum / most).ln()));
+            return valid.then(|| frame(most.ln(), (sum / most).ln()));
         }
         let most = dispatch!(self.level, simd => largest(simd, row));
-        (most.abs() < f32::INFINITY).then(|| frame(most, most.into(), 0.0))
+        (most.abs() < f32::INFINITY).then(|| frame(most.into(), 0.0))
     }
 
-    /// The first of the likeliest classes.
-    pub(super) fn likeliest(&self, row: &[f32], frame: &Frame) -> usize {
-        let largest = frame.largest;
-        match self.input {
-            Input::Probs { epsilon } => {
-                dispatch!(self.level, _simd => first_of(row, #[inline(always)] |p| biased(p, epsilon) == largest))
-            }
-            _ => dispatch!(self.level, _simd => first_of(row, #[inline(always)] |x| x == largest)),
-        }
+    /// The likeliest class of each frame, the first of equals; None if one says nothing.
+    pub(super) fn likeliest_path<'r>(
+        &self,
+        rows: impl ExactSizeIterator<Item = &'r [f32]>,
+    ) -> Option<Path> {
+        dispatch!(self.level, simd => likeliest_path(simd, self.input, rows))
     }
+}
+
+/// The likeliest classes, and −ln of the probability of all of them.
+#[derive(Debug)]
+pub(super) struct Path {
+    pub(super) classes: Vec<usize>,
+    pub(super) score: f64,
+}
+
+/// Factors above it are made a sum: one more, of a sum over all of a frame's classes, is a number still.
+const LARGE: f64 = 1e200;
+
+#[inline(always)]
+fn likeliest_path<'r, S: Simd>(
+    simd: S,
+    input: Input,
+    rows: impl ExactSizeIterator<Item = &'r [f32]>,
+) -> Option<Path> {
+    let mut classes = Vec::with_capacity(rows.len());
+    // 1/p = Π factors · e^score: a logarithm of a product for hundreds of frames.
+    let (mut score, mut factors) = (0.0, 1.0);
+    for row in rows {
+        let class = match input {
+            Input::Probs { epsilon } => {
+                let (most, sum) = sum_of_probs(simd, row, epsilon);
+                if most <= 0.0 || !sum.is_finite() {
+                    return None;
+                }
+                factors *= sum / f64::from(most);
+                first_of(
+                    row,
+                    #[inline(always)]
+                    |p| biased(p, epsilon) == most,
+                )
+            }
+            Input::Logits | Input::LogProbs | Input::LogProbsExact => {
+                let most = largest(simd, row);
+                if !most.is_finite() {
+                    return None;
+                }
+                if input == Input::Logits {
+                    factors *= sum_of_exp(simd, row, most.into());
+                } else {
+                    score -= f64::from(most);
+                }
+                first_of(
+                    row,
+                    #[inline(always)]
+                    |x| x == most,
+                )
+            }
+        };
+        if factors > LARGE {
+            score += factors.ln();
+            factors = 1.0;
+        }
+        classes.push(class);
+    }
+    score += factors.ln();
+    Some(Path { classes, score })
 }
 
 impl Frame {

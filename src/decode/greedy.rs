@@ -46,28 +46,19 @@ pub fn greedy(batch: &Batch<'_>, options: &Options) -> Result<Vec<Reading>, Erro
 }
 
 fn read(problem: &Problem<'_>, n: usize, options: &Options) -> Reading {
+    let rows = (0..problem.logit_lengths[n] as usize).map(|t| problem.row(n, t));
     let mut reading = Reading {
         labels: Vec::new(),
         frames: Vec::new(),
-        score: 0.0,
-        status: Status::Ok,
+        score: f64::NAN,
+        status: Status::NotFinite,
+    };
+    let Some(path) = Reader::new(options.input).likeliest_path(rows) else {
+        return reading;
     };
     let merge = options.repeated_outputs == RepeatedOutputs::Merge;
-    let reader = Reader::new(options.input);
     let mut before = problem.blank;
-    for t in 0..problem.logit_lengths[n] as usize {
-        let row = problem.row(n, t);
-        let Some(frame) = reader.read(row) else {
-            return Reading {
-                labels: Vec::new(),
-                frames: Vec::new(),
-                score: f64::NAN,
-                status: Status::NotFinite,
-            };
-        };
-        let class = reader.likeliest(row, &frame);
-        let log_p = frame.log_prob(row[class]);
-        reading.score -= log_p;
+    for (t, class) in path.classes.into_iter().enumerate() {
         match reading.frames.last_mut() {
             Some(frames) if merge && class == before && class != problem.blank => {
                 frames.end = t + 1
@@ -82,7 +73,9 @@ fn read(problem: &Problem<'_>, n: usize, options: &Options) -> Reading {
         }
         before = class;
     }
-    // Not −0, which a sum of nothing would be.
-    reading.score += 0.0;
-    reading
+    Reading {
+        score: path.score,
+        status: Status::Ok,
+        ..reading
+    }
 }
