@@ -339,15 +339,20 @@ mod tests {
                 let mut row = [0.25; 40];
                 assert!(Reader::new(input).read(&row).is_some());
                 row[at] = bad;
-                assert!(Reader::new(input).read(&row).is_none(), "{bad} at {at}");
+                let reader = Reader::new(input);
+                assert!(reader.read(&row).is_none(), "{bad} at {at}");
+                let path = reader.likeliest_path([&[0.25; 40][..], &row].into_iter());
+                assert!(path.is_none(), "{bad} at {at}");
             }
             let mut row = [f32::NEG_INFINITY; 40];
             assert!(Reader::new(Input::Logits).read(&row).is_none());
             row[at] = -3.0;
             let reader = Reader::new(Input::Logits);
             let frame = reader.read(&row);
-            let read = frame.map(|frame| (reader.likeliest(&row, &frame), frame.log_prob(row[at])));
-            assert_eq!(read, Some((at, 0.0)));
+            assert_eq!(frame.map(|frame| frame.log_prob(row[at])), Some(0.0));
+            let path = reader.likeliest_path([&row[..]; 3].into_iter());
+            let path = path.map(|path| (path.classes, path.score));
+            assert_eq!(path, Some((vec![at; 3], 0.0)));
         }
         let row = [0.0; 40];
         let probs = Input::Probs { epsilon: 0.0 };
