@@ -321,7 +321,7 @@ def test_a_reading_scored_on_a_batch():
 
 
 def test_other_threads_run_while_it_searches():
-    x = np.random.default_rng(0).normal(size=(4, 300, 100)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(4, 6000, 100)).astype(np.float32)
     done, ticks = threading.Event(), []
 
     def search():
