@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::channel::oneshot;
+
 use super::scope::{guarded, guarded_async};
 use super::{GpuCtc, GpuPlan};
 use crate::error::Error;
@@ -124,11 +126,7 @@ impl Host {
     ) -> Result<(), Error> {
         let begin = || self.begin(part, goal);
         let (session, pending) = guarded_async(&self.device, "running a batch", begin).await??;
-        match waiting {
-            Waiting::Here => wait(&self.device),
-            Waiting::Aside => self.poll_aside(),
-        }
-        pending.ready().await?;
+        self.answered(pending, waiting).await?;
         session.read(&self.device, part, answer)?;
         let mut idle = locked(&self.idle);
         idle.push(session);
@@ -148,13 +146,41 @@ impl Host {
         Ok((session, pending))
     }
 
-    /// Native devices call back only while somebody polls them.
-    fn poll_aside(&self) {
-        #[cfg(not(target_arch = "wasm32"))]
-        {
-            let device = self.device.clone();
-            std::thread::spawn(move || wait(&device));
+    /// Until all buffers can be read.
+    async fn answered(&self, pending: Pending, waiting: Waiting) -> Result<(), Error> {
+        let poller = match waiting {
+            Waiting::Here => {
+                wait(&self.device);
+                None
+            }
+            Waiting::Aside => self.poll_aside(),
+        };
+        pending.ready().await?;
+        // It has the device until then: a program that ended meanwhile would take the driver from under it.
+        if let Some(done) = poller {
+            let _ = done.await;
         }
+        Ok(())
+    }
+
+    /// Native devices call back only while somebody polls them.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn poll_aside(&self) -> Option<oneshot::Receiver<()>> {
+        let (sender, done) = oneshot::channel();
+        let device = self.device.clone();
+        std::thread::spawn(move || {
+            wait(&device);
+            drop(device);
+            // Nobody listens where an error before this one ended the run.
+            let _ = sender.send(());
+        });
+        Some(done)
+    }
+
+    /// A browser does by itself, and has no threads.
+    #[cfg(target_arch = "wasm32")]
+    fn poll_aside(&self) -> Option<oneshot::Receiver<()>> {
+        None
     }
 
     /// Lets the listener hear of what is to be told. What fails on a lost device fails in many ways, and only the listener

@@ -3,7 +3,7 @@
 
 use super::parts::{Part, Parts};
 use super::session::{Pending, mapped, status_of, unmap, unreadable};
-use super::{Host, Waiting, wait};
+use super::{Host, Waiting};
 use crate::decode::{Alignment, Reading, Span};
 use crate::error::Error;
 use crate::gpu::scope::{guarded, guarded_async};
@@ -81,11 +81,7 @@ impl Host {
             Ok::<_, Error>((exchange, pending))
         };
         let (exchange, pending) = guarded_async(&self.device, "decoding a batch", begin).await??;
-        match waiting {
-            Waiting::Here => wait(&self.device),
-            Waiting::Aside => self.poll_aside(),
-        }
-        pending.ready().await?;
+        self.answered(pending, waiting).await?;
         exchange.read(self)
     }
 }
