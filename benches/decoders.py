@@ -9,9 +9,7 @@ As `run.py`: the programs run one after the other, several times over, and the m
 same batches, those of `inputs/trained.rs`. What each reads is compared with what ours does, and stands in the report.
 """
 
-import argparse
 import json
-import os
 import platform
 import shlex
 import sys
@@ -179,33 +177,8 @@ def write(results, readme_too):
     run.say(f"written: {path.relative_to(run.ROOT)}, and .md beside it")
 
 
-def arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-
-    def some(text):
-        wanted = [name for name in text.split(",") if name]
-        for name in wanted:
-            if name not in PACKAGES:
-                raise argparse.ArgumentTypeError(f"{name}: one of {', '.join(PACKAGES)} is needed")
-        return wanted
-
-    parser.add_argument("--peers", type=some, default=list(PACKAGES), metavar="A,B", help="of " + ", ".join(PACKAGES))
-    parser.add_argument("--rounds", type=int, default=3, metavar="N")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of every program")
-    parser.add_argument("--shape", action="append", metavar="T,N,C,L", help="instead of the three; may be repeated")
-    parser.add_argument("--machine", metavar="NAME", help="of the results' files; the processor's name if not given")
-    parser.add_argument("--no-install", action="store_true", help="run the peers on the Python that runs this")
-    parser.add_argument("--readme", action="store_true", help="put the table into the README")
-    args = parser.parse_args()
-    if args.rounds < 1 or args.threads < 1:
-        parser.error("--rounds and --threads must be at least 1")
-    return args
-
-
 def main():
-    args, absent = arguments(), {}
+    args, absent = run.checked(run.parser(__doc__, PACKAGES, "three")), {}
     began = run.commit()
     found = programs(args, absent)
     others = run.Others()

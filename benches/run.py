@@ -248,11 +248,11 @@ def machine(args, began, others):
     }
 
 
-def arguments():
+def parser(description, peers, shapes):
+    """What every benchmark beside peers is asked."""
     parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    peers = [*PACKAGES, BURN]
 
     def some(text):
         wanted = [name for name in text.split(",") if name]
@@ -261,18 +261,27 @@ def arguments():
                 raise argparse.ArgumentTypeError(f"{name}: one of {', '.join(peers)} is needed")
         return wanted
 
-    parser.add_argument("--peers", type=some, default=peers, metavar="A,B", help="of " + ", ".join(peers))
+    parser.add_argument("--peers", type=some, default=list(peers), metavar="A,B", help="of " + ", ".join(peers))
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of every CPU program")
-    parser.add_argument("--adapter", action="append", metavar="NAME", help="GPU adapters of ours; the best one if none")
-    parser.add_argument("--shape", action="append", metavar="T,N,C,L", help="instead of the seven; may be repeated")
+    parser.add_argument("--shape", action="append", metavar="T,N,C,L", help=f"instead of the {shapes}; may be repeated")
     parser.add_argument("--machine", metavar="NAME", help="of the results' files; the processor's name if not given")
     parser.add_argument("--no-install", action="store_true", help="run the peers on this Python, and build offline")
-    parser.add_argument("--readme", action="store_true", help="put the table and the plot into the README")
+    parser.add_argument("--readme", action="store_true", help="put what is found into the README")
+    return parser
+
+
+def checked(parser):
     args = parser.parse_args()
     if args.rounds < 1 or args.threads < 1:
         parser.error("--rounds and --threads must be at least 1")
     return args
+
+
+def arguments():
+    own = parser(__doc__, [*PACKAGES, BURN], "seven")
+    own.add_argument("--adapter", action="append", metavar="NAME", help="GPU adapters of ours; the best one if none")
+    return checked(own)
 
 
 def main():

@@ -47,12 +47,14 @@ impl Goal {
         self != Self::Greedy
     }
 
+    /// Whether losses come of it, and so a reduction.
+    fn is_loss(self) -> bool {
+        matches!(self, Self::Loss | Self::LossAndGrad)
+    }
+
     /// Alpha and beta; an alignment goes from the first frame to the last.
     fn directions(self) -> u64 {
-        match self {
-            Self::Loss | Self::LossAndGrad => 2,
-            Self::Align | Self::Greedy => 1,
-        }
+        if self.is_loss() { 2 } else { 1 }
     }
 }
 

@@ -8,15 +8,13 @@ be compared. All start from logits, as ours does: where a library takes log-prob
 its time.
 """
 
-import argparse
 import json
 import math
-import os
 import sys
 import time
 from importlib.metadata import version
 
-from peers import PATIENCE_S, shape, take, tensorflow_with, timed
+from peers import PATIENCE_S, arguments, take, tensorflow_with, timed
 
 LEAST_PROBABILITY = 1e-4
 BEAMS = {"beam 16": 16, "beam 100": 100}
@@ -163,14 +161,7 @@ def measure(step, told):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("peer", choices=PEERS)
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N")
-    parser.add_argument("--shape", type=shape, action="append", metavar="T,N,C,L")
-    args = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
-    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    args = arguments(__doc__, PEERS)
     make, package = PEERS[args.peer]
     try:
         import inputs

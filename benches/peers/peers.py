@@ -225,9 +225,10 @@ def shape(text):
     return frames, items, classes, labels
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("peer", choices=PEERS)
+def arguments(description, peers):
+    """Those of a program that times peers, which keeps to its cores from then on."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("peer", choices=peers)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N")
     parser.add_argument("--shape", type=shape, action="append", metavar="T,N,C,L")
     args = parser.parse_args()
@@ -235,6 +236,11 @@ def main():
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    return args
+
+
+def main():
+    args = arguments(__doc__, PEERS)
     make, package = PEERS[args.peer]
     try:
         import inputs

@@ -48,7 +48,7 @@ pub(super) fn plan(
             count: cuts.group.min(items - first),
         })?;
     }
-    if items == 0 && options.reduction != Reduction::None && goal.directions() == 2 {
+    if items == 0 && options.reduction != Reduction::None && goal.is_loss() {
         builder.reduce(Group { first: 0, count: 0 })?;
     }
     Ok(Plan {

@@ -16,7 +16,7 @@ const TOTALS_WINDOW: u64 = 1 << 17;
 impl Builder<'_> {
     pub(super) fn totals(&mut self) -> Result<(), PlanError> {
         let concatenated = self.shape.label_layout == LabelLayout::Concatenated;
-        let over_batch = self.goal.directions() == 2
+        let over_batch = self.goal.is_loss()
             && matches!(
                 self.options.reduction,
                 Reduction::MeanVolume | Reduction::MeanWeighted
@@ -76,7 +76,7 @@ impl Builder<'_> {
         };
         let rounds = stride.div_ceil(lanes.into()) * (1 + scan) + 1;
         let reduction = match options.reduction {
-            _ if self.goal.directions() == 1 => 1,
+            _ if !self.goal.is_loss() => 1,
             Reduction::None | Reduction::Sum => 1,
             Reduction::MeanBatch => 2,
             Reduction::MeanLabel => 3,
