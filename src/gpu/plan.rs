@@ -1,5 +1,6 @@
 //! A plan with its workspace: records its dispatches into the caller's encoder and submits nothing.
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -34,11 +35,7 @@ pub struct GpuPlan {
 impl GpuPlan {
     pub(super) fn new(engine: &Arc<Engine>, plan: Plan) -> Result<Self, Error> {
         let device = engine.device();
-        let pipelines = plan
-            .steps
-            .iter()
-            .map(|step| engine.pipeline(step, plan.text()))
-            .collect::<Result<_, _>>()?;
+        let pipelines = engine.pipelines(&plan.steps, plan.text())?;
         let stride = u64::from(device.limits().min_uniform_buffer_offset_alignment)
             .max(size_of::<Params>().next_power_of_two() as u64);
         let during = format!("making a workspace of {} bytes", plan.workspace_bytes());
@@ -104,16 +101,13 @@ impl GpuPlan {
             in_place: buffers.is_in_place(),
             ..self.plan.text()
         };
-        let mut pipelines = Vec::with_capacity(self.plan.steps.len());
-        if text == self.plan.text() {
-            pipelines.extend(self.pipelines.iter().map(Arc::clone));
+        let pipelines = if text == self.plan.text() {
+            Cow::Borrowed(&self.pipelines)
         } else {
-            for step in &self.plan.steps {
-                pipelines.push(self.engine.pipeline(step, text)?);
-            }
-        }
+            Cow::Owned(self.engine.pipelines(&self.plan.steps, text)?)
+        };
         let groups: Vec<_> = guarded(device, "the bindings of a batch", || {
-            let steps = self.plan.steps.iter().zip(&pipelines).enumerate();
+            let steps = self.plan.steps.iter().zip(pipelines.iter()).enumerate();
             steps
                 .map(|(index, (step, pipeline))| self.bind(index, step, pipeline, text, buffers))
                 .collect()
@@ -123,7 +117,9 @@ impl GpuPlan {
                 label: Some("ctc"),
                 timestamp_writes: None,
             });
-            for ((step, pipeline), group) in self.plan.steps.iter().zip(&pipelines).zip(&groups) {
+            for ((step, pipeline), group) in
+                self.plan.steps.iter().zip(pipelines.iter()).zip(&groups)
+            {
                 let [x, y, z] = step.grid;
                 pass.push_debug_group(step.label);
                 pass.set_pipeline(&pipeline.pipeline);
