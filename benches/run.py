@@ -177,8 +177,9 @@ def merged(rounds, key=lambda line: report.key(line["shape"])):
         times = [line["median_ms"] for line in seen]
         # All else is of the round that is nearest to the median.
         middle = min(seen, key=lambda line: abs(line["median_ms"] - median(times)))
-        figures = {name: [line[name] for line in seen] for name in middle if name in FIGURES}
-        figures = {name: median(values) for name, values in figures.items()}
+        # What a program could not measure is missing, or null.
+        figures = {name: [line[name] for line in seen if line.get(name) is not None] for name in FIGURES}
+        figures = {name: median(values) for name, values in figures.items() if values}
         results[shape] = middle | figures | {"rounds_ms": times}
     return results
 
