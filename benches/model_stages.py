@@ -1,0 +1,312 @@
+"""The arithmetic of `model.py`: what one dispatch of a printed plan costs on a card. Everything here is an estimate."""
+
+import math
+import re
+from dataclasses import dataclass, field
+
+STAGES = ["labels", "chain", "stats", "sweep in", "meet", "sweep out", "grad"]
+WARP = 32
+BLOCK = 4
+
+
+class NoEstimate(Exception):
+    """The inputs do not fit the model."""
+
+
+@dataclass
+class Dispatch:
+    """One line of a printed plan: dispatches of one label."""
+
+    label: str
+    times: int
+    grid: tuple
+    rounds: int
+    kernel: str
+    subgroups: bool
+    constants: dict
+
+    @property
+    def lanes(self):
+        return self.constants["LANES"]
+
+    @property
+    def workgroups(self):
+        return math.prod(self.grid)
+
+    @property
+    def warps(self):
+        return math.ceil(self.lanes * self.constants.get("ROWS", 1) / WARP)
+
+
+HEADER = re.compile(r"(\w+) of N = (\d+), T = (\d+), C = (\d+), Lmax = (\d+):")
+LINE = re.compile(r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) rounds\b(.*)")
+
+
+def parse_plan(text):
+    """The goal, the shape (T, N, C, L) and the dispatches of a plan, as `Plan` prints them."""
+    lines = text.splitlines()
+    header = HEADER.match(lines[0] if lines else "")
+    if not header:
+        raise NoEstimate(f"not a printed plan: {text[:60]!r}")
+    goal, (items, frames, classes, labels) = header[1], map(int, header.groups()[1:])
+    dispatches = []
+    for line in lines[1:]:
+        match = LINE.match(line)
+        if not match:
+            continue
+        label, *numbers, rest = match.groups()
+        times, x, y, z, rounds = map(int, numbers)
+        kernel = re.search(r"\bby (\w+)", rest)
+        constants = {name: int(value) for name, value in re.findall(r"\b([A-Z][A-Z_]*) (\d+)", rest)}
+        dispatches.append(
+            Dispatch(
+                label,
+                times,
+                (x, y, z),
+                rounds,
+                kernel[1] if kernel else label.split()[0],
+                "with subgroups" in rest,
+                constants,
+            )
+        )
+    return goal, (frames, items, classes, labels), dispatches
+
+
+def seeded_labels(shape, seed=7):
+    """The labels of the benchmarks' batch, one list per item: those of `peers/inputs.py`, without numpy."""
+    frames, items, classes, labels = shape
+    mask = (1 << 64) - 1
+
+    def draw(index):
+        z = ((index + 1) * 0x9E3779B97F4A7C15 + seed) & mask
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+        return z ^ (z >> 31)
+
+    first = 4 * frames * items * classes
+    return [
+        [(draw(first + item * labels + i) >> 33) % (classes - 1) + 1 for i in range(labels)] for item in range(items)
+    ]
+
+
+def searches(labels):
+    """For each label, the steps of chain's three searches: to the next equal label, to the one after, to the one before."""
+    steps = []
+    for i, own in enumerate(labels):
+        after_i = [j for j in range(i + 1, len(labels)) if labels[j] == own][:2] + [len(labels)] * 2
+        from_ = min(after_i[0] + 1, len(labels))
+        before = next((i - j for j in range(i - 1, -1, -1) if labels[j] == own), i + 1) - 1
+        steps.append((after_i[0] - i - 1, max(after_i[1] - from_, 0), before))
+    return steps
+
+
+def search_rounds(labels, lanes):
+    """The rounds of chain's three searches in the slowest warp of an item; a warp goes on until its last lane is done."""
+    steps = searches(labels)
+    totals = []
+    for warp in range(math.ceil(lanes / WARP)):
+        total = [0, 0, 0]
+        for first in range(warp * WARP, len(labels), lanes):
+            lanes_of_warp = steps[first : min(first + WARP, first - warp * WARP + lanes)]
+            total = [t + max(column) for t, column in zip(total, zip(*lanes_of_warp))]
+        totals.append(total)
+    return max(totals, key=sum)
+
+
+def link_rounds(labels, classes, lanes):
+    """The rounds of grad's loop over the labels of a class: in the slowest warp of an item, and on average over its warps."""
+    counts = [0] * classes
+    for label in labels:
+        counts[label] += 1
+    width = min(lanes, WARP)
+    totals = [0] * math.ceil(lanes / WARP)
+    for first in range(0, classes, width):
+        totals[first % lanes // WARP] += max(counts[first : first + width])
+    return max(totals), sum(totals) / len(totals)
+
+
+@dataclass
+class Loop:
+    """A loop of a shader: its rounds in the slowest warp and, for throughput, in the average warp."""
+
+    name: str
+    rounds: float
+    average: float = None
+    inner: int = 0
+    fold: bool = False
+
+    def __post_init__(self):
+        if self.average is None:
+            self.average = self.rounds
+
+
+@dataclass
+class Work:
+    """What a dispatch does: its loops in the order of the code, loads outside loops that wait for each other, bytes moved."""
+
+    loops: list
+    loads: int
+    bytes: float
+    searches: list = field(default_factory=list)
+
+
+def work_of(dispatch, shape):
+    """Follows `shaders/*.wgsl`: change it together with them."""
+    frames, items, classes, labels = shape
+    lanes = dispatch.lanes
+    width = min(frames, labels)
+    quads = width // 4 + 1
+    logits = 4 * frames * items * classes
+    states = 16 * quads * frames * items
+    entries = 4 * frames * items * (4 * quads + 1)
+    blocks = math.ceil((frames - frames // 2) / BLOCK)
+    folds = int(math.log2(lanes))
+    name = dispatch.label
+    if name == "labels":
+        return Work([Loop("labels", math.ceil(labels / lanes))], 2, 12 * items * labels)
+    if name == "chain":
+        rounds = [search_rounds(own, lanes) for own in seeded_labels(shape)]
+        slowest = max(rounds, key=sum)
+        average = [sum(column) / items for column in zip(*rounds)]
+        found = [Loop(n, s, a) for n, s, a in zip(["next", "after", "before"], slowest, average)]
+        outer = Loop("labels", math.ceil(width / lanes), inner=3)
+        clear = Loop("clear", math.ceil(classes / lanes))
+        return Work([clear, *found, outer], 1, 4 * items * classes + 8 * items * width, found)
+    if name == "stats":
+        once = dispatch.constants.get("ONCE")
+        rounds = math.ceil(classes / (4 * lanes))
+        rows = [] if once else [Loop("maximum", rounds)]
+        sums = [] if once else [Loop("sum", rounds)]
+        loops = [*rows, Loop("fold of maxima", folds, fold=True), *sums, Loop("fold of sums", folds, fold=True)]
+        if dispatch.constants.get("GATHER"):
+            loops.append(Loop("gather", math.ceil((width + 1) / lanes)))
+        return Work(loops, 2 if once else 1, logits + 8 * frames * items)
+    if name == "sweep in":
+        return Work([Loop("blocks", blocks)], 3, entries + states)
+    if name == "sweep out":
+        return Work([Loop("blocks", blocks)], 3, entries + states + 1.5 * states)
+    if name == "meet":
+        loops = [
+            Loop("quads", math.ceil(quads / lanes)),
+            Loop("frames", math.ceil(frames / (4 * lanes))),
+            Loop("fold", folds, fold=True),
+        ]
+        return Work(loops, 2, 8 * frames * items + 128 * quads * items)
+    if name == "grad":
+        rounds = [link_rounds(own, classes, lanes) for own in seeded_labels(shape)]
+        loops = [
+            Loop("weigh", math.ceil(quads / lanes)),
+            Loop("fold", folds, fold=True),
+            Loop("no gradient", 0),
+            Loop("labels of a class", max(r[0] for r in rounds), sum(r[1] for r in rounds) / items),
+            Loop("classes", math.ceil(classes / lanes), inner=1),
+        ]
+        return Work(loops, 2, 2 * logits + logits / 4 + 1.5 * states)
+    raise NoEstimate(f"stage `{name}` is not modelled")
+
+
+def matched(loops, found, kernel):
+    """Pairs each loop of the shader with the compiled one. The compiler may unroll the folds; inner loops come first."""
+    for expected in (loops, [loop for loop in loops if not loop.fold]):
+        if len(expected) != len(found):
+            continue
+        pairs = list(found)
+        for at, loop in enumerate(expected):
+            if loop.inner:
+                group = pairs[at - loop.inner : at + 1]
+                outer = max(group, key=lambda one: one["instructions"])
+                group.remove(outer)
+                pairs[at - loop.inner : at + 1] = [*group, outer]
+        return list(zip(expected, pairs))
+    names = ", ".join(loop.name for loop in loops)
+    raise NoEstimate(f"`{kernel}` compiled to {len(found)} loops; the model knows {len(loops)}: {names}")
+
+
+def slots(instructions, pipes, pipe_cycles):
+    """Cycles that a scheduler is busy with these instructions of one warp: the busiest pipe, or one a cycle."""
+    return max([instructions, *(count * pipe_cycles.get(pipe, 1) for pipe, count in pipes.items())])
+
+
+@dataclass
+class Cost:
+    """One warp's cycles alone and its issue slots, of a whole dispatch."""
+
+    alone: float
+    issue: float
+    search: float
+    search_loads: float
+
+
+def warp_cost(work, compiled, kernel, model):
+    """Plays one warp through a dispatch."""
+    calibration = model["calibration"]
+    pipe_cycles = model["sm"]["pipe_cycles"]
+    alone = issue = search = search_loads = 0.0
+    straight = compiled["code_bytes"] / 16
+    pairs = matched(work.loops, compiled["loops"], kernel)
+    for at, (loop, code) in enumerate(pairs):
+        inner = [pairs[before][1] for before in range(at - loop.inner, at)]
+        own = code["instructions"] - sum(one["instructions"] for one in inner)
+        cycles = max(code["cycles"] - sum(one["cycles"] for one in inner), own)
+        pipes = {
+            pipe: count - sum(one["pipes"].get(pipe, 0) for one in inner) for pipe, count in code["pipes"].items()
+        }
+        straight -= own
+        issue += loop.average * slots(own, pipes, pipe_cycles)
+        if loop in work.searches:
+            search += loop.rounds * cycles
+            search_loads += loop.rounds
+        else:
+            alone += loop.rounds * cycles
+    straight = max(straight, 0)
+    alone += straight * calibration["straight_cycles"] + work.loads * calibration["l2_cycles"]
+    return Cost(alone, issue + straight, search, search_loads)
+
+
+@dataclass
+class Stage:
+    """The estimate of one dispatch in microseconds: what it is bound by, and each of the bounds."""
+
+    us: float
+    low: float
+    high: float
+    bound: str
+    bounds: dict
+    beyond_l2: bool
+
+
+def estimate(dispatch, shape, compiled, card, model):
+    """The time of a dispatch: the longest of one warp's path, all instructions over all schedulers, and the bytes."""
+    calibration, sm = model["calibration"], model["sm"]
+    if dispatch.times != 1:
+        raise NoEstimate(f"`{dispatch.label}` is cut into {dispatch.times} dispatches, which is not modelled")
+    work = work_of(dispatch, shape)
+    warp = warp_cost(work, compiled, dispatch.kernel, model)
+    sms, schedulers = card["sms"], sm["schedulers"]
+    per_us = card["clock_ghz"] * 1e3
+    # Registers are given to a warp in units of 256.
+    of_warp = math.ceil(compiled["registers"] * WARP / 256) * 256
+    resident = min(
+        card["workgroups_per_sm"],
+        card["warps_per_sm"] // dispatch.warps,
+        sm["registers"] // (of_warp * dispatch.warps),
+    )
+    if resident < 1:
+        raise NoEstimate(f"a workgroup of `{dispatch.kernel}` does not fit an SM of {card['name']}")
+    waves = math.ceil(dispatch.workgroups / (sms * resident))
+    busiest = math.ceil(math.ceil(dispatch.workgroups / sms) * dispatch.warps / schedulers)
+    issue = busiest * warp.issue / calibration["issue_efficiency"] / per_us
+    frames, items, classes, _ = shape
+    # The logits and their gradient.
+    beyond_l2 = 8 * frames * items * classes > card["l2_mib"] * 2**20
+    moved = work.bytes / card["copy_gb_per_s" if beyond_l2 else "l2_gb_per_s"] / 1e3
+
+    def total(miss_share):
+        saved = (1 - miss_share) * (calibration["l2_cycles"] - calibration["l1_cycles"]) * warp.search_loads
+        alone = waves * calibration["round_factor"] * (warp.alone + warp.search - saved) / per_us
+        bounds = {"latency": alone, "issue": issue, "bytes": moved}
+        bound = max(bounds, key=bounds.get)
+        return calibration["start_us"] + bounds[bound], bound, bounds
+
+    us, bound, bounds = total(calibration["search_l2_share"])
+    return Stage(us, total(0)[0], total(1)[0], bound, bounds, beyond_l2)
