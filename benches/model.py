@@ -159,9 +159,9 @@ def compare(rows, measured, card, calibration):
             note("gap_us", shape, gaps / (len(row["stages"]) - 1))
     constants = {**card, **calibration}
     for constant, fitted in sorted(found.items()):
-        each = "; ".join(f"{value:.3g} ({where})" for where, value in fitted)
+        each = "; ".join(f"{value:.4g} ({where})" for where, value in fitted)
         middle = median(value for _, value in fitted)
-        lines.append(f"estimate  {constant}: now {constants[constant]:.3g}, median of fits {middle:.3g}: {each}")
+        lines.append(f"estimate  {constant}: now {constants[constant]:.4g}, median of fits {middle:.4g}: {each}")
     return lines
 
 

@@ -81,7 +81,7 @@ def earlier_table(rows, earlier):
 def constants_table(described):
     """All constants with their kinds and sources."""
     groups = {**{f"{name}: ": card for name, card in described["cards"].items()}}
-    groups |= {"": described["sm"] | described["calibration"], "PyTorch: ": described["pytorch"]}
+    groups |= {"": described["sm"] | described["calibration"], "Not executed: ": described["branched_around"], "PyTorch: ": described["pytorch"]}
     rows = []
     for prefix, constants in groups.items():
         for name, constant in constants.items():
@@ -90,20 +90,20 @@ def constants_table(described):
                 value = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
                 value = span(*value, str) if isinstance(value, list) else value
                 rows.append([f"{prefix}{name}", str(value), constant["kind"], constant["source"]])
-    return table(["constant", "value", "kind", "source"], rows)
+    return table(["constant", "value", "kind", "source"], rows).replace("---:", "---")
 
 
 def write(page, source, data, described, model, every):
     """Writes the page. What stands there from `## Notes` on was written by hand and is kept."""
     names = ", ".join(described["cards"][card]["name"] for card in every)
     parts = [
-        f"# Estimates, not measurements: time by stage on {names}",
-        "No figure on this page was measured on a GPU. Each is arithmetic from the code that NVIDIA's compiler makes of the "
-        f"kernels (`{source.name}`, commit {data['commit']}) and from the constants below. Made by "
-        f"`python3 benches/model.py {source.name} --page {page.name}`.",
-        "Times are µs for the loss and its gradient. Ranges come from chain's searches, whose loads hit L1 or miss it, and from "
+        f"# Estimates of the time by stage on {names}: nothing here was measured on a GPU",
+        f"Arithmetic from what NVIDIA's compiler makes of the kernels (`{source.name}`, commit {data['commit']}) and from the "
+        "constants below (`benches/model_cards.json`), made by "
+        f"`python3 benches/model.py benches/results/{source.name} --page benches/results/{page.name}`.",
+        "Times are µs for the loss and its gradient. A range comes from chain's searches, whose loads hit L1 or miss it, and from "
         "PyTorch's published times. `of copying` is two readings of the logits and one writing of the gradient as a share of "
-        "the card's copy rate. `PyTorch` is the sum of its native kernels and `ratio` that sum divided by ours.",
+        "the card's copy rate. `PyTorch` is the sum of its native kernels, `ratio` that sum divided by ours.",
     ]
     for card, rows in every.items():
         parts += [f"## {card}", labelled(HEADER, map(cells, rows))]

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 STAGES = ["labels", "chain", "stats", "sweep in", "meet", "sweep out", "grad"]
 WARP = 32
+# Frames of a block of the sweeps; bytes of a sector of the caches.
 BLOCK = 4
+SECTOR = 32
 
 
 class NoEstimate(Exception):
@@ -142,11 +144,13 @@ class Loop:
 
 @dataclass
 class Work:
-    """What a dispatch does: its loops in the order of the code, loads outside loops that wait for each other, bytes moved."""
+    """What a dispatch does: its loops, an inner one before the one around it; loads outside loops that wait for each other;
+    bytes of the batch, which may lie beyond the L2 cache, and of the workspace, which lies in it."""
 
     loops: list
     loads: int
-    bytes: float
+    batch: float
+    workspace: float
     searches: list = field(default_factory=list)
 
 
@@ -157,13 +161,16 @@ def work_of(dispatch, shape):
     width = min(frames, labels)
     quads = width // 4 + 1
     logits = 4 * frames * items * classes
+    tops = 8 * frames * items
+    # A float per state: half of a kept row, which every fourth frame has, or the weights of one.
     states = 16 * quads * frames * items
-    entries = 4 * frames * items * (4 * quads + 1)
+    # A gathered entry moves a sector.
+    entries = min(logits, SECTOR * frames * items * (4 * quads + 1))
     blocks = math.ceil((frames - frames // 2) / BLOCK)
     folds = int(math.log2(lanes))
     name = dispatch.label
     if name == "labels":
-        return Work([Loop("labels", math.ceil(labels / lanes))], 2, 12 * items * labels)
+        return Work([Loop("labels", math.ceil(labels / lanes))], 2, 4 * items * labels, 8 * items * width)
     if name == "chain":
         rounds = [search_rounds(own, lanes) for own in seeded_labels(shape)]
         slowest = max(rounds, key=sum)
@@ -171,27 +178,30 @@ def work_of(dispatch, shape):
         found = [Loop(n, s, a) for n, s, a in zip(["next", "after", "before"], slowest, average)]
         outer = Loop("labels", math.ceil(width / lanes), inner=3)
         clear = Loop("clear", math.ceil(classes / lanes))
-        return Work([clear, *found, outer], 1, 4 * items * classes + 8 * items * width, found)
+        return Work([clear, *found, outer], 1, 0, 4 * items * classes + 16 * items * width, found)
     if name == "stats":
         once = dispatch.constants.get("ONCE")
         rounds = math.ceil(classes / (4 * lanes))
-        rows = [] if once else [Loop("maximum", rounds)]
-        sums = [] if once else [Loop("sum", rounds)]
-        loops = [*rows, Loop("fold of maxima", folds, fold=True), *sums, Loop("fold of sums", folds, fold=True)]
+        maximum = [] if once else [Loop("maximum", rounds)]
+        total = [] if once else [Loop("sum", rounds)]
+        loops = [*maximum, Loop("fold of maxima", folds, fold=True), *total, Loop("fold of sums", folds, fold=True)]
         if dispatch.constants.get("GATHER"):
             loops.append(Loop("gather", math.ceil((width + 1) / lanes)))
-        return Work(loops, 2 if once else 1, logits + 8 * frames * items)
+        return Work(loops, 2 if once else 1, logits, tops)
     if name == "sweep in":
-        return Work([Loop("blocks", blocks)], 3, entries + states)
+        return Work([Loop("blocks", blocks)], 3, entries, states + tops)
     if name == "sweep out":
-        return Work([Loop("blocks", blocks)], 3, entries + states + 1.5 * states)
+        # The folds are for items whose exponents are too large to be exact: no item of the benchmark enters them.
+        inexact = [] if dispatch.subgroups else [Loop("fold of exponents", 0) for _ in range(BLOCK)]
+        # It reads the rows and writes the weights and, for each quad, their sums.
+        return Work([*inexact, Loop("blocks", blocks, inner=len(inexact))], 3, entries, 2.5 * states + tops)
     if name == "meet":
         loops = [
             Loop("quads", math.ceil(quads / lanes)),
             Loop("frames", math.ceil(frames / (4 * lanes))),
             Loop("fold", folds, fold=True),
         ]
-        return Work(loops, 2, 8 * frames * items + 128 * quads * items)
+        return Work(loops, 2, 0, tops + 128 * quads * items)
     if name == "grad":
         rounds = [link_rounds(own, classes, lanes) for own in seeded_labels(shape)]
         loops = [
@@ -201,23 +211,17 @@ def work_of(dispatch, shape):
             Loop("labels of a class", max(r[0] for r in rounds), sum(r[1] for r in rounds) / items),
             Loop("classes", math.ceil(classes / lanes), inner=1),
         ]
-        return Work(loops, 2, 2 * logits + logits / 4 + 1.5 * states)
+        # Four frames share a reading of the classes' first labels.
+        return Work(loops, 2, 2 * logits, logits / 4 + 1.5 * states + tops)
     raise NoEstimate(f"stage `{name}` is not modelled")
 
 
 def matched(loops, found, kernel):
-    """Pairs each loop of the shader with the compiled one. The compiler may unroll the folds; inner loops come first."""
+    """Pairs each loop of the shader with the compiled one; both have inner loops first. The compiler may unroll the folds."""
     for expected in (loops, [loop for loop in loops if not loop.fold]):
-        if len(expected) != len(found):
-            continue
-        pairs = list(found)
-        for at, loop in enumerate(expected):
-            if loop.inner:
-                group = pairs[at - loop.inner : at + 1]
-                outer = max(group, key=lambda one: one["instructions"])
-                group.remove(outer)
-                pairs[at - loop.inner : at + 1] = [*group, outer]
-        return list(zip(expected, pairs))
+        pairs = list(zip(expected, found))
+        if len(expected) == len(found) and all(code.get("inner", loop.inner) == loop.inner for loop, code in pairs):
+            return pairs
     names = ", ".join(loop.name for loop in loops)
     raise NoEstimate(f"`{kernel}` compiled to {len(found)} loops; the model knows {len(loops)}: {names}")
 
@@ -237,13 +241,15 @@ class Cost:
     search_loads: float
 
 
-def warp_cost(work, compiled, kernel, model):
+def warp_cost(work, compiled, dispatch, model):
     """Plays one warp through a dispatch."""
+    # Of a round, what the simulation plays although the benchmark's items branch around it.
+    around = model["branched_around"].get(dispatch.label, {}).get("subgroups" if dispatch.subgroups else "barriers", [0, 0])
     calibration = model["calibration"]
     pipe_cycles = model["sm"]["pipe_cycles"]
     alone = issue = search = search_loads = 0.0
     straight = compiled["code_bytes"] / 16
-    pairs = matched(work.loops, compiled["loops"], kernel)
+    pairs = matched(work.loops, compiled["loops"], dispatch.kernel)
     for at, (loop, code) in enumerate(pairs):
         inner = [pairs[before][1] for before in range(at - loop.inner, at)]
         own = code["instructions"] - sum(one["instructions"] for one in inner)
@@ -252,6 +258,8 @@ def warp_cost(work, compiled, kernel, model):
             pipe: count - sum(one["pipes"].get(pipe, 0) for one in inner) for pipe, count in code["pipes"].items()
         }
         straight -= own
+        if loop.name == "blocks":
+            cycles, own = cycles - around[0], own - around[1]
         issue += loop.average * slots(own, pipes, pipe_cycles)
         if loop in work.searches:
             search += loop.rounds * cycles
@@ -281,7 +289,7 @@ def estimate(dispatch, shape, compiled, card, model):
     if dispatch.times != 1:
         raise NoEstimate(f"`{dispatch.label}` is cut into {dispatch.times} dispatches, which is not modelled")
     work = work_of(dispatch, shape)
-    warp = warp_cost(work, compiled, dispatch.kernel, model)
+    warp = warp_cost(work, compiled, dispatch, model)
     sms, schedulers = card["sms"], sm["schedulers"]
     per_us = card["clock_ghz"] * 1e3
     # Registers are given to a warp in units of 256.
@@ -299,7 +307,9 @@ def estimate(dispatch, shape, compiled, card, model):
     frames, items, classes, _ = shape
     # The logits and their gradient.
     beyond_l2 = 8 * frames * items * classes > card["l2_mib"] * 2**20
-    moved = work.bytes / card["copy_gb_per_s" if beyond_l2 else "l2_gb_per_s"] / 1e3
+    moved = (work.batch + work.workspace) / card["l2_gb_per_s"] / 1e3
+    if beyond_l2:
+        moved = max(moved, work.batch / card["copy_gb_per_s"] / 1e3)
 
     def total(miss_share):
         saved = (1 - miss_share) * (calibration["l2_cycles"] - calibration["l1_cycles"]) * warp.search_loads
