@@ -165,6 +165,13 @@ def compare(rows, measured, card, calibration):
     return lines
 
 
+def read(path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        sys.exit(f"cannot read {path}: {error}")
+
+
 def latest():
     found = sorted(RESULTS.glob("*-compilers.json"))
     if not found:
@@ -173,7 +180,7 @@ def latest():
 
 
 def main():
-    described = json.loads(CONSTANTS.read_text())
+    described = read(CONSTANTS)
     model = values(described)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("compilers", nargs="?", type=Path, help="the compilers' JSON (default: the latest result)")
@@ -183,7 +190,7 @@ def main():
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the page of all cards")
     args = parser.parse_args()
     path = args.compilers or latest()
-    data = json.loads(path.read_text())
+    data = read(path)
     card = model["cards"][args.card]
     try:
         if args.page:
@@ -194,7 +201,7 @@ def main():
     except NoEstimate as reason:
         sys.exit(f"no estimate: {reason}")
     if args.measured:
-        measured = measurements(json.loads(args.measured.read_text()))
+        measured = measurements(read(args.measured))
         print("\n".join(compare(rows, measured, card, model["calibration"])))
     elif args.json:
         print(json.dumps([{"card": args.card, **as_json(row)} for row in rows], indent=1))

@@ -78,18 +78,25 @@ def earlier_table(rows, earlier):
     return labelled(["T, N, C, L", *earlier["stages"]], shown)
 
 
+def plain(value):
+    """A constant's value as text."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {plain(inner)}" for name, inner in value.items())
+    return span(*value, str) if isinstance(value, list) else str(value)
+
+
 def constants_table(described):
     """All constants with their kinds and sources."""
-    groups = {**{f"{name}: ": card for name, card in described["cards"].items()}}
-    groups |= {"": described["sm"] | described["calibration"], "Not executed: ": described["branched_around"], "PyTorch: ": described["pytorch"]}
+    groups = {f"{name}: ": card for name, card in described["cards"].items()}
+    groups[""] = described["sm"] | described["calibration"]
+    groups["Branched around: "] = described["branched_around"]
+    groups["PyTorch: "] = described["pytorch"]
     rows = []
     for prefix, constants in groups.items():
         for name, constant in constants.items():
             if isinstance(constant, dict):
                 value = constant["value"]
-                value = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-                value = span(*value, str) if isinstance(value, list) else value
-                rows.append([f"{prefix}{name}", str(value), constant["kind"], constant["source"]])
+                rows.append([f"{prefix}{name}", plain(value), constant["kind"], constant["source"]])
     return table(["constant", "value", "kind", "source"], rows).replace("---:", "---")
 
 

@@ -9,6 +9,8 @@ WARP = 32
 # Frames of a block of the sweeps; bytes of a sector of the caches.
 BLOCK = 4
 SECTOR = 32
+# How far the cycles of a round may lie from those that a correction was found for.
+SAME_KERNEL = 0.1
 
 
 class NoEstimate(Exception):
@@ -93,12 +95,15 @@ def seeded_labels(shape, seed=7):
 
 def searches(labels):
     """For each label, the steps of chain's three searches: to the next equal label, to the one after, to the one before."""
-    steps = []
+    places = {}
     for i, own in enumerate(labels):
-        after_i = [j for j in range(i + 1, len(labels)) if labels[j] == own][:2] + [len(labels)] * 2
-        from_ = min(after_i[0] + 1, len(labels))
-        before = next((i - j for j in range(i - 1, -1, -1) if labels[j] == own), i + 1) - 1
-        steps.append((after_i[0] - i - 1, max(after_i[1] - from_, 0), before))
+        places.setdefault(own, []).append(i)
+    steps, end, seen = [], len(labels), {}
+    for i, own in enumerate(labels):
+        nth = seen[own] = seen.get(own, -1) + 1
+        equal = [-1, *places[own], end, end]
+        before, next_, after = equal[nth], equal[nth + 2], equal[nth + 3]
+        steps.append((next_ - i - 1, max(after - next_ - 1, 0), i - before - 1))
     return steps
 
 
@@ -244,7 +249,7 @@ class Cost:
 def warp_cost(work, compiled, dispatch, model):
     """Plays one warp through a dispatch."""
     # Of a round, what the simulation plays although the benchmark's items branch around it.
-    around = model["branched_around"].get(dispatch.label, {}).get("subgroups" if dispatch.subgroups else "barriers", [0, 0])
+    around = model["branched_around"].get(dispatch.label, {}).get("subgroups" if dispatch.subgroups else "barriers")
     calibration = model["calibration"]
     pipe_cycles = model["sm"]["pipe_cycles"]
     alone = issue = search = search_loads = 0.0
@@ -258,8 +263,8 @@ def warp_cost(work, compiled, dispatch, model):
             pipe: count - sum(one["pipes"].get(pipe, 0) for one in inner) for pipe, count in code["pipes"].items()
         }
         straight -= own
-        if loop.name == "blocks":
-            cycles, own = cycles - around[0], own - around[1]
+        if loop.name == "blocks" and around and abs(code["cycles"] / around["round"] - 1) < SAME_KERNEL:
+            cycles, own = cycles - around["cycles"], own - around["instructions"]
         issue += loop.average * slots(own, pipes, pipe_cycles)
         if loop in work.searches:
             search += loop.rounds * cycles

@@ -171,9 +171,12 @@ class Arithmetic(unittest.TestCase):
 
     def test_what_the_benchmark_branches_around_is_left_out(self):
         folds = [loop(20, 100)] * 4
-        stage = self.of("sweep out", compiled(*folds, loop(2800, 6000), code=-80))
+        stage = self.of("sweep out", compiled(*folds, loop(2800, 6600), code=-80))
         # Four folds of 100 cycles within loops, and 467 cycles around them.
-        self.assertAlmostEqual(stage.bounds["latency"], (250 * (6000 - 400 - 467) + 3 * 250) / 1000)
+        self.assertAlmostEqual(stage.bounds["latency"], (250 * (6600 - 400 - 467) + 3 * 250) / 1000)
+        # A round of another length is another kernel.
+        other = self.of("sweep out", compiled(*folds, loop(2800, 5000), code=-80))
+        self.assertAlmostEqual(other.bounds["latency"], (250 * (5000 - 400) + 3 * 250) / 1000)
 
     def test_unrolled_folds_are_code_outside_loops(self):
         rolled = self.of("meet", compiled(loop(400, 3000), loop(200, 600), loop(10, 50)))
