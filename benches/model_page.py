@@ -1,4 +1,4 @@
-"""The tables of `model.py`, as text and as a page. Every line of a table says that it is an estimate."""
+"""The tables of `model.py`, as text and as a page. Every line of a table is marked as an estimate."""
 
 from model_stages import STAGES
 from report import named, table

@@ -210,7 +210,7 @@ class Rows(unittest.TestCase):
         self.assertNotIn("sum_us", row)
         self.assertIn("none for meet: pipeline `meet` was not compiled", model_page.text([row]))
 
-    def test_every_line_says_that_it_is_an_estimate(self):
+    def test_every_line_is_marked_as_an_estimate(self):
         lines = model_page.text([self.row]).splitlines()
         measured = [{"shape": [2000, 4, 128, 500], "stages_us": {"chain": 9.0, "grad": 8.0}}]
         lines += model.compare([self.row], measured, CARD, self.model["calibration"])
