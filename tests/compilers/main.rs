@@ -13,6 +13,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod aco;
 mod cases;
 mod glsl;
 mod hlsl;
@@ -21,3 +22,4 @@ mod module;
 mod msl;
 mod spirv;
 mod tint;
+mod vulkan;
