@@ -9,7 +9,7 @@ use super::module::Module;
 
 /// What wgpu asks of naga.
 #[derive(Clone, Copy)]
-pub(crate) struct Target {
+struct Target {
     /// The version that goes with a version of Vulkan, and the name that `spirv-val` has for that.
     version: (u8, u8),
     vulkan: &'static str,
@@ -48,7 +48,7 @@ const TARGETS: [Target; 3] = [
     },
 ];
 
-pub(crate) fn translated(case: &Case, made: &Module, target: &Target) -> Result<Vec<u32>, String> {
+fn translated(case: &Case, made: &Module, target: &Target) -> Result<Vec<u32>, String> {
     use spv::Capability as C;
     let mut capabilities = vec![C::Shader, C::Matrix];
     if case.shader.subgroups {
@@ -89,15 +89,6 @@ pub(crate) fn translated(case: &Case, made: &Module, target: &Target) -> Result<
     spv::write_vec(&made.module, &made.info, &options, Some(&pipeline))
         .map_err(|error| format!("{}: {error}", case.name()))
 }
-
-/// For drivers of Vulkan 1.3 with `robustBufferAccess2`.
-pub(crate) const AMD: Target = Target {
-    version: (1, 6),
-    vulkan: "vulkan1.3",
-    index: BoundsCheckPolicy::Restrict,
-    buffer: BoundsCheckPolicy::Unchecked,
-    loops: true,
-};
 
 fn judged(name: &str, words: &[u32], vulkan: &str) -> Result<(), String> {
     let file = Given::new(&format!("{name}.spv"), bytemuck::cast_slice(words));
