@@ -13,6 +13,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod case;
 mod cases;
 mod glsl;
 mod hlsl;
@@ -21,3 +22,5 @@ mod module;
 mod msl;
 mod spirv;
 mod tint;
+mod to_hlsl;
+mod to_spirv;
