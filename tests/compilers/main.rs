@@ -14,6 +14,7 @@
 )]
 
 mod aco;
+mod case;
 mod cases;
 mod glsl;
 mod hlsl;
@@ -22,4 +23,6 @@ mod module;
 mod msl;
 mod spirv;
 mod tint;
+mod to_hlsl;
+mod to_spirv;
 mod vulkan;
