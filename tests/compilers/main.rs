@@ -21,6 +21,7 @@ mod hlsl;
 mod judge;
 mod module;
 mod msl;
+mod ratchet;
 mod spirv;
 mod tint;
 mod to_hlsl;

@@ -45,7 +45,7 @@ pub(crate) struct About {
 }
 
 /// What a binding of descriptor set 0 holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Buffer {
     Uniform,
     Storage,
