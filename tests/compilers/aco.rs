@@ -1,11 +1,12 @@
-//! AMD's Vulkan driver, RADV, and its compiler, ACO: the code that it makes of every pipeline, for GPUs that are not there.
+//! Compiles every pipeline with ACO, the compiler of AMD's Vulkan driver RADV, without a GPU.
 //!
-//! RADV has null devices: without hardware they compile and report statistics, and cannot dispatch. It reads the family of
-//! the GPU from the environment, once per process; so each family is a process of its own, which is this test binary again.
+//! RADV has null devices, which compile and report statistics but cannot dispatch. An environment
+//! variable selects the GPU family. Setting it is only safe for a new process, so the test starts
+//! this test binary once per family.
 //!
-//! Every pipeline is compiled for every family, also one of a subgroup's size that the family does not have: the size is
-//! not part of the SPIR-V, only of the plan. The one exception is f16 on a family that lacks it (Polaris), where wgpu would
-//! refuse the module.
+//! Every family compiles every pipeline, including those planned for a subgroup size that the
+//! family lacks: the size is part of the plan, not of the SPIR-V. The only exception is f16 on a
+//! family without it (Polaris), where wgpu rejects such a shader. `aco.tsv` lists these as `-`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use super::ratchet::{Figures, Table, compared};
 use super::to_spirv::{ROBUST, translated};
 use super::vulkan::{Buffer, Compiler, Executable, Value};
 
-/// Families, from GCN 3 to RDNA 3, and the other name that newer versions of Mesa have for one.
+/// The families, from GCN 4 to RDNA 3, each with its names in older and newer versions of Mesa.
 const FAMILIES: [&[&str]; 4] = [
     &["polaris10"],
     &["vega10"],
@@ -28,46 +29,47 @@ const FAMILIES: [&[&str]; 4] = [
     &["gfx1100", "navi31"],
 ];
 
-/// Where a process finds the name of its family, and the file that it writes.
+/// The variables that hold the family of a child process and the file that it writes.
 const FAMILY: &str = "CTC_WGPU_ACO_FAMILY";
 const TABLE: &str = "CTC_WGPU_ACO_TABLE";
 
-/// What a process prints once it has the device of its family: from there on, an error is of the kernels.
+/// The word that a child process prints after opening its device. Later errors concern the kernels.
 const OPENED: &str = "opened";
 
 #[test]
-fn aco_compiles_every_pipeline_and_none_needs_more_than_the_file_allows() {
-    let file = std::fs::read_to_string(kept()).unwrap();
-    let file = Table::parse(&file).unwrap_or_else(|error| panic!("{}: {error}", kept().display()));
-    let now = made();
-    println!("{}", now.spills());
+fn aco_compiles_every_pipeline_and_none_needs_more_than_the_reference() {
+    let path = reference();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let file = Table::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let now = all_families();
+    print!("{}", now.spills());
     match compared(&file, &now) {
         Ok(line) => println!("{line}"),
-        Err(found) => panic!("{}: {found}", kept().display()),
+        Err(found) => panic!("{}:\n{found}", path.display()),
     }
 }
 
 #[test]
 #[ignore = "writes aco.tsv"]
 fn write_what_aco_makes() {
-    let table = made();
+    let table = all_families();
     print!("{}", table.spills());
-    std::fs::write(kept(), table.to_string()).unwrap();
+    std::fs::write(reference(), table.to_string()).unwrap();
 }
 
-/// The figures that the repository keeps.
-fn kept() -> PathBuf {
+/// Returns the path of the reference figures.
+fn reference() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compilers/aco.tsv")
 }
 
-/// The figures of every pipeline on every family.
-fn made() -> Table {
+/// Compiles every pipeline for every family.
+fn all_families() -> Table {
     let driver = driver();
     let tables = FAMILIES.iter().map(|names| of_family(names, &driver));
     tables.reduce(|all, table| all.beside(&table)).unwrap()
 }
 
-/// Finds the file that Vulkan's loader reads to find RADV.
+/// Finds the manifest that lets Vulkan's loader load RADV.
 fn driver() -> PathBuf {
     let folders = ["/etc", "/usr/local/share", "/usr/share"];
     let names = [
@@ -83,9 +85,13 @@ fn driver() -> PathBuf {
     })
 }
 
-/// The table of one family, under the first of its names that the driver knows.
+/// Compiles every pipeline for one family, by the first of its names that the driver accepts.
 fn of_family(names: &[&str], driver: &Path) -> Table {
-    let table = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("aco-{}.tsv", names[0]));
+    let table = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "aco-{}-{}.tsv",
+        names[0],
+        std::process::id()
+    ));
     let mut refused = String::new();
     for name in names {
         let output = process(name, driver, &table);
@@ -97,32 +103,32 @@ fn of_family(names: &[&str], driver: &Path) -> Table {
             return Table::parse(&made).unwrap().renamed(names[0]);
         }
         assert!(
-            !printed.lines().any(|line| line.starts_with(OPENED)),
-            "{name}: {}\n{}\n{errors}",
+            !printed.lines().any(|line| line.contains(OPENED)),
+            "{name}: the compiler failed ({})\n{}\n{errors}",
             output.status,
             last(&printed),
         );
         refused = format!("{refused}{name}: {}\n{}\n", output.status, last(&errors));
     }
     panic!(
-        "the installed driver has no null device for {}: {} of Debian 12 has one. What it printed:\n{refused}",
-        names[0], "mesa-vulkan-drivers"
+        "no null device of {} (are mesa-vulkan-drivers and libvulkan1 of Debian 12 or 13 installed?):\n{refused}",
+        names[0]
     );
 }
 
-/// The last lines, among them what was compiled when a driver crashed.
+/// Returns the last lines. After a crash they include the pipelines that were being compiled.
 fn last(text: &str) -> String {
     let mut lines: Vec<_> = text.lines().rev().take(20).collect();
     lines.reverse();
     lines.join("\n")
 }
 
-/// Runs `in_a_process_of_one_family`, with nothing in the environment that changes what the driver compiles.
+/// Runs `in_a_process_of_one_family` without the environment variables that change a driver's code.
 fn process(family: &str, driver: &Path, table: &Path) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     for (name, _) in std::env::vars_os() {
-        let settings = ["ACO_", "AMD_", "MESA_", "NIR_", "RADV_", "VK_"];
-        let is_setting = |name: &str| settings.iter().any(|prefix| name.starts_with(prefix));
+        let prefixes = ["ACO_", "AMD_", "MESA_", "NIR_", "RADV_", "VK_"];
+        let is_setting = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
         if name.to_str().is_some_and(is_setting) {
             command.env_remove(name);
         }
@@ -136,7 +142,7 @@ fn process(family: &str, driver: &Path, table: &Path) -> Output {
         // The name of that variable before version 1.3.207 of the loader.
         .env("VK_ICD_FILENAMES", driver)
         .env("RADV_FORCE_FAMILY", family)
-        // Newer versions of Mesa want both.
+        // Newer versions of Mesa require both.
         .env("AMD_FORCE_FAMILY", family)
         .env("MESA_SHADER_CACHE_DISABLE", "true")
         .env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"))
@@ -145,7 +151,7 @@ fn process(family: &str, driver: &Path, table: &Path) -> Output {
 }
 
 #[test]
-#[ignore = "for a process of one family: run by aco_compiles_every_pipeline_and_none_needs_more_than_the_file_allows"]
+#[ignore = "for a process of one family: run by aco_compiles_every_pipeline_and_none_needs_more_than_the_reference"]
 fn in_a_process_of_one_family() {
     let setting = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
     let (family, table) = (setting(FAMILY), setting(TABLE));
@@ -153,15 +159,23 @@ fn in_a_process_of_one_family() {
     let about = compiler.about();
     assert!(
         about.device.to_lowercase().contains(&family),
-        "{about:?} is not the null device of {family}"
+        "{} is not a {family}",
+        about.device
     );
-    assert!(about.robust_buffers, "wgpu would compile in more checks");
-    println!("{OPENED} {about:?}");
+    assert!(
+        about.robust_buffers,
+        "wgpu compiles further checks on such a device"
+    );
+    let (smallest, largest) = about.subgroups;
+    println!(
+        "{OPENED} {}: {} {}, subgroups of {smallest} to {largest}",
+        about.device, about.driver, about.version
+    );
 
     let runs = |case: &&Case| about.f16 || !case.is_f16();
     let cases: Vec<_> = cases::all().iter().filter(runs).collect();
     let modules: Vec<_> = cases.par_iter().map(|case| Source::of(case)).collect();
-    // Some cases are the same code under different names.
+    // Some cases differ in name only.
     let mut distinct: HashMap<_, Vec<_>> = HashMap::new();
     for (case, module) in cases.iter().zip(&modules) {
         distinct.entry(module).or_default().push(case.name());
@@ -196,7 +210,7 @@ fn in_a_process_of_one_family() {
     std::fs::write(table, made.to_string()).unwrap();
 }
 
-/// What a driver compiles.
+/// The input of a driver's compiler.
 #[derive(PartialEq, Eq, Hash)]
 struct Source {
     words: Vec<u32>,
@@ -225,7 +239,7 @@ impl Source {
     fn compiled(&self, compiler: &Compiler) -> Result<Figures, String> {
         let made = compiler.compile(&self.words, self.entry, &self.bindings)?;
         let [executable] = &made[..] else {
-            return Err(format!("{} executables: {made:?}", made.len()));
+            return Err(format!("expected one program, got {}", made.len()));
         };
         Ok([
             figure(executable, "VGPRs")?,
@@ -239,6 +253,9 @@ impl Source {
 fn figure(executable: &Executable, name: &str) -> Result<u64, String> {
     match executable.statistic(name) {
         Some(Value::Unsigned(value)) => Ok(value),
-        other => Err(format!("the statistic {name} is {other:?}: {executable:?}")),
+        other => Err(format!(
+            "{} for subgroups of {}: the statistic {name} is {other:?}",
+            executable.name, executable.subgroup
+        )),
     }
 }

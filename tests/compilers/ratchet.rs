@@ -1,33 +1,34 @@
-//! The figures of a compiler, kept in a file, and the comparison that fails when one of them rises.
+//! Compares a compiler's figures of every pipeline with reference figures, and fails if one rises.
 //!
-//! The file is a table: tab-separated, one line per pipeline, sorted, one column per GPU family.
+//! The reference is a tab-separated file: one line per pipeline, sorted, and one column per GPU
+//! family.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
-/// A figure may rise by this many per cent without a failure.
+/// The largest rise that passes, in per cent.
 const TOLERANCE: u64 = 5;
 
-/// The command that writes the file anew.
+/// The command that rewrites the reference.
 pub(crate) const REWRITE: &str =
     "cargo test --all-features --test compilers -- --ignored write_what_aco_makes";
 
-/// What stands for the figures of a pipeline that a family cannot run.
+/// The cell of a pipeline that a family cannot run.
 const NOT_RUN: &str = "-";
 
-/// What each figure of a cell is, in order.
+/// The names of the figures in a cell, in order.
 const NAMES: [&str; 4] = ["VGPRs", "spilled VGPRs", "spilled SGPRs", "bytes of code"];
 
 /// The figures of one pipeline on one family, in the order of `NAMES`.
 pub(crate) type Figures = [u64; 4];
 
-/// The figures of every pipeline on every family, by one version of the compiler.
+/// The figures of every pipeline on every family, from one version of the compiler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Table {
     /// The version of the compiler.
     version: String,
     families: Vec<String>,
-    /// By pipeline, then in the order of the families. `None` if the family cannot run the pipeline.
+    /// By pipeline, in the order of the families. `None` if the family cannot run the pipeline.
     rows: BTreeMap<String, Vec<Option<Figures>>>,
 }
 
@@ -54,7 +55,7 @@ impl Table {
         }
     }
 
-    /// Calls a table's only family by another name.
+    /// Renames the only family of a table.
     pub(crate) fn renamed(mut self, family: &str) -> Self {
         assert_eq!(self.families.len(), 1);
         self.families = vec![family.to_owned()];
@@ -64,7 +65,7 @@ impl Table {
     /// Adds the families of `other`.
     ///
     /// # Panics
-    /// If it is of another version, or has other pipelines.
+    /// If the version or the pipelines differ.
     pub(crate) fn beside(mut self, other: &Self) -> Self {
         assert_eq!(self.version, other.version);
         assert!(
@@ -80,10 +81,10 @@ impl Table {
         self
     }
 
-    /// Reads what `Display` writes.
+    /// Parses the format that `Display` writes.
     ///
     /// # Errors
-    /// If a line is not of that form: its number and text.
+    /// If a line is malformed.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut lines = (1..)
             .zip(text.lines())
@@ -98,12 +99,12 @@ impl Table {
             let mut cells = line.split('\t');
             let pipeline = cells.next().unwrap_or_default().to_owned();
             let row: Option<Vec<_>> = cells.map(parsed).collect();
-            let row = row.ok_or_else(|| wrong("has a cell that is not four numbers"))?;
+            let row = row.ok_or_else(|| wrong("has a malformed cell"))?;
             if row.len() != families.len() {
-                return Err(wrong("has another number of cells than the head"));
+                return Err(wrong("does not have one cell per family"));
             }
             if rows.insert(pipeline, row).is_some() {
-                return Err(wrong("is a second line for its pipeline"));
+                return Err(wrong("repeats a pipeline"));
             }
         }
         Ok(Self {
@@ -113,7 +114,7 @@ impl Table {
         })
     }
 
-    /// Returns the figures of all that can be run, by pipeline and family.
+    /// Returns the figures by pipeline and family, without those that cannot run.
     fn cells(&self) -> BTreeMap<(&str, &str), Figures> {
         let rows = self.rows.iter();
         rows.flat_map(|(pipeline, row)| {
@@ -125,7 +126,7 @@ impl Table {
         .collect()
     }
 
-    /// Returns how many pipelines were compiled in all, and of them how many spill vector registers, by family.
+    /// Counts the pipelines of each family and those that spill, one line per family.
     pub(crate) fn spills(&self) -> String {
         let mut text = String::new();
         let cells = self.cells();
@@ -151,7 +152,7 @@ impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
-            "# {}, of each pipeline on each GPU family; {NOT_RUN} if the family lacks f16.",
+            "# {}, of each pipeline on each GPU family; {NOT_RUN} where f16 is unsupported.",
             NAMES.join(", ")
         )?;
         writeln!(out, "# Written by: {REWRITE}")?;
@@ -172,7 +173,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// Reads a cell: `None` if it is not one.
+/// Parses a cell. Returns `None` if it is malformed.
 fn parsed(cell: &str) -> Option<Option<Figures>> {
     if cell == NOT_RUN {
         return Some(None);
@@ -185,15 +186,17 @@ fn parsed(cell: &str) -> Option<Option<Figures>> {
     Some(Some(figures.try_into().ok()?))
 }
 
-/// Compares the figures of now with those of the file, and returns one line that says what was compared.
+/// Compares `now` with the reference `file`, and returns a summary of one line.
+///
+/// Figures of different versions of the compiler are not compared.
 ///
 /// # Errors
-/// If a figure has risen by more than `TOLERANCE` per cent, or from zero, and if the file lacks a pipeline or has one that
-/// no longer exists: all that was found, and the command that writes the file anew.
+/// If a figure rises by more than `TOLERANCE` per cent or from zero, or if the pipelines differ.
+/// The error lists every difference and the command that rewrites the reference.
 pub(crate) fn compared(file: &Table, now: &Table) -> Result<String, String> {
     if file.version != now.version {
         return Ok(format!(
-            "nothing was compared: the figures kept are of {}, and {} is installed",
+            "nothing compared: the reference is for {}, but {} is installed",
             file.version, now.version
         ));
     }
@@ -205,13 +208,13 @@ pub(crate) fn compared(file: &Table, now: &Table) -> Result<String, String> {
             continue;
         };
         let changes = NAMES.iter().zip(kept.iter().zip(figures));
-        let told: Vec<_> = changes
+        let rising: Vec<_> = changes
             .filter(|(_, (kept, new))| *new * 100 > *kept * (100 + TOLERANCE))
             .map(|(name, (kept, new))| change(name, *kept, *new))
             .collect();
-        if !told.is_empty() {
+        if !rising.is_empty() {
             rises += 1;
-            let _ = writeln!(risen, "  {family}, {pipeline}: {}", told.join(", "));
+            let _ = writeln!(risen, "  {family}, {pipeline}: {}", rising.join(", "));
         }
         falls += usize::from(kept.iter().zip(figures).any(|(kept, new)| new < kept));
     }
@@ -221,13 +224,13 @@ pub(crate) fn compared(file: &Table, now: &Table) -> Result<String, String> {
     let mut found = Vec::new();
     if rises > 0 {
         found.push(format!(
-            "{rises} of {} rise by more than {TOLERANCE} %:\n{risen}",
+            "{rises} of {} pipelines need over {TOLERANCE} % more than the reference:\n{risen}",
             after.len()
         ));
     }
     for (what, missing) in [
-        ("are not in the file", new.difference(&old)),
-        ("are in the file only", old.difference(&new)),
+        ("missing from the reference", new.difference(&old)),
+        ("stale in the reference", old.difference(&new)),
     ] {
         let lines: Vec<_> = missing
             .map(|(pipeline, family)| format!("  {family}, {pipeline}\n"))
@@ -238,24 +241,22 @@ pub(crate) fn compared(file: &Table, now: &Table) -> Result<String, String> {
     }
     if found.is_empty() {
         Ok(format!(
-            "{} compared with {}: none rises by more than {TOLERANCE} %, {falls} fall",
+            "{} pipelines compared ({}): no rise above {TOLERANCE} %, {falls} with a fall",
             after.len(),
             now.version
         ))
     } else {
         Err(format!(
-            "\n{}If this is intended, rewrite the file and commit it:\n  {REWRITE}\n",
+            "{}If this is intended, rewrite the reference and commit it:\n  {REWRITE}",
             found.concat()
         ))
     }
 }
 
 fn change(name: &str, before: u64, after: u64) -> String {
-    if before == 0 {
-        format!("{name} 0 → {after}")
-    } else {
-        let percent = (after - before) * 100 / before;
-        format!("{name} {before} → {after} (+{percent} %)")
+    match ((after - before) * 1000).checked_div(before) {
+        Some(rise) => format!("{name} {before} → {after} (+{}.{} %)", rise / 10, rise % 10),
+        None => format!("{name} {before} → {after}"),
     }
 }
 
@@ -269,7 +270,7 @@ mod tests {
         Table::of_family(version, "navi21", rows)
     }
 
-    /// What is said of one pipeline that had `before` and has `after`.
+    /// Compares a single pipeline.
     fn judged(before: Figures, after: Figures) -> Result<String, String> {
         compared(
             &table("Mesa 1", &[("sweep OUT=1", before)]),
@@ -284,17 +285,17 @@ mod tests {
             judged(kept, passes).unwrap();
         }
         let said = judged(kept, [100, 99, 100, 10_000]).unwrap();
-        assert!(said.contains("1 fall"), "{said}");
+        assert!(said.contains("1 with a fall"), "{said}");
     }
 
     #[test]
     fn a_rise_of_six_per_cent_fails_whichever_figure_rises_and_the_failure_names_it() {
         let kept = [100, 200, 300, 10_000];
         for (which, named) in [
-            "VGPRs 100 → 106 (+6 %)",
-            "spilled VGPRs 200 → 212 (+6 %)",
-            "spilled SGPRs 300 → 318 (+6 %)",
-            "bytes of code 10000 → 10600 (+6 %)",
+            "VGPRs 100 → 106 (+6.0 %)",
+            "spilled VGPRs 200 → 212 (+6.0 %)",
+            "spilled SGPRs 300 → 318 (+6.0 %)",
+            "bytes of code 10000 → 10600 (+6.0 %)",
         ]
         .iter()
         .enumerate()
@@ -302,7 +303,9 @@ mod tests {
             let mut risen = kept;
             risen[which] += risen[which] * 6 / 100;
             let said = judged(kept, risen).unwrap_err();
-            let line = format!("1 of 1 rise by more than 5 %:\n  navi21, sweep OUT=1: {named}\n");
+            let line = format!(
+                "1 of 1 pipelines need over 5 % more than the reference:\n  navi21, sweep OUT=1: {named}\n"
+            );
             assert!(said.contains(&line), "{said}");
             assert!(said.contains("--ignored write_what_aco_makes"), "{said}");
         }
@@ -315,17 +318,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pipeline_that_the_file_lacks_and_one_that_is_gone_are_failures() {
+    fn a_pipeline_missing_from_the_reference_and_a_stale_one_are_failures() {
         let figures = [1, 0, 0, 4];
         let old = table("Mesa 1", &[("chain", figures), ("gone", figures)]);
         let new = table("Mesa 1", &[("chain", figures), ("made", figures)]);
         let said = compared(&old, &new).unwrap_err();
         assert!(
-            said.contains("1 are not in the file:\n  navi21, made\n"),
+            said.contains("1 missing from the reference:\n  navi21, made\n"),
             "{said}"
         );
         assert!(
-            said.contains("1 are in the file only:\n  navi21, gone\n"),
+            said.contains("1 stale in the reference:\n  navi21, gone\n"),
             "{said}"
         );
     }
@@ -335,7 +338,10 @@ mod tests {
         let kept = table("Mesa 1", &[("grad f16", [1, 0, 0, 4])]);
         let now = Table::of_family("Mesa 1", "navi21", [("grad f16".to_owned(), None)]);
         let said = compared(&kept, &now).unwrap_err();
-        assert!(said.contains("only:\n  navi21, grad f16\n"), "{said}");
+        assert!(
+            said.contains("1 stale in the reference:\n  navi21, grad f16\n"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -343,13 +349,13 @@ mod tests {
         let kept = table("Mesa 1", &[("chain", [1, 0, 0, 4])]);
         let now = table("Mesa 2", &[("grad", [9, 9, 9, 9])]);
         let said = compared(&kept, &now).unwrap();
-        assert!(said.contains("nothing was compared"), "{said}");
+        assert!(said.contains("nothing compared"), "{said}");
         assert!(said.contains("Mesa 1") && said.contains("Mesa 2"), "{said}");
         assert_eq!(said.lines().count(), 1);
     }
 
     #[test]
-    fn a_table_of_two_families_reads_as_it_was_written() {
+    fn a_table_of_two_families_survives_writing_and_parsing() {
         let navi = table("Mesa 1", &[("grad", [9, 1, 2, 3]), ("chain", [1, 0, 0, 4])]);
         let polaris = [("chain", None), ("grad", Some([8, 0, 0, 7]))];
         let polaris = polaris.map(|(name, figures)| (name.to_owned(), figures));
@@ -365,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_of_a_table_is_named() {
+    fn a_malformed_line_is_an_error_with_its_number() {
         let head = "Mesa 1\tnavi21\tgfx1100\n";
         for wrong in [
             "chain\t1 0 0 4",
