@@ -145,6 +145,7 @@ fn process(family: &str, driver: &Path, table: &Path) -> Output {
         // Newer versions of Mesa require both.
         .env("AMD_FORCE_FAMILY", family)
         .env("MESA_SHADER_CACHE_DISABLE", "true")
+        .env("RUST_BACKTRACE", "0")
         .env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"))
         .output()
         .unwrap()
