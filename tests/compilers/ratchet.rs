@@ -214,7 +214,7 @@ pub(crate) fn compared(file: &Table, now: &Table) -> Result<String, String> {
             .collect();
         if !rising.is_empty() {
             rises += 1;
-            let _ = writeln!(risen, "  {family}, {pipeline}: {}", rising.join(", "));
+            let _ = writeln!(risen, "  {family}: {pipeline}: {}", rising.join(", "));
         }
         falls += usize::from(kept.iter().zip(figures).any(|(kept, new)| new < kept));
     }
@@ -232,8 +232,13 @@ pub(crate) fn compared(file: &Table, now: &Table) -> Result<String, String> {
         ("missing from the reference", new.difference(&old)),
         ("stale in the reference", old.difference(&new)),
     ] {
-        let lines: Vec<_> = missing
-            .map(|(pipeline, family)| format!("  {family}, {pipeline}\n"))
+        let mut families: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (pipeline, family) in missing {
+            families.entry(pipeline).or_default().push(*family);
+        }
+        let lines = families.iter();
+        let lines: Vec<_> = lines
+            .map(|(pipeline, families)| format!("  {}: {pipeline}\n", families.join(", ")))
             .collect();
         if !lines.is_empty() {
             found.push(format!("{} {what}:\n{}", lines.len(), lines.concat()));
@@ -304,7 +309,7 @@ mod tests {
             risen[which] += risen[which] * 6 / 100;
             let said = judged(kept, risen).unwrap_err();
             let line = format!(
-                "1 of 1 pipelines need over 5 % more than the reference:\n  navi21, sweep OUT=1: {named}\n"
+                "1 of 1 pipelines need over 5 % more than the reference:\n  navi21: sweep OUT=1: {named}\n"
             );
             assert!(said.contains(&line), "{said}");
             assert!(said.contains("--ignored write_what_aco_makes"), "{said}");
@@ -324,11 +329,11 @@ mod tests {
         let new = table("Mesa 1", &[("chain", figures), ("made", figures)]);
         let said = compared(&old, &new).unwrap_err();
         assert!(
-            said.contains("1 missing from the reference:\n  navi21, made\n"),
+            said.contains("1 missing from the reference:\n  navi21: made\n"),
             "{said}"
         );
         assert!(
-            said.contains("1 stale in the reference:\n  navi21, gone\n"),
+            said.contains("1 stale in the reference:\n  navi21: gone\n"),
             "{said}"
         );
     }
@@ -339,7 +344,7 @@ mod tests {
         let now = Table::of_family("Mesa 1", "navi21", [("grad f16".to_owned(), None)]);
         let said = compared(&kept, &now).unwrap_err();
         assert!(
-            said.contains("1 stale in the reference:\n  navi21, grad f16\n"),
+            said.contains("1 stale in the reference:\n  navi21: grad f16\n"),
             "{said}"
         );
     }
