@@ -1,0 +1,30 @@
+//! What `benches/compilers.sh` needs of the crate:
+//!
+//! - `pipelines dump DIR` writes every pipeline of the plans of the seven shapes to DIR, as SPIR-V and as HLSL, and
+//!   `index.json` with the plans;
+//! - `pipelines stats FILE.spv…` compiles them on the first Vulkan device and prints the driver's statistics as JSON.
+
+use std::error::Error;
+use std::path::Path;
+
+#[path = "../../tests/compilers/case.rs"]
+mod case;
+mod dump;
+#[path = "../inputs/mod.rs"]
+#[expect(dead_code, reason = "only the shapes are needed here")]
+mod inputs;
+#[path = "../../tests/compilers/module.rs"]
+mod module;
+#[path = "../../tests/compilers/to_hlsl.rs"]
+mod to_hlsl;
+#[path = "../../tests/compilers/to_spirv.rs"]
+mod to_spirv;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["dump", folder] => dump::dump(Path::new(folder)),
+        _ => Err("usage: pipelines dump DIR | pipelines stats FILE.spv…".into()),
+    }
+}
