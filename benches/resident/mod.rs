@@ -180,12 +180,8 @@ pub(crate) struct Resident<'a> {
 }
 
 impl<'a> Resident<'a> {
-    pub(crate) fn new(gpu: &'a Gpu, inputs: &Inputs, goal: Goal) -> Result<Self, Error> {
-        Ok(Self {
-            gpu,
-            plan: plan(&gpu.ctc, inputs, goal)?,
-            arrays: Arrays::new(gpu, inputs, goal),
-        })
+    pub(crate) fn new(gpu: &'a Gpu, plan: GpuPlan, arrays: Arrays) -> Self {
+        Self { gpu, plan, arrays }
     }
 
     /// What is timed: bindings and dispatches recorded, submitted, and waited for.

@@ -26,8 +26,7 @@ use crate::fault::Fault;
 use crate::format::Outcome;
 use crate::progress;
 use bandwidth::Bandwidth;
-use first_use::{FirstUse, Twice};
-use inputs::{Inputs, SHAPES};
+use inputs::SHAPES;
 use on_device::Extras;
 use report::{Report, Row};
 use shape::BenchShape;
@@ -113,23 +112,18 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
     bar.set_message("copying, for the bandwidth");
     let bandwidth = Bandwidth::of(&subject);
     bar.inc(1);
-    let measured = |shape: &[usize; 4]| {
-        bar.set_message(inputs::name(*shape));
-        let result = measure::measure(&subject, *shape, goal, extras);
+    let measured = |shape: [usize; 4]| {
+        bar.set_message(inputs::name(shape));
+        let result = measure::measure(&subject, shape, goal, extras);
         bar.inc(1);
-        Row {
-            shape: *shape,
-            result,
-        }
+        Row { shape, result }
     };
-    let rows: Vec<Row> = shapes.iter().map(measured).collect();
-    let first_plan = first_plan(&subject, rows.first(), goal);
+    let rows = shapes.into_iter().map(measured).collect();
     bar.finish_and_clear();
     let report = Report {
         subject: &subject,
         goal,
         bandwidth: bandwidth.map_err(Fault::Compute)?,
-        first_plan: first_plan.map_err(|error| Fault::Compute(error.to_string()))?,
         rows,
     };
     Ok(report.outcome(args.json))
@@ -155,22 +149,6 @@ fn extras(args: &BenchArgs, subject: &Subject) -> Result<Extras, Fault> {
         stages: stages.map_err(|reason| Fault::Usage(format!("--stages: {reason}")))?,
         queued: args.queued.and_then(NonZeroU32::new),
     })
-}
-
-/// The first plan of this run and the same plan on a new device, now that the driver has seen it.
-fn first_plan(
-    subject: &Subject,
-    row: Option<&Row>,
-    goal: Goal,
-) -> Result<Option<Twice>, ctc_wgpu::Error> {
-    let figures = row.and_then(|row| row.result.as_ref().ok().map(|figures| (row, figures)));
-    match (subject, figures) {
-        (Subject::Gpu { adapter, .. }, Some((row, figures))) => {
-            let again = FirstUse::of(adapter, &Inputs::new(row.shape, 1.0), goal)?;
-            Ok(figures.first_use.map(|first| Twice { first, again }))
-        }
-        _ => Ok(None),
-    }
 }
 
 fn subject(args: &BenchArgs) -> Result<Subject, Fault> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ctc_wgpu::{Ctc, CtcOutput, Error, Goal, LossOutput, Options};
 
-use super::first_use::FirstUse;
+use super::first_use::{FirstUse, Twice};
 use super::inputs::Inputs;
 use super::on_device::{Clocks, Extras};
 use super::resident::{Gpu, Resident};
@@ -62,7 +62,7 @@ impl Times {
 pub(crate) struct Figures {
     pub(crate) clocks: Clocks,
     /// On a device.
-    pub(crate) first_use: Option<FirstUse>,
+    pub(crate) first_use: Option<Twice>,
     pub(crate) workspace_bytes: Option<u64>,
     pub(crate) dispatches: Option<usize>,
     /// These two tell programs that time the same batch whether they compute the same.
@@ -86,11 +86,14 @@ pub(crate) fn measure(
             adapter,
             ..
         } => {
-            // First, so that the driver has seen none of the kernels.
-            let first_use = FirstUse::of(adapter, &inputs, goal).map_err(|e| e.to_string())?;
-            let mut figures = on_gpu(gpu, stamps.as_ref(), &inputs, &truth, goal, extras)?;
-            figures.first_use = Some(first_use);
-            Ok(figures)
+            let told = |error: Error| error.to_string();
+            // A newly opened device comes first, so that the driver has seen none of the kernels.
+            let new = Gpu::open(adapter, wgpu::Features::empty()).map_err(told)?;
+            let (_, first) = FirstUse::of(&new, &inputs, goal).map_err(told)?;
+            drop(new);
+            let (resident, second) = FirstUse::of(gpu, &inputs, goal).map_err(told)?;
+            let first_use = Twice { first, second };
+            on_gpu(gpu, stamps.as_ref(), &resident, first_use, &truth, extras)
         }
         Subject::Cpu { pool, ctc } => pool.install(|| on_cpu(ctc, &inputs, &truth, goal)),
     }
@@ -99,14 +102,12 @@ pub(crate) fn measure(
 fn on_gpu(
     gpu: &Gpu,
     stamps: Option<&Stamps>,
-    inputs: &Inputs,
+    resident: &Resident<'_>,
+    first_use: Twice,
     truth: &Truth,
-    goal: Goal,
     extras: Extras,
 ) -> Result<Figures, String> {
     let told = |error: Error| error.to_string();
-    let resident = Resident::new(gpu, inputs, goal).map_err(told)?;
-    resident.run().map_err(told)?;
     let (loss, grad) = (
         resident.loss().map_err(told)?,
         resident.grad().map_err(told)?,
@@ -119,7 +120,7 @@ fn on_gpu(
     });
     Ok(Figures {
         clocks: clocks.map_err(told)?,
-        first_use: None,
+        first_use: Some(first_use),
         workspace_bytes: Some(resident.plan.plan().workspace_bytes()),
         dispatches: Some(resident.plan.plan().dispatches()),
         mean_loss: mean(&loss),

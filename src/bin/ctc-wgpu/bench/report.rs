@@ -7,7 +7,7 @@ use ctc_wgpu::{Backend, Goal};
 use serde_json::{Value, json};
 
 use super::bandwidth::Bandwidth;
-use super::first_use::{FirstUse, Twice};
+use super::first_use::Twice;
 use super::inputs::name;
 use super::measure::Figures;
 use super::stages::{self, Stages};
@@ -24,8 +24,6 @@ pub(crate) struct Report<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) goal: Goal,
     pub(crate) bandwidth: Bandwidth,
-    /// Of the first batch.
-    pub(crate) first_plan: Option<Twice>,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -69,8 +67,9 @@ impl Report<'_> {
         let mut text = format::line("backend", &self.subject.name());
         text += &format::line("timed", &format!("{what}, {}", self.clock()));
         text += &format::line("copying", &self.copying());
-        if let Some(twice) = &self.first_plan {
-            text += &format::line("first use", &first_use(twice));
+        if let Subject::Gpu { .. } = self.subject {
+            let first_use = "compiling: to the plan and to the loss on a new device, to the loss on a second one";
+            text += &format::line("first use", first_use);
         }
         text.push('\n');
         let (header, rows) = self.columns();
@@ -154,8 +153,9 @@ impl Report<'_> {
             ("workspace", true),
             ("first plan", on_gpu),
             ("first loss", on_gpu),
+            ("second", on_gpu),
         ];
-        let kept = |cells: [String; 10]| {
+        let kept = |cells: [String; 11]| {
             let pairs = cells.into_iter().zip(all);
             pairs.filter_map(|(cell, (_, shown))| shown.then_some(cell))
         };
@@ -164,7 +164,7 @@ impl Report<'_> {
         (header.map(|(title, _)| *title).collect(), rows.collect())
     }
 
-    fn cells(&self, row: &Row) -> [String; 10] {
+    fn cells(&self, row: &Row) -> [String; 11] {
         let shape = name(row.shape);
         let Ok(figures) = &row.result else {
             let mut cells = std::array::from_fn(|_| "–".to_owned());
@@ -175,9 +175,9 @@ impl Report<'_> {
         let clocks = &figures.clocks;
         let median = clocks.times().median();
         let rates = self.rates(row.shape, median);
-        let first = |time: fn(&FirstUse) -> Duration| {
-            let first_use = figures.first_use.as_ref();
-            first_use.map_or_else(String::new, |first| format::milliseconds(time(first)))
+        let first_use = |time: fn(&Twice) -> Duration| {
+            let twice = figures.first_use.as_ref();
+            twice.map_or_else(String::new, |twice| format::milliseconds(time(twice)))
         };
         let queued = clocks.queued.as_ref();
         [
@@ -196,8 +196,9 @@ impl Report<'_> {
             figures
                 .workspace_bytes
                 .map_or_else(String::new, format::bytes),
-            first(|first| first.plan),
-            first(|first| first.loss),
+            first_use(|twice| twice.first.plan),
+            first_use(|twice| twice.first.loss),
+            first_use(|twice| twice.second.loss),
         ]
     }
 
@@ -223,11 +224,11 @@ impl Report<'_> {
         let rates = self.rates(row.shape, figures.clocks.times().median());
         value["ns_per_frame"] = json!(rates.nanoseconds_a_frame);
         value["gb_per_s"] = json!(rates.bytes_a_second * 1e-9);
-        if let Some(first) = &figures.first_use {
-            value["first_plan_ms"] = format::milliseconds_json(first.plan);
-            value["first_loss_ms"] = format::milliseconds_json(first.loss);
-        }
-        if let Some(twice) = &self.first_plan {
+        if let Some(twice) = &figures.first_use {
+            value["first_plan_ms"] = format::milliseconds_json(twice.first.plan);
+            value["first_loss_ms"] = format::milliseconds_json(twice.first.loss);
+            value["second_plan_ms"] = format::milliseconds_json(twice.second.plan);
+            value["second_loss_ms"] = format::milliseconds_json(twice.second.loss);
             value["driver_cache"] = json!(twice.driver_cache());
         }
         value["workspace_bytes"] = json!(figures.workspace_bytes);
@@ -236,18 +237,6 @@ impl Report<'_> {
         value["grad_l1"] = json!(figures.grad_l1);
         value
     }
-}
-
-fn first_use(twice: &Twice) -> String {
-    let ms = format::milliseconds;
-    format!(
-        "{} to the first plan, {} to its loss; {} and {} on another device (the driver's cache was {})",
-        ms(twice.first.plan),
-        ms(twice.first.loss),
-        ms(twice.again.plan),
-        ms(twice.again.loss),
-        twice.driver_cache(),
-    )
 }
 
 /// What was timed, the same in every object of the list.
