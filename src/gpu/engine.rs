@@ -231,11 +231,12 @@ impl Engine {
             // SAFETY: the text is ours, never a caller's. Each index that it forms is below the length of what it
             // indexes: rows, places and steps are bounded by numbers of the plan, whose bindings are as long as those
             // numbers say; item lengths, labels and links, which may come from a caller's buffer, are compared with
-            // their bounds in the stage `labels`, and later stages read only what that stage wrote. The states of an
-            // alignment begin at twice its labels and only go down, to 0 at most. Loops end: their
-            // bounds are the same numbers (see `Iterations`). No integer is divided by a number that may be 0: the
-            // group and the frames of a chunk are at least 1 in each step that divides by them. Tests run every kind
-            // of hostile buffer through kernels compiled this way.
+            // their bounds in the stage `labels`, and later stages read only what that stage wrote: for this batch, or,
+            // where a caller of `Stage::encode` leaves it out, zeros or an earlier batch of the same plan. The states of
+            // an alignment begin at twice its labels and only go down, to 0 at most. Loops end: their bounds are the
+            // same numbers (see `Iterations`). No integer is divided by a number that may be 0: the group and the
+            // frames of a chunk are at least 1 in each step that divides by them. Tests run every kind of hostile
+            // buffer through kernels compiled this way, and stages out of order.
             Checks::Off => unsafe {
                 self.device.create_shader_module_trusted(
                     descriptor,
