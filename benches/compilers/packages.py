@@ -1,0 +1,131 @@
+"""Installs what the compilers need by package name, into folders of ours: nothing of the system is changed."""
+
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+TRIES = 3
+
+
+class Unavailable(Exception):
+    """Why a compiler cannot be had here, in one line."""
+
+
+def call(command, **options):
+    """What a command prints. If it fails, its last words are the reason."""
+    command = [str(word) for word in command]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(f"{Path(command[0]).name}: {error}") from error
+    if done.returncode != 0:
+        raise Unavailable(f"{Path(command[0]).name}: {reason(done.stderr or done.stdout) or done.returncode}")
+    return done.stdout
+
+
+def reason(text):
+    """The first line that speaks of an error, or the last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if re.search(r"\berror\b|^E:", line, re.I)), lines[-1] if lines else "")[:300]
+
+
+def retried(command, **options):
+    """A command that uses the network, which may fail for a moment."""
+    for left in reversed(range(TRIES)):
+        try:
+            return call(command, **options)
+        except Unavailable:
+            if left == 0:
+                raise
+
+
+class Python:
+    """A virtual environment with exactly these packages, and without what they depend on."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.python = folder / "bin" / "python"
+
+    def install(self, *packages, dependencies=False):
+        if not self.python.exists():
+            venv.create(self.folder, with_pip=True)
+        options = [] if dependencies else ["--no-deps"]
+        retried([self.python, "-m", "pip", "install", "--quiet", *options, *packages])
+
+    def site(self):
+        return Path(call([self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip())
+
+
+class Debian:
+    """Packages of one Debian suite, unpacked with all that they depend on: a system of its own that programs run in.
+
+    apt reads the machine's own sources with another suite in them, and keeps its lists and packages in `folder`.
+    """
+
+    def __init__(self, folder, suite):
+        self.folder, self.suite = folder.resolve(), suite
+        self.root = self.folder / "root"
+
+    def apt(self, *words):
+        folder = self.folder
+        places = {
+            "Dir::Etc::SourceList": folder / "sources.list",
+            "Dir::Etc::SourceParts": "/dev/null",
+            "Dir::State::Lists": folder / "lists",
+            # As if nothing were installed, so that the C library comes too.
+            "Dir::State::Status": folder / "status",
+            "Dir::Cache": folder,
+            "Dir::Cache::Archives": folder / "archives",
+            # The sandbox's user may not write below a home folder.
+            "APT::Sandbox::User": "root",
+        }
+        options = [word for key, value in places.items() for word in ("-o", f"{key}={value}")]
+        return retried(["apt-get", "--quiet", "--yes", *options, *words], cwd=folder)
+
+    def update(self):
+        """Fetches the suite's lists."""
+        if sys.platform != "linux" or call(["dpkg", "--print-architecture"]).strip() != "amd64":
+            raise Unavailable("only on Debian or Ubuntu for x86-64")
+        for name in ("lists/partial", "archives/partial"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "status").touch()
+        (self.folder / "sources.list").write_text(self.sources())
+        self.apt("update")
+
+    def sources(self):
+        """The machine's source of Debian's main packages, with our suite in place of its own."""
+        found = call(["apt-get", "indextargets", "--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages", "Origin: Debian"])
+        places = [line.split()[0] for line in found.splitlines() if line.endswith(" main")]
+        place = next((place for place in places if place.rstrip("/").endswith("/debian")), None)
+        if place is None:
+            raise Unavailable("apt has no source of Debian's packages, or no lists yet: apt-get update")
+        keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
+        return "".join(f"{kind} [signed-by={keys}] {place} {self.suite} main\n" for kind in ("deb", "deb-src"))
+
+    def install(self, *packages):
+        """Unpacks packages, and returns the version of the first."""
+        self.apt("install", "--no-install-recommends", "--download-only", *packages)
+        for package in sorted((self.folder / "archives").glob("*.deb")):
+            mark = self.folder / "unpacked" / package.name
+            if not mark.exists():
+                self.root.mkdir(exist_ok=True)
+                call(["dpkg", "-x", package, self.root])
+                mark.parent.mkdir(exist_ok=True)
+                mark.touch()
+        return self.version(packages[0])
+
+    def version(self, package):
+        """Of a package that is unpacked."""
+        found = max((self.folder / "archives").glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
+        return found.name.split("_")[1].replace("%3a", ":")
+
+    @property
+    def libraries(self):
+        return self.root / "usr/lib/x86_64-linux-gnu"
+
+    def runner(self, *preloaded):
+        """The words before a program that make it run in this system."""
+        words = [self.libraries / "ld-linux-x86-64.so.2", "--library-path", self.libraries]
+        return [*words, "--preload", " ".join(map(str, preloaded))] if preloaded else words

@@ -1,0 +1,113 @@
+"""NVIDIA's own compiler, without a GPU: naga's HLSL, Slang to CUDA C, nvcc and ptxas to machine code.
+
+The front end is not that of NVIDIA's Vulkan driver; the back end and the instructions are.
+"""
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import sass
+from packages import Python, Unavailable, call
+
+PACKAGES = [
+    "slangtorch==1.3.22",  # holds slangc
+    "nvidia-cuda-nvcc==13.5.37",
+    "nvidia-cuda-crt==13.5.37",
+    "nvidia-cuda-runtime==13.5.37",
+    "nvidia-nvvm==13.5.37",
+    "nvidia-cuda-nvdisasm==13.5.37",
+]
+ARCHITECTURES = {"sm_90": "H100 and H200", "sm_89": "RTX 4090"}
+
+# Vulkan lets f32 flush denormals, divide to 2.5 ulp and contract products.
+OPTIONS = ["-cubin", "-w", "-Xptxas", "-v", "-ftz=true", "-prec-div=false", "-prec-sqrt=false"]
+
+# What Slang adds that a Vulkan driver's front end does not.
+REPAIRS = [
+    # It follows the active mask with ballots. All lanes of these kernels are active together.
+    (r"= __ballot_sync\([^;]*\);", "= 0xffffffffu;"),
+    # It copies words byte by byte, which ptxas turns into loads of bytes.
+    (
+        r"memcpy\(&data, \(\(const char\*\)this->data\) \+ index, sizeof\(T\)\);",
+        "data = *(const T*)(((const char*)this->data) + index);",
+    ),
+    (
+        r"memcpy\(\(char\*\)data \+ index, &value, sizeof\(T\)\);",
+        "*(T*)((char*)data + index) = value;",
+    ),
+]
+
+
+class Ptxas:
+    def __init__(self, folder):
+        self.python = Python(folder / "python-cuda")
+        self.work = folder / "cuda"
+        self.slangc = self.cuda = self.environment = None
+
+    def install(self):
+        """Returns the versions."""
+        self.python.install(*PACKAGES)
+        site = self.python.site()
+        self.slangc = site / "slangtorch/bin/slangc"
+        self.cuda = next(site.glob("nvidia/cu*"))
+        self.environment = {
+            **os.environ,
+            "CUDA_HOME": str(self.cuda),
+            "PATH": f"{self.cuda / 'bin'}:{os.environ['PATH']}",
+        }
+        self.work.mkdir(exist_ok=True)
+        slang = call([self.slangc, "-v"]).strip() or PACKAGES[0]
+        ptxas = re.search(r"release \S+, (V\S+)", call([self.cuda / "bin/ptxas", "--version"]))[1]
+        return f"ptxas {ptxas}, Slang {slang}"
+
+    def compile(self, pipelines, folder, threads):
+        """What each architecture's compiler made of each pipeline: {architecture: {name: …}}."""
+        # A row of 64 lanes of a subgroup cannot be had on NVIDIA.
+        wanted = [pipeline for pipeline in pipelines if pipeline["subgroup_size"] in (0, 32)]
+        with ThreadPoolExecutor(threads) as pool:
+            compiled = list(pool.map(lambda pipeline: self.of_pipeline(pipeline, folder), wanted))
+        return {
+            architecture: {pipeline["name"]: one[architecture] for pipeline, one in zip(wanted, compiled)}
+            for architecture in ARCHITECTURES
+        }
+
+    def of_pipeline(self, pipeline, folder):
+        try:
+            source = self.to_cuda(pipeline, folder)
+        except Unavailable as error:
+            return {architecture: {"error": str(error)} for architecture in ARCHITECTURES}
+        return {architecture: self.to_machine_code(source, architecture) for architecture in ARCHITECTURES}
+
+    def to_cuda(self, pipeline, folder):
+        source = self.work / f"{pipeline['name']}.cu"
+        hlsl = (folder / pipeline["name"]).with_suffix(".hlsl")
+        kind = ["-lang", "hlsl", "-stage", "compute", "-entry", pipeline["kernel"]]
+        call([self.slangc, hlsl, *kind, "-target", "cuda", "-line-directive-mode", "none", "-o", source])
+        text = source.read_text()
+        for pattern, repaired in REPAIRS:
+            text = re.sub(pattern, repaired, text)
+        source.write_text(text)
+        return source
+
+    def to_machine_code(self, source, architecture):
+        binary = source.with_suffix(f".{architecture}.cubin")
+        log = binary.with_suffix(".log")
+        nvcc = [self.cuda / "bin/nvcc", f"-arch={architecture}", *OPTIONS, f"-I{self.cuda / 'include'}"]
+        try:
+            # ptxas prints what it used as notes.
+            call(["sh", "-c", '"$@" 2>"$0" || { cat "$0" >&2; exit 1; }', log, *nvcc, source, "-o", binary], env=self.environment)
+            said = log.read_text()
+            disassembly = call([self.cuda / "bin/nvdisasm", "-c", "-hex", binary])
+        except Unavailable as error:
+            return {"error": str(error)}
+        code, labels = sass.read(disassembly)
+        number = lambda pattern: int(re.search(pattern, said)[1])  # noqa: E731
+        return {
+            "registers": number(r"Used (\d+) registers"),
+            "spills": number(r"(\d+) bytes spill stores"),
+            "spill_loads": number(r"(\d+) bytes spill loads"),
+            "code_bytes": 16 * len(code),
+            "instructions": len(code),
+            "loops": sass.loops(code, labels),
+        }
