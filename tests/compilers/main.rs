@@ -13,6 +13,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod aco;
 mod case;
 mod cases;
 mod glsl;
@@ -24,3 +25,4 @@ mod spirv;
 mod tint;
 mod to_hlsl;
 mod to_spirv;
+mod vulkan;
