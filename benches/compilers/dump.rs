@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::case::Case;
 use super::inputs::SHAPES;
-use super::module::Module;
+use super::module::{Kind, Module};
 use super::to_hlsl;
 use super::to_spirv::{self, ROBUST};
 
@@ -110,6 +110,11 @@ fn write(folder: &Path, name: &str, case: &Case, subgroup: u32) -> Result<Value,
         .iter()
         .map(|(constant, value)| ((*constant).to_owned(), json!(value)))
         .collect();
+    let bindings: Vec<_> = made
+        .bindings()
+        .iter()
+        .map(|(at, kind)| json!([at.binding, *kind == Kind::Uniform]))
+        .collect();
     Ok(json!({
         "name": name,
         "kernel": case.shader.name,
@@ -117,5 +122,6 @@ fn write(folder: &Path, name: &str, case: &Case, subgroup: u32) -> Result<Value,
         // What the number of lanes was chosen for; 0 if any size will do.
         "subgroup_size": if case.shader.subgroups { subgroup } else { 0 },
         "constants": constants,
+        "bindings": bindings,
     }))
 }

@@ -2,7 +2,8 @@
 //!
 //! - `pipelines dump DIR` writes every pipeline of the plans of the seven shapes to DIR, as SPIR-V and as HLSL, and
 //!   `index.json` with the plans;
-//! - `pipelines stats FILE.spv…` compiles them on the first Vulkan device and prints the driver's statistics as JSON.
+//! - `pipelines stats DIR NAME…` compiles these of them on the first Vulkan device, and prints the driver's statistics: a
+//!   line of JSON for the device and one for each pipeline, so that a driver that crashes loses no more than one.
 
 use std::error::Error;
 use std::path::Path;
@@ -15,16 +16,20 @@ mod dump;
 mod inputs;
 #[path = "../../tests/compilers/module.rs"]
 mod module;
+mod stats;
 #[path = "../../tests/compilers/to_hlsl.rs"]
 mod to_hlsl;
 #[path = "../../tests/compilers/to_spirv.rs"]
 mod to_spirv;
+#[path = "../../tests/compilers/vulkan.rs"]
+mod vulkan;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["dump", folder] => dump::dump(Path::new(folder)),
-        _ => Err("usage: pipelines dump DIR | pipelines stats FILE.spv…".into()),
+        ["stats", folder, ref names @ ..] => stats::stats(Path::new(folder), names),
+        _ => Err("usage: pipelines dump DIR | pipelines stats DIR NAME…".into()),
     }
 }

@@ -13,8 +13,8 @@ class Unavailable(Exception):
     """Why a compiler cannot be had here, in one line."""
 
 
-def call(command, **options):
-    """What a command prints. If it fails, its last words are the reason."""
+def call(command, both=False, **options):
+    """What a command prints, on both streams if asked. If it fails, its last words are the reason."""
     command = [str(word) for word in command]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
@@ -22,7 +22,7 @@ def call(command, **options):
         raise Unavailable(f"{Path(command[0]).name}: {error}") from error
     if done.returncode != 0:
         raise Unavailable(f"{Path(command[0]).name}: {reason(done.stderr or done.stdout) or done.returncode}")
-    return done.stdout
+    return done.stdout + done.stderr if both else done.stdout
 
 
 def reason(text):

@@ -3,6 +3,7 @@
 The front end is not that of NVIDIA's Vulkan driver; the back end and the instructions are.
 """
 
+import hashlib
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -57,9 +58,9 @@ class Ptxas:
             "PATH": f"{self.cuda / 'bin'}:{os.environ['PATH']}",
         }
         self.work.mkdir(exist_ok=True)
-        slang = call([self.slangc, "-v"]).strip() or PACKAGES[0]
-        ptxas = re.search(r"release \S+, (V\S+)", call([self.cuda / "bin/ptxas", "--version"]))[1]
-        return f"ptxas {ptxas}, Slang {slang}"
+        slang = call([self.slangc, "-v"], both=True).strip()
+        ptxas = re.findall(r"\bV[\d.]+", call([self.cuda / "bin/ptxas", "--version"]))
+        return f"ptxas {', '.join(ptxas)}, Slang {slang}"
 
     def compile(self, pipelines, folder, threads):
         """What each architecture's compiler made of each pipeline: {architecture: {name: …}}."""
@@ -80,34 +81,44 @@ class Ptxas:
         return {architecture: self.to_machine_code(source, architecture) for architecture in ARCHITECTURES}
 
     def to_cuda(self, pipeline, folder):
-        source = self.work / f"{pipeline['name']}.cu"
+        """The file of the pipeline's CUDA C, named by its content, so that what is unchanged is not compiled again."""
         hlsl = (folder / pipeline["name"]).with_suffix(".hlsl")
+        made = self.work / f"{pipeline['name']}.cu"
         kind = ["-lang", "hlsl", "-stage", "compute", "-entry", pipeline["kernel"]]
-        call([self.slangc, hlsl, *kind, "-target", "cuda", "-line-directive-mode", "none", "-o", source])
-        text = source.read_text()
+        call([self.slangc, hlsl, *kind, "-target", "cuda", "-line-directive-mode", "none", "-o", made])
+        text = made.read_text()
+        made.unlink()
         for pattern, repaired in REPAIRS:
             text = re.sub(pattern, repaired, text)
+        content = hashlib.sha256(repr((text, OPTIONS, PACKAGES)).encode()).hexdigest()[:16]
+        source = self.work / f"{pipeline['name']}.{content}.cu"
         source.write_text(text)
         return source
 
     def to_machine_code(self, source, architecture):
         binary = source.with_suffix(f".{architecture}.cubin")
-        log = binary.with_suffix(".log")
+        log = source.with_suffix(f".{architecture}.log")
         nvcc = [self.cuda / "bin/nvcc", f"-arch={architecture}", *OPTIONS, f"-I{self.cuda / 'include'}"]
         try:
-            # ptxas prints what it used as notes.
-            call(["sh", "-c", '"$@" 2>"$0" || { cat "$0" >&2; exit 1; }', log, *nvcc, source, "-o", binary], env=self.environment)
-            said = log.read_text()
-            disassembly = call([self.cuda / "bin/nvdisasm", "-c", "-hex", binary])
+            if not log.exists():
+                # ptxas prints what it used among its notes.
+                log.write_text(call([*nvcc, source, "-o", binary], both=True, env=self.environment))
+            notes = log.read_text()
+            code, labels = sass.read(call([self.cuda / "bin/nvdisasm", "-c", "-hex", binary]))
+            return {
+                "registers": number(r"Used (\d+) registers", notes),
+                "spills": number(r"(\d+) bytes spill stores", notes),
+                "spill_loads": number(r"(\d+) bytes spill loads", notes),
+                "code_bytes": 16 * len(code),
+                "instructions": len(code),
+                "loops": sass.loops(code, labels),
+            }
         except Unavailable as error:
             return {"error": str(error)}
-        code, labels = sass.read(disassembly)
-        number = lambda pattern: int(re.search(pattern, said)[1])  # noqa: E731
-        return {
-            "registers": number(r"Used (\d+) registers"),
-            "spills": number(r"(\d+) bytes spill stores"),
-            "spill_loads": number(r"(\d+) bytes spill loads"),
-            "code_bytes": 16 * len(code),
-            "instructions": len(code),
-            "loops": sass.loops(code, labels),
-        }
+
+
+def number(pattern, text):
+    found = re.search(pattern, text)
+    if found is None:
+        raise Unavailable(f"ptxas printed nothing like `{pattern}`")
+    return int(found[1])
