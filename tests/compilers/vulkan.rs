@@ -1,15 +1,14 @@
-//! Compiles SPIR-V with the driver of a Vulkan device and reads the statistics that the driver's compiler reports
-//! (`VK_KHR_pipeline_executable_properties`): registers, spills, code size, whatever it has.
+//! Compiles SPIR-V with the driver of a Vulkan device and reads the statistics of the driver's
+//! compiler (`VK_KHR_pipeline_executable_properties`), such as registers, spills and code size.
 //!
-//! Nothing is dispatched, so devices without hardware will do. The environment selects the driver (`VK_DRIVER_FILES`, or
-//! `VK_ICD_FILENAMES` for loaders before 1.3.207). Drivers read their own variables once per process, so one process sees
-//! one device.
+//! Nothing is dispatched, so the device need not exist in hardware. The environment selects the
+//! driver (`VK_DRIVER_FILES`, or `VK_ICD_FILENAMES` for loaders before 1.3.207).
 //!
 //! This file needs only `ash`, so that other programs can include it by its path.
 
 #![allow(
     unsafe_code,
-    reason = "each function of Vulkan is unsafe, and wgpu does not expose what its compilers report"
+    reason = "all functions of Vulkan are unsafe, and wgpu does not expose a compiler's statistics"
 )]
 
 use std::ffi::{CStr, CString};
@@ -17,13 +16,13 @@ use std::fmt;
 
 use ash::{khr, vk};
 
-/// A Vulkan device as a compiler. It may be used by several threads at once.
+/// A Vulkan device, used as a compiler. Several threads may share it.
 pub(crate) struct Compiler {
     about: About,
     executables: khr::pipeline_executable_properties::Device,
     device: ash::Device,
     instance: ash::Instance,
-    /// The loader's library, which must outlive all that was made by it: fields are dropped in this order.
+    /// Vulkan's loader. Fields are dropped in order, so it outlives the objects that it created.
     _entry: ash::Entry,
 }
 
@@ -34,28 +33,29 @@ pub(crate) struct About {
     pub(crate) device: String,
     /// The name of the driver, such as `radv`.
     pub(crate) driver: String,
-    /// Its version in the driver's own words, such as `Mesa 22.3.6`.
+    /// The version of the driver, such as `Mesa 22.3.6`.
     pub(crate) version: String,
-    /// The smallest and the largest size of a subgroup.
+    /// The smallest and the largest subgroup size.
     pub(crate) subgroups: (u32, u32),
-    /// Whether the driver checks the bounds of buffers (`robustBufferAccess2`), so that wgpu leaves these checks to it.
+    /// Whether the driver checks the bounds of buffers (`robustBufferAccess2`). If it does, wgpu
+    /// compiles no such checks.
     pub(crate) robust_buffers: bool,
     /// Whether `f16` is supported in shaders and in buffers.
     pub(crate) f16: bool,
 }
 
-/// What a binding of descriptor set 0 holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The type of a binding of descriptor set 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Buffer {
     Uniform,
     Storage,
 }
 
-/// One of the programs that a driver made of a pipeline: some compile a pipeline for several sizes of subgroup.
+/// One of the programs compiled for a pipeline. Some drivers compile one per subgroup size.
 #[derive(Debug, Clone)]
 pub(crate) struct Executable {
     pub(crate) name: String,
-    /// The size of its subgroups, or zero if the driver does not report it.
+    /// The subgroup size, or zero if the driver does not report it.
     pub(crate) subgroup: u32,
     /// In the driver's order.
     pub(crate) statistics: Vec<Statistic>,
@@ -70,14 +70,14 @@ impl Executable {
     }
 }
 
-/// A figure that a driver reports of a program.
+/// A statistic of a program.
 #[derive(Debug, Clone)]
 pub(crate) struct Statistic {
     pub(crate) name: String,
     pub(crate) value: Value,
 }
 
-/// A figure, of the type that the driver gives it.
+/// The value of a statistic, in the driver's type.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Value {
     Bool(bool),
@@ -97,7 +97,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// What went wrong: the name of the call and the driver's answer.
+/// Describes a failure: the call and its result.
 pub(crate) type Error = String;
 
 fn failed(call: &'static str) -> impl Fn(vk::Result) -> Error {
@@ -107,19 +107,20 @@ fn failed(call: &'static str) -> impl Fn(vk::Result) -> Error {
 impl Compiler {
     /// Opens the first device of the driver that the environment selects.
     ///
-    /// Enables what wgpu enables where the device has it: bounds checks of buffers, `f16`, and subgroups of varying size.
+    /// Enables the features that wgpu enables: bounds checks of buffers, `f16` if the device
+    /// supports it, and varying subgroup sizes.
     ///
     /// # Errors
     /// If there is no Vulkan loader, no driver, no device, or if the device lacks Vulkan 1.3 or
     /// `VK_KHR_pipeline_executable_properties`.
     pub(crate) fn open() -> Result<Self, Error> {
-        // SAFETY: the library is Vulkan's loader, whose initialisers have no requirements; it is kept in `_entry` for as long
-        // as its functions are used.
+        // SAFETY: the library is Vulkan's loader, whose initialisers have no requirements. `_entry`
+        // keeps it loaded while its functions are used.
         let entry = unsafe { ash::Entry::load() }
             .map_err(|error| format!("Vulkan's loader (libvulkan) could not be loaded: {error}"))?;
         let application = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_3);
         let create = vk::InstanceCreateInfo::default().application_info(&application);
-        // SAFETY: `create` and what it points to live through the call.
+        // SAFETY: `create` and the structures it points to live through the call.
         let instance =
             unsafe { entry.create_instance(&create, None) }.map_err(failed("vkCreateInstance"))?;
         match Self::first_device(&instance) {
@@ -131,7 +132,7 @@ impl Compiler {
                 _entry: entry,
             }),
             Err(error) => {
-                // SAFETY: nothing made by the instance is left.
+                // SAFETY: no object of the instance exists any more.
                 unsafe { instance.destroy_instance(None) };
                 Err(error)
             }
@@ -142,15 +143,15 @@ impl Compiler {
         // SAFETY: the instance is valid.
         let devices = unsafe { instance.enumerate_physical_devices() }
             .map_err(failed("vkEnumeratePhysicalDevices"))?;
-        let physical = *devices.first().ok_or("the driver lists no device")?;
+        let physical = *devices.first().ok_or("the driver reports no device")?;
 
         let mut driver = vk::PhysicalDeviceDriverProperties::default();
         let mut sizes = vk::PhysicalDeviceSubgroupSizeControlProperties::default();
         let mut properties = vk::PhysicalDeviceProperties2::default()
             .push_next(&mut driver)
             .push_next(&mut sizes);
-        // SAFETY: the device is the instance's. The structures chained here are of Vulkan 1.3 or known to the loader; a
-        // driver that is older skips what it does not know.
+        // SAFETY: the device belongs to the instance. The chained structures are part of Vulkan
+        // 1.3; drivers must ignore structures that they do not support.
         unsafe { instance.get_physical_device_properties2(physical, &mut properties) };
         let properties = properties.properties;
         let device = text(properties.device_name_as_c_str());
@@ -185,7 +186,8 @@ impl Compiler {
         if has(robustness2) {
             core = core.push_next(&mut robust);
         }
-        // SAFETY: as above; the structure of an extension is there only if the device has that extension.
+        // SAFETY: as above. The structure of an extension is chained only if the device supports
+        // the extension.
         unsafe { instance.get_physical_device_features2(physical, &mut core) };
         let robust_access = core.features.robust_buffer_access == vk::TRUE;
 
@@ -202,7 +204,7 @@ impl Compiler {
 
         let mut statistics = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
             .pipeline_executable_info(true);
-        // Every device of Vulkan 1.3 has this one.
+        // Every device of Vulkan 1.3 supports this feature.
         let mut varying =
             vk::PhysicalDeviceSubgroupSizeControlFeatures::default().subgroup_size_control(true);
         let mut robust = vk::PhysicalDeviceRobustness2FeaturesEXT::default()
@@ -225,8 +227,8 @@ impl Compiler {
         if about.robust_buffers {
             create = create.push_next(&mut robust);
         }
-        // SAFETY: what `create` points to lives through the call. Every extension and feature that it names was reported by
-        // the device, and every device has a queue family 0.
+        // SAFETY: `create` and the structures it points to live through the call. The device
+        // supports every extension and feature in it, and every device has a queue family 0.
         let device = unsafe { instance.create_device(physical, &create, None) }
             .map_err(failed("vkCreateDevice"))?;
         Ok((about, device))
@@ -237,13 +239,15 @@ impl Compiler {
         &self.about
     }
 
-    /// Compiles the compute shader `entry` of a SPIR-V module, whose buffers are at the given bindings of descriptor set 0,
-    /// and returns what the driver made of it.
+    /// Compiles the compute shader `entry` of a SPIR-V module and returns the statistics of the
+    /// programs.
     ///
-    /// The module must be valid and need no more than `about` reports: Vulkan leaves it open what a driver does with others.
+    /// The module's buffers are at the given bindings of descriptor set 0. The module must be valid
+    /// and use only features that `about` lists: Vulkan does not define what a driver does with any
+    /// other.
     ///
     /// # Errors
-    /// If the driver refuses the module, or reports no program for it.
+    /// If the driver rejects the module or reports no program.
     pub(crate) fn compile(
         &self,
         words: &[u32],
@@ -255,7 +259,8 @@ impl Compiler {
         let pipeline = made.pipeline(words, &entry, bindings)?;
 
         let info = vk::PipelineInfoKHR::default().pipeline(pipeline);
-        // SAFETY: the extension and its feature are enabled, and the pipeline is the device's.
+        // SAFETY: the extension and its feature are enabled, and the pipeline belongs to the
+        // device.
         let executables = unsafe { self.executables.get_pipeline_executable_properties(&info) }
             .map_err(failed("vkGetPipelineExecutablePropertiesKHR"))?;
         if executables.is_empty() {
@@ -267,7 +272,8 @@ impl Compiler {
                 let info = vk::PipelineExecutableInfoKHR::default()
                     .pipeline(pipeline)
                     .executable_index(index);
-                // SAFETY: as above; the pipeline was made with `CAPTURE_STATISTICS`, and has an executable of this index.
+                // SAFETY: as above. The pipeline was created with `CAPTURE_STATISTICS` and has an
+                // executable of this index.
                 let statistics =
                     unsafe { self.executables.get_pipeline_executable_statistics(&info) }
                         .map_err(failed("vkGetPipelineExecutableStatisticsKHR"))?;
@@ -283,7 +289,8 @@ impl Compiler {
 
 impl Drop for Compiler {
     fn drop(&mut self) {
-        // SAFETY: `compile` destroys all that it makes, and no thread uses the device any more.
+        // SAFETY: `compile` destroys all objects that it creates, and no thread uses the device any
+        // more.
         unsafe {
             self.device.destroy_device(None);
             self.instance.destroy_instance(None);
@@ -291,7 +298,7 @@ impl Drop for Compiler {
     }
 }
 
-/// What it takes to make a pipeline, and the pipeline, destroyed together.
+/// A pipeline and the objects that it is created from, destroyed together.
 struct Made<'a> {
     device: &'a ash::Device,
     module: vk::ShaderModule,
@@ -318,7 +325,7 @@ impl<'a> Made<'a> {
         bindings: &[(u32, Buffer)],
     ) -> Result<vk::Pipeline, Error> {
         let module = vk::ShaderModuleCreateInfo::default().code(words);
-        // SAFETY: the caller of `compile` answers for the words.
+        // SAFETY: `compile` requires a valid module.
         self.module = unsafe { self.device.create_shader_module(&module, None) }
             .map_err(failed("vkCreateShaderModule"))?;
 
@@ -342,12 +349,12 @@ impl<'a> Made<'a> {
 
         let sets = [self.bindings];
         let layout = vk::PipelineLayoutCreateInfo::default().set_layouts(&sets);
-        // SAFETY: as above; the set's layout was made just now.
+        // SAFETY: as above. The descriptor set's layout is valid.
         self.layout = unsafe { self.device.create_pipeline_layout(&layout, None) }
             .map_err(failed("vkCreatePipelineLayout"))?;
 
         let stage = vk::PipelineShaderStageCreateInfo::default()
-            // As wgpu does on a device with subgroups; the feature is enabled.
+            // As wgpu does on a device with subgroups. The feature is enabled.
             .flags(vk::PipelineShaderStageCreateFlags::ALLOW_VARYING_SUBGROUP_SIZE)
             .stage(vk::ShaderStageFlags::COMPUTE)
             .module(self.module)
@@ -356,7 +363,8 @@ impl<'a> Made<'a> {
             .flags(vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR)
             .stage(stage)
             .layout(self.layout);
-        // SAFETY: the module and the layout are the device's and live through the call, as do the structures.
+        // SAFETY: the module and the layout belong to the device and live through the call, as do
+        // the structures.
         let pipelines = unsafe {
             let none = vk::PipelineCache::null();
             self.device.create_compute_pipelines(none, &[create], None)
@@ -364,7 +372,7 @@ impl<'a> Made<'a> {
         let pipelines = pipelines
             .map_err(|(_, error)| error)
             .map_err(failed("vkCreateComputePipelines"))?;
-        // One was asked for.
+        // A successful call returns as many pipelines as were requested: one.
         self.pipeline = pipelines[0];
         Ok(self.pipeline)
     }
@@ -372,8 +380,8 @@ impl<'a> Made<'a> {
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        // SAFETY: each was made by this device or is null, which these functions ignore; nothing was dispatched that could
-        // still use them.
+        // SAFETY: each object belongs to this device or is null, which these functions ignore. No
+        // dispatch uses them.
         unsafe {
             self.device.destroy_pipeline(self.pipeline, None);
             self.device.destroy_pipeline_layout(self.layout, None);
@@ -388,7 +396,7 @@ fn typed(statistic: &vk::PipelineExecutableStatisticKHR<'_>) -> Result<Statistic
     use vk::PipelineExecutableStatisticFormatKHR as Format;
     let value = statistic.value;
     let name = text(statistic.name_as_c_str());
-    // SAFETY: `format` says which field of the union the driver has written.
+    // SAFETY: `format` names the field of the union that the driver wrote.
     let value = unsafe {
         match statistic.format {
             Format::BOOL32 => Value::Bool(value.b32 == vk::TRUE),
@@ -401,7 +409,7 @@ fn typed(statistic: &vk::PipelineExecutableStatisticKHR<'_>) -> Result<Statistic
     Ok(Statistic { name, value })
 }
 
-/// Returns a fixed-size string of Vulkan as text; one without an end is empty.
+/// Converts a fixed-size string of Vulkan. A string without a terminator becomes empty.
 fn text<E>(chars: Result<&CStr, E>) -> String {
     chars.map_or_else(
         |_| String::new(),
