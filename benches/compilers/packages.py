@@ -1,6 +1,8 @@
 """Installs what the compilers need by package name, into folders of ours: nothing of the system is changed."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -39,6 +41,23 @@ def retried(command, **options):
         except Unavailable:
             if left == 0:
                 raise
+
+
+def system_packages(*packages):
+    """Installs what is missing of these with apt-get, if we may."""
+    missing = [package for package in packages if not installed(package)]
+    if not missing:
+        return
+    if os.geteuid() != 0:
+        raise Unavailable(f"needs Debian's {' '.join(missing)}: apt-get install {' '.join(missing)}")
+    retried(["apt-get", "--quiet", "--yes", "install", "--no-install-recommends", *missing])
+
+
+def installed(package):
+    try:
+        return "ok installed" in call(["dpkg-query", "--show", "--showformat=${Status}", package])
+    except Unavailable:
+        return False
 
 
 class Python:
@@ -106,19 +125,24 @@ class Debian:
 
     def install(self, *packages):
         """Unpacks packages, and returns the version of the first."""
+        # Versions that the suite no longer has.
+        self.apt("autoclean")
         self.apt("install", "--no-install-recommends", "--download-only", *packages)
-        for package in sorted((self.folder / "archives").glob("*.deb")):
-            mark = self.folder / "unpacked" / package.name
-            if not mark.exists():
-                self.root.mkdir(exist_ok=True)
-                call(["dpkg", "-x", package, self.root])
-                mark.parent.mkdir(exist_ok=True)
-                mark.touch()
+        files = sorted((self.folder / "archives").glob("*.deb"))
+        names = "".join(f"{file.name}\n" for file in files)
+        mark = self.folder / "unpacked"
+        if not mark.exists() or mark.read_text() != names:
+            mark.unlink(missing_ok=True)
+            shutil.rmtree(self.root, ignore_errors=True)
+            self.root.mkdir()
+            for file in files:
+                call(["dpkg", "-x", file, self.root])
+            mark.write_text(names)
         return self.version(packages[0])
 
     def version(self, package):
         """Of a package that is unpacked."""
-        found = max((self.folder / "archives").glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
+        found = next((self.folder / "archives").glob(f"{package}_*.deb"))
         return found.name.split("_")[1].replace("%3a", ":")
 
     @property

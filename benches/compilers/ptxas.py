@@ -19,7 +19,8 @@ PACKAGES = [
     "nvidia-nvvm==13.5.37",
     "nvidia-cuda-nvdisasm==13.5.37",
 ]
-ARCHITECTURES = {"sm_90": "H100 and H200", "sm_89": "RTX 4090"}
+IDS = {"ptxas-sm_90": "sm_90", "ptxas-sm_89": "sm_89"}
+CARDS = {"sm_90": "H100 and H200", "sm_89": "RTX 4090"}
 
 # Vulkan lets f32 flush denormals, divide to 2.5 ulp and contract products.
 OPTIONS = ["-cubin", "-w", "-Xptxas", "-v", "-ftz=true", "-prec-div=false", "-prec-sqrt=false"]
@@ -38,6 +39,10 @@ REPAIRS = [
         "*(T*)((char*)data + index) = value;",
     ),
 ]
+
+
+def what(architecture):
+    return f"NVIDIA {CARDS[architecture]}, ptxas for {architecture} through naga's HLSL, Slang and nvcc"
 
 
 class Ptxas:
@@ -62,23 +67,23 @@ class Ptxas:
         ptxas = re.findall(r"\bV[\d.]+", call([self.cuda / "bin/ptxas", "--version"]))
         return f"ptxas {', '.join(ptxas)}, Slang {slang}"
 
-    def compile(self, pipelines, folder, threads):
+    def compile(self, pipelines, folder, architectures, threads):
         """What each architecture's compiler made of each pipeline: {architecture: {name: …}}."""
         # A row of 64 lanes of a subgroup cannot be had on NVIDIA.
         wanted = [pipeline for pipeline in pipelines if pipeline["subgroup_size"] in (0, 32)]
         with ThreadPoolExecutor(threads) as pool:
-            compiled = list(pool.map(lambda pipeline: self.of_pipeline(pipeline, folder), wanted))
+            compiled = list(pool.map(lambda pipeline: self.of_pipeline(pipeline, folder, architectures), wanted))
         return {
             architecture: {pipeline["name"]: one[architecture] for pipeline, one in zip(wanted, compiled)}
-            for architecture in ARCHITECTURES
+            for architecture in architectures
         }
 
-    def of_pipeline(self, pipeline, folder):
+    def of_pipeline(self, pipeline, folder, architectures):
         try:
             source = self.to_cuda(pipeline, folder)
         except Unavailable as error:
-            return {architecture: {"error": str(error)} for architecture in ARCHITECTURES}
-        return {architecture: self.to_machine_code(source, architecture) for architecture in ARCHITECTURES}
+            return {architecture: {"error": str(error)} for architecture in architectures}
+        return {architecture: self.to_machine_code(source, architecture) for architecture in architectures}
 
     def to_cuda(self, pipeline, folder):
         """The file of the pipeline's CUDA C, named by its content, so that what is unchanged is not compiled again."""
