@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# What real GPU compilers make of the kernels, without a GPU: registers, spills, code size, and the cycles of NVIDIA's loops.
+# Compiles the kernels with the compilers of real GPUs, without a GPU: registers, spills, code size,
+# and the cycles of NVIDIA's loops.
 #
-#     benches/compilers.sh                      # every compiler; writes benches/results/<date>-compilers.json and .md
-#     benches/compilers.sh --only ptxas,radv    # those whose names begin so; the rest is kept from the results of the day
-#     benches/compilers.sh --table FILE.json    # only makes the page again
+#     benches/compilers.sh                    # writes benches/results/<date>-compilers.json and .md
+#     benches/compilers.sh --only ptxas,radv  # runs these and keeps the others' results of the day
+#     benches/compilers.sh --table FILE.json  # writes the page of these results again
 #
-# Packages are installed by name into target/compilers. A compiler that cannot be had is reported with the reason.
+# Installs packages by name into target/compilers. Reports the reason if a compiler cannot run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec python3 benches/compilers/main.py "$@"

@@ -1,4 +1,4 @@
-"""Runs every compiler over the pipelines of the seven shapes; `benches/compilers.sh` starts it."""
+"""Compiles the pipelines of the seven shapes with every compiler. Started by `compilers.sh`."""
 
 import argparse
 import datetime
@@ -18,17 +18,21 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 FOLDER = TARGET / "compilers"
 
 
-def say(text):
+def log(text):
     print(text, file=sys.stderr, flush=True)
 
 
 def commit():
-    changed = call(["git", "status", "--porcelain", "--untracked-files=no", "src", "shaders"], cwd=ROOT)
-    return call(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT).strip() + (" and changes" if changed else "")
+    changed = call(
+        ["git", "status", "--porcelain", "--untracked-files=no", "src", "shaders"], cwd=ROOT
+    )
+    return call(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT).strip() + (
+        " and changes" if changed else ""
+    )
 
 
 def dump():
-    """Builds the program and writes the pipelines. Returns the program, their folder and their index."""
+    """Writes the pipelines. Returns the program that wrote them, their folder and their index."""
     build = ["cargo", "build", "--quiet", "--example", "pipelines", "--features", "compilers"]
     call(build, cwd=ROOT)
     program = TARGET / "debug/examples/pipelines"
@@ -38,18 +42,23 @@ def dump():
 
 
 class Results:
-    """What the JSON holds: compilers by their names, and what they made of each pipeline."""
+    """The content of the JSON: compilers, plans, and the figures of each pipeline."""
 
     def __init__(self, index, kept):
         self.compilers = {}
         self.plans = index["plans"]
         keys = ("name", "kernel", "subgroups", "constants")
         self.pipelines = {
-            pipeline["name"]: {**{key: pipeline[key] for key in keys}, "compiled": {}} for pipeline in index["pipelines"]
+            pipeline["name"]: {**{key: pipeline[key] for key in keys}, "compiled": {}}
+            for pipeline in index["pipelines"]
         }
         for compiler in kept.get("compilers", []):
             name = compiler["id"]
-            compiled = {line["name"]: line["compiled"][name] for line in kept["pipelines"] if name in line["compiled"]}
+            compiled = {
+                line["name"]: line["compiled"][name]
+                for line in kept["pipelines"]
+                if name in line["compiled"]
+            }
             self.add(name, compiler["what"], compiler["absent"], compiler["version"], compiled)
 
     def add(self, name, what, absent, version=None, compiled=()):
@@ -58,14 +67,16 @@ class Results:
             if pipeline in self.pipelines:
                 self.pipelines[pipeline]["compiled"][name] = made
         errors = sum("error" in made for made in dict(compiled).values())
-        say(f"{name}: {absent or f'{len(compiled) - errors} pipelines compiled, {errors} refused'}")
+        log(f"{name}: {absent or f'{len(compiled) - errors} pipelines compiled, {errors} refused'}")
 
     def json(self, date):
         order = [*ptxas.IDS, *(device.id for device in mesa.DEVICES)]
         return {
             "date": date,
             "commit": commit(),
-            "compilers": sorted(self.compilers.values(), key=lambda compiler: order.index(compiler["id"])),
+            "compilers": sorted(
+                self.compilers.values(), key=lambda compiler: order.index(compiler["id"])
+            ),
             "plans": self.plans,
             "pipelines": list(self.pipelines.values()),
         }
@@ -100,19 +111,32 @@ def others(results, wanted, pipelines, folder, program):
 
 def main():
     parser = argparse.ArgumentParser(prog="benches/compilers.sh", description=__doc__)
-    parser.add_argument("--only", metavar="NAMES", help="only compilers whose names begin so, separated by commas")
-    parser.add_argument("--out", metavar="FILE.json", type=Path, help="in place of benches/results/<date>-compilers.json")
-    parser.add_argument("--table", metavar="FILE.json", type=Path, help="only makes the page of these results again")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="for ptxas; Mesa's compilers run on one")
+    parser.add_argument(
+        "--only",
+        metavar="NAMES",
+        help="run only compilers with these prefixes, separated by commas",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE.json",
+        type=Path,
+        help="default: benches/results/<date>-compilers.json",
+    )
+    parser.add_argument(
+        "--table", metavar="FILE.json", type=Path, help="only write the page of these results again"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count(), help="for ptxas; Mesa's compilers use one"
+    )
     arguments = parser.parse_args()
     if arguments.table:
         table.write(arguments.table)
         return
     began = time.monotonic()
     prefixes = tuple(arguments.only.split(",")) if arguments.only else ("",)
-    wanted = lambda name: name.startswith(prefixes)  # noqa: E731
+    wanted = lambda name: name.startswith(prefixes)
     if not any(map(wanted, [*ptxas.IDS, *(device.id for device in mesa.DEVICES)])):
-        parser.error(f"no compiler's name begins with {arguments.only}")
+        parser.error(f"no compiler has one of the prefixes {arguments.only}")
     date = datetime.date.today().isoformat()
     path = arguments.out or ROOT / f"benches/results/{date}-compilers.json"
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -122,15 +146,17 @@ def main():
         sys.exit(f"the pipelines could not be written: {error}")
     kept = json.loads(path.read_text()) if arguments.only and path.exists() else {}
     if kept and kept["commit"] != commit():
-        say(f"{path.name} is of other kernels ({kept['commit']}): nothing of it is kept")
+        log(f"{path.name} is of commit {kept['commit']} and is replaced as a whole")
         kept = {}
-    kept["compilers"] = [compiler for compiler in kept.get("compilers", []) if not wanted(compiler["id"])]
+    kept["compilers"] = [
+        compiler for compiler in kept.get("compilers", []) if not wanted(compiler["id"])
+    ]
     results = Results(index, kept)
     nvidia(results, wanted, index["pipelines"], folder, arguments.threads)
     others(results, wanted, index["pipelines"], folder, program)
     path.write_text(json.dumps(results.json(date), indent=1) + "\n")
     page = table.write(path)
-    say(f"{path} and {page.name}, after {time.monotonic() - began:.0f} s")
+    log(f"{path} and {page.name}, after {time.monotonic() - began:.0f} s")
 
 
 main()

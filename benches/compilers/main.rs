@@ -1,9 +1,10 @@
-//! What `benches/compilers.sh` needs of the crate:
+//! The part of `benches/compilers.sh` that needs the crate.
 //!
-//! - `pipelines dump DIR` writes every pipeline of the plans of the seven shapes to DIR, as SPIR-V and as HLSL, and
-//!   `index.json` with the plans;
-//! - `pipelines stats DIR NAME…` compiles these of them on the first Vulkan device, and prints the driver's statistics: a
-//!   line of JSON for the device and one for each pipeline, so that a driver that crashes loses no more than one.
+//! - `pipelines dump DIR` writes the pipelines of the seven shapes' plans to DIR as SPIR-V and HLSL,
+//!   and the plans to `index.json`.
+//! - `pipelines stats DIR NAME…` compiles pipelines on the first Vulkan device and prints the
+//!   driver's statistics, one line of JSON for the device and one per pipeline. If the driver
+//!   crashes, the lines before are complete.
 
 use std::error::Error;
 use std::path::Path;

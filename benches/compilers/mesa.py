@@ -1,7 +1,7 @@
-"""The compilers of Mesa's Vulkan drivers, on devices that are not there.
+"""Runs the compilers of Mesa's Vulkan drivers without the hardware.
 
-RADV makes a device of any family by itself. For the others Mesa has `drm-shim`s: libraries that answer for a kernel driver.
-Nothing is dispatched.
+RADV creates a null device of any family by itself. The other drivers need a `drm-shim` of Mesa, a
+library that stands in for the kernel driver. Nothing is dispatched.
 """
 
 import json
@@ -14,7 +14,7 @@ from packages import Debian, Python, Unavailable, call, reason, system_packages
 
 TRIXIE, SID = "trixie", "sid"
 
-# A driver that compiles one pipeline for longer than this hangs.
+# The limit for all pipelines of one device, which take 5 to 40 s.
 LONGEST_S = 300
 
 
@@ -23,30 +23,57 @@ class Device:
     id: str
     what: str
     suite: str
-    # The driver's file below `vulkan/icd.d`.
+    # The driver's manifest in `vulkan/icd.d`.
     driver: str
     environment: dict = field(default_factory=dict)
     shim: str | None = None
 
 
 def radv(family, what):
-    return Device(f"radv-{family}", f"AMD {what}, RADV with ACO", TRIXIE, "radeon_icd.json", {"AMD_FORCE_FAMILY": family, "RADV_FORCE_FAMILY": family})
+    return Device(
+        f"radv-{family}",
+        f"AMD {what}, RADV with ACO",
+        TRIXIE,
+        "radeon_icd.json",
+        {"AMD_FORCE_FAMILY": family, "RADV_FORCE_FAMILY": family},
+    )
 
 
 def nvk(chipset, name, what):
     environment = {"NVK_I_WANT_A_BROKEN_VULKAN_DRIVER": "1", "NOUVEAU_CHIPSET": chipset}
-    return Device(f"nvk-{name}", f"NVIDIA {what}, NVK with NAK", SID, "nouveau_icd.json", environment, "libnouveau_noop_drm_shim.so")
+    return Device(
+        f"nvk-{name}",
+        f"NVIDIA {what}, NVK with NAK",
+        SID,
+        "nouveau_icd.json",
+        environment,
+        "libnouveau_noop_drm_shim.so",
+    )
 
 
 def turnip(model):
-    return Device(f"turnip-{model}", f"Adreno {model}, Turnip with ir3", SID, "freedreno_icd.json", {"FD_GPU_ID": model}, "libfreedreno_noop_drm_shim.so")
+    return Device(
+        f"turnip-{model}",
+        f"Adreno {model}, Turnip with ir3",
+        SID,
+        "freedreno_icd.json",
+        {"FD_GPU_ID": model},
+        "libfreedreno_noop_drm_shim.so",
+    )
 
 
 def anv(platform, what):
-    return Device(f"anv-{platform}", f"Intel {what}, ANV with brw", TRIXIE, "intel_icd.json", {"INTEL_STUB_GPU_PLATFORM": platform}, INTEL_SHIM)
+    return Device(
+        f"anv-{platform}",
+        f"Intel {what}, ANV with brw",
+        TRIXIE,
+        "intel_icd.json",
+        {"INTEL_STUB_GPU_PLATFORM": platform},
+        INTEL_SHIM,
+    )
 
 
-# Debian's package of shims lacks that of Intel.
+# Debian's package of shims does not contain Intel's.
 INTEL_SHIM = "libintel_noop_drm_shim.so"
 MESA_NEEDS = ["meson==1.12.1", "ninja==1.13.2", "mako==1.4.3", "pyyaml==6.0.4", "packaging==26.4"]
 OFF = ["glx", "egl", "gles1", "gles2", "llvm", "gbm", "zstd", "libunwind", "valgrind"]
@@ -71,14 +98,21 @@ DEVICES = [
     nvk("192", "ada", "Ada"),
     nvk("172", "ampere", "Ampere"),
     nvk("162", "turing", "Turing"),
-    Device("honeykrisp-m1", "Apple M1, Honeykrisp", SID, "asahi_icd.json", {}, "libasahi_noop_drm_shim.so"),
+    Device(
+        "honeykrisp-m1",
+        "Apple M1, Honeykrisp",
+        SID,
+        "asahi_icd.json",
+        {},
+        "libasahi_noop_drm_shim.so",
+    ),
     turnip("740"),
     turnip("618"),
     anv("dg2", "DG2 (Arc A)"),
     anv("lnl", "Lunar Lake (Xe2)"),
 ]
 
-# Our names for the drivers' figures. Each driver has one of the names on the right; the first that it has counts.
+# Our names for the drivers' statistics: the first of the names on the right that a driver reports.
 FIGURES = {
     "registers": ["VGPRs", "Number of GPRs", "GPRs", "Registers used", "Max live registers"],
     "sgprs": ["SGPRs"],
@@ -93,19 +127,19 @@ FIGURES = {
     "inverse_throughput": ["Inverse Throughput"],
     "estimated_cycles": ["Static cycle count", "Cycle Count"],
 }
-# Turnip counts code in words.
+# Turnip reports the size of code in words of 4 bytes.
 CODE_UNIT = {"freedreno_icd.json": 4}
 
 
 class Mesa:
-    """Installs what the devices need, once each, and compiles."""
+    """Compiles for the devices, and installs each suite of packages once."""
 
     def __init__(self, folder, program):
         self.folder, self.program = folder, program
         self.suites = {}
 
     def debian(self, suite):
-        """The suite's packages, or why they are not to be had; asked once."""
+        """Returns the suite's packages and their version of Mesa."""
         if suite not in self.suites:
             try:
                 debian = Debian(self.folder / f"debian-{suite}", suite)
@@ -121,7 +155,7 @@ class Mesa:
         return found
 
     def compile(self, device, pipelines, folder):
-        """The version of the compiler, and what it made of each pipeline."""
+        """Returns the compiler's version, and its figures of each pipeline."""
         debian, version = self.debian(device.suite)
         shim = []
         if device.shim == INTEL_SHIM:
@@ -134,7 +168,7 @@ class Mesa:
             **os.environ,
             "VK_DRIVER_FILES": str(debian.root / "usr/share/vulkan/icd.d" / device.driver),
             "XDG_RUNTIME_DIR": str(runtime),
-            # Else a second run finds everything compiled, and says less.
+            # Statistics are reported for what is compiled, not for what a cache holds.
             "MESA_SHADER_CACHE_DISABLE": "true",
             **device.environment,
         }
@@ -149,16 +183,27 @@ class Mesa:
                 compiled[line["name"]] = figures(line, CODE_UNIT.get(device.driver, 1))
             names = names[len(lines) - 1 :]
             if names:
-                # The driver crashed at the next one.
+                # The driver crashed while it compiled the next one.
                 compiled[names.pop(0)] = {"error": failure or "the driver ended the program"}
-        return f"Debian's Mesa {version} ({lines[0]['device'].strip()}, subgroups of {lines[0]['subgroups']})", compiled
+        return (
+            described(version, lines[0]),
+            compiled,
+        )
+
+
+def described(version, device):
+    """Returns the version of the compiler with its device and subgroup sizes."""
+    sizes = "–".join(map(str, sorted(set(device["subgroups"]))))
+    return f"Debian's Mesa {version}; {device['device'].strip()}, subgroups of {sizes}"
 
 
 def run(command, environment):
-    """The lines that were printed before the end, and what the end was if not a good one."""
+    """Returns the lines that were printed, and the error if there was one."""
     command = [str(word) for word in command]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST_S, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=LONGEST_S, check=False
+        )
         out, failure = done.stdout, None
         if done.returncode < 0:
             failure = f"the driver crashed ({signal.Signals(-done.returncode).name})"
@@ -170,10 +215,10 @@ def run(command, environment):
 
 
 def figures(line, code_unit):
-    """The statistics of one pipeline under our names."""
+    """Returns the statistics of one pipeline under our names."""
     if "error" in line:
         return {"error": line["error"]}
-    # Where a driver compiles for several sizes of subgroup, the largest is what runs if it can.
+    # If a driver compiles for several sizes of subgroup, it runs the largest.
     executable = max(line["executables"], key=lambda executable: executable["subgroup"])
     statistics = executable["statistics"]
     found = {"subgroup": executable["subgroup"]}
@@ -187,7 +232,7 @@ def figures(line, code_unit):
 
 
 def intel_shim(folder, debian):
-    """Intel's shim, built once from Debian's source of Mesa."""
+    """Builds Intel's shim from Debian's source package of Mesa, once."""
     source, build = folder / "mesa", folder / "mesa-build"
     shim = build / "src/intel/tools" / INTEL_SHIM
     if shim.exists():
@@ -198,7 +243,16 @@ def intel_shim(folder, debian):
     environment = {**os.environ, "PATH": f"{python.python.parent}:{os.environ['PATH']}"}
     debian.apt("source", "--download-only", "--tar-only", "mesa")
     source.mkdir(exist_ok=True)
-    call(["tar", "-xf", max(debian.folder.glob("mesa_*.orig.tar.*")), "-C", source, "--strip-components=1"])
+    call(
+        [
+            "tar",
+            "-xf",
+            max(debian.folder.glob("mesa_*.orig.tar.*")),
+            "-C",
+            source,
+            "--strip-components=1",
+        ]
+    )
     again = ["--wipe"] if (build / "meson-private").exists() else []
     call(["meson", "setup", *again, *MESA_OPTIONS, build, source], env=environment)
     call(["ninja", "-C", build, f"src/intel/tools/{INTEL_SHIM}"], env=environment)

@@ -1,4 +1,4 @@
-"""Installs what the compilers need by package name, into folders of ours: nothing of the system is changed."""
+"""Installs packages by name into folders of our own; the system stays as it is."""
 
 import os
 import re
@@ -12,29 +12,34 @@ TRIES = 3
 
 
 class Unavailable(Exception):
-    """Why a compiler cannot be had here, in one line."""
+    """The reason why a compiler cannot run here, in one line."""
 
 
 def call(command, both=False, **options):
-    """What a command prints, on both streams if asked. If it fails, its last words are the reason."""
+    """Returns what a command prints: on standard output, or on both streams."""
     command = [str(word) for word in command]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"{Path(command[0]).name}: {error}") from error
     if done.returncode != 0:
-        raise Unavailable(f"{Path(command[0]).name}: {reason(done.stderr or done.stdout) or done.returncode}")
+        raise Unavailable(
+            f"{Path(command[0]).name}: {reason(done.stderr or done.stdout) or done.returncode}"
+        )
     return done.stdout + done.stderr if both else done.stdout
 
 
 def reason(text):
-    """The first line that speaks of an error, or the last one."""
+    """Returns the first line that reports an error, or the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if re.search(r"\berror\b|^E:", line, re.I)), lines[-1] if lines else "")[:300]
+    return next(
+        (line for line in lines if re.search(r"\berror\b|^E:", line, re.IGNORECASE)),
+        lines[-1] if lines else "",
+    )[:300]
 
 
 def retried(command, **options):
-    """A command that uses the network, which may fail for a moment."""
+    """Runs a command that uses the network, up to three times."""
     for left in reversed(range(TRIES)):
         try:
             return call(command, **options)
@@ -44,12 +49,14 @@ def retried(command, **options):
 
 
 def system_packages(*packages):
-    """Installs what is missing of these with apt-get, if we may."""
+    """Installs missing packages with apt-get, which needs root."""
     missing = [package for package in packages if not installed(package)]
     if not missing:
         return
     if os.geteuid() != 0:
-        raise Unavailable(f"needs Debian's {' '.join(missing)}: apt-get install {' '.join(missing)}")
+        raise Unavailable(
+            f"needs Debian's {' '.join(missing)}: apt-get install {' '.join(missing)}"
+        )
     retried(["apt-get", "--quiet", "--yes", "install", "--no-install-recommends", *missing])
 
 
@@ -61,7 +68,7 @@ def installed(package):
 
 
 class Python:
-    """A virtual environment with exactly these packages, and without what they depend on."""
+    """A virtual environment."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -74,13 +81,17 @@ class Python:
         retried([self.python, "-m", "pip", "install", "--quiet", *options, *packages])
 
     def site(self):
-        return Path(call([self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip())
+        return Path(
+            call(
+                [self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+            ).strip()
+        )
 
 
 class Debian:
-    """Packages of one Debian suite, unpacked with all that they depend on: a system of its own that programs run in.
+    """Packages of one Debian suite, unpacked with all their dependencies, the C library included.
 
-    apt reads the machine's own sources with another suite in them, and keeps its lists and packages in `folder`.
+    apt uses the machine's own source with another suite, and keeps lists and packages in `folder`.
     """
 
     def __init__(self, folder, suite):
@@ -93,11 +104,11 @@ class Debian:
             "Dir::Etc::SourceList": folder / "sources.list",
             "Dir::Etc::SourceParts": "/dev/null",
             "Dir::State::Lists": folder / "lists",
-            # As if nothing were installed, so that the C library comes too.
+            # An empty list of installed packages, so that apt downloads every dependency.
             "Dir::State::Status": folder / "status",
             "Dir::Cache": folder,
             "Dir::Cache::Archives": folder / "archives",
-            # The sandbox's user may not write below a home folder.
+            # The user `_apt` may not be allowed to write to `folder`.
             "APT::Sandbox::User": "root",
         }
         options = [word for key, value in places.items() for word in ("-o", f"{key}={value}")]
@@ -114,18 +125,31 @@ class Debian:
         self.apt("update")
 
     def sources(self):
-        """The machine's source of Debian's main packages, with our suite in place of its own."""
-        found = call(["apt-get", "indextargets", "--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages", "Origin: Debian"])
+        """Returns the machine's source of Debian's main packages, for our suite."""
+        found = call(
+            [
+                "apt-get",
+                "indextargets",
+                "--format",
+                "$(REPO_URI) $(COMPONENT)",
+                "Created-By: Packages",
+                "Origin: Debian",
+            ]
+        )
         places = [line.split()[0] for line in found.splitlines() if line.endswith(" main")]
         place = next((place for place in places if place.rstrip("/").endswith("/debian")), None)
         if place is None:
-            raise Unavailable("apt has no source of Debian's packages, or no lists yet: apt-get update")
+            raise Unavailable(
+                "apt has no source of Debian's packages, or no lists yet: apt-get update"
+            )
         keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-        return "".join(f"{kind} [signed-by={keys}] {place} {self.suite} main\n" for kind in ("deb", "deb-src"))
+        return "".join(
+            f"{kind} [signed-by={keys}] {place} {self.suite} main\n" for kind in ("deb", "deb-src")
+        )
 
     def install(self, *packages):
-        """Unpacks packages, and returns the version of the first."""
-        # Versions that the suite no longer has.
+        """Downloads and unpacks packages. Returns the version of the first."""
+        # Removes versions that the suite no longer has.
         self.apt("autoclean")
         self.apt("install", "--no-install-recommends", "--download-only", *packages)
         files = sorted((self.folder / "archives").glob("*.deb"))
@@ -141,7 +165,7 @@ class Debian:
         return self.version(packages[0])
 
     def version(self, package):
-        """Of a package that is unpacked."""
+        """Returns the version of an unpacked package."""
         found = next((self.folder / "archives").glob(f"{package}_*.deb"))
         return found.name.split("_")[1].replace("%3a", ":")
 
@@ -150,6 +174,6 @@ class Debian:
         return self.root / "usr/lib/x86_64-linux-gnu"
 
     def runner(self, *preloaded):
-        """The words before a program that make it run in this system."""
+        """Returns the command prefix that runs a program with these libraries."""
         words = [self.libraries / "ld-linux-x86-64.so.2", "--library-path", self.libraries]
         return [*words, "--preload", " ".join(map(str, preloaded))] if preloaded else words

@@ -1,6 +1,6 @@
-"""NVIDIA's own compiler, without a GPU: naga's HLSL, Slang to CUDA C, nvcc and ptxas to machine code.
+"""Compiles with NVIDIA's own ptxas: naga's HLSL, Slang to CUDA C, nvcc and ptxas to machine code.
 
-The front end is not that of NVIDIA's Vulkan driver; the back end and the instructions are.
+NVIDIA's Vulkan driver has another front end, but the same back end and instruction set.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ CARDS = {"sm_90": "H100 and H200", "sm_89": "RTX 4090"}
 # Vulkan lets f32 flush denormals, divide to 2.5 ulp and contract products.
 OPTIONS = ["-cubin", "-w", "-Xptxas", "-v", "-ftz=true", "-prec-div=false", "-prec-sqrt=false"]
 
-# What Slang adds that a Vulkan driver's front end does not.
+# Removes what Slang adds and a Vulkan driver does not.
 REPAIRS = [
-    # It follows the active mask with ballots. All lanes of these kernels are active together.
+    # Ballots for the active mask. All lanes of these kernels are active together.
     (r"= __ballot_sync\([^;]*\);", "= 0xffffffffu;"),
-    # It copies words byte by byte, which ptxas turns into loads of bytes.
+    # Copies of words byte by byte, which ptxas turns into loads of bytes.
     (
         r"memcpy\(&data, \(\(const char\*\)this->data\) \+ index, sizeof\(T\)\);",
         "data = *(const T*)(((const char*)this->data) + index);",
@@ -42,7 +42,8 @@ REPAIRS = [
 
 
 def what(architecture):
-    return f"NVIDIA {CARDS[architecture]}, ptxas for {architecture} through naga's HLSL, Slang and nvcc"
+    through = "through naga's HLSL, Slang and nvcc"
+    return f"NVIDIA {CARDS[architecture]}, ptxas for {architecture} {through}"
 
 
 class Ptxas:
@@ -52,7 +53,7 @@ class Ptxas:
         self.slangc = self.cuda = self.environment = None
 
     def install(self):
-        """Returns the versions."""
+        """Installs the tools. Returns their versions."""
         self.python.install(*PACKAGES)
         site = self.python.site()
         self.slangc = site / "slangtorch/bin/slangc"
@@ -68,13 +69,17 @@ class Ptxas:
         return f"ptxas {', '.join(ptxas)}, Slang {slang}"
 
     def compile(self, pipelines, folder, architectures, threads):
-        """What each architecture's compiler made of each pipeline: {architecture: {name: …}}."""
-        # A row of 64 lanes of a subgroup cannot be had on NVIDIA.
+        """Returns the figures of each pipeline by architecture: {architecture: {name: …}}."""
+        # NVIDIA has subgroups of 32.
         wanted = [pipeline for pipeline in pipelines if pipeline["subgroup_size"] in (0, 32)]
         with ThreadPoolExecutor(threads) as pool:
-            compiled = list(pool.map(lambda pipeline: self.of_pipeline(pipeline, folder, architectures), wanted))
+            compiled = list(
+                pool.map(lambda pipeline: self.of_pipeline(pipeline, folder, architectures), wanted)
+            )
         return {
-            architecture: {pipeline["name"]: one[architecture] for pipeline, one in zip(wanted, compiled)}
+            architecture: {
+                pipeline["name"]: one[architecture] for pipeline, one in zip(wanted, compiled)
+            }
             for architecture in architectures
         }
 
@@ -83,14 +88,32 @@ class Ptxas:
             source = self.to_cuda(pipeline, folder)
         except Unavailable as error:
             return {architecture: {"error": str(error)} for architecture in architectures}
-        return {architecture: self.to_machine_code(source, architecture) for architecture in architectures}
+        return {
+            architecture: self.to_machine_code(source, architecture)
+            for architecture in architectures
+        }
 
     def to_cuda(self, pipeline, folder):
-        """The file of the pipeline's CUDA C, named by its content, so that what is unchanged is not compiled again."""
+        """Writes the pipeline as CUDA C. The file's name has a hash of all that its code depends on.
+
+        What has not changed is thus not compiled again.
+        """
         hlsl = (folder / pipeline["name"]).with_suffix(".hlsl")
         made = self.work / f"{pipeline['name']}.cu"
         kind = ["-lang", "hlsl", "-stage", "compute", "-entry", pipeline["kernel"]]
-        call([self.slangc, hlsl, *kind, "-target", "cuda", "-line-directive-mode", "none", "-o", made])
+        call(
+            [
+                self.slangc,
+                hlsl,
+                *kind,
+                "-target",
+                "cuda",
+                "-line-directive-mode",
+                "none",
+                "-o",
+                made,
+            ]
+        )
         text = made.read_text()
         made.unlink()
         for pattern, repaired in REPAIRS:
@@ -103,10 +126,15 @@ class Ptxas:
     def to_machine_code(self, source, architecture):
         binary = source.with_suffix(f".{architecture}.cubin")
         log = source.with_suffix(f".{architecture}.log")
-        nvcc = [self.cuda / "bin/nvcc", f"-arch={architecture}", *OPTIONS, f"-I{self.cuda / 'include'}"]
+        nvcc = [
+            self.cuda / "bin/nvcc",
+            f"-arch={architecture}",
+            *OPTIONS,
+            f"-I{self.cuda / 'include'}",
+        ]
         try:
             if not log.exists():
-                # ptxas prints what it used among its notes.
+                # ptxas reports registers and spills among its notes.
                 log.write_text(call([*nvcc, source, "-o", binary], both=True, env=self.environment))
             notes = log.read_text()
             code, labels = sass.read(call([self.cuda / "bin/nvdisasm", "-c", "-hex", binary]))

@@ -1,20 +1,22 @@
-"""Reads NVIDIA's machine code (SASS): its loops, their instructions, and the cycles that one round of a loop takes.
+"""Finds the loops of NVIDIA's machine code (SASS), and simulates the cycles of one round of each.
 
-An instruction's encoding holds the cycles that ptxas makes the warp wait before the next one (`stall`), and up to two of
-six scoreboards that it sets: one when its result is there, one when its operands have been read. A later instruction lists
-the scoreboards that it waits for. `cycles` plays that back for one warp alone on its scheduler. Latencies of memory,
-shuffles and the special function unit are not in the encoding; they are the table below.
+The encoding of an instruction contains the cycles that the warp waits before the next one (its
+stall count), and up to two of six scoreboards that it sets: one when its result is ready, one when
+its operands have been read. It also lists the scoreboards that the instruction waits for. `cycles`
+replays this for one warp alone on its scheduler. The latencies of memory, shuffles and the special
+function unit are not in the encoding; they are in the table below.
 """
 
 import re
 from collections import Counter
 from dataclasses import dataclass
 
-# Cycles from issue to result on Hopper, rounded from published microbenchmarks. A load from global memory hits L2.
+# Cycles from issue to result on Hopper, rounded from published microbenchmarks. Loads from global
+# memory hit the L2 cache.
 LATENCY = {
-    "ATOMG": 600, "BAR": 24, "F2I": 18, "FLO": 14, "I2F": 18, "LDC": 30, "LDCU": 30, "LDG": 260, "LDL": 33, "LDS": 29,
-    "MUFU": 22, "POPC": 14, "R2UR": 12, "RED": 30, "REDUX": 20, "S2R": 20, "SHFL": 24, "STG": 30, "STL": 20, "STS": 20,
-    "VOTE": 12,
+    "ATOMG": 600, "BAR": 24, "F2I": 18, "FLO": 14, "I2F": 18, "LDC": 30, "LDCU": 30, "LDG": 260,
+    "LDL": 33, "LDS": 29, "MUFU": 22, "POPC": 14, "R2UR": 12, "RED": 30, "REDUX": 20, "S2R": 20,
+    "SHFL": 24, "STG": 30, "STL": 20, "STS": 20, "VOTE": 12,
 }  # fmt: skip
 OTHER_LATENCY, OPERANDS_READ = 20, 12
 SCOREBOARDS, NONE = 6, 7
@@ -30,7 +32,7 @@ PIPES = {
     "branch": r"BRA|BSSY|BSYNC|WARPSYNC|EXIT|CALL|RET|BREAK|NOP|YIELD",
 }
 
-# Rounds before the one whose cycles count, after which nothing of the first remains.
+# Rounds that are simulated before the one whose cycles count, until the pipeline is filled.
 WARM_UP = 5
 
 LABEL = re.compile(r"\s*(\.L_x_\d+):")
@@ -44,7 +46,7 @@ class Instruction:
     text: str
     operation: str
     stall: int
-    # The scoreboards that it sets, and those that it waits for as bits.
+    # The scoreboards that it sets, and a bit for each that it waits for.
     result: int
     operands: int
     waits: int
@@ -55,18 +57,22 @@ class Instruction:
 
     @property
     def pipe(self):
-        return next((pipe for pipe, pattern in PIPES.items() if re.match(pattern, self.operation)), "alu")
+        return next(
+            (pipe for pipe, pattern in PIPES.items() if re.match(pattern, self.operation)), "alu"
+        )
 
 
 def instruction(text, encoded):
-    """From its text and the upper half of its 128 bits."""
+    """Decodes an instruction from its text and the upper half of its 128 bits."""
     bare = re.sub(r"^@!?U?P\w+\s+", "", text.strip("{} "))
-    field = lambda shift, bits: encoded >> shift & (1 << bits) - 1  # noqa: E731
-    return Instruction(text, bare.split()[0], max(field(41, 4), 1), field(46, 3), field(49, 3), field(52, 6))
+    field = lambda shift, bits: encoded >> shift & (1 << bits) - 1
+    return Instruction(
+        text, bare.split()[0], max(field(41, 4), 1), field(46, 3), field(49, 3), field(52, 6)
+    )
 
 
 def read(disassembly):
-    """The instructions that `nvdisasm -c -hex` printed, and the number of the one that each label stands before."""
+    """Returns the instructions in the output of `nvdisasm -c -hex`, and the index of each label."""
     code, labels = [], {}
     text = None
     for line in disassembly.splitlines():
@@ -77,14 +83,14 @@ def read(disassembly):
         elif text is not None and (second := SECOND_HALF.match(line)):
             code.append(instruction(text, int(second[1], 16)))
             text = None
-    # What follows the last jump to itself is padding.
+    # Padding after the last jump.
     while code and code[-1].name == "NOP":
         code.pop()
     return code, labels
 
 
 def loops(code, labels):
-    """Each loop once, in the order of their last instructions, so that an inner loop comes before the one around it."""
+    """Returns each loop once, ordered by last instruction: an inner loop precedes the outer one."""
     ends = {}
     for number, line in enumerate(code):
         jump = JUMP.search(line.text)
@@ -96,7 +102,7 @@ def loops(code, labels):
     return [
         {
             **summary(code[start : end + 1]),
-            # How many loops lie within.
+            # The number of loops that it encloses.
             "inner": sum(start <= s and e <= end and (s, e) != (start, end) for s, e in spans),
         }
         for start, end in spans
@@ -113,7 +119,7 @@ def summary(body):
 
 
 def cycles(body):
-    """What one round takes one warp alone, if every instruction of `body` is issued once."""
+    """Simulates one warp alone. Every instruction of `body` is issued once per round."""
     now, ready = 0, [0] * SCOREBOARDS
     begun = 0
     for _ in range(WARM_UP + 1):

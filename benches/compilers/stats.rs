@@ -1,4 +1,4 @@
-//! What the compiler of a Vulkan driver makes of pipelines that `dump` has written.
+//! Compiles pipelines with a Vulkan driver, from the files that `dump` writes.
 
 use std::error::Error;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::vulkan::{Buffer, Compiler, Executable, Value as Figure};
 
-/// Prints a line for the device, and one for each pipeline.
+/// Prints one line for the device, and one per pipeline.
 pub(crate) fn stats(folder: &Path, names: &[&str]) -> Result<(), Box<dyn Error>> {
     let index: Value = serde_json::from_slice(&std::fs::read(folder.join("index.json"))?)?;
     let pipelines = index["pipelines"].as_array().ok_or("no pipelines")?;

@@ -1,11 +1,11 @@
-"""Makes a page of what the compilers made of the pipelines: the verdict, then the tables."""
+"""Writes the page of results: the verdict, then the tables."""
 
 import json
 
-# The kernels whose loops go over frames, as many at a round.
+# The kernels whose main loop goes over frames, and its frames per round.
 FRAMES_A_ROUND, SWEEPS = 4, ("sweep", "align")
 
-# Columns of a table each, by the beginnings of the compilers' names.
+# One table each: the prefixes of the compilers in its columns.
 GROUPS = {
     "AMD": ("radv-",),
     "NVIDIA, by the open driver": ("nvk-",),
@@ -13,16 +13,24 @@ GROUPS = {
     "Intel": ("anv-",),
 }
 
-ROUNDS = """A round of a loop is 4 frames in `sweep` and `align`, 4 classes per lane in `stats` and `grad`, and one element per lane in
-all others. Loops are in the order of the code; one that encloses others follows them and counts each of their instructions once, and
-`⊃ 1` says how many it encloses. `stalls` is the sum of the cycles that ptxas makes the warp wait after each instruction. `cycles` is
-simulated: one warp alone on its scheduler plays these stalls back and waits for memory (260 cycles to L2, 29 to shared memory),
-shuffles (24), special functions (22) and barriers (24), all published figures. It is not a measurement."""
+ROUNDS = """One round of a loop is 4 frames in `sweep` and `align`, 4 classes per lane in the
+row loops of `stats` and `grad`, and one element per lane in other loops. Loops are in the order of
+the code. A loop that encloses others follows them: `⊃ 2` means that it encloses two, and each of
+their instructions is counted once. `stalls` is the sum of ptxas's stall counts. `cycles` is
+simulated: one warp alone on its scheduler waits for these stalls, memory (260 cycles for L2, 29 for
+shared memory), shuffles (24), special functions (22) and barriers (24). These latencies are
+published figures. Nothing here is a measurement. Spills are bytes stored."""
 
-FIGURES = """A cell is *registers / spills / code size / occupancy*, as the driver reports them, and what it compiled for in brackets
-(`w32`: subgroups of 32). Registers are 32-bit VGPRs on AMD, 32-bit on NVIDIA, 16-bit on Apple, vec4 of 32 bits on Adreno, and the most that
-live together on Intel. Spills are registers (AMD: VGPRs + SGPRs) or store instructions (all others). Code is in bytes; occupancy is subgroups per
-SIMD on AMD, warps per SM on NVK, threads per core on Apple, waves per core on Adreno; Intel's driver reports neither code size nor occupancy."""
+FIGURES = """One cell is *registers / spills / code size in bytes / occupancy (subgroup
+size)*, as the driver reports them.
+
+| | registers | spills | occupancy |
+| --- | --- | --- | --- |
+| AMD | VGPRs of 32 bits | VGPRs + SGPRs | subgroups per SIMD |
+| NVK | 32 bits | stores to memory | warps per SM |
+| Apple | 16 bits | stores | threads per core |
+| Adreno | 4 × 32 bits | stores | waves per core |
+| Intel | the most that are live at once | stores | not reported |"""
 
 
 def write(path):
@@ -49,25 +57,38 @@ def text(results):
         parts += ["## NVIDIA, by ptxas", ROUNDS]
         for name in ptxas:
             parts += [f"### {name}", loops(pipelines, name)]
-    columns = {title: [name for name in present if name.startswith(starts)] for title, starts in GROUPS.items()}
+    columns = {
+        title: [name for name in present if name.startswith(starts)]
+        for title, starts in GROUPS.items()
+    }
     if any(columns.values()):
         parts += ["## Registers, spills, code size, occupancy", FIGURES]
     for title, names in columns.items():
         if names:
-            parts += [f"### {title}", grid(pipelines, names)]
-    if latencies := [name for name in columns["AMD"] if any("latency" in made for made in good(pipelines, name).values())]:
+            parts += [f"### {title}", rows(pipelines, names, cell)]
+    if columns["AMD"]:
         parts += [
             "### AMD: ACO's own estimates",
-            "Cycles of one wave from start to end, every loop once: *latency / inverse throughput*.",
-            rows(pipelines, latencies, lambda made: f"{made['latency']} / {made['inverse_throughput']}"),
+            "Cycles of one wave if every loop ran once: *latency / inverse throughput*.",
+            rows(pipelines, columns["AMD"], estimate),
         ]
     return "\n\n".join(parts) + "\n"
 
 
 def good(pipelines, name):
-    """What a compiler made of the pipelines that it compiled."""
+    """Returns the figures of the pipelines that a compiler accepted."""
     compiled = {line["name"]: line["compiled"].get(name) for line in pipelines}
     return {pipeline: made for pipeline, made in compiled.items() if made and "error" not in made}
+
+
+def failed(pipelines, name):
+    """Returns the pipelines that a compiler rejects although its device has their subgroup size."""
+    errors = ((line["name"], line["compiled"].get(name, {}).get("error")) for line in pipelines)
+    return [
+        (pipeline, error)
+        for pipeline, error in errors
+        if error and not error.startswith("needs subgroups")
+    ]
 
 
 def spilled(made):
@@ -76,21 +97,18 @@ def spilled(made):
 
 def verdict(pipelines, compilers, present):
     absent = [name for name, compiler in compilers.items() if compiler["absent"]]
-    yield f"{len(present)} compilers ran over {len(pipelines)} pipelines" + (f"; absent: {', '.join(absent)}." if absent else ".")
-    for name in present:
-        errors = {
-            line["name"]: line["compiled"][name]["error"]
-            for line in pipelines
-            if "error" in line["compiled"].get(name, {})
-        }
-        failures = {pipeline: error for pipeline, error in errors.items() if not error.startswith("needs subgroups")}
-        for pipeline, error in failures.items():
-            yield f"**{name} fails at `{pipeline}`**: {error}"
+    yield f"{len(present)} compilers ran over {len(pipelines)} pipelines" + (
+        f"; absent: {', '.join(absent)}." if absent else "."
+    )
     clean = []
     for name in present:
-        spills = [f"`{pipeline}` {amount(made)}" for pipeline, made in good(pipelines, name).items() if spilled(made)]
+        if failures := failed(pipelines, name):
+            pipeline, error = failures[0]
+            yield f"**{name} fails at {len(failures)} pipelines**, first at `{pipeline}`: {error}"
+        compiled = good(pipelines, name)
+        spills = sum(bool(spilled(made)) for made in compiled.values())
         if spills:
-            yield f"{name} spills in {len(spills)} pipelines, most in {worst(good(pipelines, name))}."
+            yield f"{name} spills in {spills} pipelines, most in {worst(compiled)}."
         else:
             clean.append(name)
     if clean:
@@ -104,16 +122,22 @@ def verdict(pipelines, compilers, present):
         }
         if frames:
             least, most = min(frames, key=frames.get), max(frames, key=frames.get)
-            yield f"{name}: a sweep takes {frames[least]:,.0f} (`{least}`) to {frames[most]:,.0f} cycles a frame (`{most}`), one warp alone, simulated."
+            yield (
+                f"{name}: a sweep takes {frames[least]:,.0f} (`{least}`) to {frames[most]:,.0f} "
+                f"cycles per frame (`{most}`), one warp alone, simulated."
+            )
 
 
 def worst(compiled):
-    pipeline = max(compiled, key=lambda name: compiled[name].get("spills", 0) + compiled[name].get("sgpr_spills", 0))
+    pipeline = max(
+        compiled,
+        key=lambda name: compiled[name].get("spills", 0) + compiled[name].get("sgpr_spills", 0),
+    )
     return f"`{pipeline}` ({amount(compiled[pipeline])})"
 
 
 def amount(made):
-    """The spills, for a person."""
+    """Formats the spills."""
     spills = f"{made.get('spills', 0)}"
     if "sgpr_spills" in made:
         spills += f"+{made['sgpr_spills']}"
@@ -124,24 +148,34 @@ def amount(made):
 def overview(pipelines, compilers):
     lines = []
     for compiler in compilers:
-        made = [line["compiled"][compiler["id"]] for line in pipelines if compiler["id"] in line["compiled"]]
+        made = [
+            line["compiled"][compiler["id"]]
+            for line in pipelines
+            if compiler["id"] in line["compiled"]
+        ]
         errors = [one["error"] for one in made if "error" in one]
-        state = f"absent: {compiler['absent']}" if compiler["absent"] else compiler.get("version", "")
+        state = (
+            f"absent: {compiler['absent']}" if compiler["absent"] else compiler.get("version", "")
+        )
         refused = f"{len(errors)}: {'; '.join(sorted(set(errors)))}" if errors else "0"
         spills = sum(bool(spilled(one)) for one in made)
-        lines.append([compiler["id"], compiler["what"], state, len(made) - len(errors), refused, spills])
-    return markdown(["compiler", "what", "version", "compiled", "refused", "of them with spills"], lines)
+        lines.append(
+            [compiler["id"], compiler["what"], state, len(made) - len(errors), refused, spills]
+        )
+    return markdown(
+        ["compiler", "what", "version", "compiled", "refused", "of them with spills"], lines
+    )
 
 
 def per_frame(line, made):
-    """Cycles a frame of a kernel that goes from frame to frame: of its longest loop."""
+    """Returns the cycles per frame of a kernel that goes over frames: of its longest loop."""
     if line["kernel"] not in SWEEPS or not made.get("loops"):
         return None
     return max(made["loops"], key=lambda loop: loop["instructions"])["cycles"] / FRAMES_A_ROUND
 
 
 def alike(pipelines, names):
-    """Lists of the pipelines of which these compilers made the same, together; most often they differ in the lanes alone."""
+    """Groups the pipelines with equal figures, which mostly differ in their lanes only."""
     groups = {}
     for line in pipelines:
         made = [line["compiled"].get(name) for name in names]
@@ -164,9 +198,28 @@ def loops(pipelines, name):
         frame = per_frame(line, made)
         head = [titles(same), made["registers"], made["spills"], made["code_bytes"]]
         for loop in made["loops"] or [None]:
-            lines.append([*head, *(loop_cells(loop) if loop else ["–"] * 4), f"**{frame:,.0f}**" if frame and big(loop, made) else ""])
+            lines.append(
+                [
+                    *head,
+                    *(loop_cells(loop) if loop else ["–"] * 4),
+                    f"**{frame:,.0f}**" if frame and big(loop, made) else "",
+                ]
+            )
             head = [""] * 4
-    return markdown(["pipeline", "registers", "spilled bytes", "code", "loop: instructions", "by pipe", "stalls", "cycles", "cycles a frame"], lines)
+    return markdown(
+        [
+            "pipeline",
+            "registers",
+            "spilled bytes",
+            "code",
+            "loop: instructions",
+            "by pipe",
+            "stalls",
+            "cycles",
+            "cycles per frame",
+        ],
+        lines,
+    )
 
 
 def big(loop, made):
@@ -179,25 +232,29 @@ def loop_cells(loop):
     return [f"{loop['instructions']}{inner}", pipes, loop["stalls"], loop["cycles"]]
 
 
-def grid(pipelines, names):
-    def cell(made):
-        spills = f"{made['spills']}+{made['sgpr_spills']}" if "sgpr_spills" in made else f"{made['spills']}"
-        spills = f"**{spills}**" if spilled(made) else spills
-        figures = [made["registers"], spills, made.get("code_bytes", "–"), made.get("occupancy", "–")]
-        return f"{' / '.join(map(str, figures))} (w{made['subgroup']})"
-
-    return rows(pipelines, names, cell)
+def cell(made):
+    spills = "+".join(str(made[key]) for key in ("spills", "sgpr_spills") if key in made)
+    spills = f"**{spills}**" if spilled(made) else spills
+    figures = [made["registers"], spills, made.get("code_bytes", "–"), made.get("occupancy", "–")]
+    return f"{' / '.join(map(str, figures))} (w{made['subgroup']})"
 
 
-def rows(pipelines, names, cell):
+def estimate(made):
+    return f"{made['latency']} / {made['inverse_throughput']}"
+
+
+def rows(pipelines, names, shown):
     lines = []
     for same in alike(pipelines, names):
         made = [same[0]["compiled"].get(name) for name in names]
-        cells = ["" if one is None else "refused" if "error" in one else cell(one) for one in made]
+        cells = ["" if one is None else "refused" if "error" in one else shown(one) for one in made]
         lines.append([titles(same), *cells])
     return markdown(["pipeline", *names], lines)
 
 
 def markdown(head, lines):
     ruler = ["---", *["---:"] * (len(head) - 1)] if head[0] == "pipeline" else ["---"] * len(head)
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in [head, ruler, *lines])
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |"
+        for line in [head, ruler, *lines]
+    )
