@@ -57,6 +57,12 @@ fn write_what_aco_makes() {
     std::fs::write(reference(), table.to_string()).unwrap();
 }
 
+#[test]
+#[should_panic(expected = "no null device of gfx0")]
+fn a_family_that_the_driver_lacks_is_a_failure() {
+    of_family(&["gfx0"], &driver());
+}
+
 /// Returns the path of the reference figures.
 fn reference() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compilers/aco.tsv")

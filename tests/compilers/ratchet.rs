@@ -224,7 +224,7 @@ pub(crate) fn compared(file: &Table, now: &Table) -> Result<String, String> {
     let mut found = Vec::new();
     if rises > 0 {
         found.push(format!(
-            "{rises} of {} pipelines need over {TOLERANCE} % more than the reference:\n{risen}",
+            "{rises} of {} programs need over {TOLERANCE} % more than the reference:\n{risen}",
             after.len()
         ));
     }
@@ -246,7 +246,7 @@ pub(crate) fn compared(file: &Table, now: &Table) -> Result<String, String> {
     }
     if found.is_empty() {
         Ok(format!(
-            "{} pipelines compared ({}): no rise above {TOLERANCE} %, {falls} with a fall",
+            "{} programs compared ({}): no rise above {TOLERANCE} %, {falls} with a fall",
             after.len(),
             now.version
         ))
@@ -309,7 +309,7 @@ mod tests {
             risen[which] += risen[which] * 6 / 100;
             let said = judged(kept, risen).unwrap_err();
             let line = format!(
-                "1 of 1 pipelines need over 5 % more than the reference:\n  navi21: sweep OUT=1: {named}\n"
+                "1 of 1 programs need over 5 % more than the reference:\n  navi21: sweep OUT=1: {named}\n"
             );
             assert!(said.contains(&line), "{said}");
             assert!(said.contains("--ignored write_what_aco_makes"), "{said}");
