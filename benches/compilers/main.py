@@ -154,7 +154,9 @@ def main():
     results = Results(index, kept)
     nvidia(results, wanted, index["pipelines"], folder, arguments.threads)
     others(results, wanted, index["pipelines"], folder, program)
-    path.write_text(json.dumps(results.json(date), indent=1) + "\n")
+    text = json.dumps(results.json(date), indent=1) + "\n"
+    # Reasons and errors may name files of this machine.
+    path.write_text(text.replace(f"{FOLDER}/", ""))
     page = table.write(path)
     log(f"{path} and {page.name}, after {time.monotonic() - began:.0f} s")
 

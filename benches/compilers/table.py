@@ -22,7 +22,8 @@ shared memory), shuffles (24), special functions (22) and barriers (24). These l
 published figures. Nothing here is a measurement. Spills are bytes stored."""
 
 FIGURES = """One cell is *registers / spills / code size in bytes / occupancy (subgroup
-size)*, as the driver reports them.
+size)*, as the driver reports them. Pipelines with subgroups run only where a driver reports a single
+size for all; on other devices their figures are for comparison.
 
 | | registers | spills | occupancy |
 | --- | --- | --- | --- |
@@ -30,7 +31,7 @@ size)*, as the driver reports them.
 | NVK | 32 bits | stores to memory | warps per SM |
 | Apple | 16 bits | stores | threads per core |
 | Adreno | 4 × 32 bits | stores | waves per core |
-| Intel | the most that are live at once | stores | not reported |"""
+| Intel | the most that are live at once | stores | not reported, and instructions for code size |"""
 
 
 def write(path):
@@ -235,7 +236,8 @@ def loop_cells(loop):
 def cell(made):
     spills = "+".join(str(made[key]) for key in ("spills", "sgpr_spills") if key in made)
     spills = f"**{spills}**" if spilled(made) else spills
-    figures = [made["registers"], spills, made.get("code_bytes", "–"), made.get("occupancy", "–")]
+    code = made["code_bytes"] if "code_bytes" in made else f"{made['instructions']} instructions"
+    figures = [made["registers"], spills, code, made.get("occupancy", "–")]
     return f"{' / '.join(map(str, figures))} (w{made['subgroup']})"
 
 
