@@ -1,4 +1,4 @@
-//! The pipelines of the seven shapes' plans, as files.
+//! Writes the pipelines of the seven shapes' plans to files.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::case::Case;
 use super::inputs::SHAPES;
-use super::module::Module;
+use super::module::{Kind, Module};
 use super::to_hlsl;
 use super::to_spirv::{self, ROBUST};
 
-/// The adapters that plans differ for, by the size of their subgroups: NVIDIA's 32, none where wgpu reports a range of
-/// sizes (AMD RDNA, Intel, Apple, Adreno), and the 64 of AMD GCN.
+/// The subgroup sizes that plans differ by: 32 on NVIDIA, none where wgpu reports a range of sizes
+/// (AMD RDNA, Intel, Apple, Adreno), and 64 on AMD GCN.
 const ADAPTERS: [(&str, u32); 3] = [("nvidia", 32), ("none", 0), ("amd64", 64)];
 
 const GOALS: [Goal; 3] = [Goal::LossAndGrad, Goal::Align, Goal::Greedy];
@@ -59,7 +59,7 @@ pub(crate) fn dump(folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The limits of a desktop GPU.
+/// Returns the limits of a desktop GPU.
 fn limits(subgroup: u32) -> Limits {
     Limits {
         max_binding: 1 << 31,
@@ -73,7 +73,7 @@ fn limits(subgroup: u32) -> Limits {
     }
 }
 
-/// The pipeline of each dispatch.
+/// Returns the pipeline of each dispatch.
 fn cases(plan: &Plan) -> impl Iterator<Item = Case> {
     plan.shaders().map(|(shader, constants)| Case {
         shader,
@@ -81,7 +81,7 @@ fn cases(plan: &Plan) -> impl Iterator<Item = Case> {
     })
 }
 
-/// A name that a file can have, which leaves out the constants that are 0.
+/// Returns a name for files. Constants that are 0 are left out.
 fn name(case: &Case) -> String {
     let mut name = case.shader.name.to_owned();
     if case.shader.subgroups {
@@ -95,7 +95,7 @@ fn name(case: &Case) -> String {
     name
 }
 
-/// Writes one pipeline. Returns its line of the index.
+/// Writes one pipeline. Returns its entry in the index.
 fn write(folder: &Path, name: &str, case: &Case, subgroup: u32) -> Result<Value, Box<dyn Error>> {
     let made = Module::of(case);
     let words = to_spirv::translated(case, &made, &ROBUST)?;
@@ -110,12 +110,18 @@ fn write(folder: &Path, name: &str, case: &Case, subgroup: u32) -> Result<Value,
         .iter()
         .map(|(constant, value)| ((*constant).to_owned(), json!(value)))
         .collect();
+    let bindings: Vec<_> = made
+        .bindings()
+        .iter()
+        .map(|(at, kind)| json!([at.binding, *kind == Kind::Uniform]))
+        .collect();
     Ok(json!({
         "name": name,
         "kernel": case.shader.name,
         "subgroups": case.shader.subgroups,
-        // What the number of lanes was chosen for; 0 if any size will do.
+        // The size that the lanes were chosen for; 0 if the pipeline does not use subgroups.
         "subgroup_size": if case.shader.subgroups { subgroup } else { 0 },
         "constants": constants,
+        "bindings": bindings,
     }))
 }
