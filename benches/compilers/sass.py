@@ -19,6 +19,8 @@ LATENCY = {
     "SHFL": 24, "STG": 30, "STL": 20, "STS": 20, "VOTE": 12,
 }  # fmt: skip
 OTHER_LATENCY, OPERANDS_READ = 20, 12
+# Slang's CUDA reads the uniform buffer by these loads. A Vulkan driver keeps it in constant memory.
+UNIFORM = "LDG.E.CONSTANT"
 SCOREBOARDS, NONE = 6, 7
 
 # The first pattern that an operation matches is its pipe.
@@ -54,6 +56,11 @@ class Instruction:
     @property
     def name(self):
         return self.operation.split(".")[0]
+
+    @property
+    def latency(self):
+        name = "LDC" if self.operation.startswith(UNIFORM) else self.name
+        return LATENCY.get(name, OTHER_LATENCY)
 
     @property
     def pipe(self):
@@ -127,7 +134,7 @@ def cycles(body):
         for line in body:
             now = max([now, *(ready[b] for b in range(SCOREBOARDS) if line.waits >> b & 1)])
             if line.result != NONE:
-                ready[line.result] = now + LATENCY.get(line.name, OTHER_LATENCY)
+                ready[line.result] = now + line.latency
             if line.operands != NONE:
                 ready[line.operands] = max(ready[line.operands], now + OPERANDS_READ)
             now += line.stall + (LATENCY["BAR"] if line.name == "BAR" else 0)
