@@ -16,6 +16,7 @@ import sys
 
 import report
 import run
+import tables
 
 BEGIN, END = "<!-- decoders:begin -->", "<!-- decoders:end -->"
 OURS = "ctc-wgpu CPU"
@@ -34,8 +35,8 @@ TOLERANCE = 1e-3
 
 
 def programs(args, absent):
-    """The command of each program by name: ours first. A GPU's would be one more."""
-    tool = run.built()
+    """Returns the command of each program by name: ours first. An adapter aligns and reads greedily; beams are only for the CPU."""
+    tool = run.built(args)
     shapes = [word for shape in args.shape or [] for word in ("--shape", shape)]
     bench = [tool, "bench", "--decode", "--json", *shapes, "--backend"]
     found = {
@@ -44,10 +45,12 @@ def programs(args, absent):
     }
     if args.threads == 1:
         del found[f"{OURS}, 1 thread"]
+    for name in args.adapter or [""]:
+        found[f"ctc-wgpu GPU {name}".strip()] = [*bench, "gpu", *(["--adapter", name] if name else [])]
     python = sys.executable if args.no_install else run.install(args.peers, absent, PACKAGES)
     for peer in args.peers:
         if peer not in absent:
-            found[peer] = [python, run.HERE / "peers/decoders.py", peer, "--threads", args.threads, *shapes]
+            found[peer] = [python, run.HERE / "peers/decoders.py", peer, *run.options(args)]
     return found
 
 
@@ -63,13 +66,16 @@ def compare(programs):
             ours = programs[OURS].get(task, {})
             if "error" in line or "answers" not in ours:
                 continue
+            if "answers" not in line:
+                line["error"] = "it printed no answers"
+                continue
             pairs = list(zip(line["answers"], ours["answers"]))
             same = [theirs == right for theirs, right in pairs]
             line["same"], line["items"] = sum(same), len(same)
             exact = task.split(" ", 1)[1] in ("align", "greedy")
             if exact and not (len(line["answers"]) == len(ours["answers"]) and all(same)):
                 line["error"] = f"{len(same) - sum(same)} of {len(same)} items are others than ours"
-            if line["scores"] is None:
+            if line.get("scores") is None:
                 continue
             for item, (theirs, right) in enumerate(zip(line["scores"], ours["scores"])):
                 # A beam's probability is of the paths that it kept, and two beams keep others.
@@ -81,7 +87,9 @@ def compare(programs):
             line.pop("scores", None)
 
 
-def title(name):
+def title(name, lines=None):
+    if lines and name.startswith("ctc-wgpu GPU"):
+        return report.title(name, lines)
     return TITLES.get(name, name)
 
 
@@ -91,15 +99,15 @@ def rows(results, cell):
     for task in results["programs"][OURS]:
         shape, name = task.split(" ", 1)
         cells = [cell(lines.get(task, {})) for lines in results["programs"].values()]
-        told.append([report.named(shape), name, *cells])
+        told.append([tables.named(shape), name, *cells])
     return told
 
 
 def table_of_times(results):
     def cell(line):
-        return report.milliseconds(line["median_ms"]) if "error" not in line and "median_ms" in line else "–"
+        return tables.milliseconds(line["median_ms"]) if "error" not in line and "median_ms" in line else "–"
 
-    return report.table(["T, N, C, L", "ms", *map(title, results["programs"])], rows(results, cell))
+    return tables.table(["T, N, C, L", "ms", *(title(*program) for program in results["programs"].items())], rows(results, cell))
 
 
 def table_of_ratios(results):
@@ -114,17 +122,17 @@ def table_of_ratios(results):
                 continue
             good = "error" not in line and "error" not in right and "median_ms" in line
             same = f" ({line.get('same')}/{line.get('items')})" if good else ""
-            cells.append(f"{report.ratio(line['median_ms'] / right['median_ms'])}{same}" if good else "–")
-        told.append([report.named(shape), name, *cells])
+            cells.append(f"{tables.ratio(line['median_ms'] / right['median_ms'])}{same}" if good else "–")
+        told.append([tables.named(shape), name, *cells])
     peers = [title(name) for name in results["programs"] if not name.startswith("ctc-wgpu")]
-    return report.table(["T, N, C, L", "times as long as ours", *peers], told)
+    return tables.table(["T, N, C, L", "times as long as ours", *peers], told)
 
 
 def versions(results):
     told = []
     for name, lines in results["programs"].items():
         found = [line["version"] for line in lines.values() if "version" in line]
-        told.append(f"{title(name)} {found[0]}" if found else title(name))
+        told.append(f"{title(name, lines)} {found[0]}" if found else title(name, lines))
     return "; ".join(told)
 
 
@@ -133,7 +141,7 @@ def troubles(results):
     for name, lines in results["programs"].items():
         for task, line in lines.items():
             if "error" in line:
-                told.append(f"- {title(name)} at {task}: {line['error']}")
+                told.append(f"- {title(name, lines)} at {task}: {line['error']}")
     return "\n".join(told)
 
 
@@ -142,7 +150,7 @@ def markdown(results):
         f"# Alignment and decoding, {results['date']}, {results['machine']}",
         f"In ms: the median over {report.counted(results)} of each program's median. Measured by `{results['command']}` at commit "
         f"{results['commit']}.",
-        f"Machine: {report.machine(results)}, {results['cores']} cores, {results['os']}; {results['rustc']}, Python "
+        f"Machine: {report.machine(results)}, {results['cores']} cores, {results['os']}; {report.built(results)}, Python "
         f"{results['python']}.\nVersions: {versions(results)}.",
         report.noise(results),
         table_of_times(results),
@@ -182,7 +190,7 @@ def main():
     began = run.commit()
     found = programs(args, absent)
     others = run.Others()
-    measured = run.measure(found, args.rounds, absent)
+    measured = run.measure(found, args, absent)
     by_program = {name: run.merged(seen, key) for name, seen in measured.items()}
     busy = others.cores()
     if OURS not in by_program:

@@ -10,7 +10,9 @@ import argparse
 import json
 from pathlib import Path
 
+import gpu_tables
 import plot
+from tables import mebibytes, milliseconds, named, ratio, table
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -19,7 +21,10 @@ TITLES = {
     "torch": "PyTorch",
     "torch-cuda": "PyTorch CUDA",
     "torch-cudnn": "PyTorch cuDNN",
+    "torch-copy": "PyTorch's `copy_`",
+    "flag-gems": "FlagGems",
     "optax": "optax",
+    "optax-cuda": "optax CUDA",
     "tensorflow": "TensorFlow",
     "keras": "Keras",
     "burn": "Burn wgpu",
@@ -56,24 +61,6 @@ def adapter(results):
     return "lavapipe" if name == "llvmpipe" and line.get("api") == "vulkan" else name
 
 
-def milliseconds(ms):
-    return f"{ms:.3f}" if ms < 1 else f"{ms:.2f}" if ms < 10 else f"{ms:.1f}" if ms < 100 else f"{ms:.0f}"
-
-
-def ratio(value):
-    return f"{value:.2f}×" if value < 10 else f"{value:.1f}×" if value < 100 else f"{value:.0f}×"
-
-
-def table(header, rows):
-    head = f"| {' | '.join(header)} |"
-    rule = f"| --- |{' ---: |' * (len(header) - 1)}"
-    return "\n".join([head, rule, *(f"| {' | '.join(row)} |" for row in rows)])
-
-
-def named(shape):
-    return shape.replace(",", ", ")
-
-
 def figures(run):
     programs = run["programs"]
     shapes = list(programs["ctc-wgpu CPU"])
@@ -103,11 +90,6 @@ def table_of_ratios(run, ours):
         cells = [ratio(times[n][shape] / times[ours][shape]) if ok else "–" for n, ok in zip(peers, both)]
         rows.append([named(shape), *cells])
     return table(["T, N, C, L", *(titles[name] for name in peers)], rows)
-
-
-def mebibytes(count):
-    value = count / 2**20
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 def torch_keeps(shape):
@@ -144,6 +126,10 @@ def counted(run):
     return "one round" if run["rounds"] == 1 else f"{run['rounds']} alternating rounds"
 
 
+def built(run):
+    return run["rustc"] or "our tool built elsewhere"
+
+
 def machine(run):
     return f"{run['cpu']}, {run['threads']} threads"
 
@@ -176,7 +162,7 @@ def markdown(run, picture):
         f"# {run['date']}, {run['machine']}",
         f"Loss and gradient with respect to the logits, f32, in ms: the median over {counted(run)} of each "
         f"program's median. Measured by `{run['command']}` at commit {run['commit']}.",
-        f"Machine: {machine(run)}, {run['cores']} cores, {run['os']}; {run['rustc']}, Python {run['python']}.\n"
+        f"Machine: {machine(run)}, {run['cores']} cores, {run['os']}; {built(run)}, Python {run['python']}.\n"
         f"Versions: {versions(run)}.",
         noise(run),
         f"![the times as a plot]({picture})",
@@ -184,6 +170,7 @@ def markdown(run, picture):
     ]
     for name in filter(is_ours, run["programs"]):
         parts += [f"How many times as long as {titles[name]} the others take:", table_of_ratios(run, name)]
+    parts += gpu_tables.section(run, titles)
     parts += [
         "Memory in MiB beside the logits: what a plan's workspace takes (`Plan::workspace_bytes`, `Ctc::workspace_bytes`), and, "
         "not measured but counted, what PyTorch's CUDA loss keeps from forward to backward: log-probabilities and their "

@@ -4,74 +4,60 @@
     python3 benches/run.py                      # installs the peers, builds, measures, writes benches/results
     python3 benches/run.py --peers torch,optax --rounds 5
     python3 benches/run.py --no-install         # with what this Python has already, and without the network
+    python3 benches/run.py --tool ctc-wgpu --no-build --no-install     # on a machine without cargo
 
 All programs run one after the other, and that several times over, every other round backwards; what is kept is the median
 over the rounds, so that a machine that grows slower or faster meanwhile does so for all. A peer that cannot be had is
-reported as absent. With --readme the table and the plot go into the README too.
+reported as absent. On a GPU three figures are compared: kernels only, steps queued, one step waited for. With --readme the table
+and the plot go into the README too.
 """
 
 import argparse
-import datetime
 import json
 import os
 import platform
-import re
 import shlex
-import subprocess
+import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from statistics import median
 
 import report
+from host import HERE, LONGEST_S, ROOT, Failed, Others, call, commit, machine, say
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 
-# What pip installs for each peer, with its options. PyTorch with CUDA is what pip gives on Linux.
+# What pip installs for each peer, with its options. PyTorch with CUDA is what pip gives on Linux. FlagGems asks for an older numpy
+# and for exact versions of the three packages that it imports; it works with newer ones.
 PACKAGES = {
     "torch": ["torch"],
     "torch-cuda": ["torch"],
     "torch-cudnn": ["torch"],
+    "flag-gems": ["torch", "packaging pyyaml sqlalchemy", "--no-deps flag_gems"],
     "optax": ["jax[cpu]", "optax"],
+    "optax-cuda": ["jax[cuda13]", "optax"],
     "tensorflow": ["tensorflow-cpu"],
     "keras": ["tensorflow-cpu", "keras"],
 }
 BURN = "burn"
 
-# A program that hangs must not hold up the rest for ever.
-LONGEST_S = 3600
+# Peers that pip only installs for CUDA. They are not installed without an NVIDIA driver, whose packages are large.
+NVIDIA = ("torch-cuda", "torch-cudnn", "flag-gems", "optax-cuda")
+
+# Those that PyTorch runs on CUDA: where one of them runs, the rate of PyTorch's `copy_` is measured too.
+TORCH_CUDA = ("torch-cuda", "torch-cudnn", "flag-gems")
+COPY = "torch-copy"
+
+# Steps enqueued before one wait, as the peers do it.
+QUEUED = 20
+
+# What is a median over rounds of its own.
+FIGURES = ("median_ms", "wall_ms", "queued_ms", "kernels_ms", "events_ms", "first_plan_ms")
 
 # How far the sums of a peer's losses and gradients may lie from ours: f32 in logarithms, and Keras's ε, stay below this,
 # another batch or another function does not.
 LOSS_TOLERANCE, GRAD_TOLERANCE = 1e-3, 2e-2
-
-
-class Failed(Exception):
-    """A command that did not do what it should: its first error, or the last line that it said."""
-
-
-def call(command, **options):
-    """What a command prints. What goes wrong is said in one line."""
-    try:
-        done = subprocess.run(
-            [str(word) for word in command], capture_output=True, text=True, timeout=LONGEST_S, cwd=ROOT, **options
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failed(str(error)) from None
-    if done.returncode != 0:
-        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        errors = [line for line in said if "error" in line.lower()]
-        reason = (errors[:1] or said[-1:] or [f"exit status {done.returncode}"])[0]
-        # A program may fail at one shape only, and have printed the figures of others.
-        if not done.stdout.strip():
-            raise Failed(reason)
-        say(f"  {reason}")
-    return done.stdout
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def cargo(*words):
@@ -80,13 +66,16 @@ def cargo(*words):
 
 
 def install(peers, absent, packages):
-    """A virtual environment with what the peers need; a package that cannot be had makes its peers absent."""
+    """Returns the Python of a virtual environment with what the peers need. A package that fails to install makes its peers absent."""
     venv = TARGET / "peers-venv"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         call([sys.executable, "-m", "venv", venv])
     tried = {}
     for peer in peers:
+        if peer in NVIDIA and not shutil.which("nvidia-smi"):
+            absent[peer] = "no NVIDIA driver: nvidia-smi was not found"
+            continue
         for package in ["numpy", *packages.get(peer, [])]:
             if package not in tried:
                 say(f"pip install {package}")
@@ -100,23 +89,36 @@ def install(peers, absent, packages):
     return python
 
 
-def built():
-    """Our tool."""
-    cargo("build", "--release", "--features", "cli", "--bin", "ctc-wgpu")
-    return TARGET / "release" / "ctc-wgpu"
+def built(args):
+    """Returns the path of our tool."""
+    tool = args.tool or TARGET / "release" / "ctc-wgpu"
+    if not args.tool and not args.no_build:
+        cargo("build", "--release", "--features", "cli", "--bin", "ctc-wgpu")
+    if not tool.is_file():
+        raise Failed(f"there is no tool at {tool}")
+    return tool
+
+
+def options(args):
+    """Returns the options that each peer is started with."""
+    shapes = [word for shape in args.shape or [] for word in ("--shape", shape)]
+    enough = ["--enough", args.enough] if args.enough else []
+    return ["--threads", args.threads, *enough, *shapes]
 
 
 def programs(args, absent):
-    """The command of each program by name: ours first."""
-    tool = built()
+    """Returns the command of each program by name: ours first."""
+    tool = built(args)
     shapes = [word for shape in args.shape or [] for word in ("--shape", shape)]
     found = {"ctc-wgpu CPU": [tool, "bench", "--json", "--backend", "cpu", "--threads", args.threads, *shapes]}
     for name in args.adapter or [""]:
         chosen = ["--adapter", name] if name else []
-        found[f"ctc-wgpu GPU {name}".strip()] = [tool, "bench", "--json", "--backend", "gpu", *chosen, *shapes]
+        found[f"ctc-wgpu GPU {name}".strip()] = [tool, "bench", "--json", "--backend", "gpu", "--queued", QUEUED, *chosen, *shapes]
     python = sys.executable if args.no_install else install(args.peers, absent, PACKAGES)
     for peer in args.peers:
-        if peer == BURN:
+        if peer == BURN and args.no_build:
+            absent[peer] = "it must be built, and --no-build was given"
+        elif peer == BURN:
             manifest, target = HERE / "peers/burn/Cargo.toml", TARGET / "peers-burn"
             offline = ["--offline"] if args.no_install else []
             words = ["build", "--release", "--manifest-path", str(manifest), "--target-dir", str(target), *offline]
@@ -126,26 +128,28 @@ def programs(args, absent):
             except Failed as failure:
                 absent[peer] = str(failure)
         elif peer not in absent:
-            found[peer] = [python, HERE / "peers/peers.py", peer, "--threads", args.threads, *shapes]
+            found[peer] = [python, HERE / "peers/peers.py", peer, *options(args)]
+    if any(peer in found for peer in TORCH_CUDA):
+        found[COPY] = [python, HERE / "peers/peers.py", COPY]
     return found
 
 
 def lines(output):
-    """Ours prints a list, the peers an object a line."""
+    """Parses what a program prints: ours a list, the peers one object per line."""
     values = [json.loads(line) for line in output.splitlines() if line.strip()]
     return values[0] if values and isinstance(values[0], list) else values
 
 
-def measure(found, rounds, absent):
-    """For each program its lines, round by round."""
-    measured = {name: [] for name in found}
+def measure(found, args, absent):
+    """Returns the lines of each program, round by round."""
+    measured, rounds = {name: [] for name in found}, args.rounds
     for number in range(rounds):
         for name in list(found) if number % 2 == 0 else list(reversed(found)):
             if name in absent:
                 continue
             say(f"round {number + 1} of {rounds}: {name}")
             try:
-                seen = lines(call(found[name]))
+                seen = lines(call(found[name], args.limit))
             except (Failed, ValueError) as failure:
                 absent[name] = str(failure)
                 continue
@@ -158,7 +162,7 @@ def measure(found, rounds, absent):
 
 
 def merged(rounds, key=lambda line: report.key(line["shape"])):
-    """The rounds of one program as one: by shape, the median over rounds. One failure counts for all rounds."""
+    """Returns the rounds of one program as one: by shape, the median over rounds. One failure counts for all rounds."""
     results = {}
     for line in (line for seen in rounds for line in seen):
         results.setdefault(key(line), []).append(line)
@@ -167,11 +171,25 @@ def merged(rounds, key=lambda line: report.key(line["shape"])):
         if failed:
             results[shape] = failed[0]
             continue
+        # A profiler may fail in one round and not in the next: what timed the most rounds counts.
+        by, _ = Counter(line.get("timed_by") for line in seen).most_common(1)[0]
+        seen = [line for line in seen if line.get("timed_by") == by]
         times = [line["median_ms"] for line in seen]
-        # The other figures of the round that is nearest to the median.
+        # All else is of the round that is nearest to the median.
         middle = min(seen, key=lambda line: abs(line["median_ms"] - median(times)))
-        results[shape] = middle | {"median_ms": median(times), "rounds_ms": times}
+        figures = {name: [line[name] for line in seen] for name in middle if name in FIGURES}
+        figures = {name: median(values) for name, values in figures.items()}
+        results[shape] = middle | figures | {"rounds_ms": times}
     return results
+
+
+def copied(measured):
+    """Takes the rounds of PyTorch's `copy_` out of what was measured; returns their median, or nothing."""
+    rounds = [line for seen in measured.pop(COPY, []) for line in seen]
+    if not rounds:
+        return None
+    rates = sorted(rounds, key=lambda line: line["copy_gb_per_s"])
+    return rates[len(rates) // 2]
 
 
 def judge(programs, ours="ctc-wgpu CPU"):
@@ -187,69 +205,26 @@ def judge(programs, ours="ctc-wgpu CPU"):
                     line["error"] = f"{what} is {line[what]}, not {right[what]}"
 
 
-class Others:
-    """How many cores programs that are not ours keep busy, where the system tells (Linux)."""
-
-    def __init__(self):
-        self.since = self.now()
-
-    @staticmethod
-    def now():
-        try:
-            # The time of all processes: user, nice, system, then idle and waiting, then interrupts and stolen.
-            ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-        except OSError:
-            return None
-        busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
-        times = os.times()
-        return times.elapsed, busy - (times.children_user + times.children_system)
-
-    def cores(self):
-        now = self.now()
-        if not now or not self.since:
-            return None
-        return round((now[1] - self.since[1]) / (now[0] - self.since[0]), 2)
+def tool_arguments(parser):
+    """Adds those that say where our tool comes from."""
+    parser.add_argument("--tool", type=executable, metavar="PATH", help="our tool, already built")
+    parser.add_argument("--no-build", action="store_true", help="call no cargo; without --tool, target/release's tool runs")
 
 
-def processor():
-    """The processor's name, where the system tells."""
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
-        return found[1].strip() if found else platform.machine()
-    except OSError:
-        pass
-    try:
-        return call(["sysctl", "-n", "machdep.cpu.brand_string"]).strip()
-    except Failed:
-        return platform.processor() or platform.machine()
+def executable(text):
+    # A plain name is looked up as a shell does it.
+    return Path(shutil.which(text) or text).resolve()
 
 
-def commit():
-    try:
-        changed = "" if not call(["git", "status", "--porcelain", "--untracked-files=no"]) else " and changes"
-        return call(["git", "rev-parse", "--short", "HEAD"]).strip() + changed
-    except Failed:
-        return None
-
-
-def machine(args, began, others):
-    """What a result is worth nothing without."""
-    name = args.machine or re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", processor()).lower()).strip("-")
-    return {
-        "date": datetime.date.today().isoformat(),
-        "machine": name,
-        "cpu": processor(),
-        "cores": os.cpu_count(),
-        "threads": args.threads,
-        "os": f"{platform.system()} {platform.machine()}",
-        "rustc": call(["rustc", "--version"]).strip(),
-        "commit": began,
-        "others_cores": others,
-    }
+def seconds(text):
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: a number of seconds above 0 is needed")
+    return value
 
 
 def parser(description, peers, shapes):
-    """What every benchmark beside peers is asked."""
+    """Returns the parser of the options that every benchmark beside peers has."""
     parser = argparse.ArgumentParser(
         description=description.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -266,6 +241,10 @@ def parser(description, peers, shapes):
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of every CPU program")
     parser.add_argument("--shape", action="append", metavar="T,N,C,L", help=f"instead of the {shapes}; may be repeated")
     parser.add_argument("--machine", metavar="NAME", help="of the results' files; the processor's name if not given")
+    parser.add_argument("--enough", type=seconds, metavar="SECONDS", help="how long a peer measures a shape, about")
+    parser.add_argument("--limit", type=seconds, default=LONGEST_S, metavar="SECONDS", help="ends a program after this time")
+    parser.add_argument("--adapter", action="append", metavar="NAME", help="GPU adapters of ours; the best one if none")
+    tool_arguments(parser)
     parser.add_argument("--no-install", action="store_true", help="run the peers on this Python, and build offline")
     parser.add_argument("--readme", action="store_true", help="put what is found into the README")
     return parser
@@ -278,18 +257,14 @@ def checked(parser):
     return args
 
 
-def arguments():
-    own = parser(__doc__, [*PACKAGES, BURN], "seven")
-    own.add_argument("--adapter", action="append", metavar="NAME", help="GPU adapters of ours; the best one if none")
-    return checked(own)
-
-
 def main():
-    args, absent = arguments(), {}
+    args, absent = checked(parser(__doc__, [*PACKAGES, BURN], "seven")), {}
     began = commit()
     found = programs(args, absent)
     others = Others()
-    by_program = {name: merged(seen) for name, seen in measure(found, args.rounds, absent).items()}
+    measured = measure(found, args, absent)
+    copy = copied(measured)
+    by_program = {name: merged(seen) for name, seen in measured.items()}
     busy = others.cores()
     if "ctc-wgpu CPU" not in by_program:
         sys.exit(f"ctc-wgpu itself did not run: {absent.get('ctc-wgpu CPU')}")
@@ -299,6 +274,7 @@ def main():
         "python": platform.python_version(),
         "command": shlex.join(["python3", "benches/run.py", *sys.argv[1:]]),
         "rounds": args.rounds,
+        "copy": copy,
         "programs": by_program,
         "absent": absent,
     }

@@ -8,7 +8,6 @@ A line that runs beside the dashed one is linear; one that is flatter has not ye
 """
 
 import argparse
-import datetime
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from xml.sax.saxutils import escape
 import plot
 import report
 import run
+import tables
 
 MIDDLE = {"T": 1600, "N": 4, "C": 64, "L": 20}
 # The first value of each axis, and how often it is doubled.
@@ -64,9 +64,9 @@ def table(results):
     for axis in AXES:
         for backend, lines in results["backends"].items():
             points = curve(lines, axis)
-            values = " ".join(report.milliseconds(ms) for _, ms in points)
+            values = " ".join(tables.milliseconds(ms) for _, ms in points)
             rows.append([f"{axis} = {points[0][0]} … {points[-1][0]}", backend, values, f"{growth(points):.2f}"])
-    return report.table(["axis", "backend", "ms, doubled from one to the next", "last doubling"], rows)
+    return tables.table(["axis", "backend", "ms, doubled from one to the next", "last doubling"], rows)
 
 
 def panel(axis, results, x0, y0):
@@ -152,10 +152,11 @@ def main():
     parser.add_argument("results", nargs="?", type=Path, help="of an earlier run")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of the CPU twin")
     parser.add_argument("--machine", metavar="NAME", help="of the results' files; the processor's name if not given")
+    run.tool_arguments(parser)
     args = parser.parse_args()
     if args.results:
         return write(args.results)
-    began, tool = run.commit(), run.built()
+    began, tool = run.commit(), run.built(args)
     others = run.Others()
     backends = measure(tool, args.threads)
     results = {

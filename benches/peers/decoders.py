@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times what other libraries align and decode of the batches of `inputs.trained`.
 
-    python decoders.py torchaudio|tensorflow|fast-ctc-decode|pyctcdecode [--threads N] [--shape T,N,C,L]...
+    python decoders.py torchaudio|tensorflow|fast-ctc-decode|pyctcdecode [--threads N] [--enough SECONDS] [--shape T,N,C,L]...
 
 A JSON line for each shape and task, with what was read and, where the library tells it, −ln of its probability, so that all can
 be compared. All start from logits, as ours does: where a library takes log-probabilities or probabilities, the softmax is a part of
@@ -14,7 +14,9 @@ import sys
 import time
 from importlib.metadata import version
 
-from peers import PATIENCE_S, arguments, take, tensorflow_with, timed
+from peers import arguments
+from tensorflow_peers import tensorflow_with
+from timing import ENOUGH_S, Timer, first_line
 
 LEAST_PROBABILITY = 1e-4
 BEAMS = {"beam 16": 16, "beam 100": 100}
@@ -145,12 +147,12 @@ PEERS = {
 }
 
 
-def measure(step, told):
+def measure(step, told, timer):
     start = time.perf_counter()
     answers, scores = told(step())
     first = time.perf_counter() - start
-    # What takes longer than all patience is not asked again.
-    times = take(lambda: timed(step)) if first < PATIENCE_S else [first * 1e3]
+    # What takes longer than all patience is not run again.
+    times = timer.take(lambda: timer.milliseconds(step)) if first < timer.patience else [first * 1e3]
     return {
         "median_ms": times[len(times) // 2],
         "min_ms": times[0],
@@ -163,6 +165,7 @@ def measure(step, told):
 def main():
     args = arguments(__doc__, PEERS)
     make, package = PEERS[args.peer]
+    timer = Timer(args.enough or ENOUGH_S)
     try:
         import inputs
 
@@ -171,9 +174,9 @@ def main():
             for task, step, told in make(logits, labels, args.threads):
                 line = {"peer": args.peer, "shape": shape_, "task": task, "version": version(package)}
                 try:
-                    line |= measure(step, told)
+                    line |= measure(step, told, timer)
                 except Exception as error:  # A library may fail in any way; the others shall still be timed.
-                    line["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
+                    line["error"] = first_line(error)
                 print(json.dumps(line), flush=True)
     except (ImportError, OSError) as error:
         print(json.dumps({"peer": args.peer, "absent": str(error).splitlines()[0]}))

@@ -1,220 +1,67 @@
 #!/usr/bin/env python3
 """Times the CTC loss of another library, with its gradient with respect to the logits, in float32.
 
-    python peers.py torch|torch-cuda|torch-cudnn|optax|tensorflow|keras [--threads N] [--shape T,N,C,L]...
+    python peers.py PEER [--threads N] [--enough SECONDS] [--shape T,N,C,L]...
 
-A JSON line for each shape: the median and the least time in ms, and two sums by which programs that time the same batch
-see that they compute the same. What a library needs beside its loss (a softmax, and its gradient) is part of the time, as
-it is of ours. A peer that is not there says so: {"peer": …, "absent": why}.
+Prints a JSON line for each shape: the median and the least time in ms, and two sums by which programs that time the same batch
+compare their answers. What a library needs beside its loss (a softmax, and its gradient) is part of the time, as it is of ours.
+A peer that is not on this machine prints {"peer": …, "absent": reason}. `torch-copy` has no shapes: it prints the rate of `copy_`.
+
+On a GPU there are three figures: `kernels_ms`, the time of the kernels alone by a profiler; `queued_ms`, 20 steps enqueued and one
+wait, divided by 20; `wall_ms`, one step waited for. `median_ms` is the first of them that exists, and `timed_by` names it.
+`--enough` is shared by the figures of a shape; without it each of them has a second.
 """
 
 import argparse
 import json
 import os
 import sys
-import time
 
-WARM_UP_S, ENOUGH_S, LEAST_RUNS, PATIENCE_S = 0.2, 1.0, 5, 10.0
+from jax_peers import optax_cpu, optax_cuda
+from tensorflow_peers import keras, tensorflow
+from timing import ENOUGH_S, Absent, Timer, best, first_line
+from torch_peers import copy_rate, flag_gems, torch_cpu, torch_cuda, torch_cudnn
 
-
-class Absent(Exception):
-    """The library, or the device that it needs, is not on this machine."""
-
-
-# Each peer takes logits [N, T, C] and labels [N, L] and gives a step, which computes once and waits for the end, and
-# what brings the step's answer to numpy: losses [N] and the gradient, in whatever order its axes are.
-
-
-def torch_cpu(logits, labels, threads):
-    import torch
-
-    torch.set_num_threads(threads)
-    return torch_step(torch, logits, torch.tensor(labels).long(), "cpu", "cpu")
-
-
-def torch_cuda(logits, labels, threads):
-    torch = torch_with_cuda()
-    torch.backends.cudnn.enabled = False
-    return torch_step(torch, logits, torch.tensor(labels).long().cuda(), "cuda", "cuda")
-
-
-def torch_cudnn(logits, labels, threads):
-    """PyTorch only hands over to cuDNN what it takes: blank 0, full lengths, labels in one row of int32 on the host."""
-    if labels.shape[1] > 256:
-        raise ValueError("cuDNN takes at most 256 labels")
-    torch = torch_with_cuda()
-    # The other algorithm gives NaN gradients for sharp logits.
-    torch.backends.cudnn.deterministic = True
-    return torch_step(torch, logits, torch.tensor(labels).int().reshape(-1), "cuda", "cpu")
-
-
-def torch_with_cuda():
-    import torch
-
-    if not torch.cuda.is_available():
-        raise Absent("no CUDA device")
-    return torch
-
-
-def torch_step(torch, logits, labels, device, lengths_on):
-    items, frames, _ = logits.shape
-    x = torch.tensor(logits.transpose(1, 0, 2).copy(), device=device, requires_grad=True)
-    kind = torch.int32 if labels.dtype == torch.int32 else torch.long
-    logit_lengths = torch.full((items,), frames, dtype=kind, device=lengths_on)
-    label_lengths = torch.full((items,), labels.numel() // items, dtype=kind, device=lengths_on)
-
-    def step():
-        x.grad = None
-        log_probs = torch.log_softmax(x, -1)
-        loss = torch.nn.functional.ctc_loss(log_probs, labels, logit_lengths, label_lengths, reduction="none")
-        loss.sum().backward()
-        return loss, x.grad
-
-    def waited():
-        answer = step()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        return answer
-
-    def stamped():
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        step()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end)
-
-    def numpy(answer):
-        return [tensor.detach().cpu().numpy() for tensor in answer]
-
-    return waited, numpy, stamped if device == "cuda" else None
-
-
-def optax(logits, labels, threads):
-    import jax
-    import jax.numpy as jnp
-    import optax
-
-    x, y = jnp.asarray(logits), jnp.asarray(labels)
-    no_frames, no_labels = jnp.zeros(logits.shape[:2]), jnp.zeros(labels.shape)
-
-    def total(x):
-        loss = optax.ctc_loss(x, no_frames, y, no_labels, blank_id=0)
-        return loss.sum(), loss
-
-    run = jax.jit(jax.grad(total, has_aux=True))
-
-    def step():
-        grad, loss = jax.block_until_ready(run(x))
-        return loss, grad
-
-    return step, lambda answer: answer, None
-
-
-def tensorflow(logits, labels, threads):
-    """Sparse labels choose the op in C++; dense ones a while loop that is up to a hundred times slower."""
-    tf = tensorflow_with(threads)
-    x = tf.constant(logits.transpose(1, 0, 2).copy())
-    y = tf.sparse.from_dense(tf.constant(labels))
-    lengths = tf.fill([logits.shape[0]], logits.shape[1])
-
-    def loss_of(x):
-        return tf.nn.ctc_loss(y, x, None, lengths, logits_time_major=True, blank_index=0)
-
-    return tensorflow_step(tf, x, loss_of)
-
-
-def keras(logits, labels, threads):
-    """`ctc_batch_cost` takes probabilities, and its blank is the last class."""
-    import numpy as np
-
-    tf = tensorflow_with(threads)
-    from keras.src.legacy.backend import ctc_batch_cost
-
-    x = tf.constant(np.roll(logits, -1, -1))
-    y = tf.constant((labels - 1).astype(np.float32))
-
-    def full(length):
-        return tf.fill([logits.shape[0], 1], tf.constant(length, tf.int64))
-
-    def loss_of(x):
-        return ctc_batch_cost(y, tf.nn.softmax(x), full(logits.shape[1]), full(labels.shape[1]))
-
-    return tensorflow_step(tf, x, loss_of)
-
-
-def tensorflow_with(threads):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    # TensorFlow refuses to be asked twice.
-    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.set_visible_devices([], "GPU")
-    return tf
-
-
-def tensorflow_step(tf, x, loss_of):
-    @tf.function
-    def run(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            loss = loss_of(x)
-            total = tf.reduce_sum(loss)
-        return loss, tape.gradient(total, x)
-
-    def step():
-        loss, grad = run(x)
-        loss.numpy()
-        return loss, grad
-
-    return step, lambda answer: [tensor.numpy() for tensor in answer], None
-
-
+# Each takes logits [N, T, C], labels [N, L] and a number of threads, and returns a step for each way to call the library.
+# The second is the package that has the version.
 PEERS = {
     "torch": (torch_cpu, "torch"),
     "torch-cuda": (torch_cuda, "torch"),
     "torch-cudnn": (torch_cudnn, "torch"),
-    "optax": (optax, "optax"),
+    "flag-gems": (flag_gems, "flag_gems"),
+    "optax": (optax_cpu, "optax"),
+    "optax-cuda": (optax_cuda, "optax"),
     "tensorflow": (tensorflow, "tensorflow"),
     "keras": (keras, "keras"),
 }
+COPY = "torch-copy"
+
+# Two ways to call one library compute the same; its sums of floats may come in another order.
+SAME = 1e-3
 
 
-def timed(step):
-    start = time.perf_counter()
-    step()
-    return (time.perf_counter() - start) * 1e3
-
-
-def take(once):
-    """Times in ms, shortest first, as our own programs take them."""
-    start = time.perf_counter()
-    while time.perf_counter() - start < WARM_UP_S:
-        once()
-    start, times = time.perf_counter(), []
-    while not times or time.perf_counter() - start < (PATIENCE_S if len(times) < LEAST_RUNS else ENOUGH_S):
-        times.append(once())
-    return sorted(times)
-
-
-def measure(make, shape, threads):
+def sums(step):
     import numpy as np
+
+    answer = step.start()
+    step.wait(answer)
+    loss, grad = (np.asarray(array, np.float64) for array in step.numpy(answer))
+    return {"mean_loss": float(loss.mean()), "grad_l1": float(np.abs(grad).sum())}
+
+
+def measure(make, shape, threads, enough):
     from inputs import batch
 
-    step, to_numpy, stamped = make(*batch(shape), threads)
-    loss, grad = (np.asarray(array, np.float64) for array in to_numpy(step()))
-    wall = take(lambda: timed(step))
-    times = take(stamped) if stamped else wall
-    return {
-        "median_ms": times[len(times) // 2],
-        "min_ms": times[0],
-        "runs": len(times),
-        "timed_by": "timestamps" if stamped else "wall",
-        "wall_ms": wall[len(wall) // 2],
-        "mean_loss": float(loss.mean()),
-        "grad_l1": float(np.abs(grad).sum()),
-    }
+    steps = make(*batch(shape), threads)
+    right = sums(steps[0])
+    timer = Timer(enough / sum(len(step.figures()) for step in steps)) if enough else Timer()
+    measured = []
+    for step in steps:
+        for name, value in sums(step).items():
+            if not abs(value - right[name]) <= SAME * abs(right[name]):
+                raise ValueError(f"{name} is {value} with lengths on {step.lengths_on}, {right[name]} otherwise")
+        measured.append(timer.figures(step))
+    return best(measured) | right
 
 
 def shape(text):
@@ -225,11 +72,19 @@ def shape(text):
     return frames, items, classes, labels
 
 
+def seconds(text):
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: a number of seconds above 0 is needed")
+    return value
+
+
 def arguments(description, peers):
-    """Those of a program that times peers, which keeps to its cores from then on."""
+    """Parses those of a program that times peers, which keeps to its cores from then on."""
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("peer", choices=peers)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N")
+    parser.add_argument("--enough", type=seconds, metavar="SECONDS", help="how long to measure a shape, about")
     parser.add_argument("--shape", type=shape, action="append", metavar="T,N,C,L")
     args = parser.parse_args()
     # Every library counts threads in its own way, some not at all; all of them keep to the cores that they are given.
@@ -239,25 +94,33 @@ def arguments(description, peers):
     return args
 
 
-def main():
-    args = arguments(__doc__, PEERS)
-    make, package = PEERS[args.peer]
-    try:
-        import inputs
-    except ImportError as error:
-        print(json.dumps({"peer": args.peer, "absent": str(error)}))
+def lines(args):
+    """Yields a line for each shape. Raises Absent or ImportError if the library cannot be called at all."""
+    if args.peer == COPY:
+        yield copy_rate(Timer(args.enough or ENOUGH_S)) | {"version": sys.modules["torch"].__version__}
         return
+    import inputs
+
+    make, package = PEERS[args.peer]
     for shape_ in args.shape or inputs.SHAPES:
-        line = {"peer": args.peer, "shape": shape_, "threads": args.threads}
+        line = {"shape": shape_, "threads": args.threads}
         try:
-            line |= measure(make, shape_, args.threads)
+            line |= measure(make, shape_, args.threads, args.enough)
             line["version"] = sys.modules[package].__version__
-        except (Absent, ImportError) as error:
-            print(json.dumps({"peer": args.peer, "absent": str(error)}))
-            return
+        except (Absent, ImportError):
+            raise
         except Exception as error:  # A library may fail in any way; the others shall still be timed.
-            line["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
-        print(json.dumps(line), flush=True)
+            line["error"] = first_line(error)
+        yield line
+
+
+def main():
+    args = arguments(__doc__, [*PEERS, COPY])
+    try:
+        for line in lines(args):
+            print(json.dumps({"peer": args.peer} | line), flush=True)
+    except (Absent, ImportError) as error:
+        print(json.dumps({"peer": args.peer, "absent": str(error).splitlines()[0]}))
 
 
 if __name__ == "__main__":

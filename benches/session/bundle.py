@@ -20,9 +20,7 @@ EXE = ".exe" if os.name == "nt" else ""
 # What the run reads, beside the two programs. The session's own tests stay behind.
 FILES = (
     "benches/gpu_session.sh",
-    "benches/report.py",
-    "benches/run.py",
-    "benches/plot.py",
+    "benches/*.py",
     "benches/peers/*.py",
     "benches/session/*.py",
     "tests/data/ocr/*",

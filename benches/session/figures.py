@@ -3,16 +3,15 @@
 from statistics import mean
 
 import report
-import run
-
-# The peer that is PyTorch's copy.
-COPY = "torch-copy"
+from gpu_tables import fastest_copy, figure
+from run import COPY, judge
+from tables import milliseconds, ratio
 
 OURS = "ctc-wgpu"
 
 # The three figures that are compared: the time of the kernels alone, of one of many steps that are
 # queued before one wait, and of one step that is waited for.
-KINDS = ("kernels", "queued", "waited")
+KINDS = ("kernels", "queued", "wall")
 
 
 def parts(session, name):
@@ -70,29 +69,14 @@ def compared(session):
     programs, _ = peers(session)
     # Theirs are the shapes of the first round; the larger batches are ours alone.
     shared = {shape: own[shape] for shape in by_shape(lines(session, "times"))}
-    run.judge({OURS: shared, **programs}, OURS)
+    judge({OURS: shared, **programs}, OURS)
     return {OURS: own, **programs}
 
 
-def figure(line, kind):
-    """A time in ms, or nothing if there is none."""
-    if not line or "error" in line:
-        return None
-    if kind == "kernels":
-        if "kernels_ms" in line:
-            return line["kernels_ms"]
-        return line["median_ms"] if line.get("timed_by") == "timestamps" else None
-    if kind == "queued":
-        return line.get("queued_ms")
-    # A library on the CPU has one figure.
-    return line.get("wall_ms", line.get("median_ms"))
-
-
-def copy_rates(session):
-    """GB/s of our own copy and of PyTorch's, as far as they were measured."""
-    own = [line["copy_gb_per_s"] for line in lines(session, "times") if "copy_gb_per_s" in line]
-    torch = [line["copy_gb_per_s"] for line in lines(session, "torch", COPY) if "copy_gb_per_s" in line]
-    return {name: max(rates) for name, rates in ((OURS, own), ("PyTorch", torch)) if rates}
+def run_of(session):
+    """The record as `gpu_tables` takes a run: the programs, ours first, and PyTorch's copy."""
+    copied = lines(session, "torch", COPY)
+    return {"programs": compared(session), "copy": copied[0] if copied and "absent" not in copied[0] else None}
 
 
 def verdict(session):
@@ -140,10 +124,14 @@ def passes(session):
     )
 
 
+def title(name):
+    return report.TITLES.get(name, name)
+
+
 def cell(ms, own=None):
     if ms is None:
         return "–"
-    return report.milliseconds(ms) + (f" ({report.ratio(ms / own)})" if own else "")
+    return milliseconds(ms) + (f" ({ratio(ms / own)})" if own else "")
 
 
 def card(session):
@@ -154,11 +142,11 @@ def card(session):
 
 def terminal(session):
     """A table of at most 20 lines for the end of the run."""
-    programs = compared(session)
+    run = run_of(session)
+    programs = run["programs"]
     names = list(programs)
-    titles = [report.TITLES.get(name, name) for name in names]
-    rates = ", ".join(f"{name} {rate:.0f} GB/s" for name, rate in copy_rates(session).items())
-    told = [card(session), *verdict(session), f"copying: {rates or 'not measured'}"]
+    titles = [title(name) for name in names]
+    told = [card(session), *verdict(session), fastest_copy(run, OURS)[1]]
     told.append("ms: kernels / a queued step / a step waited for; ns/frame of our kernels")
     rows = [["T,N,C,L", "ns/frame", *titles]]
     for shape, line in programs[OURS].items():

@@ -3,7 +3,10 @@
 import json
 import re
 
+import gpu_tables
 import report
+from gpu_tables import figure
+from tables import mebibytes, named, table
 
 from session import check, figures
 from session.bundle import ROOT
@@ -55,14 +58,14 @@ def environment(session):
     ]
     programs, absent = figures.peers(session)
     versions = [
-        f"{report.TITLES.get(name, name)} {line['version']}"
+        f"{figures.title(name)} {line['version']}"
         for name, results in programs.items()
         for line in [next((line for line in results.values() if "version" in line), None)]
         if line
     ]
     if versions:
         told.append(f"Other libraries: {'; '.join(versions)}.")
-    told += [f"{report.TITLES.get(name, name)} is absent: {reason}." for name, reason in absent.items()]
+    told += [f"{figures.title(name)} is absent: {reason}." for name, reason in absent.items()]
     if session["limits"]["set"] != "full":
         told.append(f"The limits were `{session['limits']['set']}`: the times mean nothing.")
     return bullets(told)
@@ -79,25 +82,25 @@ def clocks(session):
         for one in gpus or []
     ]
     header = ["when", "GPU", "driver", "SM MHz", "memory MHz", "°C", "W"]
-    return report.table(header, rows) if rows else ""
+    return table(header, rows) if rows else ""
 
 
 def table_of_ours(session):
-    best = max(figures.copy_rates(session).values(), default=None)
+    best, _ = gpu_tables.fastest_copy(figures.run_of(session), figures.OURS)
     rows = []
     for shape, line in figures.ours(session).items():
         if "error" in line:
-            rows.append([report.named(shape), line["error"], *[""] * 8])
+            rows.append([named(shape), line["error"], *[""] * 8])
             continue
-        cells = [figures.cell(figures.figure(line, kind)) for kind in figures.KINDS]
+        cells = [figures.cell(figure(line, kind)) for kind in figures.KINDS]
         share = f"{line['gb_per_s'] / best:.1%}" if best and "gb_per_s" in line else "–"
         spread = f"{line['spread']:.1%}" if line.get("spread") is not None else "–"
         first, second = (figures.cell(line.get(name)) for name in ("first_plan_ms", "second_plan_ms"))
-        space = report.mebibytes(line["workspace_bytes"])
+        space = mebibytes(line["workspace_bytes"])
         frame = f"{line['ns_per_frame'] / 1e3:.3f}"
-        rows.append([report.named(shape), *cells, frame, share, spread, first, second, space])
+        rows.append([named(shape), *cells, frame, share, spread, first, second, space])
     header = ["T, N, C, L", *figures.KINDS, "µs a frame", "of copying", "spread", "first plan", "again", "workspace MiB"]
-    return report.table(header, rows)
+    return table(header, rows)
 
 
 def table_of_stages(session):
@@ -110,8 +113,8 @@ def table_of_stages(session):
     for shape, one in found.items():
         total = sum(one.values())
         cells = [f"{one[name]:.1f} ({one[name] / total:.0%})" if name in one else "–" for name in names]
-        rows.append([report.named(shape), *cells, f"{total:.1f}" if one else "–"])
-    return report.table(["T, N, C, L", *names, "sum"], rows)
+        rows.append([named(shape), *cells, f"{total:.1f}" if one else "–"])
+    return table(["T, N, C, L", *names, "sum"], rows)
 
 
 def stages(line):
@@ -123,28 +126,29 @@ def stages(line):
 
 
 def tables_of_peers(session):
-    programs = figures.compared(session)
-    titles = {name: report.TITLES.get(name, name) for name in programs}
-    told = []
-    for kind, what in zip(figures.KINDS, ("Kernels alone", "A step of many that are queued", "A step waited for")):
-        rows, named = [], [name for name in programs if name != figures.OURS]
-        named = [n for n in named if any(figures.figure(line, kind) is not None for line in programs[n].values())]
-        if not named:
-            continue
-        for shape, line in programs[figures.OURS].items():
-            own = figures.figure(line, kind)
-            cells = [figures.cell(figures.figure(programs[name].get(shape), kind), own) for name in named]
-            if any(cell != "–" for cell in cells):
-                rows.append([report.named(shape), figures.cell(own), *cells])
-        header = ["T, N, C, L", "ctc-wgpu", *(titles[name] for name in named)]
-        told.append(f"{what}, ms, and how many times as long as ours:\n\n{report.table(header, rows)}")
+    run = figures.run_of(session)
+    titles = {name: figures.title(name) for name in run["programs"]}
     wrong = [
-        f"{titles[name]} at {report.named(shape)}: {line['error']}"
-        for name, results in programs.items()
+        f"{titles[name]} at {named(shape)}: {line['error']}"
+        for name, results in run["programs"].items()
         for shape, line in results.items()
         if "error" in line
     ]
-    return "\n\n".join([*told, bullets(wrong)] if wrong else told) or "No other library was timed."
+    return [*gpu_tables.section(run, titles), on_the_cpu(run, titles), bullets(wrong)]
+
+
+def on_the_cpu(run, titles):
+    """Libraries that found no GPU have one figure only, and it says nothing about a GPU."""
+    others = [name for name, results in run["programs"].items() if not gpu_tables.on_gpu(results)]
+    others = [name for name in others if name != figures.OURS]
+    if not others:
+        return ""
+    rows = []
+    for shape in next(iter(run["programs"].values())):
+        times = [figure(run["programs"][name].get(shape, {"error": ""}), "wall") for name in others]
+        if any(times):
+            rows.append([named(shape), *map(figures.cell, times)])
+    return "On the CPU, ms:\n\n" + table(["T, N, C, L", *(titles[name] for name in others)], rows)
 
 
 def table_of_more(session):
@@ -152,18 +156,18 @@ def table_of_more(session):
     told = []
     decoded = [line for line in figures.lines(session, "more", "decode") if "task" in line]
     if decoded:
-        rows = [[report.named(report.key(line["shape"])), line["task"], figures.cell(line.get("median_ms"))] for line in decoded]
-        told.append("Alignment and decoding, ms:\n\n" + report.table(["T, N, C, L", "task", "ms"], rows))
+        rows = [[named(report.key(line["shape"])), line["task"], figures.cell(line.get("median_ms"))] for line in decoded]
+        told.append("Alignment and decoding, ms:\n\n" + table(["T, N, C, L", "task", "ms"], rows))
     own, rows = figures.ours(session), []
     for part in session_parts(session):
         for line in part.get("data") or []:
             shape = report.key(line["shape"]) if "shape" in line else None
             usual, ms = own.get(shape, {}).get("median_ms"), line.get("median_ms")
             if shape and usual and ms:
-                rows.append([report.named(shape), part["name"].split(" ")[0], figures.cell(ms, usual)])
+                rows.append([named(shape), part["name"].split(" ")[0], figures.cell(ms, usual)])
     if rows:
         told.append("Variants, ms, and how many times as long as the usual choice:\n\n")
-        told[-1] += report.table(["T, N, C, L", "variant", "ms"], rows)
+        told[-1] += table(["T, N, C, L", "variant", "ms"], rows)
     return "\n\n".join(told) or "Nothing more was timed."
 
 
@@ -172,7 +176,6 @@ def session_parts(session):
 
 
 def markdown(session):
-    rates = [f"{name} {rate:.0f} GB/s" for name, rate in figures.copy_rates(session).items()]
     found = check.check(session)
     parts = [
         title(session),
@@ -181,17 +184,13 @@ def markdown(session):
         bullets(figures.verdict(session)),
         "## Times",
         "Loss and gradient with respect to the logits, f32, in ms: the mean of two rounds, of which the second takes "
-        "the shapes in the other order; `spread` is how far they lie apart. `kernels` is the device's own time, "
-        "`queued` one of 20 steps that are queued before one wait, `waited` one step that is waited for. `first plan` "
-        "is the time to compile with an empty cache, `again` in the second round. `of copying` is the bytes that must "
-        f"move as a share of the best rate of copying: {', '.join(rates) or 'not measured'}. A batch that fits in the "
-        "GPU's cache is read from there in every run but the first, by every library.",
+        "the shapes in the other order; `spread` is how far they lie apart. `first plan` is the time to the first plan "
+        "with empty caches, `again` in the second round.",
         table_of_ours(session),
         "## Stages",
         "µs on the device's clock, first round:",
         table_of_stages(session),
-        "## Other libraries",
-        tables_of_peers(session),
+        *tables_of_peers(session),
         "## Decoders and variants",
         table_of_more(session),
         "## The run",
@@ -206,13 +205,13 @@ def readme_table(session):
     """Kernels against kernels, and queued steps, of the seven shapes."""
     programs = figures.compared(session)
     columns = [(name, kind) for kind in figures.KINDS[:2] for name in programs]
-    columns = [(n, k) for n, k in columns if any(figures.figure(line, k) is not None for line in programs[n].values())]
+    columns = [(n, k) for n, k in columns if any(figure(line, k) is not None for line in programs[n].values())]
     rows = [
-        [report.named(shape), *(figures.cell(figures.figure(programs[name].get(shape), kind)) for name, kind in columns)]
+        [named(shape), *(figures.cell(figure(programs[name].get(shape), kind)) for name, kind in columns)]
         for shape in programs[figures.OURS]
     ]
-    header = ["T, N, C, L", *(f"{report.TITLES.get(name, name)}, {kind}" for name, kind in columns)]
-    return report.table(header, rows)
+    header = ["T, N, C, L", *(f"{figures.title(name)}, {kind}" for name, kind in columns)]
+    return table(header, rows)
 
 
 def readme_section(session):
