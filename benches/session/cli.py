@@ -76,7 +76,10 @@ def main(words=None):
         if args.command == "prepare":
             return bundle.prepare(args.dir, args.dev, not args.no_loader)
         if args.command == "run":
-            return checked(runner.run(args, command(words)), strict=False)
+            session = runner.run(args, command(words))
+            status = checked(session, strict=False)
+            print("\n".join(session.get("table", [])))
+            return status
         if args.command == "check":
             return checked(read(args.json), args.strict)
         return page.write(read(args.json), args.readme)

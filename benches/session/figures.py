@@ -151,7 +151,7 @@ def terminal(session):
     rows = [["T,N,C,L", "ns/frame", *titles]]
     for shape, line in programs[OURS].items():
         frame = f"{line['ns_per_frame']:.0f}" if "ns_per_frame" in line else "FAIL"
-        cells = [" / ".join(cell(figure(programs[name].get(shape), kind)) for kind in KINDS) for name in names]
+        cells = [" / ".join(cell(figure(programs[name].get(shape, {}), kind)) for kind in KINDS) for name in names]
         rows.append([shape, frame, *cells])
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     told += ["  ".join(text.rjust(width) for text, width in zip(row, widths)) for row in rows]

@@ -145,7 +145,7 @@ def on_the_cpu(run, titles):
         return ""
     rows = []
     for shape in next(iter(run["programs"].values())):
-        times = [figure(run["programs"][name].get(shape, {"error": ""}), "wall") for name in others]
+        times = [figure(run["programs"][name].get(shape, {}), "wall") for name in others]
         if any(times):
             rows.append([named(shape), *map(figures.cell, times)])
     return "On the CPU, ms:\n\n" + table(["T, N, C, L", *(titles[name] for name in others)], rows)
@@ -207,7 +207,7 @@ def readme_table(session):
     columns = [(name, kind) for kind in figures.KINDS[:2] for name in programs]
     columns = [(n, k) for n, k in columns if any(figure(line, k) is not None for line in programs[n].values())]
     rows = [
-        [named(shape), *(figures.cell(figure(programs[name].get(shape), kind)) for name, kind in columns)]
+        [named(shape), *(figures.cell(figure(programs[name].get(shape, {}), kind)) for name, kind in columns)]
         for shape in programs[figures.OURS]
     ]
     header = ["T, N, C, L", *(f"{figures.title(name)}, {kind}" for name, kind in columns)]

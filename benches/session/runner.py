@@ -137,14 +137,21 @@ def said(entry):
 def retry(session, step, entry):
     """A step that ran out of time gets what the others left over: its programs are compiled by now."""
     first = {key: entry[key] for key in ("status", "seconds", "parts")}
-    limit_s = session.all.left() - session.limits["table"] * session.args.scale
-    entry.update(new_step(step, limit_s), first=first["status"], tries=2)
+    limit_s = min(2 * entry["limit_s"], session.all.left() - session.limits["table"] * session.args.scale)
+    entry.update(new_step(step, limit_s), tries=2)
     run_step(session, step, entry)
-    if steps_rank(entry) > steps_rank(first):
-        entry.update(first, limit_s=entry["limit_s"])
+    if rank(entry) > rank(first):
+        entry.update(first)
 
 
-def steps_rank(entry):
+def retry_late(session):
+    for step in steps.STEPS:
+        entry = session.record.step(step.name)
+        if entry["status"] == "late" and session.all.left() > entry["limit_s"]:
+            retry(session, step, entry)
+
+
+def rank(entry):
     """How bad a try is: its status, then how many of its parts did not end well."""
     bad = sum(part["status"] not in ("ok", "absent") for part in entry["parts"])
     return entry["status"] != "ok", bad
@@ -164,10 +171,7 @@ def run_all(session):
             entry.update(status="skipped", reason="there is no adapter")
             continue
         if step.name == "table":
-            for late in steps.STEPS:
-                entry_ = session.record.step(late.name)
-                if entry_["status"] == "late" and session.all.left() >= entry_["limit_s"]:
-                    retry(session, late, entry_)
+            retry_late(session)
         run_step(session, step, entry)
         session.record.write()
 

@@ -235,10 +235,8 @@ def more(session):
 
 
 def table(session):
-    """At most 20 lines, printed last, so that they are what a log's end shows."""
-    lines = figures.terminal(session.record.data)
-    session.record.data["table"] = lines
-    print("\n".join(lines), flush=True)
+    """At most 20 lines, which the run prints last, so that they are what the end of a log shows."""
+    session.record.data["table"] = figures.terminal(session.record.data)
 
 
 STEPS = [

@@ -16,6 +16,7 @@ ADAPTER = {
 def our_line(shape, ms):
     return {
         "backend": "gpu",
+        "adapter": ADAPTER["name"],
         "shape": list(shape),
         "version": "0.1.0",
         "median_ms": ms,
@@ -48,12 +49,16 @@ def peer_line(peer, shape, ms):
     }
 
 
+def copied():
+    return {"peer": "torch-copy", "copy_gb_per_s": 3000.0, "bytes": 1 << 30, "device": ADAPTER["name"], "l2_bytes": 50 << 20}
+
+
 def part(name, data, status="ok"):
     return {"name": name, "status": status, "seconds": 1.0, "data": data}
 
 
 def suite(passed=True):
-    return {"passed": passed, "extent": "quick", "cases": 10246, "adapters": []}
+    return {"passed": passed, "extent": "quick", "cases": 10246, "adapters": [{"variants": [{"cases": 10246}]}]}
 
 
 def bench(shapes, ms):
@@ -69,7 +74,7 @@ def session():
         "validate": [part("suite", [suite()])],
         "times": bench(steps.SHAPES, 1.0),
         "torch": [
-            part("torch-copy", [{"peer": "torch-copy", "copy_gb_per_s": 3000.0}]),
+            part("torch-copy", [copied()]),
             part("torch-cuda", [peer_line("torch-cuda", shape, 2.1) for shape in steps.SHAPES]),
             part("torch-cudnn", cudnn),
         ],

@@ -48,7 +48,7 @@ class Figures(unittest.TestCase):
         told = "\n".join(lines)
         for shape in [*steps.SHAPES, *steps.LARGE]:
             self.assertIn(steps.text(shape), told)
-        self.assertIn("PyTorch 3000 GB/s", told)
+        self.assertIn("`copy_` of 1024 MiB 3,000 GB/s", told)
 
 
 class Page(unittest.TestCase):
@@ -61,7 +61,7 @@ class Page(unittest.TestCase):
             "400.0 (40%)",
             "2.10 (2.00×) | 1.05 (1.00×)",
             "580.1",
-            "optax-cuda is absent: No module named 'jax'",
+            "optax CUDA is absent: No module named 'jax'",
             "PyTorch cuDNN at 2000, 4, 128, 500: at most 256",
         ):
             self.assertIn(part, text)
