@@ -81,12 +81,11 @@ def executable(messages, kind, name):
 
 
 def build(dev):
-    """The tool and the GPU tests, where cargo left them. `dev` has the features with which `./test` builds."""
+    """The tool and the GPU tests, where cargo left them: it builds a package's programs with its integration tests."""
     flags = ["--all-features"] if dev else ["--release", "--features", "cli"]
-    shared = [*flags, "--message-format", "json-render-diagnostics"]
-    built = call(["cargo", "build", "--bin", "ctc-wgpu", *shared], cwd=ROOT)
-    tested = call(["cargo", "test", "--no-run", "--test", "gpu", *shared], cwd=ROOT)
-    return executable(built, "bin", "ctc-wgpu"), executable(tested, "test", "gpu")
+    words = ["cargo", "test", "--no-run", "--test", "gpu", *flags, "--message-format", "json-render-diagnostics"]
+    messages = call(words, cwd=ROOT)
+    return executable(messages, "bin", "ctc-wgpu"), executable(messages, "test", "gpu")
 
 
 def strip(path):

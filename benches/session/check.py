@@ -27,9 +27,9 @@ class Found:
         lines.append(f"{verdict}; {len(self.ended_well)} steps ended well, {len(self.troubles)} did not")
         return lines
 
-    def exit_status(self, strict):
-        """0 if the record is complete, whatever its steps came to; strictly, only if those ended well too."""
-        return 1 if self.missing or (strict and self.troubles) else 0
+    def exit_status(self, required=()):
+        """0 if the record is complete and the required steps ended well, whatever the others came to."""
+        return 1 if self.missing or any(name in required for name, _, _ in self.troubles) else 0
 
 
 def check(session):

@@ -37,7 +37,8 @@ def parser():
 
     one = commands.add_parser("check", help="say whether a session's record is complete, and what failed in it")
     one.add_argument("json", type=Path, metavar="JSON")
-    one.add_argument("--strict", action="store_true", help="exit with 1 if a step failed or ran out of time too")
+    one.add_argument("--strict", action="store_true", help="exit with 1 if any step did not end well")
+    one.add_argument("--require", type=names, default=[], metavar="A,B", help="exit with 1 if one of these did not")
 
     one = commands.add_parser("report", help="write the page of a session under benches/results")
     one.add_argument("json", type=Path, metavar="JSON")
@@ -60,11 +61,11 @@ def read(path):
         raise Failed(f"{path}: {error}") from None
 
 
-def checked(session, strict):
+def checked(session, required=()):
     """Prints what `check` finds; the exit status."""
     found = check.check(session)
     print("\n".join(found.lines()))
-    return found.exit_status(strict)
+    return found.exit_status(required)
 
 
 def main(words=None):
@@ -77,11 +78,11 @@ def main(words=None):
             return bundle.prepare(args.dir, args.dev, not args.no_loader)
         if args.command == "run":
             session = runner.run(args, command(words))
-            status = checked(session, strict=False)
+            status = checked(session)
             print("\n".join(session.get("table", [])))
             return status
         if args.command == "check":
-            return checked(read(args.json), args.strict)
+            return checked(read(args.json), steps.NAMES if args.strict else args.require)
         return page.write(read(args.json), args.readme)
     except (Failed, bundle.Failed, page.Failed, runner.Failed) as failure:
         print(f"error: {failure}", file=sys.stderr)
