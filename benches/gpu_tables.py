@@ -59,9 +59,13 @@ def fastest_copy(run, ours):
     rates = {name: rate for name, rate in rates.items() if rate}
     if not rates:
         return None, ""
-    told = " and ".join(f"{name} {rate:,.0f} GB/s" for name, rate in rates.items())
+    told = " and ".join(f"{name} {rate_of(rate)} GB/s" for name, rate in rates.items())
     counts = f"; the larger counts, {max(rates, key=rates.get)}" if len(rates) > 1 else ""
     return max(rates.values()), f"Copy rate, reads and writes both counted: {told}{counts}."
+
+
+def rate_of(gigabytes):
+    return f"{gigabytes:,.0f}" if gigabytes >= 10 else f"{gigabytes:.2f}"
 
 
 def arrays(shape):
@@ -87,7 +91,7 @@ def table_of_cache(run, ours):
                 mebibytes(arrays(shape)),
                 mebibytes(workspace) if workspace else "–",
                 fits,
-                f"{moved:,.0f}" if moved else "–",
+                rate_of(moved) if moved else "–",
                 share,
             ]
         )

@@ -89,7 +89,8 @@ class Timer:
                 answer = step.start()
             step.wait(answer)
 
-        return self.take(lambda: self.milliseconds(steps) / QUEUED)
+        # This is an average of steps already, and so is a profile.
+        return self.take(lambda: self.milliseconds(steps) / QUEUED, least=1)
 
     def kernels(self, step, notes):
         def profiled():
@@ -99,7 +100,6 @@ class Timer:
             notes["kernels_per_step"] = count / PROFILED
             return ms / PROFILED
 
-        # A profile is an average of steps already, and slow to read.
         return self.take(profiled, least=1)
 
     def figures(self, step):
