@@ -1,6 +1,7 @@
 import ast
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from session import bundle, process, record, steps
 from session.check import check
@@ -140,6 +142,27 @@ class Parts(unittest.TestCase):
             program = Path(folder) / "program"
             program.write_bytes(b"\0GLIBC_2.4\0GLIBC_2.34\0GLIBC_2.17\0GLIBC_PRIVATE\0")
             self.assertEqual(bundle.glibc(program), (2, 34))
+
+    @unittest.skipUnless(shutil.which("apt-get") and shutil.which("dpkg-deb"), "Debian's packages need Debian's tools")
+    def test_the_loader_comes_by_soname_from_its_packages(self):
+        call = bundle.call
+
+        def offline(command, **options):
+            if command[0] != "apt-get":
+                return call(command, **options)
+            tree = Path(options["cwd"]) / "tree"
+            (tree / "DEBIAN").mkdir(parents=True)
+            control = "Package: libvulkan1\nVersion: 1\nArchitecture: all\nMaintainer: none\nDescription: none\n"
+            (tree / "DEBIAN/control").write_text(control)
+            (tree / "usr/lib").mkdir(parents=True)
+            (tree / "usr/lib/libvulkan.so.1.3.239").write_bytes(b"loader")
+            (tree / "usr/lib/libvulkan.so.1").symlink_to("libvulkan.so.1.3.239")
+            return call(["dpkg-deb", "--build", tree, f"{options['cwd']}/libvulkan1.deb"])
+
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(bundle, "call", offline):
+            told = bundle.loader(Path(folder) / "loader")
+            self.assertEqual(told, "libvulkan.so.1")
+            self.assertEqual((Path(folder) / "loader/libvulkan.so.1").read_bytes(), b"loader")
 
     def test_a_program_is_found_in_cargos_messages(self):
         message = {"reason": "compiler-artifact", "target": {"name": "gpu", "kind": ["test"]}, "executable": "/t/gpu-1"}
