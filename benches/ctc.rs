@@ -16,7 +16,7 @@ use criterion::{
 };
 use ctc_wgpu::{Ctc, CtcOutput, Goal, LossOutput, Options, adapters};
 use inputs::{Inputs, SHAPES};
-use resident::{Gpu, Resident};
+use resident::{Arrays, Gpu, Resident, plan};
 use truth::Truth;
 
 /// Where a batch is computed: from arrays on the host to arrays on the host, or from device to device.
@@ -156,7 +156,8 @@ fn device(
     truth: &impl Deref<Target = Truth>,
 ) {
     let verified = LazyCell::new(|| {
-        let resident = Resident::new(gpu, inputs, goal).unwrap();
+        let plan = plan(&gpu.ctc, inputs, goal).unwrap();
+        let resident = Resident::new(gpu, plan, Arrays::new(gpu, inputs, goal));
         resident.run().unwrap();
         let (loss, grad) = (resident.loss().unwrap(), resident.grad().unwrap());
         truth.check(&loss, grad.as_deref()).unwrap();

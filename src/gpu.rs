@@ -7,6 +7,7 @@ mod engine;
 mod given;
 mod host;
 mod plan;
+mod prepared;
 mod scope;
 
 pub(crate) use adapter::{Selected, adapters, first, open};
@@ -15,6 +16,7 @@ pub use decode::{AlignBuffers, GreedyBuffers};
 pub use engine::Checks;
 pub(crate) use host::{Host, Waiting};
 pub use plan::GpuPlan;
+pub use prepared::{Prepared, Stage};
 #[cfg(feature = "conformance")]
 pub(crate) use scope::guarded;
 

@@ -85,6 +85,30 @@
 //!   [`Shape::f16`](crate::Shape::f16) halves both.
 //! - [`GpuCtc::plan_loss`](crate::GpuCtc::plan_loss) is for validation: no lattice, half the steps.
 //!
+//! # Profiling
+//!
+//! [`GpuPlan::prepare`](crate::GpuPlan::prepare) makes the bind groups of a set of buffers once. A loop that uses the same
+//! buffers in every step saves that time, and [`Prepared::stages`](crate::Prepared::stages) records the dispatches one by
+//! one, into passes of your own. With `Features::TIMESTAMP_QUERY_INSIDE_PASSES` one pass yields the time of every stage:
+//!
+//! ```no_run
+//! # fn step(encoder: &mut wgpu::CommandEncoder, plan: &ctc_wgpu::GpuPlan, buffers: &ctc_wgpu::Buffers<'_>,
+//! #   times: &wgpu::QuerySet) -> Result<(), ctc_wgpu::Error> {
+//! let prepared = plan.prepare(buffers)?; // keep it as long as the buffers stay the same
+//! let mut pass = encoder.begin_compute_pass(&Default::default());
+//! pass.write_timestamp(times, 0);
+//! for (stage, index) in prepared.stages().zip(1..) {
+//!     stage.encode(&mut pass); // stage.name() is `labels`, `chain`, `stats`, …
+//!     pass.write_timestamp(times, index);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Prepared`](crate::Prepared) shows the same with one pass per stage, for devices that have `TIMESTAMP_QUERY` only.
+//! `ctc-wgpu bench --stages` measures stages in these ways. Tools such as RenderDoc and Nsight show them by name, as debug
+//! groups.
+//!
 //! # Alignment, reading, occupancies
 //!
 //! Plans of [`plan_align`](crate::GpuCtc::plan_align) and [`plan_greedy`](crate::GpuCtc::plan_greedy) are recorded in the same way,

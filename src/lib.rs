@@ -190,7 +190,7 @@ pub mod reference;
 pub use ctc::adapters;
 pub use ctc::{Backend, Ctc, adapters_async};
 pub use error::{BufferError, Error, InputError, PlanError};
-pub use gpu::{AlignBuffers, Buffers, Checks, GpuCtc, GpuPlan, GreedyBuffers};
+pub use gpu::{AlignBuffers, Buffers, Checks, GpuCtc, GpuPlan, GreedyBuffers, Prepared, Stage};
 pub use kernels::{Element, Shader, shaders};
 pub use limits::Limits;
 pub use options::{

@@ -11,7 +11,7 @@ use super::inputs::Inputs;
 pub(crate) struct Gpu {
     pub(crate) device: Device,
     pub(crate) queue: Queue,
-    ctc: GpuCtc,
+    pub(crate) ctc: GpuCtc,
     /// What wgpu refused first. It would panic otherwise.
     refused: Arc<Mutex<Option<String>>>,
 }
@@ -55,8 +55,32 @@ impl Gpu {
         })
     }
 
+    /// A buffer that a plan reads, with these contents.
+    pub(crate) fn filled(&self, contents: &[u8]) -> wgpu::Buffer {
+        // An empty binding is none.
+        let size = contents.len().max(4) as u64;
+        let buffer = self.buffer(size, BufferUsages::STORAGE | BufferUsages::COPY_DST);
+        self.queue.write_buffer(&buffer, 0, contents);
+        buffer
+    }
+
+    /// A buffer that a plan writes: so many words of 4 bytes.
+    pub(crate) fn room(&self, words: usize) -> wgpu::Buffer {
+        let size = words.max(1) as u64 * 4;
+        self.buffer(size, BufferUsages::STORAGE | BufferUsages::COPY_SRC)
+    }
+
     /// Records `work`, submits it and waits for it.
     pub(crate) fn run(
+        &self,
+        work: impl FnOnce(&mut CommandEncoder) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.submit(work)?;
+        self.wait()
+    }
+
+    /// Records `work` and submits it.
+    pub(crate) fn submit(
         &self,
         work: impl FnOnce(&mut CommandEncoder) -> Result<(), Error>,
     ) -> Result<(), Error> {
@@ -65,7 +89,7 @@ impl Gpu {
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         work(&mut encoder)?;
         self.queue.submit([encoder.finish()]);
-        self.wait()
+        Ok(())
     }
 
     /// The contents of a buffer, on the host.
@@ -98,7 +122,8 @@ impl Gpu {
         Ok(words.map(bytemuck::pod_read_unaligned).collect())
     }
 
-    fn wait(&self) -> Result<(), Error> {
+    /// Waits for all that was submitted.
+    pub(crate) fn wait(&self) -> Result<(), Error> {
         self.device
             .poll(wgpu::PollType::wait_indefinitely())
             .map_err(|e| Error::DeviceLost(e.to_string()))?;
@@ -113,9 +138,8 @@ impl Gpu {
     }
 }
 
-pub(crate) struct Resident<'a> {
-    gpu: &'a Gpu,
-    pub(crate) plan: GpuPlan,
+/// The arrays of a batch on a device.
+pub(crate) struct Arrays {
     logits: wgpu::Buffer,
     labels: wgpu::Buffer,
     label_lengths: wgpu::Buffer,
@@ -123,34 +147,41 @@ pub(crate) struct Resident<'a> {
     grad: Option<wgpu::Buffer>,
 }
 
+impl Arrays {
+    pub(crate) fn new(gpu: &Gpu, inputs: &Inputs, goal: Goal) -> Self {
+        Self {
+            logits: gpu.filled(bytemuck::cast_slice(&inputs.logits)),
+            labels: gpu.filled(bytemuck::cast_slice(&inputs.labels)),
+            label_lengths: gpu.filled(bytemuck::cast_slice(&inputs.label_lengths)),
+            loss: gpu.room(inputs.shape.items),
+            grad: (goal == Goal::LossAndGrad).then(|| gpu.room(inputs.shape.elements())),
+        }
+    }
+
+    pub(crate) fn buffers(&self) -> Buffers<'_> {
+        let buffers = Buffers::new(&self.logits, &self.labels, &self.label_lengths, &self.loss);
+        match &self.grad {
+            Some(grad) => buffers.grad(grad),
+            None => buffers,
+        }
+    }
+}
+
+/// The plan of a batch.
+pub(crate) fn plan(ctc: &GpuCtc, inputs: &Inputs, goal: Goal) -> Result<GpuPlan, Error> {
+    ctc.plan_within(&inputs.shape, &Options::default(), goal, &ctc.limits())
+}
+
+/// A batch with its plan.
+pub(crate) struct Resident<'a> {
+    gpu: &'a Gpu,
+    pub(crate) plan: GpuPlan,
+    pub(crate) arrays: Arrays,
+}
+
 impl<'a> Resident<'a> {
-    pub(crate) fn new(gpu: &'a Gpu, inputs: &Inputs, goal: Goal) -> Result<Self, Error> {
-        let plan = match goal {
-            Goal::LossAndGrad => gpu.ctc.plan(&inputs.shape, &Options::default()),
-            _ => gpu.ctc.plan_loss(&inputs.shape, &Options::default()),
-        };
-        let with = |contents: &[u8]| {
-            // An empty binding is none.
-            let size = contents.len().max(4) as u64;
-            let buffer = gpu.buffer(size, BufferUsages::STORAGE | BufferUsages::COPY_DST);
-            gpu.queue.write_buffer(&buffer, 0, contents);
-            buffer
-        };
-        let of = |words: usize| {
-            gpu.buffer(
-                words as u64 * 4,
-                BufferUsages::STORAGE | BufferUsages::COPY_SRC,
-            )
-        };
-        Ok(Self {
-            gpu,
-            plan: plan?,
-            logits: with(bytemuck::cast_slice(&inputs.logits)),
-            labels: with(bytemuck::cast_slice(&inputs.labels)),
-            label_lengths: with(bytemuck::cast_slice(&inputs.label_lengths)),
-            loss: of(inputs.shape.items),
-            grad: (goal == Goal::LossAndGrad).then(|| of(inputs.shape.elements())),
-        })
+    pub(crate) fn new(gpu: &'a Gpu, plan: GpuPlan, arrays: Arrays) -> Self {
+        Self { gpu, plan, arrays }
     }
 
     /// What is timed: bindings and dispatches recorded, submitted, and waited for.
@@ -159,21 +190,15 @@ impl<'a> Resident<'a> {
     }
 
     pub(crate) fn encode(&self, encoder: &mut CommandEncoder) -> Result<(), Error> {
-        let mut buffers = Buffers::new(&self.logits, &self.labels, &self.label_lengths, &self.loss);
-        if let Some(grad) = &self.grad {
-            buffers = buffers.grad(grad);
-        }
-        self.plan.encode(encoder, &buffers)
+        self.plan.encode(encoder, &self.arrays.buffers())
     }
 
     pub(crate) fn loss(&self) -> Result<Vec<f32>, Error> {
-        self.gpu.read(&self.loss)
+        self.gpu.read(&self.arrays.loss)
     }
 
     pub(crate) fn grad(&self) -> Result<Option<Vec<f32>>, Error> {
-        self.grad
-            .as_ref()
-            .map(|grad| self.gpu.read(grad))
-            .transpose()
+        let grad = self.arrays.grad.as_ref();
+        grad.map(|grad| self.gpu.read(grad)).transpose()
     }
 }

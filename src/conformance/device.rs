@@ -26,11 +26,23 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoDevice`] if the adapter gives none.
     pub fn new(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Self, Error> {
+        Self::with_features(adapter, limits, wgpu::Features::empty())
+    }
+
+    /// A device of this adapter with these limits, and those of `features` that the adapter supports.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_features(
+        adapter: &wgpu::Adapter,
+        limits: wgpu::Limits,
+        features: wgpu::Features,
+    ) -> Result<Self, Error> {
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("conformance"),
             required_limits: limits,
-            required_features: adapter.features() & Limits::FEATURES,
+            required_features: adapter.features() & (features | Limits::FEATURES),
             ..wgpu::DeviceDescriptor::default()
         };
         let made = block_on(async { Ok(adapter.request_device(&descriptor).await) })?;

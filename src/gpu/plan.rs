@@ -7,6 +7,7 @@ use super::buffers::Buffers;
 use super::decode::{AlignBuffers, GreedyBuffers};
 use super::engine::{Engine, Pipeline};
 use super::given::{Given, needed};
+use super::prepared::{Dispatch, Prepared};
 use super::scope::guarded;
 use crate::error::Error;
 use crate::kernels::{Slot, Text};
@@ -97,6 +98,11 @@ impl GpuPlan {
     }
 
     fn record(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Given<'_>) -> Result<(), Error> {
+        self.bound(buffers)?.encode(encoder)
+    }
+
+    /// The dispatches of a batch, with `buffers` checked and bound.
+    pub(super) fn bound(&self, buffers: &Given<'_>) -> Result<Prepared, Error> {
         let device = self.engine.device();
         buffers.check(&self.plan, &Limits::from(&device.limits()))?;
         let text = Text {
@@ -112,26 +118,18 @@ impl GpuPlan {
                 pipelines.push(self.engine.pipeline(step, text)?);
             }
         }
-        let groups: Vec<_> = guarded(device, "the bindings of a batch", || {
-            let steps = self.plan.steps.iter().zip(&pipelines).enumerate();
+        let dispatches = guarded(device, "the bindings of a batch", || {
+            let steps = self.plan.steps.iter().zip(pipelines).enumerate();
             steps
-                .map(|(index, (step, pipeline))| self.bind(index, step, pipeline, text, buffers))
+                .map(|(index, (step, pipeline))| Dispatch {
+                    name: step.label,
+                    group: self.bind(index, step, &pipeline, text, buffers),
+                    pipeline,
+                    grid: step.grid,
+                })
                 .collect()
         })?;
-        guarded(device, "the dispatches of a batch", || {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some("ctc"),
-                timestamp_writes: None,
-            });
-            for ((step, pipeline), group) in self.plan.steps.iter().zip(&pipelines).zip(&groups) {
-                let [x, y, z] = step.grid;
-                pass.push_debug_group(step.label);
-                pass.set_pipeline(&pipeline.pipeline);
-                pass.set_bind_group(0, group, &[]);
-                pass.dispatch_workgroups(x, y, z);
-                pass.pop_debug_group();
-            }
-        })
+        Ok(Prepared::new(&self.engine, dispatches))
     }
 
     fn bind(

@@ -8,6 +8,7 @@
 mod bad_files;
 mod batches;
 mod bench;
+mod bench_device;
 mod reading;
 mod reports;
 mod support;

@@ -22,5 +22,6 @@ mod launches;
 mod limits;
 mod properties;
 mod rounds;
+mod stages;
 mod variants;
 mod zero_copy;

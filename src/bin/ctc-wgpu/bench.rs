@@ -2,17 +2,22 @@
 
 mod bandwidth;
 mod decoders;
+mod first_use;
 #[path = "../../../benches/inputs/mod.rs"]
 mod inputs;
 mod measure;
+mod on_device;
 mod report;
 #[path = "../../../benches/resident/mod.rs"]
 mod resident;
 mod shape;
+mod stages;
 mod stamps;
 mod subject;
 #[path = "../../../benches/truth/mod.rs"]
 mod truth;
+
+use std::num::NonZeroU32;
 
 use clap::{Args, ValueEnum};
 use ctc_wgpu::Goal;
@@ -20,9 +25,12 @@ use ctc_wgpu::Goal;
 use crate::fault::Fault;
 use crate::format::Outcome;
 use crate::progress;
+use bandwidth::Bandwidth;
 use inputs::SHAPES;
+use on_device::Extras;
 use report::{Report, Row};
 use shape::BenchShape;
+use stages::Way;
 use subject::Subject;
 
 #[derive(Debug, Args)]
@@ -47,9 +55,26 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     forward_only: bool,
 
-    /// Time alignments and decoders, on the CPU, over logits like those of a trained network
+    /// Time alignments and decoders over logits like those of a trained network: on the CPU, or with --backend gpu or
+    /// --adapter the alignment and greedy kernels
     #[arg(long, conflicts_with = "forward_only")]
     decode: bool,
+
+    /// Time each stage of the kernels: where the time of a batch goes. HOW is chosen by what the adapter supports if it is
+    /// left out
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true
+    )]
+    stages: Option<Option<Way>>,
+
+    /// Time also N steps, each in a submission of its own, that are queued before the first wait: the time of one step
+    /// where a training loop does not wait
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    queued: Option<u32>,
 
     /// Print a JSON list with an object for each shape
     #[arg(long)]
@@ -74,9 +99,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
         false => Goal::LossAndGrad,
     };
     let subject = subject(args)?;
+    let extras = extras(args, &subject)?;
     if args.decode {
         let bar = progress::working(0);
-        let outcome = decoders::run(&subject, &shapes, args.json, |what| {
+        let outcome = decoders::run(&subject, &shapes, extras, args.json, |what| {
             bar.set_message(what.to_owned());
         });
         bar.finish_and_clear();
@@ -84,11 +110,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
     }
     let bar = progress::working(shapes.len() as u64 + 1);
     bar.set_message("copying, for the bandwidth");
-    let bandwidth = bandwidth::of(&subject);
+    let bandwidth = Bandwidth::of(&subject);
     bar.inc(1);
     let measured = |shape: [usize; 4]| {
         bar.set_message(inputs::name(shape));
-        let result = measure::measure(&subject, shape, goal);
+        let result = measure::measure(&subject, shape, goal, extras);
         bar.inc(1);
         Row { shape, result }
     };
@@ -101,6 +127,28 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
         rows,
     };
     Ok(report.outcome(args.json))
+}
+
+/// What beside single steps is to be timed; only an adapter has any of it.
+fn extras(args: &BenchArgs, subject: &Subject) -> Result<Extras, Fault> {
+    let Subject::Gpu { gpu, .. } = subject else {
+        let reason = match (args.stages, args.queued) {
+            (None, None) => return Ok(Extras::default()),
+            (Some(_), _) => {
+                "--stages times the dispatches of an adapter, and the CPU twin has none: it goes with a GPU (--backend gpu)"
+            }
+            _ => {
+                "--queued queues steps on an adapter, and the CPU twin has no queue: it goes with a GPU (--backend gpu)"
+            }
+        };
+        return Err(Fault::Usage(reason.to_owned()));
+    };
+    let choose = |way| Way::choose(way, gpu.device.features());
+    let stages = args.stages.map(choose).transpose();
+    Ok(Extras {
+        stages: stages.map_err(|reason| Fault::Usage(format!("--stages: {reason}")))?,
+        queued: args.queued.and_then(NonZeroU32::new),
+    })
 }
 
 fn subject(args: &BenchArgs) -> Result<Subject, Fault> {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ctc_wgpu::Error;
 use rayon::prelude::*;
-use wgpu::BufferUsages;
+use wgpu::{BufferUsages, CommandEncoder};
 
 use super::measure::Times;
 use super::resident::Gpu;
@@ -14,33 +14,104 @@ use super::subject::Subject;
 /// Larger than any cache.
 const BYTES: u64 = 256 << 20;
 
-/// Bytes read and written a second.
-pub(crate) fn of(subject: &Subject) -> Result<f64, String> {
-    let (bytes, times) = match subject {
-        Subject::Gpu { gpu, stamps, .. } => {
-            let bytes = BYTES.min(gpu.device.limits().max_buffer_size);
-            let times = on_device(gpu, stamps.as_ref(), bytes).map_err(|e| e.to_string())?;
-            (bytes, times)
-        }
-        Subject::Cpu { pool, .. } => (BYTES, pool.install(on_host)),
-    };
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let moved = 2.0 * bytes as f64;
-    Ok(moved / times.median().as_secs_f64())
+/// What one invocation of `copy.wgsl` moves, and how many of those a workgroup has.
+const WORD: u64 = 16;
+const LANES: u64 = 256;
+
+/// Bytes read and written per second. Neither way is the faster one on every GPU: the larger rate counts.
+pub(crate) struct Bandwidth {
+    /// By the copy command, or on the host by all threads.
+    pub(crate) by_command: f64,
+    /// By a compute shader.
+    pub(crate) by_kernel: Option<f64>,
 }
 
-fn on_device(gpu: &Gpu, stamps: Option<&Stamps>, bytes: u64) -> Result<Times, Error> {
-    let from = gpu.buffer(bytes, BufferUsages::COPY_SRC | BufferUsages::COPY_DST);
-    let to = gpu.buffer(bytes, BufferUsages::COPY_DST);
-    let copy = |encoder: &mut wgpu::CommandEncoder| {
+impl Bandwidth {
+    pub(crate) fn of(subject: &Subject) -> Result<Self, String> {
+        match subject {
+            Subject::Gpu { gpu, stamps, .. } => {
+                on_device(gpu, stamps.as_ref()).map_err(|e| e.to_string())
+            }
+            Subject::Cpu { pool, .. } => Ok(Self {
+                by_command: rate(BYTES, &pool.install(on_host)),
+                by_kernel: None,
+            }),
+        }
+    }
+
+    pub(crate) fn larger(&self) -> f64 {
+        self.by_command.max(self.by_kernel.unwrap_or(0.0))
+    }
+}
+
+fn rate(bytes: u64, times: &Times) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let moved = 2.0 * bytes as f64;
+    moved / times.median().as_secs_f64()
+}
+
+fn on_device(gpu: &Gpu, stamps: Option<&Stamps>) -> Result<Bandwidth, Error> {
+    let limits = gpu.device.limits();
+    let whole = |bytes: u64| bytes / WORD * WORD;
+    let bytes = whole(BYTES.min(limits.max_buffer_size));
+    let bound = whole(bytes.min(limits.max_storage_buffer_binding_size));
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+    let (from, to) = (gpu.buffer(bytes, usage), gpu.buffer(bytes, usage));
+    let command = |encoder: &mut CommandEncoder| {
         encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
         Ok(())
     };
+    let pipeline = pipeline(&gpu.device);
+    let entries = [(&from, 0), (&to, 1)].map(|(buffer, binding)| wgpu::BindGroupEntry {
+        binding,
+        resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer,
+            offset: 0,
+            size: wgpu::BufferSize::new(bound),
+        }),
+    });
+    let group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some("copy"),
+        layout: &pipeline.get_bind_group_layout(0),
+        entries: &entries,
+    });
+    let workgroups = u32::try_from(bound.div_ceil(WORD * LANES)).unwrap_or(u32::MAX);
+    let columns = workgroups.min(limits.max_compute_workgroups_per_dimension);
+    let kernel = |encoder: &mut CommandEncoder| {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        pass.dispatch_workgroups(columns, workgroups.div_ceil(columns), 1);
+        Ok(())
+    };
+    Ok(Bandwidth {
+        by_command: rate(bytes, &times(gpu, stamps, command)?),
+        by_kernel: Some(rate(bound, &times(gpu, stamps, kernel)?)),
+    })
+}
+
+fn pipeline(device: &wgpu::Device) -> wgpu::ComputePipeline {
+    let module = device.create_shader_module(wgpu::include_wgsl!("copy.wgsl"));
+    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some("copy"),
+        layout: None,
+        module: &module,
+        entry_point: Some("copy"),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    })
+}
+
+fn times(
+    gpu: &Gpu,
+    stamps: Option<&Stamps>,
+    work: impl Fn(&mut CommandEncoder) -> Result<(), Error>,
+) -> Result<Times, Error> {
     Times::take(|| match stamps {
-        Some(stamps) => stamps.time(gpu, copy),
+        Some(stamps) => stamps.time(gpu, &work),
         None => {
             let start = Instant::now();
-            gpu.run(copy).map(|()| start.elapsed())
+            gpu.run(&work).map(|()| start.elapsed())
         }
     })
 }

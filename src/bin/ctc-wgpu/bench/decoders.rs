@@ -1,29 +1,42 @@
 //! `ctc-wgpu bench --decode`: alignments and decoders, each held against the losses of what it reads and only then timed.
 
+mod kernels;
+mod report;
+#[path = "../../../../benches/inputs/trained.rs"]
+mod trained;
+
 use std::time::Instant;
 
 use ctc_wgpu::decode::{self, BeamOptions};
 use ctc_wgpu::{Batch, Ctc, Error, Options, Status};
-use serde_json::{Value, json};
 
 use super::inputs::{Inputs, name};
 use super::measure::Times;
+use super::on_device::{Clocks, Extras};
 use super::subject::Subject;
-#[path = "../../../../benches/inputs/trained.rs"]
-mod trained;
 use crate::fault::Fault;
-use crate::format::{self, Outcome};
+use crate::format::Outcome;
+use report::{Report, Row};
 pub(crate) use trained::SHAPES;
 
 /// What is timed: its name, and how wide to search where it is a beam.
-const TASKS: [(&str, Option<BeamOptions>); 6] = [
-    ("align", None),
-    ("greedy", None),
-    ("beam 16", Some(beam(16, 0.0))),
-    ("beam 100", Some(beam(100, 0.0))),
-    ("beam 16, p ≥ 0.0001", Some(beam(16, 1e-4))),
-    ("beam 100, p ≥ 0.0001", Some(beam(100, 1e-4))),
+struct Task {
+    name: &'static str,
+    beam: Option<BeamOptions>,
+}
+
+const TASKS: [Task; 6] = [
+    task("align", None),
+    task("greedy", None),
+    task("beam 16", Some(beam(16, 0.0))),
+    task("beam 100", Some(beam(100, 0.0))),
+    task("beam 16, p ≥ 0.0001", Some(beam(16, 1e-4))),
+    task("beam 100, p ≥ 0.0001", Some(beam(100, 1e-4))),
 ];
+
+const fn task(name: &'static str, beam: Option<BeamOptions>) -> Task {
+    Task { name, beam }
+}
 
 const fn beam(width: usize, least_probability: f64) -> BeamOptions {
     BeamOptions {
@@ -38,94 +51,65 @@ const fn beam(width: usize, least_probability: f64) -> BeamOptions {
 type Answer = (Vec<u32>, f64);
 
 struct Figures {
-    times: Times,
+    clocks: Clocks,
+    /// Beside an adapter's.
+    on_cpu: Option<Times>,
     answers: Vec<Answer>,
 }
 
-/// Times all tasks at these shapes.
+/// Times all tasks at these shapes; on an adapter those that it has kernels for.
 pub(crate) fn run(
     subject: &Subject,
     shapes: &[[usize; 4]],
+    extras: Extras,
     as_json: bool,
     mut begin: impl FnMut(&str),
 ) -> Result<Outcome, Fault> {
-    let Subject::Cpu { pool, ctc } = subject else {
-        let reason = "--decode computes on the CPU: it does not go with a GPU";
-        return Err(Fault::Usage(reason.to_owned()));
-    };
-    let (mut objects, mut rows) = (Vec::new(), Vec::new());
-    let mut passed = true;
+    let mut rows = Vec::new();
     for &shape in shapes {
         let mut inputs = Inputs::new(shape, 1.0);
         trained::sharpen(&mut inputs.logits, &inputs.labels, shape);
-        let mut row = vec![name(shape)];
-        for (task, beam) in TASKS {
-            begin(&format!("{}, {task}", name(shape)));
-            let result = pool.install(|| measure(ctc, &inputs, task, beam.as_ref()));
-            passed &= result.is_ok();
-            row.push(match &result {
-                Ok(figures) => format::milliseconds(figures.times.median()),
-                Err(reason) => format!("FAILED: {reason}"),
+        for task in &TASKS {
+            begin(&format!("{}, {}", name(shape), task.name));
+            let result = match subject {
+                Subject::Cpu { pool, ctc } => pool.install(|| measure(ctc, &inputs, task)),
+                Subject::Gpu { gpu, stamps, .. } => match kernels::goal(task) {
+                    Some(goal) => {
+                        kernels::measure(gpu, stamps.as_ref(), extras, &inputs, task, goal)
+                    }
+                    None => continue,
+                },
+            };
+            rows.push(Row {
+                shape,
+                task: task.name,
+                result,
             });
-            let mut object = super::report::subject_json(subject);
-            object["shape"] = json!(shape);
-            object["task"] = json!(task);
-            object["version"] = json!(env!("CARGO_PKG_VERSION"));
-            tell(&mut object, &result);
-            objects.push(object);
         }
-        rows.push(row);
     }
-    if as_json {
-        return Ok(Outcome::json(&Value::Array(objects), passed));
-    }
-    let header: Vec<&str> = std::iter::once("shape")
-        .chain(TASKS.map(|(task, _)| task))
-        .collect();
-    let mut text = format::line("backend", &subject.name());
-    text += &format::line("timed", "from call to answer, median\n");
-    text += &format::table(&header, rows, &[0]);
-    Ok(Outcome { text, passed })
+    Ok(Report { subject, rows }.outcome(as_json))
 }
 
-fn tell(object: &mut Value, result: &Result<Figures, String>) {
-    match result {
-        Ok(Figures { times, answers }) => {
-            object["median_ms"] = format::milliseconds_json(times.median());
-            object["min_ms"] = format::milliseconds_json(times.min());
-            object["runs"] = json!(times.runs());
-            let (read, scores): (Vec<_>, Vec<_>) = answers.iter().cloned().unzip();
-            object["answers"] = json!(read);
-            object["scores"] = json!(scores);
-        }
-        Err(reason) => object["error"] = json!(reason),
-    }
-}
-
-fn measure(
-    ctc: &Ctc,
-    inputs: &Inputs,
-    task: &str,
-    beam: Option<&BeamOptions>,
-) -> Result<Figures, String> {
+fn measure(ctc: &Ctc, inputs: &Inputs, task: &Task) -> Result<Figures, String> {
     let told = |error: Error| error.to_string();
     let batch = inputs.batch();
-    let answers = answer(&batch, task, beam).map_err(told)?;
+    let answers = answer(&batch, task).map_err(told)?;
     check(ctc, inputs, task, &answers)?;
     let times = Times::take(|| {
         let start = Instant::now();
-        answer(&batch, task, beam)?;
+        answer(&batch, task)?;
         Ok(start.elapsed())
     });
     Ok(Figures {
-        times: times.map_err(told)?,
+        clocks: Clocks::host(times.map_err(told)?),
+        on_cpu: None,
         answers,
     })
 }
 
-fn answer(batch: &Batch<'_>, task: &str, beam: Option<&BeamOptions>) -> Result<Vec<Answer>, Error> {
+fn answer(batch: &Batch<'_>, task: &Task) -> Result<Vec<Answer>, Error> {
     let options = Options::default();
-    Ok(match beam {
+    Ok(match &task.beam {
         Some(beam) => {
             let found = decode::beam(batch, &options, beam)?.into_iter();
             found
@@ -135,7 +119,7 @@ fn answer(batch: &Batch<'_>, task: &str, beam: Option<&BeamOptions>) -> Result<V
                 })
                 .collect()
         }
-        None if task == "align" => {
+        None if task.name == "align" => {
             let found = decode::align(batch, &options)?.into_iter();
             found.map(|item| (item.path, item.score)).collect()
         }
@@ -150,10 +134,10 @@ fn answer(batch: &Batch<'_>, task: &str, beam: Option<&BeamOptions>) -> Result<V
 const TOLERANCE: f64 = 1e-5;
 
 /// No path, and no paths that a beam kept, are likelier than all that read the same; and an alignment reads as the labels.
-fn check(ctc: &Ctc, inputs: &Inputs, task: &str, answers: &[Answer]) -> Result<(), String> {
+fn check(ctc: &Ctc, inputs: &Inputs, task: &Task, answers: &[Answer]) -> Result<(), String> {
     for (n, (found, score)) in answers.iter().enumerate() {
         let mut labels: Vec<i32> = found.iter().map(|class| class.cast_signed()).collect();
-        if task == "align" {
+        if task.name == "align" {
             labels.dedup();
             labels.retain(|class| *class != 0);
             let wanted = inputs.shape.max_labels;

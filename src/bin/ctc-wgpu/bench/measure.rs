@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use ctc_wgpu::{Ctc, CtcOutput, Error, Goal, LossOutput, Options};
 
+use super::first_use::{FirstUse, Twice};
 use super::inputs::Inputs;
+use super::on_device::{Clocks, Extras};
 use super::resident::{Gpu, Resident};
 use super::stamps::Stamps;
 use super::subject::Subject;
@@ -58,10 +60,9 @@ impl Times {
 
 /// What there is to say of a batch that was answered rightly.
 pub(crate) struct Figures {
-    /// From the call to the answer.
-    pub(crate) wall: Times,
-    /// On the device's own clock.
-    pub(crate) stamped: Option<Times>,
+    pub(crate) clocks: Clocks,
+    /// On a device.
+    pub(crate) first_use: Option<Twice>,
     pub(crate) workspace_bytes: Option<u64>,
     pub(crate) dispatches: Option<usize>,
     /// These two tell programs that time the same batch whether they compute the same.
@@ -69,26 +70,31 @@ pub(crate) struct Figures {
     pub(crate) grad_l1: Option<f64>,
 }
 
-impl Figures {
-    /// The times that count.
-    pub(crate) fn times(&self) -> &Times {
-        self.stamped.as_ref().unwrap_or(&self.wall)
-    }
-
-    pub(crate) fn timed_by(&self) -> &'static str {
-        match self.stamped {
-            Some(_) => "timestamps",
-            None => "wall",
-        }
-    }
-}
-
 /// Holds an answer against the truth, and only then times it.
-pub(crate) fn measure(subject: &Subject, shape: [usize; 4], goal: Goal) -> Result<Figures, String> {
+pub(crate) fn measure(
+    subject: &Subject,
+    shape: [usize; 4],
+    goal: Goal,
+    extras: Extras,
+) -> Result<Figures, String> {
     let inputs = Inputs::new(shape, 1.0);
     let truth = Truth::of(&inputs).map_err(|e| e.to_string())?;
     match subject {
-        Subject::Gpu { gpu, stamps, .. } => on_gpu(gpu, stamps.as_ref(), &inputs, &truth, goal),
+        Subject::Gpu {
+            gpu,
+            stamps,
+            adapter,
+            ..
+        } => {
+            let told = |error: Error| error.to_string();
+            // A newly opened device comes first, so that the driver has seen none of the kernels.
+            let new = Gpu::open(adapter, wgpu::Features::empty()).map_err(told)?;
+            let (_, first) = FirstUse::of(&new, &inputs, goal).map_err(told)?;
+            drop(new);
+            let (resident, second) = FirstUse::of(gpu, &inputs, goal).map_err(told)?;
+            let first_use = Twice { first, second };
+            on_gpu(gpu, stamps.as_ref(), &resident, first_use, &truth, extras)
+        }
         Subject::Cpu { pool, ctc } => pool.install(|| on_cpu(ctc, &inputs, &truth, goal)),
     }
 }
@@ -96,27 +102,25 @@ pub(crate) fn measure(subject: &Subject, shape: [usize; 4], goal: Goal) -> Resul
 fn on_gpu(
     gpu: &Gpu,
     stamps: Option<&Stamps>,
-    inputs: &Inputs,
+    resident: &Resident<'_>,
+    first_use: Twice,
     truth: &Truth,
-    goal: Goal,
+    extras: Extras,
 ) -> Result<Figures, String> {
     let told = |error: Error| error.to_string();
-    let resident = Resident::new(gpu, inputs, goal).map_err(told)?;
-    resident.run().map_err(told)?;
     let (loss, grad) = (
         resident.loss().map_err(told)?,
         resident.grad().map_err(told)?,
     );
     truth.check(&loss, grad.as_deref())?;
-    let wall = Times::take(|| {
-        let start = Instant::now();
-        resident.run().map(|()| start.elapsed())
+    let prepared = resident.plan.prepare(&resident.arrays.buffers());
+    let prepared = prepared.map_err(told)?;
+    let clocks = Clocks::take(gpu, stamps, extras, &prepared, |encoder| {
+        resident.encode(encoder)
     });
-    let stamped =
-        stamps.map(|stamps| Times::take(|| stamps.time(gpu, |encoder| resident.encode(encoder))));
     Ok(Figures {
-        wall: wall.map_err(told)?,
-        stamped: stamped.transpose().map_err(told)?,
+        clocks: clocks.map_err(told)?,
+        first_use: Some(first_use),
         workspace_bytes: Some(resident.plan.plan().workspace_bytes()),
         dispatches: Some(resident.plan.plan().dispatches()),
         mean_loss: mean(&loss),
@@ -145,8 +149,8 @@ fn on_cpu(ctc: &Ctc, inputs: &Inputs, truth: &Truth, goal: Goal) -> Result<Figur
     };
     truth.check(&loss, grad.as_deref())?;
     Ok(Figures {
-        wall: wall.map_err(told)?,
-        stamped: None,
+        clocks: Clocks::host(wall.map_err(told)?),
+        first_use: None,
         workspace_bytes: ctc.workspace_bytes(),
         dispatches: None,
         mean_loss: mean(&loss),

@@ -6,8 +6,11 @@ use std::time::Duration;
 use ctc_wgpu::{Backend, Goal};
 use serde_json::{Value, json};
 
+use super::bandwidth::Bandwidth;
+use super::first_use::Twice;
 use super::inputs::name;
 use super::measure::Figures;
+use super::stages::{self, Stages};
 use super::subject::Subject;
 use crate::format::{self, Outcome};
 
@@ -20,8 +23,7 @@ pub(crate) struct Row {
 pub(crate) struct Report<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) goal: Goal,
-    /// Bytes read and written a second when the subject copies.
-    pub(crate) bandwidth: f64,
+    pub(crate) bandwidth: Bandwidth,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -64,10 +66,19 @@ impl Report<'_> {
         };
         let mut text = format::line("backend", &self.subject.name());
         text += &format::line("timed", &format!("{what}, {}", self.clock()));
-        text += &format::line("copying", &format!("{:.1} GB/s", self.bandwidth * 1e-9));
+        text += &format::line("copying", &self.copying());
+        if let Subject::Gpu { .. } = self.subject {
+            let first_use = "compiling: to the plan and to the loss on a new device, to the loss on a second one";
+            text += &format::line("first use", first_use);
+        }
         text.push('\n');
         let (header, rows) = self.columns();
         text += &format::table(&header, rows, &[0]);
+        let stages = stages::table(&self.stages());
+        if !stages.is_empty() {
+            text.push('\n');
+            text += &stages;
+        }
         for row in &self.rows {
             if let Err(reason) = &row.result {
                 let _ = writeln!(text, "\n{}: {reason}", name(row.shape));
@@ -90,8 +101,36 @@ impl Report<'_> {
         }
     }
 
-    /// The header and the cells. Wall time has a column only beside the device's own.
+    fn copying(&self) -> String {
+        let Bandwidth {
+            by_command,
+            by_kernel,
+        } = self.bandwidth;
+        let rate = |rate: f64| format!("{:.1} GB/s", rate * 1e-9);
+        match by_kernel {
+            None => rate(by_command),
+            Some(by_kernel) => format!(
+                "{} by command, {} by kernel; the larger counts",
+                rate(by_command),
+                rate(by_kernel)
+            ),
+        }
+    }
+
+    /// The batches whose stages were timed, under their names in two lines.
+    fn stages(&self) -> Vec<(String, &Stages)> {
+        let rows = self.rows.iter();
+        rows.filter_map(|row| {
+            let stages = row.result.as_ref().ok()?.clocks.stages.as_ref()?;
+            Some((stages::heading(row.shape), stages))
+        })
+        .collect()
+    }
+
+    /// The header and the cells: only the columns for which some batch has a figure. Wall time has one only beside the
+    /// device's own.
     fn columns(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+        let on_gpu = matches!(self.subject, Subject::Gpu { .. });
         let stamped = matches!(
             self.subject,
             Subject::Gpu {
@@ -99,16 +138,24 @@ impl Report<'_> {
                 ..
             }
         );
+        let has_queued = |row: &Row| {
+            let figures = row.result.as_ref();
+            figures.is_ok_and(|figures| figures.clocks.queued.is_some())
+        };
         let all = [
             ("shape", true),
             ("median", true),
             ("wall", stamped),
+            ("queued", self.rows.iter().any(has_queued)),
             ("ns/frame", true),
             ("GB/s", true),
             ("of copying", true),
             ("workspace", true),
+            ("first plan", on_gpu),
+            ("first loss", on_gpu),
+            ("second", on_gpu),
         ];
-        let kept = |cells: [String; 7]| {
+        let kept = |cells: [String; 11]| {
             let pairs = cells.into_iter().zip(all);
             pairs.filter_map(|(cell, (_, shown))| shown.then_some(cell))
         };
@@ -117,32 +164,41 @@ impl Report<'_> {
         (header.map(|(title, _)| *title).collect(), rows.collect())
     }
 
-    fn cells(&self, row: &Row) -> [String; 7] {
+    fn cells(&self, row: &Row) -> [String; 11] {
         let shape = name(row.shape);
         let Ok(figures) = &row.result else {
-            let dash = || "–".to_owned();
-            return [
-                shape,
-                "FAILED".to_owned(),
-                dash(),
-                dash(),
-                dash(),
-                dash(),
-                dash(),
-            ];
+            let mut cells = std::array::from_fn(|_| "–".to_owned());
+            cells[0] = shape;
+            cells[1] = "FAILED".to_owned();
+            return cells;
         };
-        let median = figures.times().median();
+        let clocks = &figures.clocks;
+        let median = clocks.times().median();
         let rates = self.rates(row.shape, median);
+        let first_use = |time: fn(&Twice) -> Duration| {
+            let twice = figures.first_use.as_ref();
+            twice.map_or_else(String::new, |twice| format::milliseconds(time(twice)))
+        };
+        let queued = clocks.queued.as_ref();
         [
             shape,
             format::milliseconds(median),
-            format::milliseconds(figures.wall.median()),
+            format::milliseconds(clocks.wall.median()),
+            queued.map_or_else(String::new, |(_, times)| {
+                format::milliseconds(times.median())
+            }),
             format!("{:.0}", rates.nanoseconds_a_frame),
             format!("{:.2}", rates.bytes_a_second * 1e-9),
-            format!("{:.1} %", rates.bytes_a_second / self.bandwidth * 100.0),
+            format!(
+                "{:.1} %",
+                rates.bytes_a_second / self.bandwidth.larger() * 100.0
+            ),
             figures
                 .workspace_bytes
                 .map_or_else(String::new, format::bytes),
+            first_use(|twice| twice.first.plan),
+            first_use(|twice| twice.first.loss),
+            first_use(|twice| twice.second.loss),
         ]
     }
 
@@ -154,7 +210,9 @@ impl Report<'_> {
             _ => json!("loss"),
         };
         value["version"] = json!(env!("CARGO_PKG_VERSION"));
-        value["copy_gb_per_s"] = json!(self.bandwidth * 1e-9);
+        value["copy_gb_per_s"] = json!(self.bandwidth.larger() * 1e-9);
+        value["copy_by_command_gb_per_s"] = json!(self.bandwidth.by_command * 1e-9);
+        value["copy_by_kernel_gb_per_s"] = json!(self.bandwidth.by_kernel.map(|rate| rate * 1e-9));
         let figures = match &row.result {
             Ok(figures) => figures,
             Err(reason) => {
@@ -162,15 +220,17 @@ impl Report<'_> {
                 return value;
             }
         };
-        let times = figures.times();
-        let rates = self.rates(row.shape, times.median());
-        value["median_ms"] = format::milliseconds_json(times.median());
-        value["min_ms"] = format::milliseconds_json(times.min());
-        value["runs"] = json!(times.runs());
-        value["timed_by"] = json!(figures.timed_by());
-        value["wall_ms"] = format::milliseconds_json(figures.wall.median());
+        figures.clocks.json(&mut value);
+        let rates = self.rates(row.shape, figures.clocks.times().median());
         value["ns_per_frame"] = json!(rates.nanoseconds_a_frame);
         value["gb_per_s"] = json!(rates.bytes_a_second * 1e-9);
+        if let Some(twice) = &figures.first_use {
+            value["first_plan_ms"] = format::milliseconds_json(twice.first.plan);
+            value["first_loss_ms"] = format::milliseconds_json(twice.first.loss);
+            value["second_plan_ms"] = format::milliseconds_json(twice.second.plan);
+            value["second_loss_ms"] = format::milliseconds_json(twice.second.loss);
+            value["driver_cache"] = json!(twice.driver_cache());
+        }
         value["workspace_bytes"] = json!(figures.workspace_bytes);
         value["dispatches"] = json!(figures.dispatches);
         value["mean_loss"] = json!(figures.mean_loss);

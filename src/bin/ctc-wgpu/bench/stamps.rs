@@ -1,68 +1,88 @@
-//! The device's own clock.
+//! Timestamps of the device.
 
 use std::time::Duration;
 
 use ctc_wgpu::Error;
-use wgpu::{BufferUsages, CommandEncoder, Features, QUERY_SIZE};
+use wgpu::{BufferUsages, CommandEncoder, Features, QUERY_SIZE, QuerySet};
 
 use super::resident::Gpu;
 
-/// Two timestamps around work on the device, without the time to submit it and to hear that it is done.
+/// Timestamps written during one submission.
 pub(crate) struct Stamps {
-    set: wgpu::QuerySet,
+    set: QuerySet,
     resolved: wgpu::Buffer,
-    /// Nanoseconds a tick.
+    count: u32,
+    /// Nanoseconds per tick.
     period: f64,
 }
 
-const NEEDED: Features = Features::TIMESTAMP_QUERY.union(Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
+/// What [`Stamps::time`] needs.
+const AROUND: Features = Features::TIMESTAMP_QUERY.union(Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
 
 impl Stamps {
-    /// What the device must be asked for. Nothing on a software adapter, where wall time is the honest one, nor where
-    /// the adapter has not all of it.
-    pub(crate) fn features(adapter: &wgpu::Adapter) -> Features {
-        let software = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-        match adapter.features().contains(NEEDED) && !software {
-            true => NEEDED,
-            false => Features::empty(),
-        }
+    /// The features that timestamps use, to request of an adapter as far as it has them.
+    pub(crate) const FEATURES: Features = AROUND.union(Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+
+    /// The two timestamps of [`time`](Self::time), if the device has them. Not on a software adapter, where the wall
+    /// clock counts: its work runs on the CPU, and so does what a submission costs.
+    pub(crate) fn around(gpu: &Gpu, info: &wgpu::AdapterInfo) -> Option<Self> {
+        let software = info.device_type == wgpu::DeviceType::Cpu;
+        let has_them = gpu.device.features().contains(AROUND);
+        (has_them && !software).then(|| Self::new(gpu, 2))
     }
 
-    pub(crate) fn new(gpu: &Gpu) -> Option<Self> {
-        gpu.device.features().contains(NEEDED).then(|| Self {
+    /// So many timestamps. The device needs [`Features::TIMESTAMP_QUERY`].
+    pub(crate) fn new(gpu: &Gpu, count: u32) -> Self {
+        Self {
             set: gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: None,
                 ty: wgpu::QueryType::Timestamp,
-                count: 2,
+                count,
             }),
             resolved: gpu.buffer(
-                2 * u64::from(QUERY_SIZE),
+                u64::from(count) * u64::from(QUERY_SIZE),
                 BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC,
             ),
+            count,
             period: gpu.queue.get_timestamp_period().into(),
-        })
+        }
     }
 
-    /// Runs `work` and says how long the device was at it.
+    /// Runs `work` and returns the device's time for it, without submitting and waiting.
     pub(crate) fn time(
         &self,
         gpu: &Gpu,
         work: impl FnOnce(&mut CommandEncoder) -> Result<(), Error>,
     ) -> Result<Duration, Error> {
-        gpu.run(|encoder| {
-            encoder.write_timestamp(&self.set, 0);
+        let ticks = self.run(gpu, |encoder, set| {
+            encoder.write_timestamp(set, 0);
             work(encoder)?;
-            encoder.write_timestamp(&self.set, 1);
-            encoder.resolve_query_set(&self.set, 0..2, &self.resolved, 0);
+            encoder.write_timestamp(set, 1);
             Ok(())
         })?;
-        let ticks: Vec<u64> = gpu.read(&self.resolved)?;
-        let spent = match ticks[..] {
-            [begin, end] => end.saturating_sub(begin),
-            _ => 0,
-        };
+        Ok(match ticks[..] {
+            [begin, end] => self.between(begin, end),
+            _ => Duration::ZERO,
+        })
+    }
+
+    /// Runs `work`, which writes all timestamps of the set, and returns them in ticks.
+    pub(crate) fn run(
+        &self,
+        gpu: &Gpu,
+        work: impl FnOnce(&mut CommandEncoder, &QuerySet) -> Result<(), Error>,
+    ) -> Result<Vec<u64>, Error> {
+        gpu.run(|encoder| {
+            work(encoder, &self.set)?;
+            encoder.resolve_query_set(&self.set, 0..self.count, &self.resolved, 0);
+            Ok(())
+        })?;
+        gpu.read(&self.resolved)
+    }
+
+    pub(crate) fn between(&self, begin: u64, end: u64) -> Duration {
         #[expect(clippy::cast_precision_loss, reason = "a span of seconds at most")]
-        let nanoseconds = spent as f64 * self.period;
-        Ok(Duration::from_secs_f64(nanoseconds * 1e-9))
+        let ticks = end.saturating_sub(begin) as f64;
+        Duration::from_secs_f64(ticks * self.period * 1e-9)
     }
 }

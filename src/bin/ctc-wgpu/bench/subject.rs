@@ -12,6 +12,7 @@ pub(crate) enum Subject {
         gpu: Gpu,
         /// Where the device keeps a clock of its own that can be trusted.
         stamps: Option<Stamps>,
+        adapter: wgpu::Adapter,
         info: Box<wgpu::AdapterInfo>,
     },
     Cpu {
@@ -30,10 +31,15 @@ impl Subject {
             if !info.name.to_lowercase().contains(&wanted) {
                 continue;
             }
-            match Gpu::open(&adapter, Stamps::features(&adapter)) {
+            match Gpu::open(&adapter, Stamps::FEATURES) {
                 Ok(gpu) => {
-                    let stamps = Stamps::new(&gpu);
-                    return Ok(Self::Gpu { gpu, stamps, info });
+                    let stamps = Stamps::around(&gpu, &info);
+                    return Ok(Self::Gpu {
+                        gpu,
+                        stamps,
+                        adapter,
+                        info,
+                    });
                 }
                 Err(error) => refusal = refusal.or(Some(error)),
             }

@@ -1,0 +1,151 @@
+//! The figures of alignment and decoders as a table and as JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::super::inputs::name;
+use super::super::report::subject_json;
+use super::super::stages::{self, Stages};
+use super::super::subject::Subject;
+use super::{Figures, TASKS};
+use crate::format::{self, Outcome};
+
+/// What became of one task: its figures, or why it has none.
+pub(super) struct Row {
+    pub(super) shape: [usize; 4],
+    pub(super) task: &'static str,
+    pub(super) result: Result<Figures, String>,
+}
+
+pub(super) struct Report<'a> {
+    pub(super) subject: &'a Subject,
+    /// All tasks of a shape, then those of the next.
+    pub(super) rows: Vec<Row>,
+}
+
+impl Report<'_> {
+    pub(super) fn outcome(&self, as_json: bool) -> Outcome {
+        let passed = self.rows.iter().all(|row| row.result.is_ok());
+        if as_json {
+            let objects = self.rows.iter().map(|row| self.json(row)).collect();
+            return Outcome::json(&Value::Array(objects), passed);
+        }
+        let text = match self.subject {
+            Subject::Cpu { .. } => self.on_cpu(),
+            Subject::Gpu { .. } => self.on_gpu(),
+        };
+        Outcome { text, passed }
+    }
+
+    fn json(&self, row: &Row) -> Value {
+        let mut object = subject_json(self.subject);
+        object["shape"] = json!(row.shape);
+        object["task"] = json!(row.task);
+        object["version"] = json!(env!("CARGO_PKG_VERSION"));
+        match &row.result {
+            Ok(figures) => {
+                figures.clocks.json(&mut object);
+                if let Some(times) = &figures.on_cpu {
+                    object["cpu_ms"] = format::milliseconds_json(times.median());
+                }
+                let (read, scores): (Vec<_>, Vec<_>) = figures.answers.iter().cloned().unzip();
+                object["answers"] = json!(read);
+                object["scores"] = json!(scores);
+            }
+            Err(reason) => object["error"] = json!(reason),
+        }
+        object
+    }
+
+    /// A row for each shape, a column for each task.
+    fn on_cpu(&self) -> String {
+        let cell = |row: &Row| match &row.result {
+            Ok(figures) => format::milliseconds(figures.clocks.times().median()),
+            Err(reason) => format!("FAILED: {reason}"),
+        };
+        let of_shape = |rows: &[Row]| {
+            let shape = rows.first().map(|row| name(row.shape));
+            shape.into_iter().chain(rows.iter().map(cell)).collect()
+        };
+        let header: Vec<&str> = std::iter::once("shape")
+            .chain(TASKS.iter().map(|task| task.name))
+            .collect();
+        let mut text = format::line("backend", &self.subject.name());
+        text += &format::line("timed", "from call to answer, median\n");
+        let rows = self.rows.chunks(TASKS.len()).map(of_shape).collect();
+        text + &format::table(&header, rows, &[0])
+    }
+
+    /// A row for each task of each shape. Beams have none of their own: no adapter has a kernel for them.
+    fn on_gpu(&self) -> String {
+        let clock = match self.subject {
+            Subject::Gpu {
+                stamps: Some(_), ..
+            } => "by the device's clock (wall: from encoding to the end of waiting)",
+            _ => "from encoding to the end of waiting",
+        };
+        let timed = format!(
+            "batch on the device, {clock}; CPU: from call to answer, on all threads; no kernel: –\n"
+        );
+        let mut text = format::line("backend", &self.subject.name());
+        text += &format::line("timed", &timed);
+        let header = ["shape", "task", "median", "wall", "queued", "CPU"];
+        let mut rows = Vec::new();
+        for (index, row) in self.rows.iter().enumerate() {
+            rows.push(cells(row));
+            let last = self.rows.get(index + 1).map(|next| next.shape) != Some(row.shape);
+            if last {
+                let beam = [name(row.shape), "beam".to_owned()].into_iter();
+                rows.push(beam.chain((0..4).map(|_| "–".to_owned())).collect());
+            }
+        }
+        text += &format::table(&header, rows, &[0, 1]);
+        let stages = stages::table(&self.stages());
+        if !stages.is_empty() {
+            text.push('\n');
+            text += &stages;
+        }
+        for row in &self.rows {
+            if let Err(reason) = &row.result {
+                let _ = writeln!(text, "\n{}, {}: {reason}", name(row.shape), row.task);
+            }
+        }
+        text
+    }
+
+    fn stages(&self) -> Vec<(String, &Stages)> {
+        let rows = self.rows.iter();
+        rows.filter_map(|row| {
+            let stages = row.result.as_ref().ok()?.clocks.stages.as_ref()?;
+            let heading = format!("{}\n{}", stages::heading(row.shape), row.task);
+            Some((heading, stages))
+        })
+        .collect()
+    }
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let mut cells = vec![name(row.shape), row.task.to_owned()];
+    let dash = || "–".to_owned();
+    match &row.result {
+        Ok(figures) => {
+            let clocks = &figures.clocks;
+            let queued = clocks.queued.as_ref().map(|(_, times)| times);
+            let times = [
+                Some(clocks.times()),
+                Some(&clocks.wall),
+                queued,
+                figures.on_cpu.as_ref(),
+            ];
+            cells.extend(times.map(|times| {
+                times.map_or_else(dash, |times| format::milliseconds(times.median()))
+            }));
+        }
+        Err(_) => {
+            cells.push("FAILED".to_owned());
+            cells.extend((0..3).map(|_| dash()));
+        }
+    }
+    cells
+}

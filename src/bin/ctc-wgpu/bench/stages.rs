@@ -1,0 +1,243 @@
+//! The time of each stage of a batch on a device: labels, chain, stats, ….
+
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use ctc_wgpu::{Error, Prepared};
+use serde_json::{Map, Value, json};
+use wgpu::{CommandEncoder, ComputePassDescriptor, Features, QUERY_SET_MAX_QUERIES, QuerySet};
+
+use super::measure::Times;
+use super::resident::Gpu;
+use super::stamps::Stamps;
+use crate::format;
+
+/// How to time each stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// Timestamps between the dispatches of one pass, as a batch normally runs
+    Timestamps,
+    /// One pass per stage, with timestamps at its beginning and end
+    Passes,
+    /// One submission per stage, by the wall clock: includes submitting and waiting
+    Submissions,
+}
+
+impl Way {
+    /// The requested way, or the first that a device with these features supports.
+    pub(crate) fn choose(requested: Option<Self>, features: Features) -> Result<Self, String> {
+        let has = |way: &Self| features.contains(way.needs());
+        let best_first = [Self::Timestamps, Self::Passes];
+        match requested {
+            None => Ok(best_first
+                .into_iter()
+                .find(has)
+                .unwrap_or(Self::Submissions)),
+            Some(way) if has(&way) => Ok(way),
+            Some(way) => Err(format!("the adapter does not support {:?}", way.needs())),
+        }
+    }
+
+    fn needs(self) -> Features {
+        match self {
+            Self::Timestamps => Features::TIMESTAMP_QUERY | Features::TIMESTAMP_QUERY_INSIDE_PASSES,
+            Self::Passes => Features::TIMESTAMP_QUERY,
+            Self::Submissions => Features::empty(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Timestamps => "timestamps in one pass",
+            Self::Passes => "timestamps, one pass per stage",
+            Self::Submissions => "wall clock, one submission per stage",
+        }
+    }
+}
+
+/// The median time of each stage, all its dispatches together, in the order in which stages first run.
+pub(crate) struct Stages {
+    times: Vec<(&'static str, Duration)>,
+    way: Way,
+}
+
+impl Stages {
+    /// Times a batch, as long and as often as [`Times::take`] does.
+    pub(crate) fn take(gpu: &Gpu, prepared: &Prepared, way: Way) -> Result<Self, Error> {
+        let dispatches = u32::try_from(prepared.stages().len()).unwrap_or(u32::MAX);
+        let stamps = match way {
+            Way::Timestamps => dispatches.saturating_add(1),
+            Way::Passes => dispatches.saturating_mul(2),
+            Way::Submissions => 0,
+        };
+        // More than a query set holds: a batch in more than a thousand parts, each long enough for the wall clock.
+        let way = match stamps {
+            1..=QUERY_SET_MAX_QUERIES => way,
+            _ => Way::Submissions,
+        };
+        let stamps = (way != Way::Submissions).then(|| Stamps::new(gpu, stamps));
+        let mut runs = Vec::new();
+        let counted = Times::take(|| {
+            let times = match &stamps {
+                Some(stamps) if way == Way::Passes => passes(gpu, prepared, stamps)?,
+                Some(stamps) => one_pass(gpu, prepared, stamps)?,
+                None => submissions(gpu, prepared)?,
+            };
+            let total = times.iter().sum();
+            runs.push(times);
+            Ok::<_, Error>(total)
+        })?;
+        // The runs before those are the warm-up.
+        let runs = runs.split_off(runs.len() - counted.runs());
+        Ok(Self {
+            times: medians(prepared, &runs),
+            way,
+        })
+    }
+
+    pub(crate) fn timed_by(&self) -> &'static str {
+        self.way.name()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let micros = |(name, time): &(&str, Duration)| ((*name).to_owned(), json!(micros(*time)));
+        Value::Object(self.times.iter().map(micros).collect::<Map<_, _>>())
+    }
+
+    fn of(&self, name: &str) -> Option<Duration> {
+        let mut times = self.times.iter();
+        times.find_map(|(stage, time)| (*stage == name).then_some(*time))
+    }
+
+    fn sum(&self) -> Duration {
+        self.times.iter().map(|(_, time)| time).sum()
+    }
+}
+
+/// The dispatches of one stage added up in each run, and the median over the runs.
+fn medians(prepared: &Prepared, runs: &[Vec<Duration>]) -> Vec<(&'static str, Duration)> {
+    let mut names: Vec<&str> = Vec::new();
+    for stage in prepared.stages() {
+        if !names.contains(&stage.name()) {
+            names.push(stage.name());
+        }
+    }
+    let median = |name: &'static str| {
+        let of_stage = |run: &Vec<Duration>| {
+            let times = prepared.stages().zip(run);
+            times
+                .filter(|(stage, _)| stage.name() == name)
+                .map(|(_, time)| time)
+                .sum()
+        };
+        let mut sums: Vec<Duration> = runs.iter().map(of_stage).collect();
+        sums.sort_unstable();
+        (name, sums.get(sums.len() / 2).copied().unwrap_or_default())
+    };
+    names.into_iter().map(median).collect()
+}
+
+/// Between each dispatch and the next of one pass. A dispatch begins where the one before it ended.
+fn one_pass(gpu: &Gpu, prepared: &Prepared, stamps: &Stamps) -> Result<Vec<Duration>, Error> {
+    let record = |encoder: &mut CommandEncoder, set: &QuerySet| {
+        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+        pass.write_timestamp(set, 0);
+        for (stage, index) in prepared.stages().zip(1..) {
+            stage.encode(&mut pass);
+            pass.write_timestamp(set, index);
+        }
+        Ok(())
+    };
+    let ticks = stamps.run(gpu, record)?;
+    let pairs = ticks.iter().zip(ticks.iter().skip(1));
+    Ok(pairs
+        .map(|(begin, end)| stamps.between(*begin, *end))
+        .collect())
+}
+
+fn passes(gpu: &Gpu, prepared: &Prepared, stamps: &Stamps) -> Result<Vec<Duration>, Error> {
+    let record = |encoder: &mut CommandEncoder, set: &QuerySet| {
+        for (stage, index) in prepared.stages().zip(0..) {
+            let descriptor = ComputePassDescriptor {
+                label: Some(stage.name()),
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: set,
+                    beginning_of_pass_write_index: Some(2 * index),
+                    end_of_pass_write_index: Some(2 * index + 1),
+                }),
+            };
+            stage.encode(&mut encoder.begin_compute_pass(&descriptor));
+        }
+        Ok(())
+    };
+    let ticks = stamps.run(gpu, record)?;
+    let (pairs, _) = ticks.as_chunks::<2>();
+    Ok(pairs
+        .iter()
+        .map(|[begin, end]| stamps.between(*begin, *end))
+        .collect())
+}
+
+fn submissions(gpu: &Gpu, prepared: &Prepared) -> Result<Vec<Duration>, Error> {
+    let time = |stage: ctc_wgpu::Stage<'_>| {
+        let start = Instant::now();
+        gpu.run(|encoder| {
+            stage.encode(&mut encoder.begin_compute_pass(&ComputePassDescriptor::default()));
+            Ok(())
+        })?;
+        Ok(start.elapsed())
+    };
+    prepared.stages().map(time).collect()
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// A shape over two lines, as the heading of a column.
+pub(crate) fn heading([frames, items, classes, labels]: [usize; 4]) -> String {
+    format!("T={frames} N={items}\nC={classes} L={labels}")
+}
+
+/// A row for each stage, and for each batch its microseconds and its share.
+pub(crate) fn table(batches: &[(String, &Stages)]) -> String {
+    let Some((_, first)) = batches.first() else {
+        return String::new();
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for (_, stages) in batches {
+        for (name, _) in &stages.times {
+            if !names.contains(name) {
+                names.push(name);
+            }
+        }
+    }
+    let mut header = vec!["stage"];
+    header.extend(batches.iter().map(|(name, _)| name.as_str()));
+    let cell = |stages: &Stages, time: Option<Duration>| match time {
+        None => "–       ".to_owned(),
+        Some(time) => {
+            let share = time.as_secs_f64() / stages.sum().as_secs_f64().max(f64::MIN_POSITIVE);
+            format!("{} {:>4.0} %", figure(time), share * 100.0)
+        }
+    };
+    let row = |name: &str, time: &dyn Fn(&Stages) -> Option<Duration>| {
+        let cells = batches.iter().map(|(_, stages)| cell(stages, time(stages)));
+        std::iter::once(name.to_owned()).chain(cells).collect()
+    };
+    let mut rows: Vec<_> = names
+        .iter()
+        .map(|name| row(name, &|stages| stages.of(name)))
+        .collect();
+    rows.push(row("sum", &|stages| Some(stages.sum())));
+    let how = format!("µs and share of the sum, median, by {}\n", first.timed_by());
+    format::line("stages", &how) + &format::table(&header, rows, &[0])
+}
+
+fn figure(time: Duration) -> String {
+    let micros = micros(time);
+    match micros {
+        ..10.0 => format!("{micros:.1}"),
+        _ => format!("{micros:.0}"),
+    }
+}

@@ -1,0 +1,199 @@
+//! `ctc-wgpu bench` on an adapter: the time of each stage, of queued steps and of the first use, and decoders.
+
+use serde_json::{Value, json};
+
+use crate::bench::{SMALL, bench, refused};
+use crate::support::{json as tool_json, tool};
+
+const GPU: [&str; 2] = ["--backend", "gpu"];
+
+fn number(row: &Value, name: &str) -> f64 {
+    let value = row[name].as_f64();
+    value.unwrap_or_else(|| panic!("{name} is not a number in {row}"))
+}
+
+/// The stages of a row by name, in microseconds.
+fn stages(row: &Value) -> Vec<(&str, f64)> {
+    let object = row["stages_us"].as_object();
+    let object = object.unwrap_or_else(|| panic!("no stages_us in {row}"));
+    let figure = |(name, value): (_, &Value)| (name, value.as_f64().expect("a number"));
+    object
+        .iter()
+        .map(|(name, value)| figure((name.as_str(), value)))
+        .collect()
+}
+
+/// Together about as long as a step. A busy machine may delay either, so only the order of magnitude is certain.
+fn plausible(row: &Value) {
+    let sum: f64 = stages(row).iter().map(|(_, micros)| micros).sum();
+    let wall = number(row, "wall_ms") * 1e3;
+    assert!(
+        stages(row).iter().all(|(_, micros)| *micros >= 0.0),
+        "{row}"
+    );
+    assert!(
+        (wall / 50.0..wall * 50.0).contains(&sum),
+        "{sum} µs in {row}"
+    );
+}
+
+#[test]
+fn each_stage_has_its_time_in_every_way() {
+    for (flag, timed_by) in [
+        ("--stages", "timestamps in one pass"),
+        ("--stages=timestamps", "timestamps in one pass"),
+        ("--stages=passes", "timestamps, one pass per stage"),
+        (
+            "--stages=submissions",
+            "wall clock, one submission per stage",
+        ),
+    ] {
+        for row in bench(&[&GPU[..], &[flag]].concat()) {
+            assert_eq!(row["stages_timed_by"], timed_by);
+            let names: Vec<_> = stages(&row).into_iter().map(|(name, _)| name).collect();
+            for stage in ["grad", "labels", "meet", "stats", "sweep in", "sweep out"] {
+                assert!(names.contains(&stage), "no `{stage}` in {row}");
+            }
+            plausible(&row);
+        }
+    }
+}
+
+#[test]
+fn the_loss_alone_has_no_stages_of_a_gradient() {
+    for row in bench(&[&GPU[..], &["--stages", "--forward-only"]].concat()) {
+        let names: Vec<_> = stages(&row).into_iter().map(|(name, _)| name).collect();
+        assert!(names.contains(&"meet"), "{row}");
+        assert!(
+            !names.contains(&"grad") && !names.contains(&"sweep out"),
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn without_the_flags_their_figures_are_absent() {
+    for row in bench(&GPU) {
+        for name in ["stages_us", "stages_timed_by", "queued", "queued_ms"] {
+            assert!(row[name].is_null(), "{name} in {row}");
+        }
+    }
+}
+
+#[test]
+fn queued_steps_and_the_first_use_have_their_figures() {
+    let rows = bench(&[&GPU[..], &["--queued", "3"]].concat());
+    for row in &rows {
+        assert_eq!(row["queued"], 3);
+        let (queued, wall) = (number(row, "queued_ms"), number(row, "wall_ms"));
+        assert!((wall / 50.0..wall * 50.0).contains(&queued), "{row}");
+        let [plan, loss] = ["first_plan_ms", "first_loss_ms"].map(|name| number(row, name));
+        assert!(plan > 0.0 && loss > plan, "{row}");
+        let [plan, again] = ["second_plan_ms", "second_loss_ms"].map(|name| number(row, name));
+        assert!(plan > 0.0 && again > plan, "{row}");
+        let state = if again < 0.6 * loss {
+            "cold"
+        } else {
+            "hot or absent"
+        };
+        assert_eq!(row["driver_cache"], state, "{row}");
+    }
+    for row in bench(&["--backend", "cpu"]) {
+        for name in ["first_plan_ms", "first_loss_ms", "driver_cache"] {
+            assert!(row[name].is_null(), "{name} in {row}");
+        }
+    }
+}
+
+#[test]
+fn of_two_ways_to_copy_the_larger_rate_counts() {
+    let row = &bench(&GPU)[0];
+    let by = ["copy_by_command_gb_per_s", "copy_by_kernel_gb_per_s"].map(|way| number(row, way));
+    assert!(by.iter().all(|rate| *rate > 0.0), "{row}");
+    assert_eq!(number(row, "copy_gb_per_s"), by[0].max(by[1]));
+    let on_cpu = &bench(&["--backend", "cpu"])[0];
+    assert!(on_cpu["copy_by_kernel_gb_per_s"].is_null(), "{on_cpu}");
+}
+
+#[test]
+fn the_tables_have_a_line_for_each_stage_and_a_column_for_each_shape() {
+    let flags = ["bench", "--backend", "gpu", "--stages", "--queued", "2"];
+    let run = tool([&flags, &SMALL[..]].concat());
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    for part in [
+        "by kernel; the larger counts",
+        "first use",
+        "queued",
+        "first plan",
+        "first loss",
+        "timestamps in one pass",
+        "T=6 N=2",
+        "C=5 L=3",
+        "C=4 L=0",
+    ] {
+        assert!(run.stdout.contains(part), "no `{part}` in:\n{}", run.stdout);
+    }
+    for stage in ["labels", "sweep out", "sum"] {
+        let line = run.stdout.lines().find(|line| line.starts_with(stage));
+        let line = line.unwrap_or_else(|| panic!("no `{stage}` in:\n{}", run.stdout));
+        assert_eq!(line.matches('%').count(), 2, "{line}");
+    }
+}
+
+#[test]
+fn alignment_and_greedy_kernels_have_their_figures() {
+    let shape = ["--shape", "12,2,5,3"];
+    let decode = |flags: &[&str]| tool_json(&[&["bench", "--decode"], flags, &shape[..]].concat());
+    let report = decode(&["--backend", "gpu", "--stages", "--queued", "2"]);
+    let rows = report.as_array().expect("a list");
+    let on_cpu = decode(&["--backend", "cpu"]);
+    let tasks: Vec<_> = rows.iter().map(|row| row["task"].as_str()).collect();
+    assert_eq!(tasks, [Some("align"), Some("greedy")]);
+    for (row, expected) in rows.iter().zip(on_cpu.as_array().expect("a list")) {
+        assert_eq!(row["backend"], "gpu");
+        assert_eq!(row["task"], expected["task"]);
+        assert_eq!(row["shape"], json!([12, 2, 5, 3]));
+        assert_eq!(row["answers"], expected["answers"]);
+        assert_eq!(row["scores"].as_array().map(Vec::len), Some(2), "{row}");
+        assert_eq!(row["queued"], 2);
+        for name in ["median_ms", "min_ms", "wall_ms", "queued_ms", "cpu_ms"] {
+            assert!(number(row, name) > 0.0, "{name} in {row}");
+        }
+        plausible(row);
+    }
+    assert!(stages(&rows[0]).iter().any(|(name, _)| *name == "trace"));
+    assert!(stages(&rows[1]).iter().any(|(name, _)| *name == "greedy"));
+    assert!(on_cpu[0]["cpu_ms"].is_null());
+}
+
+#[test]
+fn the_table_of_kernels_says_that_beams_have_none() {
+    let flags = ["bench", "--decode", "--backend", "gpu", "--stages"];
+    let run = tool([&flags, &SMALL[..2]].concat());
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let line = |task: &str| {
+        let mut lines = run.stdout.lines();
+        let found = lines.find(|line| line.starts_with("T=") && line.contains(task));
+        found.unwrap_or_else(|| panic!("no `{task}` in:\n{}", run.stdout))
+    };
+    assert!(line("align").contains("ms") && line("greedy").contains("ms"));
+    assert!(!line("beam").contains("ms") && line("beam").contains('–'));
+}
+
+#[test]
+fn flags_that_need_an_adapter_are_refused_on_the_cpu() {
+    for backend in [&["--backend", "cpu"][..], &["--decode"]] {
+        let with = |flags: &'static [&str]| [backend, flags].concat();
+        refused(
+            &with(&["--stages"]),
+            &["--stages", "the CPU twin", "--backend gpu"],
+        );
+        refused(
+            &with(&["--queued", "2"]),
+            &["--queued", "the CPU twin", "--backend gpu"],
+        );
+    }
+    refused(&["--queued", "0"], &["'0'", "--queued"]);
+    refused(&["--queued", "1001"], &["1001", "--queued"]);
+    refused(&["--stages=guess"], &["guess", "timestamps", "submissions"]);
+}

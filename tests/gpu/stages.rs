@@ -1,0 +1,298 @@
+//! A batch recorded stage by stage: the bits of `encode`, and timestamps between the stages.
+
+use ctc_wgpu::{
+    AlignBuffers, Goal, GpuCtc, GpuPlan, GreedyBuffers, Limits, Options, Prepared, Reduction,
+};
+use wgpu::{BufferUsages, Features};
+
+use crate::support::adapters;
+use crate::support::device::{ALL, DeviceBatch, Gpu, Placed, Placement, on_each_device, run};
+use crate::support::random::Recipe;
+
+const PLACEMENTS: [Placement; 3] = [Placement::Apart, Placement::Together, Placement::InPlace];
+
+fn batch() -> DeviceBatch {
+    let recipe = Recipe {
+        weights: true,
+        ..Recipe::new([5, 40, 7], 9)
+    };
+    DeviceBatch::of(&recipe.batch(1))
+}
+
+fn options() -> Options {
+    Options {
+        reduction: Reduction::MeanLabel,
+        ..Options::default()
+    }
+}
+
+/// A plan of one dispatch per stage, and one that is split into groups.
+fn plans(ctc: &GpuCtc, batch: &DeviceBatch) -> [GpuPlan; 2] {
+    let whole = ctc.limits();
+    let split = Limits {
+        max_binding: 4096,
+        ..whole
+    };
+    let plans = [whole, split].map(|limits| {
+        ctc.plan_within(&batch.shape, &options(), Goal::LossAndGrad, &limits)
+            .unwrap()
+    });
+    assert!(plans[1].plan().groups() > 1);
+    plans
+}
+
+fn one_pass(gpu: &Gpu, prepared: &Prepared) {
+    let mut encoder = gpu.encoder();
+    prepared.encode(&mut encoder).unwrap();
+    gpu.queue.submit([encoder.finish()]);
+}
+
+fn a_pass_per_stage(gpu: &Gpu, prepared: &Prepared) {
+    let mut encoder = gpu.encoder();
+    for stage in prepared.stages() {
+        stage.encode(&mut encoder.begin_compute_pass(&Default::default()));
+    }
+    gpu.queue.submit([encoder.finish()]);
+}
+
+fn a_submission_per_stage(gpu: &Gpu, prepared: &Prepared) {
+    for stage in prepared.stages() {
+        let mut encoder = gpu.encoder();
+        stage.encode(&mut encoder.begin_compute_pass(&Default::default()));
+        gpu.queue.submit([encoder.finish()]);
+    }
+}
+
+const WAYS: [fn(&Gpu, &Prepared); 3] = [one_pass, a_pass_per_stage, a_submission_per_stage];
+
+#[test]
+fn a_batch_recorded_stage_by_stage_has_the_bits_of_encode() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let batch = batch();
+        for plan in plans(&ctc, &batch) {
+            for placement in PLACEMENTS {
+                let expected = run(gpu, &plan, &batch, placement);
+                for (number, record) in WAYS.into_iter().enumerate() {
+                    let placed = Placed::new(gpu, &plan, &batch, placement, ALL);
+                    record(gpu, &plan.prepare(&placed.buffers()).unwrap());
+                    let name = format!("{placement:?}, way {number}");
+                    placed.outputs(gpu).unwrap().same(&expected, &name).unwrap();
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_prepared_batch_reads_what_its_buffers_hold_when_it_runs() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let [t, n, c, l] = [6, 2, 4, 2];
+        let shape = ctc_wgpu::Shape::new(n, t, c, l);
+        let plan = ctc.plan_loss(&shape, &Options::default()).unwrap();
+        let logits = gpu.buffer(&vec![0; n * t * c]);
+        let (labels, lengths) = (gpu.buffer(&[1, 2, 3, 1]), gpu.buffer(&[2, 2]));
+        let loss = gpu.buffer(&[0; 2]);
+        let buffers = ctc_wgpu::Buffers::new(&logits, &labels, &lengths, &loss);
+        let prepared = plan.prepare(&buffers).unwrap();
+        one_pass(gpu, &prepared);
+        let two_labels = gpu.read(&loss).unwrap();
+        gpu.queue
+            .write_buffer(&lengths, 0, bytemuck::cast_slice(&[1_u32, 2]));
+        // What it needs it keeps.
+        drop(plan);
+        one_pass(gpu, &prepared);
+        let one_label = gpu.read(&loss).unwrap();
+        assert_ne!(one_label[0], two_labels[0]);
+        assert_eq!(one_label[1], two_labels[1]);
+    });
+}
+
+#[test]
+fn stages_are_named_as_the_printed_plan_names_them() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let batch = batch();
+        for plan in plans(&ctc, &batch) {
+            let placed = Placed::new(gpu, &plan, &batch, Placement::Apart, ALL);
+            let prepared = plan.prepare(&placed.buffers()).unwrap();
+            let names: Vec<_> = prepared.stages().map(|stage| stage.name()).collect();
+            assert_eq!(names.len(), plan.plan().dispatches());
+            for expected in ["labels", "stats", "sweep in", "meet", "sweep out", "grad"] {
+                assert!(names.contains(&expected), "{expected} in {names:?}");
+            }
+            let printed = plan.plan().to_string();
+            for name in names {
+                assert!(printed.contains(&format!("\n  {name} ")), "{name}");
+            }
+        }
+    });
+}
+
+/// A query set and the buffer that it is resolved into.
+struct Times {
+    set: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+}
+
+impl Times {
+    fn new(gpu: &Gpu, count: u32) -> Self {
+        Self {
+            set: gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: None,
+                ty: wgpu::QueryType::Timestamp,
+                count,
+            }),
+            resolved: gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: u64::from(count * wgpu::QUERY_SIZE),
+                usage: BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            }),
+        }
+    }
+
+    /// Submits `encoder` and returns the timestamps.
+    fn submit(&self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder) -> Vec<u64> {
+        let count = u32::try_from(self.resolved.size() / u64::from(wgpu::QUERY_SIZE)).unwrap();
+        encoder.resolve_query_set(&self.set, 0..count, &self.resolved, 0);
+        gpu.queue.submit([encoder.finish()]);
+        let words = gpu.read(&self.resolved).unwrap();
+        let (pairs, _) = words.as_chunks::<2>();
+        pairs
+            .iter()
+            .map(|[low, high]| u64::from(*low) | u64::from(*high) << 32)
+            .collect()
+    }
+}
+
+#[test]
+fn timestamps_of_stages_are_in_order() {
+    let inside = Features::TIMESTAMP_QUERY | Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+    let adapters = adapters::all().into_iter();
+    let with_timestamps: Vec<_> = adapters.filter(|a| a.features().contains(inside)).collect();
+    assert!(!with_timestamps.is_empty(), "no adapter has timestamps");
+    for adapter in with_timestamps {
+        let gpu = Gpu::with_features(&adapter, adapter.limits(), inside).unwrap();
+        println!("on {}", gpu.name);
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let batch = batch();
+        for plan in plans(&ctc, &batch) {
+            let expected = run(&gpu, &plan, &batch, Placement::Apart);
+            let placed = Placed::new(&gpu, &plan, &batch, Placement::Apart, ALL);
+            let prepared = plan.prepare(&placed.buffers()).unwrap();
+            let stages = u32::try_from(prepared.stages().len()).unwrap();
+
+            let times = Times::new(&gpu, stages + 1);
+            let mut encoder = gpu.encoder();
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.write_timestamp(&times.set, 0);
+            for (stage, index) in prepared.stages().zip(1..) {
+                stage.encode(&mut pass);
+                pass.write_timestamp(&times.set, index);
+            }
+            drop(pass);
+            let in_one_pass = times.submit(&gpu, encoder);
+
+            let times = Times::new(&gpu, 2 * stages);
+            let mut encoder = gpu.encoder();
+            for (stage, index) in prepared.stages().zip(0..) {
+                let descriptor = wgpu::ComputePassDescriptor {
+                    label: Some(stage.name()),
+                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                        query_set: &times.set,
+                        beginning_of_pass_write_index: Some(2 * index),
+                        end_of_pass_write_index: Some(2 * index + 1),
+                    }),
+                };
+                stage.encode(&mut encoder.begin_compute_pass(&descriptor));
+            }
+            let around_passes = times.submit(&gpu, encoder);
+
+            for stamps in [in_one_pass, around_passes] {
+                assert!(stamps.is_sorted(), "{stamps:?}");
+                assert!(
+                    stamps[0] > 0 && stamps.last() > stamps.first(),
+                    "{stamps:?}"
+                );
+            }
+            let outputs = placed.outputs(&gpu).unwrap();
+            outputs.same(&expected, "with timestamps").unwrap();
+        }
+    }
+}
+
+#[test]
+fn alignments_and_greedy_readings_recorded_stage_by_stage_have_the_bits_of_encode() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
+        let batch = batch();
+        let shape = batch.shape;
+        let [n, t, l] = [shape.items, shape.frames, shape.max_labels];
+        let ints = |values: &[i32]| gpu.buffer(bytemuck::cast_slice(values));
+        let (logits, labels) = (gpu.buffer(&batch.logits), ints(&batch.labels));
+        let label_lengths = ints(&batch.label_lengths);
+        let room = |words| gpu.buffer(&vec![7; words]);
+        let read = |arrays: &[&wgpu::Buffer]| -> Vec<_> {
+            arrays
+                .iter()
+                .map(|array| gpu.read(array).unwrap())
+                .collect()
+        };
+
+        let align = ctc.plan_align(&shape, &Options::default()).unwrap();
+        let aligned = |record: &dyn Fn(&AlignBuffers<'_>)| {
+            let [path, log_probs, score] = [room(n * t), room(n * t), room(n)];
+            let [spans, probabilities] = [room(2 * n * l), room(n * l)];
+            record(&AlignBuffers {
+                logits: logits.as_entire_buffer_binding(),
+                labels: labels.as_entire_buffer_binding(),
+                logit_lengths: None,
+                label_lengths: label_lengths.as_entire_buffer_binding(),
+                path: path.as_entire_buffer_binding(),
+                log_probs: log_probs.as_entire_buffer_binding(),
+                spans: spans.as_entire_buffer_binding(),
+                probabilities: probabilities.as_entire_buffer_binding(),
+                score: score.as_entire_buffer_binding(),
+                status: None,
+            });
+            read(&[&path, &log_probs, &spans, &probabilities, &score])
+        };
+        let expected = aligned(&|buffers| {
+            let mut encoder = gpu.encoder();
+            align.encode_align(&mut encoder, buffers).unwrap();
+            gpu.queue.submit([encoder.finish()]);
+        });
+        for record in WAYS {
+            let found = aligned(&|buffers| record(gpu, &align.prepare_align(buffers).unwrap()));
+            assert_eq!(found, expected);
+        }
+
+        let greedy = ctc.plan_greedy(&shape, &Options::default()).unwrap();
+        let read_greedily = |record: &dyn Fn(&GreedyBuffers<'_>)| {
+            let [labels, frames] = [room(n * t), room(2 * n * t)];
+            let [label_lengths, score] = [room(n), room(n)];
+            record(&GreedyBuffers {
+                logits: logits.as_entire_buffer_binding(),
+                logit_lengths: None,
+                labels: labels.as_entire_buffer_binding(),
+                label_lengths: label_lengths.as_entire_buffer_binding(),
+                frames: frames.as_entire_buffer_binding(),
+                score: score.as_entire_buffer_binding(),
+                status: None,
+            });
+            read(&[&labels, &label_lengths, &frames, &score])
+        };
+        let expected = read_greedily(&|buffers| {
+            let mut encoder = gpu.encoder();
+            greedy.encode_greedy(&mut encoder, buffers).unwrap();
+            gpu.queue.submit([encoder.finish()]);
+        });
+        for record in WAYS {
+            let found =
+                read_greedily(&|buffers| record(gpu, &greedy.prepare_greedy(buffers).unwrap()));
+            assert_eq!(found, expected);
+        }
+    });
+}
