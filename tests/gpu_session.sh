@@ -11,7 +11,7 @@ benches/gpu_session.sh prepare --dev --no-loader "$scratch/carried"
 python=$(python3 -c 'import sys; print(sys.executable)')
 (
     cd "$scratch"
-    env -i PATH=/usr/bin:/bin PYTHON="$python" bash carried/benches/gpu_session.sh run out --limits tiny
+    env -i PATH=/usr/bin:/bin PYTHON="$python" bash carried/benches/gpu_session.sh run out --limits tiny --scale 3
 )
 # The limits of a tiny run cut the suite and perhaps the peers short, and nothing else.
 benches/gpu_session.sh check "$scratch/out/session.json" --require machine,times,again,tests,more,table

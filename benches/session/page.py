@@ -95,7 +95,7 @@ def table_of_ours(session):
         cells = [figures.cell(figure(line, kind)) for kind in figures.KINDS]
         share = f"{line['gb_per_s'] / best:.1%}" if best and "gb_per_s" in line else "–"
         spread = f"{line['spread']:.1%}" if line.get("spread") is not None else "–"
-        first, second = (figures.cell(line.get(name)) for name in ("first_plan_ms", "second_plan_ms"))
+        first, second = (figures.cell(line.get(name)) for name in ("first_plan_ms", "again_plan_ms"))
         space = mebibytes(line["workspace_bytes"])
         frame = f"{line['ns_per_frame'] / 1e3:.3f}"
         rows.append([named(shape), *cells, frame, share, spread, first, second, space])

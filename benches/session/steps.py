@@ -38,7 +38,7 @@ LIMITS = {
     },
     "tiny": {
         "machine": 15,
-        "validate": 2,
+        "validate": 1,
         "times": 10,
         "torch": 5,
         "optax": 5,
@@ -155,7 +155,9 @@ def times(session):
 
 def again(session):
     """Ours in the other order, for the spread; then batches of many items."""
-    for shape in [*reversed(session.shapes), *session.large]:
+    for shape in reversed(session.shapes):
+        bench(session, shape, "--queued", QUEUED)
+    for shape in session.large:
         bench(session, shape, "--stages", "--queued", QUEUED)
 
 
@@ -226,12 +228,17 @@ def test_names(out):
 def more(session):
     """A real network's batch, the decoders' kernels, and kernels without runtime checks."""
     session.part("check", [session.tool, "check", session.root / OCR, "--json"], cache="timed", wanted=True)
+    variants(session, "unchecked")
     shapes = ["--shape", text(session.shapes[0])] if session.args.limits == "tiny" else []
     words = ["bench", "--decode", "--adapter", session.adapter, "--json", *shapes]
     session.part("decode", [session.tool, *words], cache="timed", wanted=True)
-    for variant in ("unchecked", "barriers", "subgroups"):
-        for shape in session.shapes[::3]:
-            bench(session, shape, "--variant", variant, name=f"{variant} {text(shape)}")
+    variants(session, "barriers")
+
+
+def variants(session, name):
+    """A variant of the kernels, at every third shape from the last on."""
+    for shape in session.shapes[::-3]:
+        bench(session, shape, "--variant", name, name=f"{name} {text(shape)}")
 
 
 def table(session):
