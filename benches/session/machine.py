@@ -1,6 +1,5 @@
 """What the machine is, and how the tool finds its GPU's driver."""
 
-import ctypes.util
 import json
 import os
 import platform
@@ -98,7 +97,7 @@ def environments(env, loader, scratch):
     if platform.system() != "Linux":
         return
     carried = [loader] if loader.is_dir() else []
-    if carried and not ctypes.util.find_library("vulkan"):
+    if carried:
         yield "with the carried Vulkan loader", searching(env, *carried)
     libraries = [folder for folder in LIBRARIES if (Path(folder) / NVIDIA_DRIVER).exists()]
     own = scratch / "nvidia_icd.json"
@@ -130,16 +129,23 @@ def matching(found, wanted):
 
 
 def choose(tool, env, loader, scratch, wanted):
-    """The adapter, the environment in which the tool finds it, and what was tried."""
-    tried, fallback = [], None
+    """The adapter, the environment in which the tool finds it, and what was tried.
+
+    GL reaches some GPUs whose Vulkan driver is not found at first, and a software adapter may be
+    there beside the GPU: both are taken only if nothing better is found.
+    """
+    tried, second, third = [], None, None
     for name, candidate in environments(env, loader, scratch):
         found, done = adapters(tool, candidate)
         listed = [f"{one['name']} ({one['backend']})" for one in found]
         tried.append({"how": name, "adapters": listed, "tail": [] if found else done.tail()})
-        adapter = matching(found, wanted)
+        adapter = matching([one for one in found if one["backend"] != "gl"], wanted)
         if adapter:
             return adapter, candidate, tried
-        if wanted is None and found and not fallback:
-            fallback = found[0], candidate
-    adapter, candidate = fallback or (None, env)
+        adapter = matching(found, wanted)
+        if adapter and not second:
+            second = adapter, candidate
+        if wanted is None and found and not third:
+            third = found[0], candidate
+    adapter, candidate = second or third or (None, env)
     return adapter, candidate, tried

@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from session import bundle, process, record, steps
+from session import bundle, machine, process, record, steps
 from session.check import check
 from session.tests import sample
 
@@ -97,6 +97,30 @@ class Run(unittest.TestCase):
         self.assertEqual((session.returncode, record["interrupted"]), (1, "SIGTERM"), said)
         self.assertEqual(self.statuses(record)["times"], "pending")
         self.assertEqual(record["adapter"]["name"], sample.ADAPTER["name"])
+
+
+class Adapters(unittest.TestCase):
+    GPU = {"name": "NVIDIA H100", "backend": "vulkan", "type": "discrete"}
+    BY_GL = {**GPU, "backend": "gl"}
+    SOFTWARE = {"name": "llvmpipe", "backend": "vulkan", "type": "software"}
+
+    def choose(self, wanted, *listed):
+        """What is chosen where each way to a driver lists these adapters."""
+        ways = [(str(at), {"WAY": str(at)}) for at in range(len(listed))]
+        found = [(adapters, process.Done("ok", 0, 0.0, "", "")) for adapters in listed]
+        with mock.patch.object(machine, "environments", lambda *_: ways), mock.patch.object(machine, "adapters", side_effect=found):
+            adapter, env, tried = machine.choose("tool", {}, None, None, wanted)
+        return adapter, env.get("WAY"), len(tried)
+
+    def test_the_first_way_to_the_gpu_by_its_own_api_is_taken(self):
+        self.assertEqual(self.choose("nvidia", [self.BY_GL], [self.GPU], [self.GPU]), (self.GPU, "1", 2))
+        self.assertEqual(self.choose(None, [self.SOFTWARE], [self.SOFTWARE, self.GPU]), (self.GPU, "1", 2))
+        self.assertEqual(self.choose("llvm", [self.GPU, self.SOFTWARE]), (self.SOFTWARE, "0", 1))
+
+    def test_gl_and_software_are_taken_if_nothing_better_is_found(self):
+        self.assertEqual(self.choose("nvidia", [], [self.BY_GL], [self.SOFTWARE]), (self.BY_GL, "1", 3))
+        self.assertEqual(self.choose(None, [], [self.SOFTWARE]), (self.SOFTWARE, "1", 2))
+        self.assertEqual(self.choose("nvidia", [self.SOFTWARE], []), (None, None, 2))
 
 
 class Parts(unittest.TestCase):
