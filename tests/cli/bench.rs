@@ -7,7 +7,7 @@ use crate::support::{json, tool};
 pub(crate) const SMALL: [&str; 4] = ["--shape", "6,2,5,3", "--shape", "7,1,4,0"];
 
 /// The list that `bench --json` prints.
-pub(crate) fn bench(flags: &[&str]) -> Vec<Value> {
+fn bench(flags: &[&str]) -> Vec<Value> {
     let report = json(&[&["bench"], flags, &SMALL[..]].concat());
     report.as_array().expect("a list").clone()
 }
@@ -46,7 +46,14 @@ fn each_shape_has_its_figures() {
             }
             assert!(row["runs"].as_u64() >= Some(5), "{row}");
             assert!(row["timed_by"].is_string(), "{row}");
-            for name in ["adapter", "driver", "dispatches"] {
+            for name in [
+                "adapter",
+                "driver",
+                "dispatches",
+                "first_plan_ms",
+                "driver_cache",
+                "copy_by_kernel_gb_per_s",
+            ] {
                 assert_eq!(row[name].is_null(), !dispatches, "{name} in {row}");
             }
         }

@@ -57,13 +57,12 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     forward_only: bool,
 
-    /// Time alignments and decoders over logits like those of a trained network: on the CPU, or with --backend gpu or
-    /// --adapter the alignment and greedy kernels
+    /// Time alignments and decoders over logits like those of a trained network; with --backend gpu or --adapter only
+    /// alignment and greedy decoding, which have kernels
     #[arg(long, conflicts_with = "forward_only")]
     decode: bool,
 
-    /// Time each stage of the kernels: where the time of a batch goes. HOW is chosen by what the adapter supports if it is
-    /// left out
+    /// Time each stage of the kernels as well; without HOW, in the first of these ways that the adapter supports
     #[arg(
         long,
         value_enum,
@@ -73,8 +72,7 @@ pub(crate) struct BenchArgs {
     )]
     stages: Option<Option<Way>>,
 
-    /// Time also N steps, each in a submission of its own, that are queued before the first wait: the time of one step
-    /// where a training loop does not wait
+    /// Time N queued steps as well: one submission per step, one wait at the end, the time divided by N
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     queued: Option<u32>,
 

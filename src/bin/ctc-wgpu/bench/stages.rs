@@ -38,6 +38,21 @@ impl Way {
         }
     }
 
+    /// How many timestamps so many dispatches take, and the way to use: a query set holds a few thousand. A batch in more
+    /// parts than that is long enough for the wall clock.
+    fn within_a_query_set(self, dispatches: usize) -> (Self, u32) {
+        let dispatches = u32::try_from(dispatches).unwrap_or(u32::MAX);
+        let stamps = match self {
+            Self::Timestamps => dispatches.saturating_add(1),
+            Self::Passes => dispatches.saturating_mul(2),
+            Self::Submissions => 0,
+        };
+        match stamps {
+            1..=QUERY_SET_MAX_QUERIES => (self, stamps),
+            _ => (Self::Submissions, 0),
+        }
+    }
+
     fn needs(self) -> Features {
         match self {
             Self::Timestamps => Features::TIMESTAMP_QUERY | Features::TIMESTAMP_QUERY_INSIDE_PASSES,
@@ -64,17 +79,8 @@ pub(crate) struct Stages {
 impl Stages {
     /// Times a batch, as long and as often as [`Times::take`] does.
     pub(crate) fn take(gpu: &Gpu, prepared: &Prepared, way: Way) -> Result<Self, Error> {
-        let dispatches = u32::try_from(prepared.stages().len()).unwrap_or(u32::MAX);
-        let stamps = match way {
-            Way::Timestamps => dispatches.saturating_add(1),
-            Way::Passes => dispatches.saturating_mul(2),
-            Way::Submissions => 0,
-        };
-        // More than a query set holds: a batch in more than a thousand parts, each long enough for the wall clock.
-        let way = match stamps {
-            1..=QUERY_SET_MAX_QUERIES => way,
-            _ => Way::Submissions,
-        };
+        let names: Vec<_> = prepared.stages().map(|stage| stage.name()).collect();
+        let (way, stamps) = way.within_a_query_set(names.len());
         let stamps = (way != Way::Submissions).then(|| Stamps::new(gpu, stamps));
         let mut runs = Vec::new();
         let counted = Times::take(|| {
@@ -90,7 +96,7 @@ impl Stages {
         // The runs before those are the warm-up.
         let runs = runs.split_off(runs.len() - counted.runs());
         Ok(Self {
-            times: medians(prepared, &runs),
+            times: medians(&names, &runs),
             way,
         })
     }
@@ -114,27 +120,35 @@ impl Stages {
     }
 }
 
-/// The dispatches of one stage added up in each run, and the median over the runs.
-fn medians(prepared: &Prepared, runs: &[Vec<Duration>]) -> Vec<(&'static str, Duration)> {
-    let mut names: Vec<&str> = Vec::new();
-    for stage in prepared.stages() {
-        if !names.contains(&stage.name()) {
-            names.push(stage.name());
-        }
-    }
-    let median = |name: &'static str| {
+/// The dispatches of one stage added up in each run, and the median over the runs. `names` has the stage of each dispatch.
+fn medians(names: &[&'static str], runs: &[Vec<Duration>]) -> Vec<(&'static str, Duration)> {
+    let median = |stage: &'static str| {
         let of_stage = |run: &Vec<Duration>| {
-            let times = prepared.stages().zip(run);
+            let times = names.iter().zip(run);
             times
-                .filter(|(stage, _)| stage.name() == name)
+                .filter(|(name, _)| **name == stage)
                 .map(|(_, time)| time)
                 .sum()
         };
         let mut sums: Vec<Duration> = runs.iter().map(of_stage).collect();
         sums.sort_unstable();
-        (name, sums.get(sums.len() / 2).copied().unwrap_or_default())
+        (stage, sums.get(sums.len() / 2).copied().unwrap_or_default())
     };
-    names.into_iter().map(median).collect()
+    distinct(names.iter().copied())
+        .into_iter()
+        .map(median)
+        .collect()
+}
+
+/// Each name once, in the order in which they first occur.
+fn distinct(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let mut seen = Vec::new();
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen
 }
 
 /// Between each dispatch and the next of one pass. A dispatch begins where the one before it ended.
@@ -201,17 +215,12 @@ pub(crate) fn heading([frames, items, classes, labels]: [usize; 4]) -> String {
 
 /// A row for each stage, and for each batch its microseconds and its share.
 pub(crate) fn table(batches: &[(String, &Stages)]) -> String {
-    let Some((_, first)) = batches.first() else {
+    if batches.is_empty() {
         return String::new();
-    };
-    let mut names: Vec<&str> = Vec::new();
-    for (_, stages) in batches {
-        for (name, _) in &stages.times {
-            if !names.contains(name) {
-                names.push(name);
-            }
-        }
     }
+    let all = batches.iter().flat_map(|(_, stages)| &stages.times);
+    let names = distinct(all.map(|(name, _)| *name));
+    let ways = distinct(batches.iter().map(|(_, stages)| stages.timed_by()));
     let mut header = vec!["stage"];
     header.extend(batches.iter().map(|(name, _)| name.as_str()));
     let cell = |stages: &Stages, time: Option<Duration>| match time {
@@ -230,7 +239,10 @@ pub(crate) fn table(batches: &[(String, &Stages)]) -> String {
         .map(|name| row(name, &|stages| stages.of(name)))
         .collect();
     rows.push(row("sum", &|stages| Some(stages.sum())));
-    let how = format!("µs and share of the sum, median, by {}\n", first.timed_by());
+    let how = format!(
+        "µs and share of the sum, median, by {}\n",
+        ways.join(" or ")
+    );
     format::line("stages", &how) + &format::table(&header, rows, &[0])
 }
 
@@ -239,5 +251,51 @@ fn figure(time: Duration) -> String {
     match micros {
         ..10.0 => format!("{micros:.1}"),
         _ => format!("{micros:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_is_what_was_requested_or_the_best_that_the_device_has() {
+        let passes = Features::TIMESTAMP_QUERY;
+        let inside = passes | Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        for (features, best) in [
+            (Features::empty(), Way::Submissions),
+            (passes, Way::Passes),
+            (inside, Way::Timestamps),
+        ] {
+            assert_eq!(Way::choose(None, features), Ok(best));
+            let slowest = Some(Way::Submissions);
+            assert_eq!(Way::choose(slowest, features), Ok(Way::Submissions));
+        }
+        let refusal = Way::choose(Some(Way::Timestamps), passes);
+        assert!(refusal.is_err_and(|reason| reason.contains("INSIDE_PASSES")));
+        assert!(Way::choose(Some(Way::Passes), Features::empty()).is_err());
+    }
+
+    #[test]
+    fn what_passes_a_query_set_is_timed_by_submissions() {
+        for (way, dispatches, expected) in [
+            (Way::Timestamps, 4095, (Way::Timestamps, 4096)),
+            (Way::Timestamps, 4096, (Way::Submissions, 0)),
+            (Way::Passes, 2048, (Way::Passes, 4096)),
+            (Way::Passes, 2049, (Way::Submissions, 0)),
+            (Way::Submissions, 7, (Way::Submissions, 0)),
+        ] {
+            assert_eq!(way.within_a_query_set(dispatches), expected);
+        }
+    }
+
+    #[test]
+    fn the_dispatches_of_a_stage_are_added_up_before_the_median() {
+        let names = ["stats", "sweep in", "stats"];
+        let runs = [[1, 10, 5], [9, 20, 9], [2, 30, 2]];
+        let runs = runs.map(|run| run.map(Duration::from_micros).to_vec());
+        let expected = [("stats", 6), ("sweep in", 20)];
+        let expected = expected.map(|(name, micros)| (name, Duration::from_micros(micros)));
+        assert_eq!(medians(&names, &runs), expected);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::super::inputs::name;
+use super::super::on_device::Clocks;
 use super::super::report::subject_json;
 use super::super::stages::{self, Stages};
 use super::super::subject::Subject;
@@ -90,16 +91,7 @@ impl Report<'_> {
         );
         let mut text = format::line("backend", &self.subject.name());
         text += &format::line("timed", &timed);
-        let header = ["shape", "task", "median", "wall", "queued", "CPU"];
-        let mut rows = Vec::new();
-        for (index, row) in self.rows.iter().enumerate() {
-            rows.push(cells(row));
-            let last = self.rows.get(index + 1).map(|next| next.shape) != Some(row.shape);
-            if last {
-                let beam = [name(row.shape), "beam".to_owned()].into_iter();
-                rows.push(beam.chain((0..4).map(|_| "–".to_owned())).collect());
-            }
-        }
+        let (header, rows) = self.columns();
         text += &format::table(&header, rows, &[0, 1]);
         let stages = stages::table(&self.stages());
         if !stages.is_empty() {
@@ -114,6 +106,34 @@ impl Report<'_> {
         text
     }
 
+    /// Wall time has a column only beside the device's own, and queued steps only if they were requested.
+    fn columns(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+        let any = |has: fn(&Clocks) -> bool| {
+            let figures = self.rows.iter().filter_map(|row| row.result.as_ref().ok());
+            figures.into_iter().any(|figures| has(&figures.clocks))
+        };
+        let all = [
+            ("shape", true),
+            ("task", true),
+            ("median", true),
+            ("wall", any(|clocks| clocks.stamped.is_some())),
+            ("queued", any(|clocks| clocks.queued.is_some())),
+            ("CPU", true),
+        ];
+        let kept = |cells: [String; 6]| {
+            let pairs = cells.into_iter().zip(all);
+            let kept = pairs.filter_map(|(cell, (_, shown))| shown.then_some(cell));
+            kept.collect()
+        };
+        let mut rows = Vec::new();
+        for of_shape in self.rows.chunk_by(|a, b| a.shape == b.shape) {
+            rows.extend(of_shape.iter().map(|row| kept(cells(row))));
+            rows.extend(of_shape.first().map(|row| kept(dashes(row.shape, "beam"))));
+        }
+        let header = all.iter().filter(|(_, shown)| *shown);
+        (header.map(|(title, _)| *title).collect(), rows)
+    }
+
     fn stages(&self) -> Vec<(String, &Stages)> {
         let rows = self.rows.iter();
         rows.filter_map(|row| {
@@ -125,27 +145,29 @@ impl Report<'_> {
     }
 }
 
-fn cells(row: &Row) -> Vec<String> {
-    let mut cells = vec![name(row.shape), row.task.to_owned()];
-    let dash = || "–".to_owned();
+fn cells(row: &Row) -> [String; 6] {
+    let mut cells = dashes(row.shape, row.task);
     match &row.result {
         Ok(figures) => {
             let clocks = &figures.clocks;
             let queued = clocks.queued.as_ref().map(|(_, times)| times);
-            let times = [
-                Some(clocks.times()),
-                Some(&clocks.wall),
-                queued,
-                figures.on_cpu.as_ref(),
-            ];
-            cells.extend(times.map(|times| {
-                times.map_or_else(dash, |times| format::milliseconds(times.median()))
-            }));
+            let cpu = figures.on_cpu.as_ref();
+            let times = [Some(clocks.times()), Some(&clocks.wall), queued, cpu];
+            for (cell, times) in cells[2..].iter_mut().zip(times) {
+                if let Some(times) = times {
+                    *cell = format::milliseconds(times.median());
+                }
+            }
         }
-        Err(_) => {
-            cells.push("FAILED".to_owned());
-            cells.extend((0..3).map(|_| dash()));
-        }
+        Err(_) => cells[2] = "FAILED".to_owned(),
     }
+    cells
+}
+
+/// A row without figures.
+fn dashes(shape: [usize; 4], task: &str) -> [String; 6] {
+    let mut cells = std::array::from_fn(|_| "–".to_owned());
+    cells[0] = name(shape);
+    cells[1] = task.to_owned();
     cells
 }
