@@ -135,10 +135,13 @@ def said(entry):
 
 
 def retry(session, step, entry):
-    """A step that ran out of time gets what the others left over: its programs are compiled by now."""
+    """A step that ran out of time gets what the others left over, with what its programs compiled so far."""
     first = {key: entry[key] for key in ("status", "seconds", "parts")}
     limit_s = min(2 * entry["limit_s"], session.all.left() - session.limits["table"] * session.args.scale)
     entry.update(new_step(step, limit_s), tries=2)
+    if step.name == "times":
+        # Its first plans are to be compiled in full again.
+        shutil.rmtree(session.scratch / "caches/timed", ignore_errors=True)
     run_step(session, step, entry)
     if rank(entry) > rank(first):
         entry.update(first)
@@ -177,6 +180,8 @@ def run_all(session):
 
 
 def interrupt(number, _frame):
+    # First, since the threads of a step wait for their programs.
+    process.stop_all()
     raise Interrupted(signal.Signals(number).name)
 
 
@@ -203,7 +208,6 @@ def run(args, command):
     try:
         run_all(Session(args, root, scratch, record))
     except Interrupted as reason:
-        process.stop_all()
         record.data["interrupted"] = str(reason)
     finally:
         record.data["ended"] = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
