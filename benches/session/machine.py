@@ -44,7 +44,7 @@ def facts():
     """The machine without its GPU. Nothing here identifies its owner or its network."""
     ldd = (quiet(["ldd", "--version"]) or "").splitlines() if platform.system() == "Linux" else []
     return {
-        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "os": f"{platform.system()} {platform.machine()}",
         "distribution": distribution(),
         "cpu": processor(),
         "cores": os.cpu_count(),

@@ -117,6 +117,11 @@ def table_of_stages(session):
     return table(["T, N, C, L", *names, "sum"], rows)
 
 
+def stages_timed_by(session):
+    found = {line["stages_timed_by"] for line in figures.lines(session, "times") if "stages_timed_by" in line}
+    return " or ".join(sorted(found)) or "nothing"
+
+
 def stages(line):
     """The stages of a line by name. One that is dispatched more than once counts as one."""
     times = {}
@@ -188,7 +193,7 @@ def markdown(session):
         "with empty caches, `again` in the second round.",
         table_of_ours(session),
         "## Stages",
-        "µs on the device's clock, first round:",
+        f"µs in the first round, by {stages_timed_by(session)}:",
         table_of_stages(session),
         *tables_of_peers(session),
         "## Decoders and variants",
