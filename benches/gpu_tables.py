@@ -61,7 +61,9 @@ def fastest_copy(run, ours):
         return None, ""
     told = " and ".join(f"{name} {rate_of(rate)} GB/s" for name, rate in rates.items())
     counts = f"; the larger counts, {max(rates, key=rates.get)}" if len(rates) > 1 else ""
-    return max(rates.values()), f"Copy rate, reads and writes both counted: {told}{counts}."
+    other = run["copy"]["device"] if run.get("copy") and not copy else None
+    elsewhere = f" PyTorch ran on another device, {other}." if other else ""
+    return max(rates.values()), f"Copy rate, reads and writes both counted: {told}{counts}.{elsewhere}"
 
 
 def rate_of(gigabytes):

@@ -177,8 +177,9 @@ def merged(rounds, key=lambda line: report.key(line["shape"])):
         times = [line["median_ms"] for line in seen]
         # All else is of the round that is nearest to the median.
         middle = min(seen, key=lambda line: abs(line["median_ms"] - median(times)))
-        figures = {name: [line[name] for line in seen] for name in middle if name in FIGURES}
-        figures = {name: median(values) for name, values in figures.items()}
+        # What a program could not measure is missing, or null.
+        figures = {name: [line[name] for line in seen if line.get(name) is not None] for name in FIGURES}
+        figures = {name: median(values) for name, values in figures.items() if values}
         results[shape] = middle | figures | {"rounds_ms": times}
     return results
 
@@ -216,13 +217,6 @@ def executable(text):
     return Path(shutil.which(text) or text).resolve()
 
 
-def seconds(text):
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: a number of seconds above 0 is needed")
-    return value
-
-
 def parser(description, peers, shapes):
     """Returns the parser of the options that every benchmark beside peers has."""
     parser = argparse.ArgumentParser(
@@ -241,8 +235,8 @@ def parser(description, peers, shapes):
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of every CPU program")
     parser.add_argument("--shape", action="append", metavar="T,N,C,L", help=f"instead of the {shapes}; may be repeated")
     parser.add_argument("--machine", metavar="NAME", help="of the results' files; the processor's name if not given")
-    parser.add_argument("--enough", type=seconds, metavar="SECONDS", help="how long a peer measures a shape, about")
-    parser.add_argument("--limit", type=seconds, default=LONGEST_S, metavar="SECONDS", help="ends a program after this time")
+    parser.add_argument("--enough", type=float, metavar="SECONDS", help="how long a peer measures a shape, about")
+    parser.add_argument("--limit", type=float, default=LONGEST_S, metavar="SECONDS", help="ends a program after this time")
     parser.add_argument("--adapter", action="append", metavar="NAME", help="GPU adapters of ours; the best one if none")
     tool_arguments(parser)
     parser.add_argument("--no-install", action="store_true", help="run the peers on this Python, and build offline")
@@ -254,6 +248,8 @@ def checked(parser):
     args = parser.parse_args()
     if args.rounds < 1 or args.threads < 1:
         parser.error("--rounds and --threads must be at least 1")
+    if not (args.limit > 0 and (args.enough is None or args.enough > 0)):
+        parser.error("--enough and --limit must be above 0")
     return args
 
 

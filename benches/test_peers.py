@@ -4,13 +4,14 @@ import sys
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 # At the end: both folders have a decoders.py.
 sys.path.append(str(Path(__file__).resolve().parent / "peers"))
 
 import jax_peers  # noqa: E402
 import torch_peers  # noqa: E402
-from timing import PROFILED, Measured, Step, Timer, best  # noqa: E402
+from timing import PROFILED, Measured, Step, Timer, best, timer_for  # noqa: E402
 
 
 class Gpu:
@@ -104,6 +105,12 @@ class ThreeFigures(unittest.TestCase):
     def test_one_place_that_is_faster_throughout_is_named_alone(self):
         slow, fast = ({"wall": [ms], "queued": [ms]} for ms in (2, 1))
         self.assertEqual(best([Measured(slow, {}, "cpu"), Measured(fast, {}, "cuda")])["lengths_on"], "cuda")
+
+    def test_the_seconds_of_a_shape_are_shared_by_its_figures(self):
+        gpu = Gpu()
+        steps = [gpu.step(), gpu.step(kernels=gpu.profile)]
+        self.assertAlmostEqual(timer_for(steps, 2.0).enough, 2.0 / (2 + 3))
+        self.assertEqual(timer_for(steps, None).enough, 1.0)
 
     def test_a_figure_keeps_to_its_seconds(self):
         gpu = Gpu(launch=0.0, kernels=10.0)
@@ -202,9 +209,12 @@ class OnCuda(unittest.TestCase):
 
     def test_the_copy_counts_bytes_read_and_written(self):
         gpu = Gpu(launch=0.01, kernels=1.0)
-        self.addCleanup(setattr, torch_peers, "with_cuda", torch_peers.with_cuda)
-        torch_peers.with_cuda = lambda: FakeTorch(gpu)
-        line = torch_peers.copy_rate(Timer(0.1, gpu.clock))
+        fakes = {
+            "with_cuda": lambda: FakeTorch(gpu),
+            "timer_for": lambda steps, seconds: Timer(seconds, gpu.clock),
+        }
+        with patch.multiple(torch_peers, **fakes):
+            line = torch_peers.copy_rate(0.1)
         self.assertEqual((line["timed_by"], line["device"], line["l2_bytes"]), ("kernels", "Fake 1000", 50 << 20))
         self.assertAlmostEqual(line["copy_gb_per_s"], 2 * 2**30 / 1e-3 / 1e9)
 

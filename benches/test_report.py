@@ -117,13 +117,13 @@ class Pages(unittest.TestCase):
         results["copy"]["device"] = "Other 2000"
         rate, sentence = gpu_tables.fastest_copy(results, "ctc-wgpu GPU")
         self.assertEqual(rate, 1000.0)
-        self.assertNotIn("PyTorch", sentence)
+        self.assertIn("our own buffer copy 1,000 GB/s. PyTorch ran on another device, Other 2000.", sentence)
         self.assertIn("The size of the L2 cache is unknown", report.markdown(results, "fake.svg"))
 
     def test_every_peer_has_a_mark_in_the_plot(self):
         results = gpu_run()
         line = results["programs"]["torch-cuda"]
-        results["programs"] |= {peer: line for peer in [*run.PACKAGES, run.BURN]}
+        results["programs"] |= dict.fromkeys([*run.PACKAGES, run.BURN], line)
         drawing = report.picture(results)
         for peer in [*run.PACKAGES, run.BURN]:
             self.assertIn(report.TITLES[peer], drawing)
@@ -187,6 +187,12 @@ class Runs(unittest.TestCase):
         merged = run.merged([[line(1, 9)], [line(3, 7)], [line(2, 5)]])["1,2,3,4"]
         self.assertEqual((merged["median_ms"], merged["kernels_ms"], merged["wall_ms"]), (2, 2, 7))
         self.assertEqual(merged["rounds_ms"], [1, 3, 2])
+
+    def test_a_figure_that_a_round_lacks_is_of_the_others(self):
+        lines = [{"shape": [1, 2, 3, 4], "median_ms": ms, "queued_ms": None, "events_ms": ms} for ms in (1, 2, 6)]
+        del lines[2]["events_ms"]
+        merged = run.merged([[line] for line in lines])["1,2,3,4"]
+        self.assertEqual((merged["median_ms"], merged["queued_ms"], merged["events_ms"]), (2, None, 1.5))
 
     def test_rounds_that_were_timed_otherwise_do_not_mix(self):
         queued = {"shape": [1, 2, 3, 4], "median_ms": 50, "queued_ms": 50, "timed_by": "queued"}

@@ -19,7 +19,7 @@ import sys
 
 from jax_peers import optax_cpu, optax_cuda
 from tensorflow_peers import keras, tensorflow
-from timing import ENOUGH_S, Absent, Timer, best, first_line
+from timing import Absent, best, first_line, timer_for
 from torch_peers import copy_rate, flag_gems, torch_cpu, torch_cuda, torch_cudnn
 
 # Each takes logits [N, T, C], labels [N, L] and a number of threads, and returns a step for each way to call the library.
@@ -54,7 +54,7 @@ def measure(make, shape, threads, enough):
 
     steps = make(*batch(shape), threads)
     right = sums(steps[0])
-    timer = Timer(enough / sum(len(step.figures()) for step in steps)) if enough else Timer()
+    timer = timer_for(steps, enough)
     measured = []
     for step in steps:
         for name, value in sums(step).items():
@@ -97,7 +97,7 @@ def arguments(description, peers):
 def lines(args):
     """Yields a line for each shape. Raises Absent or ImportError if the library cannot be called at all."""
     if args.peer == COPY:
-        yield copy_rate(Timer(args.enough or ENOUGH_S)) | {"version": sys.modules["torch"].__version__}
+        yield copy_rate(args.enough) | {"version": sys.modules["torch"].__version__}
         return
     import inputs
 

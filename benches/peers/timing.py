@@ -50,6 +50,11 @@ class Step:
         return ["wall", "queued"] + [name for name in ("events", "kernels") if getattr(self, name)]
 
 
+def timer_for(steps, seconds):
+    """Returns a timer that divides the seconds among the figures of these steps; without a budget each of them has a second."""
+    return Timer(seconds / sum(len(step.figures()) for step in steps)) if seconds else Timer()
+
+
 class Measured(NamedTuple):
     """The times of a step by figure, shortest first, and notes for the line of its shape."""
 

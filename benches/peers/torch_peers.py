@@ -1,6 +1,6 @@
 """PyTorch's CTC losses, FlagGems' in its place, and the rate at which PyTorch copies."""
 
-from timing import Absent, Step, best, first_line
+from timing import Absent, Step, best, first_line, timer_for
 
 COPIED_BYTES = 1 << 30
 
@@ -117,13 +117,13 @@ def device_time(events):
     return sum(times) * 1e-3, len(times)
 
 
-def copy_rate(timer):
+def copy_rate(seconds):
     """Returns the line of `copy_` on the GPU, with the size of its L2 cache where PyTorch reports it."""
     torch = with_cuda()
     source = torch.zeros(COPIED_BYTES, dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
     step = cuda_step(torch, lambda: target.copy_(source), None)
-    line = best([timer.figures(step)])
+    line = best([timer_for([step], seconds).figures(step)])
     device = torch.cuda.get_device_properties(0)
     return line | {
         "bytes": COPIED_BYTES,
