@@ -23,11 +23,12 @@ mod stats;
 mod sweep;
 mod totals;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use fearless_simd::{Level, Simd, dispatch};
 use rayon::prelude::*;
 
+use crate::blocking::locked;
 use crate::options::{Options, Reduction, Status};
 use crate::output::Answer;
 use crate::plan::Goal;
@@ -264,11 +265,6 @@ fn both(split: bool, alpha: impl FnOnce() + Send, beta: impl FnOnce() + Send) {
         alpha();
         beta();
     }
-}
-
-/// Tables are whole whenever a thread may have panicked: they are filled before they are read.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The factor of each item's loss in the reduced number.

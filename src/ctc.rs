@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::mem::take;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-use crate::blocking::block_on;
+use crate::blocking::{block_on, locked};
 use crate::cpu::{self, Twin};
 use crate::error::{Error, refuse_impossible};
 use crate::gpu::{self, Host, Selected, Waiting};
@@ -207,6 +207,16 @@ impl Ctc {
         }
     }
 
+    /// The same device, whose kernels are from now on compiled through `cache`. See
+    /// [`GpuCtc::with_cache`](crate::GpuCtc::with_cache), also for how to save it. The CPU backend ignores it.
+    #[must_use]
+    pub fn with_cache(self, cache: &wgpu::PipelineCache) -> Self {
+        Self {
+            host: self.host.map(|host| host.with_cache(cache)),
+            ..self
+        }
+    }
+
     /// The bytes of memory that the CPU twin keeps for the next call, its answers not counted; `None` on a device, where
     /// [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) tells.
     #[must_use]
@@ -318,7 +328,7 @@ impl Ctc {
         waiting: Waiting,
         mut answer: Answer,
     ) -> Result<Answer, Error> {
-        let tables = self.tables().pop().unwrap_or_default();
+        let tables = locked(&self.tables).pop().unwrap_or_default();
         let problem = Problem::within(tables, batch, options)?;
         match &self.host {
             Some(host) => {
@@ -332,13 +342,8 @@ impl Ctc {
             let frames = |item: usize| problem.logit_lengths[item] as usize;
             refuse_impossible(&answer.status, labels, frames)?;
         }
-        self.tables().push(problem.into_tables());
+        locked(&self.tables).push(problem.into_tables());
         Ok(answer)
-    }
-
-    fn tables(&self) -> std::sync::MutexGuard<'_, Vec<Tables>> {
-        // Pushing and popping leave it whole.
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -86,6 +86,35 @@ impl GpuCtc {
         })
     }
 
+    /// The same device without the pipelines compiled so far; new ones are compiled through `cache`.
+    ///
+    /// Where a driver keeps no cache of its own, as on most phones, this makes the first plan of the next run faster:
+    /// save [`get_data`](wgpu::PipelineCache::get_data) after the plans are made, and make the next run's cache from it.
+    /// Most desktop drivers keep one on disk anyway. The device needs [`wgpu::Features::PIPELINE_CACHE`], which only
+    /// Vulkan has.
+    ///
+    /// ```no_run
+    /// use ctc_wgpu::{GpuCtc, Options, Shape};
+    /// # fn demo(device: wgpu::Device, queue: wgpu::Queue) -> Result<(), Box<dyn std::error::Error>> {
+    /// // With `data: Some(&bytes)`, bytes of an earlier `get_data` on the same adapter.
+    /// let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: None, fallback: true };
+    /// // SAFETY: there is no data.
+    /// let cache = unsafe { device.create_pipeline_cache(&descriptor) };
+    /// let ctc = GpuCtc::new(&device, &queue)?.with_cache(&cache);
+    /// let plan = ctc.plan(&Shape::new(32, 50, 20, 6), &Options::default())?;
+    /// if let Some(bytes) = cache.get_data() {
+    ///     std::fs::write("pipelines.bin", bytes)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_cache(&self, cache: &wgpu::PipelineCache) -> Self {
+        Self {
+            engine: Arc::new(self.engine.with_cache(cache)),
+        }
+    }
+
     /// What plans for this device keep within.
     #[must_use]
     pub fn limits(&self) -> Limits {

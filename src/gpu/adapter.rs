@@ -71,13 +71,14 @@ pub(crate) async fn first<T>(
     Err(refusal.unwrap_or(Error::NoAdapter(called)))
 }
 
-/// A device with all that the adapter gives in memory and workgroups, and no feature that nothing uses.
+/// A device with all that the adapter gives in memory and workgroups, and no feature that nothing uses. A cache of
+/// pipelines is for [`Ctc::with_cache`](crate::Ctc::with_cache).
 pub(crate) async fn open(adapter: &wgpu::Adapter) -> Result<Selected, Error> {
     let info = adapter.get_info();
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("ctc"),
         required_limits: adapter.limits(),
-        required_features: adapter.features() & Limits::FEATURES,
+        required_features: adapter.features() & (Limits::FEATURES | wgpu::Features::PIPELINE_CACHE),
         ..wgpu::DeviceDescriptor::default()
     };
     match adapter.request_device(&descriptor).await {

@@ -1,9 +1,10 @@
-//! Pipelines, compiled from the table of kernels when first needed and kept.
+//! Pipelines: compiled when a plan first needs them, several at a time, and kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::scope::guarded;
+use crate::blocking::locked;
 use crate::error::Error;
 use crate::kernels::{Access, Kernel, Text, for_browsers};
 use crate::params::Params;
@@ -37,13 +38,32 @@ struct Key {
     constants: Vec<(&'static str, u32)>,
 }
 
+impl Key {
+    fn of(step: &Step, text: Text) -> Self {
+        Self {
+            kernel: step.kernel.name,
+            text: step.kernel.text(Text {
+                subgroups: step.subgroups,
+                ..text
+            }),
+            constants: step.constants.clone(),
+        }
+    }
+}
+
+/// Holds a pipeline once it is compiled. Locked while it compiles, so that a second thread waits instead of compiling it
+/// again.
+type Entry = Arc<Mutex<Option<Arc<Pipeline>>>>;
+
 /// A device and its pipelines.
 #[derive(Debug)]
 pub(crate) struct Engine {
     device: wgpu::Device,
     queue: wgpu::Queue,
     checks: Checks,
-    pipelines: Mutex<HashMap<Key, Arc<Pipeline>>>,
+    cache: Option<wgpu::PipelineCache>,
+    /// Locked only to find or insert an entry, never while a pipeline compiles.
+    entries: Mutex<HashMap<Key, Entry>>,
 }
 
 impl Engine {
@@ -52,7 +72,16 @@ impl Engine {
             device: device.clone(),
             queue: queue.clone(),
             checks,
-            pipelines: Mutex::default(),
+            cache: None,
+            entries: Mutex::default(),
+        }
+    }
+
+    /// The same device without its compiled pipelines. New ones go through `cache`.
+    pub(super) fn with_cache(&self, cache: &wgpu::PipelineCache) -> Self {
+        Self {
+            cache: Some(cache.clone()),
+            ..Self::new(&self.device, &self.queue, self.checks)
         }
     }
 
@@ -78,30 +107,73 @@ impl Engine {
         buffer
     }
 
-    /// The pipeline of a step, of the kernel's text that `text` chooses.
-    pub(super) fn pipeline(&self, step: &Step, text: Text) -> Result<Arc<Pipeline>, Error> {
-        let text = step.kernel.text(Text {
-            subgroups: step.subgroups,
-            ..text
-        });
-        let key = Key {
-            kernel: step.kernel.name,
-            text,
-            constants: step.constants.clone(),
+    /// The pipeline of each step, from the kernel text that `text` selects. Those not compiled yet are compiled at the same
+    /// time, on the threads of rayon's current pool.
+    pub(super) fn pipelines(
+        &self,
+        steps: &[Step],
+        text: Text,
+    ) -> Result<Vec<Arc<Pipeline>>, Error> {
+        // Long batches repeat a pipeline in hundreds of steps.
+        let mut distinct = Vec::new();
+        let mut indices = HashMap::new();
+        let indices: Vec<usize> = steps
+            .iter()
+            .map(|step| {
+                let key = Key::of(step, text);
+                *indices.entry(key.clone()).or_insert_with(|| {
+                    distinct.push((step, key));
+                    distinct.len() - 1
+                })
+            })
+            .collect();
+        let compiled: Vec<_> = match self.compiled(&distinct) {
+            Some(compiled) => compiled,
+            None => {
+                let results = self.each(&distinct, |(step, key)| self.pipeline(step, key));
+                // Of several errors the first by order of the steps, so that the same one is reported each time.
+                results.into_iter().collect::<Result<_, _>>()?
+            }
         };
-        // A thread that panicked while it held the lock left a map of whole pipelines.
-        let mut pipelines = self
-            .pipelines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipeline) = pipelines.get(&key) {
+        Ok(indices
+            .into_iter()
+            .map(|index| Arc::clone(&compiled[index]))
+            .collect())
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn each<T: Sync, U: Send>(&self, items: &[T], work: impl Fn(&T) -> U + Sync + Send) -> Vec<U> {
+        use rayon::prelude::*;
+        match self.device.adapter_info().backend {
+            // wgpu shares one OpenGL context between threads and panics in one that has waited 1 to 6 s for it.
+            wgpu::Backend::Gl => items.iter().map(work).collect(),
+            _ => items.par_iter().map(work).collect(),
+        }
+    }
+
+    /// A browser has one thread for wgpu, and compiles in the background by itself.
+    #[cfg(target_arch = "wasm32")]
+    fn each<T, U>(&self, items: &[T], work: impl Fn(&T) -> U) -> Vec<U> {
+        items.iter().map(work).collect()
+    }
+
+    /// The pipelines, if all of them are compiled.
+    fn compiled(&self, distinct: &[(&Step, Key)]) -> Option<Vec<Arc<Pipeline>>> {
+        let entries = locked(&self.entries);
+        let keys = distinct.iter().map(|(_, key)| key);
+        let compiled = keys.map(|key| entries.get(key)?.try_lock().ok()?.clone());
+        compiled.collect()
+    }
+
+    fn pipeline(&self, step: &Step, key: &Key) -> Result<Arc<Pipeline>, Error> {
+        let entry = Arc::clone(locked(&self.entries).entry(key.clone()).or_default());
+        let mut pipeline = locked(&entry);
+        if let Some(pipeline) = &*pipeline {
             return Ok(Arc::clone(pipeline));
         }
-        let during = format!("kernel `{}` with {:?}", step.kernel.name, step.constants);
-        let pipeline = guarded(&self.device, &during, || self.compile(step, text))?;
-        let pipeline = Arc::new(pipeline);
-        pipelines.insert(key, Arc::clone(&pipeline));
-        Ok(pipeline)
+        let during = format!("kernel `{}` with {:?}", key.kernel, key.constants);
+        let compiled = guarded(&self.device, &during, || self.compile(step, key.text))?;
+        Ok(Arc::clone(pipeline.insert(Arc::new(compiled))))
     }
 
     fn compile(&self, step: &Step, text: Text) -> Pipeline {
@@ -136,7 +208,7 @@ impl Engine {
                     // Each word of workgroup memory is written before it is read.
                     zero_initialize_workgroup_memory: false,
                 },
-                cache: None,
+                cache: self.cache.as_ref(),
             });
         Pipeline { pipeline, layout }
     }
@@ -159,11 +231,12 @@ impl Engine {
             // SAFETY: the text is ours, never a caller's. Each index that it forms is below the length of what it
             // indexes: rows, places and steps are bounded by numbers of the plan, whose bindings are as long as those
             // numbers say; item lengths, labels and links, which may come from a caller's buffer, are compared with
-            // their bounds in the stage `labels`, and later stages read only what that stage wrote. The states of an
-            // alignment begin at twice its labels and only go down, to 0 at most. Loops end: their
-            // bounds are the same numbers (see `Iterations`). No integer is divided by a number that may be 0: the
-            // group and the frames of a chunk are at least 1 in each step that divides by them. Tests run every kind
-            // of hostile buffer through kernels compiled this way.
+            // their bounds in the stage `labels`, and later stages read only what that stage wrote: for this batch, or,
+            // where a caller of `Stage::encode` leaves it out, zeros or an earlier batch of the same plan. The states of
+            // an alignment begin at twice its labels and only go down, to 0 at most. Loops end: their bounds are the
+            // same numbers (see `Iterations`). No integer is divided by a number that may be 0: the group and the
+            // frames of a chunk are at least 1 in each step that divides by them. Tests run every kind of hostile
+            // buffer through kernels compiled this way, and stages out of order.
             Checks::Off => unsafe {
                 self.device.create_shader_module_trusted(
                     descriptor,

@@ -1,12 +1,13 @@
 //! Arrays on the host through the kernels: upload, run, read back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::channel::oneshot;
 
 use super::scope::{guarded, guarded_async};
 use super::{GpuCtc, GpuPlan};
+use crate::blocking::locked;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::options::Options;
@@ -84,6 +85,16 @@ impl Host {
             lost: Arc::clone(&self.lost),
             watched: self.watched,
             idle: Mutex::default(),
+        }
+    }
+
+    /// The same device, whose pipelines go through `cache`.
+    pub(crate) fn with_cache(self, cache: &wgpu::PipelineCache) -> Self {
+        Self {
+            ctc: self.ctc.with_cache(cache),
+            // Sessions hold pipelines that did not go through it.
+            idle: Mutex::default(),
+            ..self
         }
     }
 
@@ -234,9 +245,4 @@ fn wait(device: &wgpu::Device) {
         device.poll(wgpu::PollType::wait_indefinitely()),
         Err(wgpu::PollError::Timeout)
     ) {}
-}
-
-/// A thread that panicked while it held one of our locks left whole values behind: none is changed in two steps.
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -35,11 +35,7 @@ pub struct GpuPlan {
 impl GpuPlan {
     pub(super) fn new(engine: &Arc<Engine>, plan: Plan) -> Result<Self, Error> {
         let device = engine.device();
-        let pipelines = plan
-            .steps
-            .iter()
-            .map(|step| engine.pipeline(step, plan.text()))
-            .collect::<Result<_, _>>()?;
+        let pipelines = engine.pipelines(&plan.steps, plan.text())?;
         let stride = u64::from(device.limits().min_uniform_buffer_offset_alignment)
             .max(size_of::<Params>().next_power_of_two() as u64);
         let during = format!("making a workspace of {} bytes", plan.workspace_bytes());
@@ -110,14 +106,11 @@ impl GpuPlan {
             in_place: buffers.is_in_place(),
             ..self.plan.text()
         };
-        let mut pipelines = Vec::with_capacity(self.plan.steps.len());
-        if text == self.plan.text() {
-            pipelines.extend(self.pipelines.iter().map(Arc::clone));
+        let pipelines = if text == self.plan.text() {
+            self.pipelines.clone()
         } else {
-            for step in &self.plan.steps {
-                pipelines.push(self.engine.pipeline(step, text)?);
-            }
-        }
+            self.engine.pipelines(&self.plan.steps, text)?
+        };
         let dispatches = guarded(device, "the bindings of a batch", || {
             let steps = self.plan.steps.iter().zip(pipelines).enumerate();
             steps

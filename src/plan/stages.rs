@@ -247,7 +247,7 @@ impl Builder<'_> {
         let lanes = match (scratch, subgroups) {
             (true, _) => u64::from(self.lanes),
             (false, true) => subgroup,
-            (false, false) => quads.next_multiple_of(8),
+            (false, false) => sweep_lanes(quads, self.limits.software),
         };
         let aligns = self.goal == Goal::Align;
         // Each step of a long one goes round the quads, once or, with a block's rows made again, twice, and copies a row a block.
@@ -387,4 +387,16 @@ impl Builder<'_> {
         })?;
         Ok(())
     }
+}
+
+/// The lanes of a sweep that passes states through workgroup memory: one per quad, rounded up so that few pipelines
+/// serve all lengths, since each number of lanes is compiled anew.
+///
+/// Most GPUs run 32 or 64 lanes at once, so a multiple of 32 costs nothing; short items get 8 or 16 lanes, since some GPUs
+/// have subgroups of that size. A software driver computes every lane: it gets multiples of 8, and beyond 64 quads
+/// four sizes per doubling, so that less than a quarter of the lanes is idle.
+pub(super) fn sweep_lanes(quads: u64, software: bool) -> u64 {
+    let doubled = quads.next_power_of_two();
+    let least = if software { 8 } else { doubled.clamp(8, 32) };
+    quads.next_multiple_of(least.max(doubled / 8))
 }

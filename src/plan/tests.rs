@@ -5,6 +5,9 @@
 mod memory;
 mod refusals;
 
+use std::collections::BTreeSet;
+
+use super::stages::sweep_lanes;
 use super::{Goal, Iterations, Plan, Span, Step};
 use crate::error::PlanError;
 use crate::kernels::{self, Slot};
@@ -142,6 +145,27 @@ fn no_step_passes_a_limit_of_the_device_or_of_a_loop() {
             assert!(lanes.is_power_of_two() || by_quads, "{step:?}");
         }
     });
+}
+
+#[test]
+fn few_numbers_of_lanes_serve_every_length_without_subgroups() {
+    for (software, sizes) in [(false, 10), (true, 16)] {
+        let lanes: BTreeSet<_> = (1..=256)
+            .map(|quads| sweep_lanes(quads, software))
+            .collect();
+        assert_eq!(lanes.len(), sizes, "{lanes:?}");
+        for quads in 1..=256_u64 {
+            let lanes = sweep_lanes(quads, software);
+            assert!(
+                (quads..=quads.next_power_of_two().max(8)).contains(&lanes),
+                "{quads}: {lanes}"
+            );
+            assert!(
+                !software || lanes - quads < 8 || 4 * (lanes - quads) < lanes,
+                "{quads}: {lanes}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod bad_files;
 mod batches;
 mod bench;
 mod bench_device;
+mod kept;
 mod reading;
 mod reports;
 mod support;

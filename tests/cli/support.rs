@@ -47,6 +47,8 @@ pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ctc-wgpu"));
     // Mesa's EGL writes to stderr where this is not set, and these tests count lines there.
     command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    // No test depends on what an earlier one compiled, or leaves anything in the user's folders.
+    command.env("CTC_WGPU_CACHE_DIR", "");
     command
 }
 

@@ -4,41 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use ctc_wgpu::{
-    BlankInLabels, Element, Goal, Input, Limits, Options, Plan, Reduction, RepeatedLabels,
-    RepeatedOutputs, Shader, Shape, shaders,
+    BlankInLabels, Goal, Input, Limits, Options, Plan, Reduction, RepeatedLabels, RepeatedOutputs,
+    Shape, shaders,
 };
 
-/// A pipeline.
-#[derive(Debug, Clone)]
-pub(crate) struct Case {
-    pub(crate) shader: Shader,
-    pub(crate) constants: Vec<(&'static str, u32)>,
-}
-
-impl Case {
-    /// Says which it is.
-    pub(crate) fn name(&self) -> String {
-        let mut name = self.shader.name.to_owned();
-        for (holds, word) in [
-            (self.shader.together, "together"),
-            (self.is_f16(), "f16"),
-            (self.shader.in_place, "in_place"),
-            (self.shader.subgroups, "subgroups"),
-        ] {
-            if holds {
-                name = format!("{name} {word}");
-            }
-        }
-        for (constant, value) in &self.constants {
-            name = format!("{name} {constant}={value}");
-        }
-        name
-    }
-
-    pub(crate) fn is_f16(&self) -> bool {
-        self.shader.element == Element::F16
-    }
-}
+pub(crate) use super::case::Case;
 
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(made);
 

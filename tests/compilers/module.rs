@@ -3,7 +3,7 @@
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet};
 use naga::valid::{ValidationFlags, Validator};
 
-use super::cases::Case;
+use super::case::Case;
 
 /// What a backend of naga takes.
 pub(crate) struct Module {

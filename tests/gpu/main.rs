@@ -16,6 +16,7 @@ mod buffer_errors;
 mod conformance;
 mod decode;
 mod faults;
+mod first_use;
 mod host_path;
 mod hostile;
 mod launches;

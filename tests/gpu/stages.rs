@@ -1,7 +1,8 @@
 //! A batch recorded stage by stage: the bits of `encode`, and timestamps between the stages.
 
 use ctc_wgpu::{
-    AlignBuffers, Goal, GpuCtc, GpuPlan, GreedyBuffers, Limits, Options, Prepared, Reduction,
+    AlignBuffers, Checks, Goal, GpuCtc, GpuPlan, GreedyBuffers, Limits, Options, Prepared,
+    Reduction,
 };
 use wgpu::{BufferUsages, Features};
 
@@ -12,11 +13,15 @@ use crate::support::random::Recipe;
 const PLACEMENTS: [Placement; 3] = [Placement::Apart, Placement::Together, Placement::InPlace];
 
 fn batch() -> DeviceBatch {
+    seeded(1)
+}
+
+fn seeded(seed: u64) -> DeviceBatch {
     let recipe = Recipe {
         weights: true,
         ..Recipe::new([5, 40, 7], 9)
     };
-    DeviceBatch::of(&recipe.batch(1))
+    DeviceBatch::of(&recipe.batch(seed))
 }
 
 fn options() -> Options {
@@ -79,6 +84,48 @@ fn a_batch_recorded_stage_by_stage_has_the_bits_of_encode() {
                     let name = format!("{placement:?}, way {number}");
                     placed.outputs(gpu).unwrap().same(&expected, &name).unwrap();
                 }
+            }
+        }
+    });
+}
+
+/// Without wgpu's checks the kernels' own must hold, also for a caller who leaves out stages or changes their order.
+#[test]
+fn stages_out_of_order_stay_in_bounds_and_spoil_no_later_batch() {
+    on_each_device(|gpu| {
+        let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, Checks::Off).unwrap();
+        let batch = batch();
+        // Another batch that has the same shape, its longest labels included.
+        let mut others = (2..).map(seeded);
+        let other = others.find(|other| other.shape == batch.shape).unwrap();
+        for index in 0..2 {
+            let plan = &plans(&ctc, &batch)[index];
+            let expected = run(gpu, plan, &batch, Placement::Apart);
+            // Fresh tables, and tables that hold another batch of the shape.
+            for fresh in [true, false] {
+                let plan = &plans(&ctc, &batch)[index];
+                if !fresh {
+                    run(gpu, plan, &other, Placement::Apart);
+                }
+                let count = plan.plan().dispatches();
+                let forwards: Vec<_> = (0..count).collect();
+                let backwards: Vec<_> = (0..count).rev().collect();
+                let rotated =
+                    (1..count).map(|first| [&forwards[first..], &forwards[..first]].concat());
+                for order in [backwards].into_iter().chain(rotated) {
+                    let placed = Placed::new(gpu, plan, &batch, Placement::Apart, ALL);
+                    let prepared = plan.prepare(&placed.buffers()).unwrap();
+                    let stages: Vec<_> = prepared.stages().collect();
+                    for &stage in &order {
+                        let mut encoder = gpu.encoder();
+                        stages[stage].encode(&mut encoder.begin_compute_pass(&Default::default()));
+                        gpu.queue.submit([encoder.finish()]);
+                    }
+                    // Checks the inputs and the canaries around all buffers.
+                    placed.outputs(gpu).unwrap();
+                }
+                let after = run(gpu, plan, &batch, Placement::Apart);
+                after.same(&expected, "after stages out of order").unwrap();
             }
         }
     });

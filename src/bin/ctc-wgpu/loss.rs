@@ -14,6 +14,7 @@ use crate::compare::{Deviation, largest, loss_deviation, position};
 use crate::engine::{Answer, Engine, Timed, checked};
 use crate::fault::Fault;
 use crate::format::{self, Outcome};
+use crate::kept::Kept;
 use crate::npz::NpzWriter;
 use crate::progress;
 
@@ -117,7 +118,7 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
         return Err(Fault::file(out, "--out would overwrite the batch"));
     }
     let accepted = Accepted::read(&args.batch)?;
-    let engine = engine(args)?;
+    let (engine, kept) = engine(args)?;
     let bar = progress::working(u64::from(args.runs) + 1);
     let timed = Timed::run(
         &engine,
@@ -132,6 +133,9 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
     );
     bar.finish_and_clear();
     let timed = timed.map_err(|e| Fault::library(path, e))?;
+    if let Some(kept) = &kept {
+        kept.save();
+    }
     let timed = checked(timed, &accepted.shape, &engine)?;
     if let Some(out) = &args.out {
         write(out, &accepted.file.shape, &timed.answer)
@@ -154,7 +158,7 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
     Ok(Outcome { text, passed: true })
 }
 
-fn engine(args: &LossArgs) -> Result<Engine, Fault> {
+fn engine(args: &LossArgs) -> Result<(Engine, Option<Kept>), Fault> {
     let path = &args.batch.input.file;
     let ctc = match (args.backend, &args.adapter) {
         (BackendArg::Auto | BackendArg::Gpu, Some(name)) => Ctc::gpu(name),
@@ -165,10 +169,15 @@ fn engine(args: &LossArgs) -> Result<Engine, Fault> {
             return Err(Fault::Usage(reason.to_owned()));
         }
         (BackendArg::Cpu, None) => Ok(Ctc::cpu()),
-        (BackendArg::Reference, None) => return Ok(Engine::Reference),
+        (BackendArg::Reference, None) => return Ok((Engine::Reference, None)),
     };
-    ctc.map(|ctc| Engine::Ctc(Box::new(ctc)))
-        .map_err(|e| Fault::library(path, e))
+    let ctc = ctc.map_err(|e| Fault::library(path, e))?;
+    let kept = Kept::of(&ctc);
+    let ctc = match &kept {
+        Some(kept) => ctc.with_cache(kept.cache()),
+        None => ctc,
+    };
+    Ok((Engine::Ctc(Box::new(ctc)), kept))
 }
 
 /// Whether two paths name one file that exists.

@@ -13,6 +13,7 @@ mod decode;
 mod engine;
 mod fault;
 mod format;
+mod kept;
 mod loss;
 mod npz;
 mod plot;
@@ -41,6 +42,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Compute the losses and the gradient of a batch
+    ///
+    /// Compiled kernels are kept in the user's cache folder where the driver allows it (Vulkan). CTC_WGPU_CACHE_DIR names
+    /// another folder; with an empty value nothing is kept.
     Loss(loss::LossArgs),
     /// Run a batch on every backend there is, and compare each with the float64 reference
     ///

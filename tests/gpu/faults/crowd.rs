@@ -97,10 +97,10 @@ fn eight_devices_at_once_give_what_one_alone_gives() {
 #[test]
 fn eight_threads_on_one_queue_give_what_one_alone_gives() {
     on_each_device(|gpu| {
-        let shared = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
-        let alone = on_device(gpu, &shared, 0);
+        let [first, shared] = [(); 2].map(|()| GpuCtc::new(&gpu.device, &gpu.queue).unwrap());
+        let alone = on_device(gpu, &first, 0);
         crowd(|index| {
-            // Half of them share the pipelines, the others compile their own.
+            // Half of them compile the pipelines that they share at the same time, the others compile their own.
             let own = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
             let ctc = if index % 2 == 0 { &shared } else { &own };
             all_same(&on_device(gpu, ctc, index), &alone, index);

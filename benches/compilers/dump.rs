@@ -1,0 +1,127 @@
+//! Writes the pipelines of the seven shapes' plans to files.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::Path;
+
+use ctc_wgpu::{Goal, Limits, Options, Plan, Shape};
+use serde_json::{Value, json};
+
+use super::case::Case;
+use super::inputs::SHAPES;
+use super::module::{Kind, Module};
+use super::to_hlsl;
+use super::to_spirv::{self, ROBUST};
+
+/// The subgroup sizes that plans differ by: 32 on NVIDIA, none where wgpu reports a range of sizes
+/// (AMD RDNA, Intel, Apple, Adreno), and 64 on AMD GCN.
+const ADAPTERS: [(&str, u32); 3] = [("nvidia", 32), ("none", 0), ("amd64", 64)];
+
+const GOALS: [Goal; 3] = [Goal::LossAndGrad, Goal::Align, Goal::Greedy];
+
+/// Writes the pipelines and their index.
+pub(crate) fn dump(folder: &Path) -> Result<(), Box<dyn Error>> {
+    std::fs::create_dir_all(folder)?;
+    let mut plans = Vec::new();
+    let mut pipelines = BTreeMap::new();
+    for (adapter, subgroup) in ADAPTERS {
+        for [frames, items, classes, labels] in SHAPES {
+            let shape = Shape::new(items, frames, classes, labels);
+            for goal in GOALS {
+                let plan = Plan::new(&shape, &Options::default(), goal, &limits(subgroup))?;
+                let cases: Vec<_> = cases(&plan).collect();
+                plans.push(json!({
+                    "adapter": adapter,
+                    "shape": [frames, items, classes, labels],
+                    "goal": format!("{goal:?}"),
+                    "text": plan.to_string(),
+                    "pipelines": cases.iter().map(name).collect::<Vec<_>>(),
+                }));
+                for case in cases {
+                    pipelines.insert(name(&case), (case, subgroup));
+                }
+            }
+        }
+    }
+    let pipelines: Vec<_> = pipelines
+        .iter()
+        .map(|(name, (case, subgroup))| write(folder, name, case, *subgroup))
+        .collect::<Result<_, _>>()?;
+    let index = json!({
+        "vulkan": ROBUST.vulkan,
+        "plans": plans,
+        "pipelines": pipelines,
+    });
+    std::fs::write(
+        folder.join("index.json"),
+        serde_json::to_string_pretty(&index)?,
+    )?;
+    Ok(())
+}
+
+/// Returns the limits of a desktop GPU.
+fn limits(subgroup: u32) -> Limits {
+    Limits {
+        max_binding: 1 << 31,
+        max_buffer: 1 << 38,
+        max_workgroups: 65_535,
+        max_invocations: 1024,
+        workgroup_memory: 48 << 10,
+        offset_alignment: 32,
+        subgroup,
+        ..Limits::default()
+    }
+}
+
+/// Returns the pipeline of each dispatch.
+fn cases(plan: &Plan) -> impl Iterator<Item = Case> {
+    plan.shaders().map(|(shader, constants)| Case {
+        shader,
+        constants: constants.to_vec(),
+    })
+}
+
+/// Returns a name for files. Constants that are 0 are left out.
+fn name(case: &Case) -> String {
+    let mut name = case.shader.name.to_owned();
+    if case.shader.subgroups {
+        name += "-subgroups";
+    }
+    for (constant, value) in &case.constants {
+        if *value != 0 {
+            name += &format!("-{constant}{value}");
+        }
+    }
+    name
+}
+
+/// Writes one pipeline. Returns its entry in the index.
+fn write(folder: &Path, name: &str, case: &Case, subgroup: u32) -> Result<Value, Box<dyn Error>> {
+    let made = Module::of(case);
+    let words = to_spirv::translated(case, &made, &ROBUST)?;
+    std::fs::write(
+        folder.join(format!("{name}.spv")),
+        bytemuck::cast_slice(&words),
+    )?;
+    let text = to_hlsl::translated(case, &made, to_hlsl::least(case), true)?;
+    std::fs::write(folder.join(format!("{name}.hlsl")), text)?;
+    let constants: serde_json::Map<_, _> = case
+        .constants
+        .iter()
+        .map(|(constant, value)| ((*constant).to_owned(), json!(value)))
+        .collect();
+    let bindings: Vec<_> = made
+        .bindings()
+        .iter()
+        .map(|(at, kind)| json!([at.binding, *kind == Kind::Uniform]))
+        .collect();
+    Ok(json!({
+        "name": name,
+        "kernel": case.shader.name,
+        "subgroups": case.shader.subgroups,
+        // The size that the lanes were chosen for; 0 if the pipeline does not use subgroups.
+        "subgroup_size": if case.shader.subgroups { subgroup } else { 0 },
+        "constants": constants,
+        "bindings": bindings,
+    }))
+}

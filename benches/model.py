@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Estimates the time of each stage on a GPU from the code that its compiler makes of the kernels.
+
+    python3 benches/model.py                        # the latest benches/results/*-compilers.json, H100
+    python3 benches/model.py --card "RTX 4090" --json
+    python3 benches/model.py --measured bench.json  # compares with `ctc-wgpu bench --json --stages`
+    python3 benches/model.py --page benches/results/DATE-model.md
+
+Nothing here is measured. The input holds the printed plans of the seven shapes and, for each pipeline, the compiled loops
+with their simulated cycles (`benches/compilers.sh`). The constants of cards and of the calibration stand in
+`model_cards.json`, each with its source; `model_stages.py` has the arithmetic.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from statistics import median
+
+import model_page
+from model_stages import NoEstimate, estimate, parse_plan
+
+HERE = Path(__file__).resolve().parent
+CONSTANTS = HERE / "model_cards.json"
+RESULTS = HERE / "results"
+
+
+def values(node):
+    """The constants without their kinds and sources."""
+    if isinstance(node, dict):
+        return node["value"] if "value" in node else {name: values(inner) for name, inner in node.items()}
+    return node
+
+
+def compiled_for(pipeline, card):
+    """What the first of the card's compilers made of a pipeline."""
+    for compiler in card["compilers"]:
+        compiled = pipeline.get("compiled", {}).get(compiler)
+        if compiled and "loops" in compiled:
+            return compiled
+    raise NoEstimate(f"pipeline `{pipeline['name']}` was not compiled by {' or '.join(card['compilers'])}")
+
+
+def pytorch_us(shape, card, model):
+    """PyTorch's native kernels by published figures: the recursion's steps, the small kernels, the passes over the logits."""
+    frames, items, classes, _ = shape
+    torch = model["pytorch"]
+    tensor = 4 * frames * items * classes
+    in_cache = 2 * tensor <= card["l2_mib"] * 2**20
+    rate = card["l2_gb_per_s"] if in_cache else card["copy_gb_per_s"]
+    others = torch["small_kernels_us"] + torch["passes"] * tensor / rate / 1e3
+    return [torch["steps_per_frame"] * frames * step + others for step in torch["step_us"]]
+
+
+def row_of(plan, pipelines, card, model):
+    """The estimate of one shape's plan."""
+    _, shape, dispatches = parse_plan(plan["text"])
+    stages, missing = {}, {}
+    for dispatch, name in zip(dispatches, plan["pipelines"]):
+        try:
+            if name not in pipelines:
+                raise NoEstimate(f"pipeline `{name}` is not in the file")
+            stages[dispatch.label] = estimate(dispatch, shape, compiled_for(pipelines[name], card), card, model)
+        except NoEstimate as reason:
+            missing[dispatch.label] = str(reason)
+    gaps = (sum(dispatch.times for dispatch in dispatches) - 1) * model["calibration"]["gap_us"]
+    row = {"shape": list(shape), "stages": stages, "gaps_us": gaps, "missing": missing}
+    if not missing:
+        frames, items, classes, _ = shape
+        low, us, high = (gaps + sum(getattr(s, name) for s in stages.values()) for name in ("low", "us", "high"))
+        torch = pytorch_us(shape, card, model)
+        row |= {
+            "sum_us": us,
+            "range_us": [low, high],
+            "us_per_frame": us / frames,
+            # Two readings of the logits and one writing of the gradient, as `ctc-wgpu bench` counts.
+            "copy_share": 12 * frames * items * classes / us / 1e3 / card["copy_gb_per_s"],
+            "pytorch_us": torch,
+            "ratio": [torch[0] / high, torch[1] / low],
+        }
+    return row
+
+
+def rows_of(data, card, model):
+    """The estimates of all plans for the loss and its gradient on adapters like the card."""
+    pipelines = {pipeline["name"]: pipeline for pipeline in data["pipelines"]}
+    plans = [p for p in data["plans"] if p["adapter"] == card["adapter"] and p["goal"] == "LossAndGrad"]
+    if not plans:
+        raise NoEstimate(f"the file has no plan of LossAndGrad for the adapter `{card['adapter']}`")
+    return [row_of(plan, pipelines, card, model) for plan in plans]
+
+
+def as_json(row):
+    stages = {
+        name: {"estimate_us": stage.us, "range_us": [stage.low, stage.high], "bound": stage.bound, "bounds": stage.bounds}
+        for name, stage in row["stages"].items()
+    }
+    return {"kind": "estimate", **row, "stages": stages}
+
+
+def measurements(node):
+    """All objects with a shape and stages' times in a JSON file, whatever lists and objects they are in."""
+    if isinstance(node, dict) and "stages_us" in node and "shape" in node:
+        return [node]
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+    return [one for each in inner for one in measurements(each)]
+
+
+def fit(name, stage, measured, card, calibration):
+    """The constant that the residual of a stage can set, and the value at which the estimate is what was measured."""
+    start = calibration["start_us"]
+    if name in ("labels", "meet"):
+        return "start_us", start + measured - stage.us
+    if measured <= start:
+        return None
+    scale = (measured - start) / (stage.us - start)
+    if name == "chain" and stage.bound == "latency" and stage.high > stage.low:
+        return "search_l2_share", (measured - stage.low) / (stage.high - stage.low)
+    if stage.bound == "latency":
+        return "round_factor", calibration["round_factor"] * scale
+    if stage.bound == "issue":
+        return "issue_efficiency", calibration["issue_efficiency"] / scale
+    rate = "copy_gb_per_s" if stage.beyond_l2 else "l2_gb_per_s"
+    return rate, card[rate] / scale
+
+
+def compare(rows, measured, card, calibration):
+    """Each stage's estimate beside what was measured, and what each constant would have to be."""
+    lines, found = [], {}
+
+    def note(constant, shape, value):
+        found.setdefault(constant, []).append((shape, value))
+
+    for row in rows:
+        same = [one for one in measured if list(one["shape"]) == row["shape"]]
+        shape = ", ".join(map(str, row["shape"]))
+        if not same:
+            lines.append(f"estimate  {shape}: not in the measured file")
+            continue
+        times = {}
+        for copying in {one["copy_gb_per_s"] for one in same if "copy_gb_per_s" in one}:
+            note("copy_gb_per_s", f"{shape} copying", copying)
+        for name, stage in row["stages"].items():
+            all_times = [one["stages_us"][name] for one in same if name in one["stages_us"]]
+            if not all_times:
+                continue
+            times[name] = median(all_times)
+            lines.append(
+                f"estimate  {shape}  {name:<9} {stage.us:9.1f} µs, measured {times[name]:9.1f} µs, "
+                f"measured / estimate {times[name] / stage.us:5.2f}, bound by {stage.bound}"
+            )
+            fitted = fit(name, stage, times[name], card, calibration)
+            if fitted:
+                note(fitted[0], f"{shape} {name}", fitted[1])
+        wholes = [1e3 * one["median_ms"] for one in same if "median_ms" in one]
+        if wholes and len(times) == len(row["stages"]):
+            gaps = median(wholes) - sum(times.values())
+            lines.append(f"estimate  {shape}  gaps      {row['gaps_us']:9.1f} µs, measured {gaps:9.1f} µs")
+            note("gap_us", shape, gaps / (len(row["stages"]) - 1))
+    constants = {**card, **calibration}
+    for constant, fitted in sorted(found.items()):
+        each = "; ".join(f"{value:.4g} ({where})" for where, value in fitted)
+        middle = median(value for _, value in fitted)
+        lines.append(f"estimate  {constant}: now {constants[constant]:.4g}, median of fits {middle:.4g}: {each}")
+    return lines
+
+
+def read(path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        sys.exit(f"cannot read {path}: {error}")
+
+
+def latest():
+    found = sorted(RESULTS.glob("*-compilers.json"))
+    if not found:
+        sys.exit("no benches/results/*-compilers.json: make one with benches/compilers.sh, or name a file")
+    return found[-1]
+
+
+def main():
+    described = read(CONSTANTS)
+    model = values(described)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("compilers", nargs="?", type=Path, help="the compilers' JSON (default: the latest result)")
+    parser.add_argument("--card", default="H100", choices=list(model["cards"]))
+    parser.add_argument("--json", action="store_true", help="print a list for programs")
+    parser.add_argument("--measured", type=Path, metavar="FILE", help="compare with `ctc-wgpu bench --json --stages`")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the page of all cards")
+    args = parser.parse_args()
+    path = args.compilers or latest()
+    data = read(path)
+    card = model["cards"][args.card]
+    try:
+        if args.page:
+            every = {name: rows_of(data, card, model) for name, card in model["cards"].items()}
+            model_page.write(args.page, path, data, described, model, every)
+            return
+        rows = rows_of(data, card, model)
+    except NoEstimate as reason:
+        sys.exit(f"no estimate: {reason}")
+    if args.measured:
+        measured = measurements(read(args.measured))
+        print("\n".join(compare(rows, measured, card, model["calibration"])))
+    elif args.json:
+        print(json.dumps([{"card": args.card, **as_json(row)} for row in rows], indent=1))
+    else:
+        print(f"estimate  {card['name']}, µs, from {path.name}: nothing here was measured on a GPU")
+        print(model_page.text(rows))
+
+
+if __name__ == "__main__":
+    main()

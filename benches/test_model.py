@@ -1,0 +1,256 @@
+"""`python3 -B -m unittest discover benches`: the parsing and the arithmetic of `model.py`, without a GPU or a compiler."""
+
+import copy
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import model
+import model_page
+import model_stages as stages
+
+PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatches, 23.2 MiB of workspace
+1 group(s) of items, 1 page(s) of steps, 1 chunk(s) of frames
+  labels       1 × 4 × 1 × 1, 9 rounds   LANES 64  CONCATENATED 0  ALLOW_BLANK 0
+  chain        1 × 4 × 1 × 1, 4020 rounds   LANES 64  CLEAR 1  LINK 1
+  stats        1 × 2000 × 1 × 1, 22 rounds   LANES 32  ROWS 4  INPUT 0  DIRECTIONS 2  BEST 0  GATHER 0  ONCE 1
+  sweep in     1 × 4 × 1 × 2, 1002 rounds   LANES 128  KEEP 1  GATHERED 0  INPUT 0  DISTINCT 0  OUT 0
+  meet         1 × 4 × 1 × 1, 19 rounds   LANES 64  ZERO_IMPOSSIBLE 0  INPUT 0  DISTINCT 0
+  sweep out    1 × 4 × 1 × 2, 1002 rounds   LANES 128  KEEP 1  OUT 1
+  grad         1 × 2000 × 1 × 1, 640 rounds   LANES 128  ROWS 1  INPUT 0
+"""
+NAMES = ["labels", "chain", "stats", "in", "meet", "out", "grad"]
+
+# A card of round numbers.
+CARD = {
+    "name": "a card",
+    "adapter": "nvidia",
+    "compilers": ["absent", "ptxas"],
+    "sms": 100,
+    "clock_ghz": 1.0,
+    "copy_gb_per_s": 1000,
+    "l2_gb_per_s": 2000,
+    "l2_mib": 32,
+    "warps_per_sm": 64,
+    "workgroups_per_sm": 32,
+}
+
+
+def loop(instructions, cycles, **pipes):
+    return {"instructions": instructions, "pipes": pipes, "stalls": cycles, "cycles": cycles}
+
+
+def compiled(*loops, code=0, registers=32):
+    outside = code + sum(one["instructions"] for one in loops)
+    return {"registers": registers, "spills": 0, "code_bytes": 16 * outside, "loops": list(loops)}
+
+
+def pipelines():
+    fold, search = loop(10, 50), loop(20, 300)
+    of = {
+        "labels": compiled(loop(50, 400)),
+        # The loop over labels has the three searches in it, whose instructions are not in the code twice.
+        "chain": compiled(loop(10, 40), search, search, search, loop(100, 2000), code=-60),
+        "stats": compiled(fold, fold, code=300),
+        "in": compiled(loop(1700, 4000, alu=900)),
+        "meet": compiled(loop(400, 3000), loop(200, 600), fold),
+        "out": compiled(fold, fold, fold, fold, loop(2800, 6000), code=-40),
+        "grad": compiled(loop(50, 400), fold, loop(20, 50), loop(30, 600), loop(200, 2000), code=-30),
+    }
+    return [{"name": name, "compiled": {"ptxas": code}} for name, code in of.items()]
+
+
+def constants():
+    described = model.values(json.loads(model.CONSTANTS.read_text()))
+    described["calibration"] = {
+        "start_us": 1.0,
+        "gap_us": 2.0,
+        "round_factor": 1.0,
+        "issue_efficiency": 0.5,
+        "straight_cycles": 3.0,
+        "l1_cycles": 50,
+        "l2_cycles": 250,
+        "search_l2_share": 0.5,
+    }
+    return described
+
+
+def data():
+    plan = {"adapter": "nvidia", "goal": "LossAndGrad", "text": PLAN, "pipelines": NAMES}
+    return {"commit": "abc", "plans": [plan], "pipelines": pipelines()}
+
+
+class Plans(unittest.TestCase):
+    def test_a_printed_plan_is_read_back(self):
+        goal, shape, dispatches = stages.parse_plan(PLAN)
+        self.assertEqual((goal, shape), ("LossAndGrad", (2000, 4, 128, 500)))
+        self.assertEqual([one.label for one in dispatches], stages.STAGES)
+        sweep_in, out = dispatches[3], dispatches[5]
+        self.assertEqual((sweep_in.times, sweep_in.grid, sweep_in.rounds, sweep_in.kernel), (1, (4, 1, 2), 1002, "sweep"))
+        self.assertEqual((sweep_in.lanes, sweep_in.warps, sweep_in.workgroups), (128, 4, 8))
+        self.assertEqual((sweep_in.subgroups, out.constants["OUT"]), (False, 1))
+        self.assertEqual(dispatches[2].constants["ONCE"], 1)
+
+    def test_a_kernel_of_another_name_and_subgroups_are_found(self):
+        line = "  sweep in     3 × 4 × 1 × 2, 7 rounds   by sweep_long  with subgroups  LANES 256"
+        _, _, (dispatch,) = stages.parse_plan(PLAN.splitlines()[0] + "\n" + line)
+        self.assertEqual((dispatch.kernel, dispatch.times, dispatch.subgroups), ("sweep_long", 3, True))
+
+    def test_other_text_is_refused(self):
+        with self.assertRaises(stages.NoEstimate):
+            stages.parse_plan("nothing of a plan")
+
+
+class Counts(unittest.TestCase):
+    def test_labels_are_those_of_the_benchmarks(self):
+        # From benches/peers/inputs.py.
+        labels = stages.seeded_labels((50, 32, 20, 12))
+        self.assertEqual(labels[0], [11, 19, 10, 3, 19, 9, 15, 5, 16, 16, 17, 1])
+        self.assertEqual(labels[31], [10, 14, 12, 14, 1, 8, 1, 13, 16, 3, 1, 3])
+
+    def test_searches_stop_at_the_next_equal_label(self):
+        # To the next equal label, from there to the one after, and back to the one before.
+        self.assertEqual(stages.searches([7, 8, 7, 7]), [(1, 0, 0), (2, 0, 1), (0, 0, 1), (0, 0, 0)])
+
+    def test_a_warp_searches_as_long_as_its_slowest_lane(self):
+        self.assertEqual(stages.search_rounds([7, 8, 7, 7], 64), [2, 0, 1])
+        # Label 32 is searched by the second warp, label 64 by the first one again.
+        labels = list(range(1, 66))
+        self.assertEqual(stages.search_rounds(labels, 64), [64 + 0, 0, 31 + 64])
+
+    def test_chains_of_a_class_are_as_long_as_it_is_frequent(self):
+        slowest, average = stages.link_rounds([1, 1, 1, 40], 64, 64)
+        self.assertEqual((slowest, average), (3, 2))
+        self.assertEqual(stages.link_rounds([1, 1, 1, 40], 64, 32), (4, 4))
+
+
+class Arithmetic(unittest.TestCase):
+    def setUp(self):
+        self.model = constants()
+        _, self.shape, self.dispatches = stages.parse_plan(PLAN)
+
+    def of(self, label, code, shape=None):
+        dispatch = next(one for one in self.dispatches if one.label == label)
+        return stages.estimate(dispatch, shape or self.shape, code, CARD, self.model)
+
+    def test_one_warp_per_scheduler_takes_the_cycles_of_one_alone(self):
+        stage = self.of("sweep in", compiled(loop(1700, 4000, alu=900), code=100))
+        # 250 blocks, 100 instructions outside, 3 loads; 1 GHz.
+        self.assertAlmostEqual(stage.us, 1 + (250 * 4000 + 100 * 3 + 3 * 250) / 1000)
+        self.assertEqual(stage.bound, "latency")
+
+    def test_many_warps_share_the_slots_of_a_scheduler(self):
+        stage = self.of("stats", compiled(loop(10, 50), loop(10, 50, alu=20), code=1000))
+        # 2000 workgroups of 4 warps: 20 warps per scheduler; two folds of 5 rounds, one of which is bound by the ALU.
+        self.assertAlmostEqual(stage.us, 1 + 20 * (1000 + 5 * 10 + 5 * 40) / 0.5 / 1000)
+        self.assertEqual(stage.bound, "issue")
+
+    def test_large_batches_are_bound_by_their_bytes(self):
+        shape = (2000, 400, 128, 500)
+        stage = self.of("stats", compiled(loop(1, 1), loop(1, 1)), shape)
+        self.assertAlmostEqual(stage.us, 1 + 4 * 2000 * 400 * 128 / 1000 / 1000)
+        self.assertEqual((stage.bound, stage.beyond_l2), ("bytes", True))
+
+    def test_registers_bound_the_resident_workgroups(self):
+        few = self.of("grad", pipelines()[6]["compiled"]["ptxas"])
+        code = copy.deepcopy(pipelines()[6]["compiled"]["ptxas"])
+        code["registers"] = 255
+        self.assertGreater(self.of("grad", code).bounds["latency"], few.bounds["latency"])
+
+    def test_searches_give_a_range(self):
+        stage = self.of("chain", pipelines()[1]["compiled"]["ptxas"])
+        searched = sum(max((stages.search_rounds(own, 64) for own in stages.seeded_labels(self.shape)), key=sum))
+        self.assertAlmostEqual(stage.high - stage.low, searched * (250 - 50) / 1000)
+        self.assertAlmostEqual(stage.us, (stage.high + stage.low) / 2)
+
+    def test_inner_loops_are_counted_once(self):
+        work = stages.Work([stages.Loop("inner", 10), stages.Loop("outer", 2, inner=1)], 0, 0, 0)
+        cost = stages.warp_cost(work, compiled(loop(5, 20), loop(30, 100), code=-5), self.dispatches[0], self.model)
+        self.assertEqual((cost.alone, cost.issue), (10 * 20 + 2 * 80, 10 * 5 + 2 * 25))
+
+    def test_what_the_benchmark_branches_around_is_left_out(self):
+        folds = [loop(20, 100)] * 4
+        stage = self.of("sweep out", compiled(*folds, loop(2800, 6600), code=-80))
+        # Four folds of 100 cycles within loops, and 467 cycles around them.
+        self.assertAlmostEqual(stage.bounds["latency"], (250 * (6600 - 400 - 467) + 3 * 250) / 1000)
+        # A round of another length is another kernel.
+        other = self.of("sweep out", compiled(*folds, loop(2800, 5000), code=-80))
+        self.assertAlmostEqual(other.bounds["latency"], (250 * (5000 - 400) + 3 * 250) / 1000)
+
+    def test_unrolled_folds_are_code_outside_loops(self):
+        rolled = self.of("meet", compiled(loop(400, 3000), loop(200, 600), loop(10, 50)))
+        unrolled = self.of("meet", compiled(loop(400, 3000), loop(200, 600), code=60))
+        self.assertAlmostEqual(rolled.bounds["latency"] - 6 * 50 / 1000, unrolled.bounds["latency"] - 60 * 3 / 1000)
+
+    def test_loops_that_the_model_does_not_know_are_refused(self):
+        with self.assertRaisesRegex(stages.NoEstimate, "`sweep` compiled to 3 loops; the model knows 1: blocks"):
+            self.of("sweep in", compiled(loop(1, 1), loop(1, 1), loop(1, 1)))
+        nested = {**loop(1, 1), "inner": 1}
+        with self.assertRaisesRegex(stages.NoEstimate, "compiled to 2 loops"):
+            self.of("stats", compiled(loop(1, 1), nested))
+
+
+class Rows(unittest.TestCase):
+    def setUp(self):
+        self.model = constants()
+        (self.row,) = model.rows_of(data(), CARD, self.model)
+
+    def test_a_row_adds_its_stages_and_gaps(self):
+        of_stages = sum(stage.us for stage in self.row["stages"].values())
+        self.assertAlmostEqual(self.row["sum_us"], of_stages + 6 * 2)
+        self.assertAlmostEqual(self.row["us_per_frame"], self.row["sum_us"] / 2000)
+        self.assertAlmostEqual(self.row["copy_share"], 12 * 2000 * 4 * 128 / self.row["sum_us"] / 1e3 / 1000)
+
+    def test_a_stage_that_was_not_compiled_leaves_the_sum_open(self):
+        broken = data()
+        broken["pipelines"][4]["compiled"] = {}
+        (row,) = model.rows_of(broken, CARD, self.model)
+        self.assertEqual(row["missing"], {"meet": "pipeline `meet` was not compiled by absent or ptxas"})
+        self.assertNotIn("sum_us", row)
+        self.assertIn("none for meet: pipeline `meet` was not compiled", model_page.text([row]))
+
+    def test_every_line_is_marked_as_an_estimate(self):
+        lines = model_page.text([self.row]).splitlines()
+        measured = [{"shape": [2000, 4, 128, 500], "stages_us": {"chain": 9.0, "grad": 8.0}}]
+        lines += model.compare([self.row], measured, CARD, self.model["calibration"])
+        self.assertGreater(len(lines), 5)
+        self.assertEqual([line for line in lines if not line.startswith("estimate  ")], [])
+
+    def test_a_fitted_constant_makes_the_estimate_what_was_measured(self):
+        calibration = self.model["calibration"]
+        for name, stage in self.row["stages"].items():
+            measured = 1.25 * stage.us
+            constant, value = model.fit(name, stage, measured, CARD, calibration)
+            changed, card = copy.deepcopy(self.model), dict(CARD)
+            (changed["calibration"] if constant in calibration else card)[constant] = value
+            (row,) = model.rows_of(data(), card, changed)
+            self.assertAlmostEqual(row["stages"][name].us, measured, msg=f"{name} by {constant}")
+
+    def test_measurements_are_found_wherever_they_are(self):
+        one = {"shape": [1, 2, 3, 4], "stages_us": {"grad": 1.0}}
+        self.assertEqual(model.measurements({"steps": [{"output": [one, {"shape": [1]}]}]}), [one])
+
+    def test_gaps_and_copying_are_fitted_where_they_were_measured(self):
+        times = {name: 10.0 for name in stages.STAGES}
+        measured = [{"shape": [2000, 4, 128, 500], "stages_us": times, "median_ms": 0.1, "copy_gb_per_s": 900.0}]
+        lines = "\n".join(model.compare([self.row], measured, CARD, self.model["calibration"]))
+        self.assertIn("gap_us: now 2, median of fits 5:", lines)
+        self.assertIn("copy_gb_per_s: now 1000, median of fits 900:", lines)
+
+    def test_a_page_keeps_its_notes(self):
+        described = json.loads(model.CONSTANTS.read_text())
+        described["earlier_estimates"]["card"] = "H100"
+        with tempfile.TemporaryDirectory() as folder:
+            page = Path(folder) / "page.md"
+            for notes in ("", "\n## Notes\n\nWritten by hand.\n"):
+                page.write_text((page.read_text() if page.exists() else "") + notes)
+                model_page.write(page, Path("x-compilers.json"), data(), described, self.model, {"H100": [self.row]})
+            text = page.read_text()
+        self.assertTrue(text.startswith("# Estimates of the time by stage on NVIDIA H100 SXM: nothing here was measured"))
+        self.assertEqual(text.count("## Notes\n\nWritten by hand.\n"), 1)
+        self.assertIn("| estimate | 2000, 4, 128, 500 |", text)
+
+
+if __name__ == "__main__":
+    unittest.main()

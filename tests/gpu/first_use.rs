@@ -1,0 +1,88 @@
+//! The first use of a device: its pipelines may be compiled through a cache that outlives the program.
+
+use ctc_wgpu::{Ctc, CtcOutput, Error, GpuCtc, Options, Shape};
+
+use crate::support::adapters::all;
+use crate::support::random::Recipe;
+
+/// An empty cache, or one from the data of an earlier cache on the same adapter.
+#[allow(
+    unsafe_code,
+    reason = "wgpu asks for it, because a driver may believe its data unseen"
+)]
+fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
+    let descriptor = wgpu::PipelineCacheDescriptor {
+        label: None,
+        data,
+        fallback: false,
+    };
+    // SAFETY: the callers below pass nothing, or what `get_data` returned in the same test on the same adapter.
+    unsafe { device.create_pipeline_cache(&descriptor) }
+}
+
+fn output(ctc: &Ctc) -> CtcOutput {
+    let batch = Recipe::new([3, 30, 9], 5).batch(1);
+    ctc.loss_and_grad(&batch.batch(), &Options::default())
+        .unwrap()
+}
+
+/// The adapters that have caches. Vulkan's do, so that the test fails where there is no such adapter.
+fn with_caches() -> Vec<wgpu::Adapter> {
+    let mut adapters = all();
+    adapters.retain(|adapter| {
+        let features = adapter.features();
+        features.contains(wgpu::Features::PIPELINE_CACHE)
+    });
+    assert!(!adapters.is_empty(), "no adapter has pipeline caches");
+    adapters
+}
+
+#[test]
+fn a_cache_changes_no_bit_and_its_data_serves_the_next_device() {
+    for adapter in &with_caches() {
+        let plain = Ctc::on_adapter(adapter).unwrap();
+        let expected = output(&plain);
+        let first = cache(plain.device().unwrap(), None);
+        let plain = plain.with_cache(&first);
+        assert_eq!(output(&plain), expected);
+        let data = first.get_data().unwrap();
+
+        let next = Ctc::on_adapter(adapter).unwrap();
+        let second = cache(next.device().unwrap(), Some(&data));
+        assert_eq!(output(&next.with_cache(&second)), expected);
+    }
+}
+
+/// Which also shows that pipelines are compiled through the cache at all.
+#[test]
+fn a_cache_of_another_device_is_an_error() {
+    for adapter in &with_caches() {
+        let [ctc, other] = [(); 2].map(|()| Ctc::on_adapter(adapter).unwrap());
+        let foreign = cache(other.device().unwrap(), None);
+        let batch = Recipe::new([3, 30, 9], 5).batch(1);
+        let ctc = ctc.with_cache(&foreign);
+        let refused = ctc.loss_and_grad(&batch.batch(), &Options::default());
+        let Err(Error::Gpu { during, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(during.contains("kernel `labels`"), "{during}");
+    }
+}
+
+#[test]
+fn plans_of_one_context_share_its_pipelines_and_a_cache_starts_without_them() {
+    for adapter in &with_caches() {
+        let ctc = Ctc::on_adapter(adapter).unwrap();
+        let device = ctc.device().unwrap();
+        let (other, queue) =
+            pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+        let foreign = cache(device, None);
+        let shape = Shape::new(2, 10, 5, 3);
+        let plain = GpuCtc::new(&other, &queue).unwrap();
+        plain.plan(&shape, &Options::default()).unwrap();
+        let cached = plain.with_cache(&foreign);
+        assert!(cached.plan(&shape, &Options::default()).is_err());
+        // The context that it was made from goes on without a cache.
+        plain.clone().plan(&shape, &Options::default()).unwrap();
+    }
+}
