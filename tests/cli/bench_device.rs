@@ -89,6 +89,21 @@ fn queued_steps_and_the_first_use_have_their_figures() {
 }
 
 #[test]
+fn a_variant_is_named_and_computes_the_same() {
+    let measured = |name: &str| {
+        let shape = ["--shape", "6,2,5,3", "--variant", name];
+        tool_json(&[&["bench"], &GPU[..], &shape].concat())[0].take()
+    };
+    let planned = measured("planned");
+    for name in ["barriers", "unchecked"] {
+        let row = measured(name);
+        assert_eq!(row["variant"], name);
+        assert_eq!(row["mean_loss"], planned["mean_loss"], "{row}");
+        assert!(number(&row, "median_ms") > 0.0);
+    }
+}
+
+#[test]
 fn of_two_ways_to_copy_the_larger_rate_counts() {
     let row = row(&[]);
     let by = ["copy_by_command_gb_per_s", "copy_by_kernel_gb_per_s"].map(|way| number(&row, way));
@@ -178,6 +193,10 @@ fn flags_that_need_an_adapter_are_refused_on_the_cpu() {
             &["--queued", "the CPU twin", "--backend gpu"],
         );
     }
+    refused(
+        &["--backend", "cpu", "--variant", "barriers"],
+        &["--variant", "the CPU twin", "--backend gpu"],
+    );
     refused(&["--queued", "0"], &["'0'", "--queued"]);
     refused(&["--queued", "1001"], &["1001", "--queued"]);
     refused(&["--stages=guess"], &["guess", "timestamps", "submissions"]);

@@ -1,7 +1,7 @@
 //! Batches of a real network, from `tests/data/ocr`: its README says how they were made.
 
 use std::io::BufReader;
-use std::path::Path;
+use std::path::PathBuf;
 
 use ctc_wgpu::{Blank, Options, Status};
 use npyz::npz::NpzArchive;
@@ -19,9 +19,7 @@ pub(crate) fn cases() -> Vec<Golden> {
 
 fn read(stage: &str) -> Golden {
     let name = format!("ocr/keras_ocr_{stage}.npz");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(&name);
+    let path = root().join("tests/data").join(&name);
     let mut archive = NpzArchive::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let dims = [32, 50, 20];
     let logits: Vec<f32> = array(&mut archive, "logits");
@@ -53,6 +51,13 @@ fn read(stage: &str) -> Golden {
         }],
         name,
     }
+}
+
+/// The folder that holds `tests/data`. Cargo sets the variable for the tests that it runs; a test binary that was carried to
+/// another machine is given the folder there by the same variable.
+fn root() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
 
 fn array<T: npyz::Deserialize>(

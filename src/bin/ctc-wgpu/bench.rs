@@ -16,6 +16,7 @@ mod stamps;
 mod subject;
 #[path = "../../../benches/truth/mod.rs"]
 mod truth;
+mod variant;
 
 use std::num::NonZeroU32;
 
@@ -32,6 +33,7 @@ use report::{Report, Row};
 use shape::BenchShape;
 use stages::Way;
 use subject::Subject;
+use variant::Variant;
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
@@ -73,6 +75,16 @@ pub(crate) struct BenchArgs {
     /// Time N queued steps as well: one submission per step, one wait at the end, the time divided by N
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     queued: Option<u32>,
+
+    /// Time another choice of kernels than the adapter's limits lead to
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        default_value = "planned",
+        conflicts_with = "decode"
+    )]
+    variant: Variant,
 
     /// Print a JSON list with an object for each shape
     #[arg(long)]
@@ -122,6 +134,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
         subject: &subject,
         goal,
         bandwidth: bandwidth.map_err(Fault::Compute)?,
+        variant: args.variant,
         rows,
     };
     Ok(report.outcome(args.json))
@@ -131,7 +144,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
 fn extras(args: &BenchArgs, subject: &Subject) -> Result<Extras, Fault> {
     let Subject::Gpu { gpu, .. } = subject else {
         let reason = match (args.stages, args.queued) {
-            (None, None) => return Ok(Extras::default()),
+            (None, None) if args.variant == Variant::Planned => return Ok(Extras::default()),
+            (None, None) => {
+                "--variant chooses among the kernels of an adapter, and the CPU twin has none: it goes with a GPU (--backend gpu)"
+            }
             (Some(_), _) => {
                 "--stages times the dispatches of an adapter, and the CPU twin has none: it goes with a GPU (--backend gpu)"
             }
@@ -146,6 +162,7 @@ fn extras(args: &BenchArgs, subject: &Subject) -> Result<Extras, Fault> {
     Ok(Extras {
         stages: stages.map_err(|reason| Fault::Usage(format!("--stages: {reason}")))?,
         queued: args.queued.and_then(NonZeroU32::new),
+        variant: args.variant,
     })
 }
 

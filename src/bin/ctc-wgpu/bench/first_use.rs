@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use ctc_wgpu::{Error, Goal, GpuCtc};
+use ctc_wgpu::{Error, Goal};
 
 use super::inputs::Inputs;
-use super::resident::{Arrays, Gpu, Resident, plan};
+use super::resident::{Arrays, Gpu, Resident};
+use super::variant::Variant;
 
-/// From [`GpuCtc::new`], with the batch in the device's memory.
+/// From making a `GpuCtc`, with the batch in the device's memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FirstUse {
     /// To the plan with its pipelines.
@@ -22,13 +23,14 @@ impl FirstUse {
         gpu: &'a Gpu,
         inputs: &Inputs,
         goal: Goal,
+        variant: Variant,
     ) -> Result<(Resident<'a>, Self), Error> {
         let arrays = Arrays::new(gpu, inputs, goal);
         // What was written is uploaded with the next submission.
         gpu.run(|_| Ok(()))?;
         let start = Instant::now();
-        let ctc = GpuCtc::new(&gpu.device, &gpu.queue)?;
-        let plan = plan(&ctc, inputs, goal)?;
+        let ctc = variant.ctc(gpu)?;
+        let plan = variant.plan(&ctc, inputs, goal)?;
         let planned = start.elapsed();
         let resident = Resident::new(gpu, plan, arrays);
         resident.run()?;

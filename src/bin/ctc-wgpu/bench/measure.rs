@@ -89,9 +89,10 @@ pub(crate) fn measure(
             let told = |error: Error| error.to_string();
             // A newly opened device comes first, so that the driver has seen none of the kernels.
             let new = Gpu::open(adapter, wgpu::Features::empty()).map_err(told)?;
-            let (_, first) = FirstUse::of(&new, &inputs, goal).map_err(told)?;
+            let (_, first) = FirstUse::of(&new, &inputs, goal, extras.variant).map_err(told)?;
             drop(new);
-            let (resident, second) = FirstUse::of(gpu, &inputs, goal).map_err(told)?;
+            let (resident, second) =
+                FirstUse::of(gpu, &inputs, goal, extras.variant).map_err(told)?;
             let first_use = Twice { first, second };
             on_gpu(gpu, stamps.as_ref(), &resident, first_use, &truth, extras)
         }

@@ -11,15 +11,17 @@ use super::measure::Times;
 use super::resident::Gpu;
 use super::stages::{Stages, Way};
 use super::stamps::Stamps;
+use super::variant::Variant;
 use crate::format;
 
-/// What to time beside single steps.
+/// What to time beside single steps, and by which kernels.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Extras {
     /// The way to time each stage.
     pub(crate) stages: Option<Way>,
     /// How many steps to queue before waiting.
     pub(crate) queued: Option<NonZeroU32>,
+    pub(crate) variant: Variant,
 }
 
 /// The times of one batch.

@@ -12,6 +12,7 @@ use super::inputs::name;
 use super::measure::Figures;
 use super::stages::{self, Stages};
 use super::subject::Subject;
+use super::variant::Variant;
 use crate::format::{self, Outcome};
 
 /// What became of one batch: its figures, or why it has none.
@@ -24,6 +25,7 @@ pub(crate) struct Report<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) goal: Goal,
     pub(crate) bandwidth: Bandwidth,
+    pub(crate) variant: Variant,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -225,6 +227,7 @@ impl Report<'_> {
         value["ns_per_frame"] = json!(rates.nanoseconds_a_frame);
         value["gb_per_s"] = json!(rates.bytes_a_second * 1e-9);
         if let Some(twice) = &figures.first_use {
+            value["variant"] = json!(self.variant.name());
             value["first_plan_ms"] = format::milliseconds_json(twice.first.plan);
             value["first_loss_ms"] = format::milliseconds_json(twice.first.loss);
             value["second_plan_ms"] = format::milliseconds_json(twice.second.plan);

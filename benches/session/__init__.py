@@ -1,0 +1,6 @@
+"""A session on a machine with a GPU, from the build to the page of results.
+
+`bundle` builds what travels, `machine` finds the GPU on the other side, `steps` lists what is run
+there, `runner` runs it under limits and records it, `check` validates the record, `figures` reads
+the times out of it, and `page` writes the page and the README's table.
+"""

@@ -1,0 +1,151 @@
+"""What the machine is, and how the tool finds its GPU's driver."""
+
+import json
+import os
+import platform
+import re
+import shutil
+from pathlib import Path
+
+from session.process import call
+
+# Where drivers put their manifests besides the folders in which the Vulkan loader looks by itself.
+MANIFESTS = (
+    "/usr/local/nvidia/share/vulkan/icd.d",
+    "/usr/share/vulkan/icd.d",
+    "/etc/vulkan/icd.d",
+    "/usr/local/share/vulkan/icd.d",
+    "/opt/nvidia/share/vulkan/icd.d",
+    "/usr/share/glvnd/vulkan/icd.d",
+)
+
+# Where containers mount NVIDIA's libraries.
+LIBRARIES = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64")
+NVIDIA_DRIVER = "libGLX_nvidia.so.0"
+
+SMI = "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,temperature.gpu,power.draw"
+
+
+def quiet(command, limit_s=10, env=None):
+    """What a command printed, or nothing if it is missing or fails."""
+    done = call(command, limit_s, env=env)
+    return done.out.strip() if done.status == "ok" else None
+
+
+def processor():
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+        return found[1].strip() if found else platform.machine()
+    except OSError:
+        return quiet(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.processor() or platform.machine()
+
+
+def facts():
+    """The machine without its GPU. Nothing here identifies its owner or its network."""
+    ldd = (quiet(["ldd", "--version"]) or "").splitlines() if platform.system() == "Linux" else []
+    return {
+        "os": f"{platform.system()} {platform.machine()}",
+        "distribution": distribution(),
+        "cpu": processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "libc": ldd[0] if ldd else " ".join(platform.libc_ver()).strip() or None,
+    }
+
+
+def distribution():
+    try:
+        found = re.search(r'^PRETTY_NAME="?([^"\n]+)', Path("/etc/os-release").read_text(), re.M)
+        return found[1] if found else None
+    except OSError:
+        return platform.mac_ver()[0] or None
+
+
+def smi():
+    """What NVIDIA's own tool says, a row for each GPU; nothing on other machines."""
+    if not shutil.which("nvidia-smi"):
+        return None
+    text = quiet(["nvidia-smi", f"--query-gpu={SMI}", "--format=csv,noheader,nounits"])
+    if text is None:
+        return None
+    rows = [[cell.strip() for cell in line.split(",")] for line in text.splitlines()]
+    return [dict(zip(SMI.split(","), row)) for row in rows]
+
+
+def basic(scratch):
+    """The environment that every program gets."""
+    env = dict(os.environ)
+    env["PYTHONUNBUFFERED"] = "1"
+    # The Vulkan loader and Mesa complain without it.
+    if not env.get("XDG_RUNTIME_DIR"):
+        runtime = scratch / "runtime"
+        runtime.mkdir(mode=0o700, exist_ok=True)
+        env["XDG_RUNTIME_DIR"] = str(runtime)
+    return env
+
+
+def searching(env, *folders):
+    """`env` with these folders before those in which shared libraries are looked for."""
+    old = env.get("LD_LIBRARY_PATH")
+    path = os.pathsep.join([*map(str, folders), *([old] if old else [])])
+    return {**env, "LD_LIBRARY_PATH": path} if path else env
+
+
+def environments(env, loader, scratch):
+    """Ways to find a Vulkan driver, each with its name, from the plainest on."""
+    yield "as the machine is", env
+    if platform.system() != "Linux":
+        return
+    carried = [loader] if loader.is_dir() else []
+    if carried:
+        yield "with the carried Vulkan loader", searching(env, *carried)
+    libraries = [folder for folder in LIBRARIES if (Path(folder) / NVIDIA_DRIVER).exists()]
+    own = scratch / "nvidia_icd.json"
+    own.write_text(
+        json.dumps(
+            {"file_format_version": "1.0.0", "ICD": {"library_path": NVIDIA_DRIVER, "api_version": "1.3.0"}}
+        )
+    )
+    found = [file for folder in MANIFESTS for file in sorted(Path(folder).glob("nvidia*.json"))]
+    for manifest in [*found, own]:
+        chosen = {**env, "VK_DRIVER_FILES": str(manifest), "VK_ICD_FILENAMES": str(manifest)}
+        yield f"with {manifest}", searching(chosen, *carried)
+        yield f"with {manifest} and the driver's folder", searching(chosen, *carried, *libraries)
+
+
+def adapters(tool, env):
+    done = call([tool, "adapters", "--json"], 20, env=env)
+    try:
+        return json.loads(done.out)["adapters"], done
+    except (ValueError, KeyError):
+        return [], done
+
+
+def matching(found, wanted):
+    """The adapter to measure: the first of that name, or without a name the best GPU."""
+    if wanted is not None:
+        return next((one for one in found if wanted.lower() in one["name"].lower()), None)
+    return next((one for one in found if one["type"] != "software"), None)
+
+
+def choose(tool, env, loader, scratch, wanted):
+    """The adapter, the environment in which the tool finds it, and what was tried.
+
+    GL reaches some GPUs whose Vulkan driver is not found at first, and a software adapter may be
+    there beside the GPU: both are taken only if nothing better is found.
+    """
+    tried, second, third = [], None, None
+    for name, candidate in environments(env, loader, scratch):
+        found, done = adapters(tool, candidate)
+        listed = [f"{one['name']} ({one['backend']})" for one in found]
+        tried.append({"how": name, "adapters": listed, "tail": [] if found else done.tail()})
+        adapter = matching([one for one in found if one["backend"] != "gl"], wanted)
+        if adapter:
+            return adapter, candidate, tried
+        adapter = matching(found, wanted)
+        if adapter and not second:
+            second = adapter, candidate
+        if wanted is None and found and not third:
+            third = found[0], candidate
+    adapter, candidate = second or third or (None, env)
+    return adapter, candidate, tried

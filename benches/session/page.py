@@ -1,0 +1,278 @@
+"""Writes the page of a session under benches/results, and its part of the README."""
+
+import json
+import re
+
+import gpu_tables
+import report
+from gpu_tables import figure
+from tables import mebibytes, named, table
+
+from session import check, figures
+from session.bundle import ROOT
+
+RESULTS = ROOT / "benches/results"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- gpu:begin -->", "<!-- gpu:end -->"
+# The platform table's row before which the rows of cards go: it says what was not run.
+NOT_RUN = "| GPUs of NVIDIA"
+
+
+class Failed(Exception):
+    """The page cannot be written."""
+
+
+def slug(text):
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", text).lower()).strip("-")
+
+
+def stem(session):
+    name = slug(session["adapter"]["name"])
+    return f"{session['date']}-rehearsal-{name}" if rehearsed(session) else f"{session['date']}-{name}"
+
+
+def rehearsed(session):
+    return session["kind"] != "session"
+
+
+def title(session):
+    name = session["adapter"]["name"]
+    if rehearsed(session):
+        return f"# Rehearsal of a GPU session, {session['date']}, {name}: no figure here is of a GPU"
+    return f"# A session on a GPU, {session['date']}, {name}"
+
+
+def bullets(lines):
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def environment(session):
+    """What was measured, on what, and by which command."""
+    built, on = session["bundle"], session["machine"]
+    told = [
+        f"Measured by `{session['command']}` in {session['seconds']:.0f} s: ctc-wgpu {built['version']}, commit "
+        f"{built['commit']}, {built['profile']} build, {built['rustc']}.",
+        f"GPU: {figures.card(session)}.",
+        f"Machine: {on['cpu']}, {on['cores']} cores, {on['distribution'] or on['os']}, {on['os']}; Python "
+        f"{on['python']}, {on['libc'] or 'no glibc'}.",
+    ]
+    programs, absent = figures.peers(session)
+    versions = [
+        f"{figures.title(name)} {line['version']}"
+        for name, results in programs.items()
+        for line in [next((line for line in results.values() if "version" in line), None)]
+        if line
+    ]
+    if versions:
+        told.append(f"Other libraries: {'; '.join(versions)}.")
+    told += [f"{figures.title(name)} is absent: {reason}." for name, reason in absent.items()]
+    if session["limits"]["set"] != "full":
+        told.append(f"The limits were `{session['limits']['set']}`: the times mean nothing.")
+    return bullets(told)
+
+
+def clocks(session):
+    """NVIDIA's clocks before the run and just after the steps that were timed."""
+    seen = [("before", session.get("smi"))]
+    seen += [(f"after {step['title']}", step["smi"]) for step in session["steps"] if step.get("smi")]
+    rows = [
+        [when, one["name"], one["driver_version"], f"{one['clocks.sm']} of {one['clocks.max.sm']}"]
+        + [f"{one['clocks.mem']} of {one['clocks.max.mem']}", one["temperature.gpu"], one["power.draw"]]
+        for when, gpus in seen
+        for one in gpus or []
+    ]
+    header = ["when", "GPU", "driver", "SM MHz", "memory MHz", "°C", "W"]
+    return table(header, rows) if rows else ""
+
+
+def table_of_ours(session):
+    best, _ = gpu_tables.fastest_copy(figures.run_of(session), figures.OURS)
+    rows = []
+    for shape, line in figures.ours(session).items():
+        if "error" in line:
+            rows.append([named(shape), line["error"], *[""] * 8])
+            continue
+        cells = [figures.cell(figure(line, kind)) for kind in figures.KINDS]
+        share = f"{line['gb_per_s'] / best:.1%}" if best and "gb_per_s" in line else "–"
+        spread = f"{line['spread']:.1%}" if line.get("spread") is not None else "–"
+        first, second = (figures.cell(line.get(name)) for name in ("first_plan_ms", "again_plan_ms"))
+        space = mebibytes(line["workspace_bytes"])
+        frame = f"{line['ns_per_frame'] / 1e3:.3f}"
+        rows.append([named(shape), *cells, frame, share, spread, first, second, space])
+    header = ["T, N, C, L", *figures.KINDS, "µs a frame", "of copying", "spread", "first plan", "again", "workspace MiB"]
+    return table(header, rows)
+
+
+def table_of_stages(session):
+    """The microseconds of each stage and its share of their sum, as the device's clock has them."""
+    found = {shape: stages(line) for shape, line in figures.ours(session).items()}
+    names = list(dict.fromkeys(name for one in found.values() for name in one))
+    if not names:
+        return "No stage was timed."
+    rows = []
+    for shape, one in found.items():
+        total = sum(one.values())
+        cells = [f"{one[name]:.1f} ({one[name] / total:.0%})" if name in one else "–" for name in names]
+        rows.append([named(shape), *cells, f"{total:.1f}" if one else "–"])
+    return table(["T, N, C, L", *names, "sum"], rows)
+
+
+def stages_timed_by(session):
+    found = {line["stages_timed_by"] for line in figures.lines(session, "times") if "stages_timed_by" in line}
+    return " or ".join(sorted(found)) or "nothing"
+
+
+def stages(line):
+    """The stages of a line by name. One that is dispatched more than once counts as one."""
+    times = {}
+    for name, us in (line.get("stages_us") or {}).items():
+        times[name] = times.get(name, 0) + us
+    return times
+
+
+def tables_of_peers(session):
+    run = figures.run_of(session)
+    titles = {name: figures.title(name) for name in run["programs"]}
+    wrong = [
+        f"{titles[name]} at {named(shape)}: {line['error']}"
+        for name, results in run["programs"].items()
+        for shape, line in results.items()
+        if "error" in line
+    ]
+    return [*gpu_tables.section(run, titles), on_the_cpu(run, titles), bullets(wrong)]
+
+
+def on_the_cpu(run, titles):
+    """Libraries that found no GPU have one figure only, and it says nothing about a GPU."""
+    others = [name for name, results in run["programs"].items() if not gpu_tables.on_gpu(results)]
+    others = [name for name in others if name != figures.OURS]
+    if not others:
+        return ""
+    rows = []
+    for shape in next(iter(run["programs"].values())):
+        times = [figure(run["programs"][name].get(shape, {}), "wall") for name in others]
+        if any(times):
+            rows.append([named(shape), *map(figures.cell, times)])
+    return "On the CPU, ms:\n\n" + table(["T, N, C, L", *(titles[name] for name in others)], rows)
+
+
+def table_of_more(session):
+    """Decoders' kernels, and variants of ours beside the usual choice."""
+    told = []
+    decoded = [line for line in figures.lines(session, "more", "decode") if "task" in line]
+    if decoded:
+        rows = [[named(report.key(line["shape"])), line["task"], figures.cell(line.get("median_ms"))] for line in decoded]
+        told.append("Alignment and decoding, ms:\n\n" + table(["T, N, C, L", "task", "ms"], rows))
+    own, rows = figures.ours(session), []
+    for part in session_parts(session):
+        for line in part.get("data") or []:
+            shape = report.key(line["shape"]) if "shape" in line else None
+            usual, ms = own.get(shape, {}).get("median_ms"), line.get("median_ms")
+            if shape and usual and ms:
+                rows.append([named(shape), part["name"].split(" ")[0], figures.cell(ms, usual)])
+    if rows:
+        told.append("Variants, ms, and how many times as long as the usual choice:\n\n")
+        told[-1] += table(["T, N, C, L", "variant", "ms"], rows)
+    return "\n\n".join(told) or "Nothing more was timed."
+
+
+def session_parts(session):
+    return [part for part in figures.parts(session, "more") if part["name"] not in ("check", "decode")]
+
+
+def markdown(session):
+    found = check.check(session)
+    parts = [
+        title(session),
+        environment(session),
+        "## Correctness",
+        bullets(figures.verdict(session)),
+        "## Times",
+        "Loss and gradient with respect to the logits, f32, in ms: the mean of two rounds, of which the second takes "
+        "the shapes in the other order; `spread` is how far they lie apart. `first plan` is the time to the first plan "
+        "with empty caches, `again` in the second round.",
+        table_of_ours(session),
+        "## Stages",
+        f"µs in the first round, by {stages_timed_by(session)}:",
+        table_of_stages(session),
+        *tables_of_peers(session),
+        "## Decoders and variants",
+        table_of_more(session),
+        "## The run",
+        clocks(session),
+        bullets(f"{step['title']}: {step['status']}, {step['seconds']:.0f} s of {step['limit_s']:.0f}" for step in session["steps"]),
+        "\n".join(found.lines()[:-1]) and bullets(found.lines()[:-1]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def readme_table(session):
+    """Kernels against kernels, and queued steps, of the seven shapes."""
+    programs = figures.compared(session)
+    columns = [(name, kind) for kind in figures.KINDS[:2] for name in programs]
+    columns = [(n, k) for n, k in columns if any(figure(line, k) is not None for line in programs[n].values())]
+    rows = [
+        [named(shape), *(figures.cell(figure(programs[name].get(shape, {}), kind)) for name, kind in columns)]
+        for shape in programs[figures.OURS]
+    ]
+    header = ["T, N, C, L", *(f"{figures.title(name)}, {kind}" for name, kind in columns)]
+    return table(header, rows)
+
+
+def readme_section(session):
+    page = f"benches/results/{stem(session)}.md"
+    return (
+        f"Loss and gradient in ms on {figures.card(session)}, {session['date']}. “kernels” is the time of the kernels "
+        f"alone, “queued” that of one of 20 steps that are queued before one wait.\n\n{readme_table(session)}\n\n"
+        f"Measured by `{session['command']}`; [the stages, the ratios and the environment]({page})."
+    )
+
+
+def platform_row(session):
+    one, tests = session["adapter"], figures.lines(session, "tests")
+    passed = sum(test["status"] == "ok" for test in tests)
+    names = {"vulkan": "Vulkan", "metal": "Metal", "dx12": "Direct3D 12", "gl": "GL"}
+    driver = " ".join(word for word in (one["driver"], one["driver_info"]) if word)
+    suite = "`validate --quick`" if figures.lines(session, "validate") else "no validation"
+    return (
+        f"| {names.get(one['backend'], one['backend'])}: {one['name']} ({driver}) "
+        f"| {suite}, {passed} of {len(tests)} GPU tests, {session['date']} {row_mark(session)} |"
+    )
+
+
+def row_mark(session):
+    """Finds a card's row again. It is inside the row: between rows it would end the table."""
+    return f"<!-- gpu:{slug(session['adapter']['name'])} -->"
+
+
+def with_section(text, session):
+    for mark in (BEGIN, END, NOT_RUN):
+        if mark not in text:
+            raise Failed(f"the README has no `{mark}`")
+    text = report.insert(text, readme_section(session), BEGIN, END)
+    kept = [line for line in text.split("\n") if not (line.startswith("|") and row_mark(session) in line)]
+    at = next(at for at, line in enumerate(kept) if line.startswith(NOT_RUN))
+    kept.insert(at, platform_row(session))
+    return "\n".join(kept)
+
+
+def write(session, readme):
+    found = check.check(session)
+    if found.missing:
+        raise Failed(f"the session is incomplete: {'; '.join(found.missing[:5])}")
+    if readme and rehearsed(session):
+        raise Failed("a rehearsal on a software adapter has no place in the README")
+    if readme and not figures.passes(session):
+        raise Failed(f"the README takes no figures of wrong answers: {'; '.join(figures.verdict(session))}")
+    if readme and session["limits"]["set"] != "full":
+        raise Failed("the README takes no figures of a run with tiny limits")
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{stem(session)}.json"
+    path.write_text(json.dumps(session, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    page = path.with_suffix(".md")
+    page.write_text(markdown(session), encoding="utf-8")
+    if readme:
+        README.write_text(with_section(README.read_text(encoding="utf-8"), session), encoding="utf-8")
+    for written in (path, page, *([README] if readme else [])):
+        print(f"written: {written.relative_to(ROOT)}")
+    return 0

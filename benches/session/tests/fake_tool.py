@@ -1,0 +1,59 @@
+"""Stands in for `ctc-wgpu` and for the test binary; what it does is in the variable FAKE.
+
+    crash    `bench` dies at the second shape
+    hang     `validate` never ends
+    none     there is no adapter
+    wrong    one of the tests fails
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+
+from session.tests import sample  # noqa: E402
+
+FAKE = os.environ.get("FAKE", "")
+
+
+def adapters(_words):
+    found = [] if FAKE == "none" else [sample.ADAPTER]
+    print(json.dumps({"adapters": found}))
+
+
+def validate(words):
+    if FAKE == "hang":
+        time.sleep(60)
+    Path(words[words.index("--report") + 1]).write_text(json.dumps(sample.suite()))
+
+
+def bench(words):
+    if "--decode" in words:
+        print(json.dumps([{"shape": [1, 1, 1, 1], "task": "align", "median_ms": 1.0}]))
+        return
+    shape = [int(number) for number in words[words.index("--shape") + 1].split(",")]
+    if FAKE == "crash" and shape[0] == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+    print(json.dumps([sample.our_line(shape, 1.0)]))
+
+
+def check(_words):
+    print(json.dumps({"passed": True}))
+
+
+def tests(words):
+    if "--list" in words:
+        print("" if "--ignored" in words else "rounds::a: test\nrounds::b: test\nslow::c: test\n")
+    elif FAKE == "wrong" and "rounds::b" in words:
+        sys.exit("rounds::b does not hold")
+    else:
+        print("test result: ok")
+
+
+if __name__ == "__main__":
+    commands = {"adapters": adapters, "validate": validate, "bench": bench, "check": check}
+    commands.get(sys.argv[1], tests)(sys.argv[1:])

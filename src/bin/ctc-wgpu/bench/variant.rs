@@ -1,0 +1,47 @@
+//! Another choice of kernels than the device's limits lead to.
+
+use clap::ValueEnum;
+use ctc_wgpu::{Checks, Error, Goal, GpuCtc, GpuPlan, Limits, Options};
+
+use super::inputs::Inputs;
+use super::resident::Gpu;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Variant {
+    /// What the device's limits lead to
+    #[default]
+    Planned,
+    /// Workgroup memory and barriers in place of subgroup operations
+    Barriers,
+    /// Shaders without the checks that wgpu adds to indexes and loops
+    Unchecked,
+}
+
+impl Variant {
+    pub(crate) fn ctc(self, gpu: &Gpu) -> Result<GpuCtc, Error> {
+        let checks = match self {
+            Self::Unchecked => Checks::Off,
+            _ => Checks::On,
+        };
+        GpuCtc::with_checks(&gpu.device, &gpu.queue, checks)
+    }
+
+    pub(crate) fn plan(self, ctc: &GpuCtc, inputs: &Inputs, goal: Goal) -> Result<GpuPlan, Error> {
+        let limits = self.limits(ctc.limits());
+        ctc.plan_within(&inputs.shape, &Options::default(), goal, &limits)
+    }
+
+    fn limits(self, limits: Limits) -> Limits {
+        let subgroup = match self {
+            Self::Barriers => 0,
+            Self::Planned | Self::Unchecked => limits.subgroup,
+        };
+        Limits { subgroup, ..limits }
+    }
+
+    /// The name by which the command line has it.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
