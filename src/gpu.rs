@@ -9,6 +9,7 @@ mod host;
 mod plan;
 mod prepared;
 mod scope;
+mod threads;
 
 pub(crate) use adapter::{Selected, adapters, first, open};
 pub use buffers::Buffers;

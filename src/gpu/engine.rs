@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::scope::guarded;
+use super::threads::in_threads;
 use crate::blocking::locked;
 use crate::error::Error;
 use crate::kernels::{Access, Kernel, Text, for_browsers};
@@ -108,7 +109,7 @@ impl Engine {
     }
 
     /// The pipeline of each step, from the kernel text that `text` selects. Those not compiled yet are compiled at the same
-    /// time, on the threads of rayon's current pool.
+    /// time.
     pub(super) fn pipelines(
         &self,
         steps: &[Step],
@@ -130,7 +131,9 @@ impl Engine {
         let compiled: Vec<_> = match self.compiled(&distinct) {
             Some(compiled) => compiled,
             None => {
-                let results = self.each(&distinct, |(step, key)| self.pipeline(step, key));
+                let results = in_threads(self.threads(), &distinct, |(step, key)| {
+                    self.pipeline(step, key)
+                });
                 // Of several errors the first by order of the steps, so that the same one is reported each time.
                 results.into_iter().collect::<Result<_, _>>()?
             }
@@ -141,20 +144,13 @@ impl Engine {
             .collect())
     }
 
-    #[cfg(not(target_arch = "wasm32"))]
-    fn each<T: Sync, U: Send>(&self, items: &[T], work: impl Fn(&T) -> U + Sync + Send) -> Vec<U> {
-        use rayon::prelude::*;
+    /// How many pipelines may compile at the same time.
+    fn threads(&self) -> usize {
         match self.device.adapter_info().backend {
             // wgpu shares one OpenGL context between threads and panics in one that has waited 1 to 6 s for it.
-            wgpu::Backend::Gl => items.iter().map(work).collect(),
-            _ => items.par_iter().map(work).collect(),
+            wgpu::Backend::Gl => 1,
+            _ => std::thread::available_parallelism().map_or(1, usize::from),
         }
-    }
-
-    /// A browser has one thread for wgpu, and compiles in the background by itself.
-    #[cfg(target_arch = "wasm32")]
-    fn each<T, U>(&self, items: &[T], work: impl Fn(&T) -> U) -> Vec<U> {
-        items.iter().map(work).collect()
     }
 
     /// The pipelines, if all of them are compiled.
