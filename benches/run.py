@@ -231,16 +231,16 @@ def parser(description, peers, shapes):
         return wanted
 
     parser.add_argument("--peers", type=some, default=list(peers), metavar="A,B", help="of " + ", ".join(peers))
-    parser.add_argument("--rounds", type=int, default=3, metavar="N")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of every CPU program")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often all programs run, in turn")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="threads of each program on the CPU")
     parser.add_argument("--shape", action="append", metavar="T,N,C,L", help=f"instead of the {shapes}; may be repeated")
-    parser.add_argument("--machine", metavar="NAME", help="of the results' files; the processor's name if not given")
+    parser.add_argument("--machine", metavar="NAME", help="name in the result files; default: the processor's")
     parser.add_argument("--enough", type=float, metavar="SECONDS", help="how long a peer measures a shape, about")
     parser.add_argument("--limit", type=float, default=LONGEST_S, metavar="SECONDS", help="ends a program after this time")
-    parser.add_argument("--adapter", action="append", metavar="NAME", help="GPU adapters of ours; the best one if none")
+    parser.add_argument("--adapter", action="append", metavar="NAME", help="time ctc-wgpu on this GPU adapter; may be repeated; default: the best one")
     tool_arguments(parser)
     parser.add_argument("--no-install", action="store_true", help="run the peers on this Python, and build offline")
-    parser.add_argument("--readme", action="store_true", help="put what is found into the README")
+    parser.add_argument("--readme", action="store_true", help="write the table and the plot into the README")
     return parser
 
 

@@ -199,22 +199,17 @@ impl Ctc {
     /// ```
     #[must_use]
     pub fn within(&self, limits: &Limits) -> Self {
-        Self {
-            backend: self.backend.clone(),
-            host: self.host.as_ref().map(|host| host.within(limits)),
-            twin: Twin::default(),
-            tables: Mutex::default(),
-        }
+        let host = self.host.as_ref().map(|host| host.within(limits));
+        Self::with(self.backend.clone(), host)
     }
 
-    /// The same device, whose kernels are from now on compiled through `cache`. See
-    /// [`GpuCtc::with_cache`](crate::GpuCtc::with_cache), also for how to save it. The CPU backend ignores it.
+    /// The same device without the kernels compiled so far; new ones are compiled through `cache`, which must be made on
+    /// [`device`](Self::device). See [`GpuCtc::with_cache`](crate::GpuCtc::with_cache), also for how to save it. The CPU
+    /// backend ignores it.
     #[must_use]
-    pub fn with_cache(self, cache: &wgpu::PipelineCache) -> Self {
-        Self {
-            host: self.host.map(|host| host.with_cache(cache)),
-            ..self
-        }
+    pub fn with_cache(&self, cache: &wgpu::PipelineCache) -> Self {
+        let host = self.host.as_ref().map(|host| host.with_cache(cache));
+        Self::with(self.backend.clone(), host)
     }
 
     /// The bytes of memory that the CPU twin keeps for the next call, its answers not counted; `None` on a device, where

@@ -89,25 +89,47 @@
 //!
 //! [`GpuPlan::prepare`](crate::GpuPlan::prepare) makes the bind groups of a set of buffers once. A loop that uses the same
 //! buffers in every step saves that time, and [`Prepared::stages`](crate::Prepared::stages) records the dispatches one by
-//! one, into passes of your own. With `Features::TIMESTAMP_QUERY_INSIDE_PASSES` one pass yields the time of every stage:
+//! one, into passes of your own. On a device with `Features::TIMESTAMP_QUERY` and `TIMESTAMP_QUERY_INSIDE_PASSES` one pass
+//! yields the time of every stage:
 //!
 //! ```no_run
-//! # fn step(encoder: &mut wgpu::CommandEncoder, plan: &ctc_wgpu::GpuPlan, buffers: &ctc_wgpu::Buffers<'_>,
-//! #   times: &wgpu::QuerySet) -> Result<(), ctc_wgpu::Error> {
+//! # fn step(device: &wgpu::Device, encoder: &mut wgpu::CommandEncoder, plan: &ctc_wgpu::GpuPlan,
+//! #   buffers: &ctc_wgpu::Buffers<'_>) -> Result<wgpu::Buffer, ctc_wgpu::Error> {
 //! let prepared = plan.prepare(buffers)?; // keep it as long as the buffers stay the same
+//! let count = prepared.stages().len() as u32 + 1;
+//! let times = device.create_query_set(&wgpu::QuerySetDescriptor {
+//!     label: None,
+//!     ty: wgpu::QueryType::Timestamp,
+//!     count,
+//! });
+//! let ticks = device.create_buffer(&wgpu::BufferDescriptor {
+//!     label: None,
+//!     size: u64::from(count * wgpu::QUERY_SIZE),
+//!     usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+//!     mapped_at_creation: false,
+//! });
 //! let mut pass = encoder.begin_compute_pass(&Default::default());
-//! pass.write_timestamp(times, 0);
+//! pass.write_timestamp(&times, 0);
 //! for (stage, index) in prepared.stages().zip(1..) {
 //!     stage.encode(&mut pass); // stage.name() is `labels`, `chain`, `stats`, …
-//!     pass.write_timestamp(times, index);
+//!     pass.write_timestamp(&times, index);
 //! }
-//! # Ok(())
+//! drop(pass);
+//! encoder.resolve_query_set(&times, 0..count, &ticks, 0);
+//! // Read back as u64. Stage i took (ticks[i + 1] - ticks[i]) * queue.get_timestamp_period() nanoseconds.
+//! # Ok(ticks)
 //! # }
 //! ```
 //!
 //! [`Prepared`](crate::Prepared) shows the same with one pass per stage, for devices that have `TIMESTAMP_QUERY` only.
 //! `ctc-wgpu bench --stages` measures stages in these ways. Tools such as RenderDoc and Nsight show them by name, as debug
 //! groups.
+//!
+//! # First use
+//!
+//! The first plan on a device compiles its kernels, in parallel. A driver may take seconds for that. Most desktop drivers keep compiled
+//! kernels on disk; for others, [`GpuCtc::with_cache`](crate::GpuCtc::with_cache) takes a `wgpu::PipelineCache` that your
+//! program saves. Request `Features::PIPELINE_CACHE` for it when you create the device.
 //!
 //! # Alignment, reading, occupancies
 //!

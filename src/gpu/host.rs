@@ -77,24 +77,24 @@ impl Host {
 
     /// The same device and pipelines, for plans within these limits.
     pub(crate) fn within(&self, limits: &Limits) -> Self {
+        self.beside(self.ctc.clone(), *limits)
+    }
+
+    /// The same device and limits, whose pipelines go through `cache`.
+    pub(crate) fn with_cache(&self, cache: &wgpu::PipelineCache) -> Self {
+        self.beside(self.ctc.with_cache(cache), self.limits)
+    }
+
+    /// The same device, with no session: sessions hold pipelines and workspaces of earlier plans.
+    fn beside(&self, ctc: GpuCtc, limits: Limits) -> Self {
         Self {
-            ctc: self.ctc.clone(),
+            ctc,
             device: self.device.clone(),
             queue: self.queue.clone(),
-            limits: *limits,
+            limits,
             lost: Arc::clone(&self.lost),
             watched: self.watched,
             idle: Mutex::default(),
-        }
-    }
-
-    /// The same device, whose pipelines go through `cache`.
-    pub(crate) fn with_cache(self, cache: &wgpu::PipelineCache) -> Self {
-        Self {
-            ctc: self.ctc.with_cache(cache),
-            // Sessions hold pipelines that did not go through it.
-            idle: Mutex::default(),
-            ..self
         }
     }
 

@@ -39,7 +39,8 @@ use crate::error::Error;
 /// # }
 /// ```
 ///
-/// With `Features::TIMESTAMP_QUERY_INSIDE_PASSES` all stages can share one pass, with a `write_timestamp` after each.
+/// With `Features::TIMESTAMP_QUERY_INSIDE_PASSES` all stages can share one pass, with a `write_timestamp` after each. The
+/// [guide](crate::guide) shows that, and how to read the times.
 ///
 /// The contents of the buffers may change between submissions. The buffers and the plan's workspace stay allocated as
 /// long as this value exists.

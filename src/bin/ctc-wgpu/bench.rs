@@ -76,7 +76,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     queued: Option<u32>,
 
-    /// Time another choice of kernels than the adapter's limits lead to
+    /// Time the batch with other kernels than those planned
     #[arg(
         long,
         value_enum,

@@ -70,7 +70,7 @@ impl Report<'_> {
         text += &format::line("timed", &format!("{what}, {}", self.clock()));
         text += &format::line("copying", &self.copying());
         if let Subject::Gpu { .. } = self.subject {
-            let first_use = "compiling: to the plan and to the loss on a new device, to the loss on a second one";
+            let first_use = "time to the first plan and the first loss on a new device, and to the first loss on a second";
             text += &format::line("first use", first_use);
         }
         text.push('\n');

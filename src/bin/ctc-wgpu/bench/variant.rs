@@ -8,7 +8,7 @@ use super::resident::Gpu;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Variant {
-    /// What the device's limits lead to
+    /// The kernels that the plan selects
     #[default]
     Planned,
     /// Workgroup memory and barriers in place of subgroup operations
