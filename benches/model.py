@@ -139,7 +139,10 @@ def fit(name, stage, measured, card, calibration):
 
 
 def is_card(adapter, name):
-    """Whether an adapter's name contains a card's: `NVIDIA H100 80GB HBM3` is an H100, a GH200 is not an H200."""
+    """Returns whether an adapter's name contains a card's as whole words, in any case.
+
+    `NVIDIA H100 80GB HBM3` is an H100; a GH200 is not an H200.
+    """
     words = re.findall(r"[a-z0-9]+", name.lower())
     pattern = rf"(?<![a-z0-9]){'[^a-z0-9]*'.join(words)}(?![a-z0-9])"
     return re.search(pattern, adapter.lower()) is not None

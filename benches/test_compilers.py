@@ -1,4 +1,7 @@
-"""`python3 -B -m unittest discover benches`: what `compilers.sh` keeps and what its page states, without a compiler."""
+"""Tests what `compilers.sh` keeps and what its page states, without a compiler.
+
+`python3 -B -m unittest discover benches` runs them.
+"""
 
 import contextlib
 import io

@@ -246,7 +246,8 @@ class Rows(unittest.TestCase):
         of = {line.split()[1]: line for line in lines if ": now " in line}
         self.assertEqual(
             of["gap_us:"],
-            "estimate  gap_us: now 2, no fit inside its range: -5 (2000, 4, 128, 500) outside its range; its range is 0 to 20",
+            "estimate  gap_us: now 2, no fit inside its range: -5 (2000, 4, 128, 500) outside its range; "
+            "its range is 0 to 20",
         )
         self.assertIn("no fit inside its range: 9000 (", of["copy_gb_per_s:"])
         share = model.recommended("search_l2_share", 0.5, [("a", 1.5), ("b", 0.25), ("c", 0.75)])
