@@ -13,6 +13,7 @@ with their simulated cycles (`benches/compilers.sh`). The constants of cards and
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from statistics import median
@@ -23,6 +24,19 @@ from model_stages import NoEstimate, estimate, parse_plan
 HERE = Path(__file__).resolve().parent
 CONSTANTS = HERE / "model_cards.json"
 RESULTS = HERE / "results"
+
+# The range of each constant that a measurement can set. A fit outside it shows that the model or
+# the measurement is wrong, not that the constant has this value.
+RANGES = {
+    "start_us": (0, 20),
+    "gap_us": (0, 20),
+    "round_factor": (0.5, 4),
+    "issue_efficiency": (0.1, 1),
+    "search_l2_share": (0, 1),
+}
+# The range of a rate, as a share of the card's own. A copy rate in `model_cards.json` is 90 % of the
+# published bandwidth, which no copy exceeds.
+RATES = {"copy_gb_per_s": (0.25, 1.15), "l2_gb_per_s": (0.25, 2)}
 
 
 def values(node):
@@ -124,6 +138,44 @@ def fit(name, stage, measured, card, calibration):
     return rate, card[rate] / scale
 
 
+def is_card(adapter, name):
+    """Returns whether an adapter's name contains a card's as whole words, in any case.
+
+    `NVIDIA H100 80GB HBM3` is an H100; a GH200 is not an H200.
+    """
+    words = re.findall(r"[a-z0-9]+", name.lower())
+    pattern = rf"(?<![a-z0-9]){'[^a-z0-9]*'.join(words)}(?![a-z0-9])"
+    return re.search(pattern, adapter.lower()) is not None
+
+
+def other_adapters(measured, name, card):
+    """Warns of measurements from adapters that are not the card."""
+    adapters = {one.get("adapter") or "an adapter without a name" for one in measured}
+    return [
+        f"estimate  warning: measured on {adapter}, not on {card['name']}: do not take constants from it"
+        for adapter in sorted(adapters)
+        if not is_card(adapter, name)
+    ]
+
+
+def range_of(constant, now):
+    """The range that a fit of a constant must lie in."""
+    return RANGES[constant] if constant in RANGES else tuple(share * now for share in RATES[constant])
+
+
+def recommended(constant, now, fitted):
+    """The line of one constant: the median of the fits inside its range, then all fits."""
+    least, most = range_of(constant, now)
+    inside = [value for _, value in fitted if least <= value <= most]
+    middle = f"median of fits {median(inside):.4g}" if inside else "no fit inside its range"
+    each = [
+        f"{value:.4g} ({where})" + ("" if least <= value <= most else " outside its range") for where, value in fitted
+    ]
+    if len(inside) < len(fitted):
+        each.append(f"its range is {least:.4g} to {most:.4g}")
+    return f"estimate  {constant}: now {now:.4g}, {middle}: {'; '.join(each)}"
+
+
 def compare(rows, measured, card, calibration):
     """Each stage's estimate beside what was measured, and what each constant would have to be."""
     lines, found = [], {}
@@ -159,10 +211,13 @@ def compare(rows, measured, card, calibration):
             note("gap_us", shape, gaps / (len(row["stages"]) - 1))
     constants = {**card, **calibration}
     for constant, fitted in sorted(found.items()):
-        each = "; ".join(f"{value:.4g} ({where})" for where, value in fitted)
-        middle = median(value for _, value in fitted)
-        lines.append(f"estimate  {constant}: now {constants[constant]:.4g}, median of fits {middle:.4g}: {each}")
+        lines.append(recommended(constant, constants[constant], fitted))
     return lines
+
+
+def card_named(name, cards):
+    """The card of this name in any case, or the name itself if there is none."""
+    return next((card for card in cards if card.lower() == name.lower()), name)
 
 
 def read(path):
@@ -184,7 +239,8 @@ def main():
     model = values(described)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("compilers", nargs="?", type=Path, help="the compilers' JSON (default: the latest result)")
-    parser.add_argument("--card", default="H100", choices=list(model["cards"]))
+    cards = list(model["cards"])
+    parser.add_argument("--card", default="H100", type=lambda name: card_named(name, cards), choices=cards)
     parser.add_argument("--json", action="store_true", help="print a list for programs")
     parser.add_argument("--measured", type=Path, metavar="FILE", help="compare with `ctc-wgpu bench --json --stages`")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the page of all cards")
@@ -202,7 +258,8 @@ def main():
         sys.exit(f"no estimate: {reason}")
     if args.measured:
         measured = measurements(read(args.measured))
-        print("\n".join(compare(rows, measured, card, model["calibration"])))
+        lines = other_adapters(measured, args.card, card)
+        print("\n".join(lines + compare(rows, measured, card, model["calibration"])))
     elif args.json:
         print(json.dumps([{"card": args.card, **as_json(row)} for row in rows], indent=1))
     else:

@@ -238,6 +238,55 @@ class Rows(unittest.TestCase):
         self.assertIn("gap_us: now 2, median of fits 5:", lines)
         self.assertIn("copy_gb_per_s: now 1000, median of fits 900:", lines)
 
+    def test_a_fit_outside_its_range_is_not_recommended(self):
+        times = {name: 10.0 for name in stages.STAGES}
+        shape = [2000, 4, 128, 500]
+        measured = [{"shape": shape, "stages_us": times, "median_ms": 0.04, "copy_gb_per_s": 9000.0}]
+        lines = model.compare([self.row], measured, CARD, self.model["calibration"])
+        of = {line.split()[1]: line for line in lines if ": now " in line}
+        self.assertEqual(
+            of["gap_us:"],
+            "estimate  gap_us: now 2, no fit inside its range: -5 (2000, 4, 128, 500) outside its range; "
+            "its range is 0 to 20",
+        )
+        self.assertIn("no fit inside its range: 9000 (", of["copy_gb_per_s:"])
+        share = model.recommended("search_l2_share", 0.5, [("a", 1.5), ("b", 0.25), ("c", 0.75)])
+        self.assertEqual(
+            share,
+            "estimate  search_l2_share: now 0.5, median of fits 0.5: 1.5 (a) outside its range; "
+            "0.25 (b); 0.75 (c); its range is 0 to 1",
+        )
+
+    def test_every_constant_that_a_fit_sets_contains_its_own_value_in_its_range(self):
+        described = model.values(json.loads(model.CONSTANTS.read_text()))
+        for name in model.RANGES:
+            least, most = model.range_of(name, described["calibration"][name])
+            self.assertTrue(least <= described["calibration"][name] <= most, name)
+
+    def test_another_adapter_than_the_card_is_warned_of(self):
+        names = {
+            "NVIDIA H100 80GB HBM3": "H100",
+            "NVIDIA H100-SXM5": "H100",
+            "NVIDIA GeForce RTX 4090": "RTX 4090",
+            "NVIDIA H200": "H200",
+        }
+        cards = json.loads(model.CONSTANTS.read_text())["cards"]
+        for adapter, card in names.items():
+            self.assertEqual([name for name in cards if model.is_card(adapter, name)], [card])
+        for adapter in ("NVIDIA GH200 480GB", "llvmpipe (LLVM 15.0.6, 256 bits)", "NVIDIA GeForce RTX 4080"):
+            self.assertEqual([name for name in cards if model.is_card(adapter, name)], [])
+        measured = [{"adapter": "NVIDIA H200"}, {"adapter": "NVIDIA H100"}, {}]
+        lines = model.other_adapters(measured, "H100", {"name": "NVIDIA H100 SXM"})
+        self.assertEqual(len(lines), 2)
+        self.assertTrue(lines[0].startswith("estimate  warning: measured on NVIDIA H200, not on NVIDIA H100 SXM"))
+        self.assertIn("an adapter without a name", lines[1])
+
+    def test_a_card_is_named_in_any_case(self):
+        cards = ["H100", "RTX 4090"]
+        self.assertEqual(model.card_named("h100", cards), "H100")
+        self.assertEqual(model.card_named("rtx 4090", cards), "RTX 4090")
+        self.assertEqual(model.card_named("A100", cards), "A100")
+
     def test_a_page_keeps_its_notes(self):
         described = json.loads(model.CONSTANTS.read_text())
         described["earlier_estimates"]["card"] = "H100"

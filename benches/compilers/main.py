@@ -17,18 +17,37 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 FOLDER = TARGET / "compilers"
 
+# The end of the commit's name if the kernels are not those of a commit.
+CHANGES = " and changes"
+
 
 def log(text):
     print(text, file=sys.stderr, flush=True)
 
 
 def commit():
-    changed = call(
-        ["git", "status", "--porcelain", "--untracked-files=no", "src", "shaders"], cwd=ROOT
-    )
-    return call(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT).strip() + (
-        " and changes" if changed else ""
-    )
+    """Returns the commit that the kernels are from."""
+    status = ["git", "status", "--porcelain", "--untracked-files=no"]
+    changed = call([*status, "src", "shaders", "Cargo.lock"], cwd=ROOT)
+    name = call(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT).strip()
+    return name + (CHANGES if changed else "")
+
+
+def kept_results(path, only, now):
+    """Returns the earlier results whose other compilers a run with `--only` keeps, or none.
+
+    Two uncommitted changes of one commit have the same name, so nothing is kept if there are any.
+    """
+    if not only or not path.exists():
+        return {}
+    earlier = json.loads(path.read_text())
+    if now.endswith(CHANGES):
+        log(f"the kernels have uncommitted changes: {path.name} is replaced as a whole")
+        return {}
+    if earlier["commit"] != now:
+        log(f"{path.name} is of commit {earlier['commit']} and is replaced as a whole")
+        return {}
+    return earlier
 
 
 def dump():
@@ -69,11 +88,11 @@ class Results:
         errors = sum("error" in made for made in dict(compiled).values())
         log(f"{name}: {absent or f'{len(compiled) - errors} pipelines compiled, {errors} refused'}")
 
-    def json(self, date):
+    def json(self, date, commit):
         order = [*ptxas.IDS, *(device.id for device in mesa.DEVICES)]
         return {
             "date": date,
-            "commit": commit(),
+            "commit": commit,
             "compilers": sorted(
                 self.compilers.values(), key=lambda compiler: order.index(compiler["id"])
             ),
@@ -140,25 +159,24 @@ def main():
     date = datetime.date.today().isoformat()
     path = arguments.out or ROOT / f"benches/results/{date}-compilers.json"
     FOLDER.mkdir(parents=True, exist_ok=True)
+    now = commit()
     try:
         program, folder, index = dump()
     except Unavailable as error:
         sys.exit(f"the pipelines could not be written: {error}")
-    kept = json.loads(path.read_text()) if arguments.only and path.exists() else {}
-    if kept and kept["commit"] != commit():
-        log(f"{path.name} is of commit {kept['commit']} and is replaced as a whole")
-        kept = {}
+    kept = kept_results(path, arguments.only, now)
     kept["compilers"] = [
         compiler for compiler in kept.get("compilers", []) if not wanted(compiler["id"])
     ]
     results = Results(index, kept)
     nvidia(results, wanted, index["pipelines"], folder, arguments.threads)
     others(results, wanted, index["pipelines"], folder, program)
-    text = json.dumps(results.json(date), indent=1) + "\n"
+    text = json.dumps(results.json(date, now), indent=1) + "\n"
     # Reasons and errors may name files of this machine.
     path.write_text(text.replace(f"{FOLDER}/", ""))
     page = table.write(path)
     log(f"{path} and {page.name}, after {time.monotonic() - began:.0f} s")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -42,7 +42,12 @@ fn compiled(
     let size = number(&pipeline["subgroup_size"])?;
     let (least, most) = compiler.about().subgroups;
     if size != 0 && !(least..=most).contains(&size) {
-        return Err(format!("needs subgroups of {size}, which are {least} to {most} here").into());
+        let sizes = if least == most {
+            least.to_string()
+        } else {
+            format!("{least} to {most}")
+        };
+        return Err(format!("requires subgroups of {size}; this device has {sizes}").into());
     }
     let bytes = std::fs::read(folder.join(format!("{name}.spv")))?;
     let words: Vec<u32> = bytemuck::pod_collect_to_vec(&bytes);

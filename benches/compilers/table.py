@@ -88,7 +88,7 @@ def failed(pipelines, name):
     return [
         (pipeline, error)
         for pipeline, error in errors
-        if error and not error.startswith("needs subgroups")
+        if error and not error.startswith("requires subgroups")
     ]
 
 
@@ -159,6 +159,8 @@ def overview(pipelines, compilers):
             f"absent: {compiler['absent']}" if compiler["absent"] else compiler.get("version", "")
         )
         refused = f"{len(errors)}: {'; '.join(sorted(set(errors)))}" if errors else "0"
+        if made:
+            refused += not_given(pipelines, compiler["id"])
         spills = sum(bool(spilled(one)) for one in made)
         lines.append(
             [compiler["id"], compiler["what"], state, len(made) - len(errors), refused, spills]
@@ -166,6 +168,17 @@ def overview(pipelines, compilers):
     return markdown(
         ["compiler", "what", "version", "compiled", "refused", "of them with spills"], lines
     )
+
+
+def not_given(pipelines, name):
+    """Returns how many pipelines were not given to a compiler, for which subgroups."""
+    missing = [line for line in pipelines if name not in line["compiled"]]
+    if not missing:
+        return ""
+    # The lanes of a pipeline with subgroups are those of one subgroup.
+    sizes = sorted({line["constants"]["LANES"] for line in missing if line["subgroups"]})
+    required = f" for subgroups of {' and '.join(map(str, sizes))}" if sizes else ""
+    return f"; {len(missing)}{required} are not given to it"
 
 
 def per_frame(line, made):
