@@ -68,10 +68,35 @@ class Run(unittest.TestCase):
         self.assertEqual((statuses["times"], statuses["tests"], statuses["table"]), ("failed", "skipped", "ok"))
 
     def test_a_step_that_hangs_is_stopped_tried_again_and_recorded(self):
-        record, said = self.run_to_end("hang", "--steps", "validate")
+        record, said = self.run_to_end("hang")
         suite = sample.step(record, "validate")
         self.assertEqual((suite["status"], suite["tries"]), ("late", 2), said)
         self.assertEqual(check(record).exit_status(["validate"]), 1)
+
+    def test_selected_steps_are_not_tried_again(self):
+        record, said = self.run_to_end("hang", "--steps", "validate")
+        suite = sample.step(record, "validate")
+        self.assertEqual((suite["status"], "tries" in suite), ("late", False), said)
+
+    def test_the_record_contains_no_folder_of_the_user(self):
+        record, said = self.run_to_end("paths", "--steps", "times")
+        part = sample.step(record, "times")["parts"][0]
+        self.assertEqual(part["status"], "failed", said)
+        names = ["BUNDLE", "OUT", "CWD", "~", "~/.cargo"]
+        self.assertEqual(part["tail"], [f"panicked at {name}/a.rs" for name in names])
+        kept = (self.out / "session.json").read_text()
+        for folder in (self.folder, self.bundle, self.out, Path.home(), "/home/builder"):
+            self.assertNotIn(f"{folder}/", kept)
+            self.assertNotIn(f'{folder}"', kept)
+
+    def test_a_record_is_not_replaced(self):
+        self.out.mkdir()
+        (self.out / "session.json").write_text("{}")
+        session = self.start("")
+        said, _ = session.communicate(timeout=60)
+        self.assertEqual(session.returncode, 1, said)
+        self.assertIn("session.json exists", said)
+        self.assertEqual((self.out / "session.json").read_text(), "{}")
 
     def test_a_test_that_fails_is_named(self):
         record, said = self.run_to_end("wrong", "--steps", "tests")
