@@ -1,4 +1,6 @@
 import ast
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -213,6 +215,25 @@ class Parts(unittest.TestCase):
             told = bundle.loader(Path(folder) / "loader")
             self.assertEqual(told, "libvulkan.so.1")
             self.assertEqual((Path(folder) / "loader/libvulkan.so.1").read_bytes(), b"loader")
+
+    @unittest.skipUnless(os.name == "posix", "the stand-in for apt-get is a shell script")
+    def test_a_folder_without_the_loader_is_prepared_and_has_the_reason(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            apt = "#!/bin/sh\necho 'W: unsandboxed' >&2\necho 'E: Unable to locate package libvulkan1' >&2\nexit 100\n"
+            for name, text in [("apt-get", apt), ("dpkg-deb", "#!/bin/sh\n"), ("rustc", "#!/bin/sh\necho rustc 1.95.0\n")]:
+                (folder / name).write_text(text)
+                (folder / name).chmod(0o755)
+            built = (folder / "rustc", folder / "rustc")
+            path = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+            said = io.StringIO()
+            with mock.patch.multiple(bundle, build=lambda _: built, strip=lambda _: None):
+                with mock.patch.dict(os.environ, path), contextlib.redirect_stdout(said):
+                    self.assertEqual(bundle.prepare(folder / "made", False, True), 0)
+            loader = json.loads((folder / "made" / bundle.FACTS).read_text())["loader"]
+            self.assertRegex(loader, "^not gathered: .* ended with exit status 100: E: Unable to locate package libvulkan1$")
+            self.assertIn(f"loader: {loader}\n", said.getvalue())
+            self.assertFalse((folder / "made/loader").exists())
 
     def test_a_program_is_found_in_cargos_messages(self):
         message = {"reason": "compiler-artifact", "target": {"name": "gpu", "kind": ["test"]}, "executable": "/t/gpu-1"}
