@@ -1,6 +1,6 @@
 """The tables of a run on a GPU: kernels only, steps queued, one step waited for; and what fits its L2 cache."""
 
-from tables import mebibytes, milliseconds, named, ratio, table
+from tables import mebibytes, milliseconds, named, percent, ratio, table
 
 FIGURES = {
     "kernels": "**Kernels only.** Ours: the device's timestamps around all dispatches of a step, gaps between them included. "
@@ -86,7 +86,7 @@ def table_of_cache(run, ours):
         total = arrays(shape) + (workspace or 0)
         fits = "?" if not l2_bytes else "yes" if total <= l2_bytes else "no"
         moved = line.get("gb_per_s")
-        share = f"{moved / rate:.0%}" if moved and rate else "–"
+        share = percent(moved / rate) if moved and rate else "–"
         rows.append(
             [
                 named(shape),

@@ -9,6 +9,17 @@ def ratio(value):
     return f"{value:.2f}×" if value < 10 else f"{value:.1f}×" if value < 100 else f"{value:.0f}×"
 
 
+def percent(share):
+    """A share of 1 in percent, with two digits or more."""
+    value = 100 * share
+    return f"{value:.0f} %" if value >= 9.95 else f"{value:.1f} %"
+
+
+def significant(value):
+    """At most four digits that are not zeros for the size alone."""
+    return f"{float(f'{value:.4g}'):,.10g}"
+
+
 def table(header, rows):
     head = f"| {' | '.join(header)} |"
     rule = f"| --- |{' ---: |' * (len(header) - 1)}"

@@ -109,8 +109,8 @@ class Pages(unittest.TestCase):
         self.assertIn("The L2 cache has 50.0 MiB", page)
         self.assertIn("our own buffer copy 1,000 GB/s and PyTorch's `copy_` of 1024 MiB 2,000 GB/s", page)
         self.assertIn("the larger counts, PyTorch's `copy_` of 1024 MiB", page)
-        self.assertIn("| 50, 32, 20, 12 | 0.24 | 1.00 | yes | 3,000 | 150% |", page)
-        self.assertIn("| 150, 64, 5000, 20 | 366 | 1.00 | no | 1,500 | 75% |", page)
+        self.assertIn("| 50, 32, 20, 12 | 0.24 | 1.00 | yes | 3,000 | 150 % |", page)
+        self.assertIn("| 150, 64, 5000, 20 | 366 | 1.00 | no | 1,500 | 75 % |", page)
 
     def test_a_copy_on_another_device_does_not_count(self):
         results = gpu_run()

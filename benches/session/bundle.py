@@ -65,8 +65,15 @@ def call(command, **options):
     except OSError as error:
         raise Failed(f"{words[0]}: {error}") from None
     if done.returncode != 0:
-        raise Failed(f"`{' '.join(words)}` ended with exit status {done.returncode}")
+        raise Failed(f"`{' '.join(words)}` ended with exit status {done.returncode}{errors(done.stderr)}")
     return done.stdout
+
+
+def errors(text):
+    """The end of what a program wrote to stderr, if that was kept. apt-get marks its errors with `E:`."""
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    lines = [line for line in lines if line.startswith("E:")] or lines
+    return f": {'; '.join(lines[-3:])}" if lines else ""
 
 
 def executable(messages, kind, name):
@@ -106,14 +113,23 @@ def glibc(path):
 
 
 def loader(folder):
-    """The shared libraries of the Vulkan loader's packages, by the names under which programs load them."""
+    """Gathers the Vulkan loader and returns what was gathered, or why nothing was: most machines have a loader."""
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         return "not gathered: there is no apt-get here, so the GPU's machine needs a Vulkan loader of its own"
     folder.mkdir()
+    try:
+        return gather(folder)
+    except Failed as failure:
+        shutil.rmtree(folder)
+        return f"not gathered: {failure}"
+
+
+def gather(folder):
+    """The shared libraries of the Vulkan loader's packages, by the names under which programs load them."""
     with tempfile.TemporaryDirectory() as scratch:
         unpacked = Path(scratch) / "unpacked"
-        # apt-get downloads as a user of its own, which may not write here, and says so; it succeeds all the same.
-        call(["apt-get", "download", "--quiet", *PACKAGES], cwd=scratch, stderr=subprocess.DEVNULL)
+        # apt-get warns that its own user may not write here, and succeeds all the same.
+        call(["apt-get", "download", "--quiet", *PACKAGES], cwd=scratch, stderr=subprocess.PIPE)
         for package in sorted(Path(scratch).glob("*.deb")):
             call(["dpkg-deb", "-x", package, unpacked])
         for link in unpacked.rglob("*.so.*"):

@@ -1,4 +1,4 @@
-"""Says whether the record of a session is complete, and which of its steps did not end well."""
+"""Reports whether the record of a session is complete, and which of its steps did not end well."""
 
 from dataclasses import dataclass, field
 

@@ -24,21 +24,21 @@ def parser():
     one.add_argument(
         "--dev", action="store_true", help="development builds: to try the script out, not to measure"
     )
-    one.add_argument("--no-loader", action="store_true", help="do not gather the Vulkan loader's packages")
+    one.add_argument("--no-loader", action="store_true", help="do not download the Vulkan loader's packages with apt-get")
 
-    one = commands.add_parser("run", help="measure on this machine; writes OUT/session.json")
+    one = commands.add_parser("run", help="measure on this machine and write OUT/session.json; OUT must not have one yet")
     one.add_argument("out", type=Path, metavar="OUT")
     one.add_argument("--adapter", metavar="NAME", help="the first adapter whose name contains NAME; default: the best")
     one.add_argument("--bundle", type=Path, metavar="DIR", help="the folder that `prepare` made")
     one.add_argument("--python", default=sys.executable, metavar="PATH", help="the Python that has PyTorch and JAX")
     one.add_argument("--limits", choices=sorted(steps.LIMITS), default="full", help="time limits and shapes")
     one.add_argument("--scale", type=float, default=1.0, metavar="X", help="multiply every time limit by X")
-    one.add_argument("--steps", type=names, metavar="A,B", help="run these only, of " + ", ".join(steps.NAMES))
+    one.add_argument("--steps", type=names, metavar="A,B", help="run only these steps: " + ", ".join(steps.NAMES))
 
-    one = commands.add_parser("check", help="say whether a session's record is complete, and what failed in it")
+    one = commands.add_parser("check", help="report whether a session's record is complete, and what failed in it")
     one.add_argument("json", type=Path, metavar="JSON")
     one.add_argument("--strict", action="store_true", help="exit with 1 if any step did not end well")
-    one.add_argument("--require", type=names, default=[], metavar="A,B", help="exit with 1 if one of these did not")
+    one.add_argument("--require", type=names, default=[], metavar="A,B", help="exit with 1 if one of these steps did not end well")
 
     one = commands.add_parser("report", help="write the page of a session under benches/results")
     one.add_argument("json", type=Path, metavar="JSON")

@@ -6,7 +6,7 @@ import re
 import gpu_tables
 import report
 from gpu_tables import figure
-from tables import mebibytes, named, table
+from tables import mebibytes, named, percent, significant, table
 
 from session import check, figures
 from session.bundle import ROOT
@@ -16,6 +16,13 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- gpu:begin -->", "<!-- gpu:end -->"
 # The platform table's row before which the rows of cards go: it says what was not run.
 NOT_RUN = "| GPUs of NVIDIA"
+# The stages in the order in which they are dispatched.
+STAGES = ("labels", "chain", "stats", "sweep in", "meet", "sweep out", "grad")
+
+SOFTWARE = (
+    "The column `kernels` is – because times on a software adapter are wall times. The stages below are by its "
+    "driver's timestamps all the same."
+)
 
 
 class Failed(Exception):
@@ -93,13 +100,13 @@ def table_of_ours(session):
             rows.append([named(shape), line["error"], *[""] * 8])
             continue
         cells = [figures.cell(figure(line, kind)) for kind in figures.KINDS]
-        share = f"{line['gb_per_s'] / best:.1%}" if best and "gb_per_s" in line else "–"
-        spread = f"{line['spread']:.1%}" if line.get("spread") is not None else "–"
+        share = percent(line["gb_per_s"] / best) if best and "gb_per_s" in line else "–"
+        spread = percent(line["spread"]) if line.get("spread") is not None else "–"
         first, second = (figures.cell(line.get(name)) for name in ("first_plan_ms", "again_plan_ms"))
         space = mebibytes(line["workspace_bytes"])
-        frame = f"{line['ns_per_frame'] / 1e3:.3f}"
+        frame = significant(line["ns_per_frame"] / 1e3)
         rows.append([named(shape), *cells, frame, share, spread, first, second, space])
-    header = ["T, N, C, L", *figures.KINDS, "µs a frame", "of copying", "spread", "first plan", "again", "workspace MiB"]
+    header = ["T, N, C, L", *figures.KINDS, "µs per frame", "of copying", "spread", "first plan", "again", "workspace MiB"]
     return table(header, rows)
 
 
@@ -107,13 +114,16 @@ def table_of_stages(session):
     """The microseconds of each stage and its share of their sum, as the device's clock has them."""
     found = {shape: stages(line) for shape, line in figures.ours(session).items()}
     names = list(dict.fromkeys(name for one in found.values() for name in one))
+    if all(list(one) == sorted(one) for one in found.values()):
+        # The first records have the names in alphabetical order, later ones in that of the dispatches.
+        names.sort(key=lambda name: (*STAGES, name).index(name))
     if not names:
         return "No stage was timed."
     rows = []
     for shape, one in found.items():
         total = sum(one.values())
-        cells = [f"{one[name]:.1f} ({one[name] / total:.0%})" if name in one else "–" for name in names]
-        rows.append([named(shape), *cells, f"{total:.1f}" if one else "–"])
+        cells = [f"{significant(one[name])} ({percent(one[name] / total)})" if name in one else "–" for name in names]
+        rows.append([named(shape), *cells, significant(total) if one else "–"])
     return table(["T, N, C, L", *names, "sum"], rows)
 
 
@@ -191,6 +201,7 @@ def markdown(session):
         "Loss and gradient with respect to the logits, f32, in ms: the mean of two rounds, of which the second takes "
         "the shapes in the other order; `spread` is how far they lie apart. `first plan` is the time to the first plan "
         "with empty caches, `again` in the second round.",
+        SOFTWARE if rehearsed(session) else "",
         table_of_ours(session),
         "## Stages",
         f"µs in the first round, by {stages_timed_by(session)}:",

@@ -36,9 +36,11 @@ class Clock:
 
 
 class Record:
-    def __init__(self, path, log_path, facts):
+    def __init__(self, path, log_path, facts, names):
         self.path = path
         self.log_path = log_path
+        # Stand for the folders of the user's machine in the file, which is published.
+        self.names = names
         # Tests of a step run in threads.
         self.lock = threading.Lock()
         self.data = {"format": FORMAT, **facts, "steps": [], "ended": None}
@@ -46,7 +48,7 @@ class Record:
 
     def write(self):
         """Replaces the file at once, so that a reader or an interruption never sees half of it."""
-        text = json.dumps(self.data, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(self.names.value(self.data), indent=1, ensure_ascii=False) + "\n"
         scratch = self.path.with_suffix(".part")
         scratch.write_text(text, encoding="utf-8")
         os.replace(scratch, self.path)

@@ -9,7 +9,7 @@ import time
 import traceback
 from pathlib import Path
 
-from session import bundle, machine, process, steps
+from session import bundle, machine, privacy, process, steps
 from session.record import Clock, Record, worst
 
 
@@ -148,6 +148,9 @@ def retry(session, step, entry):
 
 
 def retry_late(session):
+    """Not if steps were selected: such a run takes no longer than their limits add up to."""
+    if session.args.steps:
+        return
     for step in steps.STEPS:
         entry = session.record.step(step.name)
         if entry["status"] == "late" and session.all.left() > entry["limit_s"]:
@@ -190,6 +193,9 @@ def run(args, command):
     root = bundle.find(args.bundle)
     args.out.mkdir(parents=True, exist_ok=True)
     args.out = args.out.resolve()
+    path = args.out / "session.json"
+    if path.exists():
+        raise Failed(f"{path} exists, and this run would replace it: name another folder, or remove that file")
     facts = {
         "kind": "session",
         "date": datetime.date.today().isoformat(),
@@ -201,8 +207,9 @@ def run(args, command):
         "smi": None,
         "adapter": None,
     }
-    record = Record(args.out / "session.json", args.out / "log.txt", facts)
     scratch = Path(tempfile.mkdtemp(prefix="gpu-session-"))
+    names = privacy.of_run(root, args.out, scratch, args.python)
+    record = Record(path, args.out / "log.txt", facts, names)
     old = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     began = time.monotonic()
     try:

@@ -142,7 +142,7 @@ def digest(report):
 
 
 def bench(session, shape, *flags, name=None):
-    """One shape a process: a cut or a lost device costs that shape only, and compilation is timed cold."""
+    """One process per shape: a cut or a lost device costs that shape only, and compilation is timed cold."""
     words = ["bench", "--adapter", session.adapter, "--json", *flags, "--shape", text(shape)]
     session.part(name or text(shape), [session.tool, *words], cache="timed", wanted=True)
 
@@ -183,7 +183,7 @@ def optax(session):
 
 
 def tests(session):
-    """The GPU tests, a process each: one that crashes, or hangs, is one test."""
+    """The GPU tests, one process per test: a crash, or a test that hangs, costs that test only."""
     env = {**session.caches("judged"), "CARGO_MANIFEST_DIR": str(session.root)}
     listed = call([session.tests, "--list", "--format", "terse"], session.clock.left(), env=env, log=session.record.log)
     ignored = call([session.tests, "--list", "--format", "terse", "--ignored"], session.clock.left(), env=env)

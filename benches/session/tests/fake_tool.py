@@ -1,6 +1,7 @@
 """Stands in for `ctc-wgpu` and for the test binary; what it does is in the variable FAKE.
 
     crash    `bench` dies at the second shape
+    paths    `bench` fails with messages that contain folders of the user
     hang     `validate` never ends
     none     there is no adapter
     wrong    one of the tests fails
@@ -35,6 +36,11 @@ def bench(words):
     if "--decode" in words:
         print(json.dumps([{"shape": [1, 1, 1, 1], "task": "align", "median_ms": 1.0}]))
         return
+    if FAKE == "paths":
+        # The working directory, which contains the bundle and OUT.
+        here = Path.cwd()
+        folders = [here / "bundle", here / "out", here, Path.home(), "/home/builder/.cargo"]
+        sys.exit("\n".join(f"panicked at {folder}/a.rs" for folder in folders))
     shape = [int(number) for number in words[words.index("--shape") + 1].split(",")]
     if FAKE == "crash" and shape[0] == 20:
         os.kill(os.getpid(), signal.SIGKILL)

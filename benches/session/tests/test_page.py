@@ -58,13 +58,23 @@ class Page(unittest.TestCase):
         for part in (
             "conformance suite (quick): 10246 cases, pass",
             "| 50, 32, 20, 12 | 1.05 | 1.06 | 1.15 |",
-            "400.0 (40%)",
+            "| 400 (40 %) | 600 (60 %) | 1,000 |",
             "2.10 (2.00×) | 1.05 (1.00×)",
             "580.1",
             "optax CUDA is absent: No module named 'jax'",
             "PyTorch cuDNN at 2000, 4, 128, 500: at most 256",
         ):
             self.assertIn(part, text)
+
+    def test_stages_stand_in_the_order_of_their_dispatches(self):
+        sorted_names = ["chain", "grad", "labels", "meet", "other", "stats", "sweep in", "sweep out"]
+        known = ["labels", "chain", "stats", "sweep in", "meet", "sweep out", "grad", "other"]
+        for names, shown in [(sorted_names, known), (["stats", "chain", "grad"], ["stats", "chain", "grad"])]:
+            record = sample.session()
+            for part in sample.step(record, "times")["parts"] + sample.step(record, "again")["parts"]:
+                part["data"][0]["stages_us"] = dict.fromkeys(names, 344458.8)
+            self.assertIn(f"| T, N, C, L | {' | '.join(shown)} | sum |", page.table_of_stages(record))
+            self.assertIn("| 344,500 (", page.table_of_stages(record))
 
     def test_the_readme_gets_the_same_text_however_often_it_is_written(self):
         record = sample.session()
@@ -101,6 +111,8 @@ class Page(unittest.TestCase):
                 page.write(record, readme=False)
             (text,) = [file.read_text(encoding="utf-8") for file in root.rglob("*-rehearsal-*.md")]
         self.assertTrue(text.startswith("# Rehearsal"))
+        self.assertIn("software adapter are wall times", text)
+        self.assertNotIn("software adapter", page.markdown(sample.session()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
 import ast
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -68,10 +70,35 @@ class Run(unittest.TestCase):
         self.assertEqual((statuses["times"], statuses["tests"], statuses["table"]), ("failed", "skipped", "ok"))
 
     def test_a_step_that_hangs_is_stopped_tried_again_and_recorded(self):
-        record, said = self.run_to_end("hang", "--steps", "validate")
+        record, said = self.run_to_end("hang")
         suite = sample.step(record, "validate")
         self.assertEqual((suite["status"], suite["tries"]), ("late", 2), said)
         self.assertEqual(check(record).exit_status(["validate"]), 1)
+
+    def test_selected_steps_are_not_tried_again(self):
+        record, said = self.run_to_end("hang", "--steps", "validate")
+        suite = sample.step(record, "validate")
+        self.assertEqual((suite["status"], "tries" in suite), ("late", False), said)
+
+    def test_the_record_contains_no_folder_of_the_user(self):
+        record, said = self.run_to_end("paths", "--steps", "times")
+        part = sample.step(record, "times")["parts"][0]
+        self.assertEqual(part["status"], "failed", said)
+        names = ["BUNDLE", "OUT", "CWD", "~", "~/.cargo"]
+        self.assertEqual(part["tail"], [f"panicked at {name}/a.rs" for name in names])
+        kept = (self.out / "session.json").read_text()
+        for folder in (self.folder, self.bundle, self.out, Path.home(), "/home/builder"):
+            self.assertNotIn(f"{folder}/", kept)
+            self.assertNotIn(f'{folder}"', kept)
+
+    def test_a_record_is_not_replaced(self):
+        self.out.mkdir()
+        (self.out / "session.json").write_text("{}")
+        session = self.start("")
+        said, _ = session.communicate(timeout=60)
+        self.assertEqual(session.returncode, 1, said)
+        self.assertIn("session.json exists", said)
+        self.assertEqual((self.out / "session.json").read_text(), "{}")
 
     def test_a_test_that_fails_is_named(self):
         record, said = self.run_to_end("wrong", "--steps", "tests")
@@ -188,6 +215,25 @@ class Parts(unittest.TestCase):
             told = bundle.loader(Path(folder) / "loader")
             self.assertEqual(told, "libvulkan.so.1")
             self.assertEqual((Path(folder) / "loader/libvulkan.so.1").read_bytes(), b"loader")
+
+    @unittest.skipUnless(os.name == "posix", "the stand-in for apt-get is a shell script")
+    def test_a_folder_without_the_loader_is_prepared_and_has_the_reason(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            apt = "#!/bin/sh\necho 'W: unsandboxed' >&2\necho 'E: Unable to locate package libvulkan1' >&2\nexit 100\n"
+            for name, text in [("apt-get", apt), ("dpkg-deb", "#!/bin/sh\n"), ("rustc", "#!/bin/sh\necho rustc 1.95.0\n")]:
+                (folder / name).write_text(text)
+                (folder / name).chmod(0o755)
+            built = (folder / "rustc", folder / "rustc")
+            path = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+            said = io.StringIO()
+            with mock.patch.multiple(bundle, build=lambda _: built, strip=lambda _: None):
+                with mock.patch.dict(os.environ, path), contextlib.redirect_stdout(said):
+                    self.assertEqual(bundle.prepare(folder / "made", False, True), 0)
+            loader = json.loads((folder / "made" / bundle.FACTS).read_text())["loader"]
+            self.assertRegex(loader, "^not gathered: .* ended with exit status 100: E: Unable to locate package libvulkan1$")
+            self.assertIn(f"loader: {loader}\n", said.getvalue())
+            self.assertFalse((folder / "made/loader").exists())
 
     def test_a_program_is_found_in_cargos_messages(self):
         message = {"reason": "compiler-artifact", "target": {"name": "gpu", "kind": ["test"]}, "executable": "/t/gpu-1"}
