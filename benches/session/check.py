@@ -1,14 +1,23 @@
 """Reports whether the record of a session is complete, and which of its steps did not end well."""
 
+import re
 from dataclasses import dataclass, field
 
 from session.record import FORMAT, STATUSES
-from session.steps import NAMES
+from session.steps import ALWAYS, NAMES
 
 TOP = ("kind", "date", "began", "ended", "command", "limits", "bundle", "machine", "adapter", "seconds")
+# What a page tells of the build, the machine and the limits.
+PARTS_OF_TOP = {
+    "bundle": ("version", "commit", "profile", "rustc"),
+    "machine": ("os", "cpu", "cores", "python"),
+    "limits": ("set", "scale", "seconds"),
+}
 STEP = ("title", "limit_s", "status", "seconds", "parts")
 # What every line of ours has if its answer was right. The device's own times need timestamps.
-OURS = ("shape", "median_ms", "wall_ms", "copy_gb_per_s", "workspace_bytes", "mean_loss")
+OURS = ("shape", "median_ms", "wall_ms", "ns_per_frame", "copy_gb_per_s", "workspace_bytes", "mean_loss")
+# Those that are times, sizes or rates.
+POSITIVE = ("median_ms", "wall_ms", "copy_gb_per_s")
 # What an issue of a card begins with.
 CARD = ("name", "backend", "type", "driver", "driver_info")
 
@@ -32,12 +41,31 @@ class Found:
         return 1 if self.missing or any(name in required for name, _, _ in self.troubles) else 0
 
 
+# What Python raises on a record whose fields have other types than a session writes.
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError)
+
+
 def check(session):
     found = Found()
     if not isinstance(session, dict) or session.get("format") != FORMAT:
         found.missing.append(f"a session of format {FORMAT}")
         return found
+    try:
+        look_at_all(session, found)
+    except MALFORMED as error:
+        found.missing.append(f"a well-formed record ({type(error).__name__}: {error})")
+    return found
+
+
+def look_at_all(session, found):
     found.missing += [name for name in TOP if session.get(name) is None]
+    for name, keys in PARTS_OF_TOP.items():
+        found.missing += [f"{name}.{key}" for key in keys if key not in (session.get(name) or {})]
+    # The date becomes part of a file's name.
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(session.get("date"))):
+        found.missing.append("a date as in 2026-01-31")
+    if not isinstance(session.get("seconds"), (int, float)):
+        found.missing.append("seconds as a number")
     card = session.get("adapter") or {}
     found.missing += [f"adapter.{name}" for name in CARD if name not in card]
     steps = {step.get("name"): step for step in session.get("steps", [])}
@@ -46,7 +74,6 @@ def check(session):
             found.missing.append(f"step {name}")
         else:
             look_at(name, steps[name], found)
-    return found
 
 
 def look_at(name, step, found):
@@ -59,8 +86,12 @@ def look_at(name, step, found):
         found.ended_well.append(name)
     else:
         found.troubles.append((name, status, why(step)))
+    if status == "ok" and name not in ALWAYS and not step.get("parts"):
+        found.missing.append(f"step {name}: parts")
     for part in step.get("parts", []):
-        if part.get("status") == "ok":
+        if not part.get("name"):
+            found.missing.append(f"step {name}: the name of a part")
+        elif part.get("status") == "ok":
             found.missing += [f"step {name}, {part['name']}: {what}" for what in lacking(name, part)]
 
 
@@ -77,7 +108,9 @@ def lacking(name, part):
     """What a part that ended well should have recorded and did not."""
     data = part.get("data")
     if name in ("times", "again"):
-        return [key for line in data or [{}] for key in OURS if line.get(key) is None]
+        lines = [line for line in data or [{}] if "error" not in line]
+        lacking = [key for line in lines for key in OURS if line.get(key) is None]
+        return lacking + [f"{key} above 0" for line in lines for key in POSITIVE if not (line.get(key) or 0) > 0]
     if name == "validate":
         return [key for key in ("passed", "cases", "adapters") if key not in (data or [{}])[0]]
     if name in ("torch", "optax", "tests", "more") and not data:

@@ -111,16 +111,18 @@ def status(session, name):
 
 
 def passes(session):
-    """Whether everything that was judged is right, and the suite was judged."""
+    """Whether everything that was judged is right, and the suite was judged. Tests that ran out of time judge nothing."""
     suite = lines(session, "validate")
     own = ours(session)
     tests = lines(session, "tests")
+    batch = lines(session, "more", "check")
     return bool(
         suite
         and suite[0]["passed"]
         and own
         and not any("error" in line for line in own.values())
         and not any(test["status"] == "failed" for test in tests)
+        and all(line.get("passed", True) for line in batch)
     )
 
 

@@ -277,13 +277,23 @@ def write(session, readme):
         raise Failed(f"the README takes no figures of wrong answers: {'; '.join(figures.verdict(session))}")
     if readme and session["limits"]["set"] != "full":
         raise Failed("the README takes no figures of a run with tiny limits")
+    if readme and session["bundle"]["profile"] != "release":
+        raise Failed("the README takes no figures of a development build")
+    if not slug(session["adapter"]["name"]):
+        raise Failed(f"no file can be named after the adapter {session['adapter']['name']!r}")
+    # Everything is made before anything is written.
+    try:
+        page_text = markdown(session)
+        readme_text = with_section(README.read_text(encoding="utf-8"), session) if readme else None
+    except check.MALFORMED as error:
+        raise Failed(f"the record is malformed: {type(error).__name__}: {error}") from None
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{stem(session)}.json"
     path.write_text(json.dumps(session, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     page = path.with_suffix(".md")
-    page.write_text(markdown(session), encoding="utf-8")
+    page.write_text(page_text, encoding="utf-8")
     if readme:
-        README.write_text(with_section(README.read_text(encoding="utf-8"), session), encoding="utf-8")
+        README.write_text(readme_text, encoding="utf-8")
     for written in (path, page, *([README] if readme else [])):
         print(f"written: {written.relative_to(ROOT)}")
     return 0

@@ -30,6 +30,16 @@ class Check(unittest.TestCase):
             (lambda record: sample.step(record, "validate")["parts"][0].update(data=[]), "passed"),
             (lambda record: sample.step(record, "torch")["parts"][1].update(data=[]), "torch-cuda: data"),
             (lambda record: record.update(format=0), "format 1"),
+            (lambda record: record.update(date="../../elsewhere"), "a date"),
+            (lambda record: record.update(seconds="long"), "seconds as a number"),
+            (lambda record: record.update(limits={}), "limits.set"),
+            (lambda record: record["bundle"].pop("commit"), "bundle.commit"),
+            (lambda record: record.update(steps=None), "well-formed"),
+            (lambda record: record.update(steps=[1]), "well-formed"),
+            (lambda record: sample.step(record, "times").update(parts=[]), "step times: parts"),
+            (lambda record: sample.step(record, "times")["parts"][0].pop("name"), "the name of a part"),
+            (lambda record: sample.step(record, "times")["parts"][0]["data"][0].update(median_ms=0), "median_ms above 0"),
+            (lambda record: sample.step(record, "times")["parts"][0]["data"][0].update(median_ms="1"), "well-formed"),
         ]:
             record = sample.session()
             change(record)

@@ -99,7 +99,18 @@ class Page(unittest.TestCase):
         sample.step(wrong, "validate")["parts"][0]["data"] = [sample.suite(passed=False)]
         incomplete = sample.session()
         incomplete["steps"].pop()
-        for record, told in [(rehearsal, "rehearsal"), (wrong, "FAIL"), (incomplete, "incomplete")]:
+        development = sample.session()
+        development["bundle"]["profile"] = "dev"
+        failing = sample.session()
+        real = [part for part in sample.step(failing, "more")["parts"] if part["name"] == "check"]
+        real[0]["data"][0]["passed"] = False
+        for record, told in [
+            (rehearsal, "rehearsal"),
+            (wrong, "FAIL"),
+            (incomplete, "incomplete"),
+            (development, "development build"),
+            (failing, "real network: FAIL"),
+        ]:
             with self.assertRaisesRegex(page.Failed, told):
                 page.write(record, readme=True)
 
