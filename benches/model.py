@@ -256,10 +256,16 @@ def main():
         rows = rows_of(data, card, model)
     except NoEstimate as reason:
         sys.exit(f"no estimate: {reason}")
+    except (AttributeError, KeyError, TypeError) as error:
+        sys.exit(f"{path} is not what `benches/compilers.sh` writes: {type(error).__name__}: {error}")
     if args.measured:
-        measured = measurements(read(args.measured))
-        lines = other_adapters(measured, args.card, card)
-        print("\n".join(lines + compare(rows, measured, card, model["calibration"])))
+        try:
+            measured = measurements(read(args.measured))
+            lines = other_adapters(measured, args.card, card)
+            lines += compare(rows, measured, card, model["calibration"])
+        except (AttributeError, KeyError, TypeError) as error:
+            sys.exit(f"{args.measured} is not what `ctc-wgpu bench --json` prints: {type(error).__name__}: {error}")
+        print("\n".join(lines))
     elif args.json:
         print(json.dumps([{"card": args.card, **as_json(row)} for row in rows], indent=1))
     else:

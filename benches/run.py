@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import sys
@@ -212,6 +213,13 @@ def tool_arguments(parser):
     parser.add_argument("--no-build", action="store_true", help="call no cargo; without --tool, target/release's tool runs")
 
 
+def shape(text):
+    """The text itself, as the programs take it."""
+    if not re.fullmatch(r"\d+(,\d+){3}", text):
+        raise argparse.ArgumentTypeError(f"{text}: T,N,C,L is needed")
+    return text
+
+
 def executable(text):
     # A plain name is looked up as a shell does it.
     return Path(shutil.which(text) or text).resolve()
@@ -233,7 +241,7 @@ def parser(description, peers, shapes):
     parser.add_argument("--peers", type=some, default=list(peers), metavar="A,B", help="of " + ", ".join(peers))
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often all programs run, in turn")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="threads of each program on the CPU")
-    parser.add_argument("--shape", action="append", metavar="T,N,C,L", help=f"instead of the {shapes}; may be repeated")
+    parser.add_argument("--shape", action="append", type=shape, metavar="T,N,C,L", help=f"instead of the {shapes}; may be repeated")
     parser.add_argument("--machine", metavar="NAME", help="name in the result files; default: the processor's")
     parser.add_argument("--enough", type=float, metavar="SECONDS", help="how long a peer measures a shape, about")
     parser.add_argument("--limit", type=float, default=LONGEST_S, metavar="SECONDS", help="ends a program after this time")

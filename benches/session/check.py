@@ -64,6 +64,11 @@ def look_at_all(session, found):
     # The date becomes part of a file's name.
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(session.get("date"))):
         found.missing.append("a date as in 2026-01-31")
+    if session.get("interrupted"):
+        found.missing.append("an end without an interruption")
+    for name, told in texts(session):
+        if any(ord(letter) < 32 or letter in "|<>`" for letter in told):
+            found.missing.append(f"{name} without control characters and |<>`")
     if not isinstance(session.get("seconds"), (int, float)):
         found.missing.append("seconds as a number")
     card = session.get("adapter") or {}
@@ -74,6 +79,14 @@ def look_at_all(session, found):
             found.missing.append(f"step {name}")
         else:
             look_at(name, steps[name], found)
+
+
+def texts(session):
+    """What a page and the README quote from the record, which may come from a stranger."""
+    yield "command", str(session.get("command"))
+    for part in ("adapter", "bundle", "machine"):
+        for key, value in (session.get(part) or {}).items():
+            yield f"{part}.{key}", str(value)
 
 
 def look_at(name, step, found):

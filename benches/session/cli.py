@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -32,7 +33,7 @@ def parser():
     one.add_argument("--bundle", type=Path, metavar="DIR", help="the folder that `prepare` made")
     one.add_argument("--python", default=sys.executable, metavar="PATH", help="the Python that has PyTorch and JAX")
     one.add_argument("--limits", choices=sorted(steps.LIMITS), default="full", help="time limits and shapes")
-    one.add_argument("--scale", type=float, default=1.0, metavar="X", help="multiply every time limit by X")
+    one.add_argument("--scale", type=positive, default=1.0, metavar="X", help="multiply every time limit by X")
     one.add_argument("--steps", type=names, metavar="A,B", help="run only these steps: " + ", ".join(steps.NAMES))
 
     one = commands.add_parser("check", help="report whether a session's record is complete, and what failed in it")
@@ -44,6 +45,16 @@ def parser():
     one.add_argument("json", type=Path, metavar="JSON")
     one.add_argument("--readme", action="store_true", help="put the table and the platform into the README too")
     return top
+
+
+def positive(text):
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return number
 
 
 def names(text):

@@ -111,7 +111,7 @@ def status(session, name):
 
 
 def passes(session):
-    """Whether everything that was judged is right, and the suite was judged. Tests that ran out of time judge nothing."""
+    """Whether everything that was judged is right, and the suite and GPU tests ran. Tests that ran out of time judge nothing."""
     suite = lines(session, "validate")
     own = ours(session)
     tests = lines(session, "tests")
@@ -121,6 +121,7 @@ def passes(session):
         and suite[0]["passed"]
         and own
         and not any("error" in line for line in own.values())
+        and tests
         and not any(test["status"] == "failed" for test in tests)
         and all(line.get("passed", True) for line in batch)
     )

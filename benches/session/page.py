@@ -8,7 +8,7 @@ import report
 from gpu_tables import figure
 from tables import mebibytes, named, percent, significant, table
 
-from session import check, figures
+from session import check, figures, machine
 from session.bundle import ROOT
 
 RESULTS = ROOT / "benches/results"
@@ -82,12 +82,13 @@ def clocks(session):
     """NVIDIA's clocks before the run and just after the steps that were timed."""
     seen = [("before", session.get("smi"))]
     seen += [(f"after {step['title']}", step["smi"]) for step in session["steps"] if step.get("smi")]
-    rows = [
-        [when, one["name"], one["driver_version"], f"{one['clocks.sm']} of {one['clocks.max.sm']}"]
-        + [f"{one['clocks.mem']} of {one['clocks.max.mem']}", one["temperature.gpu"], one["power.draw"]]
-        for when, gpus in seen
-        for one in gpus or []
-    ]
+    rows = []
+    for when, gpus in seen:
+        for one in gpus or []:
+            # Older drivers know fewer of the fields.
+            told = {key: one.get(key, "–") for key in machine.SMI.split(",")}
+            sm, memory = (f"{told[f'clocks.{of}']} of {told[f'clocks.max.{of}']}" for of in ("sm", "mem"))
+            rows.append([when, told["name"], told["driver_version"], sm, memory, told["temperature.gpu"], told["power.draw"]])
     header = ["when", "GPU", "driver", "SM MHz", "memory MHz", "°C", "W"]
     return table(header, rows) if rows else ""
 
@@ -122,7 +123,7 @@ def table_of_stages(session):
     rows = []
     for shape, one in found.items():
         total = sum(one.values())
-        cells = [f"{significant(one[name])} ({percent(one[name] / total)})" if name in one else "–" for name in names]
+        cells = [f"{significant(one[name])} ({percent(one[name] / total) if total else '–'})" if name in one else "–" for name in names]
         rows.append([named(shape), *cells, significant(total) if one else "–"])
     return table(["T, N, C, L", *names, "sum"], rows)
 

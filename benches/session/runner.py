@@ -191,7 +191,12 @@ def interrupt(number, _frame):
 def run(args, command):
     """The whole session; returns its record, which is in OUT/session.json too."""
     root = bundle.find(args.bundle)
-    args.out.mkdir(parents=True, exist_ok=True)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        # A folder that cannot be written to must not cost the session at its end.
+        tempfile.TemporaryFile(dir=args.out).close()
+    except OSError as error:
+        raise Failed(f"{args.out} is not a folder that can be written to: {error.strerror}") from None
     args.out = args.out.resolve()
     path = args.out / "session.json"
     if path.exists():
@@ -220,7 +225,8 @@ def run(args, command):
         record.data["ended"] = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         record.data["seconds"] = round(time.monotonic() - began, 1)
         record.write()
+        # Before a second signal can end the process.
+        shutil.rmtree(scratch, ignore_errors=True)
         for number, handler in old.items():
             signal.signal(number, handler)
-        shutil.rmtree(scratch, ignore_errors=True)
     return record.data

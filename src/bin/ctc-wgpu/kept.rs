@@ -83,6 +83,10 @@ const CHECKSUM_BYTES: usize = 4;
 
 /// The data in a file, if they are whole.
 fn read(file: &Path) -> Option<Vec<u8>> {
+    // Reading a pipe would wait for a writer.
+    if !fs::metadata(file).ok()?.is_file() {
+        return None;
+    }
     let mut bytes = fs::read(file).ok()?;
     if bytes.len() < CHECKSUM_BYTES {
         return None;
@@ -97,8 +101,9 @@ fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     let unfinished = file.with_extension(format!("{}.unfinished", std::process::id()));
-    fs::write(&unfinished, [&checksum(data)[..], data].concat())?;
-    fs::rename(&unfinished, file).inspect_err(|_| drop(fs::remove_file(&unfinished)))
+    fs::write(&unfinished, [&checksum(data)[..], data].concat())
+        .and_then(|()| fs::rename(&unfinished, file))
+        .inspect_err(|_| drop(fs::remove_file(&unfinished)))
 }
 
 fn checksum(data: &[u8]) -> [u8; CHECKSUM_BYTES] {
