@@ -106,9 +106,14 @@ def compiler(args):
     return call(["rustc", "--version"]).strip()
 
 
+def slug(text):
+    """A name for files, without what stands in parentheses."""
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", text).lower()).strip("-")
+
+
 def machine(args, began, others):
     """Returns what every result records about the machine."""
-    name = args.machine or re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", processor()).lower()).strip("-")
+    name = args.machine or slug(processor())
     return {
         "date": datetime.date.today().isoformat(),
         "machine": name,

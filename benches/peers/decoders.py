@@ -15,6 +15,7 @@ import time
 from importlib.metadata import version
 
 from peers import arguments
+from shapes import TRAINED_SHAPES
 from tensorflow_peers import tensorflow_with
 from timing import ENOUGH_S, Timer, first_line
 
@@ -169,7 +170,7 @@ def main():
     try:
         import inputs
 
-        for shape_ in args.shape or inputs.TRAINED_SHAPES:
+        for shape_ in args.shape or TRAINED_SHAPES:
             logits, labels = inputs.trained(shape_)
             for task, step, told in make(logits, labels, args.threads):
                 line = {"peer": args.peer, "shape": shape_, "task": task, "version": version(package)}

@@ -18,6 +18,7 @@ import os
 import sys
 
 from jax_peers import optax_cpu, optax_cuda
+from shapes import SHAPES
 from tensorflow_peers import keras, tensorflow
 from timing import Absent, best, first_line, timer_for
 from torch_peers import copy_rate, flag_gems, torch_cpu, torch_cuda, torch_cudnn
@@ -99,10 +100,8 @@ def lines(args):
     if args.peer == COPY:
         yield copy_rate(args.enough) | {"version": sys.modules["torch"].__version__}
         return
-    import inputs
-
     make, package = PEERS[args.peer]
-    for shape_ in args.shape or inputs.SHAPES:
+    for shape_ in args.shape or SHAPES:
         line = {"shape": shape_, "threads": args.threads}
         try:
             line |= measure(make, shape_, args.threads, args.enough)

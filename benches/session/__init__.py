@@ -4,3 +4,7 @@
 there, `runner` runs it under limits and records it, `check` validates the record, `figures` reads
 the times out of it, and `page` writes the page and the README's table.
 """
+
+
+class Failed(Exception):
+    """A message for the user: what went wrong, and what to do about it."""

@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
-# The package itself, and `report` and `run` beside it.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# The package itself, `report` and `run` beside it, and the peers' shapes.
+BENCHES = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(BENCHES))
+sys.path.append(str(BENCHES / "peers"))
 # The folder may be read-only, and belongs to a checkout.
 sys.dont_write_bytecode = True
 

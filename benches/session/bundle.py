@@ -11,6 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from host import commit
+
+from session import Failed
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 DEFAULT = TARGET / "gpu-session"
@@ -34,10 +38,6 @@ MOST_BYTES = 50 << 20
 
 # What the oldest systems that people rent GPUs with have (Ubuntu 22.04).
 GLIBC = (2, 35)
-
-
-class Failed(Exception):
-    """The folder could not be made, or is not there."""
 
 
 def tool(root):
@@ -145,16 +145,6 @@ def gather(folder):
 def version():
     found = re.search(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.M)
     return found[1] if found else None
-
-
-def commit():
-    try:
-        words = ["git", "-C", str(ROOT)]
-        changed = call([*words, "status", "--porcelain", "--untracked-files=no"], stderr=subprocess.DEVNULL)
-        head = call([*words, "rev-parse", "--short", "HEAD"], stderr=subprocess.DEVNULL).strip()
-        return head + (" and changes" if changed else "")
-    except Failed:
-        return None
 
 
 def copy(folder):

@@ -7,7 +7,7 @@ from session.record import FORMAT, STATUSES
 from session.steps import ALWAYS, NAMES
 
 TOP = ("kind", "date", "began", "ended", "command", "limits", "bundle", "machine", "adapter", "seconds")
-# What a page tells of the build, the machine and the limits.
+# What a page quotes about the build, the machine and the limits.
 PARTS_OF_TOP = {
     "bundle": ("version", "commit", "profile", "rustc"),
     "machine": ("os", "cpu", "cores", "python"),
@@ -16,7 +16,7 @@ PARTS_OF_TOP = {
 STEP = ("title", "limit_s", "status", "seconds", "parts")
 # What every line of ours has if its answer was right. The device's own times need timestamps.
 OURS = ("shape", "median_ms", "wall_ms", "ns_per_frame", "copy_gb_per_s", "workspace_bytes", "mean_loss")
-# Those that are times, sizes or rates.
+# Times and rates, which are above 0.
 POSITIVE = ("median_ms", "wall_ms", "copy_gb_per_s")
 # What an issue of a card begins with.
 CARD = ("name", "backend", "type", "driver", "driver_info")

@@ -7,11 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from session import bundle, check, page, runner, steps
-
-
-class Failed(Exception):
-    """A message for the user: what went wrong, and what to do about it."""
+from session import Failed, bundle, check, page, runner, steps
 
 
 def parser():
@@ -95,7 +91,7 @@ def main(words=None):
         if args.command == "check":
             return checked(read(args.json), steps.NAMES if args.strict else args.require)
         return page.write(read(args.json), args.readme)
-    except (Failed, bundle.Failed, page.Failed, runner.Failed) as failure:
+    except Failed as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
 

@@ -7,6 +7,8 @@ import re
 import shutil
 from pathlib import Path
 
+from host import processor
+
 from session.process import call
 
 # Where drivers put their manifests besides the folders in which the Vulkan loader looks by itself.
@@ -30,14 +32,6 @@ def quiet(command, limit_s=10, env=None):
     """What a command printed, or nothing if it is missing or fails."""
     done = call(command, limit_s, env=env)
     return done.out.strip() if done.status == "ok" else None
-
-
-def processor():
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
-        return found[1].strip() if found else platform.machine()
-    except OSError:
-        return quiet(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.processor() or platform.machine()
 
 
 def facts():

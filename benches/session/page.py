@@ -1,14 +1,14 @@
 """Writes the page of a session under benches/results, and its part of the README."""
 
 import json
-import re
 
 import gpu_tables
 import report
 from gpu_tables import figure
+from host import slug
 from tables import mebibytes, named, percent, significant, table
 
-from session import check, figures, machine
+from session import Failed, check, figures, machine
 from session.bundle import ROOT
 
 RESULTS = ROOT / "benches/results"
@@ -23,14 +23,6 @@ SOFTWARE = (
     "The column `kernels` is – because times on a software adapter are wall times. The stages below are by its "
     "driver's timestamps all the same."
 )
-
-
-class Failed(Exception):
-    """The page cannot be written."""
-
-
-def slug(text):
-    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", text).lower()).strip("-")
 
 
 def stem(session):
@@ -85,7 +77,7 @@ def clocks(session):
     rows = []
     for when, gpus in seen:
         for one in gpus or []:
-            # Older drivers know fewer of the fields.
+            # Older drivers report fewer fields.
             told = {key: one.get(key, "–") for key in machine.SMI.split(",")}
             sm, memory = (f"{told[f'clocks.{of}']} of {told[f'clocks.max.{of}']}" for of in ("sm", "mem"))
             rows.append([when, told["name"], told["driver_version"], sm, memory, told["temperature.gpu"], told["power.draw"]])

@@ -9,12 +9,10 @@ import time
 import traceback
 from pathlib import Path
 
-from session import bundle, machine, privacy, process, steps
+from shapes import SHAPES
+
+from session import Failed, bundle, machine, privacy, process, steps
 from session.record import Clock, Record, worst
-
-
-class Failed(Exception):
-    """The run could not begin."""
 
 
 class Interrupted(BaseException):
@@ -32,7 +30,7 @@ class Session:
         self.tool, self.tests = bundle.tool(root), bundle.tests(root)
         self.limits = steps.LIMITS[args.limits]
         tiny = args.limits == "tiny"
-        self.shapes = steps.TINY_SHAPES if tiny else steps.SHAPES
+        self.shapes = steps.TINY_SHAPES if tiny else SHAPES
         self.large = steps.TINY_LARGE if tiny else steps.LARGE
         self.enough_s = steps.ENOUGH_S[args.limits]
         self.env = machine.basic(scratch)
@@ -193,7 +191,7 @@ def run(args, command):
     root = bundle.find(args.bundle)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
-        # A folder that cannot be written to must not cost the session at its end.
+        # Fails now rather than at the end of the session if OUT cannot be written to.
         tempfile.TemporaryFile(dir=args.out).close()
     except OSError as error:
         raise Failed(f"{args.out} is not a folder that can be written to: {error.strerror}") from None

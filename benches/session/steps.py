@@ -9,16 +9,6 @@ from typing import Callable
 from session import figures, machine
 from session.process import call
 
-# Those of `benches/inputs`, which a test compares with these.
-SHAPES = [
-    (50, 32, 20, 12),
-    (150, 32, 28, 40),
-    (150, 64, 5000, 20),
-    (256, 16, 80, 100),
-    (500, 8, 1000, 100),
-    (1500, 8, 32, 300),
-    (2000, 4, 128, 500),
-]
 # A batch of many items: how a GPU is used in training, and more than its cache holds.
 LARGE = [(500, 64, 5000, 100), (1500, 64, 32, 300)]
 

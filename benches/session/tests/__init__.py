@@ -3,4 +3,6 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+BENCHES = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(BENCHES))
+sys.path.append(str(BENCHES / "peers"))

@@ -2,6 +2,8 @@
 
 import copy
 
+from shapes import SHAPES
+
 from session import steps
 
 ADAPTER = {
@@ -67,19 +69,19 @@ def bench(shapes, ms):
 
 def session():
     """Ours takes 1.0 and 1.1 ms a shape, PyTorch 2.1, and cuDNN refuses the last two shapes."""
-    cudnn = [peer_line("torch-cudnn", shape, 1.05) for shape in steps.SHAPES[:5]]
-    cudnn += [{"peer": "torch-cudnn", "shape": list(shape), "error": "at most 256"} for shape in steps.SHAPES[5:]]
+    cudnn = [peer_line("torch-cudnn", shape, 1.05) for shape in SHAPES[:5]]
+    cudnn += [{"peer": "torch-cudnn", "shape": list(shape), "error": "at most 256"} for shape in SHAPES[5:]]
     parts = {
         "machine": [],
         "validate": [part("suite", [suite()])],
-        "times": bench(steps.SHAPES, 1.0),
+        "times": bench(SHAPES, 1.0),
         "torch": [
             part("torch-copy", [copied()]),
-            part("torch-cuda", [peer_line("torch-cuda", shape, 2.1) for shape in steps.SHAPES]),
+            part("torch-cuda", [peer_line("torch-cuda", shape, 2.1) for shape in SHAPES]),
             part("torch-cudnn", cudnn),
         ],
         "optax": [{"name": "optax-cuda", "status": "absent", "seconds": 1.0, "reason": "No module named 'jax'"}],
-        "again": bench([*reversed(steps.SHAPES), *steps.LARGE], 1.1),
+        "again": bench([*reversed(SHAPES), *steps.LARGE], 1.1),
         "tests": [part("tests", [{"test": "rounds::a", "status": "ok", "seconds": 1.0}])],
         "more": [part("check", [{"passed": True}]), part("decode", [{"shape": [50, 32, 20, 12], "task": "align", "median_ms": 0.1}])],
         "table": [],

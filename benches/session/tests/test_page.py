@@ -5,6 +5,8 @@ from io import StringIO
 from pathlib import Path
 from unittest import mock
 
+from shapes import SHAPES
+
 from session import figures, page, steps
 from session.tests import sample
 
@@ -46,7 +48,7 @@ class Figures(unittest.TestCase):
         lines = figures.terminal(sample.session())
         self.assertLessEqual(len(lines), 20)
         told = "\n".join(lines)
-        for shape in [*steps.SHAPES, *steps.LARGE]:
+        for shape in [*SHAPES, *steps.LARGE]:
             self.assertIn(steps.text(shape), told)
         self.assertIn("`copy_` of 1024 MiB 3,000 GB/s", told)
 

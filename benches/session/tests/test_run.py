@@ -1,8 +1,8 @@
-import ast
 import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +12,8 @@ import time
 import unittest
 from pathlib import Path
 from unittest import mock
+
+from shapes import SHAPES
 
 from session import bundle, machine, process, record, steps
 from session.check import check
@@ -184,10 +186,11 @@ class Parts(unittest.TestCase):
         self.assertEqual(record.worst(["ok", "absent"]), "ok")
         self.assertEqual(record.worst(["absent"]), "absent")
 
-    def test_the_shapes_are_those_of_the_peers(self):
-        tree = ast.parse((ROOT / "benches/peers/inputs.py").read_text(encoding="utf-8"))
-        values = {node.targets[0].id: node.value for node in tree.body if isinstance(node, ast.Assign)}
-        self.assertEqual(ast.literal_eval(values["SHAPES"]), steps.SHAPES)
+    def test_the_shapes_are_those_of_our_own_benchmark(self):
+        text = (ROOT / "benches/inputs/seeded.rs").read_text(encoding="utf-8")
+        listed = re.search(r"SHAPES: \[\[usize; 4\]; 7\] = \[(.*?)\n\];", text, re.S)[1]
+        shapes = [tuple(map(int, row.split(","))) for row in re.findall(r"\[([\d, ]+)\]", listed)]
+        self.assertEqual(shapes, SHAPES)
 
     def test_the_newest_symbol_of_glibc_counts(self):
         with tempfile.TemporaryDirectory() as folder:
