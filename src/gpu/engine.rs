@@ -134,7 +134,7 @@ impl Engine {
                 let results = in_threads(self.threads(), &distinct, |(step, key)| {
                     self.pipeline(step, key)
                 });
-                // Of several errors the first by order of the steps, so that the same one is reported each time.
+                // The first error in the order of the steps, so that repeated runs report the same one.
                 results.into_iter().collect::<Result<_, _>>()?
             }
         };

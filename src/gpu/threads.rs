@@ -30,7 +30,7 @@ pub(super) fn in_threads<T: Sync, U: Send>(
     };
     std::thread::scope(|scope| {
         for _ in 1..threads.min(items.len()) {
-            // A compiler's recursion may be deep. Where no thread is to be had, the others do the work.
+            // A compiler's recursion may be deep. If a thread cannot be started, the others do its work.
             let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
             drop(thread.spawn_scoped(scope, worker));
         }

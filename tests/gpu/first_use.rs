@@ -8,7 +8,7 @@ use crate::support::random::Recipe;
 /// An empty cache, or one from the data of an earlier cache on the same adapter.
 #[allow(
     unsafe_code,
-    reason = "wgpu asks for it, because a driver may believe its data unseen"
+    reason = "wgpu requires it, because a driver may trust the data without checking them"
 )]
 fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
     let descriptor = wgpu::PipelineCacheDescriptor {
@@ -53,7 +53,7 @@ fn a_cache_changes_no_bit_and_its_data_serves_the_next_device() {
     }
 }
 
-/// Which also shows that pipelines are compiled through the cache at all.
+/// Also shows that pipelines are compiled through the cache.
 #[test]
 fn a_cache_of_another_device_is_an_error() {
     for adapter in &with_caches() {

@@ -45,7 +45,7 @@ impl Kept {
     pub(crate) fn save(&self) {
         let data = self.cache.get_data().filter(|data| !data.is_empty());
         if let Some(data) = data.filter(|data| self.read.as_ref() != Some(data)) {
-            // See above: a full disk or a folder that cannot be written to is no reason to fail.
+            // A full disk or a folder that cannot be written to must not make the run fail.
             drop(write(&self.file, &data));
         }
     }
@@ -64,7 +64,7 @@ fn folder() -> Option<PathBuf> {
 
 #[allow(
     unsafe_code,
-    reason = "wgpu asks for it, because a driver may believe the data unseen; the argument stands at the call"
+    reason = "wgpu requires it, because a driver may trust the data without checking them; the argument stands at the call"
 )]
 fn open(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
     let descriptor = wgpu::PipelineCacheDescriptor {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use wgpu::{BufferUsages, CommandEncoder};
 
 use super::measure::Times;
+use super::on_device::time;
 use super::resident::Gpu;
 use super::stamps::Stamps;
 use super::subject::Subject;
@@ -85,8 +86,8 @@ fn on_device(gpu: &Gpu, stamps: Option<&Stamps>) -> Result<Bandwidth, Error> {
         Ok(())
     };
     Ok(Bandwidth {
-        by_command: rate(bytes, &times(gpu, stamps, command)?),
-        by_kernel: Some(rate(bound, &times(gpu, stamps, kernel)?)),
+        by_command: rate(bytes, &Times::take(|| time(gpu, stamps, command))?),
+        by_kernel: Some(rate(bound, &Times::take(|| time(gpu, stamps, kernel))?)),
     })
 }
 
@@ -99,20 +100,6 @@ fn pipeline(device: &wgpu::Device) -> wgpu::ComputePipeline {
         entry_point: Some("copy"),
         compilation_options: wgpu::PipelineCompilationOptions::default(),
         cache: None,
-    })
-}
-
-fn times(
-    gpu: &Gpu,
-    stamps: Option<&Stamps>,
-    work: impl Fn(&mut CommandEncoder) -> Result<(), Error>,
-) -> Result<Times, Error> {
-    Times::take(|| match stamps {
-        Some(stamps) => stamps.time(gpu, &work),
-        None => {
-            let start = Instant::now();
-            gpu.run(&work).map(|()| start.elapsed())
-        }
     })
 }
 

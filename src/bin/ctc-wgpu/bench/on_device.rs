@@ -1,7 +1,7 @@
 //! A batch whose buffers lie on a device, timed in every way that was requested.
 
 use std::num::NonZeroU32;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ctc_wgpu::{Error, Prepared};
 use serde_json::{Value, json};
@@ -22,6 +22,21 @@ pub(crate) struct Extras {
     /// How many steps to queue before waiting.
     pub(crate) queued: Option<NonZeroU32>,
     pub(crate) variant: Variant,
+}
+
+/// Runs `work` once: the device's time with `stamps`, else from encoding to the end of waiting.
+pub(crate) fn time(
+    gpu: &Gpu,
+    stamps: Option<&Stamps>,
+    work: impl Fn(&mut CommandEncoder) -> Result<(), Error>,
+) -> Result<Duration, Error> {
+    match stamps {
+        Some(stamps) => stamps.time(gpu, work),
+        None => {
+            let start = Instant::now();
+            gpu.run(work).map(|()| start.elapsed())
+        }
+    }
 }
 
 /// The times of one batch.
@@ -53,11 +68,8 @@ impl Clocks {
         prepared: &Prepared,
         encode: impl Fn(&mut CommandEncoder) -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let wall = Times::take(|| {
-            let start = Instant::now();
-            gpu.run(&encode).map(|()| start.elapsed())
-        })?;
-        let stamped = stamps.map(|stamps| Times::take(|| stamps.time(gpu, &encode)));
+        let wall = Times::take(|| time(gpu, None, &encode))?;
+        let stamped = stamps.map(|stamps| Times::take(|| time(gpu, Some(stamps), &encode)));
         let queue = |steps: NonZeroU32| {
             let times = Times::take(|| {
                 let start = Instant::now();

@@ -76,11 +76,7 @@ impl Report<'_> {
         text.push('\n');
         let (header, rows) = self.columns();
         text += &format::table(&header, rows, &[0]);
-        let stages = stages::table(&self.stages());
-        if !stages.is_empty() {
-            text.push('\n');
-            text += &stages;
-        }
+        text += &stages::section(&self.stages());
         for row in &self.rows {
             if let Err(reason) = &row.result {
                 let _ = writeln!(text, "\n{}: {reason}", name(row.shape));

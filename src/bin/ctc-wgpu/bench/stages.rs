@@ -213,8 +213,8 @@ pub(crate) fn heading([frames, items, classes, labels]: [usize; 4]) -> String {
     format!("T={frames} N={items}\nC={classes} L={labels}")
 }
 
-/// A row for each stage, and for each batch its microseconds and its share.
-pub(crate) fn table(batches: &[(String, &Stages)]) -> String {
+/// A paragraph with a row for each stage, and for each batch its microseconds and its share. Empty if no batch has stages.
+pub(crate) fn section(batches: &[(String, &Stages)]) -> String {
     if batches.is_empty() {
         return String::new();
     }
@@ -243,7 +243,8 @@ pub(crate) fn table(batches: &[(String, &Stages)]) -> String {
         "µs and share of the sum, median, by {}\n",
         ways.join(" or ")
     );
-    format::line("stages", &how) + &format::table(&header, rows, &[0])
+    let table = format::table(&header, rows, &[0]);
+    format!("\n{}{table}", format::line("stages", &how))
 }
 
 fn figure(time: Duration) -> String {
