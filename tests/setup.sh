@@ -2,6 +2,17 @@
 
 step() { printf '\n== %s\n' "$*"; }
 
+# The crates that need no Python interpreter, as cargo's arguments. Who builds with other packages or
+# features gets other features of the dependencies, and compiles them again.
+crates=(--workspace --exclude ctc-wgpu-python --all-features)
+
+# Clippy and the documentation. Naming examples lets the documentation use the development
+# dependencies, and so what clippy has checked.
+check_crates() {
+    cargo clippy "${crates[@]}" --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc "${crates[@]}" --no-deps --lib --examples
+}
+
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 

@@ -89,7 +89,9 @@ def executable(messages, kind, name):
 
 def build(dev):
     """The tool and the GPU tests, where cargo left them: it builds a package's programs with its integration tests."""
-    flags = ["--all-features"] if dev else ["--release", "--features", "cli"]
+    # With `dev`, the packages and features of `./test` (`crates` in tests/setup.sh): nothing is compiled again.
+    tested = ["--workspace", "--exclude", "ctc-wgpu-python", "--all-features"]
+    flags = tested if dev else ["--release", "--features", "cli"]
     words = ["cargo", "test", "--no-run", "--test", "gpu", *flags, "--message-format", "json-render-diagnostics"]
     messages = call(words, cwd=ROOT)
     return executable(messages, "bin", "ctc-wgpu"), executable(messages, "test", "gpu")

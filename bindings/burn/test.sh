@@ -27,7 +27,7 @@ cargo test --locked --release --doc
 
 step "clippy and the documentation"
 cargo clippy --locked --release --all-targets -- -D warnings
-RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --lib --examples
 
 step "a network that learns to read: ten minutes at most, 85 % of the lines"
 cargo build --locked --release --examples

@@ -1,24 +1,20 @@
 #!/usr/bin/env bash
-# Builds the library and installs it below a prefix, /usr/local by default: install.sh [PREFIX [PROFILE]]; for Linux.
-# PROFILE is cargo's; the tests install what they have built already.
+# Builds the library and installs it below a prefix, /usr/local by default: install.sh [PREFIX]; for Linux.
 set -euo pipefail
 prefix=$(realpath -m "${1:-/usr/local}")
-profile=${2:-release}
 cd "$(dirname "$0")"
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 target=${CARGO_TARGET_DIR:-../../target}
 # What a program needs beside the static library, as rustc tells it.
-notes=$(cargo rustc --profile "$profile" --lib -- --print native-static-libs 2>&1) || { echo "$notes" >&2; exit 1; }
-# Cargo has a folder of another name for the profile `dev`.
-[ "$profile" = dev ] && folder=debug || folder=$profile
+notes=$(cargo rustc --release --lib -- --print native-static-libs 2>&1) || { echo "$notes" >&2; exit 1; }
 libs=$(sed -n 's/.*native-static-libs: //p' <<<"$notes" | tail -n 1)
 
 name=libctc_wgpu_c
 install -d "$prefix/include" "$prefix/lib/pkgconfig"
 install -m 644 include/ctc_wgpu.h "$prefix/include/"
-install -m 644 "$target/$folder/$name.a" "$prefix/lib/"
-install -m 755 "$target/$folder/$name.so" "$prefix/lib/$name.so.$version"
+install -m 644 "$target/release/$name.a" "$prefix/lib/"
+install -m 755 "$target/release/$name.so" "$prefix/lib/$name.so.$version"
 ln -sf "$name.so.$version" "$prefix/lib/$name.so.0"
 ln -sf "$name.so.0" "$prefix/lib/$name.so"
 sed "s|@PREFIX@|$prefix|; s|@VERSION@|$version|; s|@LIBS_PRIVATE@|$libs|" ctc-wgpu.pc.in >"$prefix/lib/pkgconfig/ctc-wgpu.pc"

@@ -11,12 +11,11 @@ install_packages gcc g++ libc6-dev valgrind pkg-config mesa-vulkan-drivers libvu
 
 step "format, clippy, documentation and the crate's own tests"
 cargo fmt --check
-cargo clippy --all-targets -- -D warnings
-RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
-cargo test
+check_crates
+cargo test "${crates[@]}" --lib --test header
 
 step "build and install"
-./install.sh "$scratch/prefix" dev
+./install.sh "$scratch/prefix"
 export PKG_CONFIG_PATH=$scratch/prefix/lib/pkgconfig
 read -ra shared <<<"$(pkg-config --cflags --libs ctc-wgpu) -Wl,-rpath,$scratch/prefix/lib -lm"
 read -ra static <<<"$(pkg-config --cflags ctc-wgpu) $scratch/prefix/lib/libctc_wgpu_c.a $(pkg-config --static --libs-only-l ctc-wgpu | sed 's/-lctc_wgpu_c//') -lm"

@@ -39,9 +39,6 @@ step "types: the stubs are the native module's, and what is typed keeps to them"
 step "tests: numpy"
 "$python" -m pytest -q tests/test_{numpy,decode}.py
 
-step "overhead of a call"
-"$python" tests/overhead.py
-
 # TensorFlow, PyTorch and JAX each bring threads and an XLA of their own; a process has one of them.
 for suite in torch jax; do
     step "tests: $suite"
@@ -55,8 +52,9 @@ for backend in tensorflow torch jax; do
     KERAS_BACKEND=$backend VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_{keras,keras_decode}.py
 done
 
-step "tensors of a framework"
-"$python" tests/transfer.py
+step "the benchmarks"
+"$python" benches/overhead.py
+"$python" benches/transfer.py
 
 step "a network that learns to read, in both ways"
 # A quarter of what the example does by itself, and without Keras's own loss beside it.

@@ -21,10 +21,8 @@ step "build"
 step "format, clippy, documentation and the crate's own tests"
 cargo fmt -p ctc-wgpu-web --check
 cargo fmt --manifest-path bindgen/Cargo.toml --check
-# With the library's own checks and features, so that what `./test` has built is used again.
-cargo clippy --workspace --exclude ctc-wgpu-python --all-targets --all-features -- -D warnings
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude ctc-wgpu-python --no-deps --all-features
-cargo test --workspace --exclude ctc-wgpu-python --all-features --lib
+check_crates
+cargo test "${crates[@]}" --lib
 
 step "in Node and in Chromium"
 npm test

@@ -1,6 +1,8 @@
 """The loss over numpy arrays: held against the float64 reference, on arrays of all kinds, and with bad input."""
 
+import collections
 import multiprocessing
+import sys
 import threading
 import time
 
@@ -291,6 +293,20 @@ def test_other_threads_run_while_it_computes():
     thread.join()
     # Held, the lock would let this thread run at the beginning and at the end only.
     assert len(ticks) > 20
+
+
+@pytest.mark.parametrize(("function", "choices"), [(ctc_loss, {"backend": "cpu"}), (ctc_loss_and_grad, {"backend": "cpu"}), (ctc_wgpu.align, {})])
+def test_a_call_runs_little_beside_the_loss(function, choices):
+    """Counts the functions that a call calls, which are the same on every machine: about 60. `benches/overhead.py` measures their time."""
+    logits, labels, ones = np.zeros((1, 2, 3), np.float32), np.ones((1, 1), np.int32), np.ones(1, np.int32)
+    events = collections.Counter()
+    sys.setprofile(lambda _frame, event, _argument: events.update([event]))
+    try:
+        function(logits, labels, ones, ones, **choices)
+    finally:
+        sys.setprofile(None)
+    calls = events["call"] + events["c_call"]
+    assert 10 < calls <= 80, events
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
