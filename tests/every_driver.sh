@@ -17,4 +17,15 @@ echo "$found"
 for driver in 'llvmpipe.* vulkan ' 'SwiftShader.* vulkan ' 'llvmpipe.* gl '; do
     grep -q "$driver" <<<"$found" || { echo "there is no adapter like '$driver'" >&2; exit 1; }
 done
-"$tool" validate --quick "$@"
+"$tool" validate --quick --report "$scratch/report.json" "$@"
+# Beside the verdicts, an adapter's limits, its arithmetic and each variant are in the report.
+python3 - "$scratch/report.json" <<'END'
+import json, sys
+
+found = [row for row in json.load(open(sys.argv[1]))["adapters"] if row["backend"] != "cpu"]
+assert len(found) >= 3, found
+for row in found:
+    assert isinstance(row["limits"]["binding"], str), row
+    assert row["numerics"]["division_ulp"] > 0, row
+    assert len(row["variants"]) > 8, row
+END

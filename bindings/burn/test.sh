@@ -18,19 +18,19 @@ cargo tree --locked --quiet --invert burn --depth 0
 step "format"
 cargo fmt --check && echo "formatted"
 
-# One set of features and one profile, so that Burn is built once.
+# One set of features and one profile, so that Burn is built once; `quick` is in Cargo.toml.
 step "tests"
-cargo test --locked --release --lib --tests
+cargo test --locked --profile quick --lib --tests
 
 step "examples in the documentation"
-cargo test --locked --release --doc
+cargo test --locked --profile quick --doc
 
 step "clippy and the documentation"
-cargo clippy --locked --release --all-targets -- -D warnings
-RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --lib --examples
+cargo clippy --locked --profile quick --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --profile quick --no-deps --lib --examples
 
 step "a network that learns to read: ten minutes at most, 85 % of the lines"
-cargo build --locked --release --examples
-timeout 600 cargo run --locked --release --example ocr -- flex 8
+cargo build --locked --profile quick --examples
+timeout 600 cargo run --locked --profile quick --example ocr -- flex 6
 
 step "all checks passed"

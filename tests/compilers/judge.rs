@@ -1,7 +1,9 @@
 //! Other projects' programs as judges: silence is consent, all else is a failure.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 
@@ -63,6 +65,16 @@ impl Drop for Given {
     fn drop(&mut self) {
         // If it stays, the next run writes over it.
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The translations that a test has judged: a quarter of the cases differ in name only.
+#[derive(Default)]
+pub(crate) struct Translations(Mutex<HashSet<Vec<u8>>>);
+
+impl Translations {
+    pub(crate) fn is_new(&self, content: &[u8]) -> bool {
+        self.0.lock().unwrap().insert(content.to_vec())
     }
 }
 

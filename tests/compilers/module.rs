@@ -1,5 +1,8 @@
 //! A case as naga's module: parsed, validated, and with its constants in place of the overrides, as wgpu does it.
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet};
 use naga::valid::{ValidationFlags, Validator};
 
@@ -11,9 +14,38 @@ pub(crate) struct Module {
     pub(crate) info: ModuleInfo,
 }
 
+/// The texts, parsed and validated: a few dozen serve more than a thousand cases.
+static TEXTS: LazyLock<Mutex<HashMap<String, Arc<Module>>>> = LazyLock::new(Mutex::default);
+
 impl Module {
     pub(crate) fn of(case: &Case) -> Self {
+        let text = Self::of_text(case);
+        let constants = case
+            .constants
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), f64::from(*value)))
+            .collect();
+        let entry = Some((naga::ShaderStage::Compute, case.shader.name));
+        let (module, info) = naga::back::pipeline_constants::process_overrides(
+            &text.module,
+            &text.info,
+            entry,
+            &constants,
+        )
+        .unwrap_or_else(|error| panic!("{}: {error}", case.name()));
+        Self {
+            module: module.into_owned(),
+            info: info.into_owned(),
+        }
+    }
+
+    /// The text of a case, with its overrides.
+    fn of_text(case: &Case) -> Arc<Self> {
         let wgsl = &case.shader.wgsl;
+        let mut texts = TEXTS.lock().unwrap();
+        if let Some(parsed) = texts.get(&**wgsl) {
+            return Arc::clone(parsed);
+        }
         let mut capabilities = Capabilities::empty();
         if case.is_f16() {
             capabilities |= Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
@@ -28,19 +60,9 @@ impl Module {
             .subgroup_operations(SubgroupOperationSet::all())
             .validate(&module)
             .unwrap_or_else(|error| panic!("{}: {}", case.name(), error.emit_to_string(wgsl)));
-        let constants = case
-            .constants
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), f64::from(*value)))
-            .collect();
-        let entry = Some((naga::ShaderStage::Compute, case.shader.name));
-        let (module, info) =
-            naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
-                .unwrap_or_else(|error| panic!("{}: {error}", case.name()));
-        Self {
-            module: module.into_owned(),
-            info: info.into_owned(),
-        }
+        let parsed = Arc::new(Self { module, info });
+        texts.insert(wgsl.to_string(), Arc::clone(&parsed));
+        parsed
     }
 
     /// The bindings, and whether each is written, read or the uniform.

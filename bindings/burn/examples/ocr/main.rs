@@ -5,7 +5,7 @@
 //! again, reads lines that it has never seen, and must read 85 % of them without a fault.
 //!
 //! `cargo run --release --example ocr` (with `--features tui` for Burn's own display) takes the GPU where there is one, else the CPU; `-- flex` and `-- wgpu` choose.
-//! `-- wgpu` takes a software adapter too. A second argument is the number of epochs, 16 if there is none; 8 are enough for 85 %.
+//! `-- wgpu` takes a software adapter too. A second argument is the number of epochs, 16 if there is none; 6 are enough for 85 %.
 
 mod lines;
 mod network;
