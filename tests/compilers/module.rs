@@ -1,7 +1,7 @@
 //! A case as naga's module: parsed, validated, and with its constants in place of the overrides, as wgpu does it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet};
 use naga::valid::{ValidationFlags, Validator};
@@ -42,7 +42,7 @@ impl Module {
     /// The text of a case, with its overrides.
     fn of_text(case: &Case) -> Arc<Self> {
         let wgsl = &case.shader.wgsl;
-        let mut texts = TEXTS.lock().unwrap();
+        let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(parsed) = texts.get(&**wgsl) {
             return Arc::clone(parsed);
         }
