@@ -2,12 +2,12 @@
 
 step() { printf '\n== %s\n' "$*"; }
 
-# The crates that need no Python interpreter, as cargo's arguments. Who builds with other packages or
-# features gets other features of the dependencies, and compiles them again.
+# Selects the crates that need no Python interpreter. Every script builds this selection: another one
+# enables other features of the dependencies, and compiles them again.
 crates=(--workspace --exclude ctc-wgpu-python --all-features)
 
-# Clippy and the documentation. Naming examples lets the documentation use the development
-# dependencies, and so what clippy has checked.
+# Runs clippy and makes the documentation. With `--examples` both need the development dependencies,
+# so the second uses what the first has compiled.
 check_crates() {
     cargo clippy "${crates[@]}" --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc "${crates[@]}" --no-deps --lib --examples

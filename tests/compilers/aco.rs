@@ -71,7 +71,7 @@ fn reference() -> PathBuf {
 /// Compiles every pipeline for every family.
 fn all_families() -> Table {
     let driver = driver();
-    // One process at a time kept only one of two cores busy.
+    // A single process does not keep two cores busy.
     let tables: Vec<_> = FAMILIES
         .par_iter()
         .map(|names| of_family(names, &driver))

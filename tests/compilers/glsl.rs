@@ -76,7 +76,7 @@ fn glslang_agrees_to_every_pipeline_of_f32_in_each_version() {
                     let text = translated(case, made, version)
                         .map_err(|error| format!("{}: {error}", case.name()))?;
                     let name = format!("{version}-{number}-{}.comp", case.shader.name);
-                    if translations.is_new(text.as_bytes()) {
+                    if translations.add(text.as_bytes()) {
                         files.push(Given::new(&name, text.as_bytes()));
                     }
                 }

@@ -59,7 +59,7 @@ fn glslang_agrees_to_every_pipeline_of_f32() {
         |cases| {
             for (number, case, made) in cases {
                 let text = translated(case, made, least(case), true)?;
-                if !translations.is_new(text.as_bytes()) {
+                if !translations.add(text.as_bytes()) {
                     continue;
                 }
                 judged(&format!("hlsl-{number}"), case.shader.name, &text)

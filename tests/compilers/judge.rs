@@ -68,12 +68,13 @@ impl Drop for Given {
     }
 }
 
-/// The translations that a test has judged: a quarter of the cases differ in name only.
+/// The translations that a test has judged. A quarter of the cases differ in name only.
 #[derive(Default)]
 pub(crate) struct Translations(Mutex<HashSet<Vec<u8>>>);
 
 impl Translations {
-    pub(crate) fn is_new(&self, content: &[u8]) -> bool {
+    /// Adds a translation, and returns whether it is new.
+    pub(crate) fn add(&self, content: &[u8]) -> bool {
         self.0.lock().unwrap().insert(content.to_vec())
     }
 }

@@ -1,7 +1,8 @@
 """What a call costs beside the loss: a batch so small that the loss is next to nothing.
 
-Prints µs of calls with arrays that need no copy: the whole call from Python, and the native module's share of it. Of many batches
-of calls the fastest counts, for on a busy machine any may be held up. That calls stay short is tested by what they run: `tests/test_numpy.py`."""
+Prints µs of calls with arrays that need no copy: the whole call from Python, and the native module's
+share of it. Of many batches of calls the fastest counts, for on a busy machine any may be held up.
+`tests/test_numpy.py` limits how many functions a call runs."""
 
 import time
 

@@ -297,7 +297,7 @@ def test_other_threads_run_while_it_computes():
 
 @pytest.mark.parametrize(("function", "choices"), [(ctc_loss, {"backend": "cpu"}), (ctc_loss_and_grad, {"backend": "cpu"}), (ctc_wgpu.align, {})])
 def test_a_call_runs_little_beside_the_loss(function, choices):
-    """Counts the functions that a call calls, which are the same on every machine: about 60. `benches/overhead.py` measures their time."""
+    """Counts functions, of which a call runs about 60 on every machine. `benches/overhead.py` measures the time."""
     logits, labels, ones = np.zeros((1, 2, 3), np.float32), np.ones((1, 1), np.int32), np.ones(1, np.int32)
     events = collections.Counter()
     sys.setprofile(lambda _frame, event, _argument: events.update([event]))
