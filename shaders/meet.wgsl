@@ -11,19 +11,19 @@ override ZERO_IMPOSSIBLE: bool = false;
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
 @group(0) @binding(2) var<storage, read> label_table: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read> carry: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> carry: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read_write> verdicts: array<u32>;
 @group(0) @binding(6) var<storage, read_write> loss: array<u32>;
 @group(0) @binding(7) var<storage, read_write> status: array<u32>;
-@group(0) @binding(8) var<storage, read_write> exponents: array<f32>;
+@group(0) @binding(8) var<storage, read_write> exponents: array<i32>;
 
 fn carried(direction: u32, g: u32, q: u32) -> States {
     let at = carry_part(0u, direction, g, 0u) + q;
     let part = params.quads;
     return States(
-        Scaled(carry[at], carry[at + part]),
-        Scaled(carry[at + 2u * part], carry[at + 3u * part]),
+        Scaled(bitcast<vec4<f32>>(carry[at]), bitcast<vec4<i32>>(carry[at + part])),
+        Scaled(bitcast<vec4<f32>>(carry[at + 2u * part]), bitcast<vec4<i32>>(carry[at + 3u * part])),
     );
 }
 
@@ -54,24 +54,31 @@ struct Norm {
 
 const NEAR_ONE: f32 = 0.01;
 
+// An exponent no larger has been cut off at ZERO, but for what sums and normalising have added since.
+const HARDLY: i32 = ZERO + 4096;
+
+// A loss below 0 by less is 0 but for rounding; below that, the input was no distribution.
+const ROUNDING: f32 = 1.0e-6;
+
 fn norm_one() -> Norm {
     return Norm(scaled_one(), vec4<f32>(0.0));
 }
 
 fn both(a: Norm, b: Norm) -> Norm {
-    return Norm(normalised(times(a.product, b.product)), a.rest + b.rest);
+    let product = normalised(times(a.product, b.product));
+    return Norm(Scaled(product.m, min(product.e, vec4<i32>(-ZERO))), a.rest + b.rest);
 }
 
 // Of four frames.
 fn norm_of(tops: vec4<f32>, excess: vec4<f32>) -> Norm {
-    if (INPUT == LOG_PROBS || INPUT == LOG_PROBS_EXACT) {
+    if (is_log_probs()) {
         // Log-probs are divided by nothing: what was taken off them comes back.
         let near = abs(tops) < vec4<f32>(NEAR_ONE);
         let back = normalised(exp_scaled(-tops, vec4<f32>(0.0)));
         return Norm(either(scaled_one(), back, near), select(vec4<f32>(0.0), -tops, near));
     }
     let near = excess < vec4<f32>(NEAR_ONE);
-    let product = normalised(Scaled(1.0 + excess, vec4<f32>(0.0)));
+    let product = normalised(Scaled(1.0 + excess, vec4<i32>(0)));
     return Norm(either(scaled_one(), product, near), select(vec4<f32>(0.0), ln_1_plus(excess), near));
 }
 
@@ -145,13 +152,14 @@ fn meet(
     let z = plus_across(sum);
     let all = both_across(norm);
     var verdict = verdicts[g];
-    if (verdict == OK && z.e.x <= 0.9 * ZERO) {
+    let share = normalised(Scaled(z.m / all.product.m, z.e - all.product.e));
+    let found = all.rest.x + minus_ln(share).x;
+    if (verdict == OK && (z.e.x <= HARDLY || found >= LEAST)) {
         verdict = IMPOSSIBLE;
     }
     var bits = NAN;
     if (verdict == OK) {
-        let share = normalised(Scaled(z.m / all.product.m, z.e - all.product.e));
-        bits = bitcast<u32>(max(all.rest.x + minus_ln(share).x, 0.0));
+        bits = bitcast<u32>(select(found, 0.0, found <= 0.0 && found > -ROUNDING));
     } else if (verdict == IMPOSSIBLE) {
         bits = select(INFINITY, 0u, ZERO_IMPOSSIBLE);
     }

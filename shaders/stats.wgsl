@@ -166,7 +166,7 @@ fn stats(
     }
     if (lane == 0u) {
         // No likeliest class: none has any probability.
-        if (sum.y == 0.0) {
+        if (sum.y == 0.0 || (is_log_probs() && (top <= -LEAST || top > MOST))) {
             atomicMax(&verdicts[row.g], NOT_FINITE);
         }
         let excess = max(sum.y - 1.0, 0.0) + sum.x;

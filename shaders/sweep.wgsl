@@ -19,13 +19,6 @@ fn step(direction: u32, quad: Quad, states: States, y: States) -> States {
     return emitted(into(direction, quad, states), y);
 }
 
-fn frame_top(task: Task, lane: u32, into: States, kept: States) -> f32 {
-    if (is_inexact(task)) {
-        return highest(lane, top_of_quad(into, kept));
-    }
-    return task.top;
-}
-
 // From step first_step to the end of the window or of the direction.
 fn sweep_in(task: Task, quad: Quad, begin: States) -> States {
     var states = begin;
@@ -86,34 +79,36 @@ fn sweep_out(task: Task, quad: Quad, begin: States) -> States {
         var weights = array<Weights, 4>();
         if (k + 3u < end) {
             let paths_d = into(d, quad, states);
-            weights[3] = weights_of(paths_d, row_d, frame_top(task, quad.q, paths_d, row_d));
+            weights[3] = weights_of(paths_d, row_d, task.top);
             states = emitted(paths_d, y_d);
         }
         if (k + 2u < end) {
             let paths_c = into(d, quad, states);
-            weights[2] = weights_of(paths_c, row_c, frame_top(task, quad.q, paths_c, row_c));
+            weights[2] = weights_of(paths_c, row_c, task.top);
             states = emitted(paths_c, y_c);
         }
         if (k + 1u < end) {
             let paths_b = into(d, quad, states);
-            weights[1] = weights_of(paths_b, row_b, frame_top(task, quad.q, paths_b, row_b));
+            weights[1] = weights_of(paths_b, row_b, task.top);
             states = emitted(paths_b, y_b);
         }
         let paths_a = into(d, quad, states);
-        weights[0] = weights_of(paths_a, row_a, frame_top(task, quad.q, paths_a, row_a));
+        weights[0] = weights_of(paths_a, row_a, task.top);
         states = emitted(paths_a, y_a);
         states = States(normalised(states.blank), normalised(states.label));
 
         if (quad.q < params.quads) {
             let at = lattice_part(k, other, task.g, 0u) + quad.q;
             let part = params.quads;
-            lattice[at] = weights[0].labels;
-            lattice[at + part] = weights[1].labels;
-            lattice[at + 2u * part] = weights[2].labels;
-            lattice[at + 3u * part] = weights[3].labels;
+            lattice[at] = words(weights[0].labels);
+            lattice[at + part] = words(weights[1].labels);
+            lattice[at + 2u * part] = words(weights[2].labels);
+            lattice[at + 3u * part] = words(weights[3].labels);
             lattice[at + 4u * part] =
-                vec4<f32>(weights[0].blanks, weights[1].blanks, weights[2].blanks, weights[3].blanks);
-            lattice[at + 5u * part] = vec4<f32>(weights[0].all_labels, weights[1].all_labels, weights[2].all_labels, weights[3].all_labels);
+                words(vec4<f32>(weights[0].blanks, weights[1].blanks, weights[2].blanks, weights[3].blanks));
+            lattice[at + 5u * part] = words(
+                vec4<f32>(weights[0].all_labels, weights[1].all_labels, weights[2].all_labels, weights[3].all_labels),
+            );
         }
     }
     return states;

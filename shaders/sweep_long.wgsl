@@ -32,18 +32,6 @@ fn into(direction: u32, task: Task, row: u32, quad: Quad) -> States {
     return paths(direction, states, edge, quad);
 }
 
-fn frame_top(task: Task, lane: u32, row: u32, kept_row: u32) -> f32 {
-    if (!is_inexact(task)) {
-        return task.top;
-    }
-    var top = LOWEST;
-    for (var q = lane; q <= task.item.labels / 4u; q += LANES) {
-        let paths = into(task.direction, task, row, quad_of(task.g, task.item.labels, q));
-        top = max(top, top_of_quad(paths, carried(kept_row, task, q)));
-    }
-    return highest(lane, top);
-}
-
 fn settled(states: States, ends_block: bool) -> States {
     if (ends_block) {
         return States(normalised(states.blank), normalised(states.label));
@@ -93,16 +81,15 @@ fn sweep_out(task: Task, lane: u32) -> u32 {
         }
         for (var k = left; k > first; k--) {
             let f = k - 1u - first;
-            let top = frame_top(task, lane, own_row(turn), block_row(f));
             for (var q = lane; q <= task.item.labels / 4u; q += LANES) {
                 let quad = quad_of(task.g, task.item.labels, q);
                 let y = emissions_at(task.g, other, k - 1u, task.item, quad);
                 let paths = into(d, task, own_row(turn), quad);
-                let weights = weights_of(paths, carried(block_row(f), task, q), top);
+                let weights = weights_of(paths, carried(block_row(f), task, q), task.top);
                 let at = lattice_part(first, other, task.g, 0u) + q;
-                lattice[at + f * params.quads] = weights.labels;
-                lattice[at + 4u * params.quads][f] = weights.blanks;
-                lattice[at + 5u * params.quads][f] = weights.all_labels;
+                lattice[at + f * params.quads] = words(weights.labels);
+                lattice[at + 4u * params.quads][f] = bitcast<u32>(weights.blanks);
+                lattice[at + 5u * params.quads][f] = bitcast<u32>(weights.all_labels);
                 carry_on(own_row(1u - turn), task, q, settled(emitted(paths, y), f == 0u));
             }
             turn = 1u - turn;

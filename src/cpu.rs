@@ -166,6 +166,7 @@ impl Workspace {
         let stats = &*stats;
         self.scales.clear();
         for (n, item) in items.iter_mut().enumerate() {
+            let swept = item.status == Status::Ok;
             let loss = dispatch!(level, simd => simd.vectorize(
                 #[inline(always)]
                 || meet::loss(simd, item, options, |t| stats[shape.row(n, t) / shape.classes])
@@ -173,10 +174,16 @@ impl Workspace {
             answer.loss.push(loss);
             answer.status.push(item.status);
             self.scales.push(item.scale);
-            if goal == Goal::LossAndGrad && item.status == Status::NotFinite && item.scale != 0.0 {
+            // The gradient of what turned out last to have none.
+            let nothing = match item.status {
+                Status::NotFinite if item.scale != 0.0 => f32::NAN,
+                Status::Impossible if swept => 0.0,
+                _ => continue,
+            };
+            if goal == Goal::LossAndGrad {
                 for t in 0..item.frames {
                     let start = shape.row(n, t);
-                    answer.grad[start..start + shape.classes].fill(f32::NAN);
+                    answer.grad[start..start + shape.classes].fill(nothing);
                 }
             }
         }

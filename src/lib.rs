@@ -82,15 +82,26 @@
 //! | usual | −ln p(labels given logits) | softmax − γ, times the item's weight | [`Ok`](Status::Ok) |
 //! | no label | −Σ ln p(blank) | as usual | `Ok` |
 //! | no frame and no label | 0 | none | `Ok` |
-//! | no alignment: too few frames for the labels and the blanks between repeats, or a needed probability is exactly 0 | +∞, or 0 with [`Impossible::Zero`] | exactly 0 | [`Impossible`](Status::Impossible) |
+//! | no alignment: too few frames for the labels and the blanks between repeats, or a needed probability is 0 | +∞, or 0 with [`Impossible::Zero`] | exactly 0 | [`Impossible`](Status::Impossible) |
 //! | a frame past the item's length | does not count, whatever it holds, NaN included | exactly 0, and always written | |
 //! | a logit of −∞ | the class has probability 0, exactly | finite | `Ok` |
+//! | a finite logit far below the largest of its frame, as a mask puts it | exact down to probabilities of e^(−2^28); below, as −∞ | exact | `Ok`, or `Impossible` where the class is needed |
 //! | NaN or +∞ in a frame that counts, or a frame of −∞ only | NaN | NaN, for that item alone | [`NotFinite`](Status::NotFinite) |
+//! | a log-probability above 88, or a frame of none above −2^28 | NaN | NaN, for that item alone | `NotFinite` |
+//! | input that is no distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | as the formula has it, which may be below 0 | as the formula has it | `Ok` |
 //! | a label that is no class or the blank, or a length out of range | on the host an [`InputError`] before anything runs; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
 //!
-//! A probability below e^(−6.9e32) counts as that, and a loss grows no further with it.
-//! Losses are never negative: what rounding puts below 0 is 0. The gradient is not touched by that. [`BlankInLabels`],
-//! [`RepeatedLabels`] and [`RepeatedOutputs`] are the rules of other libraries where they differ, and
+//! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a class of a frame, relative
+//! to the likeliest class of that frame, and to an item: a loss of 2^28 or more is +∞, with status `Impossible`. Masks of
+//! −1e4, −65504 (the lowest f16) and −1e6 are finite numbers like any other, and exact; −1e9 and the lowest
+//! f32 or bf16 are probabilities of 0. Every backend applies the same border.
+//!
+//! **A negative loss is a sign of wrong input.** Only a loss within 1e-6 below 0, which rounding explains, becomes 0. A loss
+//! below that means that probabilities sum to more than 1: raw scores were given as [`Input::LogProbs`], say. Log-probabilities
+//! are not checked, since that would take another pass. Probabilities ([`Input::Probs`]) are normalised, so a factor common to
+//! a frame has no effect; a negative one makes the item `NotFinite`.
+//!
+//! [`BlankInLabels`], [`RepeatedLabels`] and [`RepeatedOutputs`] are the rules of other libraries where they differ, and
 //! [`Options::pytorch`], [`tensorflow`](Options::tensorflow), [`keras_batch_cost`](Options::keras_batch_cost) and
 //! [`optax`](Options::optax) the choices of each by name.
 //!

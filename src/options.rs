@@ -61,7 +61,8 @@ pub enum Reduction {
     MeanLabel,
     /// `Σ w·loss / max(ΣL, 1)` (NeMo's `mean_volume`)
     MeanVolume,
-    /// `Σ w·loss / Σw` (Keras's `mean_with_sample_weight`)
+    /// `Σ w·loss / Σw` (Keras's `mean_with_sample_weight`). Weights of both signs that cancel, so that
+    /// `|Σw| ≤ Σ|w| / 1000`, have no mean: their divisor counts as 0.
     MeanWeighted,
 }
 
@@ -171,10 +172,15 @@ impl Options {
         }
     }
 
-    /// `tf.nn.ctc_loss(…, blank_index=0)`: logits, one loss an item. `tf.compat.v1.nn.ctc_loss` has [`Blank::Last`].
+    /// `tf.nn.ctc_loss(…, blank_index=0)`: logits, one loss per item. The blank may stand among the labels, as in its
+    /// dense labels. `tf.compat.v1.nn.ctc_loss` uses [`Blank::Last`], and like sparse labels rejects a blank:
+    /// [`BlankInLabels::Reject`].
     #[must_use]
     pub fn tensorflow() -> Self {
-        Self::default()
+        Self {
+            blank_in_labels: BlankInLabels::Allow,
+            ..Self::default()
+        }
     }
 
     /// `keras.backend.ctc_batch_cost`: softmax probabilities with ε = 1e-7, blank last, one loss an item.

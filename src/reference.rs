@@ -139,6 +139,9 @@ fn answer<V: Copy + Into<f64>>(
     Ok(output)
 }
 
+/// A probability of e^−LEAST or less counts as 0: 2^28 nats.
+const LEAST: f64 = 268_435_456.0;
+
 /// Loss, status and occupancy of one item, after the policies.
 fn judge(
     rows: &[Row],
@@ -147,7 +150,7 @@ fn judge(
     options: &Options,
 ) -> (f64, Status, Vec<f64>) {
     let classes = problem.shape.classes;
-    if !rows.iter().all(Row::is_a_distribution) {
+    if !rows.iter().all(|row| row.is_finite(options.input)) {
         let nothing = vec![f64::NAN; rows.len() * classes];
         return (f64::NAN, Status::NotFinite, nothing);
     }
@@ -159,16 +162,14 @@ fn judge(
         problem.blank,
         options.repeated_outputs,
     );
-    if found.loss == f64::INFINITY {
+    if found.loss >= LEAST {
         let loss = match options.impossible {
             Impossible::Zero => 0.0,
             Impossible::Infinity | Impossible::Error => f64::INFINITY,
         };
-        return (loss, Status::Impossible, found.occupancy);
+        return (loss, Status::Impossible, vec![0.0; found.occupancy.len()]);
     }
-    // Never negative, and +0.0 where it is −0.0; the gradient knows nothing of it.
-    let loss = if found.loss > 0.0 { found.loss } else { 0.0 };
-    (loss, Status::Ok, found.occupancy)
+    (found.loss, Status::Ok, found.occupancy)
 }
 
 /// The labels as classes. The check has seen that each is one.
@@ -193,11 +194,14 @@ fn scales(problem: &Problem<'_>, labels: &[Vec<usize>], reduction: Reduction) ->
     let lengths = &problem.label_lengths;
     let total_labels: u64 = lengths.iter().copied().map(u64::from).sum();
     let total_weight: f64 = weights.iter().sum();
+    let total_size: f64 = weights.iter().map(|w| w.abs()).sum();
     let divisor = |n: usize| match reduction {
         Reduction::None | Reduction::Sum => 1.0,
         Reduction::MeanBatch => items,
         Reduction::MeanLabel => items * f64::from(lengths[n].max(1)),
         Reduction::MeanVolume => total_labels.max(1) as f64,
+        // Weights that cancel to less than a thousandth of their sizes have no mean.
+        Reduction::MeanWeighted if total_weight.abs() <= 1e-3 * total_size => 0.0,
         Reduction::MeanWeighted => total_weight,
     };
     let scale = |(n, weight): (usize, &f64)| match divisor(n) {
@@ -247,10 +251,14 @@ impl Row {
         }
     }
 
-    /// No NaN and no +inf, and at least one class that is possible.
-    fn is_a_distribution(&self) -> bool {
+    /// Whether no class is NaN or above what has a probability in f32, and at least one is possible.
+    fn is_finite(&self, input: Input) -> bool {
+        let (most, impossible) = match input {
+            Input::LogProbs | Input::LogProbsExact => (88.0, -LEAST),
+            Input::Logits | Input::Probs { .. } => (f64::MAX, f64::NEG_INFINITY),
+        };
         let scores = &self.scores;
-        scores.iter().all(|s| *s < f64::INFINITY) && scores.iter().any(|s| *s > f64::NEG_INFINITY)
+        scores.iter().all(|s| *s <= most) && scores.iter().any(|s| *s > impossible)
     }
 
     /// The derivative of the loss with respect to the input at `class`, of which γ is the occupancy: eq. 15 and 16 of the

@@ -54,7 +54,8 @@ fn first_best(q: u32) -> Best {
 // One frame. Of equals the state that stays wins over the one before, and that over the one before the blank.
 fn best_step(from_: Best, edge: Edge, quad: Quad, blank: vec4<f32>, label: vec4<f32>) -> Step_ {
     let last = from_.label;
-    let before = Pair(vec4<f32>(edge.e, last.hi.xyz), vec4<f32>(edge.m, last.lo.xyz));
+    let before_first = select(bitcast<f32>(edge.e), NEVER, quad.q == 0u);
+    let before = Pair(vec4<f32>(before_first, last.hi.xyz), vec4<f32>(edge.m, last.lo.xyz));
     let came = better(before, from_.blank);
     let into_blank = pick(before, from_.blank, came);
 
@@ -76,7 +77,7 @@ fn best_step(from_: Best, edge: Edge, quad: Quad, blank: vec4<f32>, label: vec4<
 
 // What the last label of a quad passes to the next.
 fn offered(best: Best) -> Edge {
-    return Edge(best.label.lo.w, best.label.hi.w);
+    return Edge(best.label.lo.w, bitcast<i32>(best.label.hi.w));
 }
 
 fn there(q: u32) -> u32 {

@@ -6,6 +6,10 @@ const PROBS: u32 = 3u;
 
 override INPUT: u32 = 0u;
 
+fn is_log_probs() -> bool {
+    return INPUT == LOG_PROBS || INPUT == LOG_PROBS_EXACT;
+}
+
 // p + ε; exactly 0 below the smallest normal number, where a device may take it for that.
 fn biased(p: vec4<f32>) -> vec4<f32> {
     let y = p + params.epsilon;

@@ -93,7 +93,7 @@ fn emission(bits: vec4<u32>, top: vec4<f32>, there: vec4<bool>) -> Scaled {
         let some = counts & (y >= vec4<f32>(SMALLEST));
         return either(ratio(max(y, vec4<f32>(SMALLEST)), top), scaled_zero(), some);
     }
-    return either(exp_below(x, top), scaled_zero(), counts);
+    return either(exp_below(x, top), scaled_zero(), counts & (below(x, top) > vec4<f32>(-LEAST)));
 }
 
 fn emissions_of(frames: Frames, quad: Quad) -> Emissions {
@@ -107,8 +107,8 @@ fn emissions_of(frames: Frames, quad: Quad) -> Emissions {
 }
 
 // One frame's emissions, of the quad's blanks and labels.
-fn both_of(label: Scaled, blank_m: f32, blank_e: f32, quad: Quad) -> States {
-    let blank = Scaled(vec4<f32>(blank_m), vec4<f32>(blank_e));
+fn both_of(label: Scaled, blank_m: f32, blank_e: i32, quad: Quad) -> States {
+    let blank = Scaled(vec4<f32>(blank_m), vec4<i32>(blank_e));
     return States(either(blank, scaled_zero(), quad.blanks), label);
 }
 

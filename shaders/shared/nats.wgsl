@@ -1,24 +1,27 @@
 // Logarithms of probabilities, in nats, from what `stats` found of a frame.
 
+// What a score stays within.
+const FAR: f32 = 1.0e33;
+
 // What stands in the input, as a logarithm that lacks a number of the frame's; for a finite one.
 fn score(bits: vec4<u32>) -> vec4<f32> {
     let x = bitcast<vec4<f32>>(only(bits, finite(bits)));
     if (INPUT == PROBS) {
         let y = biased(x);
         let some = max(y, vec4<f32>(SMALLEST));
-        return select(vec4<f32>(ZERO), -minus_ln(normalised(Scaled(some, vec4<f32>(0.0)))), y >= vec4<f32>(SMALLEST));
+        return select(vec4<f32>(NEVER), -minus_ln(normalised(Scaled(some, vec4<i32>(0)))), y >= vec4<f32>(SMALLEST));
     }
-    return select(vec4<f32>(ZERO), clamp(x, vec4<f32>(-FAR), vec4<f32>(FAR)), finite(bits));
+    return select(vec4<f32>(NEVER), clamp(x, vec4<f32>(-FAR), vec4<f32>(FAR)), finite(bits));
 }
 
 // The same of all classes together: what a probability of 1 would have. Log-probabilities are taken as they are.
 fn score_of_all(stats: vec2<f32>) -> f32 {
-    if (INPUT == LOG_PROBS || INPUT == LOG_PROBS_EXACT) {
+    if (is_log_probs()) {
         return 0.0;
     }
     var top = stats.x;
     if (INPUT == PROBS) {
-        top = -minus_ln(normalised(Scaled(vec4<f32>(max(top, SMALLEST)), vec4<f32>(0.0)))).x;
+        top = -minus_ln(normalised(Scaled(vec4<f32>(max(top, SMALLEST)), vec4<i32>(0)))).x;
     }
     return clamp(top, -FAR, FAR) + ln_1_plus_any(vec4<f32>(stats.y)).x;
 }

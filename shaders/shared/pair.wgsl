@@ -3,7 +3,7 @@
 //
 // No infinity, which WGSL does not promise to keep: NEVER is the score of what cannot be, and stays it.
 
-const NEVER: f32 = ZERO;
+const NEVER: f32 = -1.0e38;
 // What a possible score stays within.
 const FINITE: f32 = 5.0e37;
 

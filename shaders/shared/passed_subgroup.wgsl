@@ -7,8 +7,3 @@ fn passed(direction: u32, lane: u32, offered: Edge) -> Edge {
     let is_last = lane == select(LANES - 1u, 0u, alpha);
     return Edge(select(m, 1.0, is_last), select(e, ZERO, is_last));
 }
-
-// The largest value of all lanes.
-fn highest(lane: u32, value: f32) -> f32 {
-    return subgroupMax(value);
-}

@@ -1,49 +1,49 @@
-// Scaled floats, four at once: probabilities m · 2^e, e an integer held in an f32. Twin of src/cpu/scaled.rs.
+// Scaled floats, four at once: probabilities m · 2^e. Twin of src/cpu/scaled.rs.
 //
-// e is exact to 2^24 and keeps a relative precision of 2^-24 beyond, so a loss of 1e30 nats is as fine as one of 10:
-// nothing saturates on the way. 0 is any m with e = ZERO, far below all else: adding it adds exactly 0, without a test.
+// e is an integer, so sums of exponents are exact down to ZERO, which is far below e^-2^28, the least
+// probability that counts. 0 is any m with e = ZERO: adding it adds exactly 0, without a test.
 // There is no infinity, no NaN and no subnormal, none of which WGSL promises to keep.
 //
-// m is in [1, 2) after `normalised`. A sum takes no notice of it, only of e: m may grow and shrink for a few steps.
+// m is in [1, 2) after `normalised`. `plus` compares only exponents: m may grow and shrink for a few steps.
 //
 // Products that are added are written as fma: whether a driver contracts them must not tell two variants apart.
 
-const ZERO: f32 = -1.0e38;
-// Exponents of emissions stay within this, so that sums over 100,000 frames stay above ZERO.
-const FAR: f32 = 1.0e33;
+// The sum of two is still an i32.
+const ZERO: i32 = -536870912;
+// A probability of e^-LEAST or less counts as 0: 2^28 nats. ZERO is 3.7e8 nats below 1.
+const LEAST: f32 = 268435456.0;
+// No f32 holds the probability of a log-probability above this.
+const MOST: f32 = 88.0;
 
 const LOG2_E: f32 = 1.44269504;
-// ln 2 in two parts (Cody and Waite): the first has 10 bits, so e · LN2_HIGH is exact for |e| < 2^14.
+// ln 2 in two parts (Cody and Waite): the first has 9 bits, so e · LN2_HIGH is exact for |e| < 2^15.
 const LN2_HIGH: f32 = 0.693359375;
 const LN2_LOW: f32 = -2.12194440e-4;
 
 struct Scaled {
     m: vec4<f32>,
-    e: vec4<f32>,
+    e: vec4<i32>,
 }
 
 fn scaled_zero() -> Scaled {
-    return Scaled(vec4<f32>(1.0), vec4<f32>(ZERO));
+    return Scaled(vec4<f32>(1.0), vec4<i32>(ZERO));
 }
 
 fn scaled_one() -> Scaled {
-    return Scaled(vec4<f32>(1.0), vec4<f32>(0.0));
+    return Scaled(vec4<f32>(1.0), vec4<i32>(0));
 }
 
-// 2^d for integral d, 0 below -126, no more than 2^127. Adding 2^23 leaves the integer in the low bits, so that
-// no conversion is needed, which costs four times an addition on some GPUs. The clamp comes first: a driver may
-// reassociate, and (a - b) + 127 as a - (b - 127) loses the 127 where b is large (llvmpipe does).
-fn power(d: vec4<f32>) -> vec4<f32> {
-    let bits = bitcast<vec4<u32>>(clamp(d, vec4<f32>(-127.0), vec4<f32>(127.0)) + vec4<f32>(8388735.0));
-    return bitcast<vec4<f32>>(bits << vec4<u32>(23u));
+// 2^d, 0 below -126; d must be at most 127.
+fn power(d: vec4<i32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(vec4<u32>(max(d, vec4<i32>(-127)) + vec4<i32>(127)) << vec4<u32>(23u));
 }
 
 // m · 2^e with m in [1, 2) again; m must be positive and normal.
 fn normalised(a: Scaled) -> Scaled {
     let bits = bitcast<vec4<u32>>(a.m);
-    let exponent = bitcast<vec4<f32>>((bits >> vec4<u32>(23u)) | vec4<u32>(0x4b000000u)) - vec4<f32>(8388735.0);
+    let exponent = vec4<i32>(bits >> vec4<u32>(23u)) - vec4<i32>(127);
     let m = bitcast<vec4<f32>>((bits & vec4<u32>(0x007fffffu)) | vec4<u32>(0x3f800000u));
-    return Scaled(m, max(a.e + exponent, vec4<f32>(ZERO)));
+    return Scaled(m, max(a.e + exponent, vec4<i32>(ZERO)));
 }
 
 // a + b; m of the result is at most the sum of theirs.
@@ -53,25 +53,62 @@ fn plus(a: Scaled, b: Scaled) -> Scaled {
 }
 
 fn times(a: Scaled, b: Scaled) -> Scaled {
-    return Scaled(a.m * b.m, max(a.e + b.e, vec4<f32>(ZERO)));
+    return Scaled(a.m * b.m, max(a.e + b.e, vec4<i32>(ZERO)));
 }
 
 // x / y of positive normal numbers, however far apart.
 fn ratio(x: vec4<f32>, y: vec4<f32>) -> Scaled {
-    let a = normalised(Scaled(x, vec4<f32>(0.0)));
-    let b = normalised(Scaled(y, vec4<f32>(0.0)));
+    let a = normalised(Scaled(x, vec4<i32>(0)));
+    let b = normalised(Scaled(y, vec4<i32>(0)));
     return normalised(Scaled(a.m / b.m, a.e - b.e));
 }
 
-// a where it holds, else b.
-fn either(a: Scaled, b: Scaled, holds: vec4<bool>) -> Scaled {
-    return Scaled(select(b.m, a.m, holds), select(b.e, a.e, holds));
+// a where it holds, else b; by components, since GLSL selects no vectors of integers before 4.50.
+fn chosen(a: vec4<i32>, b: vec4<i32>, holds: vec4<bool>) -> vec4<i32> {
+    return vec4<i32>(
+        select(b.x, a.x, holds.x),
+        select(b.y, a.y, holds.y),
+        select(b.z, a.z, holds.z),
+        select(b.w, a.w, holds.w),
+    );
 }
 
-// exp(d + low), m in [0.7, 1.42]: e = round(d / ln 2), the rest by the polynomial of Cephes's expf. The drivers' own
-// exp2 differ in their last bits, and WGSL promises few of them.
-fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
-    let e = clamp(floor(fma(d, vec4<f32>(LOG2_E), vec4<f32>(0.5))), vec4<f32>(-FAR), vec4<f32>(FAR));
+fn either(a: Scaled, b: Scaled, holds: vec4<bool>) -> Scaled {
+    return Scaled(select(b.m, a.m, holds), chosen(a.e, b.e, holds));
+}
+
+// |d| beyond which exp(d) is taken in two steps: up to here e · LN2_LOW is rounded by less than 2^-25.
+const NEAR: f32 = 512.0;
+
+// Whole powers of two in exp(d), and what is left of d.
+struct Powers {
+    d: vec4<f32>,
+    e: vec4<i32>,
+}
+
+// exp(d) = exp(r.d) · 2^r.e for |d| <= LEAST, |r.d| < 2. Integers throughout: they need no fma, and no driver
+// reorders them. whole · (log2(e) - 1) in digits of 14 bits; the fourth digit's error is below 2^-26.
+fn whole_powers(d: vec4<f32>) -> Powers {
+    let far = abs(d);
+    let whole = floor(far);
+    let n = vec4<u32>(min(whole, vec4<f32>(LEAST - 16.0)));
+    let high = n >> vec4<u32>(14u);
+    let low = n & vec4<u32>(16383u);
+    let d4 = high * 12257u + low * 2784u;
+    let d3 = high * 2784u + low * 1893u + (d4 >> vec4<u32>(14u));
+    let d2 = high * 1893u + low * 7253u + (d3 >> vec4<u32>(14u));
+    let d1 = high * 7253u + (d2 >> vec4<u32>(14u));
+    let digits = ((d2 & vec4<u32>(16383u)) << vec4<u32>(14u)) | (d3 & vec4<u32>(16383u));
+    let rest = fma(vec4<f32>(digits), vec4<f32>(2.5821745e-9), far - whole);
+    let e = vec4<i32>(n + d1);
+    let down = d < vec4<f32>(0.0);
+    return Powers(select(rest, -rest, down), chosen(-e, e, down));
+}
+
+// exp(d + low), m in [0.7, 1.42]: e = round(d / ln 2), the rest by the polynomial of Cephes's expf. The drivers' own exp2
+// differ in their last bits, and WGSL promises few of them.
+fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
+    let e = floor(fma(d + low, vec4<f32>(LOG2_E), vec4<f32>(0.5)));
     // The maximum never decides: it stands between the two parts, which a driver may otherwise add up first (llvmpipe's GL
     // does, and loses what the second one is for).
     let high = max(fma(-e, vec4<f32>(LN2_HIGH), d), vec4<f32>(-1.0e30));
@@ -82,11 +119,23 @@ fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     p = fma(p, r, vec4<f32>(4.1665795894e-2));
     p = fma(p, r, vec4<f32>(1.6666665459e-1));
     p = fma(p, r, vec4<f32>(5.0000001201e-1));
-    return Scaled(fma(p, r * r, r) + vec4<f32>(1.0), e);
+    return Scaled(fma(p, r * r, r) + vec4<f32>(1.0), vec4<i32>(e));
 }
 
+// The same for any |d| < LEAST; beyond, as of LEAST.
+fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
+    let is_far = abs(d) > vec4<f32>(NEAR);
+    if (!any(is_far)) {
+        return exp_near(d, low);
+    }
+    let far = whole_powers(d);
+    let near = exp_near(select(d, far.d, is_far), low);
+    return Scaled(near.m, near.e + chosen(far.e, vec4<i32>(0), is_far));
+}
+
+// 0 below the smallest normal number; d must be at most 88.
 fn exp_plain(d: vec4<f32>) -> vec4<f32> {
-    let s = exp_scaled(d, vec4<f32>(0.0));
+    let s = exp_near(max(d, vec4<f32>(-128.0)), vec4<f32>(0.0));
     return s.m * power(s.e);
 }
 
@@ -95,12 +144,12 @@ fn below(x: vec4<f32>, top: vec4<f32>) -> vec4<f32> {
     return 2.0 * max(0.5 * x - 0.5 * top, vec4<f32>(-1.0e37));
 }
 
-// exp(x - top) with what rounding took from the difference (Knuth's two-sum) put back.
+// exp(x - top) with what rounding took from the difference (Knuth's two-sum) put back, for a difference that counts.
 fn exp_below(x: vec4<f32>, top: vec4<f32>) -> Scaled {
     let d = below(x, top);
     let back = d - x;
     let low = (x - (d - back)) - (top + back);
-    return exp_scaled(d, select(vec4<f32>(0.0), low, abs(low) < vec4<f32>(1.0)));
+    return exp_scaled(d, select(vec4<f32>(0.0), low, abs(low) <= vec4<f32>(16.0)));
 }
 
 // ln(1 + x) for 0 <= x <= 0.5, by the series of atanh: it keeps the digits of an x that 1 + x would lose.
@@ -114,13 +163,13 @@ fn ln_1_plus(x: vec4<f32>) -> vec4<f32> {
 fn minus_ln(s: Scaled) -> vec4<f32> {
     let high = s.m > vec4<f32>(1.41421356);
     let m = select(s.m, 0.5 * s.m, high);
-    let e = select(s.e, s.e + 1.0, high);
+    let e = vec4<f32>(s.e + vec4<i32>(high));
     return -(e * LN2_HIGH + (e * LN2_LOW + ln_1_plus(m - 1.0)));
 }
 
 // ln(1 + x) for any x >= 0.
 fn ln_1_plus_any(x: vec4<f32>) -> vec4<f32> {
-    let large = -minus_ln(normalised(Scaled(vec4<f32>(1.0) + x, vec4<f32>(0.0))));
+    let large = -minus_ln(normalised(Scaled(vec4<f32>(1.0) + x, vec4<i32>(0))));
     return select(large, ln_1_plus(x), x < vec4<f32>(0.5));
 }
 

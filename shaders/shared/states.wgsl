@@ -28,7 +28,7 @@ override GATHERED: bool = false;
 // What passes between two quads.
 struct Edge {
     m: f32,
-    e: f32,
+    e: i32,
 }
 
 fn no_edge() -> Edge {
@@ -82,10 +82,10 @@ fn offer(direction: u32, states: States, quad: Quad) -> Edge {
 fn paths(direction: u32, states: States, edge: Edge, quad: Quad) -> States {
     let alpha = vec4<bool>(direction == 0u);
     let label = states.label;
-    let before = Scaled(vec4<f32>(edge.m, label.m.xyz), vec4<f32>(edge.e, label.e.xyz));
+    let before = Scaled(vec4<f32>(edge.m, label.m.xyz), vec4<i32>(edge.e, label.e.xyz));
     let into_blank = plus(states.blank, either(before, label, alpha));
     let a = via(states.blank, into_blank, quad);
-    let after = Scaled(vec4<f32>(a.m.yzw, edge.m), vec4<f32>(a.e.yzw, edge.e));
+    let after = Scaled(vec4<f32>(a.m.yzw, edge.m), vec4<i32>(a.e.yzw, edge.e));
     var own = label;
     if (DISTINCT) {
         own = scaled_zero();

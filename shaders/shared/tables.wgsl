@@ -1,5 +1,5 @@
-// What both sweeps share: their tables. A row of states lies there part by part, so that what neighbouring lanes read
-// lies side by side.
+// What both sweeps share: their tables, in words, since they hold floats and integers. A row of states lies there part
+// by part, so that what neighbouring lanes read lies side by side.
 
 override LANES: u32 = 32u;
 override OUT: bool = false;
@@ -10,27 +10,20 @@ override KEEP: bool = false;
 @group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read> gathered: array<u32>;
-@group(0) @binding(6) var<storage, read_write> lattice: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> carry: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read> exponents: array<f32>;
+@group(0) @binding(6) var<storage, read_write> lattice: array<vec4<u32>>;
+@group(0) @binding(7) var<storage, read_write> carry: array<vec4<u32>>;
+@group(0) @binding(8) var<storage, read> exponents: array<i32>;
 
 // Whose rows a workgroup works on: the same for all of its lanes, which barriers ask for.
 struct Task {
     g: u32,
     direction: u32,
     item: Item,
-    top: f32,
+    top: i32,
 }
-
-// An exponent as large is not exact: the sum of all paths then has another exponent at each frame.
-const INEXACT: f32 = 4194304.0;
 
 fn task_of(g: u32, direction: u32, item: Item) -> Task {
     return Task(g, direction, item, exponents[g]);
-}
-
-fn is_inexact(task: Task) -> bool {
-    return abs(task.top) >= INEXACT;
 }
 
 // A lane that has no quad takes the last one's states: whatever it offers goes where no label is, but must be a number.
@@ -38,12 +31,24 @@ fn there(q: u32) -> u32 {
     return min(q, params.quads - 1u);
 }
 
+fn floats(words: vec4<u32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(words);
+}
+
+fn integers(words: vec4<u32>) -> vec4<i32> {
+    return bitcast<vec4<i32>>(words);
+}
+
+fn words(floats: vec4<f32>) -> vec4<u32> {
+    return bitcast<vec4<u32>>(floats);
+}
+
 fn carried(slot: u32, task: Task, q: u32) -> States {
     let at = carry_part(slot, task.direction, task.g, 0u) + there(q);
     let part = params.quads;
     return States(
-        Scaled(carry[at], carry[at + part]),
-        Scaled(carry[at + 2u * part], carry[at + 3u * part]),
+        Scaled(floats(carry[at]), integers(carry[at + part])),
+        Scaled(floats(carry[at + 2u * part]), integers(carry[at + 3u * part])),
     );
 }
 
@@ -53,10 +58,10 @@ fn carry_on(slot: u32, task: Task, q: u32, states: States) {
     }
     let at = carry_part(slot, task.direction, task.g, 0u) + q;
     let part = params.quads;
-    carry[at] = states.blank.m;
-    carry[at + part] = states.blank.e;
-    carry[at + 2u * part] = states.label.m;
-    carry[at + 3u * part] = states.label.e;
+    carry[at] = words(states.blank.m);
+    carry[at + part] = bitcast<vec4<u32>>(states.blank.e);
+    carry[at + 2u * part] = words(states.label.m);
+    carry[at + 3u * part] = bitcast<vec4<u32>>(states.label.e);
 }
 
 fn keep(task: Task, k: u32, q: u32, states: States) {
@@ -65,10 +70,10 @@ fn keep(task: Task, k: u32, q: u32, states: States) {
     }
     let at = lattice_part(k, task.direction, task.g, 0u) + q;
     let part = params.quads;
-    lattice[at] = states.blank.m;
-    lattice[at + part] = states.blank.e;
-    lattice[at + 2u * part] = states.label.m;
-    lattice[at + 3u * part] = states.label.e;
+    lattice[at] = words(states.blank.m);
+    lattice[at + part] = bitcast<vec4<u32>>(states.blank.e);
+    lattice[at + 2u * part] = words(states.label.m);
+    lattice[at + 3u * part] = bitcast<vec4<u32>>(states.label.e);
 }
 
 // The row that the other direction kept for its block that begins at step k.
@@ -76,8 +81,8 @@ fn kept(task: Task, k: u32, q: u32) -> States {
     let at = lattice_part(k, 1u - task.direction, task.g, 0u) + there(q);
     let part = params.quads;
     return States(
-        Scaled(lattice[at], lattice[at + part]),
-        Scaled(lattice[at + 2u * part], lattice[at + 3u * part]),
+        Scaled(floats(lattice[at]), integers(lattice[at + part])),
+        Scaled(floats(lattice[at + 2u * part]), integers(lattice[at + 3u * part])),
     );
 }
 
@@ -89,14 +94,8 @@ struct Weights {
     all_labels: f32,
 }
 
-fn weights_of(into: States, kept: States, top: f32) -> Weights {
+fn weights_of(into: States, kept: States, top: i32) -> Weights {
     let blank = into.blank.m * kept.blank.m * power(into.blank.e + kept.blank.e - top);
     let label = into.label.m * kept.label.m * power(into.label.e + kept.label.e - top);
     return Weights(label, (blank.x + blank.y) + (blank.z + blank.w), (label.x + label.y) + (label.z + label.w));
-}
-
-// The largest exponent of a quad's occupancies.
-fn top_of_quad(into: States, kept: States) -> f32 {
-    let e = max(into.blank.e + kept.blank.e, into.label.e + kept.label.e);
-    return max(max(e.x, e.y), max(e.z, e.w));
 }

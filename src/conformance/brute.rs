@@ -138,7 +138,8 @@ pub fn loss_and_grad(batch: &OwnedBatch, options: &Options) -> (Vec<f64>, Vec<f6
             .flat_map(|row| probabilities(row, options.input))
             .collect();
         let counted = count(&probs, classes, &batch.item_labels(item), blank, options);
-        losses.push((-counted.probability.ln()).max(0.0));
+        // Not −ln p, which is −0.0 where p is 1.
+        losses.push(0.0 - counted.probability.ln());
         if counted.probability == 0.0 {
             continue;
         }

@@ -253,7 +253,7 @@ impl Failures {
     }
 }
 
-/// What holds of every answer: its lengths, no negative loss, and exactly 0 in the frames past each item's length. False
+/// What holds of every answer: its lengths, no loss of −0, and exactly 0 in the frames past each item's length. False
 /// where the lengths are wrong, so that nothing else can be looked at.
 pub fn well_formed(
     name: &str,
@@ -270,7 +270,7 @@ pub fn well_formed(
         return false;
     }
     for (item, loss) in answer.loss.iter().enumerate() {
-        failures.check(!loss.is_sign_negative() || loss.is_nan(), || {
+        failures.check(loss.to_bits() != (-0.0_f64).to_bits(), || {
             format!("{name} item {item}: loss {loss:?} has a minus")
         });
         for frame in batch.counting(item)..frames {

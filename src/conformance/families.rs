@@ -70,6 +70,7 @@ pub fn families(extent: Extent) -> Vec<Family> {
         Family::new("semantics", semantics::all()),
         Family::new("random", (0..seeds).map(Drawn::of)),
         Family::new("extreme magnitudes", extreme::huge_losses()),
+        Family::new("masked labels", extreme::masked_labels()),
         far(true),
         far(false),
         Family::new("subnormals", special::subnormals()),

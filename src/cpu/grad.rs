@@ -4,7 +4,7 @@ use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::index::item_and_frame;
 use super::labels::Item;
-use super::scaled::{SMALLEST, biased, exp_plain};
+use super::scaled::{LEAST, MOST, SMALLEST, biased, exp_plain};
 use super::stats::{Excess, Stats, Vectors, top_of};
 use crate::options::{Input, Options, Status};
 use crate::problem::Problem;
@@ -159,11 +159,15 @@ fn log_probs<S: Simd>(simd: S, input: &[f32], scale: f32, out: Option<&mut [f32]
             simd,
             out,
             #[inline(always)]
-            |x| exp_plain(x.min(88.0)) * scale,
+            |x| exp_plain(x.min(MOST)) * scale,
         ),
         None => {}
     }
-    Stats { top, excess: 0.0 }
+    let known = top > -LEAST && top <= MOST;
+    Stats {
+        top: if known { top } else { f32::NAN },
+        excess: 0.0,
+    }
 }
 
 /// What every entry has in its derivative, times `scale`.

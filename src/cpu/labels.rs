@@ -23,7 +23,7 @@ pub(super) struct Item {
     /// Whether a label may last for several frames.
     pub(super) lasting: bool,
     /// All paths together, relative to `tops`: m and e.
-    pub(super) paths: (f32, f32),
+    pub(super) paths: (f32, i32),
     /// What the emissions of each frame are relative to.
     pub(super) tops: Vec<f32>,
     /// The probability of each of `classes` in each frame, given the labels.
@@ -41,7 +41,7 @@ impl Default for Item {
             scale: 0.0,
             status: Status::Ok,
             lasting: true,
-            paths: (1.0, 0.0),
+            paths: (1.0, 0),
             tops: Vec::new(),
             occupancies: Vec::new(),
         }

@@ -4,7 +4,7 @@ use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::index::LANES;
 use super::labels::Item;
-use super::scaled::{Scaled, ZERO, exp, exp_below, ln_1_plus, minus_ln};
+use super::scaled::{LEAST, Scaled, ZERO, exp, exp_below, ln_1_plus, minus_ln};
 use super::states::{Direction, Row};
 use super::stats::Stats;
 use crate::options::{Impossible, Input, Options, Status};
@@ -28,7 +28,7 @@ pub(super) fn meet<S: Simd>(simd: S, item: &mut Item, alpha: &Row<'_>, beta: &Ro
         |a, b| a.plus(b),
     );
     item.paths = (sum.m[0], sum.e[0]);
-    if item.paths.1 <= 0.9 * ZERO {
+    if item.paths.1 <= HARDLY {
         item.status = Status::Impossible;
     }
 }
@@ -44,14 +44,35 @@ pub(super) fn loss<S: Simd>(
     if (0..item.frames).any(|t| stats(t).top.is_nan()) {
         item.status = Status::NotFinite;
     }
-    match (item.status, options.impossible) {
-        (Status::Ok, _) => {}
-        (Status::Impossible, Impossible::Zero) => return 0.0,
-        (Status::Impossible, _) => return f32::INFINITY,
-        _ => return f32::NAN,
+    if item.status == Status::Ok {
+        let found = minus_ln_of_paths(simd, item, options.input, stats);
+        if found < LEAST {
+            // Not `max`, which may keep a negative 0.
+            return if found <= 0.0 && found > -ROUNDING {
+                0.0
+            } else {
+                found
+            };
+        }
+        item.status = Status::Impossible;
     }
+    match (item.status, options.impossible) {
+        (Status::Impossible, Impossible::Zero) => 0.0,
+        (Status::Impossible, _) => f32::INFINITY,
+        _ => f32::NAN,
+    }
+}
+
+/// The loss by the formula.
+#[inline(always)]
+fn minus_ln_of_paths<S: Simd>(
+    simd: S,
+    item: &Item,
+    input: Input,
+    stats: impl Fn(usize) -> Stats,
+) -> f32 {
     let mut norm = Norm {
-        product: Scaled::new(simd, 1.0, 0.0),
+        product: Scaled::new(simd, 1.0, 0),
         rest: f32x16::splat(simd, 0.0),
     };
     for first in (0..item.frames).step_by(LANES) {
@@ -63,7 +84,7 @@ pub(super) fn loss<S: Simd>(
             excess[lane] = stats(t).excess;
         }
         let frames = [local, top, excess];
-        norm.add(simd, options.input, &frames);
+        norm.add(simd, input, &frames);
     }
     let share = norm.product.fold(
         simd,
@@ -71,9 +92,7 @@ pub(super) fn loss<S: Simd>(
         |a, b| a.by(b),
     );
     let share = share.by(Scaled::new(simd, item.paths.0, item.paths.1));
-    let loss = norm.rest.reduce_sum() + minus_ln(share.normalised())[0];
-    // Not `max`, which may keep a negative 0.
-    if loss > 0.0 { loss } else { 0.0 }
+    norm.rest.reduce_sum() + minus_ln(share.normalised())[0]
 }
 
 /// What the paths are multiplied with for all frames to have their probabilities: `product · exp(-rest)`, a lane for
@@ -87,6 +106,12 @@ struct Norm<S: Simd> {
 
 const NEAR_ONE: f32 = 0.01;
 
+/// An exponent no larger has been cut off at `ZERO`, but for what sums and normalising have added since.
+const HARDLY: i32 = ZERO + 4096;
+
+/// A loss below 0 by less is 0 but for rounding; below that, the input was no distribution.
+const ROUNDING: f32 = 1e-6;
+
 impl<S: Simd> Norm<S> {
     /// Takes in a frame a lane, whose emissions were relative to `local`.
     #[inline(always)]
@@ -94,7 +119,7 @@ impl<S: Simd> Norm<S> {
         let local = f32x16::simd_from(simd, *local);
         let top = f32x16::simd_from(simd, *top);
         let excess = f32x16::simd_from(simd, *excess);
-        let one = Scaled::new(simd, 1.0, 0.0);
+        let one = Scaled::new(simd, 1.0, 0);
         let mut share = match input {
             // Log-probs are divided by nothing: what was taken off them comes back.
             Input::LogProbs | Input::LogProbsExact => {

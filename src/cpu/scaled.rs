@@ -1,14 +1,18 @@
 //! Scaled floats: probabilities `m · 2^e`, a vector at a time; twin of `shaders/shared/scaled.wgsl`, where the idea is
 //! explained.
 
-use fearless_simd::{Simd, f32x16, mask32x16, prelude::*, u32x16};
+use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*, u32x16};
 
 use super::index::LANES;
 
-/// The exponent of 0.
-pub(super) const ZERO: f32 = -1.0e38;
-/// Exponents of emissions stay within this.
-const FAR: f32 = 1.0e33;
+/// The exponent of 0. The sum of two is still an `i32`.
+pub(super) const ZERO: i32 = -(1 << 29);
+
+/// A probability of `exp(-LEAST)` or less counts as 0.
+pub(super) const LEAST: f32 = 268_435_456.0;
+
+/// No f32 holds the probability of a log-probability above this.
+pub(super) const MOST: f32 = 88.0;
 
 /// The smallest normal number, rounded up: nothing is divided by less.
 pub(super) const SMALLEST: f32 = 1.2e-38;
@@ -20,15 +24,15 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scaled<S: Simd> {
     pub(super) m: f32x16<S>,
-    pub(super) e: f32x16<S>,
+    pub(super) e: i32x16<S>,
 }
 
 impl<S: Simd> Scaled<S> {
     #[inline(always)]
-    pub(super) fn new(simd: S, m: f32, e: f32) -> Self {
+    pub(super) fn new(simd: S, m: f32, e: i32) -> Self {
         Self {
             m: f32x16::splat(simd, m),
-            e: f32x16::splat(simd, e),
+            e: i32x16::splat(simd, e),
         }
     }
 
@@ -37,34 +41,36 @@ impl<S: Simd> Scaled<S> {
         Self::new(simd, 1.0, ZERO)
     }
 
-    /// The lanes that begin at `p`, of mantissas and exponents apart.
+    /// The lanes that begin at `p`, of mantissas and of the bits of exponents.
     #[inline(always)]
     pub(super) fn load(simd: S, (m, e): (&[f32], &[f32]), p: usize) -> Self {
         Self {
             m: f32x16::from_slice(simd, &m[p..p + LANES]),
-            e: f32x16::from_slice(simd, &e[p..p + LANES]),
+            e: f32x16::from_slice(simd, &e[p..p + LANES]).bitcast(),
         }
     }
 
     #[inline(always)]
     pub(super) fn store(self, (m, e): (&mut [f32], &mut [f32]), p: usize) {
         self.m.store_slice(&mut m[p..p + LANES]);
-        self.e.store_slice(&mut e[p..p + LANES]);
+        let bits: f32x16<S> = self.e.bitcast();
+        bits.store_slice(&mut e[p..p + LANES]);
     }
 
-    /// The lanes that begin at `p`, of mantissas and exponents in turn.
+    /// The lanes that begin at `p`, of mantissas and the bits of exponents in turn.
     #[inline(always)]
     pub(super) fn load_pairs(simd: S, pairs: &[f32], p: usize) -> Self {
         let pairs = &pairs[2 * p..2 * (p + LANES)];
         let first = f32x16::from_slice(simd, &pairs[..LANES]);
         let (m, e) = first.deinterleave(f32x16::from_slice(simd, &pairs[LANES..]));
-        Self { m, e }
+        Self { m, e: e.bitcast() }
     }
 
     #[inline(always)]
     pub(super) fn store_pairs(self, pairs: &mut [f32], p: usize) {
         let pairs = &mut pairs[2 * p..2 * (p + LANES)];
-        let (first, second) = self.m.interleave(self.e);
+        let bits: f32x16<S> = self.e.bitcast();
+        let (first, second) = self.m.interleave(bits);
         first.store_slice(&mut pairs[..LANES]);
         second.store_slice(&mut pairs[LANES..]);
     }
@@ -82,10 +88,10 @@ impl<S: Simd> Scaled<S> {
     #[inline(always)]
     pub(super) fn normalised(self) -> Self {
         let bits: u32x16<S> = self.m.bitcast();
-        let exponent: f32x16<S> = ((bits >> 23) | 0x4b00_0000).bitcast();
+        let exponent: i32x16<S> = (bits >> 23).bitcast();
         Self {
             m: ((bits & 0x007f_ffff) | 0x3f80_0000).bitcast(),
-            e: (self.e + (exponent - 8_388_735.0)).max(ZERO),
+            e: (self.e + (exponent - 127)).max(ZERO),
         }
     }
 
@@ -127,9 +133,8 @@ impl<S: Simd> Scaled<S> {
 
 /// `2^d` for integral `d` up to 0; 0 below -126.
 #[inline(always)]
-pub(super) fn power<S: Simd>(d: f32x16<S>) -> f32x16<S> {
-    let bits: u32x16<S> = (d.max(-127.0) + 8_388_735.0).bitcast();
-    (bits << 23).bitcast()
+pub(super) fn power<S: Simd>(d: i32x16<S>) -> f32x16<S> {
+    ((d.max(-127) + 127) << 23).bitcast()
 }
 
 /// `exp(r)` for |r| ≤ ½ ln 2: the polynomial of degree 6, with its first two terms exact, whose relative error is
@@ -143,40 +148,73 @@ fn exp_near_0<S: Simd>(r: f32x16<S>) -> f32x16<S> {
     p
 }
 
-/// `exp(d + low)`
+/// Beyond this `exp` is taken in two steps.
+const NEAR: f32 = 512.0;
+
+/// `exp(d + low)` for |d| < `LEAST`; beyond, as of `LEAST`.
 #[inline(always)]
-fn exp_scaled<S: Simd>(d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
+fn exp_scaled<S: Simd>(simd: S, d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
+    if d.abs().simd_gt(NEAR).any_true() {
+        return exp_far(simd, d, low);
+    }
     let e = (d * std::f32::consts::LOG2_E + 0.5).floor();
-    let e = e.max(-FAR).min(FAR);
-    // Where the machine rounds these once, d may be as large as 1e7; where it rounds twice, e · LN2_HIGH is exact to 1e4.
+    // Exact where the machine rounds these once, and where it rounds twice.
     let r = e.mul_add(-LN2_LOW, e.mul_add(-LN2_HIGH, d)) + low;
     Scaled {
         m: exp_near_0(r.max(-0.4).min(0.4)),
-        e,
+        e: e.to_int(),
+    }
+}
+
+/// The same of numbers that are not all near 0, their powers of two split off in f64.
+#[cold]
+#[inline(never)]
+fn exp_far<S: Simd>(simd: S, d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
+    let (mut r, mut e) = ([0.0; LANES], [0; LANES]);
+    for lane in 0..LANES {
+        let d = f64::from(d[lane].clamp(-LEAST, LEAST)) + f64::from(low[lane]);
+        let powers = (d * std::f64::consts::LOG2_E).round();
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "an integer below 2^29, and what is left of the argument"
+        )]
+        {
+            e[lane] = powers as i32;
+            r[lane] = (d - powers * std::f64::consts::LN_2) as f32;
+        }
+    }
+    Scaled {
+        m: exp_near_0(f32x16::simd_from(simd, r)),
+        e: i32x16::simd_from(simd, e),
     }
 }
 
 /// `exp(x)`, m in [1, 2).
 #[inline(always)]
 pub(super) fn exp<S: Simd>(x: f32x16<S>) -> Scaled<S> {
-    exp_scaled(x, f32x16::splat(x.token(), 0.0)).normalised()
+    let simd = x.token();
+    exp_scaled(simd, x, f32x16::splat(simd, 0.0)).normalised()
 }
 
-/// `exp(x - top)` for finite x with what rounding took from the difference put back, m in [1, 2).
+/// `exp(x - top)` for finite x with what rounding took from the difference put back, m in [1, 2); 0 where that
+/// does not count.
 #[inline(always)]
 pub(super) fn exp_below<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S> {
     // Held off infinity.
     let d = (x * 0.5 - top * 0.5).max(-1.0e37) * 2.0;
     let back = d - x;
     let low = (x - (d - back)) - (top + back);
-    let none = f32x16::splat(x.token(), 0.0);
-    exp_scaled(d, low.abs().simd_lt(1.0).select(low, none)).normalised()
+    let simd = x.token();
+    let none = f32x16::splat(simd, 0.0);
+    exp_scaled(simd, d, low.abs().simd_le(16.0).select(low, none))
+        .normalised()
+        .or(d.simd_gt(-LEAST), Scaled::zero(simd))
 }
 
 /// `x / y` of positive normal numbers, however far apart, m in [1, 2).
 #[inline(always)]
 pub(super) fn ratio<S: Simd>(x: f32x16<S>, y: f32x16<S>) -> Scaled<S> {
-    let e = f32x16::splat(x.token(), 0.0);
+    let e = i32x16::splat(x.token(), 0);
     let (a, b) = (
         Scaled { m: x, e }.normalised(),
         Scaled { m: y, e }.normalised(),
@@ -226,7 +264,7 @@ pub(super) fn ln_1_plus<S: Simd>(x: f32x16<S>) -> f32x16<S> {
 pub(super) fn minus_ln<S: Simd>(s: Scaled<S>) -> f32x16<S> {
     let high = s.m.simd_gt(std::f32::consts::SQRT_2);
     let m = high.select(s.m * 0.5, s.m);
-    let e = high.select(s.e + 1.0, s.e);
+    let e: f32x16<S> = high.select(s.e + 1, s.e).to_float();
     -(e * LN2_HIGH + (e * LN2_LOW + ln_1_plus(m - 1.0)))
 }
 
@@ -286,14 +324,14 @@ mod tests {
         let (sum, still) = each!([1.0], |simd, m| {
             let half = Scaled {
                 m,
-                e: f32x16::splat(simd, -1.0),
+                e: i32x16::splat(simd, -1),
             };
             let zero = Scaled::zero(simd);
             let sum = half.plus(zero).plus(zero);
             let still = zero.plus(zero).by(half).normalised();
             ((sum.m[0], sum.e[0]), still.e[0])
         });
-        assert_eq!(sum, (1.0, -1.0));
+        assert_eq!(sum, (1.0, -1));
         assert_eq!(still, ZERO);
     }
 
@@ -301,7 +339,7 @@ mod tests {
     fn a_logarithm_near_probability_one_keeps_its_digits() {
         let p = 1.0 - 3.0e-6_f32;
         let found = each!([p], |simd, m| {
-            let e = f32x16::splat(simd, 0.0);
+            let e = i32x16::splat(simd, 0);
             minus_ln(Scaled { m, e }.normalised())[0]
         });
         let want = -f64::from(p).ln();
@@ -311,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_power_of_two_is_exact_or_zero() {
-        let found = each!([0.0, -126.0, -127.0, -3.0e38], |simd, d| power(d)
+        let found = each!([0.0, -126.0, -127.0, -1.0e9], |simd, d| power(d.to_int())
             .as_slice()
             .to_vec());
         assert_eq!(found[..4], [1.0, f32::MIN_POSITIVE, 0.0, 0.0]);

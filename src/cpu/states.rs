@@ -6,11 +6,14 @@
 
 use std::ops::Range;
 
-use fearless_simd::{Simd, f32x16, prelude::*};
+use fearless_simd::{Simd, f32x16, i32x16, prelude::*};
 
 use super::index::LANES;
 use super::labels::Item;
 use super::scaled::{Scaled, ZERO};
+
+/// The bits of the exponent of 0.
+const NO_PATH: f32 = f32::from_bits(ZERO.cast_unsigned());
 
 /// Which way a sweep goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +61,7 @@ pub(super) fn row_floats(places: usize) -> usize {
     4 * room(places)
 }
 
-/// A row of states, read: mantissas and exponents.
+/// A row of states, read: mantissas and the bits of exponents.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) blank: (&'a [f32], &'a [f32]),
@@ -97,7 +100,7 @@ impl<'a> Row<'a> {
         let reached = f32x16::from_slice(simd, &item.reached[p..p + LANES]).simd_gt(0.0);
         let to_blank = blank.plus(near);
         if !item.lasting {
-            label.e = f32x16::splat(simd, ZERO);
+            label.e = i32x16::splat(simd, ZERO);
         }
         Paths {
             to_blank,
@@ -130,13 +133,13 @@ impl<'a> RowMut<'a> {
             m.fill(1.0);
         }
         for e in [&mut *self.blank.1, &mut *self.label.1] {
-            e.fill(ZERO);
+            e.fill(NO_PATH);
         }
         let first = match direction {
             Direction::Alpha => 0,
             Direction::Beta => labels,
         };
-        self.blank.1[first] = 0.0;
+        self.blank.1[first] = f32::from_bits(0);
     }
 
     /// The paths of the vectors at `p` times the emissions of a frame: the blank's, and `y` by place.
@@ -166,7 +169,7 @@ impl<'a> RowMut<'a> {
             Direction::Beta => places.end,
         };
         self.label.0[beside] = 1.0;
-        self.label.1[beside] = ZERO;
+        self.label.1[beside] = NO_PATH;
     }
 
     /// The vector of blanks at `p` times `factor`, which takes its place.

@@ -7,7 +7,7 @@
 use std::iter::StepBy;
 use std::ops::Range;
 
-use fearless_simd::{Simd, f32x16, prelude::*};
+use fearless_simd::{Simd, f32x16, i32x16, prelude::*};
 
 use super::emit::Emissions;
 use super::index::{BLOCK, LANES, bytes, frame, half, lines, lines_of, padded};
@@ -236,7 +236,7 @@ impl<'a, S: Simd> Block<'a, S> {
         let (simd, direction) = (self.simd, self.direction);
         let before = Row::new(before);
         let mut now = RowMut::new(now);
-        let y_blank = Scaled::new(simd, by_slot[0], by_slot[1]);
+        let y_blank = Scaled::new(simd, by_slot[0], by_slot[1].to_bits().cast_signed());
         for p in self.vectors() {
             let paths = before.paths(simd, direction, self.item, p);
             visit(p, &paths);
@@ -255,11 +255,11 @@ impl<'a, S: Simd> Block<'a, S> {
         by_place: &[f32],
         now: &mut [f32],
         kept: &mut [f32],
-    ) -> f32 {
+    ) -> i32 {
         let simd = self.simd;
         let own = self.direction.own();
         let mut kept = RowMut::new(kept);
-        let mut top = f32x16::splat(simd, f32::MIN);
+        let mut top = i32x16::splat(simd, i32::MIN);
         self.step_seen(
             before,
             by_slot,
@@ -278,7 +278,7 @@ impl<'a, S: Simd> Block<'a, S> {
     /// The occupancies in a row as plain numbers: their sums over the blanks and over the labels, of which each is left
     /// where its mantissa was.
     #[inline(always)]
-    fn weigh(&self, row: &mut [f32], top: f32) -> [f32; 2] {
+    fn weigh(&self, row: &mut [f32], top: i32) -> [f32; 2] {
         let row = RowMut::new(row);
         let mut of_blank = f32x16::splat(self.simd, 0.0);
         let mut of_labels = of_blank;

@@ -9,7 +9,27 @@ pub(super) struct Totals {
     reduction: Reduction,
     items: f32,
     labels: f32,
+    /// 0 where they cancel.
     weights: f32,
+}
+
+/// Weights whose sum is this small a part of their sizes have no mean: the losses' own rounding would decide it.
+const CANCELS: f64 = 1e-3;
+
+/// The sum of the weights.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the nearest f32 is what is wanted"
+)]
+fn sum_of(weights: impl Iterator<Item = f32>) -> f32 {
+    let (sum, size) = weights
+        .map(f64::from)
+        .fold((0.0, 0.0), |(sum, size), w| (sum + w, size + w.abs()));
+    if sum.abs() <= CANCELS * size {
+        0.0
+    } else {
+        sum as f32
+    }
 }
 
 impl Totals {
@@ -20,7 +40,7 @@ impl Totals {
             reduction,
             items: items as f32,
             labels: labels.max(1) as f32,
-            weights: (0..items).map(|n| problem.weight(n)).sum(),
+            weights: sum_of((0..items).map(|n| problem.weight(n))),
         }
     }
 

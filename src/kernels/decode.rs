@@ -79,7 +79,7 @@ pub(crate) static PATH: Kernel = Kernel {
         (Slot::Path, Write),
         (Slot::LogProbs, Write),
     ],
-    parts: &[Part::Input, Shared(CONVENTION), Shared(NATS)],
+    parts: &[Part::Input, Shared(CONVENTION), Shared(PAIR), Shared(NATS)],
     stage: include_str!("../../shaders/decode/path.wgsl"),
 };
 

@@ -16,7 +16,7 @@ const ITEM: u64 = 16;
 const VECTOR: u64 = 16;
 
 /// The words of the sums before the starts of concatenated labels.
-const SUMS_HEAD: u64 = 2;
+const SUMS_HEAD: u64 = 4;
 
 /// Vectors of a quad of places: of its states; of a block of frames in the lattice.
 const STATES: u64 = 4;

@@ -37,7 +37,8 @@ impl Builder<'_> {
                 ..self.params()
             };
             let lanes = self.lanes;
-            let rounds = count.div_ceil(lanes.into()) * (3 + u64::from(lanes.ilog2())) + 1;
+            let fold = u64::from(lanes.ilog2());
+            let rounds = count.div_ceil(lanes.into()) * (3 + fold) + fold + 2;
             self.push(Step {
                 kernel: &kernels::TOTALS,
                 label: "totals",

@@ -9,7 +9,7 @@ use crate::support::batch::{OwnedBatch, OwnedLabels};
 use crate::support::check::{Answer, Tolerance, compare, run_cases};
 use crate::support::device::Gpu;
 use crate::support::exponential;
-use crate::support::extreme::{FAR, NOT_SO_FAR, far_below, huge_losses};
+use crate::support::extreme::{FAR, NOT_SO_FAR, far_below, huge_losses, masked_labels};
 use crate::support::probe::Numerics;
 use crate::support::random::Recipe;
 
@@ -246,6 +246,7 @@ fn numbers_far_from_each_other_are_right() {
             };
             let far = if two_sums { FAR } else { NOT_SO_FAR };
             run_cases("huge losses", huge_losses(), &run, Tolerance::F32);
+            run_cases("masked labels", masked_labels(), &run, Tolerance::F32);
             run_cases("far below", [far_below(far)], &run, Tolerance::F32);
         }
     }
