@@ -22,6 +22,19 @@ if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
     mkdir -m 700 "$XDG_RUNTIME_DIR"
 fi
 
+# Debian's packages of the linker, without which no crate builds.
+compiler=(gcc libc6-dev)
+if command -v cc >/dev/null; then compiler=(); fi
+# Those of a software adapter for Vulkan (lavapipe).
+vulkan=(mesa-vulkan-drivers libvulkan1)
+
+# Ends the script if Rust is missing.
+require_cargo() {
+    command -v cargo >/dev/null && return
+    echo "cargo is missing: install Rust from https://rustup.rs" >&2
+    exit 1
+}
+
 # As root, or by sudo.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
@@ -29,7 +42,7 @@ as_root() {
 
 # install_packages PACKAGE…: those of Debian's packages that are missing; nothing where there is no apt-get.
 install_packages() {
-    command -v apt-get >/dev/null || return 0
+    if [ $# -eq 0 ] || ! command -v apt-get >/dev/null; then return; fi
     local package missing=()
     for package in "$@"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
@@ -39,6 +52,6 @@ install_packages() {
         return
     fi
     echo "installing ${missing[*]}"
-    as_root apt-get update -qq
+    as_root apt-get update -qq || return
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }

@@ -5,12 +5,16 @@
     reason = "a test may panic, and reads f32 back from f64"
 )]
 
+mod alphabets;
 mod bad_files;
 mod batches;
 mod bench;
 mod bench_device;
+mod forms;
 mod kept;
+mod outputs;
 mod reading;
 mod reports;
+mod sizes;
 mod support;
 mod validate;

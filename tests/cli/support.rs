@@ -143,6 +143,21 @@ impl Npz {
     }
 }
 
+/// One item that reads as `labels`, each in two frames with a blank after it.
+pub(crate) fn read_of(labels: &[i32], classes: usize, blank: usize) -> Npz {
+    let class = |label: &i32| usize::try_from(*label).expect("a class");
+    let frames = labels
+        .iter()
+        .flat_map(|label| [class(label), class(label), blank]);
+    let logits: Vec<f32> = frames
+        .flat_map(|frame| (0..classes).map(move |class| if class == frame { 9.0 } else { 0.0 }))
+        .collect();
+    let length = labels.len() as u64;
+    Npz::default()
+        .with("logits", &[1, 3 * length, classes as u64], &logits)
+        .with("labels", &[1, length], labels)
+}
+
 /// Writes bytes into the scratch folder and returns the path.
 pub(crate) fn save(name: &str, bytes: &[u8]) -> String {
     let path = scratch(name);

@@ -1,17 +1,20 @@
 //! `ctc-wgpu align`: where in time each label stands.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use ctc_wgpu::decode::{self, Alignment};
+use ctc_wgpu::decode;
 use ctc_wgpu::{Ctc, Status};
 use serde_json::{Value, json};
 
 use crate::alphabet::{Alphabet, AlphabetArgs};
 use crate::args::InputArgs;
-use crate::fault::Fault;
+use crate::fault::{Fault, escaped};
 use crate::format::{self, Outcome};
 use crate::loss::Accepted;
+use crate::output::Output;
+use crate::timing::{Aligned, Clock};
 use crate::{plot, timing};
 
 #[derive(Debug, Args)]
@@ -30,7 +33,8 @@ pub(crate) struct AlignArgs {
     #[arg(long, value_name = "N")]
     item: Option<usize>,
 
-    /// What is printed
+    /// What is printed; an item without an alignment is a note on stderr with ctm, of which it gets no row, and with
+    /// textgrid, of which it gets an empty tier
     #[arg(long, value_enum, default_value = "table")]
     format: FormatArg,
 
@@ -38,7 +42,7 @@ pub(crate) struct AlignArgs {
     #[arg(long, conflicts_with = "format")]
     json: bool,
 
-    /// With ctm and textgrid: how long a frame is
+    /// With ctm and textgrid: how long a frame is, from 1e-6 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "0.02")]
     frame: f64,
 
@@ -55,19 +59,26 @@ pub(crate) struct AlignArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FormatArg {
-    /// A line a label
+    /// A line per label
     Table,
-    /// NIST's format for recognisers
+    /// NIST's format for recognisers: a label is one word, a space in it is written `\u{20}`, a space alone
+    /// `<space>`, and a symbol of no characters `<eps>`
     Ctm,
-    /// Praat's
+    /// Praat's; a space alone is `<space>`, and a symbol of no characters `<eps>`
     Textgrid,
 }
 
 pub(crate) fn run(args: &AlignArgs) -> Result<Outcome, Fault> {
-    if !(args.frame.is_finite() && args.frame > 0.0) {
-        let reason = format!("--frame {}: a length of time is needed", args.frame);
-        return Err(Fault::Usage(reason));
-    }
+    let clock = Clock::new(args.frame).ok_or_else(|| {
+        let reason = "a length of time is needed, from 1e-6 to 3600 seconds";
+        Fault::Usage(format!("--frame {}: {reason}", args.frame))
+    })?;
+    let batch: &Path = &args.input.file;
+    let mut inputs = vec![("the batch", batch)];
+    inputs.extend(args.alphabet.file().map(|file| ("the alphabet", file)));
+    let plot = args.plot.as_deref();
+    let plot = plot.map(|path| Output::create("--plot", path, &inputs));
+    let plot = plot.transpose()?;
     let accepted = Accepted::unlabelled(&args.input, |file| args.input.options(file))?;
     if !args.star {
         accepted.problem()?;
@@ -83,35 +94,51 @@ pub(crate) fn run(args: &AlignArgs) -> Result<Outcome, Fault> {
     let wanted = all
         .iter()
         .enumerate()
-        .filter(|(n, _)| args.item.is_none_or(|item| item == *n));
-    let alignments: Vec<(usize, &Alignment)> = wanted.collect();
+        .filter(|(n, _)| args.item.is_none_or(|item| item == *n))
+        .map(|(n, alignment)| (n, accepted.file.frames(n), alignment));
+    let alignments: Vec<Aligned<'_>> = wanted.collect();
+    if !args.json && args.format != FormatArg::Table {
+        note_missing(batch, &alignments);
+    }
     let mut text = match args.format {
         _ if args.json => format!("{}\n", all_json(&alignments, &alphabet)),
         FormatArg::Table => human(&alignments, &alphabet),
-        FormatArg::Ctm => timing::ctm(&alignments, &alphabet, args.frame),
-        FormatArg::Textgrid => timing::text_grid(&alignments, &alphabet, args.frame),
+        FormatArg::Ctm => timing::ctm(&alignments, &alphabet, clock),
+        FormatArg::Textgrid => {
+            timing::text_grid(&alignments, &alphabet, clock).ok_or_else(|| {
+                let reason =
+                    "no item has a frame, and a TextGrid must have a length: use another --format";
+                Fault::file(batch, reason)
+            })?
+        }
     };
-    if let (Some(path), [(item, alignment)]) = (&args.plot, &alignments[..]) {
+    if let (Some(plot), [(item, _, alignment)]) = (plot, &alignments[..]) {
         let occupancies = Ctc::cpu()
             .occupancies(&accepted.file.batch(), &accepted.options)
             .map_err(fault)?;
-        plot::alignment(
-            path,
-            &accepted,
-            &alphabet,
-            *item,
-            alignment,
-            &occupancies.values,
-        )?;
+        let svg = plot::alignment(&accepted, &alphabet, *item, alignment, &occupancies.values)?;
+        let drawn = format!("\ndrawn to {plot}\n");
+        plot.write(|file| file.write_all(svg.as_bytes()))?;
         if args.format == FormatArg::Table && !args.json {
-            text += &format!("\ndrawn to {}\n", path.display());
+            text += &drawn;
         }
     }
     Ok(Outcome { text, passed: true })
 }
 
-fn human(alignments: &[(usize, &Alignment)], alphabet: &Alphabet) -> String {
-    let told = alignments.iter().map(|(item, alignment)| {
+/// Notes which items have no alignment, for forms that have no place for it.
+fn note_missing(batch: &Path, alignments: &[Aligned<'_>]) {
+    let missing = alignments
+        .iter()
+        .filter(|(_, _, alignment)| alignment.status != Status::Ok);
+    for (item, _, alignment) in missing {
+        let status = format::status_name(alignment.status);
+        format::note(batch, &format!("item {item} has no alignment: {status}"));
+    }
+}
+
+fn human(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> String {
+    let told = alignments.iter().map(|(item, _, alignment)| {
         if alignment.status != Status::Ok {
             return format!("item {item}: {}\n", format::status_name(alignment.status));
         }
@@ -119,11 +146,11 @@ fn human(alignments: &[(usize, &Alignment)], alphabet: &Alphabet) -> String {
         let score = format::loss(alignment.score);
         let head = format!(
             "item {item}: {}, −ln p(path) {score}\n",
-            alphabet.text(&labels)
+            escaped(&alphabet.text(&labels))
         );
         let row = |span: &decode::Span| {
             vec![
-                alphabet.symbol(span.label).to_owned(),
+                alphabet.label(span.label),
                 span.frames.start.to_string(),
                 span.frames.end.to_string(),
                 format!("{:.4}", span.probability),
@@ -144,8 +171,8 @@ fn class(class: u32) -> i64 {
     }
 }
 
-fn all_json(alignments: &[(usize, &Alignment)], alphabet: &Alphabet) -> Value {
-    let items = alignments.iter().map(|(item, alignment)| {
+fn all_json(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> Value {
+    let items = alignments.iter().map(|(item, _, alignment)| {
         let spans = alignment.spans.iter().map(|span| {
             json!({
                 "label": class(span.label),

@@ -57,9 +57,6 @@ enum LabelArray {
     Concatenated(Vec<i32>),
 }
 
-/// The most items of an input that has no elements. Items cost memory, and here no byte of the file stands for them.
-const MOST_EMPTY_ITEMS: usize = 1 << 20;
-
 impl BatchFile {
     pub(crate) fn read(path: &Path, layout: Layout, progress: ProgressBar) -> Result<Self, Fault> {
         let mut file = Arrays {
@@ -79,13 +76,6 @@ impl BatchFile {
             Layout::BatchMajor => first,
             Layout::TimeMajor => second,
         };
-        if items > MOST_EMPTY_ITEMS && shape.contains(&0) {
-            let reason = format!(
-                "{} has shape {shape:?}: {items} items without a number",
-                kind.name()
-            );
-            return Err(Fault::file(path, reason));
-        }
         let rounded = matches!(input.values, Values::F64(_));
         let values = file.floats(kind.name(), input)?;
         let (labels, width) = file.labels(items, kind.name())?.unzip();
@@ -119,6 +109,17 @@ impl BatchFile {
         match self.layout {
             Layout::BatchMajor => self.shape[0],
             Layout::TimeMajor => self.shape[1],
+        }
+    }
+
+    /// How many frames of an item count, as the file says.
+    pub(crate) fn frames(&self, item: usize) -> usize {
+        let lengths = self.logit_lengths.as_ref();
+        let length = lengths.and_then(|lengths| lengths.get(item));
+        match (length, self.layout) {
+            (Some(length), _) => usize::try_from(*length).unwrap_or(0),
+            (None, Layout::BatchMajor) => self.shape[1],
+            (None, Layout::TimeMajor) => self.shape[0],
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::alphabet::{Alphabet, AlphabetArgs};
 use crate::args::InputArgs;
-use crate::fault::Fault;
+use crate::fault::{Fault, escaped};
 use crate::format::{self, Outcome};
 use crate::loss::Accepted;
 
@@ -178,7 +178,7 @@ impl Report<'_> {
                 let mut row = vec![
                     only(item.to_string()),
                     match read.status {
-                        Status::Ok => self.alphabet.text(labels),
+                        Status::Ok => escaped(&self.alphabet.text(labels)),
                         status => format!("({})", format::status_name(status)),
                     },
                     format::loss(*score),
@@ -188,7 +188,10 @@ impl Report<'_> {
                         0 => String::new(),
                         n => n.to_string(),
                     };
-                    row.extend([only(self.alphabet.text(&wanted[item])), only(wrong)]);
+                    row.extend([
+                        only(escaped(&self.alphabet.text(&wanted[item]))),
+                        only(wrong),
+                    ]);
                 }
                 rows.push(row);
             }

@@ -71,9 +71,25 @@ impl Fault {
         }
     }
 
-    /// The message on one line, whatever a driver put into it.
+    /// The message on one line, whatever a driver or a name put into it.
     pub(crate) fn line(&self) -> String {
-        let words: Vec<_> = self.to_string().lines().map(str::to_owned).collect();
+        let words: Vec<_> = self.to_string().lines().map(escaped).collect();
         words.join(" ")
     }
+}
+
+/// The text with all characters escaped that steer a terminal or that XML forbids.
+pub(crate) fn escaped(text: &str) -> String {
+    let escape = |c: char| match c {
+        // Those that turn the direction of writing make a text read as what it is not.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}' => true,
+        c => c.is_control(),
+    };
+    text.chars()
+        .map(|c| match escape(c) {
+            true => c.escape_unicode().to_string(),
+            false => c.to_string(),
+        })
+        .collect()
 }

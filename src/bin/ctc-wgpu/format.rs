@@ -1,5 +1,7 @@
 //! Numbers as they are printed and as they go into JSON, and the one table style.
 
+use std::io::{Write, stderr};
+use std::path::Path;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -7,6 +9,7 @@ use ctc_wgpu::{LabelLayout, Layout, Shape, Status};
 use serde_json::{Value, json};
 
 use crate::compare::Deviation;
+use crate::fault::escaped;
 
 /// What a subcommand says on stdout, and whether its check passed.
 pub(crate) struct Outcome {
@@ -19,6 +22,13 @@ impl Outcome {
         let text = format!("{value}\n");
         Self { text, passed }
     }
+}
+
+/// Prints a remark about a file on stderr, on one line.
+pub(crate) fn note(path: &Path, text: &str) {
+    let line = escaped(&format!("{}: {text}", path.display()));
+    // Nothing is left to tell a person whose stderr is closed.
+    let _ = writeln!(stderr(), "note: {line}");
 }
 
 /// A line of a report, its first word in a column of its own.

@@ -3,10 +3,13 @@
 //! A cache must never make a run fail: where the folder or the file cannot be used, kernels are compiled as without it.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ctc_wgpu::{Backend, Ctc};
 use etcetera::BaseStrategy;
+
+use crate::output::Output;
 
 /// The folder to use in place of the user's cache folder; with an empty value nothing is kept.
 const FOLDER_VARIABLE: &str = "CTC_WGPU_CACHE_DIR";
@@ -100,10 +103,10 @@ fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
-    let unfinished = file.with_extension(format!("{}.unfinished", std::process::id()));
-    fs::write(&unfinished, [&checksum(data)[..], data].concat())
-        .and_then(|()| fs::rename(&unfinished, file))
-        .inspect_err(|_| drop(fs::remove_file(&unfinished)))
+    Output::open(file)?.replace(|file| {
+        file.write_all(&checksum(data))?;
+        file.write_all(data)
+    })
 }
 
 fn checksum(data: &[u8]) -> [u8; CHECKSUM_BYTES] {

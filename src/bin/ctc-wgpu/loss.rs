@@ -1,8 +1,8 @@
 //! `ctc-wgpu loss`: one batch on one backend.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ctc_wgpu::{Blank, Ctc, Options, Problem, Shape, Status};
@@ -15,7 +15,9 @@ use crate::engine::{Answer, Engine, Timed, checked};
 use crate::fault::Fault;
 use crate::format::{self, Outcome};
 use crate::kept::Kept;
+use crate::memory;
 use crate::npz::NpzWriter;
+use crate::output::Output;
 use crate::progress;
 
 #[derive(Debug, Args)]
@@ -77,15 +79,16 @@ impl Accepted {
         args: &InputArgs,
         options: impl FnOnce(&BatchFile) -> Result<Options, Fault>,
     ) -> Result<Self, Fault> {
+        memory::needed_for(&args.file);
         let bar = progress::reading();
         let file = BatchFile::read(&args.file, args.layout(), bar.clone());
         bar.finish_and_clear();
         let file = file?;
         if file.rounded {
-            let (path, name) = (file.path.display(), file.kind.name());
-            let _ = writeln!(
-                std::io::stderr(),
-                "note: {path}: {name} is float64 and is rounded to float32"
+            let name = file.kind.name();
+            format::note(
+                &file.path,
+                &format!("{name} is float64 and is rounded to float32"),
             );
         }
         let options = options(&file)?;
@@ -114,9 +117,9 @@ impl Accepted {
 
 pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
     let path = &args.batch.input.file;
-    if let Some(out) = args.out.as_deref().filter(|out| same_file(out, path)) {
-        return Err(Fault::file(out, "--out would overwrite the batch"));
-    }
+    let out = args.out.as_deref();
+    let out = out.map(|out| Output::create("--out", out, &[("the batch", path)]));
+    let out = out.transpose()?;
     let accepted = Accepted::read(&args.batch)?;
     let (engine, kept) = engine(args)?;
     let bar = progress::working(u64::from(args.runs) + 1);
@@ -137,9 +140,9 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
         kept.save();
     }
     let timed = checked(timed, &accepted.shape, &engine)?;
-    if let Some(out) = &args.out {
-        write(out, &accepted.file.shape, &timed.answer)
-            .map_err(|e| Fault::file(out, format!("cannot be written: {e}")))?;
+    let written = out.as_ref().map(ToString::to_string);
+    if let Some(out) = out {
+        out.write(|file| write(file, &accepted.file.shape, &timed.answer))?;
     }
     let report = Report {
         accepted: &accepted,
@@ -152,8 +155,8 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
         return Ok(Outcome::json(&report.json(), true));
     }
     let mut text = report.human();
-    if let Some(out) = &args.out {
-        text += &format::line("written", &out.display().to_string());
+    if let Some(path) = written {
+        text += &format::line("written", &path);
     }
     Ok(Outcome { text, passed: true })
 }
@@ -180,14 +183,9 @@ fn engine(args: &LossArgs) -> Result<(Engine, Option<Kept>), Fault> {
     Ok((Engine::Ctc(Box::new(ctc)), kept))
 }
 
-/// Whether two paths name one file that exists.
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-fn write(path: &Path, shape: &[usize; 3], answer: &Answer) -> std::io::Result<()> {
+fn write(file: &mut File, shape: &[usize; 3], answer: &Answer) -> std::io::Result<()> {
     let items = [answer.loss.len()];
-    let mut npz = NpzWriter::create(path)?;
+    let mut npz = NpzWriter::new(file);
     npz.array("loss", &items, answer.loss.iter().copied().map(narrow))?;
     if let Some(grad) = &answer.grad {
         npz.array("grad", shape, grad.iter().copied().map(narrow))?;

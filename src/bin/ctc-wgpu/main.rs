@@ -13,9 +13,12 @@ mod decode;
 mod engine;
 mod fault;
 mod format;
+mod interrupt;
 mod kept;
 mod loss;
+mod memory;
 mod npz;
+mod output;
 mod plot;
 mod progress;
 mod timing;
@@ -29,9 +32,12 @@ use clap::{Parser, Subcommand};
 use fault::Fault;
 use format::Outcome;
 
+#[global_allocator]
+static ALLOCATOR: memory::Reporting = memory::Reporting;
+
 /// CTC loss and gradient on any GPU that wgpu reaches, or on the CPU.
 ///
-/// Exit status: 0; 1 if a check or the computation failed; 2 for bad usage or bad input.
+/// Exit status: 0; 1 if a check or the computation failed; 2 for bad usage, bad input, or a batch that memory cannot hold.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -68,6 +74,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    interrupt::report_size_limit();
     let result = match Cli::parse().command {
         Command::Loss(args) => loss::run(&args),
         Command::Check(args) => check::run(&args),

@@ -3,7 +3,7 @@
 //! Files come from anywhere, so no size that a file claims is believed before bytes have shown it.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
@@ -49,9 +49,22 @@ pub(crate) struct NpzReader {
 /// The longest header that is parsed; numpy has the same limit, for the same reason.
 const LONGEST_HEADER: usize = 10_000;
 
+/// The longest axis of an array without elements. Items, classes and labels cost memory and time, and there
+/// no byte of the file stands for them.
+const LONGEST_EMPTY_AXIS: usize = 1 << 20;
+
 impl NpzReader {
     pub(crate) fn open(path: &Path, progress: ProgressBar) -> Result<Self, Fault> {
         let fault = |reason: String| Fault::file(path, reason);
+        // Opening a pipe may wait for ever, and an archive is read from its end.
+        if !std::fs::metadata(path)
+            .map_err(|e| fault(e.to_string()))?
+            .is_file()
+        {
+            return Err(fault(
+                "not a file: an .npz file is read from its end".to_owned(),
+            ));
+        }
         let file = File::open(path).map_err(|e| fault(e.to_string()))?;
         let archive = ZipArchive::new(BufReader::new(file))
             .map_err(|e| fault(format!("not an .npz file, or a truncated one: {e}")))?;
@@ -102,6 +115,13 @@ fn read_array(reader: &mut impl Read, size: u64) -> Result<Array, String> {
     if claimed != Some(held) {
         return Err(format!(
             "its header says {shape:?} of {width} bytes each, but {held} bytes follow"
+        ));
+    }
+    if shape.contains(&0)
+        && let Some(axis) = shape.iter().find(|axis| **axis > LONGEST_EMPTY_AXIS)
+    {
+        return Err(format!(
+            "has shape {shape:?}: an axis of {axis} items without a number, and {LONGEST_EMPTY_AXIS} are the most"
         ));
     }
     let order = header.order();
@@ -235,14 +255,16 @@ fn dtype_name(kind: TypeChar, width: u64) -> String {
 }
 
 /// An archive that is being written, its arrays stored as `np.savez` does.
-pub(crate) struct NpzWriter {
-    archive: ZipWriter<BufWriter<File>>,
+pub(crate) struct NpzWriter<'a> {
+    archive: ZipWriter<BufWriter<Deferred<'a>>>,
 }
 
-impl NpzWriter {
-    pub(crate) fn create(path: &Path) -> std::io::Result<Self> {
-        let archive = ZipWriter::new(BufWriter::new(File::create(path)?));
-        Ok(Self { archive })
+impl<'a> NpzWriter<'a> {
+    pub(crate) fn new(file: &'a mut File) -> Self {
+        let file = Deferred { file, error: None };
+        Self {
+            archive: ZipWriter::new(BufWriter::new(file)),
+        }
     }
 
     pub(crate) fn array<T: AutoSerialize>(
@@ -267,6 +289,36 @@ impl NpzWriter {
     }
 
     pub(crate) fn finish(self) -> std::io::Result<()> {
-        self.archive.finish()?.flush()
+        let file = self.archive.finish()?.into_inner();
+        match file.map_err(std::io::IntoInnerError::into_error)?.error {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A file that accepts everything and keeps its first error for the end: the zip crate prints errors that it
+/// meets while an archive is dropped, and our message is the only one that a user should read.
+struct Deferred<'a> {
+    file: &'a mut File,
+    error: Option<std::io::Error>,
+}
+
+impl Write for Deferred<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.error.is_none() {
+            self.error = self.file.write_all(bytes).err();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Deferred<'_> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.file.seek(to)
     }
 }

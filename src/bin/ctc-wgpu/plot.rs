@@ -1,14 +1,12 @@
 //! Occupancies over time, with the likeliest path and its symbols below.
 
-use std::path::Path;
-
 use ctc_wgpu::Layout;
 use ctc_wgpu::decode::Alignment;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::alphabet::Alphabet;
-use crate::fault::Fault;
+use crate::fault::{Fault, escaped};
 use crate::loss::Accepted;
 
 /// Okabe and Ito's colours, which those who see no red or no green tell apart too; without yellow, which white swallows.
@@ -26,14 +24,14 @@ const INK: RGBColor = RGBColor(40, 40, 40);
 /// Below 0 the path is drawn, this high.
 const PATH: f64 = 0.16;
 
+/// The picture as SVG.
 pub(crate) fn alignment(
-    path: &Path,
     accepted: &Accepted,
     alphabet: &Alphabet,
     item: usize,
     alignment: &Alignment,
     occupancies: &[f32],
-) -> Result<(), Fault> {
+) -> Result<String, Fault> {
     let frames = alignment.path.len();
     if frames == 0 {
         let reason = format!("item {item} has no alignment to be drawn");
@@ -61,7 +59,7 @@ pub(crate) fn alignment(
         draw(&area, alignment, alphabet, item, accepted.blank, &occupancy)
             .map_err(|e| Fault::Compute(format!("the plot: {e}")))?;
     }
-    std::fs::write(path, svg).map_err(|e| Fault::file(path, format!("cannot be written: {e}")))
+    Ok(svg)
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
@@ -77,7 +75,7 @@ fn draw<'a, I: Iterator<Item = (f64, f64)> + Clone>(
 ) -> Result<(), DrawError<'a>> {
     area.fill(&WHITE)?;
     let text: Vec<u32> = alignment.spans.iter().map(|span| span.label).collect();
-    let title = format!("item {item}: {}", alphabet.text(&text));
+    let title = format!("item {item}: {}", escaped(&alphabet.text(&text)));
     let frames = alignment.path.len() as f64;
     let mut chart = ChartBuilder::on(area)
         .margin(12)
@@ -139,7 +137,7 @@ fn draw<'a, I: Iterator<Item = (f64, f64)> + Clone>(
         let corners = [(from, -PATH * 0.42), (to, -PATH * 0.08)];
         chart.draw_series(std::iter::once(Rectangle::new(corners, colour.filled())))?;
         let middle = (f64::midpoint(from, to), -PATH * 0.74);
-        let name = alphabet.symbol(span.label).to_owned();
+        let name = alphabet.label(span.label);
         chart.draw_series(std::iter::once(Text::new(name, middle, symbol.clone())))?;
     }
     Ok(())

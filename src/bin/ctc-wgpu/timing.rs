@@ -6,17 +6,76 @@ use ctc_wgpu::decode::Alignment;
 
 use crate::alphabet::Alphabet;
 
-/// NIST's CTM: a line a label with file, channel, begin, duration, symbol, confidence.
-pub(crate) fn ctm(alignments: &[(usize, &Alignment)], alphabet: &Alphabet, frame: f64) -> String {
+/// How long a frame is, and the grid on which times are printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    frame: f64,
+    decimals: usize,
+}
+
+/// The shortest frame: as fine as times are printed.
+const SHORTEST: f64 = 1e-6;
+/// The longest frame, with which the end of the longest item is still a number of microseconds.
+const LONGEST: f64 = 3600.0;
+
+impl Clock {
+    /// For frames of so many seconds; none for a length that is no time or that times cannot be printed in.
+    pub(crate) fn new(frame: f64) -> Option<Self> {
+        if !(SHORTEST..=LONGEST).contains(&frame) {
+            return None;
+        }
+        // As many as the frame has, so that its multiples are exact where that is possible.
+        let text = frame.to_string();
+        let decimals = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+        Some(Self {
+            frame,
+            decimals: decimals.clamp(3, 6),
+        })
+    }
+
+    /// When a frame begins, in units of the last decimal.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "2^31 frames of an hour are 2^63 microseconds"
+    )]
+    fn ticks(self, frame: usize) -> u64 {
+        let ticks_per_second = 10_f64.powi(i32::try_from(self.decimals).unwrap_or_default());
+        (frame as f64 * self.frame * ticks_per_second).round() as u64
+    }
+
+    /// So many ticks in seconds.
+    fn seconds(self, ticks: u64) -> String {
+        let per_second = 10_u64.pow(u32::try_from(self.decimals).unwrap_or_default());
+        let (whole, rest) = (ticks / per_second, ticks % per_second);
+        format!("{whole}.{rest:0width$}", width = self.decimals)
+    }
+
+    /// When a frame begins, in seconds, as short as that can be written.
+    fn time(self, frame: usize) -> String {
+        let seconds = self.seconds(self.ticks(frame));
+        let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
+        seconds.to_owned()
+    }
+}
+
+/// An item, how many frames it has, and its alignment.
+pub(crate) type Aligned<'a> = (usize, usize, &'a Alignment);
+
+/// NIST's CTM: a line per label with file, channel, begin, duration, symbol, confidence.
+pub(crate) fn ctm(alignments: &[Aligned<'_>], alphabet: &Alphabet, clock: Clock) -> String {
     let mut text = String::new();
-    for (item, alignment) in alignments {
+    for (item, _, alignment) in alignments {
         for span in &alignment.spans {
-            let begin = span.frames.start as f64 * frame;
-            let duration = span.frames.len() as f64 * frame;
-            let symbol = alphabet.symbol(span.label);
+            let begin = clock.ticks(span.frames.start);
+            // The difference of what is printed, so that no label ends after the next begins.
+            let duration = clock.ticks(span.frames.end) - begin;
             let _ = writeln!(
                 text,
-                "item{item} 1 {begin:.3} {duration:.3} {symbol} {:.3}",
+                "item{item} 1 {} {} {} {:.3}",
+                clock.seconds(begin),
+                clock.seconds(duration),
+                alphabet.word(span.label),
                 span.probability
             );
         }
@@ -24,36 +83,35 @@ pub(crate) fn ctm(alignments: &[(usize, &Alignment)], alphabet: &Alphabet, frame
     text
 }
 
-/// Praat's TextGrid, the long form: a tier an item, whose empty intervals are blanks.
+/// Praat's TextGrid, the long form: a tier per item, whose empty intervals are blanks; None if all items are empty,
+/// since a TextGrid has a length.
 pub(crate) fn text_grid(
-    alignments: &[(usize, &Alignment)],
+    alignments: &[Aligned<'_>],
     alphabet: &Alphabet,
-    frame: f64,
-) -> String {
-    let time = |frames: usize| frames as f64 * frame;
-    let longest = alignments.iter().map(|(_, alignment)| alignment.path.len());
-    let end = time(longest.max().unwrap_or(0));
+    clock: Clock,
+) -> Option<String> {
+    let frames = alignments.iter().map(|(_, frames, _)| *frames).max()?;
+    if frames == 0 {
+        return None;
+    }
+    let end = clock.time(frames);
     let mut text = format!(
         "File type = \"ooTextFile\"\nObject class = \"TextGrid\"\n\nxmin = 0\nxmax = {end}\ntiers? <exists>\nsize = {}\nitem []:\n",
         alignments.len()
     );
-    for (number, (item, alignment)) in alignments.iter().enumerate() {
+    for (number, (item, _, alignment)) in alignments.iter().enumerate() {
         let mut intervals = Vec::new();
         let mut done = 0;
         for span in &alignment.spans {
             if span.frames.start > done {
-                intervals.push((done, span.frames.start, ""));
+                intervals.push((done, span.frames.start, String::new()));
             }
-            intervals.push((
-                span.frames.start,
-                span.frames.end,
-                alphabet.symbol(span.label),
-            ));
+            let label = alphabet.label(span.label).replace('"', "\"\"");
+            intervals.push((span.frames.start, span.frames.end, label));
             done = span.frames.end;
         }
-        if time(done) < end || intervals.is_empty() {
-            let frames = alignments.iter().map(|(_, alignment)| alignment.path.len());
-            intervals.push((done, frames.max().unwrap_or(0), ""));
+        if done < frames {
+            intervals.push((done, frames, String::new()));
         }
         let _ = write!(
             text,
@@ -61,16 +119,15 @@ pub(crate) fn text_grid(
             number + 1,
             intervals.len()
         );
-        for (index, (begin, finish, symbol)) in intervals.iter().enumerate() {
-            let symbol = symbol.replace('"', "\"\"");
+        for (index, (begin, finish, label)) in intervals.iter().enumerate() {
             let _ = write!(
                 text,
-                "        intervals [{}]:\n            xmin = {}\n            xmax = {}\n            text = \"{symbol}\"\n",
+                "        intervals [{}]:\n            xmin = {}\n            xmax = {}\n            text = \"{label}\"\n",
                 index + 1,
-                time(*begin),
-                time(*finish)
+                clock.time(*begin),
+                clock.time(*finish)
             );
         }
     }
-    text
+    Some(text)
 }

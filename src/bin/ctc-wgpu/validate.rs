@@ -5,6 +5,7 @@ mod json;
 mod markdown;
 mod terminal;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -15,6 +16,7 @@ use indicatif::ProgressBar;
 
 use crate::fault::Fault;
 use crate::format::Outcome;
+use crate::output::Output;
 use crate::progress;
 use facts::Facts;
 
@@ -155,7 +157,7 @@ fn verdict(tally: &Tally) -> &'static str {
 
 pub(crate) fn run(args: &ValidateArgs) -> Result<Outcome, Fault> {
     let report = match &args.report {
-        Some(path) => Some((path, Form::of(path)?)),
+        Some(path) => Some((Form::of(path)?, Output::create("--report", path, &[])?)),
         None => None,
     };
     let (extent, name) = match (args.quick, args.full) {
@@ -187,13 +189,13 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<Outcome, Fault> {
         judged: judged.collect(),
     };
     bar.finish_and_clear();
-    if let Some((path, form)) = report {
+    if let Some((form, output)) = report {
         let text = match form {
             Form::Markdown => markdown::report(&verdict),
             Form::Html => markdown::page(&verdict),
             Form::Json => format!("{:#}\n", json::report(&verdict)),
         };
-        std::fs::write(path, text).map_err(|e| Fault::file(path, e))?;
+        output.write(|file| file.write_all(text.as_bytes()))?;
     }
     let passed = verdict.passed();
     if args.json {
