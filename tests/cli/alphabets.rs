@@ -1,4 +1,5 @@
-//! Alphabets in the forms in which people have them. A symbol lost or added would shift all that follow.
+//! Alphabets in the forms in which people have them. A symbol lost or added would shift all that
+//! follow.
 
 use crate::support::{Npz, Run, json, read_of, refused, save, tool};
 

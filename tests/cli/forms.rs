@@ -1,4 +1,5 @@
-//! Every form that the tool prints or draws is valid for every symbol: read back by other projects' readers.
+//! Every form that the tool prints or draws is valid for every symbol: read back by other projects'
+//! readers.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! No size that a file claims is believed: what follows from it is one line and exit status 2, never an abort.
+//! No size that a file claims is believed: what follows from it is one line and exit status 2,
+//! never an abort.
 
 use std::io::Write;
 
@@ -163,7 +164,8 @@ fn never_aborts(bytes: &[u8], claim: impl std::fmt::Debug) {
 fn counts_and_sizes_of_the_archive_are_not_believed() {
     let bytes = Npz::small().bytes();
     let end = bytes.len() - 22;
-    // At the end, the number of entries on this disk and in all, and the directory's size and place.
+    // At the end, the number of entries on this disk and in all, and the directory's size and
+    // place.
     for (at, width) in [(8, 2), (10, 2), (8, 4), (12, 4), (16, 4), (8, 12)] {
         for byte in [0, 1, 0x7f, 0xfe, 0xff] {
             let mut changed = bytes.clone();
@@ -213,7 +215,8 @@ fn zip64_with_any_numbers_is_refused_or_read_and_never_aborts() {
         ]);
     }
     for [entries, size, directory] in claims {
-        // PKWARE's APPNOTE 4.3.14 and 4.3.15: the zip64 end, its locator, and the old end that points to them.
+        // PKWARE's APPNOTE 4.3.14 and 4.3.15: the zip64 end, its locator, and the old end that
+        // points to them.
         let mut zip64 = bytes[..end].to_vec();
         zip64.extend(b"PK\x06\x06");
         zip64.extend(44_u64.to_le_bytes());

@@ -33,8 +33,8 @@ pub(crate) struct AlignArgs {
     #[arg(long, value_name = "N")]
     item: Option<usize>,
 
-    /// What is printed; an item without an alignment is a note on stderr with ctm, of which it gets no row, and with
-    /// textgrid, of which it gets an empty tier
+    /// What is printed; an item without an alignment is a note on stderr with ctm, of which it gets
+    /// no row, and with textgrid, of which it gets an empty tier
     #[arg(long, value_enum, default_value = "table")]
     format: FormatArg,
 
@@ -61,8 +61,8 @@ pub(crate) struct AlignArgs {
 enum FormatArg {
     /// A line per label
     Table,
-    /// NIST's format for recognisers: a label is one word, a space in it is written `\u{20}`, a space alone
-    /// `<space>`, and a symbol of no characters `<eps>`
+    /// NIST's format for recognisers: a label is one word, a space in it is written `\u{20}`, a
+    /// space alone `<space>`, and a symbol of no characters `<eps>`
     Ctm,
     /// Praat's; a space alone is `<space>`, and a symbol of no characters `<eps>`
     Textgrid,

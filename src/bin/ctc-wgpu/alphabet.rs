@@ -15,13 +15,15 @@ use crate::format;
 pub(crate) struct AlphabetArgs {
     /// The symbols of the classes, in order [default: the classes' numbers]
     ///
-    /// UTF-8 text with one symbol per line, or one line with one symbol per character; k2's tokens.txt (a symbol and
-    /// its number per line); or JSON, a list or an object such as wav2vec2's vocab.json. The blank's symbol may be left
-    /// out. Marks of words, such as wav2vec2's `|`, are printed as they are.
+    /// UTF-8 text with one symbol per line, or one line with one symbol per character; k2's
+    /// tokens.txt (a symbol and its number per line); or JSON, a list or an object such as
+    /// wav2vec2's vocab.json. The blank's symbol may be left out. Marks of words, such as
+    /// wav2vec2's `|`, are printed as they are.
     #[arg(long, value_name = "FILE")]
     alphabet: Option<PathBuf>,
 
-    /// What is printed between two symbols [default: nothing between characters, a space between longer symbols]
+    /// What is printed between two symbols [default: nothing between characters, a space between
+    /// longer symbols]
     #[arg(long, value_name = "TEXT", requires = "alphabet")]
     separator: Option<String>,
 }
@@ -105,8 +107,8 @@ fn doubt(symbols: &[String], blank: usize) -> Option<String> {
     })
 }
 
-/// Nothing between characters. A list of characters may have a few longer lines, as PP-OCR's have; phonemes and
-/// words have many. Pieces of words carry their own spaces (SentencePiece's `▁`).
+/// Nothing between characters. A list of characters may have a few longer lines, as PP-OCR's have;
+/// phonemes and words have many. Pieces of words carry their own spaces (SentencePiece's `▁`).
 fn separator_of(symbols: &[String], blank: usize) -> &'static str {
     let text: Vec<&String> = symbols
         .iter()
@@ -146,8 +148,8 @@ impl Alphabet {
         symbols.join(&self.separator)
     }
 
-    /// The symbol where it stands alone: never empty, without characters that steer a terminal or that XML forbids,
-    /// and without spaces at its ends, which readers cut off.
+    /// The symbol where it stands alone: never empty, without characters that steer a terminal or
+    /// that XML forbids, and without spaces at its ends, which readers cut off.
     pub(crate) fn label(&self, class: u32) -> String {
         let symbol = self.symbol(class);
         let from = symbol.len() - symbol.trim_start().len();

@@ -1,5 +1,5 @@
-//! Signals: an interrupted run leaves no unfinished file behind, and a limit on the size of files is an
-//! error like a full disk.
+//! Signals: an interrupted run leaves no unfinished file behind, and a limit on the size of files
+//! is an error like a full disk.
 
 use std::io;
 use std::path::PathBuf;
@@ -59,8 +59,8 @@ fn listen() {
 #[cfg(not(unix))]
 fn listen() {}
 
-/// Makes a write beyond the limit on the size of files (`ulimit -f`) an error, which is reported, where the
-/// system would end the run without a word.
+/// Makes a write beyond the limit on the size of files (`ulimit -f`) an error, which is reported,
+/// where the system would end the run without a word.
 #[cfg(unix)]
 pub(crate) fn report_size_limit() {
     use signal_hook::{consts::SIGXFSZ, flag};

@@ -37,7 +37,8 @@ static ALLOCATOR: memory::Reporting = memory::Reporting;
 
 /// CTC loss and gradient on any GPU that wgpu reaches, or on the CPU.
 ///
-/// Exit status: 0; 1 if a check or the computation failed; 2 for bad usage, bad input, or a batch that memory cannot hold.
+/// Exit status: 0; 1 if a check or the computation failed; 2 for bad usage, bad input, or a batch
+/// that memory cannot hold.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 use crate::{fault, interrupt};
 
-/// The system's allocator. Where it has no memory left, the run ends with a message: Rust itself has no
-/// stable way to report that but to abort.
+/// The system's allocator. Where it has no memory left, the run ends with a message: Rust itself
+/// has no stable way to report that but to abort.
 pub(crate) struct Reporting;
 
 /// The file whose contents need the memory.
@@ -23,8 +23,8 @@ pub(crate) fn needed_for(batch: &Path) {
     unsafe_code,
     reason = "an allocator is an unsafe trait; the argument stands at the implementation"
 )]
-// SAFETY: each call goes to `System` with the arguments as they came, and what `System` returns is returned,
-// so its guarantees hold. Where that would be null the function does not return at all.
+// SAFETY: each call goes to `System` with the arguments as they came, and what `System` returns is
+// returned, so its guarantees hold. Where that would be null the function does not return at all.
 unsafe impl GlobalAlloc for Reporting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise is the one that `System` asks for.

@@ -49,8 +49,8 @@ pub(crate) struct NpzReader {
 /// The longest header that is parsed; numpy has the same limit, for the same reason.
 const LONGEST_HEADER: usize = 10_000;
 
-/// The longest axis of an array without elements. Items, classes and labels cost memory and time, and there
-/// no byte of the file stands for them.
+/// The longest axis of an array without elements. Items, classes and labels cost memory and time,
+/// and there no byte of the file stands for them.
 const LONGEST_EMPTY_AXIS: usize = 1 << 20;
 
 impl NpzReader {
@@ -297,8 +297,9 @@ impl<'a> NpzWriter<'a> {
     }
 }
 
-/// A file that accepts everything and keeps its first error for the end: the zip crate prints errors that it
-/// meets while an archive is dropped, and our message is the only one that a user should read.
+/// A file that accepts everything and keeps its first error for the end: the zip crate prints
+/// errors that it meets while an archive is dropped, and our message is the only one that a user
+/// should read.
 struct Deferred<'a> {
     file: &'a mut File,
     error: Option<std::io::Error>,

@@ -30,8 +30,9 @@ enum Target {
 }
 
 impl Output {
-    /// Prepares to write to `path`, which `flag` names and which must not be one of the `inputs`, each with what
-    /// it is. Called before any work is done, so that a path that cannot be written costs no time.
+    /// Prepares to write to `path`, which `flag` names and which must not be one of the `inputs`,
+    /// each with what it is. Called before any work is done, so that a path that cannot be written
+    /// costs no time.
     pub(crate) fn create(flag: &str, path: &Path, inputs: &[(&str, &Path)]) -> Result<Self, Fault> {
         if let Some((what, _)) = inputs.iter().find(|(_, input)| same_file(input, path)) {
             let reason = format!("{flag} would overwrite {what}: name another file");
@@ -133,8 +134,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// The path of the file itself where `path` is a symbolic link, perhaps to a file that is not there yet.
-/// A link is kept: the file that it names is replaced.
+/// The path of the file itself where `path` is a symbolic link, perhaps to a file that is not there
+/// yet. A link is kept: the file that it names is replaced.
 fn followed(path: &Path) -> io::Result<PathBuf> {
     // As many as Linux follows.
     const MOST_LINKS: usize = 40;

@@ -19,7 +19,8 @@ const SHORTEST: f64 = 1e-6;
 const LONGEST: f64 = 3600.0;
 
 impl Clock {
-    /// For frames of so many seconds; none for a length that is no time or that times cannot be printed in.
+    /// For frames of so many seconds; none for a length that is no time or that times cannot be
+    /// printed in.
     pub(crate) fn new(frame: f64) -> Option<Self> {
         if !(SHORTEST..=LONGEST).contains(&frame) {
             return None;
@@ -83,8 +84,8 @@ pub(crate) fn ctm(alignments: &[Aligned<'_>], alphabet: &Alphabet, clock: Clock)
     text
 }
 
-/// Praat's TextGrid, the long form: a tier per item, whose empty intervals are blanks; None if all items are empty,
-/// since a TextGrid has a length.
+/// Praat's TextGrid, the long form: a tier per item, whose empty intervals are blanks; None if all
+/// items are empty, since a TextGrid has a length.
 pub(crate) fn text_grid(
     alignments: &[Aligned<'_>],
     alphabet: &Alphabet,

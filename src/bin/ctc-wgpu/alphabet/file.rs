@@ -1,7 +1,7 @@
 //! Alphabets in the forms in which people have them.
 //!
-//! A symbol that is lost or added shifts all that follow, and nothing fails: so a file that can be read in two ways
-//! is an error that says how to write it.
+//! A symbol that is lost or added shifts all that follow, and nothing fails: so a file that can be
+//! read in two ways is an error that says how to write it.
 
 use std::fs::File;
 use std::io::Read;
@@ -79,7 +79,8 @@ impl Classes {
         }
     }
 
-    /// One symbol for each class, the blank's put in where it was left out; None if there are too many or too few.
+    /// One symbol for each class, the blank's put in where it was left out; None if there are too
+    /// many or too few.
     fn fit(&self, mut symbols: Vec<String>) -> Option<Vec<String>> {
         let left_out = !symbols.iter().any(|symbol| is_blank(symbol));
         if left_out && symbols.len() + 1 == self.classes {
@@ -103,8 +104,9 @@ impl Classes {
         })
     }
 
-    /// One line. A mark may be a symbol of its own or belong to the character before; the number of classes decides.
-    /// Equivalent texts are read alike: what has a composed form (`é`) is one symbol however it is written.
+    /// One line. A mark may be a symbol of its own or belong to the character before; the number of
+    /// classes decides. Equivalent texts are read alike: what has a composed form (`é`) is one
+    /// symbol however it is written.
     fn characters(&self, line: &str) -> Result<Vec<String>, String> {
         let joined: Vec<String> = line.graphemes(true).map(str::to_owned).collect();
         let apart: Vec<String> = line.nfc().map(String::from).collect();
