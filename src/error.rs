@@ -129,7 +129,7 @@ pub enum InputError {
         max: usize,
     },
     /// A label is no class.
-    #[error("item {item}: label {label} at position {position} is not below {classes} classes")]
+    #[error("item {item}: label {label} at position {position} is {}", broken(*label, *classes))]
     Label {
         /// The item.
         item: usize,
@@ -179,7 +179,21 @@ pub enum InputError {
         /// The columns of the dense shape.
         columns: usize,
     },
-    /// Sparse labels are not sorted, or leave a hole in a row.
+    /// A sparse label stands after one of a later row.
+    #[error(
+        "sparse label {entry}: index [{row}, {column}] is out of order after row {last}: sort the labels by row, then column"
+    )]
+    SparseRow {
+        /// Which entry.
+        entry: usize,
+        /// Its row.
+        row: i64,
+        /// Its column.
+        column: i64,
+        /// The row of the entry before it.
+        last: usize,
+    },
+    /// Sparse labels of a row are not sorted, or leave a hole.
     #[error(
         "sparse label {entry}: index [{row}, {column}] should be [{row}, {expected}]: rows in order, each without holes"
     )]
@@ -207,6 +221,17 @@ pub enum InputError {
         /// The value there.
         value: f32,
     },
+}
+
+/// Which rule a label breaks. A negative one is most often padding that counts.
+fn broken(label: i64, classes: usize) -> String {
+    if label < 0 {
+        format!(
+            "negative, not within 0..{classes}: if it is padding, label_lengths must not count it"
+        )
+    } else {
+        format!("not below {classes} classes")
+    }
 }
 
 /// A limit of the device that no cutting of the batch can keep.

@@ -167,7 +167,15 @@ fn count_rows(
             });
         };
         let expected = lengths[r] as usize;
-        if r < last || c != expected {
+        if r < last {
+            return Err(InputError::SparseRow {
+                entry,
+                row,
+                column,
+                last,
+            });
+        }
+        if c != expected {
             return Err(InputError::SparseOrder {
                 entry,
                 row,

@@ -7,7 +7,7 @@ use ctc_wgpu::{Batch, Ctc, Error, InputError, Options, Problem, reference};
 use crate::support::semantics::{self, Expected};
 
 /// Every variant. The enum may grow: add it here, and a row to `semantics/errors.rs`.
-const VARIANTS: [&str; 14] = [
+const VARIANTS: [&str; 15] = [
     "Axis",
     "Length",
     "NoLabels",
@@ -21,6 +21,7 @@ const VARIANTS: [&str; 14] = [
     "Epsilon",
     "SparseIndex",
     "SparseOrder",
+    "SparseRow",
     "Padding",
 ];
 

@@ -13,7 +13,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use wgpu::DeviceType;
 
 use crate::arrays::{Arrays, Frames, Labels, Values, layout, slice};
-use crate::fault::exception;
+use crate::fault::{exception, guarded};
 use crate::options::Options;
 
 enum Engine {
@@ -67,11 +67,11 @@ impl Backend {
         py: Python<'_>,
         work: impl FnOnce() -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        py.detach(|| match &*self.engine {
+        let work = || match &*self.engine {
             Engine::Single(_, Some(pool)) => pool.install(work),
             _ => work(),
-        })
-        .map_err(|error| exception(&error))
+        };
+        py.detach(|| guarded(|| work().map_err(|error| exception(&error))))
     }
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct Backend {
 impl Backend {
     #[new]
     fn new(py: Python<'_>, name: &str) -> PyResult<Self> {
-        let engine = Arc::new(py.detach(|| Engine::named(name))?);
+        let engine = Arc::new(py.detach(|| guarded(|| Engine::named(name)))?);
         Ok(Self { engine })
     }
 
@@ -187,8 +187,9 @@ where
 
 /// The adapters of this machine, the best first; each with its name, API, kind, and driver.
 #[pyfunction]
-pub(crate) fn adapters(py: Python<'_>) -> Vec<BTreeMap<&'static str, String>> {
-    py.detach(ctc_wgpu::adapters)
+pub(crate) fn adapters(py: Python<'_>) -> PyResult<Vec<BTreeMap<&'static str, String>>> {
+    let found = py.detach(|| guarded(|| Ok(ctc_wgpu::adapters())))?;
+    Ok(found
         .iter()
         .map(|adapter| {
             let info = adapter.get_info();
@@ -199,5 +200,5 @@ pub(crate) fn adapters(py: Python<'_>) -> Vec<BTreeMap<&'static str, String>> {
                 ("driver", format!("{} {}", info.driver, info.driver_info)),
             ])
         })
-        .collect()
+        .collect())
 }

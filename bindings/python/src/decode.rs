@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 use crate::arrays::{Arrays, Frames, Labels, layout, slice};
 use crate::backend::Backend;
+use crate::fault::guarded;
 use crate::options::Options;
 
 /// Path, states, log-probabilities, spans, score and status.
@@ -126,14 +127,14 @@ pub(crate) fn edits(
     py: Python<'_>,
     labels: Vec<u64>,
     read: Vec<u64>,
-) -> (usize, usize, usize, usize) {
-    let edits = py.detach(|| Edits::between(&labels, &read));
-    (
+) -> PyResult<(usize, usize, usize, usize)> {
+    let edits = py.detach(|| guarded(|| Ok(Edits::between(&labels, &read))))?;
+    Ok((
         edits.substitutions,
         edits.deletions,
         edits.insertions,
         edits.labels,
-    )
+    ))
 }
 
 fn within<'py, T: Send>(

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 #[pyclass(frozen, module = "ctc_wgpu._native")]
 pub(crate) struct Options {
     /// Negative: counted from the end.
-    blank: i64,
+    blank: i128,
     /// With any blank.
     rest: ctc_wgpu::Options,
 }
@@ -25,15 +25,25 @@ impl Options {
         reason = "keyword arguments of Python, one a choice"
     )]
     fn new(
-        blank: i64,
+        blank: i128,
         input: &str,
-        epsilon: f32,
+        epsilon: f64,
         reduction: &str,
         impossible: &str,
         blank_in_labels: &str,
         repeated_labels: &str,
         repeated_outputs: &str,
     ) -> PyResult<Self> {
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "what f32 cannot hold becomes infinite, and is refused next"
+        )]
+        let single = epsilon as f32;
+        if epsilon.is_finite() && !single.is_finite() {
+            return Err(PyValueError::new_err(format!(
+                "epsilon {epsilon:e} is not a finite float32"
+            )));
+        }
         let rest = ctc_wgpu::Options {
             blank: Blank::Index(0),
             input: choose(
@@ -43,7 +53,7 @@ impl Options {
                     ("logits", Input::Logits),
                     ("log_probs", Input::LogProbs),
                     ("log_probs_exact", Input::LogProbsExact),
-                    ("probs", Input::Probs { epsilon }),
+                    ("probs", Input::Probs { epsilon: single }),
                 ],
             )?,
             reduction: choose(
@@ -100,7 +110,7 @@ impl Options {
     /// The options for so many classes, from whose end a negative blank is counted.
     pub(crate) fn of(&self, classes: usize) -> PyResult<ctc_wgpu::Options> {
         let from = if self.blank < 0 { classes } else { 0 };
-        let index = i64::try_from(from)
+        let index = i128::try_from(from)
             .ok()
             .and_then(|from| from.checked_add(self.blank))
             .and_then(|index| u32::try_from(index).ok());
@@ -110,7 +120,7 @@ impl Options {
                 ..self.rest
             }),
             None => Err(PyValueError::new_err(format!(
-                "blank {} is not within -{classes}..{classes}",
+                "blank: blank {} is not within -{classes}..{classes}",
                 self.blank
             ))),
         }

@@ -148,7 +148,7 @@ pub(super) fn rows() -> Vec<Row> {
                 label: -1,
                 classes: 4
             }),
-            "item 0: label -1 at position 1 is not below 4 classes",
+            "item 0: label -1 at position 1 is negative, not within 0..4: if it is padding, label_lengths must not count it",
         ),
         // The same in PyTorch, TensorFlow's dense loss and optax; TensorFlow's sparse one ends the label there, silently.
         error(
@@ -337,6 +337,17 @@ fn arrays() -> Vec<Row> {
                 expected: 0
             }),
             "sparse label 1: index [1, 1] should be [1, 0]: rows in order, each without holes",
+        ),
+        error(
+            "sparse labels out of order are refused",
+            two().labels(sparse(&[[1, 0], [0, 0]], &[1, 2], [2, 2])),
+            input!(InputError::SparseRow {
+                entry: 1,
+                row: 0,
+                column: 0,
+                last: 1
+            }),
+            "sparse label 1: index [0, 0] is out of order after row 1: sort the labels by row, then column",
         ),
         error(
             "a sparse shape of another number of items is refused",

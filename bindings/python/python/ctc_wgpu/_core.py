@@ -1,18 +1,21 @@
-"""Arrays of any kind made what the native module takes, and its backends kept. All adapters end here."""
+"""The native module's backends, kept, and its calls, which Ctrl-C interrupts. All adapters end here."""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from . import _native
+from ._arrays import Caller, StandIns, errors_for, floats, integers
 from ._native import Options
 
-INT32 = np.iinfo(np.int32)
+T = TypeVar("T")
 
 _backends: dict[str, _native.Backend] = {}
 _making = threading.Lock()
@@ -74,6 +77,26 @@ class SparseLabels(NamedTuple):
     shape: tuple[int, int]
 
 
+#: Calls of fewer steps take some milliseconds at most, and are not worth a thread.
+LONG = 1 << 22
+#: How many of those steps one takes in the float64 reference and the readers, roughly.
+SLOW = 1 << 6
+
+
+def interruptible(work: Callable[[], T], steps: int) -> T:
+    """What `work` returns. In the main thread, where Python handles signals, long work gets a thread of its own, so that
+    Ctrl-C raises `KeyboardInterrupt` at once; what was begun is then finished unseen."""
+    if steps < LONG or threading.current_thread() is not threading.main_thread():
+        return work()
+    executor = ThreadPoolExecutor(1, "ctc-wgpu call")
+    answer = executor.submit(work)
+    executor.shutdown(wait=False)
+    # On Windows a wait without an end would not hear of it.
+    while not wait([answer], 0.1).done:
+        pass
+    return answer.result()
+
+
 def compute(
     logits: Any,
     labels: Any,
@@ -86,38 +109,57 @@ def compute(
     weights: Any = None,
     layout: str = "ntc",
     backend: str = "auto",
+    caller: Caller = Caller(),
     grad: bool,
 ) -> tuple[np.ndarray, np.ndarray | None, float | None]:
     """Losses `[N]`, the gradient in the shape of the logits (None unless asked for), and the reduced loss (None without a
     reduction). In float64 where `backend` is "reference", else in float32.
     """
-    dtype = np.float64 if backend == "reference" else np.float32
-    values, time_major, swapped = _ordered(logits, layout, dtype)
-    if weights is not None:
-        weights = floats("weights", weights, np.float32, 1)
-    try:
-        loss, gradient, reduced = backend_of(backend).compute(
-            values,
-            label_arrays(labels, label_lengths, label_paddings),
-            options,
-            time_major=time_major,
-            frames=_frames(logit_lengths, logit_paddings),
-            weights=weights,
-            grad=grad,
-        )
-    except _native.DeviceLost:
-        _backends.pop(backend, None)
-        raise
+    reference = backend == "reference"
+    with errors_for(caller) as stand_ins:
+        values, time_major, swapped = _ordered(logits, layout, np.float64 if reference else np.float32)
+        given = label_arrays(labels, label_lengths, label_paddings, stand_ins, caller.float_labels)
+        frames = _frames(logit_lengths, logit_paddings, stand_ins)
+        if weights is not None:
+            weights = floats("weights", weights, np.float32, 1)
+        place = backend_of(backend)
+        try:
+            loss, gradient, reduced = interruptible(
+                lambda: place.compute(values, given, options, time_major=time_major, frames=frames, weights=weights, grad=grad),
+                _steps(values, given) * (SLOW if reference else 1),
+            )
+        except _native.DeviceLost:
+            _backends.pop(backend, None)
+            raise
     if swapped and gradient is not None:
         gradient = gradient.transpose(1, 0, 2)
     return loss, gradient, reduced
 
 
-def read(reader: Any, logits: Any, options: Options, *labels: tuple[Any, ...], logit_lengths: Any, layout: str, **choices: Any) -> Any:
+def read(
+    reader: Any,
+    logits: Any,
+    options: Options,
+    *labels: tuple[Any, ...],
+    logit_lengths: Any,
+    layout: str,
+    stand_ins: StandIns,
+    **choices: Any,
+) -> Any:
     """What one of the native module's readers finds, on the threads of the CPU's backend."""
     values, time_major, _ = _ordered(logits, layout, np.float32)
-    frames = _frames(logit_lengths, None)
-    return reader(backend_of("cpu"), values, *labels, options, time_major=time_major, frames=frames, **choices)
+    frames = _frames(logit_lengths, None, stand_ins)
+    place = backend_of("cpu")
+    return interruptible(
+        lambda: reader(place, values, *labels, options, time_major=time_major, frames=frames, **choices),
+        _steps(values, *labels) * SLOW * choices.get("width", 1),
+    )
+
+
+def _steps(values: np.ndarray, *labels: tuple[Any, ...]) -> int:
+    """How many numbers a call makes, roughly: some for each class of a frame, and some for each label."""
+    first, second, classes = values.shape
+    return first * second * (classes + sum(given[0].shape[-1] for given in labels))
 
 
 def _ordered(logits: Any, layout: str, dtype: Any) -> tuple[np.ndarray, bool, bool]:
@@ -134,19 +176,25 @@ def _ordered(logits: Any, layout: str, dtype: Any) -> tuple[np.ndarray, bool, bo
     return np.require(values, dtype, ("C", "A")), time_major, swapped
 
 
-def _frames(lengths: Any, paddings: Any) -> np.ndarray | None:
+def _frames(lengths: Any, paddings: Any, stand_ins: StandIns) -> np.ndarray | None:
     if paddings is not None:
         return floats("logit_paddings", paddings, np.float32, 2)
-    return None if lengths is None else integers("logit_lengths", lengths, 1)
+    return None if lengths is None else integers("logit_lengths", lengths, 1, stand_ins)
 
 
-def label_arrays(labels: Any, lengths: Any, paddings: Any = None) -> tuple[Any, ...]:
+def label_arrays(
+    labels: Any, lengths: Any, paddings: Any, stand_ins: StandIns, whole_floats: bool = False
+) -> tuple[Any, ...]:
     """Labels as the native module takes them."""
     if isinstance(labels, SparseLabels):
-        indices = integers("sparse indices", labels.indices, 2, np.int64)
-        rows, columns = labels.shape
-        return indices, integers("sparse values", labels.values, 1), (int(rows), int(columns))
-    labels = integers("labels", labels, None)
+        if lengths is not None:
+            raise ValueError("label_lengths must be None where labels are sparse, which have their own")
+        indices = integers("sparse indices", labels.indices, 2, stand_ins, np.int64)
+        rows, columns = integers("sparse shape", labels.shape, 1, stand_ins, np.int64).tolist()
+        if min(rows, columns) < 0:
+            raise ValueError(f"sparse shape is {(rows, columns)}: must not be negative")
+        return indices, integers("sparse values", labels.values, 1, stand_ins), (rows, columns)
+    labels = integers("labels", labels, None, stand_ins, whole_floats=whole_floats)
     if labels.ndim == 1 and lengths is None:
         raise ValueError("labels that are one after the other, [ΣL], need label_lengths")
     if labels.ndim not in (1, 2):
@@ -155,47 +203,4 @@ def label_arrays(labels: Any, lengths: Any, paddings: Any = None) -> tuple[Any, 
         return labels, floats("label_paddings", paddings, np.float32, 2)
     if lengths is None:
         return labels, np.full(labels.shape[0], labels.shape[1], np.int32)
-    return labels, integers("label_lengths", lengths, 1)
-
-
-def array(value: Any) -> np.ndarray:
-    """Without a copy where the object has numpy's memory, or a protocol to lend its own."""
-    if isinstance(value, np.ndarray):
-        return value
-    if hasattr(value, "__dlpack__"):
-        try:
-            return np.from_dlpack(value)
-        except (BufferError, RuntimeError, TypeError):
-            pass  # A device's memory, or a type that numpy lacks: np.asarray converts, or says better what is wrong.
-    return np.asarray(value)
-
-
-def floats(name: str, value: Any, dtype: Any, ndim: int) -> np.ndarray:
-    """Any floating-point numbers, ml_dtypes' bfloat16 among them; of `dtype`, contiguous and aligned, if one is given."""
-    values = array(value)
-    if values.dtype.kind != "f" and values.dtype.name != "bfloat16":
-        raise TypeError(f"{name} is an array of {values.dtype}: must be of floating-point numbers")
-    _rank(name, values, ndim)
-    return values if dtype is None else np.require(values, dtype, ("C", "A"))
-
-
-def integers(name: str, value: Any, ndim: int | None, dtype: Any = np.int32) -> np.ndarray:
-    """Any integers. What 32 bits do not hold becomes the largest or smallest that they do, which is no length and no class
-    either; in padding it may stand."""
-    values = array(value)
-    if values.dtype.kind not in "iu":
-        if values.size:
-            raise TypeError(f"{name} is an array of {values.dtype}: must be of integers")
-        values = values.astype(dtype)  # An empty list has no type of its own.
-    if ndim is not None:
-        _rank(name, values, ndim)
-    if dtype is np.int32 and values.dtype.itemsize > 2 and values.dtype != np.int32:
-        values = np.minimum(values, values.dtype.type(INT32.max))
-        if values.dtype.kind == "i":
-            values = np.maximum(values, values.dtype.type(INT32.min))
-    return np.require(values, dtype, ("C", "A"))
-
-
-def _rank(name: str, values: np.ndarray, ndim: int) -> None:
-    if values.ndim != ndim:
-        raise ValueError(f"{name} has shape {values.shape}: must have {ndim} {'axis' if ndim == 1 else 'axes'}")
+    return labels, integers("label_lengths", lengths, 1, stand_ins)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from ._core import label_arrays, options_of, read
+from ._arrays import Caller, array, errors_for, integers
+from ._core import interruptible, label_arrays, options_of, read
 
 #: Among the labels of `align`: any one or more frames of whatever class, each of probability 1. Text that is there and not known.
 STAR = -1
@@ -86,14 +88,16 @@ class Edits:
 
     @classmethod
     def between(cls, labels: Iterable[Hashable], read: Iterable[Hashable]) -> Edits:
-        """Those of one item. Labels may be numbers, the characters of a string, or words in a list.
+        """Those of one item. Labels may be numbers, in an array of any library too, the characters of a string, or words
+        in a list. Negative numbers at the end of an array are padding.
 
         Where several ways are equally short, one with most substitutions is counted, and among those one with most deletions.
         Time grows as the product of the lengths.
         """
         numbers: dict[Hashable, int] = {}
-        numbered = [[numbers.setdefault(x, len(numbers)) for x in items] for items in (labels, read)]
-        return cls(*_native.edits(*numbered))
+        plain = _plain("labels", labels), _plain("read", read)
+        first, second = ([numbers.setdefault(x, len(numbers)) for x in items] for items in plain)
+        return cls(*interruptible(lambda: _native.edits(first, second), len(first) * len(second)))
 
     @property
     def total(self) -> int:
@@ -140,10 +144,11 @@ def align(
     comes from that rather than skip a blank; and that ends in the last label rather than in the blank after it.
     """
     options = options_of(locals())
-    given = label_arrays(labels, label_lengths)
-    if label_lengths is None and (given[0] == STAR).any():
-        raise ValueError("labels hold -1, which here is a label, STAR: give label_lengths, so that it is not taken for padding")
-    found = read(_native.align, logits, options, given, logit_lengths=logit_lengths, layout=layout)
+    with errors_for(Caller()) as stand_ins:
+        given = label_arrays(labels, label_lengths, None, stand_ins)
+        if label_lengths is None and (given[0] == STAR).any():
+            raise ValueError("labels hold -1, which here is a label, STAR: give label_lengths, so that it is not taken for padding")
+        found = read(_native.align, logits, options, given, logit_lengths=logit_lengths, layout=layout, stand_ins=stand_ins)
     return [
         Alignment(path, states, log_probs, [Span(label, range(*frames), p) for label, frames, p in spans], score, status)
         for path, states, log_probs, spans, score, status in found
@@ -167,7 +172,8 @@ def greedy_decode(
     `beam_decode`. Arguments and errors are those of `ctc_loss`, and it runs as `align` does.
     """
     options = options_of(locals())
-    found = read(_native.greedy, logits, options, logit_lengths=logit_lengths, layout=layout)
+    with errors_for(Caller()) as stand_ins:
+        found = read(_native.greedy, logits, options, logit_lengths=logit_lengths, layout=layout, stand_ins=stand_ins)
     return [Reading(labels, [range(*ends) for ends in frames], score, status) for labels, frames, score, status in found]
 
 
@@ -197,27 +203,79 @@ def beam_decode(
 
     The other arguments and the errors are those of `ctc_loss`, and it runs as `align` does.
     """
-    if not 1 <= top <= width:
-        raise ValueError(f"top={top}, width={width}: must be 1 <= top <= width")
+    if not 1 <= top <= width <= sys.maxsize:
+        raise ValueError(f"top={top}, width={width}: must be 1 <= top <= width, below 2^63")
     if classes is not None and classes < 0:
         raise ValueError(f"classes={classes}: must not be negative")
     options = options_of(locals())
+    if classes is not None:
+        classes = min(classes, sys.maxsize)
     beam = {"width": width, "top": top, "classes": classes, "least_probability": least_probability}
-    found = read(_native.beam, logits, options, logit_lengths=logit_lengths, layout=layout, **beam)
+    with errors_for(Caller()) as stand_ins:
+        found = read(_native.beam, logits, options, logit_lengths=logit_lengths, layout=layout, stand_ins=stand_ins, **beam)
     return [[Candidate(labels, loss) for labels, loss, _ in item or []] for item in found]
 
 
-def label_error_rate(labels: Iterable[Any], read: Iterable[Any], label_lengths: Sequence[int] | None = None) -> float:
+def label_error_rate(
+    labels: Iterable[Any], read: Iterable[Any], label_lengths: Any = None, read_lengths: Any = None
+) -> float:
     """The changes that make all readings of all labels, for each label; see `Edits`, which counts them by kind.
 
     Args:
-        labels: `[N]` sequences, of numbers, characters or words; or an array `[N, Lmax]` with `label_lengths`.
-        read: `[N]` sequences of the same.
+        labels: `[N]` sequences, of numbers, characters or words, and arrays of any library; or an array `[N, Lmax]` with
+            `label_lengths`.
+        read: `[N]` sequences of the same; or an array with `read_lengths`.
         label_lengths: `[N]`, how many labels of each row count; None: all.
+        read_lengths: `[N]`, the same of `read`; None: all but negative numbers at the end of an array's row, with which
+            `ctc_decode` pads.
 
     Raises:
-        ValueError: there are not as many of one as of the other.
+        ValueError: there are not as many of one as of the other; a length is not within its row; or `labels` is padded, and
+            `read` is an array of which it cannot be told.
     """
-    if label_lengths is not None:
-        labels = [row[:length] for row, length in zip(labels, label_lengths, strict=True)]
-    return sum((Edits.between(*pair) for pair in zip(labels, read, strict=True)), Edits()).rate
+    rows = _rows("labels", labels, label_lengths)
+    found = _rows("read", read, read_lengths, of_padded=label_lengths is not None)
+    if len(rows) != len(found):
+        raise ValueError(f"labels has {len(rows)} items, read has {len(found)}: must be as many")
+    return sum((Edits.between(*pair) for pair in zip(rows, found, strict=True)), Edits()).rate
+
+
+def _rows(name: str, value: Iterable[Any], lengths: Any, of_padded: bool = False) -> list[list[Hashable]]:
+    """The items of a batch of labels, without padding. `of_padded` says that the other batch is padded."""
+    if isinstance(value, (str, bytes)):
+        raise ValueError(f"{name} is {value!r}, one string: must be a list, of a string or other labels for each item")
+    batch = array(name, value) if _is_array(value) else None
+    if batch is not None and batch.ndim != 2:
+        raise ValueError(f"{name} has shape {batch.shape}: must be [N, Lmax], or a list of N sequences")
+    rows = [_plain(name, row, keep_padding=lengths is not None) for row in (value if batch is None else batch)]
+    if lengths is None:
+        if of_padded and batch is not None and batch.size and all(len(row) == batch.shape[1] for row in rows):
+            raise ValueError(f"{name} has no padding of -1: give {name}_lengths, as label_lengths are given")
+        return rows
+    name_of_lengths = "label_lengths" if name == "labels" else "read_lengths"
+    with errors_for(Caller()) as stand_ins:
+        counts = integers(name_of_lengths, lengths, 1, stand_ins).tolist()
+        if len(counts) != len(rows):
+            raise ValueError(f"{name_of_lengths} has {len(counts)} elements, but {len(rows)} are needed: one an item")
+        for item, (count, row) in enumerate(zip(counts, rows, strict=True)):
+            if not 0 <= count <= len(row):
+                raise ValueError(f"{name_of_lengths}: item {item}: length {count} is not within 0..={len(row)} labels")
+    return [row[:count] for count, row in zip(counts, rows, strict=True)]
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "__array__") or hasattr(value, "__dlpack__")
+
+
+def _plain(name: str, items: Iterable[Any], keep_padding: bool = False) -> list[Hashable]:
+    """One item's labels as Python's own objects: tensors are not equal by their numbers, or cannot be hashed. An array ends
+    where only negative numbers follow."""
+    if not _is_array(items):
+        return [array(name, item).item() if _is_array(item) else item for item in items]
+    row = array(name, items)
+    if row.ndim != 1:
+        raise ValueError(f"{name} has an item of shape {row.shape}: must be one row of labels")
+    if row.dtype.kind in "if" and not keep_padding:
+        (counting,) = np.nonzero(~(row < 0))
+        row = row[: counting[-1] + 1] if len(counting) else row[:0]
+    return row.tolist()

@@ -1,18 +1,29 @@
 """`tf.nn.ctc_loss`, computed by ctc-wgpu.
 
 It runs eagerly and in `tf.function`, on the host, but not in XLA (`jit_compile=True`) and not in a `SavedModel`, whose graph cannot hold a
-function of Python. It has first derivatives only.
+function of Python. It has first derivatives, in reverse mode, only: another one is an error. A loss is float32 whatever the logits
+are; or float64, of float64 by `backend="reference"`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from ._arrays import Caller, array, is_float
 from ._core import Options, SparseLabels, compute
 
 __all__ = ["ctc_loss"]
+
+#: What `tf.nn.ctc_loss` calls differently.
+CALLER = Caller((
+    ("logit_lengths", "logit_length"),
+    ("label_lengths", "label_length"),
+    ("blank: ", "blank_index: "),
+    ('; blank_in_labels="allow" permits it', "; among dense labels it may stand"),
+))
 
 
 def ctc_loss(
@@ -53,19 +64,32 @@ def ctc_loss(
         if sparse:
             given = (labels.indices, labels.values, labels.dense_shape)
         else:
-            given = (tf.convert_to_tensor(labels), tf.convert_to_tensor(label_length))
+            given = (_tensor("labels", labels), _tensor("label_length", label_length))
         return apply(
-            tf.convert_to_tensor(logits),
+            _tensor("logits", logits),
             given,
-            tf.convert_to_tensor(logit_length),
+            _tensor("logit_length", logit_length),
             options,
             layout="tnc" if logits_time_major else "ntc",
             backend=backend,
+            caller=CALLER,
         )
 
 
-def apply(logits: tf.Tensor, labels: tuple, logit_lengths: tf.Tensor, options: Options, *, layout: str, backend: str) -> tf.Tensor:
+def _tensor(name: str, value: Any) -> tf.Tensor:
+    if value is None:
+        raise ValueError(f"{name} must be given, unless it is label_length and labels is a SparseTensor")
+    if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
+        raise TypeError(f"{name} is a {type(value).__name__}: must be dense, or labels a SparseTensor (`to_tensor()`, `to_sparse()`)")
+    return tf.convert_to_tensor(value if tf.is_tensor(value) or isinstance(value, tf.Variable) else array(name, value))
+
+
+def apply(
+    logits: tf.Tensor, labels: tuple, logit_lengths: tf.Tensor, options: Options, *, layout: str, backend: str, caller: Caller
+) -> tf.Tensor:
     """Losses `[N]` of any options, differentiable by the logits. `labels` are padded, with their lengths, or sparse."""
+    if not is_float(np.dtype(logits.dtype.as_numpy_dtype)):
+        raise TypeError(f"logits is a tensor of {logits.dtype.name}: must be of floating-point numbers")
     # What the host computes in.
     dtype = tf.float64 if backend == "reference" else tf.float32
 
@@ -83,6 +107,7 @@ def apply(logits: tf.Tensor, labels: tuple, logit_lengths: tf.Tensor, options: O
             label_lengths=label_lengths,
             layout=layout,
             backend=backend,
+            caller=caller,
             grad=True,
         )
         return loss, grad
@@ -100,7 +125,7 @@ def apply(logits: tf.Tensor, labels: tuple, logit_lengths: tf.Tensor, options: O
             weighted = tf.cast(tf.math.multiply_no_nan(grad, weights), logits.dtype)
             return _once(weighted, logits)
 
-        return tf.cast(loss, logits.dtype), gradient
+        return tf.cast(loss, tf.float64 if logits.dtype == tf.float64 == dtype else tf.float32), gradient
 
     return loss_of(logits)
 
@@ -110,7 +135,7 @@ def _once(grad, logits):
     """`grad`, which depends on the logits in a way that no tape sees: a second derivative would be 0 where it must be an error."""
 
     def refuse(*_):
-        raise LookupError("ctc_loss has first derivatives only")
+        raise LookupError("ctc_loss of ctc_wgpu has first derivatives only, in reverse mode")
 
     return tf.identity(grad), refuse
 

@@ -1,20 +1,30 @@
 """`torch.nn.CTCLoss` and `torch.nn.functional.ctc_loss`, computed by ctc-wgpu.
 
 Tensors on another device (CUDA, MPS) travel through the host: the logits there, losses and gradient back. Under
-`torch.compile` the loss is a graph break. It has first derivatives only.
+`torch.compile` the loss is a graph break. `torch.func.grad`, `vmap` and `jacrev` go through it. It has first derivatives, in
+reverse mode, only: a second one, or one in forward mode, is an error. A loss is float32 whatever `log_probs` are; or float64, of
+float64 by `backend="reference"`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 
+from ._arrays import Caller, array
 from ._core import Options, compute
 
 __all__ = ["CTCLoss", "ctc_loss"]
 
+FIRST_ONLY = "ctc_loss of ctc_wgpu has first derivatives, in reverse mode, only"
+CALLER = Caller((
+    ("logits", "log_probs"),
+    ("labels", "targets"),
+    ("logit_lengths", "input_lengths"),
+    ("label_lengths", "target_lengths"),
+))
 IMPOSSIBLE = {False: "inf", True: "zero"}
 
 
@@ -89,17 +99,26 @@ def ctc_loss(
     """
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f'reduction={reduction!r}: must be "none", "mean" or "sum"')
+    if not isinstance(log_probs, torch.Tensor) or log_probs.layout is not torch.strided or log_probs.is_nested:
+        kind = log_probs.layout if isinstance(log_probs, torch.Tensor) else type(log_probs).__name__
+        raise TypeError(f"log_probs is of {kind}: must be a dense torch.Tensor")
     if not log_probs.is_floating_point():
         raise TypeError(f"log_probs is of {log_probs.dtype}: must be of floating-point numbers")
+    if log_probs.dim() not in (2, 3):
+        raise ValueError(f"log_probs has shape {tuple(log_probs.shape)}: must be (T, N, C), or (T, C) for one item")
+    targets = _tensor("targets", targets)
+    input_lengths, target_lengths = _tensor("input_lengths", input_lengths), _tensor("target_lengths", target_lengths)
     alone = log_probs.dim() == 2
     if alone:
         log_probs = log_probs.unsqueeze(1)
-        targets = torch.as_tensor(targets).reshape(1, -1)
-    input_lengths, target_lengths = _lengths(input_lengths), _lengths(target_lengths)
+        if targets.dim() > 1 and targets.shape[0] != 1:
+            raise ValueError(f"targets has shape {tuple(targets.shape)}: must be (S,) where log_probs is (T, C)")
+        targets = targets.reshape(1, -1)
+    target_lengths = target_lengths.reshape(-1)
     loss = apply(
         log_probs,
-        _host(targets),
-        input_lengths,
+        targets,
+        input_lengths.reshape(-1),
         target_lengths,
         Options(
             blank=blank,
@@ -109,6 +128,7 @@ def ctc_loss(
         ),
         layout="tnc",
         backend=backend,
+        caller=CALLER,
     )
     if alone:
         loss, target_lengths = loss[0], target_lengths[0]
@@ -117,19 +137,31 @@ def ctc_loss(
     return loss.sum() if reduction == "sum" else loss
 
 
+@torch.compiler.disable
 def apply(
-    logits: torch.Tensor, labels: Any, logit_lengths: Any, label_lengths: Any, options: Options, *, layout: str, backend: str
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    logit_lengths: torch.Tensor,
+    label_lengths: torch.Tensor,
+    options: Options,
+    *,
+    layout: str,
+    backend: str,
+    caller: Caller,
 ) -> torch.Tensor:
     """Losses `[N]` of any options, differentiable by the logits."""
     if logits.is_meta:  # Only shapes are asked for.
-        return logits.new_empty(logits.shape[0 if layout == "ntc" else 1])
-    wanted = torch.is_grad_enabled() and logits.requires_grad
-    return _Loss.apply(logits, labels, logit_lengths, label_lengths, options, layout, backend, wanted)
+        return logits.new_empty(logits.shape[0 if layout == "ntc" else 1], dtype=torch.float32)
+    given = logits, labels, logit_lengths, label_lengths
+    loss, _ = _Loss.apply(*given, options, layout, backend, caller, _requires_grad(logits))
+    return loss
 
 
 class _Loss(torch.autograd.Function):
+    """The losses, and the gradient of each by its own logits, which is empty unless wanted."""
+
     @staticmethod
-    def forward(ctx, logits, labels, logit_lengths, label_lengths, options, layout, backend, wanted):
+    def forward(logits, labels, logit_lengths, label_lengths, options, layout, backend, caller, wanted):
         loss, grad, _ = compute(
             _host(logits),
             _host(labels),
@@ -138,31 +170,79 @@ class _Loss(torch.autograd.Function):
             label_lengths=_host(label_lengths),
             layout=layout,
             backend=backend,
+            caller=caller,
             grad=wanted,
         )
-        if wanted:
-            ctx.save_for_backward(torch.from_numpy(grad).to(logits))
-            ctx.items = 0 if layout == "ntc" else 1
-        return torch.from_numpy(loss).to(logits)
+        # Narrowed as the logits are only after what comes in has scaled it, as AMP's scaler does for half precision.
+        grad = torch.from_numpy(grad).to(logits.device) if wanted else logits.new_empty(0)
+        exact = loss.dtype == np.float64 and logits.dtype == torch.float64
+        return torch.from_numpy(loss).to(logits.device, torch.float64 if exact else torch.float32), grad
 
     @staticmethod
-    def backward(ctx, upstream):
-        if torch.is_grad_enabled():
-            # A graph of the gradient is built. It depends on the logits, and not only on what comes in, by which alone
-            # `once_differentiable` judges: without this a second derivative would be 0 where it must be an error.
-            upstream = upstream.detach().requires_grad_()
-        return _weigh(ctx, upstream), *[None] * 7
+    def setup_context(ctx, inputs, output):
+        logits, layout, grad = inputs[0], inputs[5], output[1]
+        ctx.mark_non_differentiable(grad)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(logits, grad)
+        ctx.items = _items(layout)
+
+    @staticmethod
+    def backward(ctx, upstream, _):
+        logits, grad = ctx.saved_tensors
+        given = None if upstream is None else _Gradient.apply(logits, upstream, grad, ctx.items)
+        return given, *[None] * 8
+
+    @staticmethod
+    def jvp(ctx, *_):
+        raise RuntimeError(FIRST_ONLY)
+
+    @staticmethod
+    def vmap(info, in_dims, logits, labels, logit_lengths, label_lengths, options, layout, backend, caller, wanted):
+        """Items do not depend on each other, so that a batch of batches is one of more items."""
+        given = logits, labels, logit_lengths, label_lengths
+        batches = [
+            tensor.expand(info.batch_size, *tensor.shape) if axis is None else tensor.movedim(axis, 0)
+            for tensor, axis in zip(given, in_dims, strict=False)
+        ]
+        # A batched tensor does not say whether the one beneath, which it is now, requires a gradient.
+        wanted = wanted or _requires_grad(batches[0])
+        rest = options, layout, backend, caller, wanted
+        if batches[1].dim() == 2:  # Labels in a row, of as many as the lengths of each batch say.
+            found = [_Loss.apply(*batch, *rest) for batch in zip(*batches, strict=True)]
+            return tuple(map(torch.stack, zip(*found, strict=True))), (0, 0)
+        items = _items(layout)
+        loss, grad = _Loss.apply(batches[0].movedim(0, items).flatten(items, items + 1), *(x.flatten(0, 1) for x in batches[1:]), *rest)
+        if wanted:
+            grad = grad.unflatten(items, (info.batch_size, -1))
+        return (loss.unflatten(0, (info.batch_size, -1)), grad), (0, items if wanted else None)
 
 
-@once_differentiable
-def _weigh(ctx, upstream):
-    (grad,) = ctx.saved_tensors
-    weights = [1, 1, 1]
-    weights[ctx.items] = -1
-    weighted = grad * upstream.reshape(weights)
-    # Of an item that does not count not even a NaN.
-    (hidden,) = torch.nonzero(upstream == 0, as_tuple=True)
-    return weighted.index_fill_(ctx.items, hidden, 0) if len(hidden) else weighted
+class _Gradient(torch.autograd.Function):
+    """The gradient of each item, times what comes in for it.
+
+    It takes the logits as an argument, although their gradient is made: it depends on them, so that whatever walks the graph
+    from here to them for a second derivative comes to `backward`.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(logits, upstream, grad, items):
+        weights = upstream[None, :, None] if items else upstream[:, None, None]
+        # Of an item that does not count not even a NaN.
+        return (grad * weights).masked_fill_(weights == 0, 0).to(logits.dtype)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, _):
+        raise RuntimeError(FIRST_ONLY)
+
+    @staticmethod
+    def jvp(ctx, *_):
+        raise RuntimeError(FIRST_ONLY)
 
 
 def on_host(function: Any, shapes: Any, *tensors: torch.Tensor) -> list[torch.Tensor]:
@@ -180,5 +260,18 @@ def _host(value: Any) -> Any:
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
 
-def _lengths(value: Any) -> torch.Tensor:
-    return torch.as_tensor(value).detach().cpu().reshape(-1)
+def _tensor(name: str, value: Any) -> torch.Tensor:
+    if isinstance(value, torch.Tensor):
+        return value
+    values = array(name, value)
+    # PyTorch takes neither another byte order nor negative strides.
+    return torch.from_numpy(np.array(values, values.dtype.newbyteorder("="), order="C"))
+
+
+def _requires_grad(tensor: torch.Tensor) -> bool:
+    return torch.is_grad_enabled() and tensor.requires_grad
+
+
+def _items(layout: str) -> int:
+    """The axis of the items."""
+    return 0 if layout == "ntc" else 1

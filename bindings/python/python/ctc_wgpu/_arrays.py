@@ -1,0 +1,150 @@
+"""Arrays of any library made what the native module takes, and errors in the words of the caller's library."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+#: For each array with numbers that the native module cannot hold: what stands for them, and they themselves.
+StandIns = list[tuple[np.ndarray, np.ndarray]]
+
+
+class Caller(NamedTuple):
+    """What the library that is called for does differently. It can be hashed, as JAX needs it."""
+
+    #: What it calls an argument, after what `ctc_wgpu.ctc_loss` calls it. A phrase of a message may stand for a name.
+    names: tuple[tuple[str, str], ...] = ()
+    #: Whether labels may be floats that are whole numbers.
+    float_labels: bool = False
+
+
+@contextmanager
+def errors_for(caller: Caller) -> Iterator[StandIns]:
+    """Within it a `TypeError` or `ValueError` names arguments as `caller` does, and numbers as they were given. The list
+    that it yields is for `integers`."""
+    stand_ins: StandIns = []
+    try:
+        yield stand_ins
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError):
+            raise
+        raise type(error)(_renamed(_as_given(str(error), stand_ins), caller)) from None
+
+
+def _as_given(text: str, stand_ins: StandIns) -> str:
+    for code, number in ((code, number) for codes, numbers in stand_ins for code, number in zip(codes, numbers, strict=True)):
+        if str(code) in text:
+            text = text.replace(str(code), str(number))
+            if number % 1 != 0:  # Then it is neither too large nor negative, nor is NaN.
+                text = re.sub(r" is (negative|not below|not within).*", " is not an integer", text)
+    return text
+
+
+def _renamed(text: str, caller: Caller) -> str:
+    names = dict(caller.names)
+    if not names:
+        return text
+    longest_first = sorted(names, key=len, reverse=True)
+    words = (rf"\b{re.escape(name)}\b" if name.isidentifier() else re.escape(name) for name in longest_first)
+    return re.sub("|".join(words), lambda found: names[found[0]], text)
+
+
+def array(name: str, value: Any) -> np.ndarray:
+    """Without a copy where the object has numpy's memory, or a protocol to lend its own."""
+    parts = value if isinstance(value, (list, tuple)) else (value,)
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+        raise ValueError(f"{name} is a masked array, and its mask says nothing here: give its `.data`, and lengths for what counts")
+    if isinstance(value, np.ndarray):
+        return np.asarray(value)  # A subclass, as a masked array without a masked element, computes in its own way.
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16:
+        value = value.float()  # numpy has no such type.
+    if _lends_to_host(name, value):
+        try:
+            return np.from_dlpack(value)
+        except (BufferError, RuntimeError, TypeError):
+            pass  # For instance a type that numpy lacks: np.asarray converts, or says better what is wrong.
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array, whose rows are of one length: pad them, and give lengths ({error})") from None
+    except (RuntimeError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+#: DLPack's numbers of what lies in host memory: the CPU, pinned for CUDA or ROCm, and CUDA's managed memory.
+HOST = (1, 3, 11, 13)
+
+
+def _lends_to_host(name: str, value: Any) -> bool:
+    """Whether numpy can look at the object's own memory by DLPack."""
+    if not hasattr(value, "__dlpack__"):
+        return False
+    device = int(value.__dlpack_device__()[0])
+    if device not in HOST and not hasattr(value, "__array__"):
+        raise TypeError(f"{name} lies in the memory of another device, DLPack's type {device}: copy it to the CPU first")
+    return device in HOST
+
+
+def is_float(kind: np.dtype[Any]) -> bool:
+    """Whether this is a type of floating-point numbers, ml_dtypes' bfloat16 among them."""
+    return kind.kind == "f" or kind.name == "bfloat16"
+
+
+def floats(name: str, value: Any, dtype: Any, ndim: int) -> np.ndarray:
+    """Any floating-point numbers; of `dtype`, contiguous and aligned, if one is given."""
+    values = array(name, value)
+    if not is_float(values.dtype):
+        raise TypeError(f"{name} is an array of {values.dtype}: must be of floating-point numbers")
+    _rank(name, values, ndim)
+    return values if dtype is None else np.require(values, dtype, ("C", "A"))
+
+
+def integers(
+    name: str, value: Any, ndim: int | None, stand_ins: StandIns, dtype: type[np.signedinteger] = np.int32, whole_floats: bool = False
+) -> np.ndarray:
+    """Any integers, and if asked for floats that are whole numbers.
+
+    What `dtype` does not hold becomes a number near its ends, which is no length and no class; in padding it may stand.
+    """
+    values = array(name, value)
+    floating = whole_floats and is_float(values.dtype)
+    if values.dtype.kind not in "iu" and not floating:
+        if values.size:
+            raise TypeError(f"{name} is an array of {values.dtype}: must be of integers")
+        values = values.astype(dtype)  # An empty list has no type of its own.
+    if ndim is not None:
+        _rank(name, values, ndim)
+    if not np.can_cast(values.dtype, dtype):
+        values = _held(values, np.iinfo(dtype), stand_ins)
+    return np.require(values, dtype, ("C", "A"))
+
+
+def _held(values: np.ndarray, limits: Any, stand_ins: StandIns) -> np.ndarray:
+    """Those that lie within the limits and are whole numbers; for each other one what stands for it."""
+    with np.errstate(invalid="ignore"):
+        if values.dtype.kind in "iu":
+            outside = (values < limits.min) | (values > limits.max)
+        else:
+            values = values.astype(np.float64)
+            outside = ~((values >= limits.min) & (values <= limits.max) & (values % 1 == 0))
+        if not outside.any():
+            return values
+        numbers, which = np.unique(values[outside], return_inverse=True)
+        first = sum(len(codes) for codes, _ in stand_ins)
+        steps = np.arange(first, first + len(numbers))
+        codes = np.where(numbers < 0, limits.min + steps, limits.max - steps)
+        stand_ins.append((codes, numbers))
+        held = np.where(outside, 0, values).astype(limits.dtype)
+    held[outside] = codes[which.reshape(-1)]
+    return held
+
+
+def _rank(name: str, values: np.ndarray, ndim: int) -> None:
+    if values.ndim != ndim:
+        raise ValueError(f"{name} has shape {values.shape}: must have {ndim} {'axis' if ndim == 1 else 'axes'}")
