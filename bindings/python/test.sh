@@ -34,16 +34,16 @@ ls -l "$target/python-wheel"
 
 step "types: the stubs are the native module's, and what is typed keeps to them"
 "$python" -m mypy.stubtest ctc_wgpu._native
-"$python" -m mypy --strict --cache-dir "$scratch/mypy" python/ctc_wgpu/_{core,api,decode}.py
+"$python" -m mypy --strict --cache-dir "$scratch/mypy" python/ctc_wgpu/_{arrays,core,api,decode}.py
 
 step "tests: numpy"
-"$python" -m pytest -q tests/test_{numpy,decode}.py
+"$python" -m pytest -q tests/test_{numpy,arrays,decode,process}.py
 
 # TensorFlow, PyTorch and JAX each bring threads and an XLA of their own; a process has one of them.
-for suite in torch jax; do
-    step "tests: $suite"
-    "$python" -m pytest -q "tests/test_$suite.py"
-done
+step "tests: torch"
+"$python" -m pytest -q tests/test_torch{,_graphs}.py
+step "tests: jax"
+"$python" -m pytest -q tests/test_jax.py
 # Beside TensorFlow, whose LLVM takes the place of Mesa's, a driver without one. Keras's tests import it on each backend.
 step "tests: tf"
 VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_{tf,tf_decode,readme}.py

@@ -162,6 +162,11 @@ impl Backend {
         }
     }
 
+    /// Panics where it would compute, so that the tests see what becomes of that.
+    fn _panic(&self, py: Python<'_>, message: &str) -> PyResult<()> {
+        self.run(py, || panic!("{message}"))
+    }
+
     /// Makes sure that this is never dropped: in a process that was forked its threads and its device do not answer, and to
     /// drop them would wait for them.
     fn abandon(&self) {

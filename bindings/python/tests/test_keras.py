@@ -244,6 +244,105 @@ def test_a_masking_layer_tells_how_many_frames_count():
     assert masked != pytest.approx(with_loss().evaluate(x, labels, batch_size=48, verbose=0), rel=1e-3)
 
 
+# Frames that count: behind padding, as `pad_sequences` puts it by default; around some that are masked; before padding.
+COUNT = np.array([[0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 1], [1] * 9 + [0] * 3], bool)
+
+
+def of_the_frames_that_count(model, x, labels, count):
+    """The mean loss of the predictions without those that do not, by the reference."""
+    losses = []
+    for frames, row, here in zip(model.predict(x, verbose=0), labels, count, strict=True):
+        given = frames[here][None].astype(float), row[None, row >= 0]
+        losses.append(ctc_loss(*given, input="probs", blank=-1, epsilon=keras.config.epsilon(), backend="reference")[0])
+    return np.mean(losses)
+
+
+def masked_lines():
+    x, labels = (part[:3] for part in lines())
+    x[~COUNT] = 0
+    return x, labels
+
+
+def test_a_mask_may_be_false_anywhere():
+    x, labels = masked_lines()
+    model = with_loss(masked=True)
+    expected = of_the_frames_that_count(model, x, labels, COUNT)
+    assert model.evaluate(x, labels, verbose=0) == pytest.approx(expected, rel=1e-5)
+    model.fit(x, labels, epochs=3, verbose=0)
+    assert model.evaluate(x, labels, verbose=0) < expected
+
+
+@pytest.mark.parametrize("lengths", [None, [12, 7, 4]])
+def test_the_layer_counts_what_the_mask_has_of_the_first_frames(lengths):
+    x, labels = masked_lines()
+    line, y_pred = body(masked=True)
+    inputs = [line, keras.Input((3,), dtype="int32")] + ([keras.Input((1,), dtype="int32")] if lengths else [])
+    model = begin(keras.Model(inputs, CTCLayer(backend="cpu")(inputs[1], y_pred, *inputs[2:])))
+    model.compile(jit_compile=UNDER == "jax")
+    count = COUNT & (np.arange(FRAMES) < np.reshape(lengths or FRAMES, (-1, 1)))
+    expected = of_the_frames_that_count(keras.Model(line, y_pred), x, labels, count)
+    given = [x, labels] + ([np.array(lengths)[:, None]] if lengths else [])
+    assert model.evaluate(given, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_masked_frames_have_a_gradient_of_0():
+    x = np.random.default_rng(0).normal(size=(3, FRAMES, CLASSES)).astype(np.float32)
+    x[0, 0] = np.nan
+
+    def loss(x):
+        return CTCLayer(from_logits=True, blank=0, backend="cpu")._item_losses(
+            CTCLayer.CALLER, np.array([[1, 2], [3, 3], [1, 4]]), x, ops.convert_to_tensor(COUNT)
+        )
+
+    losses, grad = step(loss, x)
+    assert np.isfinite(losses).all()
+    assert (grad[~COUNT] == 0).all()
+    assert (np.abs(grad[COUNT]).max(-1) > 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_loss_of_half_precision_is_float32(dtype):
+    """The sum is above 65504, the largest number of half precision."""
+    x = ops.cast(np.random.default_rng(0).normal(size=(16, 3000, 20)), dtype)
+    labels = np.full((16, 5), 7)
+    expected = ctc_loss(np.asarray(ops.convert_to_numpy(ops.cast(x, "float32"))), labels, reduction="sum", backend="cpu")
+    for kind in (None, dtype):
+        loss = CTC(reduction="sum", dtype=kind, backend="cpu")(labels, x)
+        assert keras.backend.standardize_dtype(loss.dtype) == "float32"
+        assert float(loss) == pytest.approx(expected, rel=1e-5)
+    cost = ctc_batch_cost(labels, ops.softmax(x), np.full((16, 1), 3000), np.full((16, 1), 5), backend="cpu")
+    assert keras.backend.standardize_dtype(cost.dtype) == "float32"
+    # Half precision would make 2048 of this label.
+    wide = np.zeros((1, 1, 2051), np.float32)
+    wide[0, 0, 2049] = 20
+    assert float(CTC(dtype=dtype, backend="cpu")(np.array([[2049]]), wide)) < 1e-3
+
+
+LOGITS, PROBABILITIES = np.zeros((1, 5, 4), np.float32), np.full((1, 5, 4), 0.25, np.float32)
+BAD = {
+    "label": (CTC(), ([[1, 4]], LOGITS), "y_true: item 0: label 4 at position 1 is not below 4 classes"),
+    "padding": (CTC(), ([[1, -1]], LOGITS), "y_true: item 0: label -1 at position 1 is negative.*mask_value must be that number"),
+    "padding in front": (CTC(), ([[0, 0, 1, 2]], LOGITS), "y_true: item 0: label 0 at position 0 is the blank"),
+    "no integer": (CTC(), ([[1.5]], LOGITS), "y_true: item 0: label 1.5 at position 0 is not an integer"),
+    "NaN": (CTC(), ([[np.nan]], LOGITS), "y_true: item 0: label nan at position 0 is not an integer"),
+    "a label that would wrap": (CTC(), (np.array([[2**63]], np.uint64), LOGITS), "label 9223372036854775808 at"),
+    "masked labels": (CTC(), (np.ma.masked_array([[1, 2]], mask=[[0, 1]]), LOGITS), "y_true is a masked array"),
+    "a padding that is a class": (CTC(mask_value=3), ([[1, 3]], LOGITS), "mask_value=3 is one of 4 classes: must be the blank, 0, or no"),
+    "weights of frames": (CTC(), ([[1]], LOGITS, np.ones((1, 5))), r"sample_weight has shape \(1, 5\): must be one number an item"),
+    "labels of batch cost": (ctc_batch_cost, ([[7, 1]], PROBABILITIES, [[5]], [[2]]), "y_true: item 0: label 7 at position 0"),
+    "input length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[6]], [[2]]), "input_length: item 0: logit length 6 is not within"),
+    "no whole length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[1.5]], [[2]]), "input_length: item 0: logit length 1.5 is not an"),
+    "label length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[5]], [[3]]), "label_length: item 0: label length 3 is not within"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_errors_name_the_arguments_as_keras_does(bad):
+    function, arguments, message = bad
+    with pytest.raises(ValueError, match=f"{message}"):
+        function(*(np.asanyarray(given) for given in arguments))
+
+
 def test_the_way_of_keras_2_with_a_lambda_still_works():
     x, labels = lines()
     line, y_pred = body()

@@ -112,7 +112,7 @@ def test_any_integers_will_do(kind):
 
 @pytest.mark.parametrize("label", [2**32 + 1, -(2**32) + 1, 2**63 - 1])
 def test_integers_do_not_wrap(label):
-    with pytest.raises(ValueError, match="item 0: label .* at position 0 is not below 2 classes"):
+    with pytest.raises(ValueError, match=f"item 0: label {label} at position 0 is (not below 2 classes|negative)"):
         ctc_loss(UNIFORM, np.array([[label]]), backend="cpu")
     padded = np.array([[1, label]])
     assert ctc_loss(UNIFORM, padded, label_lengths=[1], backend="cpu") == pytest.approx(EXPECTED)

@@ -157,12 +157,50 @@ def test_a_probability_of_0_has_a_finite_gradient():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_precisions_come_back_as_they_came(dtype):
+def test_a_loss_is_float32_and_its_gradient_as_the_logits(dtype):
     x = torch.zeros(3, 1, 2, dtype=dtype, requires_grad=True)
-    loss = ctc_loss(x, torch.tensor([[1]]), [3], [1], from_logits=True, backend="cpu")
+    arguments = torch.tensor([[1]]), [3], [1]
+    loss = ctc_loss(x, *arguments, from_logits=True, backend="cpu")
     loss.backward()
-    assert loss.dtype == x.grad.dtype == dtype
-    assert loss.item() == pytest.approx(np.log(8 / 6), rel=4e-3)
+    assert (loss.dtype, x.grad.dtype) == (torch.float32, dtype)
+    assert loss.item() == pytest.approx(np.log(8 / 6), rel=1e-6)
+    for backend, kind in [("cpu", torch.float32), ("reference", torch.float64 if dtype == torch.float64 else torch.float32)]:
+        assert ctc_loss(x.detach(), *arguments, backend=backend).dtype == kind
+    assert ctc_loss(x.to("meta"), *arguments).dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_a_loss_of_half_precision_is_that_of_the_same_numbers_in_float32(dtype, reduction):
+    """The sum is above 65504, the largest number of half precision."""
+    x = torch.randn(3000, 16, 20, generator=torch.Generator().manual_seed(0)).log_softmax(-1).to(dtype)
+    arguments = torch.randint(1, 20, (16, 9)), torch.full((16,), 3000), torch.full((16,), 9)
+    got = ctc_loss(x, *arguments, reduction=reduction, backend="cpu")
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, original(x.double(), *arguments, reduction=reduction).float(), rtol=1e-5, atol=1e-5)
+    assert reduction != "sum" or got > 65504
+
+
+def test_a_gradient_of_half_precision_is_scaled_before_it_is_narrowed():
+    """As AMP's scaler needs it: a gradient of 1e-8 would be 0 in half precision, and is not times 2^16."""
+    x = torch.zeros(2, 1, 3)
+    x[..., 2] = -18.5
+    half = x.half().requires_grad_()
+    (ctc_loss(half, torch.tensor([[1]]), [2], [1], from_logits=True, backend="cpu") * 2**16).backward()
+    exact = x.requires_grad_()
+    ctc_loss(exact, torch.tensor([[1]]), [2], [1], from_logits=True, backend="cpu").backward()
+    assert 0 < exact.grad[0, 0, 2] < 2**-25
+    torch.testing.assert_close(half.grad.float(), exact.grad * 2**16, rtol=1e-3, atol=0)
+
+
+def test_under_autocast():
+    layer = torch.nn.Linear(4, 5)
+    arguments = torch.tensor([[1, 2], [3, 1]]), [6, 6], [2, 2]
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = layer(torch.randn(6, 2, 4))
+        loss = CTCLoss(from_logits=True, backend="cpu")(logits, *arguments)
+    assert (logits.dtype, loss.dtype) == (torch.bfloat16, torch.float32)
+    assert loss.item() == pytest.approx(original(logits.float().log_softmax(-1), *arguments).item(), rel=1e-5)
 
 
 def test_without_gradients_only_losses_are_computed(monkeypatch):
@@ -184,24 +222,43 @@ def test_without_gradients_only_losses_are_computed(monkeypatch):
     assert asked == [True, False, False]
 
 
-def test_a_second_derivative_is_an_error():
-    x = torch.zeros(3, 1, 2, requires_grad=True)
-    loss = ctc_loss(x, torch.tensor([[1]]), [3], [1], from_logits=True, backend="cpu")
-    (grad,) = torch.autograd.grad(loss, x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        grad.sum().backward()
+BAD = {
+    "label": ({"targets": torch.tensor([[2]])}, ValueError, "targets: item 0: label 2 at position 0 is not below 2 classes"),
+    "padding": (
+        {"targets": torch.tensor([[1, -100]]), "target_lengths": [2]},
+        ValueError,
+        "targets: item 0: label -100 at position 1 is negative.*target_lengths must not count it",
+    ),
+    "a large label": ({"targets": np.array([[2**63]], np.uint64)}, ValueError, "targets: item 0: label 9223372036854775808 at"),
+    "input length": ({"input_lengths": [4]}, ValueError, "input_lengths: item 0: logit length 4 is not within 0..=3"),
+    "target length": ({"target_lengths": (2,)}, ValueError, "target_lengths: item 0: label length 2 is not within 0..=1 targets"),
+    "too many lengths": ({"input_lengths": [3, 3]}, ValueError, "input_lengths has 2 elements, but 1 are needed"),
+    "too many targets": ({"targets": torch.tensor([1, 1])}, ValueError, "targets has 2 elements.* the sum of target_lengths"),
+    "float targets": ({"targets": torch.tensor([[1.0]])}, TypeError, "targets is an array of float32"),
+    "float lengths": ({"input_lengths": [3.0]}, TypeError, "input_lengths is an array of float64"),
+    "ragged targets": ({"targets": [[1], [1, 2]]}, ValueError, "targets is not an array"),
+    "masked targets": ({"targets": np.ma.masked_array([[1]], mask=True)}, ValueError, "targets is a masked array"),
+    "axes": ({"log_probs": torch.zeros(3)}, ValueError, r"log_probs has shape \(3,\): must be \(T, N, C\)"),
+    "rows for one item": (
+        {"log_probs": torch.zeros(3, 2), "targets": torch.tensor([[1], [1]])},
+        ValueError,
+        r"targets has shape \(2, 1\): must be \(S,\)",
+    ),
+    "integers": ({"log_probs": torch.zeros(3, 1, 2).long()}, TypeError, "log_probs is of torch.int64"),
+    "complex": ({"log_probs": torch.zeros(3, 1, 2, dtype=torch.complex64)}, TypeError, "log_probs is of torch.complex64"),
+    "sparse": ({"log_probs": torch.zeros(3, 1, 2).to_sparse()}, TypeError, "log_probs is of torch.sparse_coo: must be a dense"),
+    "numpy's": ({"log_probs": np.zeros((3, 1, 2), np.float32)}, TypeError, "log_probs is of ndarray: must be a dense torch.Tensor"),
+    "blank": ({"blank": 2}, ValueError, "blank: blank 2 is not below 2 classes"),
+    "reduction": ({"reduction": "avg"}, ValueError, "reduction='avg'"),
+}
 
 
-def test_errors():
-    x = torch.zeros(3, 1, 2).log_softmax(-1)
-    with pytest.raises(ValueError, match="label 2 at position 0 is not below 2 classes"):
-        ctc_loss(x, torch.tensor([[2]]), [3], [1], backend="cpu")
-    with pytest.raises(ValueError, match="logit length 4"):
-        ctc_loss(x, torch.tensor([[1]]), [4], [1], backend="cpu")
-    with pytest.raises(ValueError, match="reduction='avg'"):
-        CTCLoss(reduction="avg", backend="cpu")(x, torch.tensor([[1]]), [3], [1])
-    with pytest.raises(TypeError, match="torch.int64"):
-        ctc_loss(x.long(), torch.tensor([[1]]), [3], [1], backend="cpu")
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_errors_name_the_arguments_as_pytorch_does(bad):
+    arguments, error, message = bad
+    right = {"log_probs": torch.zeros(3, 1, 2), "targets": torch.tensor([[1]]), "input_lengths": [3], "target_lengths": [1]}
+    with pytest.raises(error, match=f"^{message}"):
+        ctc_loss(**{**right, "backend": "cpu", **arguments})
 
 
 def test_the_module_prints_and_pickles():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,28 +17,32 @@ class Caller(NamedTuple):
 
     #: What it calls an argument, after what `ctc_wgpu.ctc_loss` calls it. A phrase of a message may stand for a name.
     names: tuple[tuple[str, str], ...] = ()
-    #: Whether labels may be floats that are whole numbers.
-    float_labels: bool = False
+    #: Whether labels and lengths may be floats that are whole numbers.
+    whole_floats: bool = False
 
 
-@contextmanager
-def errors_for(caller: Caller) -> Iterator[StandIns]:
-    """Within it a `TypeError` or `ValueError` names arguments as `caller` does, and numbers as they were given. The list
-    that it yields is for `integers`."""
-    stand_ins: StandIns = []
-    try:
-        yield stand_ins
-    except (TypeError, ValueError) as error:
-        if type(error) not in (TypeError, ValueError):
-            raise
-        raise type(error)(_renamed(_as_given(str(error), stand_ins), caller)) from None
+class ErrorsFor:
+    """Within it a `TypeError` or `ValueError` names arguments as `caller` does, and numbers as they were given. It gives the
+    list that `integers` needs for that."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.stand_ins: StandIns = []
+
+    def __enter__(self) -> StandIns:
+        return self.stand_ins
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if kind is TypeError or kind is ValueError:
+            raise kind(_renamed(_as_given(str(error), self.stand_ins), self.caller)) from None
 
 
 def _as_given(text: str, stand_ins: StandIns) -> str:
     for code, number in ((code, number) for codes, numbers in stand_ins for code, number in zip(codes, numbers, strict=True)):
         if str(code) in text:
-            text = text.replace(str(code), str(number))
-            if number % 1 != 0:  # Then it is neither too large nor negative, nor is NaN.
+            whole = number % 1 == 0  # Nor is NaN.
+            text = text.replace(str(code), str(int(number) if whole else number))
+            if not whole:
                 text = re.sub(r" is (negative|not below|not within).*", " is not an integer", text)
     return text
 
@@ -56,6 +58,8 @@ def _renamed(text: str, caller: Caller) -> str:
 
 def array(name: str, value: Any) -> np.ndarray:
     """Without a copy where the object has numpy's memory, or a protocol to lend its own."""
+    if type(value) is np.ndarray:
+        return value
     parts = value if isinstance(value, (list, tuple)) else (value,)
     if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
         raise ValueError(f"{name} is a masked array, and its mask says nothing here: give its `.data`, and lengths for what counts")
@@ -85,7 +89,10 @@ def _lends_to_host(name: str, value: Any) -> bool:
     """Whether numpy can look at the object's own memory by DLPack."""
     if not hasattr(value, "__dlpack__"):
         return False
-    device = int(value.__dlpack_device__()[0])
+    try:
+        device = int(value.__dlpack_device__()[0])
+    except (BufferError, RuntimeError, TypeError, ValueError):
+        return False  # On a device that DLPack does not know.
     if device not in HOST and not hasattr(value, "__array__"):
         raise TypeError(f"{name} lies in the memory of another device, DLPack's type {device}: copy it to the CPU first")
     return device in HOST
@@ -120,7 +127,7 @@ def integers(
         values = values.astype(dtype)  # An empty list has no type of its own.
     if ndim is not None:
         _rank(name, values, ndim)
-    if not np.can_cast(values.dtype, dtype):
+    if values.dtype != dtype and not np.can_cast(values.dtype, dtype):
         values = _held(values, np.iinfo(dtype), stand_ins)
     return np.require(values, dtype, ("C", "A"))
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from . import _native
-from ._arrays import Caller, StandIns, errors_for, floats, integers
+from ._arrays import Caller, StandIns, ErrorsFor, floats, integers
 from ._native import Options
 
 T = TypeVar("T")
@@ -116,10 +116,10 @@ def compute(
     reduction). In float64 where `backend` is "reference", else in float32.
     """
     reference = backend == "reference"
-    with errors_for(caller) as stand_ins:
+    with ErrorsFor(caller) as stand_ins:
         values, time_major, swapped = _ordered(logits, layout, np.float64 if reference else np.float32)
-        given = label_arrays(labels, label_lengths, label_paddings, stand_ins, caller.float_labels)
-        frames = _frames(logit_lengths, logit_paddings, stand_ins)
+        given = label_arrays(labels, label_lengths, label_paddings, stand_ins, caller.whole_floats)
+        frames = _frames(logit_lengths, logit_paddings, stand_ins, caller.whole_floats)
         if weights is not None:
             weights = floats("weights", weights, np.float32, 1)
         place = backend_of(backend)
@@ -159,7 +159,9 @@ def read(
 def _steps(values: np.ndarray, *labels: tuple[Any, ...]) -> int:
     """How many numbers a call makes, roughly: some for each class of a frame, and some for each label."""
     first, second, classes = values.shape
-    return first * second * (classes + sum(given[0].shape[-1] for given in labels))
+    for given in labels:
+        classes += given[0].shape[-1]
+    return first * second * classes
 
 
 def _ordered(logits: Any, layout: str, dtype: Any) -> tuple[np.ndarray, bool, bool]:
@@ -176,10 +178,10 @@ def _ordered(logits: Any, layout: str, dtype: Any) -> tuple[np.ndarray, bool, bo
     return np.require(values, dtype, ("C", "A")), time_major, swapped
 
 
-def _frames(lengths: Any, paddings: Any, stand_ins: StandIns) -> np.ndarray | None:
+def _frames(lengths: Any, paddings: Any, stand_ins: StandIns, whole_floats: bool = False) -> np.ndarray | None:
     if paddings is not None:
         return floats("logit_paddings", paddings, np.float32, 2)
-    return None if lengths is None else integers("logit_lengths", lengths, 1, stand_ins)
+    return None if lengths is None else integers("logit_lengths", lengths, 1, stand_ins, whole_floats=whole_floats)
 
 
 def label_arrays(
@@ -203,4 +205,4 @@ def label_arrays(
         return labels, floats("label_paddings", paddings, np.float32, 2)
     if lengths is None:
         return labels, np.full(labels.shape[0], labels.shape[1], np.int32)
-    return labels, integers("label_lengths", lengths, 1, stand_ins)
+    return labels, integers("label_lengths", lengths, 1, stand_ins, whole_floats=whole_floats)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from ._arrays import Caller, array, errors_for, integers
+from ._arrays import Caller, array, ErrorsFor, integers
 from ._core import interruptible, label_arrays, options_of, read
 
 #: Among the labels of `align`: any one or more frames of whatever class, each of probability 1. Text that is there and not known.
@@ -144,7 +144,7 @@ def align(
     comes from that rather than skip a blank; and that ends in the last label rather than in the blank after it.
     """
     options = options_of(locals())
-    with errors_for(Caller()) as stand_ins:
+    with ErrorsFor(Caller()) as stand_ins:
         given = label_arrays(labels, label_lengths, None, stand_ins)
         if label_lengths is None and (given[0] == STAR).any():
             raise ValueError("labels hold -1, which here is a label, STAR: give label_lengths, so that it is not taken for padding")
@@ -172,7 +172,7 @@ def greedy_decode(
     `beam_decode`. Arguments and errors are those of `ctc_loss`, and it runs as `align` does.
     """
     options = options_of(locals())
-    with errors_for(Caller()) as stand_ins:
+    with ErrorsFor(Caller()) as stand_ins:
         found = read(_native.greedy, logits, options, logit_lengths=logit_lengths, layout=layout, stand_ins=stand_ins)
     return [Reading(labels, [range(*ends) for ends in frames], score, status) for labels, frames, score, status in found]
 
@@ -205,13 +205,15 @@ def beam_decode(
     """
     if not 1 <= top <= width <= sys.maxsize:
         raise ValueError(f"top={top}, width={width}: must be 1 <= top <= width, below 2^63")
+    if not 0 <= least_probability <= 1:
+        raise ValueError(f"least_probability={least_probability}: must be 0 <= least_probability <= 1")
     if classes is not None and classes < 0:
         raise ValueError(f"classes={classes}: must not be negative")
     options = options_of(locals())
     if classes is not None:
         classes = min(classes, sys.maxsize)
     beam = {"width": width, "top": top, "classes": classes, "least_probability": least_probability}
-    with errors_for(Caller()) as stand_ins:
+    with ErrorsFor(Caller()) as stand_ins:
         found = read(_native.beam, logits, options, logit_lengths=logit_lengths, layout=layout, stand_ins=stand_ins, **beam)
     return [[Candidate(labels, loss) for labels, loss, _ in item or []] for item in found]
 
@@ -253,7 +255,7 @@ def _rows(name: str, value: Iterable[Any], lengths: Any, of_padded: bool = False
             raise ValueError(f"{name} has no padding of -1: give {name}_lengths, as label_lengths are given")
         return rows
     name_of_lengths = "label_lengths" if name == "labels" else "read_lengths"
-    with errors_for(Caller()) as stand_ins:
+    with ErrorsFor(Caller()) as stand_ins:
         counts = integers(name_of_lengths, lengths, 1, stand_ins).tolist()
         if len(counts) != len(rows):
             raise ValueError(f"{name_of_lengths} has {len(counts)} elements, but {len(rows)} are needed: one an item")

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._arrays import Caller, array, errors_for, integers, is_float
+from ._arrays import Caller, array, ErrorsFor, integers, is_float
 from ._core import Options, compute
 
 __all__ = ["ctc_loss"]
@@ -50,7 +50,7 @@ def ctc_loss(
             arrays comes as an error of its runtime (`jax.errors.JaxRuntimeError`), whose text has this message in it.
     """
     del log_epsilon
-    with errors_for(Caller()) as stand_ins:
+    with ErrorsFor(Caller()) as stand_ins:
         logits, logit_paddings, label_paddings = (
             value if isinstance(value, jax.Array) else array(name, value)
             for name, value in [("logits", logits), ("logit_paddings", logit_paddings), ("label_paddings", label_paddings)]
@@ -96,8 +96,7 @@ apply.defvjp(_forward, _backward)
 def _on_host(choices, backend, caller, with_grad, logits, labels, frames):
     run = partial(_run, Options(**dict(choices)), backend, caller, with_grad)
     given = logits, *labels, frames
-    if not any(isinstance(x, jax.core.Tracer) for x in given):
-        # An error is then what was raised, and not one of JAX's runtime.
+    if not _traced(*given):
         return [jnp.asarray(x) for x in run(*given)]
     kind = _kind(backend, logits.dtype)
     shapes = [jax.ShapeDtypeStruct(shape, kind) for shape in (logits.shape[:1], logits.shape)[: 1 + with_grad]]
@@ -127,9 +126,9 @@ def _run(options, backend, caller, with_grad, logits, labels, label_extents, fra
     def flat(values):
         return values.reshape(-1, *values.shape[len(outer) + 1 :])
 
-    # Lengths are integers, masks are not.
-    label_kind = "label_lengths" if label_extents.dtype.kind in "iu" else "label_paddings"
-    frame_kind = "logit_lengths" if frames.dtype.kind in "iu" else "logit_paddings"
+    # Lengths are [N], masks are [N, Lmax] and [N, T].
+    label_kind = "label_lengths" if flat(label_extents).ndim == 1 else "label_paddings"
+    frame_kind = "logit_lengths" if flat(frames).ndim == 1 else "logit_paddings"
     loss, grad, _ = compute(
         flat(logits),
         flat(labels),
@@ -156,4 +155,11 @@ def on_host(function: Any, shapes: Any, *arrays: jax.Array) -> list[jax.Array]:
     def run(*given):
         return [part.astype(kind) for part, kind in zip(function(*map(np.asarray, given)), kinds, strict=True)]
 
+    if not _traced(*arrays):
+        return [jnp.asarray(part) for part in run(*arrays)]
     return jax.pure_callback(run, results, *arrays, vmap_method="sequential")
+
+
+def _traced(*arrays):
+    """Whether JAX must call the host later. Else an error is what was raised, and not one of JAX's runtime."""
+    return any(isinstance(x, jax.core.Tracer) for x in arrays)

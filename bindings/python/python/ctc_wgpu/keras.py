@@ -1,7 +1,7 @@
 """CTC in Keras 3, on its TensorFlow, PyTorch and JAX backends: `CTC` for `model.compile`, `CTCLayer` for labels that are an input,
 and `ctc_batch_cost` and `ctc_decode` with the signatures that Keras 2 had.
 
-Labels are integers from 0 on, or those numbers as floats. With TensorFlow say `jit_compile=False` where XLA would be used: the loss is
+Labels are integers from 0 on, or those numbers as floats; losses are float32 whatever the predictions are. With TensorFlow say `jit_compile=False` where XLA would be used: the loss is
 computed on the host, or on a GPU through the host.
 """
 
@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ._arrays import Caller, array, ErrorsFor, integers
 from ._core import Options
 from ._decode import beam_decode, greedy_decode
 
@@ -28,6 +29,18 @@ except ImportError:
 
 
 ADAPTERS = {"tensorflow": "tf", "torch": "torch", "jax": "jax"}
+
+INT32 = np.iinfo(np.int32)
+
+
+def _caller(labels: str, *more: tuple[str, str]) -> Caller:
+    """What the functions and classes below call differently."""
+    names = [(f"labels{then}", f"{labels}{then}") for then in (":", " is ", " has ")]
+    names += [("logits", "y_pred"), ('; blank_in_labels="allow" permits it', ", which among labels is none")]
+    return Caller((*names, *more), whole_floats=True)
+
+
+LENGTHS = ("logit_lengths", "input_length"), ("label_lengths", "label_length")
 
 __all__ = ["CTC", "CTCLayer", "ctc_batch_cost", "ctc_decode"]
 
@@ -43,10 +56,11 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
         backend: as of `ctc_wgpu.ctc_loss`; not Keras's.
 
     Returns:
-        Losses `[N, 1]`.
+        Losses `[N, 1]`, float32.
     """
     choices = _choices(from_logits=False, blank=-1, impossible="inf", epsilon=keras.config.epsilon())
-    loss = _losses(y_pred, _integers(y_true), _integers(input_length), _integers(label_length), choices, backend)
+    given = _tensor("y_true", y_true), _tensor("input_length", input_length), _tensor("label_length", label_length)
+    loss = _losses(y_pred, *given, choices, backend, _caller("y_true", *LENGTHS))
     return ops.expand_dims(loss, 1)
 
 
@@ -65,7 +79,7 @@ def ctc_decode(y_pred: Any, input_length: Any, greedy: bool = True, beam_width: 
     Returns:
         A list of one tensor, or of `top_paths`, the likeliest first: labels `[N, T]`, with −1 after the last. And `[N, 1]`, −Σ ln(p + ε)
         of the likeliest path; or of the search ln p(labels), `[N, top_paths]`, −inf where there are not so many labels to be found. An item
-        with a NaN reads nothing, and its number is NaN.
+        with a NaN reads nothing, and its number is NaN. These numbers are float32.
 
     Raises:
         ValueError: a length or an argument breaks a rule. From a graph it comes as an error of the library under Keras.
@@ -76,22 +90,24 @@ def ctc_decode(y_pred: Any, input_length: Any, greedy: bool = True, beam_width: 
     paths = 1 if greedy else top_paths
     read = partial(_read, greedy=greedy, width=beam_width, paths=paths, epsilon=keras.config.epsilon())
     shapes = (paths, *y_pred.shape[:2]), (y_pred.shape[0], paths)
-    given = ops.cast(y_pred, "float32"), ops.reshape(_integers(input_length), (-1,))
+    given = ops.cast(y_pred, "float32"), ops.reshape(_tensor("input_length", input_length), (-1,))
     labels, numbers = _adapter(_under()).on_host(read, shapes, *given)
-    return [labels[path] for path in range(paths)], ops.cast(numbers, y_pred.dtype)
+    return [labels[path] for path in range(paths)], numbers
 
 
 def _read(y_pred, lengths, *, greedy, width, paths, epsilon):
     """Labels `[paths, N, T]` and their numbers `[N, paths]`, as numpy's arrays."""
-    if greedy:
-        # The likeliest path's number is of ln(p + ε) as it is; what is searched for sums over paths, and is normalised.
-        with np.errstate(invalid="ignore", divide="ignore"):
-            log_probs = np.log(y_pred + np.float32(epsilon))
-        readings = greedy_decode(log_probs, lengths, blank=-1, input="log_probs")
-        found = [[(reading.labels, reading.score)] for reading in readings]
-    else:
-        items = beam_decode(y_pred, lengths, width=width, top=paths, blank=-1, input="probs", epsilon=epsilon)
-        found = [[(one.labels, -one.loss) for one in item] or [([], np.nan)] * paths for item in items]
+    with ErrorsFor(_caller("labels", *LENGTHS)) as stand_ins:
+        lengths = integers("logit_lengths", lengths, 1, stand_ins, whole_floats=True)
+        if greedy:
+            # The likeliest path's number is of ln(p + ε) as it is; what is searched for sums over paths, and is normalised.
+            with np.errstate(invalid="ignore", divide="ignore"):
+                log_probs = np.log(y_pred + np.float32(epsilon))
+            readings = greedy_decode(log_probs, lengths, blank=-1, input="log_probs")
+            found = [[(reading.labels, reading.score)] for reading in readings]
+        else:
+            items = beam_decode(y_pred, lengths, width=width, top=paths, blank=-1, input="probs", epsilon=epsilon)
+            found = [[(one.labels, -one.loss) for one in item] or [([], np.nan)] * paths for item in items]
     labels = np.full((paths, *y_pred.shape[:2]), -1, np.int64)
     numbers = np.full((len(found), paths), -np.inf, np.float32)
     for item, candidates in enumerate(found):
@@ -124,15 +140,40 @@ class _Configured:
             "backend": self.backend,
         }
 
-    def _item_losses(self, labels, y_pred, frames=None, label_lengths=None):
-        """Losses `[N]`; lengths that are not given are all frames, and the labels before the padding."""
-        labels = _integers(labels)
-        if frames is None:
+    def _item_losses(self, caller, labels, y_pred, mask=None, frames=None, label_lengths=None):
+        """Losses `[N]`; lengths that are not given are all frames that the mask has, and the labels before the padding."""
+        labels, y_pred = _tensor("labels", labels), ops.convert_to_tensor(y_pred)
+        if frames is not None:
+            frames = ops.reshape(_tensor("input_length", frames), (-1,))
+        if mask is not None:
+            y_pred, frames = _unmasked(y_pred, mask, frames)
+        elif frames is None:
             shape = ops.shape(y_pred)
             frames = ops.full((shape[0],), shape[1], dtype="int32")
         if label_lengths is None:
+            self._check_mask_value(y_pred.shape[-1])
             label_lengths = ops.sum(ops.cast(ops.not_equal(labels, self.mask_value), "int32"), axis=-1)
-        return _losses(y_pred, labels, _integers(frames), _integers(label_lengths), self._choices, self.backend)
+        return _losses(y_pred, labels, frames, _tensor("label_length", label_lengths), self._choices, self.backend, caller)
+
+    def _check_mask_value(self, classes):
+        if classes is not None and 0 <= self.mask_value < classes and self.mask_value != self.blank % classes:
+            raise ValueError(
+                f"mask_value={self.mask_value} is one of {classes} classes: must be the blank, {self.blank % classes}, or no class"
+            )
+
+
+def _unmasked(y_pred, mask, frames):
+    """Predictions with the frames that the mask has in front, in their order, and how many those are; of the first `frames` if
+    they are given."""
+    if None not in (mask.shape[1], y_pred.shape[1]) and mask.shape[1] != y_pred.shape[1]:
+        raise ValueError(f"y_pred has {y_pred.shape[1]} frames, its mask {mask.shape[1]}: must be as many")
+    mask = ops.cast(mask, "int32")
+    places = ops.cumsum(ops.ones_like(mask), axis=1)
+    if frames is not None:
+        mask = mask * ops.cast(places <= ops.cast(frames, "int32")[:, None], "int32")
+    # What is masked comes after all frames. No two numbers are equal, so that no sort can change the order.
+    order = ops.argsort(places + (1 - mask) * ops.shape(mask)[1], axis=1)
+    return ops.take_along_axis(y_pred, order[:, :, None], axis=1), ops.sum(mask, axis=1)
 
 
 @keras.saving.register_keras_serializable(package="ctc_wgpu")
@@ -143,7 +184,7 @@ class CTC(_Configured, keras.losses.Loss):
     last class is the blank: `CTC(from_logits=False, blank=-1, mask_value=-1)`.
 
     `y_true` is `[N, Lmax]`: labels, then `mask_value` to the end. `y_pred` is `[N, T, C]`. Where it has a mask, as after a
-    `Masking` layer, an item's frames are as many as that has true: those that count must come first. Else all frames count.
+    `Masking` layer, an item's frames are those where that is true, wherever they stand. Else all frames count.
     Keras multiplies `sample_weight` with the losses.
 
     Args:
@@ -154,8 +195,11 @@ class CTC(_Configured, keras.losses.Loss):
             0 either way.
         epsilon: added to probabilities; None: `keras.config.epsilon()`.
         backend: as of `ctc_wgpu.ctc_loss`; not Keras's.
-        reduction, name, dtype: as of any loss of Keras.
+        reduction, name, dtype: as of any loss of Keras; but a `dtype` of half precision is taken as float32, which alone holds
+            the sums of a loss, and labels above 2048.
     """
+
+    CALLER = _caller("y_true", ("label_lengths must not count it", "mask_value must be that number"))
 
     def __init__(
         self,
@@ -170,21 +214,25 @@ class CTC(_Configured, keras.losses.Loss):
         name: str = "ctc",
         dtype: Any = None,
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        kind = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
+        super().__init__(name=name, reduction=reduction, dtype="float32" if kind in ("float16", "bfloat16") else kind)
         self._configure(from_logits, blank, mask_value, zero_infinity, epsilon, backend)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        if sample_weight is not None and len(sample_weight.shape) > 1 and sample_weight.shape[-1] != 1:
+            raise ValueError(f"sample_weight has shape {tuple(sample_weight.shape)}: must be one number an item, [N] or [N, 1]")
+        y_true = _tensor("y_true", y_true)
         mask = get_keras_mask(y_pred)
         if mask is not None:
             # Keras would take it for a weight of each frame. An item's losses are one number, of its frames that count.
-            y_true = (y_true, ops.sum(ops.cast(mask, "int32"), axis=-1))
+            y_true = (y_true, mask)
             y_pred = y_pred + 0
         return super().__call__(y_true, y_pred, sample_weight=sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Losses `[N]`. `y_true` may be labels and the numbers of frames."""
-        labels, frames = y_true if isinstance(y_true, (tuple, list)) else (y_true, None)
-        return self._item_losses(labels, y_pred, frames)
+        """Losses `[N]`. `y_true` may be labels and the mask of the frames."""
+        labels, mask = y_true if isinstance(y_true, (tuple, list)) else (y_true, None)
+        return self._item_losses(self.CALLER, labels, y_pred, mask)
 
     def get_config(self) -> dict:
         """All arguments."""
@@ -196,11 +244,14 @@ class CTCLayer(_Configured, keras.layers.Layer):
     """A layer that adds the loss by `add_loss` and passes predictions on: `CTCLayer()(labels, y_pred)`, with the labels a second `Input`.
 
     `CTCLayer()(labels, y_pred, input_length, label_length)` has lengths `[N]` or `[N, 1]` as inputs too; either may be None. Where
-    `y_pred` has a mask and `input_length` is None, it counts as in `CTC`. The model is compiled without a loss.
+    `y_pred` has a mask, it counts as in `CTC`, among the first `input_length` frames if those are given too. The model is compiled
+    without a loss.
 
     It reads as `ctc_batch_cost` does unless told otherwise: probabilities after a softmax, the blank last; labels are padded with −1 where
     there are no label lengths. The arguments are those of `CTC`. The loss added is the mean over the batch.
     """
+
+    CALLER = _caller("labels", *LENGTHS)
 
     def __init__(
         self,
@@ -221,10 +272,8 @@ class CTCLayer(_Configured, keras.layers.Layer):
 
     def call(self, labels: Any, y_pred: Any, input_length: Any = None, label_length: Any = None) -> Any:
         """Predictions as they came."""
-        mask = get_keras_mask(y_pred)
-        if input_length is None and mask is not None:
-            input_length = ops.sum(ops.cast(mask, "int32"), axis=-1)
-        self.add_loss(ops.mean(self._item_losses(labels, y_pred, input_length, label_length)))
+        losses = self._item_losses(self.CALLER, labels, y_pred, get_keras_mask(y_pred), input_length, label_length)
+        self.add_loss(ops.mean(losses))
         return y_pred
 
     def compute_output_shape(
@@ -246,22 +295,28 @@ def _choices(*, from_logits, blank, impossible, epsilon):
     return tuple(choices.items())
 
 
-def _integers(values):
-    return ops.cast(ops.convert_to_tensor(values), "int32")
+def _tensor(name, value):
+    """As it is; the host looks at each number."""
+    if not ops.is_tensor(value):
+        value = array(name, value)
+        if value.dtype.kind in "iu":
+            # JAX would cut what 32 bits do not hold. A float of that size is no class either.
+            value = value.astype(np.int32 if ((value >= INT32.min) & (value <= INT32.max)).all() else np.float64)
+    return ops.convert_to_tensor(value)
 
 
-def _losses(y_pred, labels, frames, label_lengths, choices, backend):
+def _losses(y_pred, labels, frames, label_lengths, choices, backend, caller):
     """Losses `[N]`, by the adapter of the library under Keras."""
     y_pred = ops.convert_to_tensor(y_pred)
     frames, label_lengths = ops.reshape(frames, (-1,)), ops.reshape(label_lengths, (-1,))
     under = _under()
     adapter = _adapter(under)
     if under == "jax":
-        return adapter.apply(choices, backend, y_pred, (labels, label_lengths), frames)
+        return adapter.apply(choices, backend, caller, y_pred, (labels, label_lengths), frames)
     options = Options(**dict(choices))
     if under == "torch":
-        return adapter.apply(y_pred, labels, frames, label_lengths, options, layout="ntc", backend=backend)
-    return adapter.apply(y_pred, (labels, label_lengths), frames, options, layout="ntc", backend=backend)
+        return adapter.apply(y_pred, labels, frames, label_lengths, options, layout="ntc", backend=backend, caller=caller)
+    return adapter.apply(y_pred, (labels, label_lengths), frames, options, layout="ntc", backend=backend, caller=caller)
 
 
 def _under():

@@ -1,0 +1,207 @@
+"""`ctc_wgpu.torch` under what walks its graph otherwise: second derivatives, `torch.func`, and workers that load data."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from ctc_wgpu import Edits, align, beam_decode, greedy_decode, label_error_rate
+from ctc_wgpu import ctc_loss as of_arrays
+from ctc_wgpu.torch import ctc_loss
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vjp, vmap
+from torch.nn.functional import ctc_loss as original
+
+FRAMES, ITEMS, CLASSES = 6, 3, 4
+GENERATOR = torch.Generator().manual_seed(0)
+X = torch.randn(FRAMES, ITEMS, CLASSES, generator=GENERATOR)
+MANY = torch.randn(5, FRAMES, ITEMS, CLASSES, generator=GENERATOR)
+TARGETS, FRAME_COUNTS, COUNTS = torch.tensor([[1, 2], [3, 3], [2, 1]]), torch.tensor([6, 5, 6]), torch.tensor([2, 1, 2])
+
+
+def loss_of(x, targets=TARGETS, lengths=COUNTS, reduction="none", own=True):
+    which = partial(ctc_loss, backend="cpu") if own else original
+    return which(x.log_softmax(-1), targets, FRAME_COUNTS, lengths, reduction=reduction)
+
+
+mine, theirs = partial(loss_of, reduction="sum"), partial(loss_of, reduction="sum", own=False)
+
+
+def slopes(x, **more):
+    """Of each item's loss by the logits, from the original."""
+    return torch.stack([grad(lambda x, item=item: loss_of(x, own=False, **more)[item])(x) for item in range(ITEMS)])
+
+
+def close(got, wanted):
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_torch_func_grad_vjp_and_jacrev():
+    close(grad(mine)(X), grad(theirs)(X))
+    close(jacrev(loss_of)(X), slopes(X))
+    _, pull = vjp(loss_of, X)
+    close(pull(torch.tensor([1.0, 0.0, 2.0]))[0], slopes(X)[0] + 2 * slopes(X)[2])
+    x = X.clone().requires_grad_()
+    close(torch.autograd.grad(loss_of(x), x, torch.eye(ITEMS), is_grads_batched=True)[0], slopes(X))
+
+
+@pytest.mark.parametrize("axis", [0, 2, -1])
+def test_vmap_is_a_larger_batch_whichever_axis_it_is_over(axis):
+    close(vmap(loss_of, in_dims=axis)(MANY.movedim(0, axis)), torch.stack([loss_of(x, own=False) for x in MANY]))
+
+
+def test_vmap_and_gradients_go_into_each_other():
+    wanted = torch.stack([grad(theirs)(x) for x in MANY])
+    close(vmap(grad(mine))(MANY), wanted)
+    close(grad(lambda many: vmap(mine)(many).sum())(MANY), wanted)
+    many = MANY.clone().requires_grad_()
+    vmap(mine)(many).sum().backward()
+    close(many.grad, wanted)
+    close(vmap(jacrev(loss_of))(MANY), torch.stack([slopes(x) for x in MANY]))
+    twice = MANY.expand(2, *MANY.shape)
+    close(vmap(vmap(loss_of))(twice), torch.stack([loss_of(x, own=False) for x in MANY]).expand(2, -1, -1))
+    close(grad(lambda x: vmap(vmap(mine))(x).sum())(twice), wanted.expand(twice.shape))
+    with torch.no_grad():
+        assert not vmap(loss_of)(many).requires_grad
+
+
+@pytest.mark.parametrize("batch", [False, True], ids=["one item", "a batch of one"])
+def test_gradients_per_sample(batch):
+    """Of the weights of a layer, each sample with labels and lengths of its own."""
+    weights = torch.randn(CLASSES, CLASSES, generator=GENERATOR)
+
+    def loss(which, weights, x, targets, frames, count):
+        given = (x @ weights).log_softmax(-1), targets, frames, count
+        if batch:
+            given = given[0].unsqueeze(1), *(one[None] for one in given[1:])
+        return which(*given)
+
+    samples = X.transpose(0, 1), TARGETS, FRAME_COUNTS, COUNTS
+    got = vmap(grad(partial(loss, partial(ctc_loss, backend="cpu"))), (None, 0, 0, 0, 0))(weights, *samples)
+    batch = True  # The original takes one item alone, but not with padding.
+    close(got, torch.stack([grad(partial(loss, original))(weights, *sample) for sample in zip(*samples, strict=True)]))
+
+
+def test_vmap_over_labels_in_a_row_of_which_each_batch_has_its_own_lengths():
+    row, lengths = torch.tensor([1, 2, 3, 2, 1]), torch.tensor([[2, 1, 2], [1, 1, 3]])
+    close(vmap(partial(loss_of, targets=row, lengths=lengths[0]))(MANY), torch.stack([loss_of(x, row, lengths[0], own=False) for x in MANY]))
+    got = vmap(grad(lambda x, lengths: mine(x, row, lengths)))(MANY[:2], lengths)
+    close(got, torch.stack([grad(lambda x, one=one: theirs(x, row, one))(x) for x, one in zip(MANY, lengths, strict=False)]))
+
+
+def two_layers():
+    """The weights, and the derivative of the loss by the first, with its graph."""
+    first, second = (torch.randn(size, generator=GENERATOR).requires_grad_() for size in [(3, 5), (5, CLASSES)])
+    x = torch.tanh(torch.randn(FRAMES, ITEMS, 3, generator=GENERATOR) @ first) @ second
+    (slope,) = torch.autograd.grad(mine(x), first, create_graph=True)
+    return first, second, (slope**2).sum()
+
+
+def backward_twice():
+    x = X.clone().requires_grad_()
+    mine(x).backward(create_graph=True)
+    return torch.autograd.grad(x.grad.sum(), x)
+
+
+def by_what_comes_in():
+    x, scale = X.clone().requires_grad_(), torch.ones((), requires_grad=True)
+    (slope,) = torch.autograd.grad(mine(x) * scale, x, create_graph=True)
+    return torch.autograd.grad(slope.sum(), scale)
+
+
+def in_forward_mode(x):
+    with torch.autograd.forward_ad.dual_level():
+        return mine(torch.autograd.forward_ad.make_dual(x, torch.ones_like(x)))
+
+
+functional = torch.autograd.functional
+SECOND = {
+    "grad by all": lambda: torch.autograd.grad((given := two_layers())[2], given[:2]),
+    "grad by the last": lambda: torch.autograd.grad((given := two_layers())[2], given[1]),
+    "grad, unused allowed": lambda: torch.autograd.grad((given := two_layers())[2], given[1], allow_unused=True),
+    "grad, materialized": lambda: torch.autograd.grad((given := two_layers())[2], given[1], materialize_grads=True),
+    "backward": lambda: two_layers()[2].backward(),
+    "backward by one": lambda: (given := two_layers())[2].backward(inputs=[given[1]]),
+    "backward twice": backward_twice,
+    "by the incoming gradient": by_what_comes_in,
+    "functional.hessian": lambda: functional.hessian(mine, X),
+    "functional.hessian, strict": lambda: functional.hessian(mine, X, strict=True),
+    "functional.hessian, vectorized": lambda: functional.hessian(mine, X, vectorize=True),
+    "functional.hvp": lambda: functional.hvp(mine, X, X),
+    "functional.vhp": lambda: functional.vhp(mine, X, X),
+    "functional.jvp": lambda: functional.jvp(mine, X, X),
+    "functional.jacobian, forward": lambda: functional.jacobian(mine, X, strategy="forward-mode", vectorize=True),
+    "func.hessian": lambda: hessian(mine)(X),
+    "func.jacrev twice": lambda: jacrev(jacrev(mine))(X),
+    "func.grad twice": lambda: grad(lambda x: grad(mine)(x).sum())(X),
+    "func.jacfwd": lambda: jacfwd(mine)(X),
+    "func.jvp": lambda: jvp(mine, (X,), (X,)),
+    "func.jvp of grad": lambda: jvp(grad(mine), (X,), (X,)),
+    "func.linearize": lambda: linearize(mine, X)[1](X),
+    "func.vmap of hessian": lambda: vmap(hessian(mine))(MANY),
+    "forward_ad": lambda: in_forward_mode(X),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Using backward")
+@pytest.mark.parametrize("walk", SECOND.values(), ids=SECOND)
+def test_another_derivative_is_an_error_however_the_graph_is_walked(walk):
+    with pytest.raises(RuntimeError, match="first derivatives, in reverse mode, only"):
+        walk()
+
+
+def test_a_graph_of_the_gradient_may_be_built_and_not_walked():
+    x = X.clone().requires_grad_()
+    (kept,) = torch.autograd.grad(mine(x), x, create_graph=True)
+    (once,) = torch.autograd.grad(mine(x), x)
+    assert torch.equal(kept, once)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32])
+def test_functions_of_arrays_take_tensors_of_half_precision_too(kind):
+    x = X.transpose(0, 1).to(kind)
+    same = x.float().numpy()
+    assert (of_arrays(x, TARGETS) == of_arrays(same, TARGETS.numpy())).all()
+    assert (of_arrays(X.to(kind), TARGETS, layout="tnc") == of_arrays(same, TARGETS.numpy())).all()
+    assert greedy_decode(x) == greedy_decode(same)
+    assert beam_decode(x) == beam_decode(same)
+    assert [one.score for one in align(x, TARGETS)] == [one.score for one in align(same, TARGETS)]
+
+
+def test_tensors_that_numpy_cannot_read_are_refused_by_name():
+    for logits, error, message in [
+        (torch.zeros(1, 3, 2).to_sparse(), TypeError, "logits: .*Sparse"),
+        (torch.zeros(1, 3, 2, device="meta"), TypeError, "logits: .*meta"),
+        (torch.zeros(1, 3, 2, requires_grad=True), RuntimeError, "logits: .*detach"),
+        (torch.zeros(1, 3, 2, dtype=torch.complex64), TypeError, "logits is an array of complex64"),
+    ]:
+        with pytest.raises(error, match=message):
+            of_arrays(logits, [[1]])
+
+
+def test_label_error_rate_of_tensors_that_are_equal_is_0():
+    row = torch.tensor([1, 2, 3])
+    padded = torch.tensor([[1, 2, -1], [3, -1, -1]])
+    assert label_error_rate([row], [row.clone()]) == 0
+    assert label_error_rate(padded, padded.clone(), torch.tensor([2, 1])) == 0
+    assert label_error_rate(padded, padded.clone()) == 0
+    assert label_error_rate(padded.abs(), padded.abs(), torch.tensor([2, 1]), torch.tensor([2, 1])) == 0
+    assert label_error_rate([list(row)], [[1, 2, 3]]) == 0
+    assert label_error_rate([row], [[1, 2, 4]]) == 1 / 3
+    assert Edits.between(row, row.numpy()).total == 0
+
+
+class Items(torch.utils.data.Dataset):
+    """The loss of an item, computed where it is loaded."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, item):
+        return of_arrays(np.zeros((1, 3 + item, 2), np.float32), [[1]], backend="cpu")
+
+
+@pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("spawn", 1)])
+def test_workers_of_a_data_loader_compute(method, workers):
+    wanted = torch.tensor([Items()[item].item() for item in range(4)])
+    loader = torch.utils.data.DataLoader(Items(), batch_size=2, num_workers=workers, multiprocessing_context=method)
+    assert torch.equal(torch.cat(list(loader)).flatten(), wanted)
