@@ -32,7 +32,7 @@ def ctc_loss(
 
     About half the work of `ctc_loss_and_grad`. Arrays are numpy's or of any library that lends them by DLPack or
     `__array__`, of any strides. A contiguous float32 or int32 one is not copied; nobody may write to it during the call,
-    which lets other threads of Python run.
+    which lets other threads of Python run. A long call in the main thread is interrupted by Ctrl-C, and finishes unseen.
 
     Args:
         logits: `[N, T, C]`, float16, bfloat16, float32 or float64; what it holds is for `input` to say.

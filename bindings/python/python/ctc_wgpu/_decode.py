@@ -280,4 +280,4 @@ def _plain(name: str, items: Iterable[Any], keep_padding: bool = False) -> list[
     if row.dtype.kind in "if" and not keep_padding:
         (counting,) = np.nonzero(~(row < 0))
         row = row[: counting[-1] + 1] if len(counting) else row[:0]
-    return row.tolist()
+    return list(row.tolist())
