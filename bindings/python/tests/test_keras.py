@@ -244,7 +244,8 @@ def test_a_masking_layer_tells_how_many_frames_count():
     assert masked != pytest.approx(with_loss().evaluate(x, labels, batch_size=48, verbose=0), rel=1e-3)
 
 
-# Frames that count: behind padding, as `pad_sequences` puts it by default; around some that are masked; before padding.
+# Frames that count: behind padding, as `pad_sequences` puts it by default; around some that are
+# masked; before padding.
 COUNT = np.array([[0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 1], [1] * 9 + [0] * 3], bool)
 
 

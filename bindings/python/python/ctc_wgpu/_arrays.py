@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: For each array with numbers that the native module cannot hold: what stands for them, and they themselves.
+#: For each array with numbers that the native module cannot hold: what stands for them, and they
+#: themselves.
 StandIns = list[tuple[np.ndarray, np.ndarray]]
 
 
 class Caller(NamedTuple):
     """What the library that is called for does differently. It can be hashed, as JAX needs it."""
 
-    #: What it calls an argument, after what `ctc_wgpu.ctc_loss` calls it. A phrase of a message may stand for a name.
+    #: What it calls an argument, after what `ctc_wgpu.ctc_loss` calls it. A phrase of a message may
+    #: stand for a name.
     names: tuple[tuple[str, str], ...] = ()
     #: Whether labels and lengths may be floats that are whole numbers.
     whole_floats: bool = False
@@ -81,7 +83,8 @@ def array(name: str, value: Any) -> np.ndarray:
         raise type(error)(f"{name}: {error}") from None
 
 
-#: DLPack's numbers of what lies in host memory: the CPU, pinned for CUDA or ROCm, and CUDA's managed memory.
+#: DLPack's numbers of what lies in host memory: the CPU, pinned for CUDA or ROCm, and CUDA's
+#: managed memory.
 HOST = (1, 3, 11, 13)
 
 

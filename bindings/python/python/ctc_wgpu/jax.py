@@ -85,7 +85,8 @@ def _forward(choices, backend, caller, logits, labels, frames):
 def _backward(choices, backend, caller, saved, upstream):
     grad, like = saved
     weights = upstream[:, None, None]
-    # Of an item that does not count not even a NaN. Narrowed as the logits are only after what comes in has scaled it.
+    # Of an item that does not count not even a NaN. Narrowed as the logits are only after what
+    # comes in has scaled it.
     return jnp.where(weights == 0, 0, grad * weights).astype(like.dtype), None, None
 
 

@@ -100,7 +100,8 @@ def _read(y_pred, lengths, *, greedy, width, paths, epsilon):
     with ErrorsFor(_caller("labels", *LENGTHS)) as stand_ins:
         lengths = integers("logit_lengths", lengths, 1, stand_ins, whole_floats=True)
         if greedy:
-            # The likeliest path's number is of ln(p + ε) as it is; what is searched for sums over paths, and is normalised.
+            # The likeliest path's number is of ln(p + ε) as it is; what is searched for sums over
+            # paths, and is normalised.
             with np.errstate(invalid="ignore", divide="ignore"):
                 log_probs = np.log(y_pred + np.float32(epsilon))
             readings = greedy_decode(log_probs, lengths, blank=-1, input="log_probs")
@@ -171,7 +172,8 @@ def _unmasked(y_pred, mask, frames):
     places = ops.cumsum(ops.ones_like(mask), axis=1)
     if frames is not None:
         mask = mask * ops.cast(places <= ops.cast(frames, "int32")[:, None], "int32")
-    # What is masked comes after all frames. No two numbers are equal, so that no sort can change the order.
+    # What is masked comes after all frames. No two numbers are equal, so that no sort can change
+    # the order.
     order = ops.argsort(places + (1 - mask) * ops.shape(mask)[1], axis=1)
     return ops.take_along_axis(y_pred, order[:, :, None], axis=1), ops.sum(mask, axis=1)
 

@@ -173,7 +173,8 @@ class _Loss(torch.autograd.Function):
             caller=caller,
             grad=wanted,
         )
-        # Narrowed as the logits are only after what comes in has scaled it, as AMP's scaler does for half precision.
+        # Narrowed as the logits are only after what comes in has scaled it, as AMP's scaler does
+        # for half precision.
         grad = torch.from_numpy(grad).to(logits.device) if wanted else logits.new_empty(0)
         exact = loss.dtype == np.float64 and logits.dtype == torch.float64
         return torch.from_numpy(loss).to(logits.device, torch.float64 if exact else torch.float32), grad
@@ -204,7 +205,8 @@ class _Loss(torch.autograd.Function):
             tensor.expand(info.batch_size, *tensor.shape) if axis is None else tensor.movedim(axis, 0)
             for tensor, axis in zip(given, in_dims, strict=False)
         ]
-        # A batched tensor does not say whether the one beneath, which it is now, requires a gradient.
+        # A batched tensor does not say whether the one beneath, which it is now, requires a
+        # gradient.
         wanted = wanted or _requires_grad(batches[0])
         rest = options, layout, backend, caller, wanted
         if batches[1].dim() == 2:  # Labels in a row, of as many as the lengths of each batch say.
