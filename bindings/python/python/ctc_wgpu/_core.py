@@ -159,10 +159,9 @@ def read(
 def _steps(values: np.ndarray, *labels: tuple[Any, ...]) -> int:
     """How many numbers a call makes, roughly: some for each class of a frame, and some for each label."""
     first, second, classes = values.shape
-    width: int = classes
     for given in labels:
-        width += given[0].shape[-1]
-    return first * second * width
+        classes += given[0].shape[-1]
+    return int(first * second * classes)
 
 
 def _ordered(logits: Any, layout: str, dtype: Any) -> tuple[np.ndarray, bool, bool]:
