@@ -29,6 +29,9 @@ use fearless_simd::{Level, Simd, dispatch};
 use rayon::prelude::*;
 
 use crate::blocking::locked;
+use crate::error::Error;
+use crate::fork::on_threads;
+use crate::idle::Idle;
 use crate::options::{Options, Reduction, Status};
 use crate::output::Answer;
 use crate::plan::Goal;
@@ -43,9 +46,9 @@ use sweep::{Arm, Kept};
 use totals::Totals;
 
 /// The tables of calls that have ended, kept for the next ones.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Twin {
-    idle: Mutex<Vec<Workspace>>,
+    idle: Idle<Workspace>,
 }
 
 /// The tables of a call.
@@ -95,22 +98,37 @@ const CHUNK: usize = 8192;
 const PLACES: usize = 16_384;
 
 impl Twin {
+    /// Keeps the tables of so many calls.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            idle: Idle::new(most),
+        }
+    }
+
+    pub(crate) fn keep_at_most(&self, most: usize) {
+        self.idle.keep_at_most(most);
+    }
+
     /// The bytes of the tables that are kept.
     pub(crate) fn bytes(&self) -> usize {
-        locked(&self.idle).iter().map(Workspace::bytes).sum()
+        self.idle.sum(Workspace::bytes)
     }
 
     /// Losses and, if wanted, the gradient.
+    ///
+    /// # Errors
+    /// [`Error::Forked`] if a forked process cannot start threads.
     pub(crate) fn run(
         &self,
         problem: &Problem<'_>,
         options: &Options,
         goal: Goal,
         answer: &mut Answer,
-    ) {
-        let mut workspace = locked(&self.idle).pop().unwrap_or_default();
-        workspace.run(problem, options, goal, answer);
-        locked(&self.idle).push(workspace);
+    ) -> Result<(), Error> {
+        let mut workspace = self.idle.take(|_| true).unwrap_or_default();
+        on_threads(|| workspace.run(problem, options, goal, answer))?;
+        self.idle.put(workspace);
+        Ok(())
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::mem::take;
-use std::sync::Mutex;
 
-use crate::blocking::{block_on, locked};
+use crate::blocking::block_on;
 use crate::cpu::{self, Twin};
 use crate::error::{Error, refuse_impossible};
+use crate::fork::{Resident, on_threads};
 use crate::gpu::{self, Host, Selected, Waiting};
+use crate::idle::Idle;
 use crate::limits::Limits;
 use crate::options::{Impossible, Options};
 use crate::output::{Answer, CtcOutput, LossOutput};
@@ -46,13 +47,45 @@ impl fmt::Display for Backend {
     }
 }
 
+/// What a [`Ctc`] keeps for later batches, which would otherwise be made again.
+///
+/// ```
+/// use ctc_wgpu::{CacheLimits, Ctc};
+/// let ctc = Ctc::new()?;
+/// ctc.set_cache_limits(CacheLimits { sessions: 1, ..CacheLimits::default() });
+/// # Ok::<(), ctc_wgpu::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// Compiled pipelines of the device, those that plans hold not counted: 256 by default. A plan has about ten, and most
+    /// are shared by the plans of other shapes. On a software adapter one takes about 0.3 MiB.
+    pub pipelines: usize,
+    /// Sessions, which are plans with their workspace and buffers, one for each recent shape (and for each call at the same
+    /// time): 4 by default. On the CPU backend the tables of a call.
+    pub sessions: usize,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self {
+            pipelines: gpu::PIPELINES,
+            sessions: 4,
+        }
+    }
+}
+
 /// CTC loss over arrays on the host.
 ///
 /// In a browser, where no thread may wait, the plain forms of the calls answer on the CPU twin only, and are
 /// [`Error::Blocking`] on a GPU: await the `_async` forms.
 ///
 /// It may be shared by threads; each call has buffers of its own. Shapes that come again find their plan and buffers
-/// ready, on the CPU twin its tables: about the size of the gradient at most, kept until the `Ctc` goes. For data that is on a GPU already, see [`GpuCtc`](crate::GpuCtc).
+/// ready, on the CPU twin its tables: about the size of the gradient at most. [`CacheLimits`] bounds what is kept. For data that is on a GPU already, see [`GpuCtc`](crate::GpuCtc).
+///
+/// After a `fork`, a `Ctc` on the CPU computes in the child too, with threads of its own; one on a GPU answers
+/// [`Error::Forked`] there, and a new one may be made. That is also the answer if another thread was using the GPU when
+/// the process was forked. Of a device or an adapter of your own, which you opened before the fork, only you can know:
+/// its driver may wait for ever in the child.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Ctc, Options};
@@ -70,10 +103,10 @@ impl fmt::Display for Backend {
 pub struct Ctc {
     backend: Backend,
     /// Without it the CPU twin computes.
-    host: Option<Host>,
+    host: Option<Resident<Host>>,
     twin: Twin,
     /// Of calls that have ended.
-    tables: Mutex<Vec<Tables>>,
+    tables: Idle<Tables>,
 }
 
 impl Ctc {
@@ -148,18 +181,31 @@ impl Ctc {
     #[must_use]
     pub fn cpu() -> Self {
         let backend = Backend::Cpu {
-            threads: rayon::current_num_threads(),
+            // Without threads this one computes.
+            threads: on_threads(rayon::current_num_threads).unwrap_or(1),
             simd: cpu::simd_name(),
         };
         Self::with(backend, None)
     }
 
     fn with(backend: Backend, host: Option<Host>) -> Self {
+        let CacheLimits { sessions, .. } = CacheLimits::default();
         Self {
             backend,
-            host,
-            twin: Twin::default(),
-            tables: Mutex::default(),
+            host: host.map(Resident::new),
+            twin: Twin::new(sessions),
+            tables: Idle::new(sessions),
+        }
+    }
+
+    /// Bounds what is kept for later batches, from now on. What is beyond the bound goes at once, the least recently used
+    /// first; what calls in progress use goes when they end. Pipelines are shared with the `Ctc` of which this was made by
+    /// [`within`](Self::within), and their bound too.
+    pub fn set_cache_limits(&self, limits: CacheLimits) {
+        self.tables.keep_at_most(limits.sessions);
+        self.twin.keep_at_most(limits.sessions);
+        if let Some(host) = &self.host {
+            host.set_cache_limits(limits);
         }
     }
 
@@ -172,17 +218,17 @@ impl Ctc {
     /// The device that this computes on, if it is one: for diagnosis, or for work of your own beside it.
     #[must_use]
     pub fn device(&self) -> Option<&wgpu::Device> {
-        self.host.as_ref().map(Host::device)
+        self.host.as_ref().map(|host| host.device())
     }
 
     pub(crate) fn host(&self) -> Option<&Host> {
-        self.host.as_ref()
+        self.host.as_deref()
     }
 
     /// What plans keep within, if this computes on a device.
     #[must_use]
     pub fn limits(&self) -> Option<&Limits> {
-        self.host.as_ref().map(Host::limits)
+        self.host.as_ref().map(|host| host.limits())
     }
 
     /// The same device with its compiled kernels, but plans within `limits`: to bound the memory of a batch, or to choose
@@ -223,7 +269,8 @@ impl Ctc {
     ///
     /// # Errors
     /// [`Error::Input`] if the batch breaks a rule, [`Error::Impossible`] if the options ask for it, and what a GPU can
-    /// answer: [`Error::Plan`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`].
+    /// answer: [`Error::Plan`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`]; after a fork
+    /// [`Error::Forked`].
     pub fn loss(&self, batch: &Batch<'_>, options: &Options) -> Result<LossOutput, Error> {
         let mut output = LossOutput::default();
         self.loss_into(batch, options, &mut output)?;
@@ -323,28 +370,29 @@ impl Ctc {
         waiting: Waiting,
         mut answer: Answer,
     ) -> Result<Answer, Error> {
-        let tables = locked(&self.tables).pop().unwrap_or_default();
+        let tables = self.tables.take(|_| true).unwrap_or_default();
         let problem = Problem::within(tables, batch, options)?;
         match &self.host {
             Some(host) => {
                 host.run(&problem, options, goal, waiting, &mut answer)
                     .await?;
             }
-            None => self.twin.run(&problem, options, goal, &mut answer),
+            None => self.twin.run(&problem, options, goal, &mut answer)?,
         }
         if options.impossible == Impossible::Error {
             let labels = |item: usize| problem.label_lengths[item] as usize;
             let frames = |item: usize| problem.logit_lengths[item] as usize;
             refuse_impossible(&answer.status, labels, frames)?;
         }
-        locked(&self.tables).push(problem.into_tables());
+        self.tables.put(problem.into_tables());
         Ok(answer)
     }
 }
 
 /// All adapters of the machine that can compute, the best first: real GPUs before software, GL last among equals.
 ///
-/// A browser cannot wait for them: there only [`adapters_async`] is.
+/// A browser cannot wait for them: there only [`adapters_async`] is. None in a process that was forked while another thread
+/// was using a GPU, see [`Ctc`].
 #[cfg(not(target_arch = "wasm32"))]
 #[must_use]
 pub fn adapters() -> Vec<wgpu::Adapter> {

@@ -40,6 +40,9 @@ pub enum Error {
         /// wgpu's reason.
         reason: String,
     },
+    /// This process was forked, and what the call needs stayed in its parent; see [`Ctc`](crate::Ctc).
+    #[error("in a forked process: {0}")]
+    Forked(&'static str),
     /// A call that waits for a GPU was made in a browser, which cannot wait.
     #[error("a browser cannot wait for the GPU: await the `_async` form of the call")]
     Blocking,
@@ -248,6 +251,31 @@ pub enum PlanError {
         /// What is allowed.
         rule: &'static str,
     },
+    /// A limit has a value that no device gives.
+    #[error("Limits::{limit} = {value}: must be 0 or a power of two")]
+    NotPowerOfTwo {
+        /// The field of [`Limits`](crate::Limits).
+        limit: &'static str,
+        /// Its value.
+        value: u32,
+    },
+    /// An array of the batch has more bytes than 64 bits can address.
+    #[error("{what} would have more than 2^62 bytes: no buffer is so large")]
+    Array {
+        /// The array in words.
+        what: &'static str,
+    },
+    /// The batch is cut into more dispatches than a plan may have.
+    #[error(
+        "{items} items need more than the 65,536 dispatches that a plan may have: {}", split(.most)
+    )]
+    Dispatches {
+        /// The items of the shape.
+        items: usize,
+        /// The items to plan together instead; where that is still too many, the error has a lower number; 0 if not even one
+        /// item can be planned.
+        most: usize,
+    },
     /// The blank is no class.
     #[error("blank {blank} is not below {classes} classes")]
     Blank {
@@ -279,6 +307,14 @@ pub enum PlanError {
         /// By what it is needed.
         what: &'static str,
     },
+}
+
+/// What to do about [`PlanError::Dispatches`].
+fn split(most: &usize) -> String {
+    match most {
+        0 => "one item alone is too long for the device's max_storage_buffer_binding_size".into(),
+        most => format!("split the batch into parts of at most {most}"),
+    }
 }
 
 /// A buffer that does not fit its plan.

@@ -8,6 +8,7 @@ mod given;
 mod host;
 mod plan;
 mod prepared;
+mod recent;
 mod scope;
 mod threads;
 
@@ -15,15 +16,15 @@ pub(crate) use adapter::{Selected, adapters, first, open};
 pub use buffers::Buffers;
 pub use decode::{AlignBuffers, GreedyBuffers};
 pub use engine::Checks;
+pub(crate) use engine::PIPELINES;
 pub(crate) use host::{Host, Waiting};
 pub use plan::GpuPlan;
 pub use prepared::{Prepared, Stage};
 #[cfg(feature = "conformance")]
 pub(crate) use scope::guarded;
 
-use std::sync::Arc;
-
 use crate::error::Error;
+use crate::fork::{Driving, Resident};
 use crate::limits::Limits;
 use crate::options::Options;
 use crate::plan::{Goal, Plan};
@@ -53,7 +54,7 @@ use engine::Engine;
 /// ```
 #[derive(Debug, Clone)]
 pub struct GpuCtc {
-    engine: Arc<Engine>,
+    engine: Resident<Engine>,
 }
 
 impl GpuCtc {
@@ -83,7 +84,7 @@ impl GpuCtc {
             &limits,
         )?;
         Ok(Self {
-            engine: Arc::new(Engine::new(device, queue, checks)),
+            engine: Resident::new(Engine::new(device, queue, checks)),
         })
     }
 
@@ -112,7 +113,16 @@ impl GpuCtc {
     #[must_use]
     pub fn with_cache(&self, cache: &wgpu::PipelineCache) -> Self {
         Self {
-            engine: Arc::new(self.engine.with_cache(cache)),
+            engine: self.engine.derived(self.engine.with_cache(cache)),
+        }
+    }
+
+    /// Bounds how many compiled pipelines are kept for later plans, from now on: 256 by default. The least recently used
+    /// go first; a plan holds its own as long as it is there. Clones share them.
+    pub fn set_pipeline_limit(&self, pipelines: usize) {
+        // Those of a forked process are its parent's.
+        if self.engine.check().is_ok() {
+            self.engine.keep_at_most(pipelines);
         }
     }
 
@@ -126,7 +136,8 @@ impl GpuCtc {
     ///
     /// # Errors
     /// [`Error::Plan`] if the shape or the options make no sense or a limit is too low, [`Error::OutOfMemory`] if the
-    /// workspace does not fit the device, [`Error::Gpu`] if the driver refuses a kernel.
+    /// workspace does not fit the device, [`Error::Gpu`] if the driver refuses a kernel, [`Error::Forked`] in a child of the
+    /// process that made this.
     pub fn plan(&self, shape: &Shape, options: &Options) -> Result<GpuPlan, Error> {
         self.plan_within(shape, options, Goal::LossAndGrad, &self.limits())
     }
@@ -166,6 +177,9 @@ impl GpuCtc {
         goal: Goal,
         limits: &Limits,
     ) -> Result<GpuPlan, Error> {
-        GpuPlan::new(&self.engine, Plan::new(shape, options, goal, limits)?)
+        let plan = Plan::new(shape, options, goal, limits)?;
+        self.engine.check()?;
+        let _driving = Driving::begin()?;
+        GpuPlan::new(&self.engine, plan)
     }
 }

@@ -19,6 +19,7 @@ use crate::params::Params;
 use crate::problem::Shape;
 
 mod build;
+mod check;
 mod cut;
 mod decode;
 mod launch;

@@ -34,6 +34,8 @@ step "compile"
 "${c[@]}" -pthread tests/abi.c -o "$scratch/abi" "${shared[@]}"
 "${c[@]}" -pthread tests/abi.c -o "$scratch/abi_static" "${static[@]}"
 "${c[@]}" "${sanitize[@]}" -pthread tests/abi.c -o "$scratch/abi_asan" "${static[@]}"
+"${c[@]}" -pthread tests/fork.c -o "$scratch/fork" "${shared[@]}"
+"${c[@]}" "${sanitize[@]}" -pthread tests/fork.c -o "$scratch/fork_asan" "${static[@]}"
 "${c[@]}" examples/loss.c -o "$scratch/loss_c" "${shared[@]}"
 "${cpp[@]}" examples/loss.cpp -o "$scratch/loss_cpp" "${shared[@]}"
 "${c[@]}" "${sanitize[@]}" examples/loss.c -o "$scratch/loss_c_asan" "${static[@]}"
@@ -41,7 +43,7 @@ step "compile"
 
 for backend in cpu gpu; do
     step "run on the $backend"
-    for program in abi abi_static loss_c loss_cpp; do
+    for program in abi abi_static fork loss_c loss_cpp; do
         echo "- $program"
         "$scratch/$program" "$backend"
     done
@@ -49,7 +51,7 @@ for backend in cpu gpu; do
     # Drivers keep memory to the end of the process.
     leaks=1
     [ "$backend" = cpu ] || leaks=0
-    for program in abi loss_c loss_cpp; do
+    for program in abi fork loss_c loss_cpp; do
         echo "- $program"
         ASAN_OPTIONS=detect_leaks=$leaks "$scratch/${program}_asan" "$backend"
     done
@@ -58,7 +60,7 @@ done
 step "under valgrind, on the CPU"
 # Drivers translate shaders into instructions that valgrind does not know; what is only "possibly lost" is the pool's threads, which
 # live as long as the process.
-for program in abi loss_c loss_cpp; do
+for program in abi fork loss_c loss_cpp; do
     echo "- $program"
     valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99 "$scratch/$program" cpu
 done

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::frame::{Frame, Reader};
 use crate::error::Error;
+use crate::fork::on_threads;
 use crate::options::{Options, RepeatedOutputs, Status};
 use crate::problem::{Batch, Problem};
 
@@ -108,9 +109,11 @@ fn align_within(
 ) -> Result<Vec<Alignment>, Error> {
     let problem = Problem::starred(batch, options, STAR)?;
     let items = (0..problem.shape().items).into_par_iter();
-    Ok(items
-        .map(|n| Search::new(&problem, n, options).run(whole))
-        .collect())
+    on_threads(|| {
+        items
+            .map(|n| Search::new(&problem, n, options).run(whole))
+            .collect()
+    })
 }
 
 /// How a state was reached, two bits of it.

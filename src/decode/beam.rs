@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use super::frame::Reader;
 use super::unlabelled;
 use crate::error::Error;
+use crate::fork::on_threads;
 use crate::options::{Options, Status};
 use crate::problem::{Batch, Problem};
 
@@ -96,9 +97,11 @@ pub fn beam_with<S: Scorer>(
     let none = vec![0; batch.items()];
     let problem = unlabelled(batch, &none, options)?;
     let items = (0..problem.shape().items).into_par_iter();
-    Ok(items
-        .map(|n| Search::new(&problem, beam, scorer).run(n, options))
-        .collect())
+    on_threads(|| {
+        items
+            .map(|n| Search::new(&problem, beam, scorer).run(n, options))
+            .collect()
+    })
 }
 
 /// A prefix that is in the beam, or that one in the beam has grown from.

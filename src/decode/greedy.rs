@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::frame::Reader;
 use super::unlabelled;
 use crate::error::Error;
+use crate::fork::on_threads;
 use crate::options::{Options, RepeatedOutputs, Status};
 use crate::problem::{Batch, Problem};
 
@@ -42,7 +43,7 @@ pub fn greedy(batch: &Batch<'_>, options: &Options) -> Result<Vec<Reading>, Erro
     let none = vec![0; batch.items()];
     let problem = unlabelled(batch, &none, options)?;
     let items = (0..problem.shape().items).into_par_iter();
-    Ok(items.map(|n| read(&problem, n, options)).collect())
+    on_threads(|| items.map(|n| read(&problem, n, options)).collect())
 }
 
 fn read(problem: &Problem<'_>, n: usize, options: &Options) -> Reading {

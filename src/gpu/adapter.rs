@@ -1,6 +1,7 @@
 //! Which adapters there are, and a device on one of them.
 
 use crate::error::Error;
+use crate::fork::Driving;
 use crate::limits::Limits;
 
 /// A device of our own on an adapter.
@@ -13,6 +14,9 @@ pub(crate) struct Selected {
 
 /// All adapters of the machine that can compute, the best first: real GPUs before software, GL last among equals.
 pub(crate) async fn adapters() -> Vec<wgpu::Adapter> {
+    let Ok(_driving) = Driving::begin() else {
+        return Vec::new();
+    };
     let mut adapters = found(!wgpu::Backends::GL).await;
     adapters.extend(found(wgpu::Backends::GL).await);
     adapters.sort_by_key(|adapter| kind(&adapter.get_info()));
@@ -51,6 +55,7 @@ pub(crate) async fn first<T>(
     name: &str,
     make: impl Fn(&Selected) -> Result<T, Error>,
 ) -> Result<T, Error> {
+    let _driving = Driving::begin()?;
     let wanted = name.to_lowercase();
     let mut refusal = None;
     for backends in [!wgpu::Backends::GL, wgpu::Backends::GL] {
@@ -74,6 +79,7 @@ pub(crate) async fn first<T>(
 /// A device with all that the adapter gives in memory and workgroups, and no feature that nothing uses. A cache of
 /// pipelines is for [`Ctc::with_cache`](crate::Ctc::with_cache).
 pub(crate) async fn open(adapter: &wgpu::Adapter) -> Result<Selected, Error> {
+    let _driving = Driving::begin()?;
     let info = adapter.get_info();
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("ctc"),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use super::recent::Recent;
 use super::scope::guarded;
 use super::threads::in_threads;
 use crate::blocking::locked;
@@ -56,6 +57,9 @@ impl Key {
 /// again.
 type Entry = Arc<Mutex<Option<Arc<Pipeline>>>>;
 
+/// How many pipelines are kept where nothing else is asked for.
+pub(crate) const PIPELINES: usize = 256;
+
 /// A device and its pipelines.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -64,7 +68,7 @@ pub(crate) struct Engine {
     checks: Checks,
     cache: Option<wgpu::PipelineCache>,
     /// Locked only to find or insert an entry, never while a pipeline compiles.
-    entries: Mutex<HashMap<Key, Entry>>,
+    entries: Mutex<Recent<Key, Entry>>,
 }
 
 impl Engine {
@@ -74,16 +78,24 @@ impl Engine {
             queue: queue.clone(),
             checks,
             cache: None,
-            entries: Mutex::default(),
+            entries: Mutex::new(Recent::new(PIPELINES)),
         }
     }
 
     /// The same device without its compiled pipelines. New ones go through `cache`.
     pub(super) fn with_cache(&self, cache: &wgpu::PipelineCache) -> Self {
+        let most = locked(&self.entries).most();
         Self {
             cache: Some(cache.clone()),
+            entries: Mutex::new(Recent::new(most)),
             ..Self::new(&self.device, &self.queue, self.checks)
         }
+    }
+
+    /// Keeps at most so many pipelines from now on.
+    pub(super) fn keep_at_most(&self, pipelines: usize) {
+        let dropped = locked(&self.entries).keep_at_most(pipelines);
+        drop(dropped);
     }
 
     pub(super) fn device(&self) -> &wgpu::Device {
@@ -155,14 +167,26 @@ impl Engine {
 
     /// The pipelines, if all of them are compiled.
     fn compiled(&self, distinct: &[(&Step, Key)]) -> Option<Vec<Arc<Pipeline>>> {
-        let entries = locked(&self.entries);
+        let mut entries = locked(&self.entries);
         let keys = distinct.iter().map(|(_, key)| key);
         let compiled = keys.map(|key| entries.get(key)?.try_lock().ok()?.clone());
         compiled.collect()
     }
 
+    fn entry(&self, key: &Key) -> Entry {
+        let mut entries = locked(&self.entries);
+        if let Some(entry) = entries.get(key) {
+            return entry;
+        }
+        let entry = Entry::default();
+        let dropped = entries.insert(key.clone(), Arc::clone(&entry));
+        drop(entries);
+        drop(dropped);
+        entry
+    }
+
     fn pipeline(&self, step: &Step, key: &Key) -> Result<Arc<Pipeline>, Error> {
-        let entry = Arc::clone(locked(&self.entries).entry(key.clone()).or_default());
+        let entry = self.entry(key);
         let mut pipeline = locked(&entry);
         if let Some(pipeline) = &*pipeline {
             return Ok(Arc::clone(pipeline));

@@ -8,11 +8,14 @@ use futures::channel::oneshot;
 use super::scope::{guarded, guarded_async};
 use super::{GpuCtc, GpuPlan};
 use crate::blocking::locked;
-use crate::error::Error;
+use crate::ctc::CacheLimits;
+use crate::error::{Error, PlanError};
+use crate::fork::Driving;
+use crate::idle::Idle;
 use crate::limits::Limits;
 use crate::options::Options;
 use crate::output::Answer;
-use crate::plan::Goal;
+use crate::plan::{Goal, Plan};
 use crate::problem::{Problem, Shape};
 
 mod decode;
@@ -41,11 +44,11 @@ pub(crate) struct Host {
     lost: Arc<Mutex<Option<String>>>,
     /// Whether that is told when the device is lost.
     watched: bool,
-    idle: Mutex<Vec<Session>>,
+    idle: Idle<Session>,
 }
 
-/// Sessions that are kept for the next batch of their shape.
-const KEPT_SESSIONS: usize = 4;
+/// Elements of a batch beside whose upload a plan is cheap. Only with very low limits have smaller ones too many dispatches.
+const MANY_ELEMENTS: usize = 1 << 24;
 
 /// How often a device that failed is asked whether it is lost, and the pause between: 0.1 s, and only after a failure.
 const MOST_POLLS: u32 = 20;
@@ -61,7 +64,7 @@ impl Host {
             queue: queue.clone(),
             lost: Arc::default(),
             watched: false,
-            idle: Mutex::default(),
+            idle: Idle::new(CacheLimits::default().sessions),
         })
     }
 
@@ -94,8 +97,19 @@ impl Host {
             limits,
             lost: Arc::clone(&self.lost),
             watched: self.watched,
-            idle: Mutex::default(),
+            idle: Idle::new(self.idle.most()),
         }
+    }
+
+    pub(crate) fn set_cache_limits(&self, limits: CacheLimits) {
+        self.idle.keep_at_most(limits.sessions);
+        self.ctc.set_pipeline_limit(limits.pipelines);
+    }
+
+    /// Begins a call: not in a forked process, which has not even the right to look whether the device is lost.
+    fn enter(&self) -> Result<Driving, Error> {
+        self.ctc.engine.check()?;
+        Driving::begin()
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -114,7 +128,8 @@ impl Host {
         waiting: Waiting,
         answer: &mut Answer,
     ) -> Result<(), Error> {
-        let parts = Parts::new(problem, options, self.device.limits().max_buffer_size);
+        let _driving = self.enter()?;
+        let parts = self.parts(problem, options, goal);
         for part in parts.iter() {
             self.alive()?;
             let result = self.run_part(&part, goal, waiting, answer).await;
@@ -128,6 +143,31 @@ impl Host {
         Ok(())
     }
 
+    /// The batch, cut by items where no buffer holds it, or where a plan of all items would have too many dispatches.
+    fn parts<'a>(&self, problem: &'a Problem<'a>, options: &Options, goal: Goal) -> Parts<'a> {
+        let parts = |max_items| {
+            let max_buffer = self.device.limits().max_buffer_size;
+            Parts::new(problem, options, max_buffer, max_items)
+        };
+        let mut cut = parts(usize::MAX);
+        if problem.shape().elements() < MANY_ELEMENTS {
+            return cut;
+        }
+        let too_many = |cut: &Parts<'_>| {
+            let shape = cut.iter().next()?.plan_shape();
+            match Plan::new(&shape, options, goal, &self.limits) {
+                Err(PlanError::Dispatches { most, .. }) if most > 0 => Some(most),
+                // Any other refusal is told when the part is planned for.
+                _ => None,
+            }
+        };
+        // Each number is lower than the one before.
+        while let Some(most) = too_many(&cut) {
+            cut = parts(most);
+        }
+        cut
+    }
+
     async fn run_part(
         &self,
         part: &Part<'_>,
@@ -139,11 +179,7 @@ impl Host {
         let (session, pending) = guarded_async(&self.device, "running a batch", begin).await??;
         self.answered(pending, waiting).await?;
         session.read(&self.device, part, answer)?;
-        let mut idle = locked(&self.idle);
-        idle.push(session);
-        if idle.len() > KEPT_SESSIONS {
-            idle.remove(0);
-        }
+        self.idle.put(session);
         Ok(())
     }
 
@@ -180,8 +216,10 @@ impl Host {
         let (sender, done) = oneshot::channel();
         let device = self.device.clone();
         std::thread::spawn(move || {
+            let driving = Driving::begin();
             wait(&device);
             drop(device);
+            drop(driving);
             // Nobody listens where an error before this one ended the run.
             let _ = sender.send(());
         });
@@ -217,19 +255,15 @@ impl Host {
     /// An idle session for the part's shape, or a new one.
     fn session(&self, part: &Part<'_>, goal: Goal) -> Result<Session, Error> {
         let shape = part.plan_shape();
-        {
-            let mut idle = locked(&self.idle);
-            let found = idle
-                .iter()
-                .position(|s| s.fits(&shape, part.options(), goal, part.labels().len()));
-            if let Some(index) = found {
-                return Ok(idle.remove(index));
-            }
+        let labels = part.labels().len();
+        let idle = |session: &Session| session.fits(&shape, part.options(), goal, labels);
+        if let Some(session) = self.idle.take(idle) {
+            return Ok(session);
         }
         Session::new(
             &self.device,
             self.plan(&shape, part.options(), goal)?,
-            part.labels().len(),
+            labels,
         )
     }
 

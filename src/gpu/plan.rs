@@ -10,6 +10,7 @@ use super::given::{Given, needed};
 use super::prepared::{Dispatch, Prepared};
 use super::scope::guarded;
 use crate::error::Error;
+use crate::fork::{Driving, Resident};
 use crate::kernels::{Slot, Text};
 use crate::limits::Limits;
 use crate::params::Params;
@@ -23,7 +24,13 @@ use crate::problem::LabelLayout;
 #[derive(Debug)]
 pub struct GpuPlan {
     plan: Plan,
-    engine: Arc<Engine>,
+    engine: Resident<Engine>,
+    held: Resident<Held>,
+}
+
+/// What of a plan is on the device.
+#[derive(Debug)]
+struct Held {
     pipelines: Vec<Arc<Pipeline>>,
     params: wgpu::Buffer,
     stride: u64,
@@ -33,19 +40,22 @@ pub struct GpuPlan {
 }
 
 impl GpuPlan {
-    pub(super) fn new(engine: &Arc<Engine>, plan: Plan) -> Result<Self, Error> {
+    pub(super) fn new(engine: &Resident<Engine>, plan: Plan) -> Result<Self, Error> {
         let device = engine.device();
         let pipelines = engine.pipelines(&plan.steps, plan.text())?;
         let stride = u64::from(device.limits().min_uniform_buffer_offset_alignment)
             .max(size_of::<Params>().next_power_of_two() as u64);
         let during = format!("making a workspace of {} bytes", plan.workspace_bytes());
-        guarded(device, &during, || Self {
+        let held = guarded(device, &during, || Held {
             params: params(engine, &plan, stride),
             tables: tables(device, &plan),
             stand_ins: stand_ins(engine, &plan),
-            engine: Arc::clone(engine),
             pipelines,
             stride,
+        })?;
+        Ok(Self {
+            held: engine.derived(held),
+            engine: engine.clone(),
             plan,
         })
     }
@@ -60,7 +70,8 @@ impl GpuPlan {
     ///
     /// # Errors
     /// [`Error::Buffer`] if a buffer does not fit the plan; the encoder is untouched then. [`Error::Gpu`] if wgpu
-    /// refuses a binding, for instance a buffer of another device.
+    /// refuses a binding, for instance a buffer of another device. [`Error::Forked`] in a child of the process that made
+    /// the plan.
     pub fn encode(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -99,6 +110,8 @@ impl GpuPlan {
 
     /// The dispatches of a batch, with `buffers` checked and bound.
     pub(super) fn bound(&self, buffers: &Given<'_>) -> Result<Prepared, Error> {
+        self.engine.check()?;
+        let _driving = Driving::begin()?;
         let device = self.engine.device();
         buffers.check(&self.plan, &Limits::from(&device.limits()))?;
         let text = Text {
@@ -107,7 +120,7 @@ impl GpuPlan {
             ..self.plan.text()
         };
         let pipelines = if text == self.plan.text() {
-            self.pipelines.clone()
+            self.held.pipelines.clone()
         } else {
             self.engine.pipelines(&self.plan.steps, text)?
         };
@@ -134,8 +147,8 @@ impl GpuPlan {
         buffers: &Given<'_>,
     ) -> wgpu::BindGroup {
         let uniform = wgpu::BufferBinding {
-            buffer: &self.params,
-            offset: index as u64 * self.stride,
+            buffer: &self.held.params,
+            offset: index as u64 * self.held.stride,
             size: NonZeroU64::new(size_of::<Params>() as u64),
         };
         let entry = |(binding, number)| wgpu::BindGroupEntry {
@@ -203,21 +216,22 @@ impl GpuPlan {
     }
 
     fn table(&self, slot: Slot) -> wgpu::BufferBinding<'_> {
-        match self.tables.iter().find(|(table, _)| *table == slot) {
+        match self.held.tables.iter().find(|(table, _)| *table == slot) {
             Some((_, buffer)) => buffer.as_entire_buffer_binding(),
             // Unreachable by the making of plans; wgpu would refuse the wrong buffer, and say which.
-            None => self.params.as_entire_buffer_binding(),
+            None => self.held.params.as_entire_buffer_binding(),
         }
     }
 
     fn stand_in(&self, slot: Slot) -> wgpu::BufferBinding<'_> {
         match self
+            .held
             .stand_ins
             .iter()
             .find(|(stand_in, _)| *stand_in == slot)
         {
             Some((_, buffer)) => buffer.as_entire_buffer_binding(),
-            None => self.params.as_entire_buffer_binding(),
+            None => self.held.params.as_entire_buffer_binding(),
         }
     }
 }

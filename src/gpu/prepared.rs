@@ -8,6 +8,7 @@ use super::engine::{Engine, Pipeline};
 use super::plan::GpuPlan;
 use super::scope::guarded;
 use crate::error::Error;
+use crate::fork::{Driving, Resident};
 
 /// A plan with the bind groups of one set of buffers, made by [`GpuPlan::prepare`].
 ///
@@ -46,8 +47,8 @@ use crate::error::Error;
 /// long as this value exists.
 #[derive(Debug)]
 pub struct Prepared {
-    engine: Arc<Engine>,
-    dispatches: Vec<Dispatch>,
+    engine: Resident<Engine>,
+    dispatches: Resident<Vec<Dispatch>>,
 }
 
 #[derive(Debug)]
@@ -59,18 +60,21 @@ pub(super) struct Dispatch {
 }
 
 impl Prepared {
-    pub(super) fn new(engine: &Arc<Engine>, dispatches: Vec<Dispatch>) -> Self {
+    pub(super) fn new(engine: &Resident<Engine>, dispatches: Vec<Dispatch>) -> Self {
         Self {
-            engine: Arc::clone(engine),
-            dispatches,
+            engine: engine.clone(),
+            dispatches: engine.derived(dispatches),
         }
     }
 
     /// Records the batch into `encoder` as one compute pass, as [`GpuPlan::encode`] does.
     ///
     /// # Errors
-    /// [`Error::Gpu`] if wgpu refuses the pass, for instance because `encoder` belongs to another device.
+    /// [`Error::Gpu`] if wgpu refuses the pass, for instance because `encoder` belongs to another device; [`Error::Forked`] in a
+    /// child of the process that made this.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+        self.engine.check()?;
+        let _driving = Driving::begin()?;
         guarded(self.engine.device(), "the dispatches of a batch", || {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("ctc"),

@@ -1,13 +1,17 @@
 //! From a shape to its dispatches: the stages in order, each over what was cut for it.
 
+use super::check::check;
 use super::cut::{self, Cuts};
 use super::{Goal, Plan, Span, Step};
 use crate::error::PlanError;
-use crate::kernels::{self, Element, Kernel, Slot};
+use crate::kernels::{self, Kernel, Slot};
 use crate::limits::Limits;
 use crate::options::{Input, Options, Reduction, RepeatedOutputs};
 use crate::params::Params;
-use crate::problem::{LONGEST_AXIS, LabelLayout, Layout, Shape, check_epsilon};
+use crate::problem::{LabelLayout, Layout, Shape};
+
+/// The most dispatches of a plan: each has a bind group and a uniform of its own. So many are planned in milliseconds.
+pub(super) const MOST_STEPS: usize = 1 << 16;
 
 pub(super) fn plan(
     shape: &Shape,
@@ -15,7 +19,7 @@ pub(super) fn plan(
     goal: Goal,
     limits: &Limits,
 ) -> Result<Plan, PlanError> {
-    check(shape, options, limits)?;
+    check(shape, options, goal, limits)?;
     let unlabelled;
     let shape = if goal == Goal::Greedy {
         unlabelled = Shape {
@@ -42,11 +46,24 @@ pub(super) fn plan(
     };
     builder.totals()?;
     let items = shape.items as u64;
+    let before = builder.steps.len();
     for first in (0..items).step_by(usize_of(cuts.group)) {
         builder.group(Group {
             first,
             count: cuts.group.min(items - first),
         })?;
+        if first == 0 {
+            // All groups have as many steps as the first.
+            let of_group = builder.steps.len() - before;
+            let groups = (MOST_STEPS - before) / of_group.max(1);
+            let most = cuts.group.saturating_mul(groups as u64);
+            if items > most {
+                return Err(PlanError::Dispatches {
+                    items: shape.items,
+                    most: usize_of(most),
+                });
+            }
+        }
     }
     if items == 0 && options.reduction != Reduction::None && goal.is_loss() {
         builder.reduce(Group { first: 0, count: 0 })?;
@@ -61,97 +78,6 @@ pub(super) fn plan(
         chunks: usize_of((shape.frames as u64).div_ceil(cuts.chunk_frames.max(1))),
         steps: builder.steps,
     })
-}
-
-fn check(shape: &Shape, options: &Options, limits: &Limits) -> Result<(), PlanError> {
-    for (axis, value, least) in [
-        ("items N", shape.items, 0),
-        ("frames T", shape.frames, 0),
-        ("classes C", shape.classes, 1),
-        ("max_labels Lmax", shape.max_labels, 0),
-    ] {
-        if value < least || value > LONGEST_AXIS {
-            return Err(PlanError::Axis {
-                axis,
-                value: value as u64,
-                rule: "below 2^31, and C at least 1: the blank is a class",
-            });
-        }
-    }
-    // A batch that no buffer holds is never encoded; cut into groups it would fill the host's memory with steps.
-    let labels = match shape.label_layout {
-        LabelLayout::Padded => shape.items.saturating_mul(shape.max_labels),
-        LabelLayout::Concatenated => 0,
-    };
-    // Without a frame the input has no bytes, however many items and classes it claims: they count as for one frame.
-    let input = Shape {
-        frames: shape.frames.max(1),
-        ..*shape
-    };
-    for (bytes, what) in [
-        (input.bytes(), "the input"),
-        (labels.saturating_mul(4), "the labels"),
-    ] {
-        let needs = bytes as u64;
-        if needs > limits.max_buffer {
-            return Err(PlanError::Limit {
-                limit: "max_buffer_size",
-                has: limits.max_buffer,
-                needs,
-                what,
-            });
-        }
-    }
-    let blank = options.blank.index(shape.classes);
-    if blank >= shape.classes {
-        return Err(PlanError::Blank {
-            blank,
-            classes: shape.classes,
-        });
-    }
-    if shape.element == Element::F16 && !limits.f16 {
-        return Err(PlanError::Feature {
-            feature: "SHADER_F16",
-            what: "an input of f16",
-        });
-    }
-    check_epsilon(options.input).map_err(|epsilon| PlanError::Epsilon(epsilon.to_string()))?;
-    for (limit, has, needs, what) in [
-        (
-            "max_storage_buffers_per_shader_stage",
-            limits.max_storage_buffers,
-            Limits::STORAGE_BUFFERS,
-            "stage `labels`",
-        ),
-        (
-            "max_compute_invocations_per_workgroup",
-            limits.max_invocations,
-            32,
-            "every stage",
-        ),
-        (
-            "max_compute_workgroup_storage_size",
-            limits.workgroup_memory,
-            8192,
-            "every stage",
-        ),
-        (
-            "max_compute_workgroups_per_dimension",
-            limits.max_workgroups,
-            2,
-            "every stage",
-        ),
-    ] {
-        if has < needs {
-            return Err(PlanError::Limit {
-                limit,
-                has: has.into(),
-                needs: needs.into(),
-                what,
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Which way alpha and beta go.
@@ -252,8 +178,15 @@ impl Builder<'_> {
         }
     }
 
-    /// Takes a step, if its grid is one that the device dispatches.
+    /// Takes a step, if its grid is one that the device dispatches, and if there are not too many.
     pub(super) fn push(&mut self, step: Step) -> Result<(), PlanError> {
+        if self.steps.len() == MOST_STEPS {
+            return Err(PlanError::Dispatches {
+                items: self.shape.items,
+                // Of a time-major batch an item's frames lie apart by all items: fewer may have fewer chunks.
+                most: self.shape.items / 2,
+            });
+        }
         let widest = step.grid.into_iter().max().unwrap_or(0);
         if widest > self.limits.max_workgroups {
             return Err(PlanError::Limit {

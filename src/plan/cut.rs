@@ -105,6 +105,7 @@ impl Cuts {
         let rows = 1 + scratch_rows;
         let row = directions * STATES * VECTOR * quads;
         let input_row = classes * element;
+        fits(WORD, slice, "one item's length")?;
         fits(input_row, slice, "one frame of logits")?;
         fits(frames * PAIR, capacity, "an item's statistics")?;
         if goal.has_states() {

@@ -261,10 +261,7 @@ impl Builder<'_> {
         };
         let window = u64::from(Iterations::MAX).saturating_sub(ends + 1) / round;
         let window = (window / BLOCK * BLOCK).max(BLOCK);
-        let mut windows: Vec<_> = (page.first..page.end)
-            .step_by(usize_of(window))
-            .map(|first| (first, (first + window).min(page.end)))
-            .collect();
+        let windows = (page.end - page.first).div_ceil(window);
         let checkpointed = self.cuts.checkpointed();
         let checkpoint = if checkpointed { 1 + page.index } else { 0 };
         let (label, slot, keeps) = match phase {
@@ -277,9 +274,6 @@ impl Builder<'_> {
             Phase::Again => ("sweep again", checkpoint, true),
             Phase::Out => ("sweep out", 0, true),
         };
-        if phase == Phase::Out {
-            windows.reverse();
-        }
         let (frame, frames, items) = if gathered {
             (0, 1, 1)
         } else {
@@ -290,7 +284,13 @@ impl Builder<'_> {
             ..group
         };
         let (input, params) = self.row_params(bound, page, frame, frames);
-        for (first, end) in windows {
+        for turn in 0..windows {
+            let index = match phase {
+                Phase::Out => windows - 1 - turn,
+                Phase::In | Phase::Again => turn,
+            };
+            let first = page.first + index * window;
+            let end = (first + window).min(page.end);
             let saves = phase == Phase::In && first == page.first;
             let mut constants = vec![
                 ("LANES", word(lanes)),

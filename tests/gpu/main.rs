@@ -12,7 +12,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod awaited;
 mod buffer_errors;
+mod caches;
 mod conformance;
 mod decode;
 mod faults;

@@ -46,22 +46,22 @@ pub(crate) fn run(work: &Work) -> Result<(), Error> {
         .iter()
         .map(|bytes| client.empty(usize::try_from(*bytes).unwrap_or(usize::MAX)))
         .collect();
-    let handle = |operand| match operand {
-        Operand::Logits => of(&work.logits),
-        Operand::Labels => of(&work.labels[0]),
-        Operand::LogitLengths => of(&work.labels[1]),
-        Operand::LabelLengths => of(&work.labels[2]),
-        Operand::Weights => weights.clone(),
-        Operand::Loss => of(&work.loss),
-        Operand::Status => status.clone(),
-        Operand::Grad => of(work.grad.as_ref().unwrap_or(&work.loss)),
-        Operand::Table(number) => tables[number].clone(),
-        // Nothing else is bound of a batch that is not reduced.
-        _ => reduced.clone(),
+    let operands = Operands {
+        logits: of(&work.logits),
+        labels: work.labels.each_ref().map(of),
+        weights,
+        loss: of(&work.loss),
+        status,
+        reduced,
+        grad: work.grad.as_ref().map(of),
+        tables,
     };
-    for launch in &plan.launches {
-        let bindings = launch.bindings.iter();
-        let buffers = bindings.map(|bound| part(handle(bound.operand), bound).binding());
+    // All of them before the first launch: a batch is computed whole or not at all.
+    let bound: Vec<Vec<_>> = (plan.launches.iter())
+        .map(|launch| operands.bound(launch, part))
+        .collect::<Result<_, _>>()?;
+    for (launch, handles) in plan.launches.iter().zip(bound) {
+        let buffers = handles.into_iter().map(Handle::binding);
         let [x, y, z] = launch.grid;
         client.launch(
             Box::new(Kernel(Arc::clone(launch))),
@@ -70,6 +70,52 @@ pub(crate) fn run(work: &Work) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// What a loss's launches bind.
+struct Operands<H> {
+    logits: H,
+    /// Targets, input lengths, target lengths.
+    labels: [H; 3],
+    weights: H,
+    loss: H,
+    status: H,
+    reduced: H,
+    grad: Option<H>,
+    tables: Vec<H>,
+}
+
+impl<H: Clone> Operands<H> {
+    /// The parts that a launch binds, in its order.
+    fn bound(&self, launch: &Launch, part: impl Fn(H, &Bound) -> H) -> Result<Vec<H>, Error> {
+        let bind = |bound: &Bound| match self.get(bound.operand) {
+            Some(handle) => Ok(part(handle.clone(), bound)),
+            // Any other buffer in its place would be read or overwritten in silence.
+            None => Err(Error::Gpu {
+                during: format!("binding the buffers of kernel `{}`", launch.name),
+                reason: format!("the loss for Burn has no buffer for {:?}", bound.operand),
+            }),
+        };
+        launch.bindings.iter().map(bind).collect()
+    }
+
+    fn get(&self, operand: Operand) -> Option<&H> {
+        let [targets, input_lengths, target_lengths] = &self.labels;
+        match operand {
+            Operand::Logits => Some(&self.logits),
+            Operand::Labels => Some(targets),
+            Operand::LogitLengths => Some(input_lengths),
+            Operand::LabelLengths => Some(target_lengths),
+            Operand::Weights => Some(&self.weights),
+            Operand::Loss => Some(&self.loss),
+            Operand::Status => Some(&self.status),
+            Operand::Reduced => Some(&self.reduced),
+            Operand::Grad => self.grad.as_ref(),
+            Operand::Table(number) => self.tables.get(number),
+            // Those of alignments and readings, and those that later versions of the library add.
+            _ => None,
+        }
+    }
 }
 
 fn plan(work: &Work) -> Result<Arc<Planned>, Error> {
@@ -135,5 +181,77 @@ impl CubeKernel for Kernel {
             entrypoint_name: self.0.name.into(),
             lang: "wgsl",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "a test that panics has failed")]
+
+    use super::*;
+    use ctc_wgpu::{Goal, Options, Shape};
+
+    /// Names in place of buffers.
+    fn operands(tables: usize, grad: bool) -> Operands<String> {
+        Operands {
+            logits: "logits".into(),
+            labels: ["targets", "input lengths", "target lengths"].map(str::to_owned),
+            weights: "weights".into(),
+            loss: "loss".into(),
+            status: "status".into(),
+            reduced: "reduced".into(),
+            grad: grad.then(|| "grad".into()),
+            tables: (0..tables)
+                .map(|number| format!("table {number}"))
+                .collect(),
+        }
+    }
+
+    fn plan(goal: Goal) -> Plan {
+        let shape = Shape::new(2, 6, 4, 2);
+        Plan::new(&shape, &Options::default(), goal, &Limits::default()).expect("a plan")
+    }
+
+    fn bind(operands: &Operands<String>, plan: &Plan) -> Result<Vec<Vec<String>>, Error> {
+        let same = |handle, _: &Bound| handle;
+        plan.launches()
+            .map(|launch| operands.bound(&launch, same))
+            .collect()
+    }
+
+    #[test]
+    fn each_operand_of_a_loss_has_its_own_buffer() {
+        let plan = plan(Goal::LossAndGrad);
+        let operands = operands(plan.tables().count(), true);
+        let bound = bind(&operands, &plan).expect("all operands of a loss are known");
+        for (launch, names) in plan.launches().zip(bound) {
+            for (bound, name) in launch.bindings.iter().zip(names) {
+                let expected = match bound.operand {
+                    Operand::Labels => "targets".into(),
+                    Operand::LogitLengths => "input lengths".into(),
+                    Operand::LabelLengths => "target lengths".into(),
+                    Operand::Table(number) => format!("table {number}"),
+                    other => format!("{other:?}").to_lowercase(),
+                };
+                assert_eq!(name, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn an_operand_that_is_not_known_is_an_error_and_no_other_buffer() {
+        let tables = |goal| plan(goal).tables().count();
+        for (operands, goal, named) in [
+            (operands(99, true), Goal::Align, "Path"),
+            (operands(99, true), Goal::Greedy, "Read"),
+            (operands(99, false), Goal::LossAndGrad, "Grad"),
+            (operands(tables(Goal::Loss) - 1, false), Goal::Loss, "Table"),
+        ] {
+            let error = bind(&operands, &plan(goal)).expect_err(named).to_string();
+            assert!(
+                error.contains("no buffer for") && error.contains(named),
+                "{error}"
+            );
+        }
     }
 }

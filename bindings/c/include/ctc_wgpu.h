@@ -3,7 +3,9 @@
  * Made by cbindgen from the crate ctc-wgpu-c: do not edit. SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * A call answers with a `ctcw_result`; `ctcw_last_error` has the details. Threads may share a context. No call throws,
- * unwinds or exits. Numbers that the signatures take as int32_t are those of the enums that their texts name. */
+ * unwinds or exits. After fork(), a context of the parent computes in the child if it is on the CPU, and is refused with
+ * CTCW_FORKED if it is on a GPU; either may be destroyed there, and new ones may be created: on a GPU not if a thread was
+ * using it when the process was forked, which is CTCW_FORKED too. No call waits for what stayed in the parent. Numbers that the signatures take as int32_t are those of the enums that their texts name. */
 
 #ifndef CTC_WGPU_H
 #define CTC_WGPU_H
@@ -59,6 +61,10 @@ enum ctcw_result
    A bug of this library: it panicked. The context may be used on.
    */
   CTCW_BUG = 9,
+  /*
+   The process was forked, and the GPU stayed in the parent. Destroy the context, and create another or use the CPU.
+   */
+  CTCW_FORKED = 10,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -288,7 +294,7 @@ typedef struct ctcw_context ctcw_context;
  All choices of a loss. Zero is the default of each but `size`: `ctcw_options options = {sizeof options};`
 
  Later versions may append fields. A program and a library of different versions work together: what the program does not
- have is 0, and what the library does not know must be 0.
+ have is 0, and what the library does not know must be 0. A size at which no version ended is refused.
  */
 typedef struct ctcw_options {
   /*
@@ -423,6 +429,21 @@ ctcw_result ctcw_create(int32_t backend,
  `context` is NULL, or comes from `ctcw_create`, was not destroyed before, and no thread uses it any more.
  */
 void ctcw_destroy(struct ctcw_context *context);
+
+/*
+ Bounds what the context keeps for later batches, from now on. What is beyond the bound goes at once, the least recently
+ used first.
+
+ - `pipelines`: compiled kernels, 256 by default, about 0.3 MiB each on a software driver. Of the CPU there are none.
+ - `sessions`: buffers and workspaces, one for each recent shape and for each call at the same time; on the CPU the tables
+   of a call. 4 by default.
+
+ # Safety
+ `context` is NULL or a living context.
+ */
+ctcw_result ctcw_set_cache_limits(const struct ctcw_context *context,
+                                  size_t pipelines,
+                                  size_t sessions);
 
 /*
  Where the context computes: the GPU with its driver, or the CPU twin with its instructions. NULL for NULL; else it holds

@@ -35,6 +35,7 @@ impl Fault {
                 Error::Plan(_) => ctcw_result::CTCW_LIMIT,
                 Error::OutOfMemory(_) => ctcw_result::CTCW_OUT_OF_MEMORY,
                 Error::DeviceLost(_) => ctcw_result::CTCW_GPU_LOST,
+                Error::Forked(_) => ctcw_result::CTCW_FORKED,
                 _ => ctcw_result::CTCW_GPU_REFUSED,
             },
         }

@@ -78,26 +78,45 @@ unsafe fn optional<'a, T>(
     unsafe { array(name, pointer, count) }.map(Some)
 }
 
-/// A struct whose first field is its size: of an older program it has fewer bytes, and zeros for the rest; of a newer one
-/// more, which must be zeros.
+/// A struct that later versions of the library may append fields to.
 ///
 /// # Safety
-/// `T` is plain data for which zeros are a value, with a `usize` for its size first. `given` is NULL, or points to as many
-/// bytes as that says.
-unsafe fn sized<T: Copy>(name: &str, given: *const T, zeros: T) -> Result<T, Fault> {
+/// It is plain data, of which any bytes are a value, with a `usize` for its size first.
+unsafe trait Versioned: Copy {
+    /// The sizes that it has had, that of this version last. A version that appends fields adds its own and writes the one
+    /// before as `offset_of!` the first of them.
+    const ENDS: &'static [usize] = &[size_of::<Self>()];
+}
+
+// SAFETY: integers and a float after the size.
+unsafe impl Versioned for ctcw_options {}
+
+// SAFETY: sizes and pointers after the size; pointers are not followed before they are checked.
+unsafe impl Versioned for ctcw_batch {}
+
+/// A struct whose first field is its size: of an older program it has fewer bytes, and zeros for the rest; of a newer one
+/// more, which must be zeros. A size within a field is of no version: half a pointer would be taken for a whole one.
+///
+/// # Safety
+/// `given` is NULL, or points to as many bytes as its size says.
+unsafe fn sized<T: Versioned>(name: &str, given: *const T, zeros: T) -> Result<T, Fault> {
     if given.is_null() {
         return Err(Fault::null(name));
     }
     aligned(name, given)?;
     // SAFETY: not NULL and aligned; a struct of any version begins with its size.
     let size = unsafe { given.cast::<usize>().read() };
-    // Above: no version will ever have so many fields, but memory that nobody has set may say so.
-    if !(size_of::<usize>()..=4096).contains(&size) {
+    let whole = size_of::<T>();
+    // A later version ends at a multiple of the alignment; none will ever have so many fields, but memory that nobody has
+    // set may say so.
+    let later = size > whole && size <= 4096 && size.is_multiple_of(align_of::<T>());
+    if !T::ENDS.contains(&size) && !later {
         return Err(Fault::Argument(format!(
-            "{name}: size = {size} is not sizeof(*{name})"
+            "{name}: no version of the struct had size = {size}: set it to sizeof(ctcw_{name}), which is {whole} in \
+             this version"
         )));
     }
-    let known = size.min(size_of::<T>());
+    let known = size.min(whole);
     // SAFETY: the caller lets `size` bytes be read.
     let bytes = unsafe { slice::from_raw_parts(given.cast::<u8>(), size) };
     if bytes[known..].iter().any(|byte| *byte != 0) {
@@ -134,7 +153,7 @@ pub(crate) unsafe fn options(given: *const ctcw_options) -> Result<ctcw_options,
     if given.is_null() {
         return Ok(zeros);
     }
-    // SAFETY: integers and a float after the size; the caller's promise.
+    // SAFETY: the caller's promise.
     unsafe { sized("options", given, zeros) }
 }
 
@@ -159,7 +178,7 @@ pub(crate) unsafe fn batch<'a>(
         logit_lengths: ptr::null(),
         weights: ptr::null(),
     };
-    // SAFETY: sizes and pointers, for which zeros are NULL; the caller's promise.
+    // SAFETY: the caller's promise.
     let given = unsafe { sized("batch", given, zeros) }?;
     let ctcw_batch {
         items,

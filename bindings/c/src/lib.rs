@@ -15,9 +15,10 @@ mod types;
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ctc_wgpu::{Backend, Ctc, CtcOutput, Goal, LossOutput, Plan, Reduction, Shape};
+use ctc_wgpu::{Backend, CacheLimits, Ctc, CtcOutput, Goal, LossOutput, Plan, Reduction, Shape};
 
 use fault::{Fault, guard, message};
 use input::{batch, layouts, options, text};
@@ -29,8 +30,11 @@ pub struct ctcw_context {
     ctc: Ctc,
     /// As C wants it.
     name: CString,
-    /// Of calls that have ended, to be used again.
+    /// Of calls that have ended, to be used again. Nobody waits for the lock: in a forked process it may be held by a thread
+    /// that stayed in the parent.
     outputs: Mutex<Vec<CtcOutput>>,
+    /// How many of them are kept.
+    kept: AtomicUsize,
 }
 
 /// The version of the library, as "0.1.0". Never NULL.
@@ -84,6 +88,7 @@ pub unsafe extern "C" fn ctcw_create(
             ctc,
             name,
             outputs: Mutex::default(),
+            kept: AtomicUsize::new(CacheLimits::default().sessions),
         });
         // SAFETY: it is not NULL, and the caller lets it be written.
         unsafe { context.write(Box::into_raw(made)) };
@@ -106,6 +111,36 @@ pub unsafe extern "C" fn ctcw_destroy(context: *mut ctcw_context) {
         drop(unsafe { Box::from_raw(context) });
         Ok(())
     });
+}
+
+/// Bounds what the context keeps for later batches, from now on. What is beyond the bound goes at once, the least recently
+/// used first.
+///
+/// - `pipelines`: compiled kernels, 256 by default, about 0.3 MiB each on a software driver. Of the CPU there are none.
+/// - `sessions`: buffers and workspaces, one for each recent shape and for each call at the same time; on the CPU the tables
+///   of a call. 4 by default.
+///
+/// # Safety
+/// `context` is NULL or a living context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctcw_set_cache_limits(
+    context: *const ctcw_context,
+    pipelines: usize,
+    sessions: usize,
+) -> ctcw_result {
+    guard(|| {
+        // SAFETY: the caller's promise.
+        let context = unsafe { context.as_ref() }.ok_or(Fault::null("context"))?;
+        context.kept.store(sessions, Ordering::Relaxed);
+        if let Ok(mut outputs) = context.outputs.try_lock() {
+            outputs.truncate(sessions);
+        }
+        context.ctc.set_cache_limits(CacheLimits {
+            pipelines,
+            sessions,
+        });
+        Ok(())
+    })
 }
 
 /// Where the context computes: the GPU with its driver, or the CPU twin with its instructions. NULL for NULL; else it holds
@@ -280,13 +315,17 @@ unsafe fn write(from: &[f32], to: *mut f32) {
 
 impl ctcw_context {
     fn take(&self) -> CtcOutput {
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        outputs.pop().unwrap_or_default()
+        let outputs = self.outputs.try_lock();
+        outputs
+            .map_or(None, |mut outputs| outputs.pop())
+            .unwrap_or_default()
     }
 
     fn keep(&self, output: CtcOutput) {
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        outputs.push(output);
+        if let Ok(mut outputs) = self.outputs.try_lock() {
+            outputs.push(output);
+            outputs.truncate(self.kept.load(Ordering::Relaxed));
+        }
     }
 }
 

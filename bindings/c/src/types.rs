@@ -26,6 +26,8 @@ pub enum ctcw_result {
     CTCW_GPU_REFUSED = 8,
     /// A bug of this library: it panicked. The context may be used on.
     CTCW_BUG = 9,
+    /// The process was forked, and the GPU stayed in the parent. Destroy the context, and create another or use the CPU.
+    CTCW_FORKED = 10,
 }
 
 pub(crate) fn describe(result: i32) -> &'static CStr {
@@ -40,6 +42,7 @@ pub(crate) fn describe(result: i32) -> &'static CStr {
         7 => c"the GPU was lost",
         8 => c"the GPU refused a call",
         9 => c"a bug of the library",
+        10 => c"the GPU stayed in the process that forked this one",
         _ => c"not a result of this library",
     }
 }
@@ -135,7 +138,7 @@ pub enum ctcw_labels {
 /// All choices of a loss. Zero is the default of each but `size`: `ctcw_options options = {sizeof options};`
 ///
 /// Later versions may append fields. A program and a library of different versions work together: what the program does not
-/// have is 0, and what the library does not know must be 0.
+/// have is 0, and what the library does not know must be 0. A size at which no version ended is refused.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct ctcw_options {

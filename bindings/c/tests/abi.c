@@ -203,20 +203,50 @@ static void refusals(ctcw_context *context)
 static void growth(ctcw_context *context)
 {
     ctcw_batch batch = good();
-    /* All that it knows of the options is the blank. */
-    size_t bytes = offsetof(ctcw_options, input);
-    ctcw_options whole = {bytes};
-    ctcw_options *older = copy(&whole, bytes);
-    CHECK(ctcw_compute(context, &batch, older, a.loss, NULL, NULL, NULL) == CTCW_OK && near(a.loss[0], log(81.0 / 15)));
-    free(older);
+    /* There has been one version: no size below ends one, whether within a field or between two. */
+    a.loss[0] = 42;
+    for (size_t bytes = 0; bytes < sizeof(ctcw_options); ++bytes) {
+        ctcw_options cut = {bytes};
+        CHECK(ctcw_compute(context, &batch, &cut, a.loss, NULL, NULL, NULL) == CTCW_INVALID_ARGUMENT);
+        CHECK(says("options: no version") && says("sizeof(ctcw_options)"));
+        uint64_t needed;
+        CHECK(ctcw_workspace_bytes(context, N, T, C, L, &cut, 1, &needed) == CTCW_INVALID_ARGUMENT);
+    }
+    for (size_t bytes = 0; bytes < sizeof(ctcw_batch); ++bytes) {
+        ctcw_batch cut = good();
+        cut.size = bytes;
+        CHECK(ctcw_compute(context, &cut, NULL, a.loss, NULL, NULL, NULL) == CTCW_INVALID_ARGUMENT);
+        CHECK(says("batch: no version") && says("sizeof(ctcw_batch)"));
+    }
+    CHECK(a.loss[0] == 42);
 
     struct {
         ctcw_options options;
         int64_t later;
     } newer = {{sizeof newer}, 0};
     CHECK(ctcw_compute(context, &batch, &newer.options, a.loss, NULL, NULL, NULL) == CTCW_OK);
+    /* No struct ends within a word. */
+    for (size_t bytes = sizeof(ctcw_options) + 1; bytes < sizeof newer; ++bytes) {
+        newer.options.size = bytes;
+        CHECK(ctcw_compute(context, &batch, &newer.options, a.loss, NULL, NULL, NULL) == CTCW_INVALID_ARGUMENT);
+    }
+    newer.options.size = sizeof newer;
     newer.later = 1;
     CHECK(ctcw_compute(context, &batch, &newer.options, a.loss, NULL, NULL, NULL) == CTCW_INVALID_ARGUMENT && says("does not know"));
+}
+
+/* Bounds on what is kept change no answer. */
+static void caches(ctcw_context *context)
+{
+    CHECK(ctcw_set_cache_limits(NULL, 1, 1) == CTCW_INVALID_ARGUMENT && says("context is NULL"));
+    for (size_t most = 0; most < 3; ++most) {
+        CHECK(ctcw_set_cache_limits(context, most, most) == CTCW_OK);
+        for (int round = 0; round < 3; ++round) {
+            ctcw_batch batch = good();
+            CHECK(ctcw_compute(context, &batch, NULL, a.loss, a.grad, NULL, NULL) == CTCW_OK);
+            CHECK(near(a.loss[0], log(81.0 / 15)));
+        }
+    }
 }
 
 static void *computes(void *context)
@@ -247,8 +277,8 @@ int main(int argc, char **argv)
     int gpu = argc > 1 && strcmp(argv[1], "gpu") == 0;
     CHECK(ctcw_last_error()[0] == '\0');
     CHECK(strcmp(ctcw_version(), "0.1.0") == 0);
-    for (int32_t result = -1; result <= 10; ++result)
-        CHECK((strcmp(ctcw_result_string(result), "not a result of this library") == 0) == (result < 0 || result > 9));
+    for (int32_t result = -1; result <= 11; ++result)
+        CHECK((strcmp(ctcw_result_string(result), "not a result of this library") == 0) == (result < 0 || result > 10));
     ctcw_destroy(NULL);
     CHECK(ctcw_backend_name(NULL) == NULL && ctcw_is_gpu(NULL) == 0);
 
@@ -261,6 +291,7 @@ int main(int argc, char **argv)
     answers(context);
     refusals(context);
     growth(context);
+    caches(context);
     threads(context);
     drain();
     ctcw_destroy(context);

@@ -1,7 +1,7 @@
 //! Alignments and greedy readings of arrays on the host: upload, run, read back. Buffers are made for the call: who decodes does
 //! it once, not a thousand times an epoch.
 
-use super::parts::{Part, Parts};
+use super::parts::Part;
 use super::session::{Pending, mapped, status_of, unmap, unreadable};
 use super::{Host, Waiting};
 use crate::decode::{Alignment, Reading, Span};
@@ -20,8 +20,9 @@ impl Host {
         options: &Options,
         waiting: Waiting,
     ) -> Result<Vec<Alignment>, Error> {
+        let _driving = self.enter()?;
         let mut found = Vec::with_capacity(problem.shape().items);
-        let parts = self.parts(problem, options);
+        let parts = self.parts(problem, &unreduced(options), Goal::Align);
         for part in parts.iter() {
             let words = self.decoded(&part, Goal::Align, waiting).await?;
             alignments(&part, &words, &mut found)?;
@@ -36,21 +37,14 @@ impl Host {
         options: &Options,
         waiting: Waiting,
     ) -> Result<Vec<Reading>, Error> {
+        let _driving = self.enter()?;
         let mut found = Vec::with_capacity(problem.shape().items);
-        let parts = self.parts(problem, options);
+        let parts = self.parts(problem, &unreduced(options), Goal::Greedy);
         for part in parts.iter() {
             let words = self.decoded(&part, Goal::Greedy, waiting).await?;
             readings(&part, &words, &mut found)?;
         }
         Ok(found)
-    }
-
-    fn parts<'a>(&self, problem: &'a Problem<'a>, options: &Options) -> Parts<'a> {
-        let options = Options {
-            reduction: Reduction::None,
-            ..*options
-        };
-        Parts::new(problem, &options, self.device.limits().max_buffer_size)
     }
 
     /// What the plan writes, array after array.
@@ -83,6 +77,14 @@ impl Host {
         let (exchange, pending) = guarded_async(&self.device, "decoding a batch", begin).await??;
         self.answered(pending, waiting).await?;
         exchange.read(self)
+    }
+}
+
+/// Nothing is reduced where nothing is lost.
+fn unreduced(options: &Options) -> Options {
+    Options {
+        reduction: Reduction::None,
+        ..*options
     }
 }
 

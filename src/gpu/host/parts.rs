@@ -24,11 +24,17 @@ pub(super) struct Part<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn new(problem: &'a Problem<'a>, options: &Options, max_buffer: u64) -> Self {
+    /// Parts that a buffer of so many bytes holds, of at most so many items each.
+    pub(super) fn new(
+        problem: &'a Problem<'a>,
+        options: &Options,
+        max_buffer: u64,
+        max_items: usize,
+    ) -> Self {
         let shape = problem.shape();
         let item_bytes = (shape.frames * shape.classes * size_of::<f32>()).max(1) as u64;
         let fitting = usize::try_from(max_buffer / item_bytes).unwrap_or(usize::MAX);
-        let size = fitting.clamp(1, shape.items.max(1));
+        let size = fitting.min(max_items).clamp(1, shape.items.max(1));
         let several = size < shape.items;
         Self {
             problem,

@@ -1,0 +1,94 @@
+//! Many processes on one GPU for a long time, each result checked: `cargo run --release --example soak -- 8 600` starts
+//! eight for ten minutes. On a machine without a GPU it is a test of a software driver.
+//!
+//! Each process computes batches of a few shapes in turn, and compares losses and gradients with the first answer, bit for
+//! bit, and that with the CPU backend's. It prints its rounds, and ends with status 1 at the first difference.
+
+use std::env::{args, current_exe};
+use std::error::Error;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use ctc_wgpu::{Batch, Ctc, CtcOutput, Options};
+
+struct Data {
+    dims: [usize; 3],
+    logits: Vec<f32>,
+    labels: Vec<i32>,
+    label_lengths: Vec<i32>,
+}
+
+impl Data {
+    fn new(index: usize) -> Self {
+        let [items, labels] = [1 + index % 4, 3 + 5 * index];
+        let dims = [items, 2 * labels + 10, 7 + index];
+        let number = |i: usize| ((i * 7_919 + index * 104_729) % 1_000) as f32 / 100.0 - 5.0;
+        Self {
+            dims,
+            logits: (0..dims.iter().product()).map(number).collect(),
+            labels: (0..items * labels).map(|i| 1 + (i % 6) as i32).collect(),
+            label_lengths: vec![labels as i32; items],
+        }
+    }
+
+    fn answer(&self, ctc: &Ctc) -> Result<CtcOutput, ctc_wgpu::Error> {
+        let batch = Batch::new(self.dims, &self.logits).labels(&self.labels, &self.label_lengths);
+        ctc.loss_and_grad(&batch, &Options::default())
+    }
+}
+
+fn close(got: &[f32], expected: &[f32]) -> bool {
+    let mut pairs = got.iter().zip(expected);
+    pairs.all(|(x, y)| (x - y).abs() <= 1e-5 * y.abs().max(1.0))
+}
+
+/// Computes for so long, and returns the number of batches.
+fn soak(duration: Duration) -> Result<usize, Box<dyn Error>> {
+    let begin = Instant::now();
+    let (gpu, cpu) = (Ctc::gpu("")?, Ctc::cpu());
+    let all: Vec<Data> = (0..8).map(Data::new).collect();
+    let mut expected = Vec::new();
+    for data in &all {
+        let (output, twin) = (data.answer(&gpu)?, data.answer(&cpu)?);
+        if !close(&output.loss, &twin.loss) || !close(&output.grad, &twin.grad) {
+            return Err(format!("{:?}: the CPU has other losses or gradients", data.dims).into());
+        }
+        expected.push(output);
+    }
+    let mut batches = all.len();
+    while begin.elapsed() < duration {
+        for (data, expected) in all.iter().zip(&expected) {
+            if data.answer(&gpu)? != *expected {
+                return Err(format!("{:?}: batch {batches} has another answer", data.dims).into());
+            }
+            batches += 1;
+        }
+    }
+    Ok(batches)
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let numbers: Vec<u64> = args()
+        .skip(1)
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()?;
+    match numbers[..] {
+        [seconds] => {
+            let batches = soak(Duration::from_secs(seconds))?;
+            println!("{batches} batches, all right");
+            Ok(ExitCode::SUCCESS)
+        }
+        [processes, seconds] => {
+            let program = current_exe()?;
+            let start = |_| Command::new(&program).arg(seconds.to_string()).spawn();
+            let mut children = (0..processes).map(start).collect::<Result<Vec<_>, _>>()?;
+            let mut failed = 0;
+            for child in &mut children {
+                failed += usize::from(!child.wait()?.success());
+            }
+            println!("{failed} of {processes} processes failed");
+            Ok(ExitCode::from(u8::from(failed > 0)))
+        }
+        _ => Err("usage: soak PROCESSES SECONDS".into()),
+    }
+}

@@ -1,0 +1,134 @@
+//! What is refused before anything is cut: shapes, options and limits that make no sense, and arrays that no buffer holds.
+
+use crate::error::PlanError;
+use crate::kernels::Element;
+use crate::limits::Limits;
+use crate::options::Options;
+use crate::plan::Goal;
+use crate::problem::{LONGEST_AXIS, LabelLayout, Shape, check_epsilon};
+
+/// No array of a batch has more bytes, whatever a device says: no offset into one, nor twice that, passes 64 bits.
+const LARGEST_ARRAY: u64 = 1 << 62;
+
+const WORD: u64 = 4;
+
+pub(super) fn check(
+    shape: &Shape,
+    options: &Options,
+    goal: Goal,
+    limits: &Limits,
+) -> Result<(), PlanError> {
+    for (axis, value, least) in [
+        ("items N", shape.items, 0),
+        ("frames T", shape.frames, 0),
+        ("classes C", shape.classes, 1),
+        ("max_labels Lmax", shape.max_labels, 0),
+    ] {
+        if value < least || value > LONGEST_AXIS {
+            return Err(PlanError::Axis {
+                axis,
+                value: value as u64,
+                rule: "below 2^31, and C at least 1: the blank is a class",
+            });
+        }
+    }
+    check_buffers(shape, goal, limits)?;
+    let blank = options.blank.index(shape.classes);
+    if blank >= shape.classes {
+        return Err(PlanError::Blank {
+            blank,
+            classes: shape.classes,
+        });
+    }
+    if shape.element == Element::F16 && !limits.f16 {
+        return Err(PlanError::Feature {
+            feature: "SHADER_F16",
+            what: "an input of f16",
+        });
+    }
+    check_epsilon(options.input).map_err(|epsilon| PlanError::Epsilon(epsilon.to_string()))?;
+    for (limit, value) in [
+        ("offset_alignment", limits.offset_alignment),
+        ("subgroup", limits.subgroup),
+    ] {
+        if value != 0 && !value.is_power_of_two() {
+            return Err(PlanError::NotPowerOfTwo { limit, value });
+        }
+    }
+    for (limit, has, needs, what) in [
+        (
+            "max_storage_buffers_per_shader_stage",
+            limits.max_storage_buffers,
+            Limits::STORAGE_BUFFERS,
+            "stage `labels`",
+        ),
+        (
+            "max_compute_invocations_per_workgroup",
+            limits.max_invocations,
+            32,
+            "every stage",
+        ),
+        (
+            "max_compute_workgroup_storage_size",
+            limits.workgroup_memory,
+            8192,
+            "every stage",
+        ),
+        (
+            "max_compute_workgroups_per_dimension",
+            limits.max_workgroups,
+            2,
+            "every stage",
+        ),
+    ] {
+        if has < needs {
+            return Err(PlanError::Limit {
+                limit,
+                has: has.into(),
+                needs: needs.into(),
+                what,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a batch with an array that no buffer holds: it is never encoded, and cut into groups it would fill the host's
+/// memory with steps.
+fn check_buffers(shape: &Shape, goal: Goal, limits: &Limits) -> Result<(), PlanError> {
+    let [items, frames, classes, labels] =
+        [shape.items, shape.frames, shape.classes, shape.max_labels].map(|n| n as u64);
+    // Without a frame the input has no bytes, however many items and classes it claims: they count as for one frame.
+    let input = [items, frames.max(1), classes, shape.element.bytes() as u64];
+    let padded = match shape.label_layout {
+        LabelLayout::Padded => labels,
+        LabelLayout::Concatenated => 0,
+    };
+    let mut arrays = vec![
+        ("the input", input),
+        ("the labels", [items, padded, 1, WORD]),
+    ];
+    match goal {
+        Goal::Loss | Goal::LossAndGrad => {}
+        Goal::Align => arrays.extend([
+            ("the path", [items, frames, 1, WORD]),
+            ("the spans", [items, labels, 2, WORD]),
+        ]),
+        Goal::Greedy => arrays.push(("the frames of the labels", [items, frames, 2, WORD])),
+    }
+    for (what, sizes) in arrays {
+        let needs = sizes.into_iter().fold(1, u64::saturating_mul);
+        if needs > limits.max_buffer {
+            return Err(PlanError::Limit {
+                limit: "max_buffer_size",
+                has: limits.max_buffer,
+                needs,
+                what,
+            });
+        }
+        if needs > LARGEST_ARRAY {
+            return Err(PlanError::Array { what });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! Limits and shapes at the ends of their ranges: an answer without an overflow, in a bounded number of steps. Debug
+//! builds, as these tests are, panic where a number passes 64 bits.
+
+use proptest::prelude::*;
+
+use crate::error::PlanError;
+use crate::kernels::Element;
+use crate::limits::Limits;
+use crate::options::{Options, Reduction};
+use crate::plan::build::MOST_STEPS;
+use crate::plan::{Goal, Plan, Span};
+use crate::problem::{LabelLayout, Layout, Shape};
+
+const GOALS: [Goal; 4] = [Goal::Loss, Goal::LossAndGrad, Goal::Align, Goal::Greedy];
+
+const BOUNDLESS: Limits = Limits {
+    max_binding: u64::MAX,
+    max_buffer: u64::MAX,
+    max_storage_buffers: u32::MAX,
+    max_workgroups: u32::MAX,
+    max_invocations: u32::MAX,
+    workgroup_memory: u32::MAX,
+    offset_alignment: 1 << 31,
+    resident_quads: u32::MAX,
+    subgroup: 1 << 31,
+    f16: true,
+    software: false,
+};
+
+fn plan(shape: &Shape, goal: Goal, limits: &Limits) -> Result<Plan, PlanError> {
+    let options = Options {
+        reduction: Reduction::MeanVolume,
+        ..Options::default()
+    };
+    let plan = Plan::new(shape, &options, goal, limits);
+    if let Ok(plan) = &plan {
+        assert!(plan.dispatches() <= MOST_STEPS);
+        let ends = plan.steps.iter().flat_map(|step| &step.spans);
+        assert!(ends.into_iter().all(|span| match span {
+            Span::Range { offset, bytes } => offset.checked_add(*bytes).is_some(),
+            Span::Rest | Span::Table => true,
+        }));
+        // They add up too.
+        let _ = (plan.workspace_bytes(), plan.launches().next());
+    }
+    plan
+}
+
+/// The ends of a range, powers of two and their neighbours, and anything else.
+fn edgy(most: u64) -> impl Strategy<Value = u64> {
+    let powers = (0_u32..64, -1_i64..=1)
+        .prop_map(move |(power, by)| (1_u64 << power).saturating_add_signed(by).min(most));
+    prop_oneof![
+        1 => Just(0),
+        1 => Just(most),
+        6 => powers,
+        2 => 0..=most,
+    ]
+}
+
+fn size() -> impl Strategy<Value = usize> {
+    edgy(1 << 31).prop_map(|n| usize::try_from(n).unwrap())
+}
+
+fn word() -> impl Strategy<Value = u32> {
+    edgy(u32::MAX.into()).prop_map(|n| u32::try_from(n).unwrap())
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let layout = prop_oneof![Just(Layout::BatchMajor), Just(Layout::TimeMajor)];
+    let labels = prop_oneof![Just(LabelLayout::Padded), Just(LabelLayout::Concatenated)];
+    let element = prop_oneof![Just(Element::F32), Just(Element::F16)];
+    let sizes = [size(), size(), size(), size()];
+    (sizes, layout, labels, element).prop_map(
+        |([items, frames, classes, max_labels], layout, label_layout, element)| Shape {
+            layout,
+            label_layout,
+            element,
+            ..Shape::new(items, frames, classes, max_labels)
+        },
+    )
+}
+
+/// Enough for plans to be made, or anything at all.
+fn limits() -> impl Strategy<Value = Limits> {
+    let wild = (
+        (edgy(u64::MAX), edgy(u64::MAX)),
+        [word(), word(), word(), word(), word(), word(), word()],
+        any::<bool>(),
+    )
+        .prop_map(|((max_binding, max_buffer), words, software)| {
+            let [
+                buffers,
+                workgroups,
+                invocations,
+                memory,
+                alignment,
+                quads,
+                subgroup,
+            ] = words;
+            Limits {
+                max_binding,
+                max_buffer,
+                max_storage_buffers: buffers,
+                max_workgroups: workgroups,
+                max_invocations: invocations,
+                workgroup_memory: memory,
+                offset_alignment: alignment,
+                resident_quads: quads,
+                subgroup,
+                f16: true,
+                software,
+            }
+        });
+    let enough = (
+        edgy(u64::MAX),
+        edgy(u64::MAX),
+        word(),
+        word(),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(max_binding, max_buffer, max_workgroups, resident_quads, software)| Limits {
+                max_binding: max_binding.max(1 << 8),
+                max_buffer: max_buffer.max(1 << 12),
+                max_workgroups: max_workgroups.max(2),
+                resident_quads,
+                f16: true,
+                software,
+                ..Limits::default()
+            },
+        );
+    prop_oneof![1 => wild, 3 => enough]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4096) })]
+
+    #[test]
+    fn no_limit_and_no_shape_overflows_or_plans_without_end(
+        shape in shape(),
+        limits in limits(),
+        goal in prop::sample::select(&GOALS[..]),
+    ) {
+        let _ = plan(&shape, goal, &limits);
+    }
+}
+
+#[test]
+fn each_limit_at_each_end_is_a_plan_or_an_error() {
+    let shapes = [
+        Shape::new(3, 20, 5, 4),
+        Shape::new(0, 0, 1, 0),
+        Shape::new(1, 1, 1, 1).f16(),
+    ];
+    let at = |value: u64| {
+        let word = u32::try_from(value).unwrap_or(u32::MAX);
+        let default = Limits {
+            f16: true,
+            ..Limits::default()
+        };
+        [
+            Limits {
+                max_binding: value,
+                ..default
+            },
+            Limits {
+                max_buffer: value,
+                ..default
+            },
+            Limits {
+                max_storage_buffers: word,
+                ..default
+            },
+            Limits {
+                max_workgroups: word,
+                ..default
+            },
+            Limits {
+                max_invocations: word,
+                ..default
+            },
+            Limits {
+                workgroup_memory: word,
+                ..default
+            },
+            Limits {
+                offset_alignment: word,
+                ..default
+            },
+            Limits {
+                resident_quads: word,
+                ..default
+            },
+            Limits {
+                subgroup: word,
+                ..default
+            },
+        ]
+    };
+    for value in [
+        0,
+        1,
+        2,
+        3,
+        255,
+        257,
+        260,
+        1 << 31,
+        (1 << 32) - 1,
+        u64::MAX - 1,
+        u64::MAX,
+    ] {
+        for limits in at(value) {
+            for shape in &shapes {
+                for shape in [*shape, shape.concatenated(), shape.time_major()] {
+                    for goal in GOALS {
+                        let _ = plan(&shape, goal, &limits);
+                    }
+                }
+            }
+        }
+    }
+    // No limit at all is no reason to refuse a batch.
+    let free = Limits {
+        offset_alignment: 256,
+        ..BOUNDLESS
+    };
+    for goal in GOALS {
+        assert!(plan(&shapes[0], goal, &free).is_ok());
+    }
+    // Offsets of such a device would not be what the kernels count by.
+    let uneven = Limits {
+        offset_alignment: 12,
+        ..Limits::default()
+    };
+    assert_eq!(
+        plan(&shapes[0], Goal::Loss, &uneven),
+        Err(PlanError::NotPowerOfTwo {
+            limit: "offset_alignment",
+            value: 12
+        })
+    );
+}
+
+#[test]
+fn no_buffer_is_so_large_that_a_batch_passes_64_bits() {
+    let longest = (1 << 31) - 1;
+    for (shape, goal, array) in [
+        (Shape::new(longest, longest, 1, 0), Goal::Loss, "the input"),
+        (
+            Shape::new(longest, longest, longest, 0),
+            Goal::Greedy,
+            "the input",
+        ),
+        (
+            Shape::new(longest, 1, 1, longest),
+            Goal::LossAndGrad,
+            "the labels",
+        ),
+        (
+            Shape::new(longest, 1, 1, longest).concatenated(),
+            Goal::Align,
+            "the spans",
+        ),
+    ] {
+        let refused = plan(&shape, goal, &BOUNDLESS);
+        assert_eq!(refused, Err(PlanError::Array { what: array }), "{shape:?}");
+    }
+}
+
+/// Batches of 100 GB and more, whose dispatches are counted; the time follows from that.
+#[test]
+fn a_batch_of_100_gigabytes_has_few_dispatches_or_says_how_many_items_have() {
+    let wide = Limits {
+        max_buffer: u64::MAX,
+        ..Limits::default()
+    };
+    // Groups of hundreds of items.
+    let shape = Shape::new(1_000_000, 1_000, 32, 50);
+    let most = match plan(&shape, Goal::LossAndGrad, &wide) {
+        Ok(plan) => plan.shape().items,
+        Err(PlanError::Dispatches { items, most }) => {
+            assert_eq!(items, shape.items);
+            most
+        }
+        Err(error) => panic!("{error}"),
+    };
+    assert!(most > 100_000, "{most}");
+    // Groups of one item, and each of many pages.
+    for shape in [
+        Shape::new(1_000_000, 4_000, 8, 4_000),
+        Shape::new(30_000, 100_000, 10, 3_000),
+        Shape::new(30_000, 100_000, 10, 3_000).time_major(),
+        Shape::new(longest_items(), 2, 6, 20_000),
+    ] {
+        for goal in GOALS {
+            // Who does what the error says has a plan at last.
+            let mut part = shape;
+            let mut tries = 0;
+            while let Err(PlanError::Dispatches { items, most }) = plan(&part, goal, &wide) {
+                assert!(items == part.items && most > 0 && most < items);
+                part.items = most;
+                tries += 1;
+            }
+            assert!(tries < 20 && plan(&part, goal, &wide).is_ok(), "{part:?}");
+        }
+    }
+    let refused = plan(
+        &Shape::new(1_000_000, 4_000, 8, 4_000),
+        Goal::LossAndGrad,
+        &wide,
+    );
+    let text = refused
+        .map(|plan| plan.dispatches())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("1000000 items") && text.contains("parts of at most"),
+        "{text}"
+    );
+}
+
+fn longest_items() -> usize {
+    (1 << 31) - 1
+}

@@ -1,0 +1,214 @@
+//! Forks: in a child each call works or is an error, and none waits for what stayed in the parent. A binary of its own, so
+//! that few other threads are left behind; `bindings/c/tests/fork.c` has the same in C.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "a test that panics has failed, and its numbers are small"
+)]
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ctc_wgpu::decode::{self, BeamOptions};
+use ctc_wgpu::{Batch, CacheLimits, Ctc, CtcOutput, Error, GpuCtc, Options, Shape};
+
+const DIMS: [usize; 3] = [8, 200, 20];
+const LABELS: usize = 20;
+
+/// Seconds after which a child that waits is ended by a signal.
+const PATIENCE: u32 = 120;
+
+/// Runs `child` in a forked process, which must not panic, and must end.
+#[allow(
+    unsafe_code,
+    reason = "fork has no safe form; its argument stands at the call"
+)]
+fn in_child(name: &str, child: impl FnOnce()) {
+    // SAFETY: what the child may not do after a fork of several threads is to wait for locks that they held: this is what
+    // is tested, and an alarm ends it. It ends by `_exit`, so that no destructor of the parent's runs.
+    unsafe {
+        let pid = libc::fork();
+        assert!(pid >= 0, "no process for {name}");
+        if pid == 0 {
+            libc::alarm(PATIENCE);
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+            if let Err(panic) = &result {
+                let text = panic
+                    .downcast_ref::<String>()
+                    .map_or("a panic", String::as_str);
+                // Not by a macro, whose output the harness of the parent would show.
+                let _ = writeln!(std::io::stderr(), "{name}: {text}");
+            }
+            libc::_exit(i32::from(result.is_err()));
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(pid, &raw mut status, 0), pid);
+        assert_eq!(
+            status, 0,
+            "{name}: the child panicked, or waited for ever (SIGALRM is 14)"
+        );
+    }
+    println!("{name}: ok");
+}
+
+struct Data {
+    logits: Vec<f32>,
+    labels: Vec<i32>,
+    lengths: Vec<i32>,
+}
+
+impl Data {
+    fn new() -> Self {
+        let [items, frames, classes] = DIMS;
+        Self {
+            logits: (0..items * frames * classes)
+                .map(|i| (i * 7 % 13) as f32 / 5.0)
+                .collect(),
+            labels: (1..)
+                .take(LABELS - 1)
+                .cycle()
+                .take(items * LABELS)
+                .collect(),
+            lengths: (1..).take(items).collect(),
+        }
+    }
+
+    fn batch(&self) -> Batch<'_> {
+        Batch::new(DIMS, &self.logits).labels(&self.labels, &self.lengths)
+    }
+
+    fn answer(&self, ctc: &Ctc) -> Result<CtcOutput, Error> {
+        ctc.loss_and_grad(&self.batch(), &Options::default())
+    }
+}
+
+fn refused<T>(result: Result<T, Error>) {
+    match result {
+        Err(Error::Forked(_)) => {}
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("a device of the parent's answers"),
+    }
+}
+
+#[test]
+fn a_child_computes_on_the_cpu_with_its_parents_context_and_with_its_own() {
+    let data = &Data::new();
+    let ctc = Ctc::cpu();
+    let options = Options::default();
+    let expected = data.answer(&ctc).unwrap();
+    let works = || {
+        assert_eq!(data.answer(&ctc).unwrap(), expected);
+        assert_eq!(data.answer(&Ctc::cpu()).unwrap(), expected);
+        ctc.set_cache_limits(CacheLimits {
+            sessions: 0,
+            ..CacheLimits::default()
+        });
+        assert_eq!(ctc.workspace_bytes(), Some(0));
+        decode::align(&data.batch(), &options).unwrap();
+        decode::greedy(&data.batch(), &options).unwrap();
+        decode::beam(&data.batch(), &options, &BeamOptions::default()).unwrap();
+    };
+    in_child("the CPU in a child", works);
+    in_child("the CPU, two forks deep", || {
+        works();
+        in_child("  in the grandchild", works);
+        works();
+    });
+    in_child("the CPU in a pool of the child's", || {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+        pool.unwrap().install(works);
+    });
+    let busy = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while busy.load(Ordering::Relaxed) {
+                    assert_eq!(data.answer(&ctc).unwrap(), expected);
+                }
+            });
+        }
+        for _ in 0..10 {
+            in_child("the CPU in a child of a busy process", works);
+        }
+        busy.store(false, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_child_is_refused_its_parents_gpu_context_and_may_make_its_own() {
+    let data = &Data::new();
+    let ctc = Ctc::gpu("").unwrap();
+    println!("on {}", ctc.backend());
+    let expected = data.answer(&ctc).unwrap();
+    let (device, queue) = pollster::block_on(async {
+        let adapter = ctc_wgpu::adapters().remove(0);
+        adapter
+            .request_device(&wgpu::DeviceDescriptor::default())
+            .await
+    })
+    .unwrap();
+    let own = GpuCtc::new(&device, &queue).unwrap();
+    let shape = Shape::new(2, 10, 5, 3);
+    let plan = own.plan(&shape, &Options::default()).unwrap();
+    let options = Options::default();
+    let inherited = || {
+        let batch = data.batch();
+        refused(data.answer(&ctc));
+        refused(ctc.loss(&batch, &options));
+        refused(ctc.align(&batch, &options));
+        refused(ctc.greedy(&batch, &options));
+        refused(ctc.occupancies(&batch, &options));
+        refused(pollster::block_on(ctc.loss_async(&batch, &options)));
+        refused(own.plan(&shape, &options));
+        let limits = *ctc.limits().unwrap();
+        let within = ctc.within(&limits);
+        refused(data.answer(&within));
+        drop(within);
+        ctc.set_cache_limits(CacheLimits {
+            pipelines: 0,
+            sessions: 0,
+        });
+    };
+    let anew = || assert_eq!(data.answer(&Ctc::gpu("").unwrap()).unwrap(), expected);
+    in_child("a GPU's context in a child", inherited);
+    in_child("a GPU's context that is made in a child", anew);
+    in_child("a GPU, two forks deep", || {
+        inherited();
+        anew();
+        in_child("  in the grandchild", || {
+            inherited();
+            anew();
+        });
+        anew();
+    });
+    // Nothing of it waits when it is dropped.
+    let mut held = Some((Ctc::gpu("").unwrap(), own.clone()));
+    data.answer(&held.as_ref().unwrap().0).unwrap();
+    in_child("a GPU's context dropped in a child", || drop(held.take()));
+    let busy = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while busy.load(Ordering::Relaxed) {
+                    assert_eq!(data.answer(&ctc).unwrap(), expected);
+                }
+            });
+        }
+        for _ in 0..10 {
+            in_child("a GPU in a child of a busy process", || {
+                inherited();
+                match Ctc::gpu("") {
+                    Ok(ctc) => assert_eq!(data.answer(&ctc).unwrap(), expected),
+                    Err(error) => refused::<()>(Err(error)),
+                }
+                // The CPU is there all the same.
+                data.answer(&Ctc::cpu()).unwrap();
+            });
+        }
+        busy.store(false, Ordering::Relaxed);
+    });
+    drop(plan);
+    assert_eq!(data.answer(&ctc).unwrap(), expected);
+}
