@@ -57,7 +57,7 @@ impl fmt::Display for Backend {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheLimits {
-    /// Compiled pipelines of the device, those that plans hold not counted: 256 by default. A plan has about ten, and most
+    /// Compiled pipelines of the device, those that plans hold not counted: 128 by default. A plan has about ten, and most
     /// are shared by the plans of other shapes. On a software adapter one takes about 0.3 MiB.
     pub pipelines: usize,
     /// Sessions, which are plans with their workspace and buffers, one for each recent shape (and for each call at the same

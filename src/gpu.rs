@@ -117,7 +117,7 @@ impl GpuCtc {
         }
     }
 
-    /// Bounds how many compiled pipelines are kept for later plans, from now on: 256 by default. The least recently used
+    /// Bounds how many compiled pipelines are kept for later plans, from now on: 128 by default. The least recently used
     /// go first; a plan holds its own as long as it is there. Clones share them.
     pub fn set_pipeline_limit(&self, pipelines: usize) {
         // Those of a forked process are its parent's.

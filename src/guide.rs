@@ -205,11 +205,12 @@
 //! [`Ctc`](crate::Ctc) on the CPU computes with threads of its own; what is on a device, a [`GpuCtc`](crate::GpuCtc) and its
 //! plans included, returns [`Error::Forked`](crate::Error::Forked), and is leaked when it is dropped, since a driver may wait
 //! for its threads then. Your own devices and buffers are yours to leak: `std::mem::forget` them in the child. A new
-//! [`Ctc`](crate::Ctc) on a GPU may be made in the child, unless another thread was in a call on a GPU at the fork.
+//! [`Ctc`](crate::Ctc) on a GPU may be made in the child, unless another thread was in a call on a GPU at the fork; end such a child
+//! by `_exit`, since some drivers (Mesa's) crash in what they do when a process ends.
 //!
 //! # Caches
 //!
-//! A [`GpuCtc`](crate::GpuCtc) keeps at most 256 pipelines for later plans
+//! A [`GpuCtc`](crate::GpuCtc) keeps at most 128 pipelines for later plans
 //! ([`set_pipeline_limit`](crate::GpuCtc::set_pipeline_limit)), and a [`Ctc`](crate::Ctc) also the plans and buffers of its four
 //! latest shapes ([`set_cache_limits`](crate::Ctc::set_cache_limits)). The least recently used are dropped; a plan holds its own
 //! pipelines as long as it is there.

@@ -155,7 +155,7 @@
 //!   The CPU twin needs as much for each thread, not for each item.
 //! - **Traffic.** `stats` and `grad` read the logits, and `grad` writes the gradient once; nothing else grows with C.
 //! - **First use.** A plan compiles its pipelines; those of one [`GpuCtc`] are shared. [`Ctc`] keeps the plans and
-//!   buffers of its four latest shapes, and at most 256 pipelines; [`CacheLimits`] sets both.
+//!   buffers of its four latest shapes, and at most 128 pipelines; [`CacheLimits`] sets both.
 //! - **Accuracy** against the reference is in the README, with the command that measures it. The tests hold the kernels and
 //!   the twin to 1e-6 of the loss and 1e-5 in the gradient.
 //!

@@ -60,7 +60,7 @@ done
 step "under valgrind, on the CPU"
 # Drivers translate shaders into instructions that valgrind does not know; what is only "possibly lost" is the pool's threads, which
 # live as long as the process.
-for program in abi fork loss_c loss_cpp; do
+for program in abi loss_c loss_cpp; do
     echo "- $program"
     valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99 "$scratch/$program" cpu
 done

@@ -58,7 +58,7 @@ impl Key {
 type Entry = Arc<Mutex<Option<Arc<Pipeline>>>>;
 
 /// How many pipelines are kept where nothing else is asked for.
-pub(crate) const PIPELINES: usize = 256;
+pub(crate) const PIPELINES: usize = 128;
 
 /// A device and its pipelines.
 #[derive(Debug)]

@@ -47,7 +47,7 @@ fn bounds_on_what_is_kept_change_no_bit() {
     let runs = runs();
     on_each(|ctc| {
         let expected = answers(ctc, &runs);
-        for [pipelines, sessions] in [[256, 0], [3, 1], [0, 2]] {
+        for [pipelines, sessions] in [[128, 0], [3, 1], [0, 2]] {
             let limits = CacheLimits {
                 pipelines,
                 sessions,

@@ -5,7 +5,8 @@
  * A call answers with a `ctcw_result`; `ctcw_last_error` has the details. Threads may share a context. No call throws,
  * unwinds or exits. After fork(), a context of the parent computes in the child if it is on the CPU, and is refused with
  * CTCW_FORKED if it is on a GPU; either may be destroyed there, and new ones may be created: on a GPU not if a thread was
- * using it when the process was forked, which is CTCW_FORKED too. No call waits for what stayed in the parent. Numbers that the signatures take as int32_t are those of the enums that their texts name. */
+ * using it when the process was forked, which is CTCW_FORKED too, and such a child ends by _exit(): some drivers
+ * crash in what they do at exit(). No call waits for what stayed in the parent. Numbers that the signatures take as int32_t are those of the enums that their texts name. */
 
 #ifndef CTC_WGPU_H
 #define CTC_WGPU_H
@@ -434,7 +435,7 @@ void ctcw_destroy(struct ctcw_context *context);
  Bounds what the context keeps for later batches, from now on. What is beyond the bound goes at once, the least recently
  used first.
 
- - `pipelines`: compiled kernels, 256 by default, about 0.3 MiB each on a software driver. Of the CPU there are none.
+ - `pipelines`: compiled kernels, 128 by default, about 0.3 MiB each on a software driver. Of the CPU there are none.
  - `sessions`: buffers and workspaces, one for each recent shape and for each call at the same time; on the CPU the tables
    of a call. 4 by default.
 

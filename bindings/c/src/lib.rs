@@ -116,7 +116,7 @@ pub unsafe extern "C" fn ctcw_destroy(context: *mut ctcw_context) {
 /// Bounds what the context keeps for later batches, from now on. What is beyond the bound goes at once, the least recently
 /// used first.
 ///
-/// - `pipelines`: compiled kernels, 256 by default, about 0.3 MiB each on a software driver. Of the CPU there are none.
+/// - `pipelines`: compiled kernels, 128 by default, about 0.3 MiB each on a software driver. Of the CPU there are none.
 /// - `sessions`: buffers and workspaces, one for each recent shape and for each call at the same time; on the CPU the tables
 ///   of a call. 4 by default.
 ///
