@@ -19,15 +19,17 @@ struct Data {
 }
 
 impl Data {
-    fn new(index: usize) -> Self {
-        let [items, labels] = [1 + index % 4, 3 + 5 * index];
+    fn new(index: u8) -> Self {
+        let length = 3 + 5 * i32::from(index);
+        let (index, labels) = (usize::from(index), 3 + 5 * usize::from(index));
+        let items = 1 + index % 4;
         let dims = [items, 2 * labels + 10, 7 + index];
         let number = |i: usize| ((i * 7_919 + index * 104_729) % 1_000) as f32 / 100.0 - 5.0;
         Self {
             dims,
             logits: (0..dims.iter().product()).map(number).collect(),
-            labels: (0..items * labels).map(|i| 1 + (i % 6) as i32).collect(),
-            label_lengths: vec![labels as i32; items],
+            labels: (1..=6).cycle().take(items * labels).collect(),
+            label_lengths: vec![length; items],
         }
     }
 
