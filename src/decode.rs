@@ -13,6 +13,11 @@
 //! occupancies come from the loss's kernels. Each item's result is the same alone and in any batch, and from run to run. Of the [`Options`]
 //! they take the blank and what the input is; an alignment also what repeated labels and outputs mean, a greedy reading the outputs.
 //!
+//! Before they run, the functions for host arrays look at each item's first frame: log-probabilities whose exponentials
+//! sum to more than 3, probabilities above 1, and probabilities that are all negative are an
+//! [`InputError`](crate::InputError), since raw scores or logarithms were given for something else. Buffers on a device
+//! are not checked.
+//!
 //! [`Ctc::align`]: crate::Ctc::align
 //! [`Ctc::greedy`]: crate::Ctc::greedy
 //! [`GpuCtc::plan_align`]: crate::GpuCtc::plan_align
@@ -43,6 +48,7 @@ mod beam;
 mod edits;
 mod frame;
 mod greedy;
+mod input;
 mod occupancy;
 
 pub use align::{Alignment, STAR, Span, align};
@@ -57,7 +63,16 @@ fn unlabelled<'a>(
     none: &'a [i32],
     options: &Options,
 ) -> Result<Problem<'a>, InputError> {
-    Problem::new(&batch.clone().labels(&[], none), options)
+    let problem = Problem::new(&batch.clone().labels(&[], none), options)?;
+    input::check(&problem, options)?;
+    Ok(problem)
+}
+
+/// A batch to align.
+fn starred<'a>(batch: &Batch<'a>, options: &Options) -> Result<Problem<'a>, InputError> {
+    let problem = Problem::starred(batch, options, STAR)?;
+    input::check(&problem, options)?;
+    Ok(problem)
 }
 
 /// p + ε as [`Input::Probs`] has it; twin of `shaders/shared/convention.wgsl`.

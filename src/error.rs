@@ -166,6 +166,31 @@ pub enum InputError {
     /// An ε of [`Input::Probs`](crate::Input::Probs) is negative, NaN or infinite.
     #[error("epsilon {0} must be finite and not negative")]
     Epsilon(f32),
+    /// Log-probabilities that a decoder was given sum to far more than 1.
+    #[error(
+        "item {item}: the exponentials of its first frame's log-probabilities sum to {sum:.4}, not to 1: apply log_softmax, or pass raw scores as logits"
+    )]
+    LogProbs {
+        /// The item.
+        item: usize,
+        /// The sum.
+        sum: f64,
+    },
+    /// A probability that a decoder was given is none.
+    #[error(
+        "item {item}: {value} is not a probability, for class {class} in its first frame: pass log-probabilities as such, and raw scores as logits"
+    )]
+    Probs {
+        /// The item.
+        item: usize,
+        /// The class.
+        class: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A beam search's smallest probability is none.
+    #[error("least_probability {0} is not within 0..=1")]
+    LeastProbability(f64),
     /// A sparse index lies outside the dense shape.
     #[error(
         "sparse label {entry}: index [{row}, {column}] is outside the dense shape [{rows}, {columns}]"

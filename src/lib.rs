@@ -163,9 +163,10 @@
 //!
 //! The default limits of WebGPU suffice. `wgpu::Limits::downlevel_defaults()` does not: it has 4 storage buffers a stage,
 //! and [`Limits::STORAGE_BUFFERS`] are needed. What passes a binding, a dispatch, or the rounds that a driver
-//! allows a loop, is cut. What cannot be cut is an error that says so: an item may have up to min(Lmax, T) ≈ 36,000
-//! labels, T may be about 15 million frames (1.9 million on a software adapter) and C about 15 million classes, and one
-//! item's small tables must fit a binding.
+//! allows a loop, is cut. What cannot be cut is an error that says so: min(Lmax, T)·√T may be up to about
+//! 9.2 million (41,000 labels at 50,000 frames, 22,000 at 180,000, 9,500 at a million), since the states at which pages of
+//! frames begin lie in one binding; T may be about 15 million frames (1.9 million on a software adapter) and C about 15
+//! million classes, and one item's small tables must fit a binding.
 //!
 //! # Determinism
 //!

@@ -9,6 +9,7 @@ use crate::{Error, Options, Status};
 
 use super::batch::OwnedBatch;
 
+mod borders;
 mod errors;
 mod judge;
 mod label_options;
@@ -116,6 +117,7 @@ pub fn all() -> Vec<Row> {
     let files = [
         product::rows(),
         values::rows(),
+        borders::rows(),
         label_options::rows(),
         reductions::rows(),
         peers::rows(),

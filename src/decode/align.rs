@@ -6,6 +6,7 @@ use fearless_simd::{Level, dispatch};
 use rayon::prelude::*;
 
 use super::frame::{Frame, Reader};
+use super::starred;
 use crate::error::Error;
 use crate::fork::on_threads;
 use crate::options::{Options, RepeatedOutputs, Status};
@@ -107,7 +108,7 @@ fn align_within(
     options: &Options,
     whole: usize,
 ) -> Result<Vec<Alignment>, Error> {
-    let problem = Problem::starred(batch, options, STAR)?;
+    let problem = starred(batch, options)?;
     let items = (0..problem.shape().items).into_par_iter();
     on_threads(|| {
         items

@@ -1,12 +1,12 @@
 //! Alignment and greedy reading on whatever backend there is.
 
-use super::{Alignment, Reading, STAR, align, greedy, unlabelled};
+use super::{Alignment, Reading, align, greedy, starred, unlabelled};
 use crate::blocking::block_on;
 use crate::ctc::Ctc;
 use crate::error::Error;
 use crate::gpu::Waiting;
 use crate::options::Options;
-use crate::problem::{Batch, Problem};
+use crate::problem::Batch;
 
 impl Ctc {
     /// [`decode::align`](crate::decode::align) on this backend.
@@ -51,7 +51,7 @@ impl Ctc {
         let Some(host) = self.host() else {
             return align(batch, options);
         };
-        let problem = Problem::starred(batch, options, STAR)?;
+        let problem = starred(batch, options)?;
         host.align(&problem, options, waiting).await
     }
 

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 
 use super::frame::Reader;
 use super::unlabelled;
-use crate::error::Error;
+use crate::error::{Error, InputError};
 use crate::fork::on_threads;
 use crate::options::{Options, Status};
 use crate::problem::{Batch, Problem};
@@ -27,7 +27,7 @@ pub struct BeamOptions {
     pub top: usize,
     /// Classes by which prefixes may grow at a frame: so many of the likeliest.
     pub classes: usize,
-    /// And none whose probability there is below this.
+    /// And none whose probability there is below this, from 0 to 1.
     pub least_probability: f64,
 }
 
@@ -94,6 +94,11 @@ pub fn beam_with<S: Scorer>(
     beam: &BeamOptions,
     scorer: &S,
 ) -> Result<Vec<Result<Vec<Candidate>, Status>>, Error> {
+    // Not `contains`, so that NaN is refused by the same comparison.
+    if !(beam.least_probability >= 0.0 && beam.least_probability <= 1.0) {
+        let least = beam.least_probability;
+        return Err(InputError::LeastProbability(least).into());
+    }
     let none = vec![0; batch.items()];
     let problem = unlabelled(batch, &none, options)?;
     let items = (0..problem.shape().items).into_par_iter();

@@ -147,11 +147,12 @@ struct Row {
     families: Vec<(&'static str, Tally)>,
 }
 
+/// A variant that no case matches was not validated, and must not look as if it was.
 fn verdict(tally: &Tally) -> &'static str {
-    if tally.failures.is_empty() {
-        "pass"
-    } else {
-        "FAIL"
+    match (tally.failures.len(), tally.cases) {
+        (0, 0) => "not run",
+        (0, _) => "pass",
+        _ => "FAIL",
     }
 }
 
@@ -301,6 +302,33 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn what_no_case_went_through_is_shown_as_not_run() {
+        let none = Tally::new();
+        let mut judged = judged(&[]);
+        judged.rows.as_mut().unwrap().push(Row {
+            variant: "checkpointed",
+            families: vec![("random", none.clone())],
+            total: none,
+        });
+        let found = Verdict {
+            extent: "quick",
+            judged: vec![judged],
+        };
+        // By variant, and in a file also by kind of case.
+        for (times, text) in [
+            (1, terminal::report(&found)),
+            (2, markdown::report(&found)),
+            (2, markdown::page(&found)),
+        ] {
+            assert_eq!(text.matches("not run").count(), times, "{text}");
+        }
+        let json = json::report(&found);
+        let row = &json["adapters"][0]["variants"][1];
+        assert_eq!(row["verdict"], "not run");
+        assert_eq!(row["families"][0]["verdict"], "not run");
     }
 
     #[test]

@@ -103,6 +103,20 @@ pub(super) fn rows() -> Vec<Row> {
             0.0,
         ),
         reduced(
+            "a mean over weights that cancel to less than a thousandth of their sizes is 0",
+            flat(&[&[1], &[1]]).weights(&[1000.0, -999.5]),
+            Reduction::MeanWeighted,
+            vec![weightless(), weightless()],
+            0.0,
+        ),
+        reduced(
+            "a mean over weights of both signs",
+            flat(&[&[1], &[1]]).weights(&[3.0, -2.5]),
+            Reduction::MeanWeighted,
+            vec![item(one, 2.0), item(one, 2.0)],
+            one,
+        ),
+        reduced(
             "a mean over no labels divides by 1",
             flat(&[&[], &[]]),
             Reduction::MeanVolume,

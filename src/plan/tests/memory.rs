@@ -1,5 +1,6 @@
 //! What a plan's workspace takes.
 
+use crate::error::PlanError;
 use crate::limits::Limits;
 use crate::options::Options;
 use crate::plan::{Goal, Plan};
@@ -103,5 +104,23 @@ fn frames_180_000_and_labels_20_000_fit_in_2_gib() {
         let plan = Plan::new(&shape, &Options::default(), Goal::Align, &limits).unwrap();
         assert!(plan.workspace_bytes() <= 2 << 30, "{plan}");
         assert!(plan.pages() > 1);
+    }
+}
+
+#[test]
+fn labels_and_frames_are_planned_up_to_the_documented_limit() {
+    // As the front page and the README have it: L · √T up to about 9.2 million.
+    for (frames, labels) in [(50_000, 41_000), (180_000, 22_000), (1_000_000, 9_500)] {
+        let planned = |labels| {
+            let shape = Shape::new(1, frames, 4, labels);
+            let options = Options::default();
+            Plan::new(&shape, &options, Goal::LossAndGrad, &Limits::default())
+        };
+        assert!(planned(labels).is_ok(), "T = {frames}, L = {labels}");
+        let refused = planned(labels * 21 / 20);
+        assert!(
+            matches!(refused, Err(PlanError::Limit { .. })),
+            "T = {frames}: {refused:?}"
+        );
     }
 }

@@ -74,10 +74,10 @@ pub(super) fn cells(judged: &Judged) -> Vec<Vec<String>> {
                 total.cases.to_string(),
                 worst(total, |worst| worst.grad),
                 worst(total, |worst| worst.loss),
-                if total.same_bits {
-                    "same bits"
-                } else {
-                    "OTHER BITS"
+                match (total.cases, total.same_bits) {
+                    (0, _) => "–",
+                    (_, true) => "same bits",
+                    (_, false) => "OTHER BITS",
                 }
                 .to_owned(),
                 format::seconds(total.time),
