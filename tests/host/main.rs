@@ -13,6 +13,7 @@ mod support;
 
 mod checks;
 mod decode;
+mod decode_input;
 mod differences;
 mod enumeration;
 mod golden_files;

@@ -331,3 +331,12 @@ def test_it_says_where_it_computes():
     assert name in ctc_wgpu.backend_name("gpu")
     # Software is no GPU for who has not asked for it.
     assert (name if found[0]["kind"] != "Cpu" else "CPU twin") in ctc_wgpu.backend_name()
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu", "reference"])
+def test_a_loss_below_0_is_shown_and_warned_of(backend):
+    scores = np.full((1, 6, 4), 2.0, np.float32)
+    with pytest.warns(RuntimeWarning, match=r"^item 0 has a loss of -\d+\.\d+, below 0: .*log_softmax"):
+        loss = ctc_wgpu.ctc_loss(scores, [[1, 2]], input="log_probs", backend=backend)
+    # 70 of the 4^6 paths read "1 2", each of probability e^12.
+    np.testing.assert_allclose(loss, [-(12 + np.log(70))], rtol=1e-6)

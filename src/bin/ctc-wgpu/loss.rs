@@ -140,6 +140,15 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
         kept.save();
     }
     let timed = checked(timed, &accepted.shape, &engine)?;
+    if let Some(item) = timed.answer.loss.iter().position(|loss| *loss < 0.0) {
+        let loss = timed.answer.loss[item];
+        format::note(
+            path,
+            &format!(
+                "item {item} has a loss of {loss:.6}, below 0: its probabilities sum to more than 1; raw scores go in as `logits`"
+            ),
+        );
+    }
     let written = out.as_ref().map(ToString::to_string);
     if let Some(out) = out {
         out.write(|file| write(file, &accepted.file.shape, &timed.answer))?;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, TypeVar
@@ -133,7 +134,20 @@ def compute(
             raise
     if swapped and gradient is not None:
         gradient = gradient.transpose(1, 0, 2)
+    _warn_below_0(loss)
     return loss, gradient, reduced
+
+
+def _warn_below_0(loss: np.ndarray) -> None:
+    """A loss is −ln of a probability: below 0 the input was no distribution."""
+    below = np.flatnonzero(loss < 0)
+    if below.size > 0:
+        item = int(below[0])
+        message = (
+            f"item {item} has a loss of {loss[item]:.6g}, below 0: its probabilities sum to more than 1. "
+            "Were raw scores given as log-probabilities, without log_softmax?"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 def read(
