@@ -67,7 +67,7 @@ pub enum Reduction {
 }
 
 /// What an item is given that no alignment can produce: too few frames for its labels and their repeats, or a needed
-/// probability that is exactly 0.
+/// probability that is 0. A probability of e^(−2^28) or less counts as 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Impossible {
     /// Loss `+inf`, gradient exactly 0, status [`Impossible`](crate::Status::Impossible).
@@ -210,9 +210,10 @@ impl Options {
 pub enum Status {
     /// All is well.
     Ok = 0,
-    /// No alignment: too few frames, or a needed probability is exactly 0.
+    /// No alignment: too few frames, or a needed probability is 0, as which e^(−2^28) and less count.
     Impossible = 1,
-    /// A NaN or +inf in a frame that counts, a frame of −inf only, or a weight that is not finite.
+    /// A NaN or +inf in a frame that counts, a frame of −inf only, a log-probability above 88, or a weight that is not
+    /// finite.
     NotFinite = 2,
     /// A label outside `0..C`, or the blank where it is not allowed. Device buffers only: the host call returns an error.
     BadLabel = 3,

@@ -9,7 +9,7 @@
 fn step(g: u32, starred: Starred, best: Best, t: u32, labels: vec4<u32>, blank: u32) -> Step_ {
     let quad = starred.quad;
     let edge = passed(0u, quad.q, offered(best));
-    return best_step(best, edge, quad, score(vec4<u32>(blank)), label_scores(labels, g, t, starred));
+    return best_step(best, edge, quad, blank_score(blank, g, t), label_scores(labels, g, t, starred));
 }
 
 // From step first_step to the end of the window or of the item.

@@ -21,7 +21,7 @@ fn step(g: u32, item: Item, t: u32, row: u32, starred: Starred) -> Step_ {
         edge = offered(carried(row, g, quad.q - 1u));
     }
     let first = first_entry(g, 0u, t, item.frames);
-    let blank = score(vec4<u32>(entry(first, select(params.blank, 0u, GATHERED))));
+    let blank = blank_score(entry(first, select(params.blank, 0u, GATHERED)), g, t);
     let label = label_scores(entries_of(first, quad.columns), g, t, starred);
     return best_step(carried(row, g, quad.q), edge, quad, blank, label);
 }

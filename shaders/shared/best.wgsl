@@ -102,11 +102,17 @@ fn carry_on(slot: u32, g: u32, q: u32, best: Best) {
     carry[at + 3u * part] = best.label.lo;
 }
 
+// A frame's score of the blank.
+fn blank_score(bits: u32, g: u32, t: u32) -> vec4<f32> {
+    return score_below(vec4<u32>(bits), row_stats[t * params.group + g].x);
+}
+
 // A frame's scores of the labels of a quad.
 fn label_scores(bits: vec4<u32>, g: u32, t: u32, starred: Starred) -> vec4<f32> {
-    var x = select(vec4<f32>(NEVER), score(bits), starred.quad.labels);
+    let stats = row_stats[t * params.group + g];
+    var x = select(vec4<f32>(NEVER), score_below(bits, stats.x), starred.quad.labels);
     if (any(starred.stars)) {
-        x = select(x, vec4<f32>(score_of_all(row_stats[t * params.group + g])), starred.stars);
+        x = select(x, vec4<f32>(score_of_all(stats)), starred.stars);
     }
     return x;
 }

@@ -14,6 +14,15 @@ fn score(bits: vec4<u32>) -> vec4<f32> {
     return select(vec4<f32>(NEVER), clamp(x, vec4<f32>(-FAR), vec4<f32>(FAR)), finite(bits));
 }
 
+// The same of classes of a frame of this maximum; those too far below it count as impossible.
+fn score_below(bits: vec4<u32>, top: f32) -> vec4<f32> {
+    if (INPUT == PROBS) {
+        return score(bits);
+    }
+    let x = bitcast<vec4<f32>>(only(bits, finite(bits)));
+    return select(vec4<f32>(NEVER), score(bits), below(x, vec4<f32>(top)) > vec4<f32>(-LEAST));
+}
+
 // The same of all classes together: what a probability of 1 would have. Log-probabilities are taken as they are.
 fn score_of_all(stats: vec2<f32>) -> f32 {
     if (is_log_probs()) {

@@ -57,7 +57,7 @@ impl Reader {
             return valid.then(|| frame(most.ln(), (sum / most).ln()));
         }
         let most = dispatch!(self.level, simd => largest(simd, row));
-        (most.abs() < f32::INFINITY).then(|| frame(most.into(), 0.0))
+        says_something(self.input, most).then(|| frame(most.into(), 0.0))
     }
 
     /// The likeliest class of each frame, the first of equals; None if one says nothing.
@@ -66,6 +66,17 @@ impl Reader {
         rows: impl ExactSizeIterator<Item = &'r [f32]>,
     ) -> Option<Path> {
         dispatch!(self.level, simd => likeliest_path(simd, self.input, rows))
+    }
+}
+
+/// A probability of e^−LEAST or less, relative to the largest, counts as 0; by the rules of the loss.
+const LEAST: f64 = 268_435_456.0;
+
+/// Whether a frame with this largest score has a meaning.
+fn says_something(input: Input, most: f32) -> bool {
+    match input {
+        Input::LogProbs | Input::LogProbsExact => f64::from(most) > -LEAST && most <= 88.0,
+        Input::Logits | Input::Probs { .. } => most.is_finite(),
     }
 }
 
@@ -104,7 +115,7 @@ fn likeliest_path<'r, S: Simd>(
             }
             Input::Logits | Input::LogProbs | Input::LogProbsExact => {
                 let most = largest(simd, row);
-                if !most.is_finite() {
+                if !says_something(input, most) {
                     return None;
                 }
                 if input == Input::Logits {
@@ -133,9 +144,14 @@ impl Frame {
     /// What the input says of a class.
     #[inline]
     pub(super) fn score(&self, value: f32) -> f64 {
-        match self.input {
+        let score = match self.input {
             Input::Logits | Input::LogProbs | Input::LogProbsExact => value.into(),
             Input::Probs { epsilon } => f64::from(biased(value, epsilon)).ln(),
+        };
+        if score - self.most > -LEAST {
+            score
+        } else {
+            f64::NEG_INFINITY
         }
     }
 
@@ -143,7 +159,7 @@ impl Frame {
     #[inline]
     pub(super) fn log_prob(&self, value: f32) -> f64 {
         match self.input {
-            Input::LogProbs | Input::LogProbsExact => value.into(),
+            Input::LogProbs | Input::LogProbsExact => self.score(value),
             Input::Logits | Input::Probs { .. } => (self.score(value) - self.most) - self.rest,
         }
     }

@@ -11,6 +11,7 @@ use crate::support::batch::OwnedBatch;
 use crate::support::decoding::{alignment, hold, placed, reading};
 use crate::support::device::{DeviceBatch, Placement, on_each_device, run};
 use crate::support::drawn::{Drawn, log_probs};
+use crate::support::extreme::masked_labels;
 use crate::support::hostile;
 use crate::support::random::{Recipe, full};
 
@@ -367,6 +368,49 @@ fn a_probability_of_0_is_on_no_path() {
                 ..Options::default()
             };
             holds(ctc, &format!("zeros, seed {seed}"), batch, options);
+        }
+    });
+}
+
+#[test]
+fn masks_and_the_least_probability_that_counts_are_as_on_the_cpu() {
+    on_each(|ctc| {
+        for drawn in masked_labels() {
+            hold(ctc, &drawn).unwrap();
+        }
+        for (x, status) in [
+            (-268_435_440.0, Status::Ok),
+            (-268_435_456.0, Status::Impossible),
+            (-1.0e9, Status::Impossible),
+            (f32::MIN, Status::Impossible),
+        ] {
+            for input in [Input::Logits, Input::LogProbs] {
+                let options = Options {
+                    input,
+                    ..Options::default()
+                };
+                let batch = OwnedBatch::one([2, 2], vec![0.0, x, 0.0, x], &[1]);
+                assert_eq!(
+                    ctc.align(&batch.batch(), &options).unwrap()[0].status,
+                    status
+                );
+                holds(ctc, &format!("a needed {input:?} at {x}"), batch, options);
+            }
+        }
+        for values in [
+            vec![0.0, -1.0, 88.5, -1.0],
+            vec![-1.0, -0.5, -1.0e34, -3.0e8],
+        ] {
+            let options = Options {
+                input: Input::LogProbs,
+                ..Options::default()
+            };
+            let batch = OwnedBatch::one([2, 2], values, &[1]);
+            assert_eq!(
+                ctc.greedy(&batch.batch(), &options).unwrap()[0].status,
+                Status::NotFinite
+            );
+            holds(ctc, "log-probabilities without a meaning", batch, options);
         }
     });
 }

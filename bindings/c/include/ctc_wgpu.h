@@ -117,7 +117,8 @@ enum ctcw_status
    */
   CTCW_STATUS_OK = 0,
   /*
-   No alignment: too few frames, or a needed probability is exactly 0. The gradient is 0.
+   No alignment: too few frames, or a needed probability is 0, as which e^(-2^28) and less count.
+   The gradient is 0.
    */
   CTCW_STATUS_IMPOSSIBLE = 1,
   /*

@@ -65,7 +65,8 @@ pub enum ctcw_backend {
 pub enum ctcw_status {
     /// All is well.
     CTCW_STATUS_OK = 0,
-    /// No alignment: too few frames, or a needed probability is exactly 0. The gradient is 0.
+    /// No alignment: too few frames, or a needed probability is 0, as which e^(-2^28) and less count.
+    /// The gradient is 0.
     CTCW_STATUS_IMPOSSIBLE = 1,
     /// A NaN or +inf in a frame that counts, or a frame of -inf only. Loss and gradient are NaN.
     CTCW_STATUS_NOT_FINITE = 2,
