@@ -15,7 +15,7 @@
 //!
 //! Before they run, the functions for host arrays look at each item's first frame: log-probabilities whose exponentials
 //! sum to more than 3, probabilities above 1, and probabilities that are all negative are an
-//! [`InputError`](crate::InputError), since raw scores or logarithms were given for something else. Buffers on a device
+//! [`InputError`], since raw scores or logarithms were given for something else. Buffers on a device
 //! are not checked.
 //!
 //! [`Ctc::align`]: crate::Ctc::align
