@@ -39,6 +39,9 @@ step "types: the stubs are the native module's, and what is typed keeps to them"
 step "tests: numpy"
 "$python" -m pytest -q tests/test_{numpy,arrays,decode,process}.py
 
+step "tests: every backend against an oracle in float64, with every option crossed"
+"$python" -m pytest -q tests/differential
+
 # TensorFlow, PyTorch and JAX each bring threads and an XLA of their own; a process has one of them.
 step "tests: torch"
 "$python" -m pytest -q tests/test_torch{,_graphs}.py

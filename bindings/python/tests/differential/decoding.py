@@ -1,0 +1,160 @@
+"""Alignments, readings and candidates of the same random batches, by their definition."""
+
+import numpy as np
+from ctc_wgpu import STAR, align, beam_decode, greedy_decode
+from oracle import IMPOSSIBLE, NOT_FINITE, OK, Lattice, collapsed, forward_backward, read
+from run import arguments, item
+
+#: Scores are float64's, relative to their size.
+EXACT = 1e-9
+#: But p + epsilon is a float32.
+ROUNDED = 1e-7
+
+
+def failures(case):
+    """What is wrong with what is read, in words."""
+    with np.errstate(all="ignore"):
+        frames = read(case.values, input=case.options["input"], epsilon=case.options["epsilon"], bounded=False)
+        counts = np.arange(case.values.shape[1]) < case.lengths[:, None]
+        finite = ~(counts & ~frames.finite).any(1)
+        found = []
+        for name, check in {"align": alignments, "greedy_decode": readings, "beam_decode": candidates}.items():
+            found += [f"{case}\n  {name}: {text}" for text in check(case, frames, finite)]
+    return found
+
+
+def slack(case):
+    """What the scores of a case may be off by, beside their size's part."""
+    return ROUNDED * case.values.shape[1] if case.options["input"] == "probs" else EXACT
+
+
+def close(one, other, absolute):
+    return np.allclose(one, other, rtol=EXACT, atol=absolute, equal_nan=True)
+
+
+def choices(case, *names):
+    return {name: case.options[name] for name in ("input", "epsilon", "blank", *names)}
+
+
+def alignments(case, frames, finite):
+    """A star is a class more, of probability 1."""
+    rng = np.random.default_rng(case.number)
+    classes = case.values.shape[2]
+    values, _, given = arguments(case)
+    labels = [[STAR if rng.random() < 0.1 else label for label in own] for own in case.labels]
+    padded = np.zeros((len(labels), case.width), np.int32)
+    for row, own in zip(padded, labels, strict=True):
+        row[: len(own)] = own
+    results = align(
+        values,
+        padded,
+        case.lengths,
+        [len(own) for own in labels],
+        layout=given["layout"],
+        **choices(case, "blank_in_labels", "repeated_labels", "repeated_outputs"),
+    )
+    if case.options["repeated_labels"] == "collapse":
+        labels = [collapsed(own) for own in labels]
+    starred = np.concatenate([frames.log_probs, np.zeros((*frames.finite.shape, 1))], axis=2)
+    own = [[classes if label == STAR else label for label in one] for one in labels]
+    lattice = Lattice(own, blank=case.options["blank"] % classes, repeated_outputs=case.options["repeated_outputs"])
+    if case.options["repeated_outputs"] == "distinct":
+        lattice.stays |= lattice.classes == classes
+    best = best_paths(starred, case.lengths, lattice)
+    for n, result in enumerate(results):
+        status = NOT_FINITE if not finite[n] else IMPOSSIBLE if np.isneginf(best[n]) else OK
+        wrong = wrong_alignment(result, status, best[n], starred[n, : case.lengths[n]], lattice, n, labels[n], slack(case))
+        if wrong:
+            yield f"{item(case, n)}, aligned with {labels[n]}: {wrong}; right is {status}, score {-best[n]}: {result}"
+
+
+def best_paths(log_probs, lengths, lattice):
+    """ln of the probability of each item's likeliest path (Viterbi)."""
+    emissions = lattice.emissions(log_probs)
+    best = lattice.begins()
+    for t in range(emissions.shape[1]):
+        now = (lattice.arriving(best, lambda *logs: np.maximum.reduce(logs)) if t else best) + emissions[:, t]
+        best = np.where((t < lengths)[:, None], now, best)
+    at_end = np.where(lattice.ends, best, -np.inf).max(1)
+    no_labels = lattice.there.sum(1) == 1
+    return np.where(lengths > 0, at_end, np.where(no_labels, 0.0, -np.inf))
+
+
+def wrong_alignment(result, status, best, log_probs, lattice, n, labels, slack):
+    if result.status != status:
+        return "status"
+    if status != OK:
+        expected = np.inf if status == IMPOSSIBLE else np.nan
+        empty = len(result.path) == len(result.states) == len(result.spans) == 0
+        return None if empty and np.array_equal(result.score, expected, equal_nan=True) else "not empty"
+    states, frames = result.states, len(log_probs)
+    if not close(result.score, -best, slack):
+        return "score"
+    if len(states) != frames:
+        return "length"
+    if frames:
+        moves = np.diff(states, prepend=-1 if states[0] == 0 else 0)
+        allowed = np.where(moves == 0, lattice.stays[n, states], (moves == 1) | (moves == 2) & lattice.skips[n, states])
+        if not (states[0] <= 1 and allowed[1:].all() and lattice.ends[n, states[-1]]):
+            return "no path of these labels"
+    classes = lattice.classes[n, states]
+    if not np.array_equal(np.where(classes == log_probs.shape[1] - 1, STAR, classes), result.path):
+        return "path"
+    of_path = log_probs[np.arange(frames), classes]
+    if not (close(of_path, result.log_probs, slack) and close(-of_path.sum(), result.score, slack)):
+        return "log_probs"
+    for place, (span, label) in enumerate(zip(result.spans, labels, strict=True)):
+        (at,) = np.nonzero(states == 2 * place + 1)
+        mean = np.exp(of_path[at]).mean()
+        if span.label != label or list(span.frames) != at.tolist() or not close(span.probability, mean, slack):
+            return f"span {place}"
+    return None
+
+
+def readings(case, frames, finite):
+    values, _, given = arguments(case)
+    results = greedy_decode(values, case.lengths, layout=given["layout"], **choices(case, "repeated_outputs"))
+    scores = case.values.astype(float) if frames.biased is None else frames.biased
+    blank = case.options["blank"] % case.values.shape[2]
+    for n, result in enumerate(results):
+        rows = scores[n, : case.lengths[n]]
+        path = rows.argmax(1) if len(rows) else []
+        # In float32 p + epsilon may be equal where p is not.
+        near = (rows >= rows.max(1, keepdims=True) * (1 - 1e-6)) & (rows < rows.max(1, keepdims=True))
+        if frames.biased is not None and near.any():
+            continue
+        spans = []
+        for t, label in enumerate(path):
+            if spans and spans[-1][:2] == [label, t] and case.options["repeated_outputs"] == "merge":
+                spans[-1][1] += 1
+            else:
+                spans.append([label, t + 1, t])
+        labels = [int(label) for label, _, _ in spans if label != blank]
+        places = [range(first, end) for label, end, first in spans if label != blank]
+        score = -frames.log_probs[n, np.arange(len(path)), path].sum() if finite[n] else np.nan
+        right = (labels, places, OK) if finite[n] else ([], [], NOT_FINITE)
+        same = (result.labels, result.frames, result.status) == right
+        if not (same and close(result.score, score, slack(case))):
+            yield f"{item(case, n)}: {result}, right is {right}, score {score}"
+
+
+def candidates(case, frames, finite):
+    """A beam that cuts off keeps some of its candidates' paths, and never more than there are."""
+    values, _, given = arguments(case)
+    results = beam_decode(values, case.lengths, layout=given["layout"], width=8, top=3, **choices(case))
+    blank = case.options["blank"] % case.values.shape[2]
+    for place in range(3):
+        labels = [own[place].labels if place < len(own) else [] for own in results]
+        lattice = Lattice(labels, blank=blank, repeated_outputs="merge")
+        log_p, _ = forward_backward(frames.log_probs, case.lengths, lattice)
+        for n, own in enumerate(results):
+            if not finite[n]:
+                if own:
+                    yield f"{item(case, n)}: {own}, right is nothing"
+            elif not own:
+                yield f"{item(case, n)}: no candidate"
+            elif place < len(own):
+                least, size = -log_p[n], max(1, abs(log_p[n]))
+                ordered = place == 0 or own[place - 1].loss <= own[place].loss
+                if not (ordered and own[place].loss >= least - EXACT * size - slack(case)) or blank in own[place].labels:
+                    yield f"{item(case, n)}: {own}, candidate {place} has a loss of {least}"

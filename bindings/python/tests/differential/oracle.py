@@ -1,0 +1,252 @@
+"""CTC by its definition, in numpy and float64 logarithms.
+
+This is written from the table of semantics on the crate's front page and from Graves et al. 2006,
+and shares no code with the library: neither with its kernels nor with its float64 reference. It is
+what every backend is compared with.
+
+Every frame is relative to its largest state before it goes into the recursion, and its offset is
+added up apart. So float64 decides all that the library promises, down to probabilities of e^(-2^28):
+an exponent of that size has digits down to 3e-8.
+"""
+
+from dataclasses import dataclass
+from math import fsum
+
+import numpy as np
+
+#: A probability of e^-LEAST or less counts as 0.
+LEAST = 2.0**28
+#: A log-probability above this is not a number.
+MOST = 88.0
+#: A sum p + epsilon below the smallest normal number of float32 counts as 0.
+SMALLEST = 1.2e-38
+#: A loss below 0 by less is 0 but for rounding.
+ROUNDING = 1e-6
+#: One step of a float32 above LEAST, and two below. What is so near, and is itself no float32, may
+#: be taken for either side of that border.
+BORDER = 32.0
+
+OK, IMPOSSIBLE, NOT_FINITE = "ok", "impossible", "not finite"
+
+
+@dataclass
+class Answer:
+    """What is right for a batch."""
+
+    loss: np.ndarray  # [N]
+    status: np.ndarray  # [N]
+    grad: np.ndarray  # [N, T, C]
+    reduced: float | None
+    scale: np.ndarray  # [N]: what a loss is multiplied with in the reduced number
+    unit: np.ndarray  # [N, T, C]: what the derivative of a loss is measured in
+    border: np.ndarray  # [N]: whether a rounding error decides between "ok" and "impossible"
+
+
+@dataclass
+class Frames:
+    """What the input says, as logarithms, `[N, T, C]`."""
+
+    log_probs: np.ndarray
+    finite: np.ndarray  # [N, T]
+    border: np.ndarray  # where a rounding error decides whether a probability counts as 0
+    biased: np.ndarray | None  # p + epsilon of an input of probabilities
+
+
+def log_sum(*logs):
+    """ln of the sum of numbers that are given as logarithms."""
+    most = np.maximum.reduce(logs)
+    top = np.where(np.isneginf(most), 0.0, most)
+    return top + np.log(sum(np.exp(log - top) for log in logs))
+
+
+def read(values, *, input, epsilon, bounded=True):
+    """The probabilities of the classes, `bounded` as those of a loss are."""
+    biased = None
+    scores = np.asarray(values, np.float64)
+    if input == "probs":
+        biased = scores + np.float64(np.float32(epsilon))
+        biased = np.where(np.abs(biased) < SMALLEST, 0.0, biased)
+        scores = np.log(biased)  # NaN for a negative one
+    logs = input in ("log_probs", "log_probs_exact")
+    top = scores.max(-1, initial=-np.inf)  # NaN if there is one
+    finite = (top <= MOST) & (top > -LEAST) if logs and bounded else np.isfinite(top)
+    top = np.where(finite, top, 0.0)[..., None]
+    relative = np.where(finite[..., None], scores, 0.0) - top
+    border = (np.abs(relative + LEAST) <= BORDER) & (np.float32(relative) != relative)
+    log_probs = np.where(bounded & (relative <= -LEAST), -np.inf, relative)
+    log_probs = log_probs + top if logs else log_probs - np.log(np.exp(relative).sum(-1, keepdims=True))
+    return Frames(log_probs, finite, border, biased)
+
+
+class Lattice:
+    """The labels of all items with blanks around and between them, `[N, S]`."""
+
+    def __init__(self, labels, *, blank, repeated_outputs):
+        distinct = repeated_outputs == "distinct"
+        states = 2 * max(map(len, labels), default=0) + 1
+        shape = len(labels), states
+        self.classes = np.full(shape, blank)
+        self.there = np.zeros(shape, bool)
+        self.stays = np.zeros(shape, bool)
+        self.skips = np.zeros(shape, bool)  # may be reached past the blank before it
+        self.ends = np.zeros(shape, bool)
+        for item, own in enumerate(labels):
+            last = 2 * len(own)
+            self.there[item, : last + 1] = True
+            self.stays[item, 0 : last + 1 : 2] = True
+            self.stays[item, 1:last:2] = not distinct
+            self.ends[item, max(last - 1, 0) : last + 1] = True
+            self.classes[item, 1:last:2] = own
+            for place in range(1, len(own)):
+                self.skips[item, 2 * place + 1] = distinct or own[place] != own[place - 1]
+
+    def emissions(self, log_probs):
+        """Of each state's class at each frame, `[N, T, S]`."""
+        rows = np.arange(len(self.classes))[:, None]
+        return only(self.there[:, None], log_probs[rows, :, self.classes].transpose(0, 2, 1))
+
+    def begins(self):
+        """In front of the first frame the first two states are reached."""
+        return np.where(np.arange(self.there.shape[1]) < 2, 0.0, -np.inf) + np.zeros((len(self.there), 1))
+
+    def arriving(self, before, add=log_sum):
+        """From the frame before, without the emission."""
+        one, two = (shifted(before, by) for by in (1, 2))
+        return add(only(self.stays, before), one, only(self.skips, two))
+
+    def leaving(self, after):
+        """Into the frame after, whose emission is in."""
+        one, two = (shifted(log, -by) for by, log in ((1, after), (2, only(self.skips, after))))
+        return log_sum(only(self.stays, after), one, two)
+
+
+def only(where, log):
+    return np.where(where, log, -np.inf)
+
+
+def shifted(log, by):
+    """By so many states, with probabilities of 0 where none comes from."""
+    moved = np.full_like(log, -np.inf)
+    width = log.shape[1]
+    if by > 0:
+        moved[:, by:] = log[:, : max(width - by, 0)]
+    else:
+        moved[:, : max(width + by, 0)] = log[:, -by:]
+    return moved
+
+
+def relative(log):
+    """Relative to the largest of each item, and that."""
+    top = log.max(1)
+    top = np.where(np.isneginf(top), 0.0, top)
+    return log - top[:, None], top
+
+
+@np.errstate(all="ignore")
+def forward_backward(log_probs, lengths, lattice):
+    """ln p(labels) of each item, and the occupancy of each class at each frame."""
+    items, frames, classes = log_probs.shape
+    emissions = lattice.emissions(log_probs)
+    alphas = np.full(emissions.shape, -np.inf)
+    alpha = lattice.begins()
+    offsets = [[] for _ in range(items)]
+    for t in range(frames):
+        emission, top = relative(emissions[:, t])
+        now, more = relative((lattice.arriving(alpha) if t else alpha) + emission)
+        counts = t < lengths
+        alpha = np.where(counts[:, None], now, alpha)
+        alphas[:, t] = alpha
+        for item in np.flatnonzero(counts):
+            offsets[item] += [top[item], more[item]]
+    at_end = np.logaddexp.reduce(only(lattice.ends, alpha), axis=1)
+    no_labels = lattice.there.sum(1) == 1
+    at_end = np.where(lengths > 0, at_end, np.where(no_labels, 0.0, -np.inf))
+    log_p = np.array([end + fsum(own) for end, own in zip(at_end, offsets, strict=True)])
+
+    one_hot = lattice.classes[:, :, None] == np.arange(classes)
+    occupancy = np.zeros(log_probs.shape)
+    beta = only(lattice.ends, 0.0)
+    for t in reversed(range(frames)):
+        joint, _ = relative(alphas[:, t] + beta)
+        share = np.exp(joint)
+        total = share.sum(1, keepdims=True)
+        share = np.where((t < lengths)[:, None] & (total > 0), share / np.maximum(total, 1), 0.0)
+        occupancy[:, t] = np.einsum("ns,nsc->nc", share, one_hot)
+        emission, _ = relative(emissions[:, t])
+        before, _ = relative(lattice.leaving(beta + emission))
+        beta = np.where((t < lengths)[:, None], before, beta)
+    return log_p, occupancy
+
+
+def scales(weights, label_lengths, reduction):
+    """What each loss is multiplied with in the reduced number."""
+    items = len(label_lengths)
+    match reduction:
+        case "none" | "sum":
+            divisor = 1
+        case "mean_batch":
+            divisor = items
+        case "mean_label":
+            divisor = items * np.maximum(label_lengths, 1)
+        case "mean_volume":
+            divisor = max(label_lengths.sum(), 1)
+        case "mean_weighted":
+            total = fsum(weights)
+            # Weights that cancel have no mean.
+            divisor = 0 if 1000 * abs(total) <= fsum(abs(weights)) else total
+    return weights * 0.0 if np.all(divisor == 0) else weights / divisor
+
+
+def collapsed(labels):
+    return [label for place, label in enumerate(labels) if place == 0 or labels[place - 1] != label]
+
+
+@np.errstate(all="ignore")
+def answer(
+    values, labels, lengths, weights=None, *, blank, input, epsilon, reduction, impossible, repeated_labels, repeated_outputs
+):
+    """What is right for `values` `[N, T, C]`, each item's labels, and how many frames count."""
+    values = np.asarray(values, np.float64)
+    items, _, classes = values.shape
+    lengths = np.asarray(lengths)
+    label_lengths = np.array([len(own) for own in labels], int)
+    weights = np.ones(items) if weights is None else np.asarray(weights, np.float64)
+    scale = scales(weights, label_lengths, reduction)
+    if repeated_labels == "collapse":
+        labels = [collapsed(own) for own in labels]
+    frames = read(values, input=input, epsilon=epsilon)
+    lattice = Lattice(labels, blank=blank % classes, repeated_outputs=repeated_outputs)
+    log_p, occupancy = forward_backward(frames.log_probs, lengths, lattice)
+
+    counts = np.arange(values.shape[1]) < lengths[:, None]
+    loss = 0.0 - log_p
+    loss = np.where((loss < 0) & (loss > -ROUNDING), 0.0, loss)
+    status = np.where(loss >= LEAST, IMPOSSIBLE, OK)
+    status[(counts & ~frames.finite).any(1)] = NOT_FINITE
+    needed = (lattice.classes[:, :, None] == np.arange(classes)).any(1)
+    border = np.abs(loss - LEAST) <= BORDER
+    border |= (frames.border & needed[:, None] & counts[..., None]).any((1, 2))
+    border &= status != NOT_FINITE
+    loss[status == IMPOSSIBLE] = 0.0 if impossible == "zero" else np.inf
+    loss[status == NOT_FINITE] = np.nan
+
+    derivative, unit = derivatives(frames, occupancy, input)
+    derivative[status == IMPOSSIBLE] = 0.0
+    derivative[status == NOT_FINITE] = np.nan
+    alive = counts & (scale != 0)[:, None]
+    grad = np.where(alive[..., None], scale[:, None, None] * derivative, 0.0)
+    reduced = None if reduction == "none" else float(sum((scale * loss)[scale != 0], 0.0))
+    return Answer(loss, status, grad, reduced, scale, unit, border)
+
+
+def derivatives(frames, occupancy, input):
+    """Of the losses, and the unit of each: what a probability of 1 contributes to it."""
+    probs = np.exp(frames.log_probs)
+    if input == "log_probs_exact":
+        return -occupancy, np.ones_like(occupancy)
+    if input != "probs":
+        return probs - occupancy, np.maximum(probs, 1.0)
+    each = 1 / frames.biased
+    common = 1 / frames.biased.sum(-1, keepdims=True)
+    possible = frames.biased > 0
+    return common - np.where(possible, occupancy * each, 0.0), np.where(possible, each, common)
