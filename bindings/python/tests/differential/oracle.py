@@ -34,6 +34,7 @@ class Answer:
     """What is right for a batch."""
 
     loss: np.ndarray  # [N]
+    formula: np.ndarray  # [N]: the loss before any rule
     status: np.ndarray  # [N]
     grad: np.ndarray  # [N, T, C]
     reduced: float | None
@@ -219,7 +220,7 @@ def answer(
     log_p, occupancy = forward_backward(frames.log_probs, lengths, lattice)
 
     counts = np.arange(values.shape[1]) < lengths[:, None]
-    loss = 0.0 - log_p
+    formula = loss = 0.0 - log_p
     loss = np.where((loss < 0) & (loss > -ROUNDING), 0.0, loss)
     status = np.where(loss >= LEAST, IMPOSSIBLE, OK)
     status[(counts & ~frames.finite).any(1)] = NOT_FINITE
@@ -236,7 +237,7 @@ def answer(
     alive = counts & (scale != 0)[:, None]
     grad = np.where(alive[..., None], scale[:, None, None] * derivative, 0.0)
     reduced = None if reduction == "none" else float(sum((scale * loss)[scale != 0], 0.0))
-    return Answer(loss, status, grad, reduced, scale, unit, border)
+    return Answer(loss, formula, status, grad, reduced, scale, unit, border)
 
 
 def derivatives(frames, occupancy, input):
