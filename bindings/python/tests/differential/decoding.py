@@ -14,13 +14,31 @@ ROUNDED = 1e-7
 def failures(case):
     """What is wrong with what is read, in words."""
     with np.errstate(all="ignore"):
-        frames = read(case.values, input=case.options["input"], epsilon=case.options["epsilon"], bounded=False)
+        frames = read(case.values, input=case.options["input"], epsilon=case.options["epsilon"])
         counts = np.arange(case.values.shape[1]) < case.lengths[:, None]
         finite = ~(counts & ~frames.finite).any(1)
         found = []
         for name, check in {"align": alignments, "greedy_decode": readings, "beam_decode": candidates}.items():
-            found += [f"{case}\n  {name}: {text}" for text in check(case, frames, finite)]
+            try:
+                texts = list(check(case, frames, finite))
+            except ValueError as error:
+                texts = [] if refused(case) else [f"raises {error}"]
+            else:
+                texts += ["no error, but a first frame is plainly no distribution"] * refused(case)
+            found += [f"{case}\n  {name}: {text}" for text in texts]
     return found
+
+
+def refused(case):
+    """Whether an item's first frame has raw scores for log-probabilities, or those for probabilities."""
+    first = case.values[case.lengths > 0, 0].astype(float) if case.values.shape[1] else case.values[:0, 0]
+    if case.options["input"] == "logits":
+        return False
+    if case.options["input"] == "probs":
+        nothing = (first <= 0).all(1, keepdims=True)
+        return bool((np.isfinite(first) & ((first > np.float32(1.001)) | (nothing & (first < 0)))).any())
+    total = np.exp(first).sum(1)
+    return bool(((total > 3) & (total < np.inf)).any())
 
 
 def slack(case):

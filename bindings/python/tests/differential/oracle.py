@@ -60,8 +60,8 @@ def log_sum(*logs):
     return top + np.log(sum(np.exp(log - top) for log in logs))
 
 
-def read(values, *, input, epsilon, bounded=True):
-    """The probabilities of the classes, `bounded` as those of a loss are."""
+def read(values, *, input, epsilon):
+    """The probabilities of the classes."""
     biased = None
     scores = np.asarray(values, np.float64)
     if input == "probs":
@@ -70,11 +70,11 @@ def read(values, *, input, epsilon, bounded=True):
         scores = np.log(biased)  # NaN for a negative one
     logs = input in ("log_probs", "log_probs_exact")
     top = scores.max(-1, initial=-np.inf)  # NaN if there is one
-    finite = (top <= MOST) & (top > -LEAST) if logs and bounded else np.isfinite(top)
+    finite = (top <= MOST) & (top > -LEAST) if logs else np.isfinite(top)
     top = np.where(finite, top, 0.0)[..., None]
     relative = np.where(finite[..., None], scores, 0.0) - top
     border = (np.abs(relative + LEAST) <= BORDER) & (np.float32(relative) != relative)
-    log_probs = np.where(bounded & (relative <= -LEAST), -np.inf, relative)
+    log_probs = np.where(relative <= -LEAST, -np.inf, relative)
     log_probs = log_probs + top if logs else log_probs - np.log(np.exp(relative).sum(-1, keepdims=True))
     return Frames(log_probs, finite, border, biased)
 
