@@ -17,7 +17,7 @@ pub use lattice::{Item, item};
 /// What the reference answers, in float64.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferenceOutput {
-    /// The loss of each item in nats, `[N]`, not weighted.
+    /// The loss of each item in nats, `[N]`, not weighted. One below 0 by rounding is not made 0.
     pub loss: Vec<f64>,
     /// The gradient of the reduced loss with respect to the input, in the input's shape and layout.
     pub grad: Vec<f64>,
@@ -238,7 +238,10 @@ impl Row {
         let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let log_rest = scores.iter().map(|s| (s - most).exp()).sum::<f64>().ln();
         let log_probs = match input {
-            Input::LogProbs | Input::LogProbsExact => scores.clone(),
+            Input::LogProbs | Input::LogProbsExact => {
+                let counts = |s: &f64| if *s > -LEAST { *s } else { f64::NEG_INFINITY };
+                scores.iter().map(counts).collect()
+            }
             // Two subtractions: beside a score of 1e30 the logarithm of the sum would be lost in rounding.
             Input::Logits | Input::Probs { .. } => {
                 scores.iter().map(|s| (s - most) - log_rest).collect()

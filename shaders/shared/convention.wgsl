@@ -6,6 +6,14 @@ const PROBS: u32 = 3u;
 
 override INPUT: u32 = 0u;
 
+// ln of the probability of a class, near where it begins to count as 0.
+fn depth(x: vec4<f32>, top: vec4<f32>) -> vec4<f32> {
+    if (is_log_probs()) {
+        return x;
+    }
+    return below(x, top);
+}
+
 fn is_log_probs() -> bool {
     return INPUT == LOG_PROBS || INPUT == LOG_PROBS_EXACT;
 }

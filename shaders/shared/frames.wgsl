@@ -93,7 +93,7 @@ fn emission(bits: vec4<u32>, top: vec4<f32>, there: vec4<bool>) -> Scaled {
         let some = counts & (y >= vec4<f32>(SMALLEST));
         return either(ratio(max(y, vec4<f32>(SMALLEST)), top), scaled_zero(), some);
     }
-    return either(exp_below(x, top), scaled_zero(), counts & (below(x, top) > vec4<f32>(-LEAST)));
+    return either(exp_below(x, top), scaled_zero(), counts & (depth(x, top) > vec4<f32>(-LEAST)));
 }
 
 fn emissions_of(frames: Frames, quad: Quad) -> Emissions {

@@ -20,7 +20,11 @@ fn score_below(bits: vec4<u32>, top: f32) -> vec4<f32> {
         return score(bits);
     }
     let x = bitcast<vec4<f32>>(only(bits, finite(bits)));
-    return select(vec4<f32>(NEVER), score(bits), below(x, vec4<f32>(top)) > vec4<f32>(-LEAST));
+    let counts = finite(bits) & (depth(x, vec4<f32>(top)) > vec4<f32>(-LEAST));
+    // Beside a maximum so large the digits of a sum over frames would be the maximum's.
+    let offset = INPUT == LOGITS && abs(top) >= 16777216.0;
+    let some = select(score(bits), below(x, vec4<f32>(top)), vec4<bool>(offset));
+    return select(vec4<f32>(NEVER), some, counts);
 }
 
 // The same of all classes together: what a probability of 1 would have. Log-probabilities are taken as they are.

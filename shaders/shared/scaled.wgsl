@@ -14,6 +14,8 @@ const ZERO: i32 = -536870912;
 const LEAST: f32 = 268435456.0;
 // No f32 holds the probability of a log-probability above this.
 const MOST: f32 = 88.0;
+// How far apart two log-probabilities that count may be, and somewhat more.
+const FARTHEST: f32 = 268435712.0;
 
 const LOG2_E: f32 = 1.44269504;
 // ln 2 in two parts (Cody and Waite): the first has 9 bits, so e · LN2_HIGH is exact for |e| < 2^15.
@@ -86,12 +88,12 @@ struct Powers {
     e: vec4<i32>,
 }
 
-// exp(d) = exp(r.d) · 2^r.e for |d| <= LEAST, |r.d| < 2. Integers throughout: they need no fma, and no driver
+// exp(d) = exp(r.d) · 2^r.e for |d| <= FARTHEST, |r.d| < 2. Integers throughout: they need no fma, and no driver
 // reorders them. whole · (log2(e) - 1) in digits of 14 bits; the fourth digit's error is below 2^-26.
 fn whole_powers(d: vec4<f32>) -> Powers {
     let far = abs(d);
     let whole = floor(far);
-    let n = vec4<u32>(min(whole, vec4<f32>(LEAST - 16.0)));
+    let n = vec4<u32>(min(whole, vec4<f32>(FARTHEST)));
     let high = n >> vec4<u32>(14u);
     let low = n & vec4<u32>(16383u);
     let d4 = high * 12257u + low * 2784u;
@@ -122,7 +124,7 @@ fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     return Scaled(fma(p, r * r, r) + vec4<f32>(1.0), vec4<i32>(e));
 }
 
-// The same for any |d| < LEAST; beyond, as of LEAST.
+// The same for any |d| <= FARTHEST; beyond, as of FARTHEST.
 fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     let is_far = abs(d) > vec4<f32>(NEAR);
     if (!any(is_far)) {

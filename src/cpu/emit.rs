@@ -4,7 +4,7 @@ use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::index::{LANES, bytes, lines, lines_of};
 use super::labels::Item;
-use super::scaled::{SMALLEST, Scaled, biased, exp_below, ratio};
+use super::scaled::{LEAST, SMALLEST, Scaled, biased, exp_below, ratio};
 use crate::options::{Input, Options};
 use crate::problem::Problem;
 
@@ -28,7 +28,7 @@ pub(super) fn emit<S: Simd>(
 ) {
     // One copy of the loops for each convention, with nothing to choose inside.
     match options.input {
-        Input::Logits | Input::LogProbs | Input::LogProbsExact => {
+        Input::Logits => {
             frames(
                 simd,
                 problem,
@@ -40,6 +40,20 @@ pub(super) fn emit<S: Simd>(
                 |x| x,
                 #[inline(always)]
                 |x, top| exp_below(x, top),
+            );
+        }
+        Input::LogProbs | Input::LogProbsExact => {
+            frames(
+                simd,
+                problem,
+                item,
+                n,
+                out,
+                f32::MIN,
+                #[inline(always)]
+                |x| x,
+                #[inline(always)]
+                |x, top| exp_below(x, top).or(x.simd_gt(-LEAST), Scaled::zero(simd)),
             );
         }
         Input::Probs { epsilon } => {

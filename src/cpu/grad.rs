@@ -51,23 +51,25 @@ pub(super) fn rows<S: Simd>(
         };
         let Some(out) = out else { continue };
         match options.input {
-            Input::Probs { epsilon } => occupy(item, t, out, |class| {
+            Input::Probs { epsilon } => occupy(item, t, out, |class, occupancy| {
                 let q = input[class] + epsilon;
-                if q < SMALLEST { 0.0 } else { item.scale / q }
+                // The quotient of two small numbers first: neither it nor the product need be small or large.
+                let quotient = if q < SMALLEST { 0.0 } else { occupancy / q };
+                quotient * item.scale
             }),
-            _ => occupy(item, t, out, |_| item.scale),
+            _ => occupy(item, t, out, |_, occupancy| occupancy * item.scale),
         }
     }
 }
 
-/// Takes the occupancy of each class, times `factor`, off the gradient of frame `t`.
+/// Takes `share` of the occupancy of each class off the gradient of frame `t`.
 #[inline(always)]
-fn occupy(item: &Item, t: usize, out: &mut [f32], factor: impl Fn(usize) -> f32) {
+fn occupy(item: &Item, t: usize, out: &mut [f32], share: impl Fn(usize, f32) -> f32) {
     let width = item.classes.len();
     let occupancies = &item.occupancies[t * width..(t + 1) * width];
     for (class, occupancy) in item.classes.iter().zip(occupancies) {
         let class = *class as usize;
-        out[class] -= occupancy * factor(class);
+        out[class] -= share(class, *occupancy);
     }
 }
 

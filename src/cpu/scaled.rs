@@ -14,6 +14,9 @@ pub(super) const LEAST: f32 = 268_435_456.0;
 /// No f32 holds the probability of a log-probability above this.
 pub(super) const MOST: f32 = 88.0;
 
+/// How far apart two log-probabilities that count may be, and somewhat more.
+const FARTHEST: f32 = LEAST + 256.0;
+
 /// The smallest normal number, rounded up: nothing is divided by less.
 pub(super) const SMALLEST: f32 = 1.2e-38;
 
@@ -151,7 +154,7 @@ fn exp_near_0<S: Simd>(r: f32x16<S>) -> f32x16<S> {
 /// Beyond this `exp` is taken in two steps.
 const NEAR: f32 = 512.0;
 
-/// `exp(d + low)` for |d| < `LEAST`; beyond, as of `LEAST`.
+/// `exp(d + low)` for |d| ≤ `FARTHEST`; beyond, as of `FARTHEST`.
 #[inline(always)]
 fn exp_scaled<S: Simd>(simd: S, d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
     if d.abs().simd_gt(NEAR).any_true() {
@@ -172,7 +175,7 @@ fn exp_scaled<S: Simd>(simd: S, d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
 fn exp_far<S: Simd>(simd: S, d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
     let (mut r, mut e) = ([0.0; LANES], [0; LANES]);
     for lane in 0..LANES {
-        let d = f64::from(d[lane].clamp(-LEAST, LEAST)) + f64::from(low[lane]);
+        let d = f64::from(d[lane].clamp(-FARTHEST, FARTHEST)) + f64::from(low[lane]);
         let powers = (d * std::f64::consts::LOG2_E).round();
         #[allow(
             clippy::cast_possible_truncation,
@@ -208,7 +211,7 @@ pub(super) fn exp_below<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S> {
     let none = f32x16::splat(simd, 0.0);
     exp_scaled(simd, d, low.abs().simd_le(16.0).select(low, none))
         .normalised()
-        .or(d.simd_gt(-LEAST), Scaled::zero(simd))
+        .or(d.simd_gt(-FARTHEST), Scaled::zero(simd))
 }
 
 /// `x / y` of positive normal numbers, however far apart, m in [1, 2).

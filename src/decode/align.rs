@@ -13,7 +13,7 @@ use crate::options::{Options, RepeatedOutputs, Status};
 use crate::problem::{Batch, Problem};
 
 /// A label that stands for any one or more frames of whatever class, each of probability 1: text that is there and not known. In an
-/// [`Alignment`] it is the class `u32::MAX`.
+/// [`Alignment`] it is the class `u32::MAX`. With [`RepeatedOutputs::Distinct`] it takes one frame, as any label does.
 ///
 /// As any label: two of them need a blank between. (torchaudio's way to the same is a class more, of log-probability 0.)
 pub const STAR: i32 = -1;
@@ -92,6 +92,9 @@ impl Alignment {
 /// assert!((alignment.spans[1].probability - 3_f64.exp() / (3_f64.exp() + 2.0)).abs() < 1e-12);
 /// # Ok::<(), ctc_wgpu::Error>(())
 /// ```
+///
+/// A class that counts as probability 0 is on no path, by the rules of the loss. Its border for a whole item is not applied: a path
+/// may have a score above 2^28, where the loss is infinite.
 ///
 /// # Errors
 /// [`Error::Input`] for a batch that breaks a rule; [`STAR`] is allowed among the labels.
@@ -267,7 +270,7 @@ impl<'a> Search<'a> {
         scores.clear();
         scores.extend(self.needed.iter().map(|class| match has_star {
             true => log_prob(&frame, row, *class),
-            false => frame.score(row[*class]),
+            false => frame.score(row[*class]) - frame.offset(),
         }));
         true
     }

@@ -148,10 +148,23 @@ impl Frame {
             Input::Logits | Input::LogProbs | Input::LogProbsExact => value.into(),
             Input::Probs { epsilon } => f64::from(biased(value, epsilon)).ln(),
         };
-        if score - self.most > -LEAST {
+        let depth = match self.input {
+            Input::LogProbs | Input::LogProbsExact => score,
+            Input::Logits | Input::Probs { .. } => score - self.most,
+        };
+        if depth > -LEAST {
             score
         } else {
             f64::NEG_INFINITY
+        }
+    }
+
+    /// What is left out of the scores of all classes, so that it does not take the digits of a sum over frames.
+    #[inline]
+    pub(super) fn offset(&self) -> f64 {
+        match self.input {
+            Input::Logits => self.most,
+            Input::LogProbs | Input::LogProbsExact | Input::Probs { .. } => 0.0,
         }
     }
 

@@ -591,3 +591,15 @@ fn rates_of_nothing_are_told_apart() {
     let swapped = Edits::between(b"xy", b"yx");
     assert_eq!((swapped.substitutions, swapped.total()), (2, 2));
 }
+
+#[test]
+fn what_all_classes_of_a_frame_have_in_common_decides_nothing() {
+    for offset in [1.0e6, 1.0e8, -1.0e17, 1.0e30] {
+        let logits = [offset, offset, 0.0, 2.0, 9.0, 0.0];
+        let batch = Batch::new([1, 3, 2], &logits).labels(&[1], &[1]);
+        let found = decode::align(&batch, &Options::default()).unwrap();
+        // Not [1, 0, 0] or [0, 1, 0] by chance: the second frame has its label, and the first may.
+        assert_eq!(found[0].path[1..], [1, 0], "{offset}");
+        assert!((found[0].score - 0.820_198).abs() < 1e-5, "{offset}");
+    }
+}

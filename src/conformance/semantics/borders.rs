@@ -16,7 +16,7 @@ fn needed(x: f32) -> OwnedBatch {
 }
 
 /// The label takes the frame, whatever it costs.
-fn costs(loss: f32, grad: [f64; 2]) -> Vec<Item> {
+fn costs<const C: usize>(loss: f32, grad: [f64; C]) -> Vec<Item> {
     vec![Item {
         loss: Loss::Exact(loss.into()),
         status: Status::Ok,
@@ -103,6 +103,22 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "a needed log-probability at the border is a probability of 0",
             needed(-LEAST),
+            input(Input::LogProbsExact),
+            none(),
+        ),
+        row(
+            "log-probabilities 2^28 apart, both above the border",
+            OwnedBatch::one([1, 3], vec![f32::NEG_INFINITY, 64.0, -LEAST + 64.0], &[2]),
+            input(Input::LogProbsExact),
+            costs(LEAST - 64.0, [0.0, 0.0, -1.0]),
+        ),
+        row(
+            "a log-probability at the border is 0 whatever other frames have",
+            OwnedBatch::one(
+                [2, 3],
+                vec![f32::NEG_INFINITY, 0.0, -LEAST, 80.0, 80.0, 80.0],
+                &[2, 1],
+            ),
             input(Input::LogProbsExact),
             none(),
         ),

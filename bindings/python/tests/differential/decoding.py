@@ -76,8 +76,6 @@ def alignments(case, frames, finite):
     starred = np.concatenate([frames.log_probs, np.zeros((*frames.finite.shape, 1))], axis=2)
     own = [[classes if label == STAR else label for label in one] for one in labels]
     lattice = Lattice(own, blank=case.options["blank"] % classes, repeated_outputs=case.options["repeated_outputs"])
-    if case.options["repeated_outputs"] == "distinct":
-        lattice.stays |= lattice.classes == classes
     best = best_paths(starred, case.lengths, lattice)
     for n, result in enumerate(results):
         status = NOT_FINITE if not finite[n] else IMPOSSIBLE if np.isneginf(best[n]) else OK
