@@ -91,8 +91,8 @@
 //! | input that is no distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | as the formula has it, which may be below 0 | as the formula has it | `Ok` |
 //! | a label that is no class or the blank, or a length out of range | on the host an [`InputError`] before anything runs; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
 //!
-//! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a class of a frame, relative
-//! to the likeliest class of that frame, and to an item: a loss of 2^28 or more is +∞, with status `Impossible`. Masks of
+//! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a class of a frame (of
+//! logits, relative to the largest of that frame) and to an item: a loss of 2^28 or more is +∞, with status `Impossible`. Masks of
 //! −1e4, −65504 (the lowest f16) and −1e6 are finite numbers like any other, and exact; −1e9 and the lowest
 //! f32 or bf16 are probabilities of 0. Every backend applies the same border.
 //!

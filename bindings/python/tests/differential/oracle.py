@@ -73,8 +73,10 @@ def read(values, *, input, epsilon):
     finite = (top <= MOST) & (top > -LEAST) if logs else np.isfinite(top)
     top = np.where(finite, top, 0.0)[..., None]
     relative = np.where(finite[..., None], scores, 0.0) - top
-    border = (np.abs(relative + LEAST) <= BORDER) & (np.float32(relative) != relative)
-    log_probs = np.where(relative <= -LEAST, -np.inf, relative)
+    # Log-probabilities are taken as they are, and all else relative to the frame's largest.
+    depth = np.where(finite[..., None], scores, 0.0) if logs else relative
+    border = (np.abs(depth + LEAST) <= BORDER) & (np.float32(depth) != depth)
+    log_probs = np.where(depth <= -LEAST, -np.inf, relative)
     log_probs = log_probs + top if logs else log_probs - np.log(np.exp(relative).sum(-1, keepdims=True))
     return Frames(log_probs, finite, border, biased)
 
