@@ -154,26 +154,37 @@ fn exp_near_0<S: Simd>(r: f32x16<S>) -> f32x16<S> {
 /// Beyond this `exp` is taken in two steps.
 const NEAR: f32 = 512.0;
 
+/// 1.5 · 2^23
+const ROUND: f32 = 12_582_912.0;
+
 /// `exp(d + low)` for |d| ≤ `FARTHEST`; beyond, as of `FARTHEST`.
 #[inline(always)]
 fn exp_scaled<S: Simd>(simd: S, d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
     if d.abs().simd_gt(NEAR).any_true() {
-        return exp_far(simd, d, low);
+        let (mut r, mut e) = ([0.0; LANES], [0; LANES]);
+        split_far(d.as_array(), low.as_array(), &mut r, &mut e);
+        return Scaled {
+            m: exp_near_0(f32x16::simd_from(simd, r)),
+            e: i32x16::simd_from(simd, e),
+        };
     }
-    let e = (d * std::f32::consts::LOG2_E + 0.5).floor();
+    // Rounds to an integer, which then stands in the low bits.
+    let rounded = d * std::f32::consts::LOG2_E + ROUND;
+    let e = rounded - ROUND;
+    let bits: i32x16<S> = rounded.bitcast();
     // Exact where the machine rounds these once, and where it rounds twice.
     let r = e.mul_add(-LN2_LOW, e.mul_add(-LN2_HIGH, d)) + low;
     Scaled {
         m: exp_near_0(r.max(-0.4).min(0.4)),
-        e: e.to_int(),
+        e: bits - ROUND.to_bits().cast_signed(),
     }
 }
 
-/// The same of numbers that are not all near 0, their powers of two split off in f64.
+/// Splits the powers of two off exponents that are not all near 0, in f64. By reference: it is not compiled for the
+/// instructions of its callers, which have their vectors in registers.
 #[cold]
 #[inline(never)]
-fn exp_far<S: Simd>(simd: S, d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
-    let (mut r, mut e) = ([0.0; LANES], [0; LANES]);
+fn split_far(d: &[f32; LANES], low: &[f32; LANES], r: &mut [f32; LANES], e: &mut [i32; LANES]) {
     for lane in 0..LANES {
         let d = f64::from(d[lane].clamp(-FARTHEST, FARTHEST)) + f64::from(low[lane]);
         let powers = (d * std::f64::consts::LOG2_E).round();
@@ -185,10 +196,6 @@ fn exp_far<S: Simd>(simd: S, d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
             e[lane] = powers as i32;
             r[lane] = (d - powers * std::f64::consts::LN_2) as f32;
         }
-    }
-    Scaled {
-        m: exp_near_0(f32x16::simd_from(simd, r)),
-        e: i32x16::simd_from(simd, e),
     }
 }
 
