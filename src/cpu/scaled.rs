@@ -159,8 +159,9 @@ const ROUND: f32 = 12_582_912.0;
 
 /// `exp(d + low)` for |d| ≤ `FARTHEST`; beyond, as of `FARTHEST`.
 #[inline(always)]
-fn exp_scaled<S: Simd>(simd: S, d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
+fn exp_scaled<S: Simd>(d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
     if d.abs().simd_gt(NEAR).any_true() {
+        let simd = d.token();
         let (mut r, mut e) = ([0.0; LANES], [0; LANES]);
         split_far(d.as_array(), low.as_array(), &mut r, &mut e);
         return Scaled {
@@ -202,23 +203,19 @@ fn split_far(d: &[f32; LANES], low: &[f32; LANES], r: &mut [f32; LANES], e: &mut
 /// `exp(x)`, m in [1, 2).
 #[inline(always)]
 pub(super) fn exp<S: Simd>(x: f32x16<S>) -> Scaled<S> {
-    let simd = x.token();
-    exp_scaled(simd, x, f32x16::splat(simd, 0.0)).normalised()
+    exp_scaled(x, f32x16::splat(x.token(), 0.0)).normalised()
 }
 
-/// `exp(x - top)` for finite x with what rounding took from the difference put back, m in [1, 2); 0 where that
-/// does not count.
+/// `exp(x - top)` for finite x with what rounding took from the difference put back, m in [1, 2); what does not count
+/// is `exp(-FARTHEST)`, with which no item is possible.
 #[inline(always)]
 pub(super) fn exp_below<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S> {
     // Held off infinity.
     let d = (x * 0.5 - top * 0.5).max(-1.0e37) * 2.0;
     let back = d - x;
     let low = (x - (d - back)) - (top + back);
-    let simd = x.token();
-    let none = f32x16::splat(simd, 0.0);
-    exp_scaled(simd, d, low.abs().simd_le(16.0).select(low, none))
-        .normalised()
-        .or(d.simd_gt(-FARTHEST), Scaled::zero(simd))
+    let none = f32x16::splat(x.token(), 0.0);
+    exp_scaled(d, low.abs().simd_le(16.0).select(low, none)).normalised()
 }
 
 /// `x / y` of positive normal numbers, however far apart, m in [1, 2).
