@@ -28,7 +28,12 @@ pub(super) fn emit<S: Simd>(
 ) {
     // One copy of the loops for each convention, with nothing to choose inside.
     match options.input {
-        Input::Logits => {
+        Input::Logits | Input::LogProbs | Input::LogProbsExact => {
+            // Log-probabilities count by themselves, logits by how far they are below the frame's largest.
+            let floor = match options.input {
+                Input::Logits => f32::NEG_INFINITY,
+                _ => -LEAST,
+            };
             frames(
                 simd,
                 problem,
@@ -39,21 +44,7 @@ pub(super) fn emit<S: Simd>(
                 #[inline(always)]
                 |x| x,
                 #[inline(always)]
-                |x, top| exp_below(x, top),
-            );
-        }
-        Input::LogProbs | Input::LogProbsExact => {
-            frames(
-                simd,
-                problem,
-                item,
-                n,
-                out,
-                f32::MIN,
-                #[inline(always)]
-                |x| x,
-                #[inline(always)]
-                |x, top| exp_below(x, top).or(x.simd_gt(-LEAST), Scaled::zero(simd)),
+                |x, top| exp_below(x, top).or(x.simd_gt(floor), Scaled::zero(simd)),
             );
         }
         Input::Probs { epsilon } => {

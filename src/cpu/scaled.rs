@@ -206,16 +206,20 @@ pub(super) fn exp<S: Simd>(x: f32x16<S>) -> Scaled<S> {
     exp_scaled(x, f32x16::splat(x.token(), 0.0)).normalised()
 }
 
-/// `exp(x - top)` for finite x with what rounding took from the difference put back, m in [1, 2); what does not count
-/// is `exp(-FARTHEST)`, with which no item is possible.
+/// `exp(x - top)` with what rounding took from the difference put back, m in [1, 2); 0 for what is too far below to
+/// count, −∞ too: what fills up a row must not take the far path.
 #[inline(always)]
 pub(super) fn exp_below<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S> {
     // Held off infinity.
     let d = (x * 0.5 - top * 0.5).max(-1.0e37) * 2.0;
     let back = d - x;
     let low = (x - (d - back)) - (top + back);
-    let none = f32x16::splat(x.token(), 0.0);
-    exp_scaled(d, low.abs().simd_le(16.0).select(low, none)).normalised()
+    let simd = x.token();
+    let none = f32x16::splat(simd, 0.0);
+    let counts = d.simd_gt(-FARTHEST);
+    exp_scaled(counts.select(d, none), counts.select(low, none))
+        .normalised()
+        .or(counts, Scaled::zero(simd))
 }
 
 /// `x / y` of positive normal numbers, however far apart, m in [1, 2).

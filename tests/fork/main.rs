@@ -84,6 +84,25 @@ impl Data {
     }
 }
 
+/// Calls `fork` ten times while three threads compute.
+fn while_busy(ctc: &Ctc, data: &Data, fork: impl Fn()) {
+    let expected = data.answer(ctc).unwrap();
+    let busy = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while busy.load(Ordering::Relaxed) {
+                    assert_eq!(data.answer(ctc).unwrap(), expected);
+                }
+            });
+        }
+        for _ in 0..10 {
+            fork();
+        }
+        busy.store(false, Ordering::Relaxed);
+    });
+}
+
 fn refused<T>(result: Result<T, Error>) {
     match result {
         Err(Error::Forked(_)) => {}
@@ -120,19 +139,8 @@ fn a_child_computes_on_the_cpu_with_its_parents_context_and_with_its_own() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
         pool.unwrap().install(works);
     });
-    let busy = AtomicBool::new(true);
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while busy.load(Ordering::Relaxed) {
-                    assert_eq!(data.answer(&ctc).unwrap(), expected);
-                }
-            });
-        }
-        for _ in 0..10 {
-            in_child("the CPU in a child of a busy process", works);
-        }
-        busy.store(false, Ordering::Relaxed);
+    while_busy(&ctc, data, || {
+        in_child("the CPU in a child of a busy process", works);
     });
 }
 
@@ -187,27 +195,16 @@ fn a_child_is_refused_its_parents_gpu_context_and_may_make_its_own() {
     let mut held = Some((Ctc::gpu("").unwrap(), own.clone()));
     data.answer(&held.as_ref().unwrap().0).unwrap();
     in_child("a GPU's context dropped in a child", || drop(held.take()));
-    let busy = AtomicBool::new(true);
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while busy.load(Ordering::Relaxed) {
-                    assert_eq!(data.answer(&ctc).unwrap(), expected);
-                }
-            });
-        }
-        for _ in 0..10 {
-            in_child("a GPU in a child of a busy process", || {
-                inherited();
-                match Ctc::gpu("") {
-                    Ok(ctc) => assert_eq!(data.answer(&ctc).unwrap(), expected),
-                    Err(error) => refused::<()>(Err(error)),
-                }
-                // The CPU is there all the same.
-                data.answer(&Ctc::cpu()).unwrap();
-            });
-        }
-        busy.store(false, Ordering::Relaxed);
+    while_busy(&ctc, data, || {
+        in_child("a GPU in a child of a busy process", || {
+            inherited();
+            match Ctc::gpu("") {
+                Ok(ctc) => assert_eq!(data.answer(&ctc).unwrap(), expected),
+                Err(error) => refused::<()>(Err(error)),
+            }
+            // The CPU is there all the same.
+            data.answer(&Ctc::cpu()).unwrap();
+        });
     });
     drop(plan);
     assert_eq!(data.answer(&ctc).unwrap(), expected);
