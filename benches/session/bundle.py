@@ -30,9 +30,13 @@ FILES = (
     "tests/data/ocr/*",
 )
 
-# Debian's and Ubuntu's packages: the Vulkan loader, and what NVIDIA's driver links to, which a
-# machine without a display may lack. Only the shared libraries are kept.
-PACKAGES = ("libvulkan1", "libx11-6", "libxext6", "libxcb1", "libxau6", "libxdmcp6", "libbsd0", "libmd0")
+# Debian's and Ubuntu's packages: the Vulkan loader, and what NVIDIA's driver links to or loads, which a
+# machine without a display may lack. Only the shared libraries are kept. Without GLVND the driver
+# (580.159 on an H200) is found and loaded, and then has no `vkCreateInstance`.
+PACKAGES = (
+    *("libvulkan1", "libx11-6", "libxext6", "libxcb1", "libxau6", "libxdmcp6", "libbsd0", "libmd0"),
+    *("libglvnd0", "libegl1", "libglx0", "libgl1", "libopengl0", "libgles2"),
+)
 
 MOST_BYTES = 50 << 20
 

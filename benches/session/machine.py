@@ -23,7 +23,8 @@ MANIFESTS = (
 
 # Where containers mount NVIDIA's libraries.
 LIBRARIES = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64")
-NVIDIA_DRIVER = "libGLX_nvidia.so.0"
+# The same driver for X and for EGL: some containers mount or support only one of them.
+NVIDIA_DRIVERS = ("libGLX_nvidia.so.0", "libEGL_nvidia.so.0")
 
 SMI = "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,temperature.gpu,power.draw"
 
@@ -93,22 +94,26 @@ def environments(env, loader, scratch):
     carried = [loader] if loader.is_dir() else []
     if carried:
         yield "with the carried Vulkan loader", searching(env, *carried)
-    libraries = [folder for folder in LIBRARIES if (Path(folder) / NVIDIA_DRIVER).exists()]
-    own = scratch / "nvidia_icd.json"
-    own.write_text(
-        json.dumps(
-            {"file_format_version": "1.0.0", "ICD": {"library_path": NVIDIA_DRIVER, "api_version": "1.3.0"}}
-        )
-    )
+    libraries = [folder for folder in LIBRARIES if any((Path(folder) / name).exists() for name in NVIDIA_DRIVERS)]
+    own = [manifest(scratch, library) for library in NVIDIA_DRIVERS]
     found = [file for folder in MANIFESTS for file in sorted(Path(folder).glob("nvidia*.json"))]
-    for manifest in [*found, own]:
-        chosen = {**env, "VK_DRIVER_FILES": str(manifest), "VK_ICD_FILENAMES": str(manifest)}
-        yield f"with {manifest}", searching(chosen, *carried)
-        yield f"with {manifest} and the driver's folder", searching(chosen, *carried, *libraries)
+    for path in [*found, *own]:
+        chosen = {**env, "VK_DRIVER_FILES": str(path), "VK_ICD_FILENAMES": str(path)}
+        yield f"with {path}", searching(chosen, *carried)
+        yield f"with {path} and the driver's folder", searching(chosen, *carried, *libraries)
+
+
+def manifest(scratch, library):
+    """The manifest of a driver that came without one."""
+    path = scratch / f"{library.split('.')[0]}.json"
+    driver = {"library_path": library, "api_version": "1.3.0"}
+    path.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": driver}))
+    return path
 
 
 def adapters(tool, env):
-    done = call([tool, "adapters", "--json"], 20, env=env)
+    # The loader says why it left a driver out; without this it says nothing.
+    done = call([tool, "adapters", "--json"], 20, env={**env, "VK_LOADER_DEBUG": "error"})
     try:
         return json.loads(done.out)["adapters"], done
     except (ValueError, KeyError):
