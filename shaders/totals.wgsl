@@ -22,12 +22,10 @@ struct Weights {
     size: f32,
 }
 
-// Knuth's two-sum. The clamp never decides: it keeps a driver from adding up what is to be taken apart.
 fn heavier(a: Weights, b: Weights) -> Weights {
-    let sum = clamp(a.high + b.high, -3.4e38, 3.4e38);
-    let back = sum - a.high;
-    let low = ((a.high - (sum - back)) + (b.high - back)) + (a.low + b.low);
-    return Weights(sum, low, a.size + b.size);
+    let sum = held(vec4<f32>(clamp(a.high + b.high, -3.4e38, 3.4e38)));
+    let low = lost(vec4<f32>(a.high), vec4<f32>(b.high), sum).x + (a.low + b.low);
+    return Weights(sum.x, low, a.size + b.size);
 }
 
 var<workgroup> sh_labels: array<u32, LANES>;

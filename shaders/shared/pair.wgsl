@@ -24,14 +24,12 @@ fn possible(score: vec4<f32>) -> vec4<bool> {
     return score >= vec4<f32>(-FINITE);
 }
 
-// a + x (Knuth's two-sum), NEVER if either is. The clamps decide only for what is far; they also stand between what a driver may
-// otherwise simplify to nothing.
+// a + x, NEVER if either is.
 fn pair_plus(a: Pair, x: vec4<f32>) -> Pair {
-    let sum = within(a.hi + x);
-    let back = sum - a.hi;
-    let low = ((a.hi - (sum - back)) + (x - back)) + a.lo;
-    let hi = within(sum + low);
-    let lo = low - (hi - sum);
+    let sum = held(within(a.hi + x));
+    let low = held(lost(a.hi, x, sum) + a.lo);
+    let hi = held(within(sum + low));
+    let lo = low - held(hi - sum);
     let both = possible(a.hi) & possible(x);
     return Pair(select(vec4<f32>(NEVER), hi, both), select(vec4<f32>(0.0), lo, both));
 }

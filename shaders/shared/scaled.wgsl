@@ -65,6 +65,18 @@ fn ratio(x: vec4<f32>, y: vec4<f32>) -> Scaled {
     return normalised(Scaled(a.m / b.m, a.e - b.e));
 }
 
+// x by way of its bits. A compiler may treat sums as algebra and turn (a + b) - a into b, as NVIDIA's does; it does not look
+// through an integer. The minimum never decides: the bits of no finite number are larger.
+fn held(x: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(min(bitcast<vec4<u32>>(x), vec4<u32>(0xff7fffffu)));
+}
+
+// What rounding took from a + b (Knuth's two-sum): a + b - sum, exactly. `sum` is a + b, held.
+fn lost(a: vec4<f32>, b: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    let back = held(sum - a);
+    return held(a - held(sum - back)) + held(b - back);
+}
+
 // a where it holds, else b; by components, since GLSL selects no vectors of integers before 4.50.
 fn chosen(a: vec4<i32>, b: vec4<i32>, holds: vec4<bool>) -> vec4<i32> {
     return vec4<i32>(
@@ -111,9 +123,8 @@ fn whole_powers(d: vec4<f32>) -> Powers {
 // differ in their last bits, and WGSL promises few of them.
 fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     let e = floor(fma(d + low, vec4<f32>(LOG2_E), vec4<f32>(0.5)));
-    // The maximum never decides: it stands between the two parts, which a driver may otherwise add up first (llvmpipe's GL
-    // does, and loses what the second one is for).
-    let high = max(fma(-e, vec4<f32>(LN2_HIGH), d), vec4<f32>(-1.0e30));
+    // Else a driver adds up the two parts first (llvmpipe's GL does), and loses what the second one is for.
+    let high = held(fma(-e, vec4<f32>(LN2_HIGH), d));
     let r = clamp(fma(-e, vec4<f32>(LN2_LOW), high) + low, vec4<f32>(-0.4), vec4<f32>(0.4));
     var p = vec4<f32>(1.9875691500e-4);
     p = fma(p, r, vec4<f32>(1.3981999507e-3));
@@ -146,11 +157,10 @@ fn below(x: vec4<f32>, top: vec4<f32>) -> vec4<f32> {
     return 2.0 * max(0.5 * x - 0.5 * top, vec4<f32>(-1.0e37));
 }
 
-// exp(x - top) with what rounding took from the difference (Knuth's two-sum) put back, for a difference that counts.
+// exp(x - top) with what rounding took from the difference put back, for a difference that counts.
 fn exp_below(x: vec4<f32>, top: vec4<f32>) -> Scaled {
-    let d = below(x, top);
-    let back = d - x;
-    let low = (x - (d - back)) - (top + back);
+    let d = held(below(x, top));
+    let low = lost(x, -top, d);
     return exp_scaled(d, select(vec4<f32>(0.0), low, abs(low) <= vec4<f32>(16.0)));
 }
 

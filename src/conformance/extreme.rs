@@ -64,16 +64,14 @@ pub fn masked_labels() -> Vec<Drawn> {
     drawn
 }
 
-/// Above which [`far_below`] asks for what rounding has taken.
-pub const FAR: f32 = 9_007.3;
-
-/// Where f32's own digits are enough, for drivers that lose two-sums by reordering sums (GLSL from naga has no `precise`).
-pub const NOT_SO_FAR: f32 = 307.3;
-
 /// In each frame a class that has no part in it yet, or no more, is `far_above` the two that have: what tells those apart
 /// is what rounding takes from their differences to the frame's maximum.
 #[must_use]
-pub fn far_below(far_above: f32) -> Drawn {
+pub fn far_below() -> Vec<Drawn> {
+    [307.3, 9_007.3].map(far_below_by).into()
+}
+
+fn far_below_by(far_above: f32) -> Drawn {
     let classes = 5;
     let values = (0..8_usize).flat_map(|t| {
         let far = if t < 4 { 3 } else { 1 };

@@ -24,9 +24,6 @@ pub struct Family {
     pub cases: Vec<Case>,
     /// Whether they go through every variant, or through the device's own choice only.
     pub every_variant: bool,
-    /// Whether it is only for adapters whose driver keeps two-sums ([`Numerics`](super::probe::Numerics)), or only for those
-    /// whose driver does not.
-    pub two_sums: Option<bool>,
 }
 
 impl Family {
@@ -35,7 +32,6 @@ impl Family {
             name,
             cases: cases.into_iter().map(Into::into).collect(),
             every_variant: true,
-            two_sums: None,
         }
     }
 
@@ -55,24 +51,12 @@ pub fn families(extent: Extent) -> Vec<Family> {
         Extent::Usual => 100,
         Extent::Full => 1000,
     };
-    let far = |two_sums| {
-        let far_above = if two_sums {
-            extreme::FAR
-        } else {
-            extreme::NOT_SO_FAR
-        };
-        Family {
-            two_sums: Some(two_sums),
-            ..Family::new("far from the maximum", [extreme::far_below(far_above)])
-        }
-    };
     let mut families = vec![
         Family::new("semantics", semantics::all()),
         Family::new("random", (0..seeds).map(Drawn::of)),
         Family::new("extreme magnitudes", extreme::huge_losses()),
         Family::new("masked labels", extreme::masked_labels()),
-        far(true),
-        far(false),
+        Family::new("far from the maximum", extreme::far_below()),
         Family::new("subnormals", special::subnormals()),
         Family::new("−∞", special::minus_infinity()),
         Family::new("many frames", special::large(&[([2, 600, 12], 40, 3.0)])),

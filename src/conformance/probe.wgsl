@@ -5,7 +5,7 @@ override OPERATION: u32 = 0u;
 @group(0) @binding(0) var<storage, read> operands: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> results: array<u32>;
 
-// What rounding takes from x - y (Knuth's two-sum), as exp_below in shared/scaled.wgsl has it: 0 where a compiler takes it for
+// What rounding takes from x - y (Knuth's two-sum), without the `held` of shared/scaled.wgsl: 0 where a compiler takes it for
 // algebra.
 fn taken(x: f32, y: f32) -> f32 {
     let d = 2.0 * max(0.5 * x - 0.5 * y, -1.0e37);

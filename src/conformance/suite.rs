@@ -130,8 +130,7 @@ impl Suite {
     /// compare their bits with those.
     #[must_use]
     pub fn trials<'a>(&'a self, subject: &'a Subject) -> Vec<Trial<'a>> {
-        let (ctc, numerics) = (&subject.ctc, subject.numerics.as_ref());
-        let two_sums = numerics.is_none_or(|numerics| numerics.keeps_two_sums);
+        let ctc = &subject.ctc;
         let host = Rc::new(HostPath::new(ctc));
         let (seeds, runs) = match self.extent {
             Extent::Quick => (10, 10),
@@ -139,7 +138,7 @@ impl Suite {
             Extent::Full => (200, 100),
         };
         let mut trials = Vec::new();
-        for family in self.families_of(two_sums) {
+        for family in &self.families {
             let host = host.clone();
             trials.push(Trial::new(AS_PLANNED, family.name, move || {
                 host.family(family, None)
@@ -158,8 +157,7 @@ impl Suite {
                 move || host::decoded(ctc, seeds),
             ));
             for variant in VARIANTS.iter().filter(|variant| variant.is_there(limits)) {
-                let families = self.families_of(two_sums);
-                for family in families.filter(|family| family.every_variant) {
+                for family in self.families.iter().filter(|family| family.every_variant) {
                     let host = host.clone();
                     trials.push(Trial::new(variant.name, family.name, move || {
                         host.family(family, Some(variant))
@@ -174,9 +172,9 @@ impl Suite {
         trials
     }
 
-    /// The families for a driver that keeps two-sums, or for one that does not (see [`Numerics`]).
-    pub fn families_of(&self, two_sums: bool) -> impl Iterator<Item = &Family> {
-        let meant = move |family: &&Family| family.two_sums.is_none_or(|kept| kept == two_sums);
-        self.families.iter().filter(meant)
+    /// The families, in the order in which they are tried.
+    #[must_use]
+    pub fn families(&self) -> &[Family] {
+        &self.families
     }
 }
