@@ -16,7 +16,7 @@ LARGE = [(500, 64, 5000, 100), (1500, 64, 32, 300)]
 LIMITS = {
     "full": {
         "machine": 15,
-        "validate": 60,
+        "validate": 90,
         "times": 75,
         "torch": 120,
         "optax": 60,
