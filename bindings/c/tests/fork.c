@@ -19,7 +19,6 @@ enum { N = 8, T = 200, C = 20, L = 20, PATIENCE = 120 };
 static float logits[N * T * C], expected[N];
 static int32_t labels[N * L], lengths[N];
 static int gpu;
-static atomic_int done;
 
 #define MUST(condition) \
     do { \
@@ -112,8 +111,6 @@ static int destroys(ctcw_context *context)
 
 static int makes_its_own(ctcw_context *context) { return own(0) || inherited(context); }
 
-static int uses_and_makes_while_busy(ctcw_context *context) { return inherited(context) || own(1); }
-
 /* The context of the child is a parent's in the grandchild. */
 static int forks_again(ctcw_context *context)
 {
@@ -126,6 +123,9 @@ static int forks_again(ctcw_context *context)
     return 0;
 }
 
+#ifndef __SANITIZE_ADDRESS__
+static atomic_int done;
+
 static void *computes(void *context)
 {
     while (!done)
@@ -133,6 +133,8 @@ static void *computes(void *context)
             return context;
     return NULL;
 }
+
+static int uses_and_makes_while_busy(ctcw_context *context) { return inherited(context) || own(1); }
 
 /* Forks at whatever moment of other threads' calls. */
 static int while_others_compute(ctcw_context *context)
@@ -153,6 +155,7 @@ static int while_others_compute(ctcw_context *context)
     }
     return failed;
 }
+#endif
 
 int main(int argc, char **argv)
 {
@@ -170,7 +173,11 @@ int main(int argc, char **argv)
     MUST(in_child(destroys, context) == 0);
     MUST(in_child(makes_its_own, context) == 0);
     MUST(in_child(forks_again, context) == 0);
+#ifdef __SANITIZE_ADDRESS__
+    puts("without forks of a busy process: gcc 12's AddressSanitizer leaves its allocator's locks held in the child");
+#else
     MUST(while_others_compute(context) == 0);
+#endif
     /* The parent goes on as before. */
     MUST(right(context) == 0);
     ctcw_destroy(context);
