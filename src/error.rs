@@ -163,6 +163,14 @@ pub enum InputError {
         /// Its weight.
         weight: f32,
     },
+    /// The weights of a mean over the weights are too small or too large to be summed and divided by in f32.
+    #[error(
+        "weights: their sizes sum to {sum:.3e}, not to 0 or within 1e-30..=1e37: a mean over them stays the same when all are multiplied by one number"
+    )]
+    WeightSum {
+        /// The sum of their sizes.
+        sum: f64,
+    },
     /// An ε of [`Input::Probs`](crate::Input::Probs) is negative, NaN or infinite.
     #[error("epsilon {0} must be finite and not negative")]
     Epsilon(f32),

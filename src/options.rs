@@ -62,7 +62,9 @@ pub enum Reduction {
     /// `Σ w·loss / max(ΣL, 1)` (NeMo's `mean_volume`)
     MeanVolume,
     /// `Σ w·loss / Σw` (Keras's `mean_with_sample_weight`). Weights of both signs that cancel, so that
-    /// `|Σw| ≤ Σ|w| / 1000`, have no mean: their divisor counts as 0.
+    /// `|Σw| ≤ Σ|w| / 1000`, have no mean: their divisor counts as 0. Their sizes must sum to 0 or to something from
+    /// 1e-30 to 1e37: others are an [`InputError`](crate::InputError) on the host, and on a device their divisor may
+    /// count as 0.
     MeanWeighted,
 }
 

@@ -4,7 +4,7 @@
 //! work on. After that no stage checks anything again.
 
 use crate::error::InputError;
-use crate::options::{BlankInLabels, Input, Options};
+use crate::options::{BlankInLabels, Input, Options, Reduction};
 
 mod batch;
 mod labels;
@@ -69,6 +69,9 @@ impl<'a> Problem<'a> {
         let problem = Self::unread(tables, batch, options)?;
         problem.check_labels(options.blank_in_labels, None)?;
         problem.check_weights()?;
+        if options.reduction == Reduction::MeanWeighted {
+            problem.check_weight_sum()?;
+        }
         Ok(problem)
     }
 
@@ -218,6 +221,17 @@ impl<'a> Problem<'a> {
                 item,
                 weight: weights[item],
             }),
+        }
+    }
+
+    /// A device sums the weights in f32, may take subnormal numbers for 0, and need not divide by numbers from 2^126 on.
+    fn check_weight_sum(&self) -> Result<(), InputError> {
+        let weights = self.weights.unwrap_or_default();
+        let sum: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
+        if sum == 0.0 || (1e-30..=1e37).contains(&sum) {
+            Ok(())
+        } else {
+            Err(InputError::WeightSum { sum })
         }
     }
 }

@@ -7,7 +7,7 @@ use ctc_wgpu::{Batch, Ctc, Error, InputError, Options, Problem, reference};
 use crate::support::semantics::{self, Expected};
 
 /// Every variant. The enum may grow: add it here, and a row to `semantics/errors.rs`.
-const VARIANTS: [&str; 15] = [
+const VARIANTS: [&str; 16] = [
     "Axis",
     "Length",
     "NoLabels",
@@ -18,6 +18,7 @@ const VARIANTS: [&str; 15] = [
     "Label",
     "BlankLabel",
     "Weight",
+    "WeightSum",
     "Epsilon",
     "SparseIndex",
     "SparseOrder",

@@ -340,3 +340,12 @@ def test_a_loss_below_0_is_shown_and_warned_of(backend):
         loss = ctc_wgpu.ctc_loss(scores, [[1, 2]], input="log_probs", backend=backend)
     # 70 of the 4^6 paths read "1 2", each of probability e^12.
     np.testing.assert_allclose(loss, [-(12 + np.log(70))], rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [[3e38, 3e38], [3e38, -3e38], [1e-40, 1e-40]])
+def test_a_mean_over_weights_that_no_device_sums_is_refused(weights):
+    logits = np.zeros((2, 4, 3), np.float32)
+    given = {"weights": weights, "reduction": "mean_weighted"}
+    for backend in ("cpu", "gpu", "reference"):
+        with pytest.raises(ValueError, match=r"^weights: their sizes sum to \d"):
+            ctc_wgpu.ctc_loss(logits, [[1], [2]], backend=backend, **given)

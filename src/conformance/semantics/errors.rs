@@ -2,7 +2,7 @@
 //!
 //! The host calls refuse what would be a wrong answer or a read out of bounds: several peers give a number instead.
 
-use crate::{Blank, Error, Impossible, Input, InputError, Options};
+use crate::{Blank, Error, Impossible, Input, InputError, Options, Reduction};
 
 use super::{Expected, Row};
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
@@ -22,6 +22,22 @@ fn error(name: &'static str, batch: OwnedBatch, is: fn(&Error) -> bool, says: &'
         options: Options::default(),
         expected: Expected::Error(is, says),
     }
+}
+
+/// A mean over two weights whose sizes sum to what a device cannot hold or divide by.
+fn weight_sum(name: &'static str, weights: [f32; 2], says: &'static str) -> Row {
+    let refused = |error: &Error| matches!(error, Error::Input(InputError::WeightSum { .. }));
+    let row = error(
+        name,
+        batch(&[&[1, 2], &[3]]).weights(&weights),
+        refused,
+        says,
+    );
+    let options = Options {
+        reduction: Reduction::MeanWeighted,
+        ..Options::default()
+    };
+    with(row, options)
 }
 
 fn with(row: Row, options: Options) -> Row {
@@ -179,6 +195,16 @@ pub(super) fn rows() -> Vec<Row> {
             two().weights(&[1.0, f32::INFINITY]),
             input!(InputError::Weight { item: 1, .. }),
             "item 1: weight inf is not finite",
+        ),
+        weight_sum(
+            "a mean over weights whose sum no f32 holds is refused",
+            [3e38, 3e38],
+            "weights: their sizes sum to 6.000e38, not to 0 or within 1e-30..=1e37: a mean over them stays the same when all are multiplied by one number",
+        ),
+        weight_sum(
+            "a mean over subnormal weights is refused",
+            [1e-40, 0.0],
+            "weights: their sizes sum to 1.000e-40, not to 0 or within 1e-30..=1e37: a mean over them stays the same when all are multiplied by one number",
         ),
         with(
             error(
