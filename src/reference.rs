@@ -214,7 +214,9 @@ fn scales(problem: &Problem<'_>, labels: &[Vec<usize>], reduction: Reduction) ->
 /// `p + ε`, by the rule of [`Input::Probs`]: what is below the smallest normal number of f32 counts as 0.
 fn biased(p: f64, epsilon: f32) -> f64 {
     let sum = p + f64::from(epsilon);
-    if sum.abs() < 1.2e-38 { 0.0 } else { sum }
+    // The other backends have the border as an f32.
+    let border = f64::from(1.2e-38_f32);
+    if sum.abs() < border { 0.0 } else { sum }
 }
 
 /// A frame of the input, as logarithms.

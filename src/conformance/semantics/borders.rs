@@ -9,6 +9,8 @@ use crate::conformance::batch::OwnedBatch;
 /// The largest f32 below 2^28, the nats from which on a probability counts as 0.
 const INSIDE: f32 = 268_435_440.0;
 const LEAST: f32 = 268_435_456.0;
+/// The smallest probability that counts.
+const SMALLEST: f32 = 1.2e-38;
 
 /// One frame, in which label 1 stands at `x` and the blank at 0.
 fn needed(x: f32) -> OwnedBatch {
@@ -139,6 +141,18 @@ pub(super) fn rows() -> Vec<Row> {
             needed(88.5),
             input(Input::LogProbs),
             vec![not_finite()],
+        ),
+        row(
+            "a probability at the border counts",
+            OwnedBatch::one([1, 2], vec![SMALLEST; 2], &[1]),
+            input(Input::Probs { epsilon: 0.0 }),
+            vec![usual()],
+        ),
+        row(
+            "a probability just below the border is 0",
+            OwnedBatch::one([1, 2], vec![SMALLEST, SMALLEST.next_down()], &[1]),
+            input(Input::Probs { epsilon: 0.0 }),
+            none(),
         ),
         row(
             "the blank among the labels counts paths more than once, so a loss may be below 0",
