@@ -6,13 +6,27 @@ pub(crate) fn reduce(scales: &[f32], losses: &[f32]) -> f32 {
         .iter()
         .zip(losses)
         .filter(|(scale, _)| **scale != 0.0);
-    let sum: f64 = terms
+    // Not `sum()`, whose start is −0.0.
+    let sum = terms
         .map(|(scale, loss)| f64::from(*scale) * f64::from(*loss))
-        .sum();
+        .fold(0.0, |sum, term| sum + term);
     #[allow(
         clippy::cast_possible_truncation,
         reason = "the nearest f32 is what is wanted"
     )]
     let nearest = sum as f32;
     nearest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reduce;
+
+    #[test]
+    fn nothing_sums_to_0_without_a_sign() {
+        let positive = |scales: &[f32], losses: &[f32]| reduce(scales, losses).to_bits() == 0;
+        assert!(positive(&[], &[]));
+        assert!(positive(&[0.0, -0.0], &[f32::NAN, 1.0]));
+        assert!(positive(&[-1.0], &[0.0]));
+    }
 }
