@@ -1,6 +1,6 @@
 //! Whatever is wrong with a file is said in one line, with exit status 2, and never by a panic.
 
-use crate::support::{Npz, data, refused, save, scratch};
+use crate::support::{Npz, data, refused, save, scratch, tool};
 
 /// `loss` on the CPU twin refuses `npz`, naming the file and the fault.
 #[track_caller]
@@ -157,6 +157,43 @@ fn a_wrong_rank_is_named() {
 }
 
 #[test]
+fn numbers_of_more_than_32_bits_are_named_as_given() {
+    let padded = |labels: &[u64; 4]| Npz::small().with("labels", &[2, 2], labels);
+    bad(
+        "wide.npz",
+        &padded(&[1, 1, 1 << 63, 1]),
+        "item 1: label 9223372036854775808 at position 0 is no class",
+    );
+    let flat = Npz::small().with("labels", &[3], &[1_i64, 1, -(1 << 40)]);
+    bad(
+        "wide_flat.npz",
+        &flat,
+        "label -1099511627776 at element 2 of labels is no class",
+    );
+    bad(
+        "wide_blank.npz",
+        &Npz::small().with("blank", &[1], &[u64::MAX]),
+        "blank is 18446744073709551615",
+    );
+    // What stands past an item's length is padding.
+    let padding = padded(&[1, u64::MAX, 2, 1]).save("padding.npz");
+    assert_eq!(tool(["loss", "--backend", "cpu", &padding]).status, 0);
+}
+
+#[test]
+fn a_misspelled_array_is_named() {
+    let path = Npz::small()
+        .with("label_length", &[2], &[1_i32; 2])
+        .save("misspelled.npz");
+    for command in [&["loss", "--backend", "cpu"][..], &["decode"], &["align"]] {
+        let run = tool([command, &[&path]].concat());
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        let said = "the array label_length is not read";
+        assert!(run.stderr.contains(said), "{command:?}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn lengths_that_do_not_fit_are_refused() {
     let lengths = |name: &str, values: &[i64; 2]| Npz::small().with(name, &[2], values);
     bad(
@@ -172,7 +209,7 @@ fn lengths_that_do_not_fit_are_refused() {
     bad(
         "huge.npz",
         &lengths("logit_lengths", &[4, 1 << 40]),
-        "item 1: logit length",
+        "logit_lengths is 1099511627776 for item 1",
     );
     bad(
         "labels.npz",
@@ -325,6 +362,6 @@ fn unknown_flags_and_values_exit_with_2() {
         &["loss", "x.npz", "--blank", "first"],
         &["loss", "x.npz", "--layout", "nct"],
     ] {
-        assert_eq!(crate::support::tool(args).status, 2, "{args:?}");
+        assert_eq!(tool(args).status, 2, "{args:?}");
     }
 }

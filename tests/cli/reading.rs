@@ -41,6 +41,29 @@ fn a_beam_reads_no_worse_and_orders_its_candidates() {
 }
 
 #[test]
+fn a_score_below_0_is_noted() {
+    // The first frame, the only one that decoders look at before they run, is one of log-probabilities.
+    let mut raw = [2.0_f32; 12];
+    raw[..3].fill(-3_f32.ln());
+    let raw = Npz::default()
+        .with("log_probs", &[1, 4, 3], &raw)
+        .with("labels", &[1, 1], &[1_i32])
+        .save("raw.npz");
+    for command in [&["align"][..], &["decode"], &["decode", "--beam", "4"]] {
+        let run = tool(command.iter().chain(&[&*raw]));
+        assert_eq!(run.status, 0, "{command:?}: {}", run.stderr);
+        let said = "item 0 has a score of -";
+        assert!(run.stderr.contains(said), "{command:?}: {}", run.stderr);
+    }
+    // What rounding makes of certainty is not one.
+    let sure = Npz::default()
+        .with("log_probs", &[1, 2, 2], &[6e-8_f32, -17.0, -17.0, 6e-8])
+        .with("labels", &[1, 1], &[1_i32])
+        .save("sure.npz");
+    assert_eq!(tool(["align", &sure]).stderr, "");
+}
+
+#[test]
 fn an_alignment_tells_where_each_label_stands() {
     let (file, letters) = (data(TRAINED), alphabet());
     let run = tool(["align", &file, "--item", "3", "--alphabet", &letters]);

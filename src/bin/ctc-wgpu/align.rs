@@ -97,6 +97,7 @@ pub(crate) fn run(args: &AlignArgs) -> Result<Outcome, Fault> {
         .filter(|(n, _)| args.item.is_none_or(|item| item == *n))
         .map(|(n, alignment)| (n, accepted.file.frames(n), alignment));
     let alignments: Vec<Aligned<'_>> = wanted.collect();
+    accepted.note_scores_below_0(alignments.iter().map(|(n, _, found)| (*n, found.score)));
     if !args.json && args.format != FormatArg::Table {
         note_missing(batch, &alignments);
     }

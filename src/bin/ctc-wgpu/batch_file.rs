@@ -29,6 +29,20 @@ impl InputKind {
     }
 }
 
+/// All arrays that are read.
+const NAMES: [&str; 10] = [
+    "logits",
+    "log_probs",
+    "probs",
+    "labels",
+    "label_lengths",
+    "logit_lengths",
+    "weights",
+    "blank",
+    "loss_f64",
+    "grad_f64",
+];
+
 /// A batch read from a file, with the truth that the file may carry.
 #[derive(Debug)]
 pub(crate) struct BatchFile {
@@ -38,7 +52,9 @@ pub(crate) struct BatchFile {
     pub(crate) shape: [usize; 3],
     pub(crate) layout: Layout,
     /// Whether the input was rounded from float64.
-    pub(crate) rounded: bool,
+    rounded: bool,
+    /// The arrays that have no name of [`NAMES`], such as a misspelled one.
+    unread: Vec<String>,
     pub(crate) weights: Option<Vec<f32>>,
     pub(crate) blank: Option<u32>,
     /// The losses that another implementation found in float64, `[N]`.
@@ -62,6 +78,7 @@ impl BatchFile {
         let mut file = Arrays {
             path,
             npz: NpzReader::open(path, progress)?,
+            wide: Vec::new(),
         };
         let (kind, input) = file.input()?;
         let [first, second, third] = input.shape[..] else {
@@ -81,19 +98,23 @@ impl BatchFile {
         let (labels, width) = file.labels(items, kind.name())?.unzip();
         let label_lengths = match (file.lengths("label_lengths")?, width) {
             (Some(lengths), _) => lengths,
-            (None, Some(Some(width))) => vec![saturated(width); items],
+            (None, Some(Some(width))) => vec![i32::try_from(width).unwrap_or(i32::MAX); items],
             (None, Some(None)) => {
                 let reason = "label_lengths is missing: labels of rank 1 are cut by it";
                 return Err(Fault::file(path, reason));
             }
             (None, None) => Vec::new(),
         };
+        file.refuse_wide(width.flatten(), &label_lengths)?;
+        let known = |name: &String| NAMES.contains(&name.as_str());
+        let unread = file.npz.names().filter(|name| !known(name)).collect();
         Ok(Self {
             path: path.to_owned(),
             kind,
             shape,
             layout,
             rounded,
+            unread,
             logit_lengths: file.lengths("logit_lengths")?,
             weights: file.weights()?,
             blank: file.blank()?,
@@ -121,6 +142,16 @@ impl BatchFile {
             (None, Layout::BatchMajor) => self.shape[1],
             (None, Layout::TimeMajor) => self.shape[0],
         }
+    }
+
+    /// What a user should know of the file beside the results.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+        let name = self.kind.name();
+        let rounded = format!("{name} is float64 and is rounded to float32");
+        let unread =
+            |name: &String| format!("the array {name} is not read: {} are", NAMES.join(", "));
+        let unread = self.unread.iter().map(unread);
+        self.rounded.then_some(rounded).into_iter().chain(unread)
     }
 
     pub(crate) fn has_labels(&self) -> bool {
@@ -152,12 +183,14 @@ impl BatchFile {
 }
 
 /// An array of integers: its shape and its elements.
-type Integers = (Vec<usize>, Vec<i64>);
+type Integers = (Vec<usize>, Vec<i128>);
 
 /// The arrays of one file, each with the check of its dtype and rank.
 struct Arrays<'a> {
     path: &'a Path,
     npz: NpzReader,
+    /// The labels that 32 bits do not hold, and where each stands in the array.
+    wide: Vec<(usize, i128)>,
 }
 
 impl Arrays<'_> {
@@ -227,8 +260,13 @@ impl Arrays<'_> {
         let Some((shape, values)) = self.integers("labels")? else {
             return Ok(None);
         };
-        // Padding may be any number. What saturates here is no class of any batch, so as a label it is still refused.
-        let values = values.into_iter().map(saturated).collect();
+        let narrow = |(at, label): (usize, i128)| {
+            i32::try_from(label).unwrap_or_else(|_| {
+                self.wide.push((at, label));
+                i32::MAX
+            })
+        };
+        let values = values.into_iter().enumerate().map(narrow).collect();
         match shape[..] {
             [_] => Ok(Some((LabelArray::Concatenated(values), None))),
             [rows, width] if rows == items => Ok(Some((LabelArray::Padded(values), Some(width)))),
@@ -253,7 +291,33 @@ impl Arrays<'_> {
             let reason = format!("{name} has shape {shape:?}; [N] is needed");
             return Err(Fault::file(self.path, reason));
         }
-        Ok(Some(values.into_iter().map(saturated).collect()))
+        let length = |(item, length): (usize, i128)| {
+            i32::try_from(length).map_err(|_| {
+                let reason = format!("{name} is {length} for item {item}: must be below 2^31");
+                Fault::file(self.path, reason)
+            })
+        };
+        let lengths = values.into_iter().enumerate().map(length);
+        lengths.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Padding may be any number, a label that counts may not. `width` is that of a row of padded labels.
+    fn refuse_wide(&self, width: Option<usize>, lengths: &[i32]) -> Result<(), Fault> {
+        for (at, label) in &self.wide {
+            let place = match width {
+                None => format!("label {label} at element {at} of labels"),
+                Some(width) => {
+                    let (item, position) = (at / width, at % width);
+                    let length = lengths.get(item).copied().unwrap_or(0);
+                    if usize::try_from(length).unwrap_or(0) <= position {
+                        continue;
+                    }
+                    format!("item {item}: label {label} at position {position}")
+                }
+            };
+            return Err(Fault::file(self.path, place + " is no class"));
+        }
+        Ok(())
     }
 
     fn weights(&mut self) -> Result<Option<Vec<f32>>, Fault> {
@@ -296,13 +360,6 @@ impl Arrays<'_> {
             )),
         }
     }
-}
-
-/// The nearest 32-bit integer: lengths and labels that do not fit are refused by the library as too large.
-fn saturated(value: impl TryInto<i64>) -> i32 {
-    let value = value.try_into().unwrap_or(i64::MAX);
-    let limit = if value < 0 { i32::MIN } else { i32::MAX };
-    i32::try_from(value).unwrap_or(limit)
 }
 
 #[expect(

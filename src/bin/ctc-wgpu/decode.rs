@@ -48,6 +48,8 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Outcome, Fault> {
     let wanted = accepted.file.has_labels().then(|| labels(&accepted));
     let wanted = wanted.transpose()?;
     let reads = read(args, &accepted)?;
+    let best = |read: &Read| read.candidates.first().map_or(0.0, |best| best.1);
+    accepted.note_scores_below_0(reads.iter().map(best).enumerate());
     let report = Report {
         alphabet: &alphabet,
         judged: wanted.map(|wanted| Judged::new(wanted, &reads)),

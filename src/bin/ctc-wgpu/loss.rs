@@ -84,12 +84,8 @@ impl Accepted {
         let file = BatchFile::read(&args.file, args.layout(), bar.clone());
         bar.finish_and_clear();
         let file = file?;
-        if file.rounded {
-            let name = file.kind.name();
-            format::note(
-                &file.path,
-                &format!("{name} is float64 and is rounded to float32"),
-            );
+        for note in file.notes() {
+            format::note(&file.path, &note);
         }
         let options = options(&file)?;
         let none = vec![0; file.items()];
@@ -109,6 +105,24 @@ impl Accepted {
     }
 
     /// The batch with its labels, checked too.
+    /// Notes the first item whose loss or score, which is −ln of a probability, is below 0.
+    pub(crate) fn note_below_0(&self, name: &str, mut scores: impl Iterator<Item = (usize, f64)>) {
+        if let Some((item, score)) = scores.find(|(_, score)| *score < 0.0) {
+            format::note(
+                &self.file.path,
+                &format!(
+                    "item {item} has a {name} of {score:.6}, below 0: its probabilities sum to more than 1; raw scores go in as `logits`"
+                ),
+            );
+        }
+    }
+
+    /// The same of scores, from which nothing has taken the rounding: as much as 1e-6 a frame.
+    pub(crate) fn note_scores_below_0(&self, scores: impl Iterator<Item = (usize, f64)>) {
+        let rounding = |item: usize| 1e-6 * self.file.frames(item) as f64;
+        self.note_below_0("score", scores.filter(|(n, score)| *score < -rounding(*n)));
+    }
+
     pub(crate) fn problem(&self) -> Result<Problem<'_>, Fault> {
         Problem::new(&self.file.batch(), &self.options)
             .map_err(|e| Fault::input(&self.file.path, e))
@@ -140,15 +154,8 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
         kept.save();
     }
     let timed = checked(timed, &accepted.shape, &engine)?;
-    if let Some(item) = timed.answer.loss.iter().position(|loss| *loss < 0.0) {
-        let loss = timed.answer.loss[item];
-        format::note(
-            path,
-            &format!(
-                "item {item} has a loss of {loss:.6}, below 0: its probabilities sum to more than 1; raw scores go in as `logits`"
-            ),
-        );
-    }
+    let losses = timed.answer.loss.iter().copied().enumerate();
+    accepted.note_below_0("loss", losses);
     let written = out.as_ref().map(ToString::to_string);
     if let Some(out) = out {
         out.write(|file| write(file, &accepted.file.shape, &timed.answer))?;

@@ -20,10 +20,10 @@ pub(crate) struct Array {
     pub(crate) values: Values,
 }
 
-/// The elements: integers of any width as `i64`, saturated.
+/// The elements: integers of any width and sign as `i128`.
 #[derive(Debug)]
 pub(crate) enum Values {
-    Int(Vec<i64>),
+    Int(Vec<i128>),
     F32(Vec<f32>),
     F64(Vec<f64>),
 }
@@ -73,6 +73,12 @@ impl NpzReader {
             archive,
             progress,
         })
+    }
+
+    /// The names of all arrays, in the archive's order; not those that are no text.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        let names = self.archive.file_names().flatten();
+        names.map(|name| name.strip_suffix(".npy").unwrap_or(&name).to_owned())
     }
 
     /// The array of that name, if the archive has one.
@@ -132,13 +138,11 @@ fn read_array(reader: &mut impl Read, size: u64) -> Result<Array, String> {
         (TypeChar::Int, 1) => Values::Int(read_values(npy, order, &shape, |x: i8| x.into())?),
         (TypeChar::Int, 2) => Values::Int(read_values(npy, order, &shape, |x: i16| x.into())?),
         (TypeChar::Int, 4) => Values::Int(read_values(npy, order, &shape, |x: i32| x.into())?),
-        (TypeChar::Int, 8) => Values::Int(read_values(npy, order, &shape, |x: i64| x)?),
+        (TypeChar::Int, 8) => Values::Int(read_values(npy, order, &shape, |x: i64| x.into())?),
         (TypeChar::Uint, 1) => Values::Int(read_values(npy, order, &shape, |x: u8| x.into())?),
         (TypeChar::Uint, 2) => Values::Int(read_values(npy, order, &shape, |x: u16| x.into())?),
         (TypeChar::Uint, 4) => Values::Int(read_values(npy, order, &shape, |x: u32| x.into())?),
-        (TypeChar::Uint, 8) => Values::Int(read_values(npy, order, &shape, |x: u64| {
-            i64::try_from(x).unwrap_or(i64::MAX)
-        })?),
+        (TypeChar::Uint, 8) => Values::Int(read_values(npy, order, &shape, |x: u64| x.into())?),
         _ => return Err(format!("has dtype {}", dtype_name(kind, width))),
     };
     // The archive's checksum is compared only when a read meets the end.
