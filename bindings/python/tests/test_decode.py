@@ -345,3 +345,18 @@ def test_results_print_compare_and_pickle():
         assert pickle.loads(pickle.dumps(one)) == one
     assert repr(candidate) == f"Candidate(labels=[1], loss={candidate.loss})"
     assert set(ctc_wgpu.__all__) <= set(dir(ctc_wgpu))
+
+
+@pytest.mark.parametrize("layout", ["ntc", "tnc"])
+def test_a_score_below_0_is_warned_of(layout):
+    # The first frame, the only one that decoders look at before they run, is one of log-probabilities.
+    raw = np.full((1, 6, 4), 2.0, np.float32)
+    raw[0, 0] = np.log(0.25)
+    broken = np.full_like(raw, np.nan)
+    raw = np.concatenate([broken, raw])
+    raw = raw if layout == "ntc" else raw.transpose(1, 0, 2)
+    given = {"input": "log_probs", "layout": layout}
+    for decode in (lambda: align(raw, [[1, 2]] * 2, **given), lambda: greedy_decode(raw, **given), lambda: beam_decode(raw, **given)):
+        with pytest.warns(RuntimeWarning, match=r"^item 1 has a score of -\d+\.\d+, below 0: .*log_softmax") as caught:
+            decode()
+        assert caught[0].filename == __file__

@@ -134,20 +134,20 @@ def compute(
             raise
     if swapped and gradient is not None:
         gradient = gradient.transpose(1, 0, 2)
-    _warn_below_0(loss)
+    warn_below_0("loss", loss, stacklevel=4)
     return loss, gradient, reduced
 
 
-def _warn_below_0(loss: np.ndarray) -> None:
-    """A loss is −ln of a probability: below 0 the input was no distribution."""
-    below = np.flatnonzero(loss < 0)
+def warn_below_0(name: str, scores: np.ndarray, *, rounding: float = 0, stacklevel: int) -> None:
+    """A loss or score is −ln of a probability: below 0 the input was no distribution."""
+    below = np.flatnonzero(scores < -rounding)
     if below.size > 0:
         item = int(below[0])
         message = (
-            f"item {item} has a loss of {loss[item]:.6g}, below 0: its probabilities sum to more than 1. "
+            f"item {item} has a {name} of {scores[item]:.6g}, below 0: its probabilities sum to more than 1. "
             "Were raw scores given as log-probabilities, without log_softmax?"
         )
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
 
 
 def read(

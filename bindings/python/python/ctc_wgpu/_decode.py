@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _native
 from ._arrays import Caller, array, ErrorsFor, integers
-from ._core import interruptible, label_arrays, options_of, read
+from ._core import interruptible, label_arrays, options_of, read, warn_below_0
 
 #: Among the labels of `align`: any one or more frames of whatever class, each of probability 1. Text that is there and not known.
 STAR = -1
@@ -149,6 +149,7 @@ def align(
         if label_lengths is None and (given[0] == STAR).any():
             raise ValueError("labels hold -1, which here is a label, STAR: give label_lengths, so that it is not taken for padding")
         found = read(_native.align, logits, options, given, logit_lengths=logit_lengths, layout=layout, stand_ins=stand_ins)
+    _warn_below_0([score for *_, score, _ in found], logits, layout)
     return [
         Alignment(path, states, log_probs, [Span(label, range(*frames), p) for label, frames, p in spans], score, status)
         for path, states, log_probs, spans, score, status in found
@@ -174,6 +175,7 @@ def greedy_decode(
     options = options_of(locals())
     with ErrorsFor(Caller()) as stand_ins:
         found = read(_native.greedy, logits, options, logit_lengths=logit_lengths, layout=layout, stand_ins=stand_ins)
+    _warn_below_0([score for *_, score, _ in found], logits, layout)
     return [Reading(labels, [range(*ends) for ends in frames], score, status) for labels, frames, score, status in found]
 
 
@@ -215,7 +217,16 @@ def beam_decode(
     beam = {"width": width, "top": top, "classes": classes, "least_probability": least_probability}
     with ErrorsFor(Caller()) as stand_ins:
         found = read(_native.beam, logits, options, logit_lengths=logit_lengths, layout=layout, stand_ins=stand_ins, **beam)
+    _warn_below_0([item[0][1] if item else 0 for item in found], logits, layout)
     return [[Candidate(labels, loss) for labels, loss, _ in item or []] for item in found]
+
+
+def _warn_below_0(scores: list[float], logits: Any, layout: str) -> None:
+    # Those of items that are not finite are NaN.
+    if np.fmin.reduce(scores, initial=0) < 0:
+        # Nothing has taken the rounding from them: as much as 1e-6 a frame.
+        frames = np.shape(logits)[1 if layout == "ntc" else 0]
+        warn_below_0("score", np.array(scores), rounding=1e-6 * frames, stacklevel=4)
 
 
 def label_error_rate(
