@@ -7,10 +7,8 @@ use proptest::test_runner::{Config, TestRunner};
 use crate::support::adapters::{all, on_each};
 use crate::support::batch::{OwnedBatch, OwnedLabels};
 use crate::support::check::{Answer, Tolerance, compare, run_cases};
-use crate::support::device::Gpu;
 use crate::support::exponential;
 use crate::support::extreme::{far_below, huge_losses, masked_labels};
-use crate::support::probe::Numerics;
 use crate::support::random::Recipe;
 
 /// What a drawn batch is made from.
