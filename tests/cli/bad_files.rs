@@ -157,7 +157,7 @@ fn a_wrong_rank_is_named() {
 }
 
 #[test]
-fn numbers_of_more_than_32_bits_are_named_as_given() {
+fn numbers_that_32_bits_do_not_hold_are_named_as_given() {
     let padded = |labels: &[u64; 4]| Npz::small().with("labels", &[2, 2], labels);
     bad(
         "wide.npz",
@@ -175,6 +175,14 @@ fn numbers_of_more_than_32_bits_are_named_as_given() {
         &Npz::small().with("blank", &[1], &[u64::MAX]),
         "blank is 18446744073709551615",
     );
+    for (name, weight) in [("heavy.npz", 1e39), ("light.npz", -1e-200)] {
+        let weights = Npz::small().with("weights", &[2], &[1.0, weight]);
+        bad(
+            name,
+            &weights,
+            &format!("item 1: weight {weight:e} is out of the range of float32"),
+        );
+    }
     // What stands past an item's length is padding.
     let padding = padded(&[1, u64::MAX, 2, 1]).save("padding.npz");
     assert_eq!(tool(["loss", "--backend", "cpu", &padding]).status, 0);

@@ -349,3 +349,9 @@ def test_a_mean_over_weights_that_no_device_sums_is_refused(weights):
     for backend in ("cpu", "gpu", "reference"):
         with pytest.raises(ValueError, match=r"^weights: their sizes sum to \d"):
             ctc_wgpu.ctc_loss(logits, [[1], [2]], backend=backend, **given)
+
+
+@pytest.mark.parametrize("weight", [1e39, -1e200, 1e-200])
+def test_a_weight_that_float32_does_not_hold_is_named_as_given(weight):
+    with pytest.raises(ValueError, match=f"^weights: item 1: weight {weight} is out of the range of float32".replace("+", r"\+")):
+        ctc_wgpu.ctc_loss(np.zeros((2, 4, 3), np.float32), [[1], [2]], weights=[1.0, weight])

@@ -321,11 +321,20 @@ impl Arrays<'_> {
     }
 
     fn weights(&mut self) -> Result<Option<Vec<f32>>, Fault> {
-        match self.npz.array("weights")? {
-            None => Ok(None),
-            Some(array) if array.shape.len() == 1 => self.floats("weights", array).map(Some),
-            Some(array) => Err(self.wrong("weights", &array, "[N]")),
+        let Some(array) = self.npz.array("weights")? else {
+            return Ok(None);
+        };
+        if array.shape.len() != 1 {
+            return Err(self.wrong("weights", &array, "[N]"));
         }
+        if let Values::F64(weights) = &array.values
+            && let Some(item) = weights.iter().position(|weight| is_lost(*weight))
+        {
+            let weight = weights[item];
+            let reason = format!("item {item}: weight {weight:e} is out of the range of float32");
+            return Err(Fault::file(self.path, reason));
+        }
+        self.floats("weights", array).map(Some)
     }
 
     fn blank(&mut self) -> Result<Option<u32>, Fault> {
@@ -368,4 +377,10 @@ impl Arrays<'_> {
 )]
 fn rounded(value: f64) -> f32 {
     value as f32
+}
+
+/// Whether rounding to float32 makes 0 or an infinity of a number.
+fn is_lost(value: f64) -> bool {
+    let near = rounded(value);
+    value.is_finite() && (near.is_infinite() || near == 0.0 && value != 0.0)
 }

@@ -115,6 +115,20 @@ def floats(name: str, value: Any, dtype: Any, ndim: int) -> np.ndarray:
     return values if dtype is None else np.require(values, dtype, ("C", "A"))
 
 
+def weights_of(value: Any) -> np.ndarray:
+    """Weights, one an item: float32, which must hold each."""
+    given = floats("weights", value, None, 1)
+    if given.dtype == np.float32:
+        return np.require(given, None, ("C", "A"))
+    with np.errstate(over="ignore", under="ignore"):
+        weights = given.astype(np.float32)
+    lost = np.isfinite(given) & (np.isinf(weights) | ((weights == 0) & (given != 0)))
+    if lost.any():
+        item = int(lost.argmax())
+        raise ValueError(f"weights: item {item}: weight {given[item]} is out of the range of float32")
+    return weights
+
+
 def integers(
     name: str, value: Any, ndim: int | None, stand_ins: StandIns, dtype: type[np.signedinteger] = np.int32, whole_floats: bool = False
 ) -> np.ndarray:

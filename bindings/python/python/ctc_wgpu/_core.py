@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from . import _native
-from ._arrays import Caller, StandIns, ErrorsFor, floats, integers
+from ._arrays import Caller, StandIns, ErrorsFor, floats, integers, weights_of
 from ._native import Options
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ def compute(
         given = label_arrays(labels, label_lengths, label_paddings, stand_ins, caller.whole_floats)
         frames = _frames(logit_lengths, logit_paddings, stand_ins, caller.whole_floats)
         if weights is not None:
-            weights = floats("weights", weights, np.float32, 1)
+            weights = weights_of(weights)
         place = backend_of(backend)
         try:
             loss, gradient, reduced = interruptible(
