@@ -25,6 +25,9 @@ AS_GIVEN = {
     "below 32 bits": ([[1, 2], [-(2**40), 2]], {}, "item 1: label -1099511627776 at position 0 is negative"),
     # Others stand in the padding and behind it.
     "the one that counts": ([[2**50, 2**33], [1, 2**34]], {"label_lengths": [0, 2]}, "item 1: label 17179869184 at position 1"),
+    "in a list beyond 64 bits": ([[1, 2**63], [1, 2]], {}, "item 0: label 9223372036854775808 at position 1 is not below"),
+    "in a list far beyond": ([[1, 2], [-(2**70), 2]], {}, "item 1: label -1180591620717411303424 at position 0 is negative"),
+    "a length in a list": (LABELS, {"logit_lengths": [4, 2**64]}, "logit_lengths: item 1: logit length 18446744073709551616"),
     "a label length": (LABELS, {"label_lengths": [2, 2**40]}, "label_lengths: item 1: label length 1099511627776"),
     "a logit length": (LABELS, {"logit_lengths": np.array([4, 2**63], np.uint64)}, "logit_lengths: item 1: logit length 9223372036854775808"),
     "one of each": ([[2**40, 1], [1, 2]], {"label_lengths": [2, 2], "logit_lengths": [4, 2**41]}, "logit length 2199023255552"),
@@ -47,6 +50,7 @@ def test_sparse_labels_out_of_order_or_outside_are_named():
         ([[0, 0], [0, 0]], (2, 2), r"index \[0, 0\] should be \[0, 1\]"),
         (np.array([[0, 0], [2**63, 0]], np.uint64), (2, 2), r"index \[9223372036854775808, 0\] is outside the dense shape \[2, 2\]"),
         ([[0, 0], [1, 0]], (-2, 2), r"sparse shape is \(-2, 2\): must not be negative"),
+        ([[0, 0], [1, 0]], (2, 1, 1), r"sparse shape is \(2, 1, 1\): must be \(N, Lmax\)"),
     ]:
         with pytest.raises(ValueError, match=message):
             ctc_loss(X, SparseLabels(indices, [1, 2], shape), backend="cpu")
@@ -72,6 +76,8 @@ masked = np.ma.masked_array
         ("logits", lambda: greedy_decode(masked(X, mask=X > 0))),
         ("labels", lambda: ctc_loss(X, masked(LABELS, mask=[[0, 1], [0, 0]]))),
         ("labels", lambda: align(X, [masked([1, 2], mask=[0, 1]), [1, 2]])),
+        ("labels", lambda: ctc_loss(X, [[1, np.ma.masked], [1, 2]])),
+        ("logits", lambda: ctc_loss([[masked(row, mask=row > 0) for row in item] for item in X], LABELS)),
         ("logit_lengths", lambda: beam_decode(X, masked([4, 2], mask=[0, 1]))),
         ("weights", lambda: ctc_loss_and_grad(X, LABELS, weights=masked([1.0, 2.0], mask=[0, 1]))),
         ("read", lambda: label_error_rate([[1, 2]], [masked([1, 2], mask=[0, 1])])),
@@ -90,6 +96,7 @@ def test_a_masked_array_without_a_masked_element_is_an_array():
     ("logits", "labels", "error", "message"),
     [
         (X, [[1, 2], [1]], ValueError, "labels is not an array, whose rows are of one length"),
+        (X, [[1, 2**70], [1, 1.5]], TypeError, "labels is an array of object"),
         (X, [[1, 2], [1, None]], TypeError, "labels is an array of object"),
         (X, LABELS.astype(bool), TypeError, "labels is an array of bool"),
         (X.astype(bool), LABELS, TypeError, "logits is an array of bool"),
@@ -170,6 +177,10 @@ def test_label_error_rate_reads_arrays_without_their_padding():
     assert label_error_rate(padded, padded, [2, 1], [2, 0]) == 1 / 3
     assert label_error_rate([[np.int64(1), 2.0]], [np.array([1, 2, -1], np.int8)]) == 0
     assert ctc_wgpu.Edits.between(np.array([1, 2]), [1, 2]).total == 0
+    # The same numbers in another kind of array.
+    for same in (padded.tolist(), list(padded), padded.astype(float), padded.astype(ml_dtypes.bfloat16), [[1, 2, -1], (np.int64(3),)]):
+        assert label_error_rate(same, padded) == label_error_rate(padded, same) == 0
+    assert label_error_rate([[1, -1]], [[1]], [2]) == 1 / 2
     for arguments, message in [
         ((abs(padded), abs(padded), [2, 1]), "read has no padding of -1: give read_lengths"),
         ((padded, padded, [-1, 1]), r"label_lengths: item 0: length -1 is not within 0..=3"),
@@ -182,6 +193,33 @@ def test_label_error_rate_reads_arrays_without_their_padding():
     ]:
         with pytest.raises(ValueError, match=message):
             label_error_rate(*arguments)
+
+
+def test_label_error_rate_compares_labels_of_one_kind_and_in_order():
+    assert label_error_rate(list(np.array(["kitten"])), ["sitting"]) == 0.5
+    assert label_error_rate([b"kitten"], [b"sitting"]) == 0.5
+    assert label_error_rate([["the", 3]], [[3, "cats"]]) == 1
+    for labels, read, message in [
+        ([b"ab"], ["ab"], "labels has numbers, read has strings, which are never equal: decode bytes"),
+        ([[b"a", b"b"]], [["a", "b"]], "labels has bytes, read has strings"),
+        ([["1", "2"]], [[1, 2]], "labels has strings, read has numbers"),
+        ([{1, 2}], [[1, 2]], "labels has a set: must be sequences"),
+        ({"ab": 1}, ["ab"], "labels has a dict: must be sequences"),
+        ([[1]], [None], "read has a NoneType: must be sequences"),
+        (SparseLabels([[0, 0]], [1], (1, 1)), [[1]], "labels has a SparseLabels: must be sequences"),
+        ([[[1], [2]]], [[1, 2]], r"labels has the label \[1\]: must be a number"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            label_error_rate(labels, read)
+    for nan in ([[np.nan]], np.array([[1, np.nan]])):
+        with pytest.raises(ValueError, match="read has a label that is NaN"):
+            label_error_rate([[1, 2]], nan)
+
+
+def test_the_name_of_a_backend_is_a_string():
+    for function in (lambda: ctc_loss(X, LABELS, backend=None), lambda: ctc_wgpu.backend_name(None)):
+        with pytest.raises(TypeError, match="backend=None: must be a string"):
+            function()
 
 
 def test_the_width_of_a_beam_may_be_any_number():

@@ -118,6 +118,14 @@ def test_a_large_batch_does_not_wait_for_itself():
     assert grad.shape == x.shape
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
+@pytest.mark.parametrize(("items", "frames", "width"), [(2, 4, 0), (2, 0, 0), (2, 0, 1), (0, 4, 2)])
+def test_axes_of_0_are_taken(items, frames, width, wrap):
+    given = jnp.zeros((items, frames, 3)), jnp.zeros((items, frames)), jnp.ones((items, width), int), jnp.zeros((items, width))
+    expected = frames * np.log(3) if width == 0 else np.inf
+    np.testing.assert_allclose(wrap(ours)(*given), np.full(items, expected), rtol=1e-6)
+
+
 def test_incoming_gradients_weigh_items_and_0_hides_a_nan():
     batch = draw(5)
     batch = batch.only(batch.possible)

@@ -120,6 +120,10 @@ def test_sample_weights_multiply():
     _, once = step(lambda x: loss(batch.labels, x), batch.logits)
     _, weighted = step(lambda x: loss(batch.labels, x, sample_weight=weights), batch.logits)
     np.testing.assert_allclose(weighted, once * weights[:, None, None], rtol=1e-6, atol=1e-9)
+    for same in (weights.tolist(), weights[:, None]):
+        np.testing.assert_allclose(step(lambda x, w=same: loss(batch.labels, x, sample_weight=w), batch.logits)[1], weighted)
+    _, thrice = step(lambda x: loss(batch.labels, x, sample_weight=3.0), batch.logits)
+    np.testing.assert_allclose(thrice, once * 3, rtol=1e-6)
 
 
 def test_difference_an_impossible_item():
@@ -330,6 +334,7 @@ BAD = {
     "masked labels": (CTC(), (np.ma.masked_array([[1, 2]], mask=[[0, 1]]), LOGITS), "y_true is a masked array"),
     "a padding that is a class": (CTC(mask_value=3), ([[1, 3]], LOGITS), "mask_value=3 is one of 4 classes: must be the blank, 0, or no"),
     "weights of frames": (CTC(), ([[1]], LOGITS, np.ones((1, 5))), r"sample_weight has shape \(1, 5\): must be one number an item"),
+    "weights of three axes": (CTC(), ([[1]], LOGITS, np.ones((1, 1, 1))), r"sample_weight has shape \(1, 1, 1\): must be one number"),
     "labels of batch cost": (ctc_batch_cost, ([[7, 1]], PROBABILITIES, [[5]], [[2]]), "y_true: item 0: label 7 at position 0"),
     "input length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[6]], [[2]]), "input_length: item 0: logit length 6 is not within"),
     "no whole length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[1.5]], [[2]]), "input_length: item 0: logit length 1.5 is not an"),
@@ -342,6 +347,16 @@ def test_errors_name_the_arguments_as_keras_does(bad):
     function, arguments, message = bad
     with pytest.raises(ValueError, match=f"{message}"):
         function(*(np.asanyarray(given) for given in arguments))
+
+
+def test_what_is_no_integer_is_not_rounded_to_one():
+    for choice in ({"blank": 1.5}, {"mask_value": -1.5}):
+        for kind in (CTC, CTCLayer):
+            with pytest.raises(TypeError):
+                kind(**choice)
+    for labels in (np.array([[True]]), np.array([["a"]])):
+        with pytest.raises(TypeError, match="y_true is an array of .*: must be of integers"):
+            CTC()(labels, LOGITS)
 
 
 def test_the_way_of_keras_2_with_a_lambda_still_works():

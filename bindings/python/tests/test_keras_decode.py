@@ -145,6 +145,10 @@ def test_errors():
     for greedy in (True, False):
         with pytest.raises(Exception, match="item 0: logit length 4 is not within 0..=3 frames"):
             numpy(ctc_decode(y_pred, [4], greedy))
+        with pytest.raises(Exception, match="item 0: -0.6931472 is not a probability.*: y_pred must be probabilities, after a softmax"):
+            numpy(ctc_decode(np.log(y_pred), [3], greedy))
+    with pytest.raises(Exception, match="item 0: the probabilities of its first frame sum to 3.0000, not to 1: y_pred must be"):
+        numpy(ctc_decode(3 * y_pred, [3]))
     for choices in ({"beam_width": 2, "top_paths": 3}, {"top_paths": 0}):
         with pytest.raises(ValueError, match="must be 1 <= top_paths <= beam_width"):
             ctc_decode(y_pred, [3], False, **choices)

@@ -7,7 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 import tensorflow as tf
-from ctc_wgpu import beam_decode, greedy_decode
+from ctc_wgpu import beam_decode, greedy_decode, label_error_rate
 from support import draw
 
 SEEDS = range(12)  # of 32 items each
@@ -70,3 +70,16 @@ def test_where_the_beam_cuts_off_both_find_the_same_best_in_most_items(width):
     assert len(same) == 384
     assert np.mean(same) > 0.97
     assert np.mean(close) > 0.9
+
+
+def test_label_error_rate_of_tensors_of_strings():
+    """TensorFlow ends a process that asks for one by DLPack."""
+    letters = tf.constant([["a", "b"]])
+    assert label_error_rate(letters, letters) == label_error_rate(letters, [[b"a", b"b"]]) == 0
+    with pytest.raises(TypeError, match="labels has bytes, read has strings"):
+        label_error_rate(letters, [["a", "b"]])
+    with pytest.raises(TypeError, match="logits is an array of object"):
+        greedy_decode(letters)
+    for tensor in (tf.ragged.constant([[1, 2], [3]]), tf.sparse.from_dense([[1, 2]])):
+        with pytest.raises(TypeError, match="labels has a .*Tensor: must be sequences"):
+            label_error_rate(tensor, [[1, 2], [3]])

@@ -88,6 +88,11 @@ def test_vmap_over_labels_in_a_row_of_which_each_batch_has_its_own_lengths():
     close(got, torch.stack([grad(lambda x, one=one: theirs(x, row, one))(x) for x, one in zip(MANY, lengths, strict=False)]))
 
 
+def test_vmap_over_an_empty_batch():
+    assert vmap(loss_of)(MANY[:0]).shape == (0,) + loss_of(MANY[0]).shape
+    assert vmap(grad(lambda x: mine(x)))(MANY[:0]).shape == MANY[:0].shape
+
+
 def two_layers():
     """The weights, and the derivative of the loss by the first, with its graph."""
     first, second = (torch.randn(size, generator=GENERATOR).requires_grad_() for size in [(3, 5), (5, CLASSES)])
@@ -176,6 +181,29 @@ def test_tensors_that_numpy_cannot_read_are_refused_by_name():
     ]:
         with pytest.raises(error, match=message):
             of_arrays(logits, [[1]])
+
+
+def test_a_view_that_is_negative_is_read_as_such():
+    """What `x.conj().imag` returns is the memory of `x.imag`, with a note."""
+    x = torch.complex(*torch.randn(2, 1, 4, 3, generator=GENERATOR)).conj().imag
+    assert x.is_neg()
+    assert of_arrays(x, [[1]]) == of_arrays(x.resolve_neg(), [[1]])
+    time_major = x.transpose(0, 1), torch.tensor([[1]]), [4], [1]
+    assert ctc_loss(*time_major, from_logits=True, backend="cpu") == torch.from_numpy(of_arrays(x.resolve_neg(), [[1]]))
+
+
+def test_targets_that_are_not_dense_are_refused_by_name():
+    x = torch.zeros(4, 2, 3)
+    nested = torch.nested.nested_tensor([torch.tensor([1, 2]), torch.tensor([1])])
+    for targets, message in [
+        (torch.tensor([[1, 2], [1, 0]]).to_sparse(), "targets is of torch.sparse_coo: must be a dense"),
+        (torch.tensor([[1, 2], [1, 0]]).to_sparse_csr(), "targets is of torch.sparse_csr: must be a dense"),
+        (nested, "targets is of nested: must be a dense"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            ctc_loss(x, targets, [4, 4], [2, 1])
+    with pytest.raises(TypeError, match="target_lengths is of torch.sparse_coo"):
+        ctc_loss(x, [[1, 2], [1, 0]], [4, 4], torch.tensor([2, 1]).to_sparse())
 
 
 def test_label_error_rate_of_tensors_that_are_equal_is_0():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,14 +63,13 @@ def array(name: str, value: Any) -> np.ndarray:
     """Without a copy where the object has numpy's memory, or a protocol to lend its own."""
     if type(value) is np.ndarray:
         return value
-    parts = value if isinstance(value, (list, tuple)) else (value,)
-    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+    if _masked(value):
         raise ValueError(f"{name} is a masked array, and its mask says nothing here: give its `.data`, and lengths for what counts")
     if isinstance(value, np.ndarray):
         return np.asarray(value)  # A subclass, as a masked array without a masked element, computes in its own way.
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16:
-        value = value.float()  # numpy has no such type.
+    if torch is not None and isinstance(value, torch.Tensor) and value.layout is torch.strided:
+        value = as_numpy_has_it(value)
     if _lends_to_host(name, value):
         try:
             return np.from_dlpack(value)
@@ -83,15 +83,35 @@ def array(name: str, value: Any) -> np.ndarray:
         raise type(error)(f"{name}: {error}") from None
 
 
+def _masked(value: Any) -> bool:
+    """Whether an element is masked, however deep in lists."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_masked, value))
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+
+
+def as_numpy_has_it(tensor: Any) -> Any:
+    """A tensor of PyTorch in a type that numpy has, and without the bit that makes a view negative,
+    as in `x.conj().imag`: numpy would look at the memory behind it."""
+    if tensor.is_floating_point() and (tensor.itemsize == 1 or str(tensor.dtype) == "torch.bfloat16"):
+        tensor = tensor.float()
+    return tensor.resolve_neg()
+
+
 #: DLPack's numbers of what lies in host memory: the CPU, pinned for CUDA or ROCm, and CUDA's
 #: managed memory.
 HOST = (1, 3, 11, 13)
+
+#: TensorFlow's types whose elements are not plain memory.
+TENSORFLOW_OBJECTS = ("string", "resource", "variant")
 
 
 def _lends_to_host(name: str, value: Any) -> bool:
     """Whether numpy can look at the object's own memory by DLPack."""
     if not hasattr(value, "__dlpack__"):
         return False
+    if getattr(getattr(value, "dtype", None), "name", None) in TENSORFLOW_OBJECTS:
+        return False  # TensorFlow would end the process.
     try:
         device = int(value.__dlpack_device__()[0])
     except (BufferError, RuntimeError, TypeError, ValueError):
@@ -137,8 +157,13 @@ def integers(
     What `dtype` does not hold becomes a number near its ends, which is no length and no class; in padding it may stand.
     """
     values = array(name, value)
+    large = values.size > 0 and values.dtype.kind in "fO" and isinstance(value, (list, tuple))
+    if large:  # As numpy makes them of integers that 64 bits do not hold.
+        given = np.array(value, object)
+        large = all(isinstance(number, Integral) for number in given.flat)
+        values = given if large else values
     floating = whole_floats and is_float(values.dtype)
-    if values.dtype.kind not in "iu" and not floating:
+    if values.dtype.kind not in "iu" and not floating and not large:
         if values.size:
             raise TypeError(f"{name} is an array of {values.dtype}: must be of integers")
         values = values.astype(dtype)  # An empty list has no type of its own.
@@ -152,7 +177,7 @@ def integers(
 def _held(values: np.ndarray, limits: Any, stand_ins: StandIns) -> np.ndarray:
     """Those that lie within the limits and are whole numbers; for each other one what stands for it."""
     with np.errstate(invalid="ignore"):
-        if values.dtype.kind in "iu":
+        if values.dtype.kind in "iuO":
             outside = (values < limits.min) | (values > limits.max)
         else:
             values = values.astype(np.float64)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
 
 from . import _native
 from ._arrays import Caller, array, ErrorsFor, integers
-from ._core import interruptible, label_arrays, options_of, read, warn_below_0
+from ._core import SparseLabels, interruptible, label_arrays, options_of, read, warn_below_0
 
 #: Among the labels of `align`: any one or more frames of whatever class, each of probability 1. Text that is there and not known.
 STAR = -1
@@ -89,14 +90,21 @@ class Edits:
     @classmethod
     def between(cls, labels: Iterable[Hashable], read: Iterable[Hashable]) -> Edits:
         """Those of one item. Labels may be numbers, in an array of any library too, the characters of a string, or words
-        in a list. Negative numbers at the end of an array are padding.
+        in a list. Negative numbers at the end are padding.
 
         Where several ways are equally short, one with most substitutions is counted, and among those one with most deletions.
         Time grows as the product of the lengths.
         """
+        return cls._of(_plain("labels", labels), _plain("read", read))
+
+    @classmethod
+    def _of(cls, labels: list[Hashable], read: list[Hashable]) -> Edits:
+        kinds = {_kind(label) for label in labels}, {_kind(label) for label in read}
+        if all(kinds) and kinds[0] | kinds[1] <= _KINDS and not kinds[0] & kinds[1]:
+            one, other = (" and ".join(sorted(kind)) for kind in kinds)
+            raise TypeError(f"labels has {one}, read has {other}, which are never equal: decode bytes, or map one to the other")
         numbers: dict[Hashable, int] = {}
-        plain = _plain("labels", labels), _plain("read", read)
-        first, second = ([numbers.setdefault(x, len(numbers)) for x in items] for items in plain)
+        first, second = ([numbers.setdefault(x, len(numbers)) for x in items] for items in (labels, read))
         return cls(*interruptible(lambda: _native.edits(first, second), len(first) * len(second)))
 
     @property
@@ -236,13 +244,15 @@ def label_error_rate(
 
     Args:
         labels: `[N]` sequences, of numbers, characters or words, and arrays of any library; or an array `[N, Lmax]` with
-            `label_lengths`.
+            `label_lengths`. A set has no order, and is an error; so is NaN.
         read: `[N]` sequences of the same; or an array with `read_lengths`.
-        label_lengths: `[N]`, how many labels of each row count; None: all.
-        read_lengths: `[N]`, the same of `read`; None: all but negative numbers at the end of an array's row, with which
-            `ctc_decode` pads.
+        label_lengths: `[N]`, how many labels of each row count; None: all but negative numbers at
+            the end of a row, with which `ctc_decode` pads.
+        read_lengths: `[N]`, the same of `read`.
 
     Raises:
+        TypeError: an item is not a sequence; or one has numbers, strings or bytes where the other
+            has nothing of that kind.
         ValueError: there are not as many of one as of the other; a length is not within its row; or `labels` is padded, and
             `read` is an array of which it cannot be told.
     """
@@ -250,13 +260,14 @@ def label_error_rate(
     found = _rows("read", read, read_lengths, of_padded=label_lengths is not None)
     if len(rows) != len(found):
         raise ValueError(f"labels has {len(rows)} items, read has {len(found)}: must be as many")
-    return sum((Edits.between(*pair) for pair in zip(rows, found, strict=True)), Edits()).rate
+    return sum((Edits._of(*pair) for pair in zip(rows, found, strict=True)), Edits()).rate
 
 
 def _rows(name: str, value: Iterable[Any], lengths: Any, of_padded: bool = False) -> list[list[Hashable]]:
     """The items of a batch of labels, without padding. `of_padded` says that the other batch is padded."""
     if isinstance(value, (str, bytes)):
         raise ValueError(f"{name} is {value!r}, one string: must be a list, of a string or other labels for each item")
+    _in_order(name, value)
     batch = array(name, value) if _is_array(value) else None
     if batch is not None and batch.ndim != 2:
         raise ValueError(f"{name} has shape {batch.shape}: must be [N, Lmax], or a list of N sequences")
@@ -277,18 +288,39 @@ def _rows(name: str, value: Iterable[Any], lengths: Any, of_padded: bool = False
 
 
 def _is_array(value: Any) -> bool:
-    return hasattr(value, "__array__") or hasattr(value, "__dlpack__")
+    return (hasattr(value, "__array__") or hasattr(value, "__dlpack__")) and not isinstance(value, (str, bytes))
+
+
+def _in_order(name: str, items: Any) -> None:
+    """Raises for what can be walked, and not in the order of its labels."""
+    if isinstance(items, (Set, Mapping, SparseLabels)) or not (_is_array(items) or hasattr(items, "__iter__")):
+        raise TypeError(f"{name} has a {type(items).__name__}: must be sequences of labels")
 
 
 def _plain(name: str, items: Iterable[Any], keep_padding: bool = False) -> list[Hashable]:
-    """One item's labels as Python's own objects: tensors are not equal by their numbers, or cannot be hashed. An array ends
-    where only negative numbers follow."""
-    if not _is_array(items):
-        return [array(name, item).item() if _is_array(item) else item for item in items]
-    row = array(name, items)
-    if row.ndim != 1:
-        raise ValueError(f"{name} has an item of shape {row.shape}: must be one row of labels")
-    if row.dtype.kind in "if" and not keep_padding:
-        (counting,) = np.nonzero(~(row < 0))
-        row = row[: counting[-1] + 1] if len(counting) else row[:0]
-    return list(row.tolist())
+    """One item's labels as Python's own objects: tensors are not equal by their numbers, or cannot be hashed. It ends where
+    only negative numbers follow."""
+    _in_order(name, items)
+    if _is_array(items):
+        values = array(name, items)
+        if values.ndim != 1:
+            raise ValueError(f"{name} has an item of shape {values.shape}: must be one row of labels")
+        row: list[Hashable] = values.tolist()
+    else:
+        row = [array(name, item).item() if _is_array(item) else item for item in items]
+    for label in row:
+        if not isinstance(label, Hashable):
+            raise TypeError(f"{name} has the label {label!r}: must be a number, a string or what else can be hashed")
+        if isinstance(label, Real) and label != label:
+            raise ValueError(f"{name} has a label that is NaN: if it is padding, cut it off")
+    while not keep_padding and row and isinstance(row[-1], Real) and row[-1] < 0:
+        row.pop()
+    return row
+
+
+_KINDS = {"numbers", "strings", "bytes"}
+
+
+def _kind(label: Hashable) -> str:
+    kinds = (Number, "numbers"), (str, "strings"), (bytes, "bytes")
+    return next((name for kind, name in kinds if isinstance(label, kind)), type(label).__name__)

@@ -7,6 +7,7 @@ logits are; or float64, of float64 by `backend="reference"`.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -125,7 +126,8 @@ def _run(options, backend, caller, with_grad, logits, labels, label_extents, fra
     batch = logits.shape[:-2]
 
     def flat(values):
-        return values.reshape(-1, *values.shape[len(outer) + 1 :])
+        axes = len(outer) + 1
+        return values.reshape(math.prod(values.shape[:axes]), *values.shape[axes:])
 
     # Lengths are [N], masks are [N, Lmax] and [N, T].
     label_kind = "label_lengths" if flat(label_extents).ndim == 1 else "label_paddings"

@@ -8,6 +8,7 @@ computed on the host, or on a GPU through the host.
 from __future__ import annotations
 
 import importlib
+import operator
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,14 @@ def _caller(labels: str, *more: tuple[str, str]) -> Caller:
     names += [("logits", "y_pred"), ('; blank_in_labels="allow" permits it', ", which among labels is none")]
     return Caller((*names, *more), whole_floats=True)
 
+
+#: What the readers say of raw scores, where only probabilities are taken.
+AFTER_SOFTMAX = "y_pred must be probabilities, after a softmax"
+NOT_PROBABILITIES = (
+    ("pass log-probabilities as such, and raw scores as logits", AFTER_SOFTMAX),
+    ("the exponentials of its first frame's log-probabilities", "the probabilities of its first frame"),
+    ("apply log_softmax, or pass raw scores as logits", AFTER_SOFTMAX),
+)
 
 LENGTHS = ("logit_lengths", "input_length"), ("label_lengths", "label_length")
 
@@ -97,9 +106,11 @@ def ctc_decode(y_pred: Any, input_length: Any, greedy: bool = True, beam_width: 
 
 def _read(y_pred, lengths, *, greedy, width, paths, epsilon):
     """Labels `[paths, N, T]` and their numbers `[N, paths]`, as numpy's arrays."""
-    with ErrorsFor(_caller("labels", *LENGTHS)) as stand_ins:
+    with ErrorsFor(Caller((*LENGTHS, *NOT_PROBABILITIES))) as stand_ins:
         lengths = integers("logit_lengths", lengths, 1, stand_ins, whole_floats=True)
         if greedy:
+            if (y_pred < 0).any():  # Raises where those count: of their logarithms only NaN would be left.
+                greedy_decode(y_pred, lengths, blank=-1, input="probs", epsilon=epsilon)
             # The likeliest path's number is of ln(p + ε) as it is; what is searched for sums over
             # paths, and is normalised.
             with np.errstate(invalid="ignore", divide="ignore"):
@@ -123,8 +134,8 @@ class _Configured:
 
     def _configure(self, from_logits, blank, mask_value, zero_infinity, epsilon, backend):
         self.from_logits = bool(from_logits)
-        self.blank = int(blank)
-        self.mask_value = int(mask_value)
+        self.blank = operator.index(blank)
+        self.mask_value = operator.index(mask_value)
         self.zero_infinity = bool(zero_infinity)
         self.epsilon = float(keras.config.epsilon() if epsilon is None else epsilon)
         self.backend = backend
@@ -221,8 +232,11 @@ class CTC(_Configured, keras.losses.Loss):
         self._configure(from_logits, blank, mask_value, zero_infinity, epsilon, backend)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        if sample_weight is not None and len(sample_weight.shape) > 1 and sample_weight.shape[-1] != 1:
-            raise ValueError(f"sample_weight has shape {tuple(sample_weight.shape)}: must be one number an item, [N] or [N, 1]")
+        if sample_weight is not None:
+            shape = tuple(sample_weight.shape if hasattr(sample_weight, "shape") else np.shape(sample_weight))
+            # Any other would be broadcast, with every item's loss times every weight.
+            if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
+                raise ValueError(f"sample_weight has shape {shape}: must be one number an item, [N] or [N, 1]")
         y_true = _tensor("y_true", y_true)
         mask = get_keras_mask(y_pred)
         if mask is not None:
@@ -301,6 +315,8 @@ def _tensor(name, value):
     """As it is; the host looks at each number."""
     if not ops.is_tensor(value):
         value = array(name, value)
+        if value.dtype.kind not in "iuf":
+            raise TypeError(f"{name} is an array of {value.dtype}: must be of integers")
         if value.dtype.kind in "iu":
             # JAX would cut what 32 bits do not hold. A float of that size is no class either.
             value = value.astype(np.int32 if ((value >= INT32.min) & (value <= INT32.max)).all() else np.float64)

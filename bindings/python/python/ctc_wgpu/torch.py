@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ._arrays import Caller, array
+from ._arrays import Caller, array, as_numpy_has_it
 from ._core import Options, compute
 
 __all__ = ["CTCLoss", "ctc_loss"]
@@ -99,9 +99,9 @@ def ctc_loss(
     """
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f'reduction={reduction!r}: must be "none", "mean" or "sum"')
-    if not isinstance(log_probs, torch.Tensor) or log_probs.layout is not torch.strided or log_probs.is_nested:
-        kind = log_probs.layout if isinstance(log_probs, torch.Tensor) else type(log_probs).__name__
-        raise TypeError(f"log_probs is of {kind}: must be a dense torch.Tensor")
+    if not isinstance(log_probs, torch.Tensor):
+        raise TypeError(f"log_probs is of {type(log_probs).__name__}: must be a dense torch.Tensor")
+    log_probs = _tensor("log_probs", log_probs)
     if not log_probs.is_floating_point():
         raise TypeError(f"log_probs is of {log_probs.dtype}: must be of floating-point numbers")
     if log_probs.dim() not in (2, 3):
@@ -213,10 +213,11 @@ class _Loss(torch.autograd.Function):
             found = [_Loss.apply(*batch, *rest) for batch in zip(*batches, strict=True)]
             return tuple(map(torch.stack, zip(*found, strict=True))), (0, 0)
         items = _items(layout)
+        sizes = info.batch_size, batches[0].shape[items + 1]
         loss, grad = _Loss.apply(batches[0].movedim(0, items).flatten(items, items + 1), *(x.flatten(0, 1) for x in batches[1:]), *rest)
         if wanted:
-            grad = grad.unflatten(items, (info.batch_size, -1))
-        return (loss.unflatten(0, (info.batch_size, -1)), grad), (0, items if wanted else None)
+            grad = grad.unflatten(items, sizes)
+        return (loss.unflatten(0, sizes), grad), (0, items if wanted else None)
 
 
 class _Gradient(torch.autograd.Function):
@@ -258,12 +259,14 @@ def _host(value: Any) -> Any:
     """A tensor as numpy's array; all else as it is."""
     if not isinstance(value, torch.Tensor):
         return value
-    value = value.detach().cpu()
-    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    return as_numpy_has_it(value.detach().cpu()).numpy()
 
 
 def _tensor(name: str, value: Any) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
+        if value.layout is not torch.strided or value.is_nested:
+            kind = "nested" if value.is_nested else value.layout
+            raise TypeError(f"{name} is of {kind}: must be a dense torch.Tensor")
         return value
     values = array(name, value)
     # PyTorch takes neither another byte order nor negative strides.
