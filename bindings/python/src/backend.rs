@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
-use ctc_wgpu::{Backend as Place, Batch, Ctc, Error, Options as Meaning, reference};
+use ctc_wgpu::{Backend as Place, Batch, CacheLimits, Ctc, Error, Options as Meaning, reference};
 use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -160,6 +160,20 @@ impl Backend {
                 "the reference takes float64, all else float32",
             )),
         }
+    }
+
+    /// Bounds what is kept for later batches. The reference keeps nothing.
+    fn set_cache_limits(&self, py: Python<'_>, pipelines: usize, sessions: usize) -> PyResult<()> {
+        let limits = CacheLimits {
+            pipelines,
+            sessions,
+        };
+        self.run(py, || {
+            if let Engine::Single(ctc, _) = &*self.engine {
+                ctc.set_cache_limits(limits);
+            }
+            Ok(())
+        })
     }
 
     /// Panics where it would compute, so that the tests see what becomes of that.

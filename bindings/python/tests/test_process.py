@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from ctc_wgpu import _core, ctc_loss
+from ctc_wgpu import _core, ctc_loss, set_cache_limits
 
 INTERRUPTED = """
 import os, signal, threading, time
@@ -66,6 +66,53 @@ def test_a_panic_is_an_exception_and_the_next_call_works(backend, capfd):
         place._panic("so it was")
     assert "so it was" in capfd.readouterr().err
     assert ctc_loss(np.zeros((1, 3, 2), np.float32), [[1]], backend=backend) == pytest.approx(np.log(8 / 6))
+
+
+# The tables of this batch take about 300 MiB.
+CACHES = """
+import numpy as np, ctc_wgpu
+
+x, labels = np.zeros((1, 20_000, 20), np.float32), np.arange(4000)[None] % 2 + 1
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def after_a_call():
+    ctc_wgpu.ctc_loss_and_grad(x, labels, backend="cpu")
+    return resident()
+
+
+# Of a backend that is made later, of one that is there, and at once.
+ctc_wgpu.set_cache_limits(sessions=0)
+none_kept = after_a_call()
+ctc_wgpu.set_cache_limits()
+kept = after_a_call()
+ctc_wgpu.set_cache_limits(sessions=0)
+print(kept - none_kept, kept - resident(), kept - after_a_call())
+"""
+
+
+def test_caches_are_released_at_once_and_not_filled_again():
+    ended = subprocess.run([sys.executable, "-c", CACHES], capture_output=True, text=True, timeout=300, check=True)
+    assert min(map(int, ended.stdout.split())) > 100 << 20
+
+
+def test_bounds_of_caches_change_no_answer_and_bad_ones_are_refused():
+    x = np.random.default_rng(0).normal(size=(2, 20, 5)).astype(np.float32)
+    answers = []
+    for bounds in ({}, {"sessions": 0}, {"pipelines": 0}, {"pipelines": 2**70, "sessions": np.int64(1)}):
+        set_cache_limits(**bounds)
+        answers += [ctc_loss(x, [[1, 2]] * 2, backend=backend).tobytes() for backend in ("cpu", "gpu", "cpu", "gpu")]
+    set_cache_limits()
+    assert set(answers[::2]) == {answers[0]}
+    assert set(answers[1::2]) == {answers[1]}
+    with pytest.raises(ValueError, match="sessions=-1: must not be negative"):
+        set_cache_limits(sessions=-1)
+    with pytest.raises(TypeError, match=r"pipelines=1\.5: must be an integer"):
+        set_cache_limits(1.5)
 
 
 def test_the_number_of_threads_changes_no_answer():

@@ -4,7 +4,7 @@ Here it is for numpy arrays; `ctc_wgpu.keras`, `ctc_wgpu.tf`, `ctc_wgpu.torch` a
 those libraries. Terms: N items of T frames over C classes, the blank among them; L labels of an item.
 """
 
-from ._api import adapters, backend_name, ctc_loss, ctc_loss_and_grad
+from ._api import adapters, backend_name, ctc_loss, ctc_loss_and_grad, set_cache_limits
 from ._core import SparseLabels
 from ._decode import (
     STAR,
@@ -37,5 +37,6 @@ __all__ = [
     "ctc_loss_and_grad",
     "greedy_decode",
     "label_error_rate",
+    "set_cache_limits",
 ]
 __version__ = "0.1.0"

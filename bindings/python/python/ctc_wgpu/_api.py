@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
+import sys
 from typing import Any
 
 import numpy as np
 
 from . import _native
-from ._core import OPTIONS, backend_of, compute, options_of
+from ._core import OPTIONS, backend_of, compute, limit_caches, options_of
 
 
 def ctc_loss(
@@ -106,3 +108,31 @@ def adapters() -> list[dict[str, str]]:
 def backend_name(backend: str = "auto") -> str:
     """Where a call with this `backend` computes, in words."""
     return str(backend_of(backend))
+
+
+def set_cache_limits(pipelines: int = 128, sessions: int = 4) -> None:
+    """Bounds what each backend keeps for later batches, from now on and in the whole process.
+
+    What exceeds a bound is released at once, the least recently used first; what calls in progress
+    use is released when they end. No bound changes a result. Without arguments it sets the defaults.
+
+    Args:
+        pipelines: compiled kernels of a GPU, about 0.3 MiB each on a software driver. The CPU has
+            none.
+        sessions: buffers and workspaces, one per recent shape and per simultaneous call; on the
+            CPU, the tables of a call. With 0 every call allocates its memory and releases it.
+
+    Raises:
+        TypeError: a bound is not an integer.
+        ValueError: a bound is negative.
+    """
+    bounds = []
+    for name, value in (("pipelines", pipelines), ("sessions", sessions)):
+        try:
+            bound = operator.index(value)
+        except TypeError:
+            raise TypeError(f"{name}={value!r}: must be an integer") from None
+        if bound < 0:
+            raise ValueError(f"{name}={value}: must not be negative")
+        bounds.append(min(bound, sys.maxsize))
+    limit_caches(*bounds)

@@ -20,17 +20,33 @@ T = TypeVar("T")
 
 _backends: dict[str, _native.Backend] = {}
 _making = threading.Lock()
+#: Of pipelines and sessions, where the caller has set them.
+_limits: tuple[int, int] | None = None
 
 
 def backend_of(name: str) -> _native.Backend:
     """The backend of this name, which is made once: a GPU's compiles its kernels."""
+    if not isinstance(name, str):
+        raise TypeError(f"backend={name!r}: must be a string")
     found = _backends.get(name)
     if found is None:
         with _making:
             found = _backends.get(name)
             if found is None:
-                found = _backends[name] = _native.Backend("cpu" if name == "auto" and _beside_tensorflow() else name)
+                found = _native.Backend("cpu" if name == "auto" and _beside_tensorflow() else name)
+                if _limits is not None:
+                    found.set_cache_limits(*_limits)
+                _backends[name] = found
     return found
+
+
+def limit_caches(pipelines: int, sessions: int) -> None:
+    """Of all backends, and of those that are made later."""
+    global _limits
+    with _making:
+        _limits = pipelines, sessions
+        for place in _backends.values():
+            place.set_cache_limits(pipelines, sessions)
 
 
 def _beside_tensorflow() -> bool:
@@ -206,7 +222,10 @@ def label_arrays(
         if lengths is not None:
             raise ValueError("label_lengths must be None where labels are sparse, which have their own")
         indices = integers("sparse indices", labels.indices, 2, stand_ins, np.int64)
-        rows, columns = integers("sparse shape", labels.shape, 1, stand_ins, np.int64).tolist()
+        shape = integers("sparse shape", labels.shape, 1, stand_ins, np.int64).tolist()
+        if len(shape) != 2:
+            raise ValueError(f"sparse shape is {tuple(shape)}: must be (N, Lmax)")
+        rows, columns = shape
         if min(rows, columns) < 0:
             raise ValueError(f"sparse shape is {(rows, columns)}: must not be negative")
         return indices, integers("sparse values", labels.values, 1, stand_ins), (rows, columns)
