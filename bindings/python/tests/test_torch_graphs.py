@@ -1,6 +1,8 @@
 """`ctc_wgpu.torch` under what walks its graph otherwise: second derivatives, `torch.func`, and workers that load data."""
 
+import re
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,3 +235,13 @@ def test_workers_of_a_data_loader_compute(method, workers):
     wanted = torch.tensor([Items()[item].item() for item in range(4)])
     loader = torch.utils.data.DataLoader(Items(), batch_size=2, num_workers=workers, multiprocessing_context=method)
     assert torch.equal(torch.cat(list(loader)).flatten(), wanted)
+
+
+def test_what_readme_says_of_pytorch_runs():
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    (block,) = re.findall(r"^```python\n(import torch\n.*?)^```", text, re.DOTALL | re.MULTILINE)
+    names = {}
+    exec(compile(block, "README.md", "exec"), names)
+    x, lengths = names["x"].detach().log_softmax(-1), (torch.tensor([50, 50]), torch.tensor([3, 4]))
+    close(names["loss"], original(x, names["targets"], *lengths, blank=19))
+    assert names["x"].grad.abs().sum() > 0
