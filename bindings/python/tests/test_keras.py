@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from ctc_wgpu import ctc_loss, ctc_loss_and_grad
-from ctc_wgpu.keras import CTC, CTCLayer, ctc_batch_cost
+from ctc_wgpu.keras import CTC, CTCLayer, ctc_batch_cost, ctc_decode
 from keras import ops
 from support import assert_close, draw, require_adapter_beside_tensorflow
 
@@ -357,6 +357,16 @@ def test_what_is_no_integer_is_not_rounded_to_one():
     for labels in (np.array([[True]]), np.array([["a"]])):
         with pytest.raises(TypeError, match="y_true is an array of .*: must be of integers"):
             CTC()(labels, LOGITS)
+
+
+def test_a_flag_is_true_or_false():
+    for choice in ({"zero_infinity": "False"}, {"from_logits": "False"}, {"from_logits": None}):
+        for kind in (CTC, CTCLayer):
+            with pytest.raises(TypeError, match="must be True or False"):
+                kind(**choice)
+    assert CTC(from_logits=np.True_, zero_infinity=0).get_config()["zero_infinity"] is False
+    with pytest.raises(TypeError, match="greedy='False': must be True or False"):
+        ctc_decode(PROBABILITIES, [5], greedy="False")
 
 
 def test_the_way_of_keras_2_with_a_lambda_still_works():

@@ -229,6 +229,7 @@ BAD_AT_ONCE = {
     "sparse logits": ({"logits": tf.sparse.from_dense(tf.ones([3, 1, 2]))}, TypeError, "logits is a SparseTensor"),
     "integers": ({"logits": tf.zeros([3, 1, 2], tf.int32)}, TypeError, "logits is a tensor of int32"),
     "complex": ({"logits": tf.zeros([3, 1, 2], tf.complex64)}, TypeError, "logits is a tensor of complex64"),
+    "a string for a flag": ({"logits_time_major": "False"}, TypeError, "logits_time_major='False': must be True or False"),
     "no label length": ({"label_length": None}, ValueError, "label_length must be given"),
     "no blank": ({"labels": tf.sparse.from_dense([[1]]), "label_length": None}, ValueError, "blank_index must be given"),
 }

@@ -250,6 +250,8 @@ BAD = {
     "numpy's": ({"log_probs": np.zeros((3, 1, 2), np.float32)}, TypeError, "log_probs is of ndarray: must be a dense torch.Tensor"),
     "blank": ({"blank": 2}, ValueError, "blank: blank 2 is not below 2 classes"),
     "reduction": ({"reduction": "avg"}, ValueError, "reduction='avg'"),
+    "a string for a flag": ({"zero_infinity": "False"}, TypeError, "zero_infinity='False': must be True or False"),
+    "a number for a flag": ({"from_logits": 2}, TypeError, "from_logits=2: must be True or False"),
 }
 
 

@@ -90,6 +90,17 @@ def _masked(value: Any) -> bool:
     return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
 
 
+def flag(name: str, value: Any) -> bool:
+    """True or False. Of a string, such as "False", every other reading is a guess.
+
+    Raises:
+        TypeError: it is neither, and not 0 or 1.
+    """
+    if isinstance(value, (bool, np.bool_)) or (isinstance(value, Integral) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{name}={value!r}: must be True or False")
+
+
 def as_numpy_has_it(tensor: Any) -> Any:
     """A tensor of PyTorch in a type that numpy has, and without the bit that makes a view negative,
     as in `x.conj().imag`: numpy would look at the memory behind it."""

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ._arrays import Caller, array, ErrorsFor, integers
+from ._arrays import Caller, array, ErrorsFor, flag, integers
 from ._core import Options
 from ._decode import beam_decode, greedy_decode
 
@@ -93,6 +93,7 @@ def ctc_decode(y_pred: Any, input_length: Any, greedy: bool = True, beam_width: 
     Raises:
         ValueError: a length or an argument breaks a rule. From a graph it comes as an error of the library under Keras.
     """
+    greedy = flag("greedy", greedy)
     if not greedy and not 1 <= top_paths <= beam_width:
         raise ValueError(f"top_paths={top_paths}, beam_width={beam_width}: must be 1 <= top_paths <= beam_width")
     y_pred = ops.convert_to_tensor(y_pred)
@@ -133,10 +134,10 @@ class _Configured:
     """What `CTC` and `CTCLayer` have in common: how labels and predictions are to be read."""
 
     def _configure(self, from_logits, blank, mask_value, zero_infinity, epsilon, backend):
-        self.from_logits = bool(from_logits)
+        self.from_logits = flag("from_logits", from_logits)
         self.blank = operator.index(blank)
         self.mask_value = operator.index(mask_value)
-        self.zero_infinity = bool(zero_infinity)
+        self.zero_infinity = flag("zero_infinity", zero_infinity)
         self.epsilon = float(keras.config.epsilon() if epsilon is None else epsilon)
         self.backend = backend
         impossible = "zero" if self.zero_infinity else "inf"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ._arrays import Caller, array, is_float
+from ._arrays import Caller, array, flag, is_float
 from ._core import Options, SparseLabels, compute
 
 __all__ = ["ctc_loss"]
@@ -70,7 +70,7 @@ def ctc_loss(
             given,
             _tensor("logit_length", logit_length),
             options,
-            layout="tnc" if logits_time_major else "ntc",
+            layout="tnc" if flag("logits_time_major", logits_time_major) else "ntc",
             backend=backend,
             caller=CALLER,
         )

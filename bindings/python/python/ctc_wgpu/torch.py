@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ._arrays import Caller, array, as_numpy_has_it
+from ._arrays import Caller, array, as_numpy_has_it, flag
 from ._core import Options, compute
 
 __all__ = ["CTCLoss", "ctc_loss"]
@@ -122,8 +122,8 @@ def ctc_loss(
         target_lengths,
         Options(
             blank=blank,
-            input="logits" if from_logits else "log_probs",
-            impossible=IMPOSSIBLE[bool(zero_infinity)],
+            input="logits" if flag("from_logits", from_logits) else "log_probs",
+            impossible=IMPOSSIBLE[flag("zero_infinity", zero_infinity)],
             blank_in_labels="allow",
         ),
         layout="tnc",
