@@ -276,6 +276,10 @@ fn arguments_that_do_not_fit_are_refused() {
         "nowhere.txt",
         "No such file",
     );
+    let run = tool(["decode", &file, "--beam", "2", "--top", "3"]);
+    assert_eq!(run.status, 2, "{}", run.stderr);
+    let told = "--top 3: --beam 2 keeps fewer candidates";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
     let run = tool(["decode", &file, "--top", "2"]);
     assert_eq!(run.status, 2, "{}", run.stderr);
     assert!(run.stderr.contains("--beam"), "{}", run.stderr);

@@ -23,7 +23,7 @@ pub(crate) struct DecodeArgs {
     #[arg(long, value_name = "WIDTH", value_parser = clap::value_parser!(u32).range(1..))]
     beam: Option<u32>,
 
-    /// With --beam: print this many candidates of each item
+    /// With --beam: print this many candidates of each item, at most WIDTH
     #[arg(long, value_name = "K", default_value = "1", requires = "beam", value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
 
@@ -43,6 +43,13 @@ struct Read {
 }
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<Outcome, Fault> {
+    if let Some(width) = args.beam
+        && args.top > width
+    {
+        let top = args.top;
+        let reason = format!("--top {top}: --beam {width} keeps fewer candidates");
+        return Err(Fault::Usage(reason));
+    }
     let accepted = Accepted::unlabelled(&args.input, |file| args.input.options(file))?;
     let alphabet = args.alphabet.read(accepted.shape.classes, accepted.blank)?;
     let wanted = accepted.file.has_labels().then(|| labels(&accepted));
