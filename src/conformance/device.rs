@@ -1,6 +1,6 @@
 //! A device of the suite's own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::blocking::block_on;
 use crate::{Error, Limits};
@@ -107,11 +107,16 @@ impl Gpu {
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             drop(sender.send(result))
         });
-        let wait = wgpu::PollType::Wait {
+        let start = Instant::now();
+        while let Err(error) = self.device.poll(wgpu::PollType::Wait {
             submission_index: None,
-            timeout: Some(PATIENCE),
-        };
-        self.device.poll(wait).map_err(|e| e.to_string())?;
+            timeout: Some(PATIENCE.saturating_sub(start.elapsed())),
+        }) {
+            // GL ends a wait after 2^31 ns, whatever it was asked for.
+            if !matches!(error, wgpu::PollError::Timeout) || start.elapsed() > PATIENCE {
+                return Err(error.to_string());
+            }
+        }
         let mapped = mapped.recv().map_err(|e| e.to_string())?;
         mapped.map_err(|e| e.to_string())?;
         let view = staging.get_mapped_range(..).map_err(|e| e.to_string())?;
