@@ -13,6 +13,8 @@ import os, signal, threading, time
 import numpy as np
 import ctc_wgpu
 
+# A shell starts what runs in its background with this signal ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 x, labels = np.zeros((1, 40_000, 20), np.float32), np.ones((1, 15_000), int)
 seen = set()
 
