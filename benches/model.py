@@ -269,7 +269,7 @@ def main():
     elif args.json:
         print(json.dumps([{"card": args.card, **as_json(row)} for row in rows], indent=1))
     else:
-        print(f"estimate  {card['name']}, µs, from {path.name}: nothing here was measured on a GPU")
+        print(f"estimate  {card['name']}, µs, from {path.name}: nothing here was measured, except the constants that say so")
         print(model_page.text(rows))
 
 

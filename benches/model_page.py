@@ -104,7 +104,7 @@ def write(page, source, data, described, model, every):
     """Writes the page. What stands there from `## Notes` on was written by hand and is kept."""
     names = ", ".join(described["cards"][card]["name"] for card in every)
     parts = [
-        f"# Estimates of the time by stage on {names}: nothing here was measured on a GPU",
+        f"# Estimates of the time by stage on {names}: nothing here was measured, except the constants that say so",
         f"Arithmetic from what NVIDIA's compiler makes of the kernels (`{source.name}`, commit {data['commit']}) and from the "
         "constants below (`benches/model_cards.json`), made by "
         f"`python3 benches/model.py benches/results/{source.name} --page benches/results/{page.name}`.",

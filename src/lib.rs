@@ -89,6 +89,7 @@
 //! | NaN or +∞ in a frame that counts, or a frame of −∞ only | NaN | NaN, for that item alone | [`NotFinite`](Status::NotFinite) |
 //! | a log-probability above 88, or a frame of none above −2^28 | NaN | NaN, for that item alone | `NotFinite` |
 //! | input that is no distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | as the formula has it, which may be below 0 | as the formula has it | `Ok` |
+//! | weights of [`Reduction::MeanWeighted`] whose sizes sum to neither 0 nor 1e-30 to 1e37 | on the host an [`InputError`] before anything runs; on a device their divisor may count as 0 | the same | `Ok` |
 //! | a label that is no class or the blank, or a length out of range | on the host an [`InputError`] before anything runs; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
 //!
 //! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a class of a frame (of

@@ -10,21 +10,7 @@ use ctc_wgpu::{Blank, Layout, Options, Problem};
 use indicatif::ProgressBar;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use crate::batch_file::BatchFile;
-
-/// The names of the format.
-const NAMES: [&str; 10] = [
-    "logits",
-    "log_probs",
-    "probs",
-    "labels",
-    "label_lengths",
-    "logit_lengths",
-    "weights",
-    "blank",
-    "loss_f64",
-    "grad_f64",
-];
+use crate::batch_file::{BatchFile, NAMES};
 
 pub(crate) fn run(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else {

@@ -30,7 +30,7 @@ impl InputKind {
 }
 
 /// All arrays that are read.
-const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 10] = [
     "logits",
     "log_probs",
     "probs",
