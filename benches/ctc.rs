@@ -1,4 +1,4 @@
-//! Times losses and gradients on the CPU twin and on every adapter; see `benches/README.md`.
+//! Times losses and gradients on the CPU backend and on every adapter; see `benches/README.md`.
 #![allow(missing_docs, reason = "criterion_group! makes a public function")]
 #![allow(clippy::unwrap_used, reason = "a bench that cannot run should stop")]
 
@@ -14,7 +14,7 @@ use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
-use ctc_wgpu::{Ctc, CtcOutput, Goal, LossOutput, Options, adapters};
+use ctc_wgpu::{Ctc, LossAndGradOutput, LossOutput, Options, Task, adapters};
 use inputs::{Inputs, SHAPES};
 use resident::{Arrays, Gpu, Resident, plan};
 use truth::Truth;
@@ -47,20 +47,20 @@ fn shapes(c: &mut Criterion) {
         let inputs = Inputs::new(shape, 1.0);
         // Made when it is first needed: a filter may leave a shape out.
         let truth = LazyCell::new(|| Truth::of(&inputs).unwrap());
-        for goal in [Goal::LossAndGrad, Goal::Loss] {
-            let what = match goal {
-                Goal::LossAndGrad => "loss+grad",
+        for task in [Task::LossAndGrad, Task::Loss] {
+            let what = match task {
+                Task::LossAndGrad => "loss+grad",
                 _ => "loss",
             };
             let mut group = group(c, format!("{} {what}", inputs::name(shape)));
             group.throughput(Throughput::Bytes(inputs.shape.elements() as u64 * 4));
             for (name, ctc) in &backends.host {
                 let id = BenchmarkId::from_parameter(name);
-                host(&mut group, id, ctc, &inputs, goal, &truth);
+                host(&mut group, id, ctc, &inputs, task, &truth);
             }
             for (name, gpu) in &backends.device {
                 let id = BenchmarkId::from_parameter(name);
-                device(&mut group, id, gpu, &inputs, goal, &truth);
+                device(&mut group, id, gpu, &inputs, task, &truth);
             }
             group.finish();
         }
@@ -85,13 +85,13 @@ fn scaling(c: &mut Criterion) {
             shape[axis] = first << doubling;
             let inputs = Inputs::new(shape, 1.0);
             let truth = LazyCell::new(|| Truth::of(&inputs).unwrap());
-            let goal = Goal::LossAndGrad;
+            let task = Task::LossAndGrad;
             let (twin, ctc) = &backends.host[0];
             let id = BenchmarkId::new(twin, shape[axis]);
-            host(&mut group, id, ctc, &inputs, goal, &truth);
+            host(&mut group, id, ctc, &inputs, task, &truth);
             for (name, gpu) in &backends.device {
                 let id = BenchmarkId::new(name, shape[axis]);
-                device(&mut group, id, gpu, &inputs, goal, &truth);
+                device(&mut group, id, gpu, &inputs, task, &truth);
             }
         }
         group.finish();
@@ -114,13 +114,13 @@ fn host(
     id: BenchmarkId,
     ctc: &Ctc,
     inputs: &Inputs,
-    goal: Goal,
+    task: Task,
     truth: &impl Deref<Target = Truth>,
 ) {
     let (batch, options) = (inputs.batch(), Options::default());
     // Criterion enters the closure several times, and not at all for what its filter leaves out.
-    let verified = LazyCell::new(|| match goal {
-        Goal::LossAndGrad => {
+    let verified = LazyCell::new(|| match task {
+        Task::LossAndGrad => {
             let output = ctc.loss_and_grad(&batch, &options).unwrap();
             truth.check(&output.loss, Some(&output.grad)).unwrap();
         }
@@ -131,9 +131,9 @@ fn host(
     });
     group.bench_function(id, |b| {
         LazyCell::force(&verified);
-        match goal {
-            Goal::LossAndGrad => {
-                let mut output = CtcOutput::default();
+        match task {
+            Task::LossAndGrad => {
+                let mut output = LossAndGradOutput::default();
                 b.iter(|| {
                     ctc.loss_and_grad_into(&batch, &options, &mut output)
                         .unwrap()
@@ -152,12 +152,12 @@ fn device(
     id: BenchmarkId,
     gpu: &Gpu,
     inputs: &Inputs,
-    goal: Goal,
+    task: Task,
     truth: &impl Deref<Target = Truth>,
 ) {
     let verified = LazyCell::new(|| {
-        let plan = plan(&gpu.ctc, inputs, goal).unwrap();
-        let resident = Resident::new(gpu, plan, Arrays::new(gpu, inputs, goal));
+        let plan = plan(&gpu.ctc, inputs, task).unwrap();
+        let resident = Resident::new(gpu, plan, Arrays::new(gpu, inputs, task));
         resident.run().unwrap();
         let (loss, grad) = (resident.loss().unwrap(), resident.grad().unwrap());
         truth.check(&loss, grad.as_deref()).unwrap();

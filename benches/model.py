@@ -123,12 +123,12 @@ def measurements(node):
 def fit(name, stage, measured, card, calibration):
     """The constant that the residual of a stage can set, and the value at which the estimate is what was measured."""
     start = calibration["start_us"]
-    if name in ("labels", "meet"):
+    if name in ("check_labels", "join"):
         return "start_us", start + measured - stage.us
     if measured <= start:
         return None
     scale = (measured - start) / (stage.us - start)
-    if name == "chain" and stage.bound == "latency" and stage.high > stage.low:
+    if name == "label_links" and stage.bound == "latency" and stage.high > stage.low:
         return "search_l2_share", (measured - stage.low) / (stage.high - stage.low)
     if stage.bound == "latency":
         return "round_factor", calibration["round_factor"] * scale

@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
-STAGES = ["labels", "chain", "stats", "sweep in", "meet", "sweep out", "grad"]
+STAGES = ["check_labels", "label_links", "softmax_stats", "sweep inward", "join", "sweep outward", "grad"]
 WARP = 32
 # Frames of a block of the sweeps; bytes of a sector of the caches.
 BLOCK = 4
@@ -174,17 +174,17 @@ def work_of(dispatch, shape):
     blocks = math.ceil((frames - frames // 2) / BLOCK)
     folds = int(math.log2(lanes))
     name = dispatch.label
-    if name == "labels":
-        return Work([Loop("labels", math.ceil(labels / lanes))], 2, 4 * items * labels, 8 * items * width)
-    if name == "chain":
+    if name == "check_labels":
+        return Work([Loop("check_labels", math.ceil(labels / lanes))], 2, 4 * items * labels, 8 * items * width)
+    if name == "label_links":
         rounds = [search_rounds(own, lanes) for own in seeded_labels(shape)]
         slowest = max(rounds, key=sum)
         average = [sum(column) / items for column in zip(*rounds)]
         found = [Loop(n, s, a) for n, s, a in zip(["next", "after", "before"], slowest, average)]
-        outer = Loop("labels", math.ceil(width / lanes), inner=3)
+        outer = Loop("check_labels", math.ceil(width / lanes), inner=3)
         clear = Loop("clear", math.ceil(classes / lanes))
         return Work([clear, *found, outer], 1, 0, 4 * items * classes + 16 * items * width, found)
-    if name == "stats":
+    if name == "softmax_stats":
         once = dispatch.constants.get("ONCE")
         rounds = math.ceil(classes / (4 * lanes))
         maximum = [] if once else [Loop("maximum", rounds)]
@@ -193,14 +193,14 @@ def work_of(dispatch, shape):
         if dispatch.constants.get("GATHER"):
             loops.append(Loop("gather", math.ceil((width + 1) / lanes)))
         return Work(loops, 2 if once else 1, logits, tops)
-    if name == "sweep in":
+    if name == "sweep inward":
         return Work([Loop("blocks", blocks)], 3, entries, states + tops)
-    if name == "sweep out":
+    if name == "sweep outward":
         # The folds are for items whose exponents are too large to be exact: no item of the benchmark enters them.
         inexact = [] if dispatch.subgroups else [Loop("fold of exponents", 0) for _ in range(BLOCK)]
         # It reads the rows and writes the weights and, for each quad, their sums.
         return Work([*inexact, Loop("blocks", blocks, inner=len(inexact))], 3, entries, 2.5 * states + tops)
-    if name == "meet":
+    if name == "join":
         loops = [
             Loop("quads", math.ceil(quads / lanes)),
             Loop("frames", math.ceil(frames / (4 * lanes))),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows how the time grows with each axis: T, N, C and L doubled one at a time, on the CPU twin and the adapter.
+"""Shows how the time grows with each axis: T, N, C and L doubled one at a time, on the CPU backend and the adapter.
 
     python3 benches/scaling.py             # builds, measures, writes benches/results/<date>-<machine>-scaling.{json,md,svg}
     python3 benches/scaling.py RESULTS.json   # only makes table and picture again
@@ -150,7 +150,7 @@ def main():
         description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("results", nargs="?", type=Path, help="of an earlier run")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of the CPU twin")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of the CPU backend")
     parser.add_argument("--machine", metavar="NAME", help="of the results' files; the processor's name if not given")
     run.tool_arguments(parser)
     args = parser.parse_args()

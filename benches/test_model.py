@@ -20,7 +20,7 @@ PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatches, 23.
   sweep out    1 × 4 × 1 × 2, 1002 rounds   LANES 128  KEEP 1  OUT 1
   grad         1 × 2000 × 1 × 1, 640 rounds   LANES 128  ROWS 1  INPUT 0
 """
-NAMES = ["labels", "chain", "stats", "in", "meet", "out", "grad"]
+NAMES = ["check_labels", "label_links", "softmax_stats", "in", "join", "out", "grad"]
 
 # A card of round numbers.
 CARD = {
@@ -49,12 +49,12 @@ def compiled(*loops, code=0, registers=32):
 def pipelines():
     fold, search = loop(10, 50), loop(20, 300)
     of = {
-        "labels": compiled(loop(50, 400)),
+        "check_labels": compiled(loop(50, 400)),
         # The loop over labels has the three searches in it, whose instructions are not in the code twice.
-        "chain": compiled(loop(10, 40), search, search, search, loop(100, 2000), code=-60),
-        "stats": compiled(fold, fold, code=300),
+        "label_links": compiled(loop(10, 40), search, search, search, loop(100, 2000), code=-60),
+        "softmax_stats": compiled(fold, fold, code=300),
         "in": compiled(loop(1700, 4000, alu=900)),
-        "meet": compiled(loop(400, 3000), loop(200, 600), fold),
+        "join": compiled(loop(400, 3000), loop(200, 600), fold),
         "out": compiled(fold, fold, fold, fold, loop(2800, 6000), code=-40),
         "grad": compiled(loop(50, 400), fold, loop(20, 50), loop(30, 600), loop(200, 2000), code=-30),
     }
@@ -135,20 +135,20 @@ class Arithmetic(unittest.TestCase):
         return stages.estimate(dispatch, shape or self.shape, code, CARD, self.model)
 
     def test_one_warp_per_scheduler_takes_the_cycles_of_one_alone(self):
-        stage = self.of("sweep in", compiled(loop(1700, 4000, alu=900), code=100))
+        stage = self.of("sweep inward", compiled(loop(1700, 4000, alu=900), code=100))
         # 250 blocks, 100 instructions outside, 3 loads; 1 GHz.
         self.assertAlmostEqual(stage.us, 1 + (250 * 4000 + 100 * 3 + 3 * 250) / 1000)
         self.assertEqual(stage.bound, "latency")
 
     def test_many_warps_share_the_slots_of_a_scheduler(self):
-        stage = self.of("stats", compiled(loop(10, 50), loop(10, 50, alu=20), code=1000))
+        stage = self.of("softmax_stats", compiled(loop(10, 50), loop(10, 50, alu=20), code=1000))
         # 2000 workgroups of 4 warps: 20 warps per scheduler; two folds of 5 rounds, one of which is bound by the ALU.
         self.assertAlmostEqual(stage.us, 1 + 20 * (1000 + 5 * 10 + 5 * 40) / 0.5 / 1000)
         self.assertEqual(stage.bound, "issue")
 
     def test_large_batches_are_bound_by_their_bytes(self):
         shape = (2000, 400, 128, 500)
-        stage = self.of("stats", compiled(loop(1, 1), loop(1, 1)), shape)
+        stage = self.of("softmax_stats", compiled(loop(1, 1), loop(1, 1)), shape)
         self.assertAlmostEqual(stage.us, 1 + 4 * 2000 * 400 * 128 / 1000 / 1000)
         self.assertEqual((stage.bound, stage.beyond_l2), ("bytes", True))
 
@@ -159,7 +159,7 @@ class Arithmetic(unittest.TestCase):
         self.assertGreater(self.of("grad", code).bounds["latency"], few.bounds["latency"])
 
     def test_searches_give_a_range(self):
-        stage = self.of("chain", pipelines()[1]["compiled"]["ptxas"])
+        stage = self.of("label_links", pipelines()[1]["compiled"]["ptxas"])
         searched = sum(max((stages.search_rounds(own, 64) for own in stages.seeded_labels(self.shape)), key=sum))
         self.assertAlmostEqual(stage.high - stage.low, searched * (250 - 50) / 1000)
         self.assertAlmostEqual(stage.us, (stage.high + stage.low) / 2)
@@ -171,24 +171,24 @@ class Arithmetic(unittest.TestCase):
 
     def test_what_the_benchmark_branches_around_is_left_out(self):
         folds = [loop(20, 100)] * 4
-        stage = self.of("sweep out", compiled(*folds, loop(2800, 6600), code=-80))
+        stage = self.of("sweep outward", compiled(*folds, loop(2800, 6600), code=-80))
         # Four folds of 100 cycles within loops, and 467 cycles around them.
         self.assertAlmostEqual(stage.bounds["latency"], (250 * (6600 - 400 - 467) + 3 * 250) / 1000)
         # A round of another length is another kernel.
-        other = self.of("sweep out", compiled(*folds, loop(2800, 5000), code=-80))
+        other = self.of("sweep outward", compiled(*folds, loop(2800, 5000), code=-80))
         self.assertAlmostEqual(other.bounds["latency"], (250 * (5000 - 400) + 3 * 250) / 1000)
 
     def test_unrolled_folds_are_code_outside_loops(self):
-        rolled = self.of("meet", compiled(loop(400, 3000), loop(200, 600), loop(10, 50)))
-        unrolled = self.of("meet", compiled(loop(400, 3000), loop(200, 600), code=60))
+        rolled = self.of("join", compiled(loop(400, 3000), loop(200, 600), loop(10, 50)))
+        unrolled = self.of("join", compiled(loop(400, 3000), loop(200, 600), code=60))
         self.assertAlmostEqual(rolled.bounds["latency"] - 6 * 50 / 1000, unrolled.bounds["latency"] - 60 * 3 / 1000)
 
     def test_loops_that_the_model_does_not_know_are_refused(self):
         with self.assertRaisesRegex(stages.NoEstimate, "`sweep` compiled to 3 loops; the model knows 1: blocks"):
-            self.of("sweep in", compiled(loop(1, 1), loop(1, 1), loop(1, 1)))
+            self.of("sweep inward", compiled(loop(1, 1), loop(1, 1), loop(1, 1)))
         nested = {**loop(1, 1), "inner": 1}
         with self.assertRaisesRegex(stages.NoEstimate, "compiled to 2 loops"):
-            self.of("stats", compiled(loop(1, 1), nested))
+            self.of("softmax_stats", compiled(loop(1, 1), nested))
 
 
 class Rows(unittest.TestCase):
@@ -206,13 +206,13 @@ class Rows(unittest.TestCase):
         broken = data()
         broken["pipelines"][4]["compiled"] = {}
         (row,) = model.rows_of(broken, CARD, self.model)
-        self.assertEqual(row["missing"], {"meet": "pipeline `meet` was not compiled by absent or ptxas"})
+        self.assertEqual(row["missing"], {"join": "pipeline `meet` was not compiled by absent or ptxas"})
         self.assertNotIn("sum_us", row)
         self.assertIn("none for meet: pipeline `meet` was not compiled", model_page.text([row]))
 
     def test_every_line_is_marked_as_an_estimate(self):
         lines = model_page.text([self.row]).splitlines()
-        measured = [{"shape": [2000, 4, 128, 500], "stages_us": {"chain": 9.0, "grad": 8.0}}]
+        measured = [{"shape": [2000, 4, 128, 500], "stages_us": {"label_links": 9.0, "grad": 8.0}}]
         lines += model.compare([self.row], measured, CARD, self.model["calibration"])
         self.assertGreater(len(lines), 5)
         self.assertEqual([line for line in lines if not line.startswith("estimate  ")], [])

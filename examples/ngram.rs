@@ -9,7 +9,7 @@ mod seeded;
 
 use std::collections::HashMap;
 
-use ctc_wgpu::decode::{BeamOptions, Candidate, Edits, Scorer, beam, beam_with, greedy};
+use ctc_wgpu::decode::{BeamOptions, EditCounts, Hypothesis, Scorer, beam, beam_with, greedy};
 use ctc_wgpu::{Batch, Error, Options, Status};
 
 const TEXT: &str = include_str!("../LICENSE-APACHE");
@@ -135,8 +135,8 @@ fn network(lines: &[&[u32]]) -> (Vec<f32>, Vec<i32>) {
 }
 
 /// The best candidate of each item.
-fn best(found: Vec<Result<Vec<Candidate>, Status>>) -> Vec<Vec<u32>> {
-    let first = |candidates: Vec<Candidate>| candidates.into_iter().next();
+fn best(found: Vec<Result<Vec<Hypothesis>, Status>>) -> Vec<Vec<u32>> {
+    let first = |candidates: Vec<Hypothesis>| candidates.into_iter().next();
     let read = found.into_iter().map(|item| item.ok().and_then(first));
     read.map(|best| best.map_or_else(Vec::new, |best| best.labels))
         .collect()
@@ -144,8 +144,8 @@ fn best(found: Vec<Result<Vec<Candidate>, Status>>) -> Vec<Vec<u32>> {
 
 fn tell(name: &str, wanted: &[&[u32]], read: &[Vec<u32>]) {
     let both = wanted.iter().zip(read);
-    let edits: Edits = both
-        .map(|(labels, read)| Edits::between(labels, read))
+    let edits: EditCounts = both
+        .map(|(labels, read)| EditCounts::between(labels, read))
         .sum();
     let rate = 100.0 * edits.rate();
     println!("{name:<25}{rate:>16.1} %   {}", text(&read[0]));

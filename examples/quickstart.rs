@@ -34,7 +34,7 @@ fn main() -> Result<(), Error> {
     // The last frame of item 1 is padding. Its gradient will be 0.
     let logit_lengths = [8, 7];
 
-    // The best adapter, or the CPU twin where there is none. Keep it: it compiles its kernels once.
+    // The best adapter, or the CPU backend where there is none. Keep it: it compiles its kernels once.
     let ctc = Ctc::new()?;
     println!("computing on {}\n", ctc.backend());
 

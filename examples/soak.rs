@@ -9,7 +9,7 @@ use std::error::Error;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use ctc_wgpu::{Batch, Ctc, CtcOutput, Options};
+use ctc_wgpu::{Batch, Ctc, LossAndGradOutput, Options};
 
 struct Data {
     dims: [usize; 3],
@@ -33,7 +33,7 @@ impl Data {
         }
     }
 
-    fn answer(&self, ctc: &Ctc) -> Result<CtcOutput, ctc_wgpu::Error> {
+    fn answer(&self, ctc: &Ctc) -> Result<LossAndGradOutput, ctc_wgpu::Error> {
         let batch = Batch::new(self.dims, &self.logits).labels(&self.labels, &self.label_lengths);
         ctc.loss_and_grad(&batch, &Options::default())
     }

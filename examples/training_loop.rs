@@ -11,7 +11,7 @@ use std::iter::repeat_n;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
-use ctc_wgpu::{Buffers, GpuCtc, Limits, Options, Reduction, Shape};
+use ctc_wgpu::{BatchShape, Buffers, DeviceLimits, GpuCtc, Options, Reduction};
 use wgpu::util::DeviceExt;
 use wgpu::{BufferUsages, Device, Queue};
 
@@ -98,7 +98,10 @@ fn train(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
         reduction: Reduction::MeanBatch,
         ..Options::default()
     };
-    let plan = ctc.plan(&Shape::new(ITEMS, FRAMES, CLASSES, MAX_LABELS), &options)?;
+    let plan = ctc.plan(
+        &BatchShape::new(ITEMS, FRAMES, CLASSES, MAX_LABELS),
+        &options,
+    )?;
     let buffers = Buffers::new(&logits, &labels, &label_lengths, &loss)
         .grad(&grad)
         .reduced(&mean);
@@ -276,7 +279,7 @@ async fn device() -> Option<(Device, Queue)> {
     println!("on {}\n", adapter.get_info().name);
     adapter
         .request_device(&wgpu::DeviceDescriptor {
-            required_features: adapter.features() & Limits::FEATURES,
+            required_features: adapter.features() & DeviceLimits::FEATURES,
             ..wgpu::DeviceDescriptor::default()
         })
         .await

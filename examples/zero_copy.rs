@@ -7,7 +7,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
-use ctc_wgpu::{Buffers, GpuCtc, Options, Shape};
+use ctc_wgpu::{BatchShape, Buffers, GpuCtc, Options};
 use wgpu::util::DeviceExt;
 use wgpu::{BufferUsages, Device, Queue};
 
@@ -37,7 +37,7 @@ fn run(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
     // Once: a GpuCtc for the device, and a plan for each shape that comes. The plan owns the workspace; the labels' width
     // is the most that an item may have.
     let ctc = GpuCtc::new(device, queue)?;
-    let shape = Shape::new(ITEMS, FRAMES, CLASSES, MAX_LABELS);
+    let shape = BatchShape::new(ITEMS, FRAMES, CLASSES, MAX_LABELS);
     let plan = ctc.plan(&shape, &Options::default())?;
     println!("{}", plan.plan());
 

@@ -3,13 +3,13 @@
 //
 // formula scale · (softmax - occupancy), the occupancies of a frame divided by their own sum: what rounding did to all
 // states of a frame alike falls out, and the rows of the gradient sum to 0.
-// in input, lattice (weights of labels and blanks), row_stats, label_table, heads.  out gradient, as the input.
+// in input, lattice (weights of labels and blanks), row_stats, label_table, first_of_class.  out gradient, as the input.
 // grid LANES lanes four frames, ROWS such fours a workgroup.  barriers: those of the fold.
 
 @group(0) @binding(3) var<storage, read> items: array<Item>;
 @group(0) @binding(4) var<storage, read> label_table: array<vec2<u32>>;
-@group(0) @binding(5) var<storage, read> heads: array<u32>;
-@group(0) @binding(6) var<storage, read> verdicts: array<u32>;
+@group(0) @binding(5) var<storage, read> first_of_class: array<u32>;
+@group(0) @binding(6) var<storage, read> item_status: array<u32>;
 @group(0) @binding(7) var<storage, read> lattice: array<f32>;
 @group(0) @binding(8) var<storage, read> row_stats: array<vec2<f32>>;
 
@@ -23,12 +23,12 @@ struct Frames {
 }
 
 fn frames_of(index: u32) -> Frames {
-    let fours = (params.chunk_frames + 3u) / 4u;
+    let fours = (params.slice_frames + 3u) / 4u;
     let g = index / fours;
     let wanted = 4u * (index - g * fours) + vec4<u32>(0u, 1u, 2u, 3u);
-    let f = min(wanted, vec4<u32>(params.chunk_frames - 1u));
+    let f = min(wanted, vec4<u32>(params.slice_frames - 1u));
     let first = params.input_base + (g * params.item_rows + f * params.frame_rows) * params.classes;
-    return Frames(g, g < params.group, wanted == f, params.first_frame + f, first);
+    return Frames(g, g < params.tile_items, wanted == f, params.first_frame + f, first);
 }
 
 fn entries(frames: Frames, c: u32) -> vec4<u32> {
@@ -81,15 +81,15 @@ fn steps_at(t: vec4<u32>, frames: u32) -> Steps {
     return Steps(vec4<u32>(a.direction, b.direction, c.direction, d.direction), vec4<u32>(a.k, b.k, c.k, d.k));
 }
 
-// Where the weights of each frame stand, and their sums.
+// Where the weights of each frame stand, and their totals.
 struct Places {
     labels: vec4<u32>,
-    sums: vec4<u32>,
+    totals: vec4<u32>,
 }
 
 fn places_of(steps: Steps, g: u32) -> Places {
     // A frame that is not of this page has no place: it looks at another's, and is not written.
-    let k = clamp(steps.k, vec4<u32>(params.page_step), vec4<u32>(params.page_end - 1u));
+    let k = clamp(steps.k, vec4<u32>(params.segment_begin), vec4<u32>(params.segment_end - 1u));
     let f = k % BLOCK;
     let block = vec4<u32>(
         lattice_part(k.x, steps.direction.x, g, 0u),
@@ -106,30 +106,30 @@ fn weights_at(at: vec4<u32>) -> vec4<f32> {
 
 // What a lane adds to the weights of the blanks and of all states.
 fn weigh(places: Places, labels: u32, lane: u32) -> Sums {
-    var sums = Sums(vec4<f32>(0.0), vec4<f32>(0.0));
+    var totals = Sums(vec4<f32>(0.0), vec4<f32>(0.0));
     for (var q = lane; q <= labels / 4u; q += LANES) {
-        let at = places.sums + 4u * q;
+        let at = places.totals + 4u * q;
         let blanks = weights_at(at);
-        sums.blanks += blanks;
-        sums.all += blanks + weights_at(at + 4u * params.quads);
+        totals.blanks += blanks;
+        totals.all += blanks + weights_at(at + 4u * params.quads);
     }
-    return sums;
+    return totals;
 }
 
 // The weights of a class, its labels taken in their order.
 fn weights_of(g: u32, c: u32, places: Places, labels: u32) -> vec4<f32> {
-    var sums = vec4<f32>(0.0);
-    var link = heads[g * params.classes + c];
+    var totals = vec4<f32>(0.0);
+    var link = first_of_class[g * params.classes + c];
     var i = link & ~FLAG;
     while (i < labels) {
-        sums += weights_at(places.labels + i);
+        totals += weights_at(places.labels + i);
         if ((link & FLAG) == 0u) {
             break;
         }
-        link = label_table[g * params.width + i].y;
+        link = label_table[g * params.label_capacity + i].y;
         i = link & ~FLAG;
     }
-    return sums;
+    return totals;
 }
 
 // A frame's maximum, and what its entries, relative to that, are multiplied with.
@@ -139,7 +139,7 @@ struct Norm {
 }
 
 fn norm_of(frames: Frames, last: u32) -> Norm {
-    let at = min(frames.t, vec4<u32>(last)) * params.group + frames.g;
+    let at = min(frames.t, vec4<u32>(last)) * params.tile_items + frames.g;
     let a = row_stats[at.x];
     let b = row_stats[at.y];
     let c = row_stats[at.z];
@@ -180,20 +180,20 @@ fn grad(
     var verdict = OK;
     if (frames.inside) {
         item = items[frames.g];
-        verdict = verdicts[frames.g];
+        verdict = item_status[frames.g];
     }
     let counts = frames.t < vec4<u32>(item.frames);
     let steps = steps_at(frames.t, item.frames);
-    let paged = (steps.k >= vec4<u32>(params.page_step)) & (steps.k < vec4<u32>(params.page_end));
+    let paged = (steps.k >= vec4<u32>(params.segment_begin)) & (steps.k < vec4<u32>(params.segment_end));
     // Frames past the item's are written with its first page.
-    let written = frames.there & ((counts & paged) | (!counts & vec4<bool>(params.page_step == 0u)));
+    let written = frames.there & ((counts & paged) | (!counts & vec4<bool>(params.segment_begin == 0u)));
     let live = frames.inside && verdict == OK && item.scale != 0.0 && any(written & counts);
     let places = places_of(steps, frames.g);
     var own = Sums(vec4<f32>(0.0), vec4<f32>(0.0));
     if (live) {
         own = weigh(places, item.labels, lane);
     }
-    let sums = fold_frames(lane, local.y, own);
+    let totals = fold_frames(lane, local.y, own);
     if (!frames.inside) {
         return;
     }
@@ -207,13 +207,13 @@ fn grad(
         return;
     }
     // No division by the 0 that a frame without a place may have.
-    let inverse = 1.0 / select(vec4<f32>(1.0), sums.all, counts & paged);
+    let inverse = 1.0 / select(vec4<f32>(1.0), totals.all, counts & paged);
     let norm = norm_of(frames, item.frames - 1u);
     for (var c = lane; c < params.classes; c += LANES) {
         var weights = weights_of(frames.g, c, places, item.labels);
         // A blank that stands among the labels is the blank's class still.
         if (c == params.blank) {
-            weights += sums.blanks;
+            weights += totals.blanks;
         }
         let values = item.scale * derivative(entries(frames, c), norm, weights * inverse);
         set_frames(frames, c, written, select(vec4<f32>(0.0), values, counts));

@@ -35,7 +35,7 @@ fn reduce(@builtin(local_invocation_index) lane: u32) {
     }
     workgroupBarrier();
     var sum = 0.0;
-    for (var g = lane; g < params.group; g += LANES) {
+    for (var g = lane; g < params.tile_items; g += LANES) {
         let scale = items[g].scale;
         let bits = loss[params.item_base + g];
         // A weight of 0 leaves an item out, whatever its loss.

@@ -20,19 +20,19 @@ fn step(direction: u32, quad: Quad, states: States, y: States) -> States {
 }
 
 // From step first_step to the end of the window or of the direction.
-fn sweep_in(task: Task, quad: Quad, begin: States) -> States {
+fn sweep_in(assignment: Assignment, quad: Quad, begin: States) -> States {
     var states = begin;
-    let d = task.direction;
-    let end = min(params.end_step, steps_of(d, task.item.frames));
+    let d = assignment.direction;
+    let end = min(params.end_step, steps_of(d, assignment.item.frames));
     if (params.first_step >= end) {
         return states;
     }
-    var next = frames_at(task.g, d, params.first_step, task.item, quad);
+    var next = frames_at(assignment.g, d, params.first_step, assignment.item, quad);
     for (var k = params.first_step; k < end; k += BLOCK) {
         let y = emissions_of(next, quad);
-        next = frames_at(task.g, d, k + BLOCK, task.item, quad);
+        next = frames_at(assignment.g, d, k + BLOCK, assignment.item, quad);
         states = step(d, quad, states, both_of(y.a, y.blanks.m.x, y.blanks.e.x, quad));
-        keep(task, k, quad.q, states);
+        keep(assignment, k, quad.q, states);
         if (k + 1u < end) {
             states = step(d, quad, states, both_of(y.b, y.blanks.m.y, y.blanks.e.y, quad));
         }
@@ -48,25 +48,25 @@ fn sweep_in(task: Task, quad: Quad, begin: States) -> States {
 }
 
 // Through the steps of the other direction that the window holds, the last first.
-fn sweep_out(task: Task, quad: Quad, begin: States) -> States {
+fn sweep_out(assignment: Assignment, quad: Quad, begin: States) -> States {
     var states = begin;
-    let d = task.direction;
+    let d = assignment.direction;
     let other = 1u - d;
-    let end = min(params.end_step, steps_of(other, task.item.frames));
+    let end = min(params.end_step, steps_of(other, assignment.item.frames));
     if (params.first_step >= end) {
         return states;
     }
     let first = params.first_step / BLOCK;
     let last = (end - 1u) / BLOCK;
-    var next = frames_at(task.g, other, last * BLOCK, task.item, quad);
-    var next_row = kept(task, last * BLOCK, quad.q);
+    var next = frames_at(assignment.g, other, last * BLOCK, assignment.item, quad);
+    var next_row = kept(assignment, last * BLOCK, quad.q);
     for (var b = last + 1u; b > first; b--) {
         let k = (b - 1u) * BLOCK;
         let y = emissions_of(next, quad);
         let row_a = next_row;
         let before = max(b, 2u) * BLOCK - 2u * BLOCK;
-        next = frames_at(task.g, other, before, task.item, quad);
-        next_row = kept(task, max(before, params.first_step), quad.q);
+        next = frames_at(assignment.g, other, before, assignment.item, quad);
+        next_row = kept(assignment, max(before, params.first_step), quad.q);
 
         let y_a = both_of(y.a, y.blanks.m.x, y.blanks.e.x, quad);
         let y_b = both_of(y.b, y.blanks.m.y, y.blanks.e.y, quad);
@@ -79,26 +79,26 @@ fn sweep_out(task: Task, quad: Quad, begin: States) -> States {
         var weights = array<Weights, 4>();
         if (k + 3u < end) {
             let paths_d = into(d, quad, states);
-            weights[3] = weights_of(paths_d, row_d, task.top);
+            weights[3] = weights_of(paths_d, row_d, assignment.top);
             states = emitted(paths_d, y_d);
         }
         if (k + 2u < end) {
             let paths_c = into(d, quad, states);
-            weights[2] = weights_of(paths_c, row_c, task.top);
+            weights[2] = weights_of(paths_c, row_c, assignment.top);
             states = emitted(paths_c, y_c);
         }
         if (k + 1u < end) {
             let paths_b = into(d, quad, states);
-            weights[1] = weights_of(paths_b, row_b, task.top);
+            weights[1] = weights_of(paths_b, row_b, assignment.top);
             states = emitted(paths_b, y_b);
         }
         let paths_a = into(d, quad, states);
-        weights[0] = weights_of(paths_a, row_a, task.top);
+        weights[0] = weights_of(paths_a, row_a, assignment.top);
         states = emitted(paths_a, y_a);
         states = States(normalised(states.blank), normalised(states.label));
 
         if (quad.q < params.quads) {
-            let at = lattice_part(k, other, task.g, 0u) + quad.q;
+            let at = lattice_part(k, other, assignment.g, 0u) + quad.q;
             let part = params.quads;
             lattice[at] = words(weights[0].labels);
             lattice[at + part] = words(weights[1].labels);
@@ -121,28 +121,28 @@ fn sweep(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let g = folded(workgroup, grid);
-    if (g >= params.group) {
+    if (g >= params.tile_items) {
         return;
     }
     let item = items[g];
     if (item.sweeps == 0u) {
         return;
     }
-    let task = task_of(g, workgroup.z, item);
+    let assignment = assignment_of(g, workgroup.z, item);
     let quad = quad_of(g, item.labels, lane);
     var states: States;
     if (!OUT && params.first_step == 0u) {
-        states = first_states(task.direction, item.labels, lane);
+        states = first_states(assignment.direction, item.labels, lane);
     } else {
-        states = carried(params.slot, task, lane);
+        states = carried(params.carry_row, assignment, lane);
     }
-    if (params.save_slot != 0u) {
-        carry_on(params.save_slot, task, lane, states);
+    if (params.checkpoint_row != 0u) {
+        carry_on(params.checkpoint_row, assignment, lane, states);
     }
     if (OUT) {
-        states = sweep_out(task, quad, states);
+        states = sweep_out(assignment, quad, states);
     } else {
-        states = sweep_in(task, quad, states);
+        states = sweep_in(assignment, quad, states);
     }
-    carry_on(params.slot, task, lane, states);
+    carry_on(params.carry_row, assignment, lane, states);
 }

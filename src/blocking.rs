@@ -10,7 +10,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Res
     pollster::block_on(future)
 }
 
-/// The answer that is there at once, as the CPU twin's is: what a browser has to say comes only after we have returned
+/// The answer that is there at once, as the CPU backend's is: what a browser has to say comes only after we have returned
 /// to it.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {

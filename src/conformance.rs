@@ -12,9 +12,9 @@
 //! really does.
 //!
 //! ```
-//! use ctc_wgpu::conformance::{families::Extent, suite::{Subject, Suite}};
-//! let suite = Suite::new(Extent::Quick);
-//! let twin = Subject::twin(); // or Subject::on(&adapter)
+//! use ctc_wgpu::conformance::{families::SuiteSize, suite::{Subject, Suite}};
+//! let suite = Suite::new(SuiteSize::Quick);
+//! let twin = Subject::cpu(); // or Subject::on(&adapter)
 //! let trial = &suite.trials(&twin)[0];
 //! let tally = trial.run();
 //! assert!(tally.cases > 50 && tally.failures.is_empty(), "{trial:?}: {:?}", tally.failures);
@@ -29,21 +29,21 @@
 
 pub mod batch;
 pub mod brute;
+pub mod buffer_layouts;
+mod canaries;
 pub mod case;
 pub mod check;
 pub mod decoding;
 pub mod device;
-pub mod drawn;
-pub mod extreme;
+pub mod extreme_values;
 pub mod families;
 pub mod golden;
-pub mod hostile;
-mod layer;
-pub mod placed;
-pub mod placements;
+pub mod guarded_buffers;
+pub mod malformed;
 pub mod probe;
 pub mod random;
+pub mod random_case;
 pub mod semantics;
-pub mod special;
+pub mod special_values;
 pub mod suite;
 pub mod variants;

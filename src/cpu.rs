@@ -1,4 +1,4 @@
-//! The CPU twin: the recursion of the shaders, in f32, with the same names.
+//! The CPU backend: the recursion of the shaders, in f32, with the same names.
 //!
 //! First the items are swept, each by a thread of rayon's pool, and last the rows of the class axis are read, each once,
 //! for their statistics and the gradient together. The loops are written with the vectors of `fearless_simd` and
@@ -10,44 +10,44 @@
 //! relative to the largest that the item needs of a frame, not to the row's, so that the sweeps read only those entries.
 //! The tables of a call are kept for the next: once a shape has been seen, nothing is allocated.
 
-mod chain;
-mod emit;
+mod batch_totals;
+mod check_labels;
+mod emissions;
 mod grad;
 mod index;
-mod labels;
-mod meet;
+mod join;
+mod label_links;
 mod reduce;
 mod scaled;
+mod softmax_stats;
 mod states;
-mod stats;
 mod sweep;
-mod totals;
 
 use std::sync::Mutex;
 
 use fearless_simd::{Level, Simd, dispatch};
 use rayon::prelude::*;
 
+use crate::batch::CheckedBatch;
 use crate::blocking::locked;
 use crate::error::Error;
 use crate::fork::on_threads;
 use crate::idle::Idle;
 use crate::options::{Options, Reduction, Status};
 use crate::output::Answer;
-use crate::plan::Goal;
-use crate::problem::Problem;
-use emit::Emissions;
+use crate::plan::Task;
+use batch_totals::Totals;
+use check_labels::Item;
+use emissions::Emissions;
 use index::bytes;
-use labels::Item;
 pub(crate) use reduce::reduce;
+use softmax_stats::Stats;
 use states::Direction;
-use stats::Stats;
 use sweep::{Arm, Kept};
-use totals::Totals;
 
 /// The tables of calls that have ended, kept for the next ones.
 #[derive(Debug)]
-pub(crate) struct Twin {
+pub(crate) struct CpuBackend {
     idle: Idle<Workspace>,
 }
 
@@ -97,7 +97,7 @@ const CHUNK: usize = 8192;
 /// Places of an item, over all frames, that are.
 const PLACES: usize = 16_384;
 
-impl Twin {
+impl CpuBackend {
     /// Keeps the tables of so many calls.
     pub(crate) fn new(most: usize) -> Self {
         Self {
@@ -120,13 +120,13 @@ impl Twin {
     /// [`Error::Forked`] if a forked process cannot start threads.
     pub(crate) fn run(
         &self,
-        problem: &Problem<'_>,
+        checked: &CheckedBatch<'_>,
         options: &Options,
-        goal: Goal,
+        task: Task,
         answer: &mut Answer,
     ) -> Result<(), Error> {
         let mut workspace = self.idle.take(|_| true).unwrap_or_default();
-        on_threads(|| workspace.run(problem, options, goal, answer))?;
+        on_threads(|| workspace.run(checked, options, task, answer))?;
         self.idle.put(workspace);
         Ok(())
     }
@@ -140,10 +140,16 @@ impl Workspace {
         items + scratch + bytes(&self.items) + bytes(&self.stats) + bytes(&self.scales)
     }
 
-    fn run(&mut self, problem: &Problem<'_>, options: &Options, goal: Goal, answer: &mut Answer) {
+    fn run(
+        &mut self,
+        checked: &CheckedBatch<'_>,
+        options: &Options,
+        task: Task,
+        answer: &mut Answer,
+    ) {
         let level = Level::new();
-        let shape = *problem.shape();
-        let totals = Totals::new(problem, options.reduction);
+        let shape = *checked.shape();
+        let totals = Totals::new(checked, options.reduction);
         if self.items.len() < shape.items {
             self.items.resize_with(shape.items, Item::default);
         }
@@ -154,7 +160,7 @@ impl Workspace {
             let mut mine = locked(scratch).pop().unwrap_or_default();
             dispatch!(level, simd => simd.vectorize(
                 #[inline(always)]
-                || sweeps(simd, problem, options, &totals, goal, split, n, item, &mut mine)
+                || sweeps(simd, checked, options, &totals, task, split, n, item, &mut mine)
             ));
             locked(scratch).push(mine);
         });
@@ -168,11 +174,11 @@ impl Workspace {
         let rows_of = |index: usize, stats: &mut [Stats], grad: Option<&mut [f32]>| {
             dispatch!(level, simd => simd.vectorize(
                 #[inline(always)]
-                || grad::rows(simd, problem, options, swept, index * chunk, stats, grad)
+                || grad::rows(simd, checked, options, swept, index * chunk, stats, grad)
             ));
         };
         let stats_chunks = stats.par_chunks_mut(chunk).enumerate();
-        if goal == Goal::LossAndGrad {
+        if task == Task::LossAndGrad {
             answer.resize_grad(shape.elements());
             let grads = answer.grad.par_chunks_mut(chunk * shape.classes);
             stats_chunks
@@ -187,7 +193,7 @@ impl Workspace {
             let swept = item.status == Status::Ok;
             let loss = dispatch!(level, simd => simd.vectorize(
                 #[inline(always)]
-                || meet::loss(simd, item, options, |t| stats[shape.row(n, t) / shape.classes])
+                || join::loss(simd, item, options, |t| stats[shape.row(n, t) / shape.classes])
             ));
             answer.loss.push(loss);
             answer.status.push(item.status);
@@ -198,7 +204,7 @@ impl Workspace {
                 Status::Impossible if swept => 0.0,
                 _ => continue,
             };
-            if goal == Goal::LossAndGrad {
+            if task == Task::LossAndGrad {
                 for t in 0..item.frames {
                     let start = shape.row(n, t);
                     answer.grad[start..start + shape.classes].fill(nothing);
@@ -219,16 +225,16 @@ impl Workspace {
 )]
 fn sweeps<S: Simd>(
     simd: S,
-    problem: &Problem<'_>,
+    checked: &CheckedBatch<'_>,
     options: &Options,
     totals: &Totals,
-    goal: Goal,
+    task: Task,
     split: bool,
     n: usize,
     item: &mut Item,
     scratch: &mut Scratch,
 ) {
-    item.fill(problem, options, totals, n);
+    item.fill(checked, options, totals, n);
     let split = split && item.frames * item.places() >= PLACES;
     if item.status != Status::Ok {
         return;
@@ -239,8 +245,8 @@ fn sweeps<S: Simd>(
         arms: [alpha, beta],
         kept: [alphas, betas],
     } = scratch;
-    chain::link(item, problem.blank, problem.shape().classes, slot_of);
-    emit::emit(simd, problem, options, item, n, emissions);
+    label_links::link(item, checked.blank, checked.shape().classes, slot_of);
+    emissions::emit(simd, checked, options, item, n, emissions);
     both(
         split,
         || {
@@ -256,8 +262,8 @@ fn sweeps<S: Simd>(
             )
         },
     );
-    meet::meet(simd, item, &alpha.newest_of(item), &beta.newest_of(item));
-    if goal == Goal::Loss || item.status != Status::Ok || item.scale == 0.0 {
+    join::meet(simd, item, &alpha.newest_of(item), &beta.newest_of(item));
+    if task == Task::Loss || item.status != Status::Ok || item.scale == 0.0 {
         return;
     }
     let mut occupancies = std::mem::take(&mut item.occupancies);
@@ -293,10 +299,10 @@ fn both(split: bool, alpha: impl FnOnce() + Send, beta: impl FnOnce() + Send) {
 }
 
 /// The factor of each item's loss in the reduced number.
-pub(crate) fn scales(problem: &Problem<'_>, reduction: Reduction) -> Vec<f32> {
-    let totals = Totals::new(problem, reduction);
-    (0..problem.shape().items)
-        .map(|n| totals.scale_of(problem.weight(n), problem.label_lengths[n]))
+pub(crate) fn scales(checked: &CheckedBatch<'_>, reduction: Reduction) -> Vec<f32> {
+    let totals = Totals::new(checked, reduction);
+    (0..checked.shape().items)
+        .map(|n| totals.scale_of(checked.weight(n), checked.label_lengths[n]))
         .collect()
 }
 

@@ -1,19 +1,19 @@
-//! The front door for arrays on the host: [`Ctc`], on the best adapter or the CPU twin.
+//! The front door for arrays on the host: [`Ctc`], on the best adapter or the CPU backend.
 
 use std::fmt;
 use std::mem::take;
 
+use crate::batch::{Batch, CheckedBatch, Tables};
 use crate::blocking::block_on;
-use crate::cpu::{self, Twin};
+use crate::cpu::{self, CpuBackend};
 use crate::error::{Error, refuse_impossible};
 use crate::fork::{Resident, on_threads};
 use crate::gpu::{self, Host, Selected, Waiting};
 use crate::idle::Idle;
-use crate::limits::Limits;
+use crate::limits::DeviceLimits;
 use crate::options::{Impossible, Options};
-use crate::output::{Answer, CtcOutput, LossOutput};
-use crate::plan::Goal;
-use crate::problem::{Batch, Problem, Tables};
+use crate::output::{Answer, LossAndGradOutput, LossOutput};
+use crate::plan::Task;
 
 /// Where a [`Ctc`] computes.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ use crate::problem::{Batch, Problem, Tables};
 pub enum Backend {
     /// The WGSL kernels on this adapter.
     Gpu(Box<wgpu::AdapterInfo>),
-    /// The CPU twin.
+    /// The CPU backend.
     Cpu {
         /// How many threads share the items.
         threads: usize,
@@ -42,7 +42,7 @@ impl fmt::Display for Backend {
                 }
                 f.write_str(")")
             }
-            Self::Cpu { threads, simd } => write!(f, "CPU twin ({threads} threads, {simd})"),
+            Self::Cpu { threads, simd } => write!(f, "CPU backend ({threads} threads, {simd})"),
         }
     }
 }
@@ -76,11 +76,11 @@ impl Default for CacheLimits {
 
 /// CTC loss over arrays on the host.
 ///
-/// In a browser, where no thread may wait, the plain forms of the calls answer on the CPU twin only, and are
+/// In a browser, where no thread may wait, the plain forms of the calls answer on the CPU backend only, and are
 /// [`Error::Blocking`] on a GPU: await the `_async` forms.
 ///
 /// It may be shared by threads; each call has buffers of its own. Shapes that come again find their plan and buffers
-/// ready, on the CPU twin its tables: about the size of the gradient at most. [`CacheLimits`] bounds what is kept. For data that is on a GPU already, see [`GpuCtc`](crate::GpuCtc).
+/// ready, on the CPU backend its tables: about the size of the gradient at most. [`CacheLimits`] bounds what is kept. For data that is on a GPU already, see [`GpuCtc`](crate::GpuCtc).
 ///
 /// After a `fork`, a `Ctc` on the CPU computes in the child too, with threads of its own; one on a GPU answers
 /// [`Error::Forked`] there, and a new one may be made. That is also the answer if another thread was using the GPU when
@@ -89,7 +89,7 @@ impl Default for CacheLimits {
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Ctc, Options};
-/// let ctc = Ctc::new()?; // the best adapter, or the CPU twin
+/// let ctc = Ctc::new()?; // the best adapter, or the CPU backend
 /// let logits = [0.0_f32; 2 * 4 * 3]; // N = 2, T = 4, C = 3: all classes equally likely
 /// let batch = Batch::new([2, 4, 3], &logits).labels(&[1, 2, 1, 0], &[2, 1]);
 /// let output = ctc.loss_and_grad(&batch, &Options::default())?;
@@ -102,15 +102,15 @@ impl Default for CacheLimits {
 #[derive(Debug)]
 pub struct Ctc {
     backend: Backend,
-    /// Without it the CPU twin computes.
+    /// Without it the CPU backend computes.
     host: Option<Resident<Host>>,
-    twin: Twin,
+    cpu: CpuBackend,
     /// Of calls that have ended.
     tables: Idle<Tables>,
 }
 
 impl Ctc {
-    /// The best adapter of the machine that can be used, or the CPU twin where there is none;
+    /// The best adapter of the machine that can be used, or the CPU backend where there is none;
     /// [`backend`](Self::backend) says which.
     ///
     /// # Errors
@@ -177,7 +177,7 @@ impl Ctc {
         Ok(Self::with(backend, Some(host)))
     }
 
-    /// The CPU twin, on the threads of rayon's current pool.
+    /// The CPU backend, on the threads of rayon's current pool.
     #[must_use]
     pub fn cpu() -> Self {
         let backend = Backend::Cpu {
@@ -193,17 +193,17 @@ impl Ctc {
         Self {
             backend,
             host: host.map(Resident::new),
-            twin: Twin::new(sessions),
+            cpu: CpuBackend::new(sessions),
             tables: Idle::new(sessions),
         }
     }
 
     /// Bounds what is kept for later batches, from now on. What is beyond the bound goes at once, the least recently used
     /// first; what calls in progress use goes when they end. Pipelines are shared with the `Ctc` of which this was made by
-    /// [`within`](Self::within), and their bound too.
+    /// [`with_limits`](Self::with_limits), and their bound too.
     pub fn set_cache_limits(&self, limits: CacheLimits) {
         self.tables.keep_at_most(limits.sessions);
-        self.twin.keep_at_most(limits.sessions);
+        self.cpu.keep_at_most(limits.sessions);
         if let Some(host) = &self.host {
             host.set_cache_limits(limits);
         }
@@ -227,25 +227,25 @@ impl Ctc {
 
     /// What plans keep within, if this computes on a device.
     #[must_use]
-    pub fn limits(&self) -> Option<&Limits> {
+    pub fn limits(&self) -> Option<&DeviceLimits> {
         self.host.as_ref().map(|host| host.limits())
     }
 
     /// The same device with its compiled kernels, but plans within `limits`: to bound the memory of a batch, or to choose
-    /// among the kernels. The CPU twin has no limits.
+    /// among the kernels. The CPU backend has no limits.
     ///
     /// ```
-    /// use ctc_wgpu::{Ctc, Limits};
+    /// use ctc_wgpu::{Ctc, DeviceLimits};
     /// let ctc = Ctc::new()?;
     /// if let Some(limits) = ctc.limits() {
-    ///     let frugal = ctc.within(&Limits { max_binding: 64 << 20, ..*limits });
+    ///     let frugal = ctc.with_limits(&DeviceLimits { max_binding: 64 << 20, ..*limits });
     ///     assert_eq!(frugal.limits().map(|l| l.max_binding), Some(64 << 20));
     /// }
     /// # Ok::<(), ctc_wgpu::Error>(())
     /// ```
     #[must_use]
-    pub fn within(&self, limits: &Limits) -> Self {
-        let host = self.host.as_ref().map(|host| host.within(limits));
+    pub fn with_limits(&self, limits: &DeviceLimits) -> Self {
+        let host = self.host.as_ref().map(|host| host.with_limits(limits));
         Self::with(self.backend.clone(), host)
     }
 
@@ -258,11 +258,11 @@ impl Ctc {
         Self::with(self.backend.clone(), host)
     }
 
-    /// The bytes of memory that the CPU twin keeps for the next call, its answers not counted; `None` on a device, where
+    /// The bytes of memory that the CPU backend keeps for the next call, its answers not counted; `None` on a device, where
     /// [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) tells.
     #[must_use]
     pub fn workspace_bytes(&self) -> Option<u64> {
-        self.host.is_none().then(|| self.twin.bytes() as u64)
+        self.host.is_none().then(|| self.cpu.bytes() as u64)
     }
 
     /// The losses only: about half the work of [`loss_and_grad`](Self::loss_and_grad).
@@ -277,7 +277,7 @@ impl Ctc {
         Ok(output)
     }
 
-    /// [`loss`](Self::loss) into an output of before, whose memory is used again: on the CPU twin a shape that comes
+    /// [`loss`](Self::loss) into an output of before, whose memory is used again: on the CPU backend a shape that comes
     /// again allocates nothing.
     ///
     /// # Errors
@@ -289,12 +289,12 @@ impl Ctc {
         output: &mut LossOutput,
     ) -> Result<(), Error> {
         let answer = take(output).into();
-        let run = self.run(batch, options, Goal::Loss, Waiting::Here, answer);
+        let run = self.run(batch, options, Task::Loss, Waiting::Here, answer);
         *output = block_on(run)?.into();
         Ok(())
     }
 
-    /// [`loss`](Self::loss), awaited. The CPU twin computes in the awaiting thread.
+    /// [`loss`](Self::loss), awaited. The CPU backend computes in the awaiting thread.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
@@ -304,7 +304,7 @@ impl Ctc {
         options: &Options,
     ) -> Result<LossOutput, Error> {
         let answer = Answer::default();
-        let run = self.run(batch, options, Goal::Loss, Waiting::Aside, answer);
+        let run = self.run(batch, options, Task::Loss, Waiting::Aside, answer);
         Ok(run.await?.into())
     }
 
@@ -312,19 +312,23 @@ impl Ctc {
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
-    pub fn loss_and_grad(&self, batch: &Batch<'_>, options: &Options) -> Result<CtcOutput, Error> {
-        let mut output = CtcOutput::default();
+    pub fn loss_and_grad(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+    ) -> Result<LossAndGradOutput, Error> {
+        let mut output = LossAndGradOutput::default();
         self.loss_and_grad_into(batch, options, &mut output)?;
         Ok(output)
     }
 
-    /// [`loss_and_grad`](Self::loss_and_grad) into an output of before, whose memory is used again: on the CPU twin a
+    /// [`loss_and_grad`](Self::loss_and_grad) into an output of before, whose memory is used again: on the CPU backend a
     /// shape that comes again allocates nothing, and a large gradient costs a fraction of what fresh memory costs.
     ///
     /// ```
-    /// use ctc_wgpu::{Batch, Ctc, CtcOutput, Options};
+    /// use ctc_wgpu::{Batch, Ctc, LossAndGradOutput, Options};
     /// let (ctc, options) = (Ctc::cpu(), Options::default());
-    /// let mut output = CtcOutput::default();
+    /// let mut output = LossAndGradOutput::default();
     /// for step in 0..3 {
     ///     let logits = [step as f32; 4 * 3]; // N = 1, T = 4, C = 3
     ///     let batch = Batch::new([1, 4, 3], &logits).labels(&[1, 2], &[2]);
@@ -340,15 +344,15 @@ impl Ctc {
         &self,
         batch: &Batch<'_>,
         options: &Options,
-        output: &mut CtcOutput,
+        output: &mut LossAndGradOutput,
     ) -> Result<(), Error> {
         let answer = take(output).into();
-        let run = self.run(batch, options, Goal::LossAndGrad, Waiting::Here, answer);
+        let run = self.run(batch, options, Task::LossAndGrad, Waiting::Here, answer);
         *output = block_on(run)?.into();
         Ok(())
     }
 
-    /// [`loss_and_grad`](Self::loss_and_grad), awaited. The CPU twin computes in the awaiting thread.
+    /// [`loss_and_grad`](Self::loss_and_grad), awaited. The CPU backend computes in the awaiting thread.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
@@ -356,9 +360,9 @@ impl Ctc {
         &self,
         batch: &Batch<'_>,
         options: &Options,
-    ) -> Result<CtcOutput, Error> {
+    ) -> Result<LossAndGradOutput, Error> {
         let answer = Answer::default();
-        let run = self.run(batch, options, Goal::LossAndGrad, Waiting::Aside, answer);
+        let run = self.run(batch, options, Task::LossAndGrad, Waiting::Aside, answer);
         Ok(run.await?.into())
     }
 
@@ -366,25 +370,25 @@ impl Ctc {
         &self,
         batch: &Batch<'_>,
         options: &Options,
-        goal: Goal,
+        task: Task,
         waiting: Waiting,
         mut answer: Answer,
     ) -> Result<Answer, Error> {
         let tables = self.tables.take(|_| true).unwrap_or_default();
-        let problem = Problem::within(tables, batch, options)?;
+        let checked = CheckedBatch::within(tables, batch, options)?;
         match &self.host {
             Some(host) => {
-                host.run(&problem, options, goal, waiting, &mut answer)
+                host.run(&checked, options, task, waiting, &mut answer)
                     .await?;
             }
-            None => self.twin.run(&problem, options, goal, &mut answer)?,
+            None => self.cpu.run(&checked, options, task, &mut answer)?,
         }
         if options.impossible == Impossible::Error {
-            let labels = |item: usize| problem.label_lengths[item] as usize;
-            let frames = |item: usize| problem.logit_lengths[item] as usize;
+            let labels = |item: usize| checked.label_lengths[item] as usize;
+            let frames = |item: usize| checked.logit_lengths[item] as usize;
             refuse_impossible(&answer.status, labels, frames)?;
         }
-        self.tables.put(problem.into_tables());
+        self.tables.put(checked.into_tables());
         Ok(answer)
     }
 }

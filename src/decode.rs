@@ -6,7 +6,7 @@
 //! | [`greedy`] | a batch, labels not looked at | the likeliest path's labels |
 //! | [`beam`] | the same | the likeliest labels, over all their paths, and the runners-up |
 //! | [`Ctc::occupancies`](crate::Ctc::occupancies) | a batch with labels | how probable each class is at each frame, given the labels |
-//! | [`Edits`] | labels and a reading | substitutions, deletions, insertions; the label error rate |
+//! | [`EditCounts`] | labels and a reading | substitutions, deletions, insertions; the label error rate |
 //!
 //! The functions here compute on the CPU, items in parallel on rayon's current pool, with logarithms in float64. [`Ctc::align`] and
 //! [`Ctc::greedy`] do the same on whatever backend, and [`GpuCtc::plan_align`] and [`GpuCtc::plan_greedy`] on buffers of a device;
@@ -38,9 +38,9 @@
 //! The moves of a page of frames are kept at a time, and all others made twice: 180,000 frames with 20,000 labels take 135 MiB. A greedy
 //! reading is `stats`, which then finds each frame's likeliest class too, and `greedy`, which merges and drops.
 
+use crate::batch::{Batch, CheckedBatch};
 use crate::error::InputError;
 use crate::options::Options;
-use crate::problem::{Batch, Problem};
 
 mod align;
 mod backend;
@@ -52,9 +52,9 @@ mod input;
 mod occupancy;
 
 pub use align::{Alignment, STAR, Span, align};
-pub use beam::{BeamOptions, Candidate, NoScorer, Scorer, beam, beam_with};
-pub use edits::Edits;
-pub use greedy::{Reading, greedy};
+pub use beam::{BeamOptions, Hypothesis, NoScorer, Scorer, beam, beam_with};
+pub use edits::EditCounts;
+pub use greedy::{GreedyHypothesis, greedy};
 pub use occupancy::Occupancies;
 
 /// A batch whose labels, if there are any, are not looked at.
@@ -62,20 +62,20 @@ fn unlabelled<'a>(
     batch: &Batch<'a>,
     none: &'a [i32],
     options: &Options,
-) -> Result<Problem<'a>, InputError> {
-    let problem = Problem::new(&batch.clone().labels(&[], none), options)?;
-    input::check(&problem, options)?;
-    Ok(problem)
+) -> Result<CheckedBatch<'a>, InputError> {
+    let checked = CheckedBatch::new(&batch.clone().labels(&[], none), options)?;
+    input::check(&checked, options)?;
+    Ok(checked)
 }
 
 /// A batch to align.
-fn starred<'a>(batch: &Batch<'a>, options: &Options) -> Result<Problem<'a>, InputError> {
-    let problem = Problem::starred(batch, options, STAR)?;
-    input::check(&problem, options)?;
-    Ok(problem)
+fn starred<'a>(batch: &Batch<'a>, options: &Options) -> Result<CheckedBatch<'a>, InputError> {
+    let checked = CheckedBatch::starred(batch, options, STAR)?;
+    input::check(&checked, options)?;
+    Ok(checked)
 }
 
-/// p + ε as [`Input::Probs`] has it; twin of `shaders/shared/convention.wgsl`.
+/// p + ε as [`Input::Probs`] has it; twin of `shaders/shared/input_kind.wgsl`.
 #[inline]
 fn biased(p: f32, epsilon: f32) -> f32 {
     let sum = p + epsilon;

@@ -29,7 +29,7 @@ pub enum Error {
     },
     /// No adapter is to be had.
     #[error(
-        "no GPU adapter{0}: install a driver (on Debian or Ubuntu `apt-get install mesa-vulkan-drivers` is a software one), or use the CPU twin"
+        "no GPU adapter{0}: install a driver (on Debian or Ubuntu `apt-get install mesa-vulkan-drivers` is a software one), or use the CPU backend"
     )]
     NoAdapter(String),
     /// The adapter gave no device.
@@ -285,9 +285,9 @@ pub enum PlanError {
         rule: &'static str,
     },
     /// A limit has a value that no device gives.
-    #[error("Limits::{limit} = {value}: must be 0 or a power of two")]
+    #[error("DeviceLimits::{limit} = {value}: must be 0 or a power of two")]
     NotPowerOfTwo {
-        /// The field of [`Limits`](crate::Limits).
+        /// The field of [`DeviceLimits`](crate::DeviceLimits).
         limit: &'static str,
         /// Its value.
         value: u32,
@@ -356,7 +356,7 @@ fn split(most: &usize) -> String {
 pub enum BufferError {
     /// The plan computes something else.
     #[error("these are the buffers of {got}, but the plan computes {plan}")]
-    Goal {
+    Task {
         /// What the buffers are for.
         got: &'static str,
         /// What the plan computes.

@@ -1,15 +1,15 @@
 //! The WGSL kernels on a device: adapters, pipelines, and plans with their workspace.
 
 mod adapter;
+mod bindings;
 mod buffers;
 mod decode;
 mod engine;
-mod given;
+mod error_scope;
 mod host;
+mod lru;
 mod plan;
 mod prepared;
-mod recent;
-mod scope;
 mod threads;
 
 pub(crate) use adapter::{Selected, adapters, first, open};
@@ -17,18 +17,18 @@ pub use buffers::Buffers;
 pub use decode::{AlignBuffers, GreedyBuffers};
 pub use engine::Checks;
 pub(crate) use engine::PIPELINES;
+#[cfg(feature = "conformance")]
+pub(crate) use error_scope::guarded;
 pub(crate) use host::{Host, Waiting};
 pub use plan::GpuPlan;
 pub use prepared::{Prepared, Stage};
-#[cfg(feature = "conformance")]
-pub(crate) use scope::guarded;
 
+use crate::batch::BatchShape;
 use crate::error::Error;
 use crate::fork::{Driving, Resident};
-use crate::limits::Limits;
+use crate::limits::DeviceLimits;
 use crate::options::Options;
-use crate::plan::{Goal, Plan};
-use crate::problem::Shape;
+use crate::plan::{Plan, Task};
 use engine::Engine;
 
 /// CTC on your device: a loss backend that takes buffers and gives buffers, copies nothing and waits for nothing.
@@ -37,12 +37,12 @@ use engine::Engine;
 /// but the default limits is asked of the device; what lies above them is used.
 ///
 /// ```no_run
-/// use ctc_wgpu::{Buffers, GpuCtc, Options, Shape};
+/// use ctc_wgpu::{Buffers, GpuCtc, Options, BatchShape};
 /// # fn demo(device: wgpu::Device, queue: wgpu::Queue, logits: wgpu::Buffer, labels: wgpu::Buffer,
 /// #   logit_lengths: wgpu::Buffer, label_lengths: wgpu::Buffer, loss: wgpu::Buffer, grad: wgpu::Buffer)
 /// #   -> Result<(), ctc_wgpu::Error> {
 /// let ctc = GpuCtc::new(&device, &queue)?;
-/// let plan = ctc.plan(&Shape::new(32, 50, 20, 6), &Options::default())?; // once a shape
+/// let plan = ctc.plan(&BatchShape::new(32, 50, 20, 6), &Options::default())?; // once a shape
 /// let mut encoder = device.create_command_encoder(&Default::default());
 /// let buffers = Buffers::new(&logits, &labels, &label_lengths, &loss)
 ///     .logit_lengths(&logit_lengths)
@@ -63,7 +63,7 @@ impl GpuCtc {
     /// # Errors
     /// [`Error::Plan`] if the device's limits are below what any plan needs.
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
-        Self::with_checks(device, queue, Checks::On)
+        Self::with_checks(device, queue, RuntimeChecks::On)
     }
 
     /// [`new`](Self::new), with or without wgpu's checks in the kernels.
@@ -73,14 +73,14 @@ impl GpuCtc {
     pub fn with_checks(
         device: &wgpu::Device,
         queue: &wgpu::Queue,
-        checks: Checks,
+        checks: RuntimeChecks,
     ) -> Result<Self, Error> {
-        let limits = Limits::from(device);
+        let limits = DeviceLimits::from(device);
         // The smallest batch that there is: if this cannot be planned, nothing can.
         Plan::new(
-            &Shape::new(1, 1, 1, 0),
+            &BatchShape::new(1, 1, 1, 0),
             &Options::default(),
-            Goal::LossAndGrad,
+            Task::LossAndGrad,
             &limits,
         )?;
         Ok(Self {
@@ -96,14 +96,14 @@ impl GpuCtc {
     /// Vulkan has.
     ///
     /// ```no_run
-    /// use ctc_wgpu::{GpuCtc, Options, Shape};
+    /// use ctc_wgpu::{GpuCtc, Options, BatchShape};
     /// # fn demo(device: wgpu::Device, queue: wgpu::Queue) -> Result<(), Box<dyn std::error::Error>> {
     /// // With `data: Some(&bytes)`, bytes of an earlier `get_data` on the same adapter.
     /// let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: None, fallback: true };
     /// // SAFETY: there is no data.
     /// let cache = unsafe { device.create_pipeline_cache(&descriptor) };
     /// let ctc = GpuCtc::new(&device, &queue)?.with_cache(&cache);
-    /// let plan = ctc.plan(&Shape::new(32, 50, 20, 6), &Options::default())?;
+    /// let plan = ctc.plan(&BatchShape::new(32, 50, 20, 6), &Options::default())?;
     /// if let Some(bytes) = cache.get_data() {
     ///     std::fs::write("pipelines.bin", bytes)?;
     /// }
@@ -128,8 +128,8 @@ impl GpuCtc {
 
     /// What plans for this device keep within.
     #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits::from(self.engine.device())
+    pub fn limits(&self) -> DeviceLimits {
+        DeviceLimits::from(self.engine.device())
     }
 
     /// A plan for losses and gradients of batches of `shape`, with its workspace and pipelines.
@@ -138,32 +138,32 @@ impl GpuCtc {
     /// [`Error::Plan`] if the shape or the options make no sense or a limit is too low, [`Error::OutOfMemory`] if the
     /// workspace does not fit the device, [`Error::Gpu`] if the driver refuses a kernel, [`Error::Forked`] in a child of the
     /// process that made this.
-    pub fn plan(&self, shape: &Shape, options: &Options) -> Result<GpuPlan, Error> {
-        self.plan_within(shape, options, Goal::LossAndGrad, &self.limits())
+    pub fn plan(&self, shape: &BatchShape, options: &Options) -> Result<GpuPlan, Error> {
+        self.plan_within(shape, options, Task::LossAndGrad, &self.limits())
     }
 
     /// A plan for losses only: half the recursion, and a workspace without the lattice.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
-    pub fn plan_loss(&self, shape: &Shape, options: &Options) -> Result<GpuPlan, Error> {
-        self.plan_within(shape, options, Goal::Loss, &self.limits())
+    pub fn plan_loss(&self, shape: &BatchShape, options: &Options) -> Result<GpuPlan, Error> {
+        self.plan_within(shape, options, Task::Loss, &self.limits())
     }
 
     /// A plan for alignments: the likeliest path through each item's labels. See [`decode::align`](crate::decode::align).
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
-    pub fn plan_align(&self, shape: &Shape, options: &Options) -> Result<GpuPlan, Error> {
-        self.plan_within(shape, options, Goal::Align, &self.limits())
+    pub fn plan_align(&self, shape: &BatchShape, options: &Options) -> Result<GpuPlan, Error> {
+        self.plan_within(shape, options, Task::Align, &self.limits())
     }
 
     /// A plan for greedy readings; the labels of `shape` do not matter. See [`decode::greedy`](crate::decode::greedy).
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
-    pub fn plan_greedy(&self, shape: &Shape, options: &Options) -> Result<GpuPlan, Error> {
-        self.plan_within(shape, options, Goal::Greedy, &self.limits())
+    pub fn plan_greedy(&self, shape: &BatchShape, options: &Options) -> Result<GpuPlan, Error> {
+        self.plan_within(shape, options, Task::Greedy, &self.limits())
     }
 
     /// A plan that keeps within lower limits than the device's: to bound its workspace, or to test how a batch is cut.
@@ -172,12 +172,12 @@ impl GpuCtc {
     /// As [`plan`](Self::plan).
     pub fn plan_within(
         &self,
-        shape: &Shape,
+        shape: &BatchShape,
         options: &Options,
-        goal: Goal,
-        limits: &Limits,
+        task: Task,
+        limits: &DeviceLimits,
     ) -> Result<GpuPlan, Error> {
-        let plan = Plan::new(shape, options, goal, limits)?;
+        let plan = Plan::new(shape, options, task, limits)?;
         self.engine.check()?;
         let _driving = Driving::begin()?;
         GpuPlan::new(&self.engine, plan)

@@ -56,7 +56,7 @@
 //! # }
 //! ```
 //!
-//! `wgpu::Limits::downlevel_defaults()` is too little: a stage binds [`Limits::STORAGE_BUFFERS`](crate::Limits::STORAGE_BUFFERS)
+//! `wgpu::Limits::downlevel_defaults()` is too little: a stage binds [`DeviceLimits::STORAGE_BUFFERS`](crate::DeviceLimits::STORAGE_BUFFERS)
 //! storage buffers. [`GpuCtc::new`](crate::GpuCtc::new) says so when that is the case.
 //!
 //! # Memory
@@ -65,16 +65,16 @@
 //! takes, and tells before a device is there:
 //!
 //! ```
-//! use ctc_wgpu::{Goal, Limits, Options, Plan, Shape};
+//! use ctc_wgpu::{Task, DeviceLimits, Options, Plan, BatchShape};
 //!
-//! let shape = Shape::new(16, 256, 80, 100); // N, T, C, Lmax
-//! let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &Limits::default())?;
+//! let shape = BatchShape::new(16, 256, 80, 100); // N, T, C, Lmax
+//! let plan = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &DeviceLimits::default())?;
 //! println!("{plan}"); // its stages, how they are cut, and their workspace
 //!
 //! // A tighter bound means groups of items one after the other: less memory, and less at once on the GPU.
-//! let tight = Limits { max_binding: 1 << 20, ..Limits::default() };
-//! let frugal = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &tight)?;
-//! assert!(frugal.groups() > plan.groups());
+//! let tight = DeviceLimits { max_binding: 1 << 20, ..DeviceLimits::default() };
+//! let frugal = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &tight)?;
+//! assert!(frugal.batch_tiles() > plan.batch_tiles());
 //! assert!(frugal.workspace_bytes() < plan.workspace_bytes());
 //! # Ok::<(), ctc_wgpu::PlanError>(())
 //! ```
@@ -82,7 +82,7 @@
 //! - Make a plan for each shape once and keep it: it compiles pipelines and allocates. Where lengths vary from batch to batch,
 //!   round `T` and `Lmax` up to a few sizes: frames and labels past an item's length cost little and change no bit.
 //! - [`Buffers::in_place`](crate::Buffers::in_place) writes the gradient over the logits and saves as much as they take;
-//!   [`Shape::f16`](crate::Shape::f16) halves both.
+//!   [`BatchShape::f16`](crate::BatchShape::f16) halves both.
 //! - [`GpuCtc::plan_loss`](crate::GpuCtc::plan_loss) is for validation: no lattice, half the steps.
 //!
 //! # Profiling
@@ -137,11 +137,11 @@
 //! with buffers of their own:
 //!
 //! ```no_run
-//! use ctc_wgpu::{AlignBuffers, GpuCtc, Options, Shape};
+//! use ctc_wgpu::{AlignBuffers, GpuCtc, Options, BatchShape};
 //! # fn demo(device: &wgpu::Device, queue: &wgpu::Queue, logits: &wgpu::Buffer, labels: &wgpu::Buffer,
 //! #   label_lengths: &wgpu::Buffer) -> Result<(), ctc_wgpu::Error> {
 //! let [n, t, c, l] = [32, 50, 20, 6];
-//! let plan = GpuCtc::new(device, queue)?.plan_align(&Shape::new(n, t, c, l), &Options::default())?;
+//! let plan = GpuCtc::new(device, queue)?.plan_align(&BatchShape::new(n, t, c, l), &Options::default())?;
 //! let room = |words: usize| {
 //!     device.create_buffer(&wgpu::BufferDescriptor {
 //!         label: None,

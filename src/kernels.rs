@@ -1,26 +1,26 @@
 //! The table of kernels: a row a stage. Nothing else knows a binding's number.
 
 mod decode;
-mod fixed;
 mod shader;
+mod source;
+mod specialise;
 #[cfg(test)]
 mod tests;
-mod text;
 
-pub(crate) use decode::{ALIGN, ALIGN_LONG, GREEDY, PATH, SCORE, SPANS, TRACE};
+pub(crate) use decode::{BACKTRACE, COLLAPSE, PATH, PATH_LOG_PROB, SPANS, VITERBI, VITERBI_LONG};
 #[cfg(test)]
 pub(crate) use shader::texts;
 pub use shader::{Shader, shaders};
-pub use text::Element;
-pub(crate) use text::{Sharing, Text, for_browsers};
+pub use source::ElementType;
+pub(crate) use source::{Aliasing, SourceVariant, for_browsers};
 
 use Access::{Read, Write};
-use text::Part;
-use text::Part::Shared;
+use source::Part;
+use source::Part::Shared;
 
 /// What a binding is bound to: the caller's buffers first, then the workspace's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Slot {
+pub(crate) enum ArrayId {
     Input,
     Labels,
     LogitLengths,
@@ -33,26 +33,26 @@ pub(crate) enum Slot {
     LogProbs,
     Spans,
     Probabilities,
-    ReadLabels,
-    ReadLengths,
-    ReadFrames,
+    HypothesisLabels,
+    HypothesisLengths,
+    HypothesisFrames,
     Grad,
-    Sums,
+    Totals,
     Items,
-    Verdicts,
+    ItemStatus,
     Exponents,
     LabelTable,
-    Heads,
+    FirstOfClass,
     RowStats,
     Carry,
     Gathered,
     Lattice,
-    Moves,
+    Backpointers,
     States,
-    Cursors,
+    BacktraceStates,
 }
 
-impl Slot {
+impl ArrayId {
     /// Whether the caller's buffer stands there, which may be the same `wgpu::Buffer` as another slot's.
     pub(crate) fn is_external(self) -> bool {
         self <= Self::Grad
@@ -78,23 +78,23 @@ impl Slot {
             Self::LogProbs => "log_probs",
             Self::Spans => "spans",
             Self::Probabilities => "probabilities",
-            Self::ReadLabels => "read_labels",
-            Self::ReadLengths => "read_lengths",
-            Self::ReadFrames => "read_frames",
+            Self::HypothesisLabels => "hypothesis_labels",
+            Self::HypothesisLengths => "hypothesis_lengths",
+            Self::HypothesisFrames => "hypothesis_frames",
             Self::Grad => "grad",
-            Self::Sums => "sums",
+            Self::Totals => "totals",
             Self::Items => "items",
-            Self::Verdicts => "verdicts",
+            Self::ItemStatus => "item_status",
             Self::Exponents => "exponents",
             Self::LabelTable => "label_table",
-            Self::Heads => "heads",
+            Self::FirstOfClass => "first_of_class",
             Self::RowStats => "row_stats",
             Self::Carry => "carry",
             Self::Gathered => "gathered",
             Self::Lattice => "lattice",
-            Self::Moves => "moves",
+            Self::Backpointers => "backpointers",
             Self::States => "states",
-            Self::Cursors => "cursors",
+            Self::BacktraceStates => "backtrace_states",
         }
     }
 }
@@ -110,7 +110,7 @@ pub(crate) enum Access {
 #[derive(PartialEq, Eq)]
 pub(crate) struct Kernel {
     pub(crate) name: &'static str,
-    pub(crate) bindings: &'static [(Slot, Access)],
+    pub(crate) bindings: &'static [(ArrayId, Access)],
     parts: &'static [Part],
     stage: &'static str,
 }
@@ -125,83 +125,83 @@ impl std::fmt::Debug for Kernel {
 }
 
 const STATES: &str = include_str!("../shaders/shared/states.wgsl");
-const ROWS: &str = include_str!("../shaders/shared/rows.wgsl");
-const CONVENTION: &str = include_str!("../shaders/shared/convention.wgsl");
-const FRAMES: &str = include_str!("../shaders/shared/frames.wgsl");
-const TABLES: &str = include_str!("../shaders/shared/tables.wgsl");
-const PASSED_BARRIER: &str = include_str!("../shaders/shared/passed_barrier.wgsl");
-const PASSED_SUBGROUP: &str = include_str!("../shaders/shared/passed_subgroup.wgsl");
+const ROW_WORKGROUP: &str = include_str!("../shaders/shared/row_workgroup.wgsl");
+const INPUT_KIND: &str = include_str!("../shaders/shared/input_kind.wgsl");
+const EMISSIONS: &str = include_str!("../shaders/shared/emissions.wgsl");
+const SWEEP_ARRAYS: &str = include_str!("../shaders/shared/sweep_arrays.wgsl");
+const NEIGHBOUR_BARRIER: &str = include_str!("../shaders/shared/neighbour_barrier.wgsl");
+const NEIGHBOUR_SUBGROUP: &str = include_str!("../shaders/shared/neighbour_subgroup.wgsl");
 const FOLD_BARRIER: &str = include_str!("../shaders/shared/fold_barrier.wgsl");
 const FOLD_FRAMES_BARRIER: &str = include_str!("../shaders/shared/fold_frames_barrier.wgsl");
 const FOLD_FRAMES_SUBGROUP: &str = include_str!("../shaders/shared/fold_frames_subgroup.wgsl");
 const FOLD_SUBGROUP: &str = include_str!("../shaders/shared/fold_subgroup.wgsl");
 
-pub(crate) static TOTALS: Kernel = Kernel {
-    name: "totals",
+pub(crate) static BATCH_TOTALS: Kernel = Kernel {
+    name: "batch_totals",
     bindings: &[
-        (Slot::LabelLengths, Read),
-        (Slot::Weights, Read),
-        (Slot::Sums, Write),
+        (ArrayId::LabelLengths, Read),
+        (ArrayId::Weights, Read),
+        (ArrayId::Totals, Write),
     ],
     parts: &[],
-    stage: include_str!("../shaders/totals.wgsl"),
+    stage: include_str!("../shaders/batch_totals.wgsl"),
 };
 
-pub(crate) static LABELS: Kernel = Kernel {
-    name: "labels",
+pub(crate) static CHECK_LABELS: Kernel = Kernel {
+    name: "check_labels",
     bindings: &[
-        (Slot::Labels, Read),
-        (Slot::LogitLengths, Read),
-        (Slot::LabelLengths, Read),
-        (Slot::Weights, Read),
-        (Slot::Sums, Read),
-        (Slot::Items, Write),
-        (Slot::Verdicts, Write),
-        (Slot::LabelTable, Write),
+        (ArrayId::Labels, Read),
+        (ArrayId::LogitLengths, Read),
+        (ArrayId::LabelLengths, Read),
+        (ArrayId::Weights, Read),
+        (ArrayId::Totals, Read),
+        (ArrayId::Items, Write),
+        (ArrayId::ItemStatus, Write),
+        (ArrayId::LabelTable, Write),
     ],
     parts: &[],
-    stage: include_str!("../shaders/labels.wgsl"),
+    stage: include_str!("../shaders/check_labels.wgsl"),
 };
 
-pub(crate) static CHAIN: Kernel = Kernel {
-    name: "chain",
+pub(crate) static LABEL_LINKS: Kernel = Kernel {
+    name: "label_links",
     bindings: &[
-        (Slot::Items, Read),
-        (Slot::LabelTable, Write),
-        (Slot::Heads, Write),
+        (ArrayId::Items, Read),
+        (ArrayId::LabelTable, Write),
+        (ArrayId::FirstOfClass, Write),
     ],
     parts: &[],
-    stage: include_str!("../shaders/chain.wgsl"),
+    stage: include_str!("../shaders/label_links.wgsl"),
 };
 
-pub(crate) static STATS: Kernel = Kernel {
-    name: "stats",
+pub(crate) static SOFTMAX_STATS: Kernel = Kernel {
+    name: "softmax_stats",
     bindings: &[
-        (Slot::Input, Read),
-        (Slot::Items, Read),
-        (Slot::LabelTable, Read),
-        (Slot::Verdicts, Write),
-        (Slot::RowStats, Write),
-        (Slot::Gathered, Write),
+        (ArrayId::Input, Read),
+        (ArrayId::Items, Read),
+        (ArrayId::LabelTable, Read),
+        (ArrayId::ItemStatus, Write),
+        (ArrayId::RowStats, Write),
+        (ArrayId::Gathered, Write),
     ],
     parts: &[
         Part::Input,
-        Shared(CONVENTION),
-        Shared(ROWS),
+        Shared(INPUT_KIND),
+        Shared(ROW_WORKGROUP),
         Part::Lanes(FOLD_BARRIER, FOLD_SUBGROUP),
     ],
-    stage: include_str!("../shaders/stats.wgsl"),
+    stage: include_str!("../shaders/softmax_stats.wgsl"),
 };
 
-const SWEEP_BINDINGS: &[(Slot, Access)] = &[
-    (Slot::Input, Read),
-    (Slot::Items, Read),
-    (Slot::LabelTable, Read),
-    (Slot::RowStats, Read),
-    (Slot::Gathered, Read),
-    (Slot::Lattice, Write),
-    (Slot::Carry, Write),
-    (Slot::Exponents, Read),
+const SWEEP_BINDINGS: &[(ArrayId, Access)] = &[
+    (ArrayId::Input, Read),
+    (ArrayId::Items, Read),
+    (ArrayId::LabelTable, Read),
+    (ArrayId::RowStats, Read),
+    (ArrayId::Gathered, Read),
+    (ArrayId::Lattice, Write),
+    (ArrayId::Carry, Write),
+    (ArrayId::Exponents, Read),
 ];
 
 pub(crate) static SWEEP: Kernel = Kernel {
@@ -209,11 +209,11 @@ pub(crate) static SWEEP: Kernel = Kernel {
     bindings: SWEEP_BINDINGS,
     parts: &[
         Part::Input,
-        Shared(CONVENTION),
+        Shared(INPUT_KIND),
         Shared(STATES),
-        Shared(FRAMES),
-        Shared(TABLES),
-        Part::Lanes(PASSED_BARRIER, PASSED_SUBGROUP),
+        Shared(EMISSIONS),
+        Shared(SWEEP_ARRAYS),
+        Part::Lanes(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
     ],
     stage: include_str!("../shaders/sweep.wgsl"),
 };
@@ -223,37 +223,37 @@ pub(crate) static SWEEP_LONG: Kernel = Kernel {
     bindings: SWEEP_BINDINGS,
     parts: &[
         Part::Input,
-        Shared(CONVENTION),
+        Shared(INPUT_KIND),
         Shared(STATES),
-        Shared(FRAMES),
-        Shared(TABLES),
-        Shared(PASSED_BARRIER),
+        Shared(EMISSIONS),
+        Shared(SWEEP_ARRAYS),
+        Shared(NEIGHBOUR_BARRIER),
     ],
     stage: include_str!("../shaders/sweep_long.wgsl"),
 };
 
-pub(crate) static MEET: Kernel = Kernel {
-    name: "meet",
+pub(crate) static JOIN: Kernel = Kernel {
+    name: "join",
     bindings: &[
-        (Slot::Items, Read),
-        (Slot::LabelTable, Read),
-        (Slot::Carry, Read),
-        (Slot::RowStats, Read),
-        (Slot::Verdicts, Write),
-        (Slot::Loss, Write),
-        (Slot::Status, Write),
-        (Slot::Exponents, Write),
+        (ArrayId::Items, Read),
+        (ArrayId::LabelTable, Read),
+        (ArrayId::Carry, Read),
+        (ArrayId::RowStats, Read),
+        (ArrayId::ItemStatus, Write),
+        (ArrayId::Loss, Write),
+        (ArrayId::Status, Write),
+        (ArrayId::Exponents, Write),
     ],
-    parts: &[Shared(CONVENTION), Shared(STATES)],
-    stage: include_str!("../shaders/meet.wgsl"),
+    parts: &[Shared(INPUT_KIND), Shared(STATES)],
+    stage: include_str!("../shaders/join.wgsl"),
 };
 
 pub(crate) static REDUCE: Kernel = Kernel {
     name: "reduce",
     bindings: &[
-        (Slot::Items, Read),
-        (Slot::Loss, Read),
-        (Slot::Reduced, Write),
+        (ArrayId::Items, Read),
+        (ArrayId::Loss, Read),
+        (ArrayId::Reduced, Write),
     ],
     parts: &[],
     stage: include_str!("../shaders/reduce.wgsl"),
@@ -262,19 +262,19 @@ pub(crate) static REDUCE: Kernel = Kernel {
 pub(crate) static GRAD: Kernel = Kernel {
     name: "grad",
     bindings: &[
-        (Slot::Input, Read),
-        (Slot::Grad, Write),
-        (Slot::Items, Read),
-        (Slot::LabelTable, Read),
-        (Slot::Heads, Read),
-        (Slot::Verdicts, Read),
-        (Slot::Lattice, Read),
-        (Slot::RowStats, Read),
+        (ArrayId::Input, Read),
+        (ArrayId::Grad, Write),
+        (ArrayId::Items, Read),
+        (ArrayId::LabelTable, Read),
+        (ArrayId::FirstOfClass, Read),
+        (ArrayId::ItemStatus, Read),
+        (ArrayId::Lattice, Read),
+        (ArrayId::RowStats, Read),
     ],
     parts: &[
         Part::Gradient,
-        Shared(CONVENTION),
-        Shared(ROWS),
+        Shared(INPUT_KIND),
+        Shared(ROW_WORKGROUP),
         Part::Lanes(FOLD_FRAMES_BARRIER, FOLD_FRAMES_SUBGROUP),
     ],
     stage: include_str!("../shaders/grad.wgsl"),
@@ -282,20 +282,20 @@ pub(crate) static GRAD: Kernel = Kernel {
 
 /// All kernels, in the order of the pipelines: the loss's, then those of alignment and of greedy decoding.
 pub(crate) static KERNELS: [&Kernel; 16] = [
-    &TOTALS,
-    &LABELS,
-    &CHAIN,
-    &STATS,
+    &BATCH_TOTALS,
+    &CHECK_LABELS,
+    &LABEL_LINKS,
+    &SOFTMAX_STATS,
     &SWEEP,
     &SWEEP_LONG,
-    &MEET,
+    &JOIN,
     &REDUCE,
     &GRAD,
-    &ALIGN,
-    &ALIGN_LONG,
-    &TRACE,
+    &VITERBI,
+    &VITERBI_LONG,
+    &BACKTRACE,
     &PATH,
     &SPANS,
-    &SCORE,
-    &GREEDY,
+    &PATH_LOG_PROB,
+    &COLLAPSE,
 ];

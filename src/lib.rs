@@ -1,4 +1,4 @@
-//! CTC loss and its gradient as WGSL kernels, on any GPU that wgpu reaches, with a CPU twin that gives the same answers
+//! CTC loss and its gradient as WGSL kernels, on any GPU that wgpu reaches, with a CPU backend that gives the same answers
 //! where there is none.
 //!
 //! Connectionist temporal classification (Graves, Fernández, Gomez, Schmidhuber: *Connectionist temporal
@@ -7,7 +7,7 @@
 //!
 //! # Arrays on the host
 //!
-//! [`Ctc`] takes the best adapter, or the CPU twin; [`Ctc::backend`] says which.
+//! [`Ctc`] takes the best adapter, or the CPU backend; [`Ctc::backend`] says which.
 //!
 //! ```
 //! use ctc_wgpu::{Batch, Ctc, Options, Status};
@@ -34,15 +34,15 @@
 //!
 //! [`GpuCtc`] is a loss backend: it records into your command encoder what reads your buffers and writes your buffers.
 //! Nothing is copied, submitted or waited for. `examples/zero_copy.rs` is a whole program. Ask for
-//! `adapter.features() & `[`Limits::FEATURES`] when you make the device: none is needed, subgroups make it faster.
+//! `adapter.features() & `[`DeviceLimits::FEATURES`] when you make the device: none is needed, subgroups make it faster.
 //!
 //! ```no_run
-//! use ctc_wgpu::{Buffers, GpuCtc, Options, Shape};
+//! use ctc_wgpu::{Buffers, GpuCtc, Options, BatchShape};
 //! # fn step(device: wgpu::Device, queue: wgpu::Queue, logits: wgpu::Buffer, labels: wgpu::Buffer,
 //! #   logit_lengths: wgpu::Buffer, label_lengths: wgpu::Buffer, loss: wgpu::Buffer, grad: wgpu::Buffer,
 //! #   status: wgpu::Buffer) -> Result<(), ctc_wgpu::Error> {
 //! let ctc = GpuCtc::new(&device, &queue)?;
-//! let plan = ctc.plan(&Shape::new(32, 50, 20, 6), &Options::default())?; // N, T, C, Lmax: once a shape
+//! let plan = ctc.plan(&BatchShape::new(32, 50, 20, 6), &Options::default())?; // N, T, C, Lmax: once a shape
 //!
 //! let mut encoder = device.create_command_encoder(&Default::default());
 //! let buffers = Buffers::new(&logits, &labels, &label_lengths, &loss)
@@ -57,7 +57,7 @@
 //!
 //! The [`guide`] has the rest: ordering, shared devices, memory, several devices, threads.
 //!
-//! The gradient may take the place of the logits: [`Buffers::in_place`]. Both may be f16: [`Shape::f16`]. Then only the
+//! The gradient may take the place of the logits: [`Buffers::in_place`]. Both may be f16: [`BatchShape::f16`]. Then only the
 //! arrays are of 2 bytes; what is computed is f32.
 //!
 //! # Terms and shapes
@@ -75,7 +75,7 @@
 //!
 //! # Semantics
 //!
-//! The kernels, the twin and the [`mod@reference`] hold it line by line.
+//! The kernels, the CPU backend and the [`mod@reference`] hold it line by line.
 //!
 //! | case | loss | gradient | status |
 //! | --- | --- | --- | --- |
@@ -133,13 +133,13 @@
 //! | `labels` | what the caller gave: checked, and made one form |
 //! | `chain` | equal labels linked, so that a class's occupancy is summed in a fixed order, without atomics |
 //! | `stats` | what makes each row of `[T, C]` probabilities: its maximum and its sum; until `grad` nothing else touches all of C |
-//! | `sweep in` | alpha and beta to the middle, over the L + 1 entries a frame that the labels need |
+//! | `sweep inward` | alpha and beta to the middle, over the L + 1 entries a frame that the labels need |
 //! | `meet` | the loss and the status |
 //! | `reduce` | the reduced loss, where one is asked for |
-//! | `sweep out` | alpha and beta on to the ends: the occupancies |
+//! | `sweep outward` | alpha and beta on to the ends: the occupancies |
 //! | `grad` | `[T, C]` read again, and the gradient written |
 //!
-//! A batch on its way: [`Batch`] and [`Options`] are checked once and become a [`Problem`]; a [`Plan`] says which kernels
+//! A batch on its way: [`Batch`] and [`Options`] are checked once and become a [`CheckedBatch`]; a [`Plan`] says which kernels
 //! run, on what part, with how much workspace, and is plain data that prints; a [`GpuPlan`] records it, or the CPU
 //! twin runs the same stages. [`Ctc`] does all of that for host arrays. The [`mod@reference`] shares none of it: it is the
 //! textbook in float64 logarithms, and the judge.
@@ -153,17 +153,17 @@
 //!   what PyTorch's CUDA loss keeps at every shape of the benchmark. Where it does not fit one binding (128 MiB by default),
 //!   groups of items go through the same workspace one after the other, and of a lone item the states of a page of frames
 //!   at a time are kept, all others made twice. So 180,000 frames with 20,000 labels take 232 MiB.
-//!   The CPU twin needs as much for each thread, not for each item.
+//!   The CPU backend needs as much for each thread, not for each item.
 //! - **Traffic.** `stats` and `grad` read the logits, and `grad` writes the gradient once; nothing else grows with C.
 //! - **First use.** A plan compiles its pipelines; those of one [`GpuCtc`] are shared. [`Ctc`] keeps the plans and
 //!   buffers of its four latest shapes, and at most 128 pipelines; [`CacheLimits`] sets both.
 //! - **Accuracy** against the reference is in the README, with the command that measures it. The tests hold the kernels and
-//!   the twin to 1e-6 of the loss and 1e-5 in the gradient.
+//!   the CPU backend to 1e-6 of the loss and 1e-5 in the gradient.
 //!
-//! # Limits
+//! # DeviceLimits
 //!
 //! The default limits of WebGPU suffice. `wgpu::Limits::downlevel_defaults()` does not: it has 4 storage buffers a stage,
-//! and [`Limits::STORAGE_BUFFERS`] are needed. What passes a binding, a dispatch, or the rounds that a driver
+//! and [`DeviceLimits::STORAGE_BUFFERS`] are needed. What passes a binding, a dispatch, or the rounds that a driver
 //! allows a loop, is cut. What cannot be cut is an error that says so: min(Lmax, T)·√T may be up to about
 //! 9.2 million (41,000 labels at 50,000 frames, 22,000 at 180,000, 9,500 at a million), since the states at which pages of
 //! frames begin lie in one binding; T may be about 15 million frames (1.9 million on a software adapter) and C about 15
@@ -181,6 +181,7 @@
 //!
 //! None is on by default.
 
+mod batch;
 mod blocking;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -198,20 +199,21 @@ mod options;
 mod output;
 mod params;
 mod plan;
-mod problem;
 pub mod reference;
 
+pub use batch::{Batch, BatchShape, CheckedBatch, LabelLayout, Labels, Layout};
 #[cfg(not(target_arch = "wasm32"))]
 pub use ctc::adapters;
 pub use ctc::{Backend, CacheLimits, Ctc, adapters_async};
 pub use error::{BufferError, Error, InputError, PlanError};
-pub use gpu::{AlignBuffers, Buffers, Checks, GpuCtc, GpuPlan, GreedyBuffers, Prepared, Stage};
-pub use kernels::{Element, Shader, shaders};
-pub use limits::Limits;
+pub use gpu::{
+    AlignBuffers, Buffers, GpuCtc, GpuPlan, GreedyBuffers, Prepared, RuntimeChecks, Stage,
+};
+pub use kernels::{ElementType, Shader, shaders};
+pub use limits::DeviceLimits;
 pub use options::{
     Blank, BlankInLabels, Impossible, Input, Options, Reduction, RepeatedLabels, RepeatedOutputs,
     Status,
 };
-pub use output::{CtcOutput, LossOutput};
-pub use plan::{Bound, Goal, Launch, Operand, Plan};
-pub use problem::{Batch, LabelLayout, Labels, Layout, Problem, Shape};
+pub use output::{LossAndGradOutput, LossOutput};
+pub use plan::{BoundRange, Launch, Operand, Plan, Task};

@@ -17,7 +17,7 @@ pub struct LossOutput {
 /// The loss of each item and the gradient.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
-pub struct CtcOutput {
+pub struct LossAndGradOutput {
     /// The loss of each item in nats, `[N]`, not weighted.
     pub loss: Vec<f32>,
     /// The gradient of the reduced loss with respect to the input, in the input's shape and layout.
@@ -62,8 +62,8 @@ impl From<LossOutput> for Answer {
     }
 }
 
-impl From<CtcOutput> for Answer {
-    fn from(mut used: CtcOutput) -> Self {
+impl From<LossAndGradOutput> for Answer {
+    fn from(mut used: LossAndGradOutput) -> Self {
         used.loss.clear();
         used.status.clear();
         Self {
@@ -85,7 +85,7 @@ impl From<Answer> for LossOutput {
     }
 }
 
-impl From<Answer> for CtcOutput {
+impl From<Answer> for LossAndGradOutput {
     fn from(answer: Answer) -> Self {
         Self {
             loss: answer.loss,

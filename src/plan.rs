@@ -1,7 +1,7 @@
 //! A plan: which kernels run, in what order, on what part of the batch, and how much workspace they share.
 //!
-//! A plan is plain data, made from a [`Shape`], [`Options`] and [`Limits`] without a device; it prints, and encoding it
-//! decides nothing. Three cuts keep a batch within a device's limits:
+//! A plan is plain data, made from a [`BatchShape`], [`Options`] and [`DeviceLimits`] without a device; it prints, and encoding it
+//! decides nothing. Three tiling keep a batch within a device's limits:
 //!
 //! - **groups** of items, one after the other through the same workspace, where a table of all items would not fit a
 //!   binding;
@@ -11,27 +11,27 @@
 
 use std::fmt;
 
+use crate::batch::BatchShape;
 use crate::error::PlanError;
-use crate::kernels::{Kernel, Shader, Slot, Text};
-use crate::limits::Limits;
+use crate::kernels::{ArrayId, Kernel, Shader, SourceVariant};
+use crate::limits::DeviceLimits;
 use crate::options::Options;
 use crate::params::Params;
-use crate::problem::Shape;
 
 mod build;
 mod check;
-mod cut;
 mod decode;
 mod launch;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod tiling;
 
-pub use launch::{Bound, Launch, Operand};
+pub use launch::{BoundRange, Launch, Operand};
 
 /// What is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Goal {
+pub enum Task {
     /// The losses: the recursion stops where alpha and beta meet.
     Loss,
     /// The losses and the gradient.
@@ -42,7 +42,7 @@ pub enum Goal {
     Greedy,
 }
 
-impl Goal {
+impl Task {
     /// Whether states are followed from frame to frame, in both directions or in one.
     fn has_states(self) -> bool {
         self != Self::Greedy
@@ -62,17 +62,17 @@ impl Goal {
 /// The dispatches for batches of one shape.
 ///
 /// ```
-/// use ctc_wgpu::{Goal, Limits, Options, Plan, Shape};
-/// let plan = Plan::new(&Shape::new(32, 50, 20, 6), &Options::default(), Goal::LossAndGrad, &Limits::default())?;
+/// use ctc_wgpu::{Task, DeviceLimits, Options, Plan, BatchShape};
+/// let plan = Plan::new(&BatchShape::new(32, 50, 20, 6), &Options::default(), Task::LossAndGrad, &DeviceLimits::default())?;
 /// assert_eq!(plan.dispatches(), 7);
 /// println!("{plan}");
 /// # Ok::<(), ctc_wgpu::PlanError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    pub(crate) shape: Shape,
+    pub(crate) shape: BatchShape,
     pub(crate) options: Options,
-    pub(crate) goal: Goal,
+    pub(crate) task: Task,
     pub(crate) tables: Vec<Table>,
     pub(crate) steps: Vec<Step>,
     groups: usize,
@@ -83,7 +83,7 @@ pub struct Plan {
 /// A table of the workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Table {
-    pub(crate) slot: Slot,
+    pub(crate) slot: ArrayId,
     pub(crate) bytes: u64,
 }
 
@@ -147,17 +147,17 @@ impl Plan {
     /// # Errors
     /// If the shape or the options make no sense, or if the limits are below what any plan needs.
     pub fn new(
-        shape: &Shape,
+        shape: &BatchShape,
         options: &Options,
-        goal: Goal,
-        limits: &Limits,
+        task: Task,
+        limits: &DeviceLimits,
     ) -> Result<Self, PlanError> {
-        build::plan(shape, options, goal, limits)
+        build::plan(shape, options, task, limits)
     }
 
     /// The shape that this plan is for.
     #[must_use]
-    pub fn shape(&self) -> &Shape {
+    pub fn shape(&self) -> &BatchShape {
         &self.shape
     }
 
@@ -169,8 +169,8 @@ impl Plan {
 
     /// What is computed.
     #[must_use]
-    pub fn goal(&self) -> Goal {
-        self.goal
+    pub fn task(&self) -> Task {
+        self.task
     }
 
     /// The bytes of GPU memory that the plan's tables take, all together.
@@ -180,10 +180,10 @@ impl Plan {
     }
 
     /// The kernels' texts that it asks for where each buffer is apart.
-    pub(crate) fn text(&self) -> Text {
-        Text {
+    pub(crate) fn source_variant(&self) -> SourceVariant {
+        SourceVariant {
             element: self.shape.element,
-            ..Text::PLAIN
+            ..SourceVariant::PLAIN
         }
     }
 
@@ -196,9 +196,9 @@ impl Plan {
     /// The shader of each dispatch, where each buffer is apart, and the values that its pipeline gives to its overrides.
     pub fn shaders(&self) -> impl Iterator<Item = (Shader, &[(&'static str, u32)])> {
         self.steps.iter().map(|step| {
-            let text = Text {
+            let text = SourceVariant {
                 subgroups: step.subgroups,
-                ..self.text()
+                ..self.source_variant()
             };
             (Shader::new(step.kernel, text), step.constants.as_slice())
         })
@@ -206,26 +206,26 @@ impl Plan {
 
     /// Into how many groups of items the batch is cut.
     #[must_use]
-    pub fn groups(&self) -> usize {
+    pub fn batch_tiles(&self) -> usize {
         self.groups
     }
 
     /// Into how many pages the tables over frames are cut; with more than one, rows of states are made twice.
     #[must_use]
-    pub fn pages(&self) -> usize {
+    pub fn segments(&self) -> usize {
         self.pages
     }
 
     /// Into how many chunks the input of a group is cut.
     #[must_use]
-    pub fn chunks(&self) -> usize {
+    pub fn input_slices(&self) -> usize {
         self.chunks
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shape {
+        let BatchShape {
             items,
             frames,
             classes,
@@ -235,7 +235,7 @@ impl fmt::Display for Plan {
         writeln!(
             f,
             "{:?} of N = {items}, T = {frames}, C = {classes}, Lmax = {max_labels}: {} dispatches, {:.1} MiB of workspace",
-            self.goal,
+            self.task,
             self.dispatches(),
             self.workspace_bytes() as f64 / f64::from(1 << 20),
         )?;

@@ -7,9 +7,9 @@
 //!
 //! Time and memory grow as frames × labels, in one thread, at about 50 ns a state of a frame.
 
+use crate::batch::{Batch, CheckedBatch};
 use crate::error::{Error, InputError, refuse_impossible};
 use crate::options::{Impossible, Input, Options, Reduction, RepeatedLabels, Status};
-use crate::problem::{Batch, Problem};
 
 mod lattice;
 pub use lattice::{Item, item};
@@ -46,8 +46,8 @@ pub struct ReferenceOutput {
 /// [`Error::Input`] for a batch that breaks a rule, and [`Error::Impossible`] where an item has no alignment and the
 /// options ask for an error then.
 pub fn loss_and_grad(batch: &Batch<'_>, options: &Options) -> Result<ReferenceOutput, Error> {
-    let problem = Problem::new(batch, options)?;
-    answer(&problem, problem.values, options)
+    let checked = CheckedBatch::new(batch, options)?;
+    answer(&checked, checked.values, options)
 }
 
 /// [`loss_and_grad`] of `values` in float64, for which those of the batch only stand: numerical derivatives need more digits
@@ -74,29 +74,29 @@ pub fn loss_and_grad_f64(
     values: &[f64],
     options: &Options,
 ) -> Result<ReferenceOutput, Error> {
-    let problem = Problem::new(batch, options)?;
-    if values.len() != problem.values.len() {
+    let checked = CheckedBatch::new(batch, options)?;
+    if values.len() != checked.values.len() {
         return Err(Error::Input(InputError::Length {
             array: "values",
             got: values.len(),
-            expected: problem.values.len(),
+            expected: checked.values.len(),
             rule: "as many as in the batch",
         }));
     }
-    answer(&problem, values, options)
+    answer(&checked, values, options)
 }
 
-/// For the values in the problem's order, whatever their precision.
+/// For the values in the checked's order, whatever their precision.
 fn answer<V: Copy + Into<f64>>(
-    problem: &Problem<'_>,
+    checked: &CheckedBatch<'_>,
     values: &[V],
     options: &Options,
 ) -> Result<ReferenceOutput, Error> {
-    let shape = problem.shape;
+    let shape = checked.shape;
     let labels: Vec<Vec<usize>> = (0..shape.items)
-        .map(|item| read_labels(problem.item_labels(item), options.repeated_labels))
+        .map(|item| read_labels(checked.item_labels(item), options.repeated_labels))
         .collect();
-    let scale = scales(problem, &labels, options.reduction);
+    let scale = scales(checked, &labels, options.reduction);
     let mut output = ReferenceOutput {
         loss: Vec::with_capacity(shape.items),
         grad: vec![0.0; shape.elements()],
@@ -105,13 +105,13 @@ fn answer<V: Copy + Into<f64>>(
         reduced: None,
     };
     for (n, labels) in labels.iter().enumerate() {
-        let frames = problem.logit_lengths[n] as usize;
+        let frames = checked.logit_lengths[n] as usize;
         let starts: Vec<usize> = (0..frames).map(|t| shape.row(n, t)).collect();
         let rows = starts
             .iter()
             .map(|&start| Row::new(&values[start..start + shape.classes], options.input));
         let rows: Vec<Row> = rows.collect();
-        let (loss, status, occupancy) = judge(&rows, labels, problem, options);
+        let (loss, status, occupancy) = judge(&rows, labels, checked, options);
         for (t, (row, start)) in rows.iter().zip(starts).enumerate() {
             for class in 0..shape.classes {
                 let gamma = occupancy[t * shape.classes + class];
@@ -127,8 +127,8 @@ fn answer<V: Copy + Into<f64>>(
         output.status.push(status);
     }
     if options.impossible == Impossible::Error {
-        let frames = |n: usize| problem.logit_lengths[n] as usize;
-        let labels = |n: usize| problem.label_lengths[n] as usize;
+        let frames = |n: usize| checked.logit_lengths[n] as usize;
+        let labels = |n: usize| checked.label_lengths[n] as usize;
         refuse_impossible(&output.status, labels, frames)?;
     }
     if options.reduction != Reduction::None {
@@ -146,10 +146,10 @@ const LEAST: f64 = 268_435_456.0;
 fn judge(
     rows: &[Row],
     labels: &[usize],
-    problem: &Problem<'_>,
+    checked: &CheckedBatch<'_>,
     options: &Options,
 ) -> (f64, Status, Vec<f64>) {
-    let classes = problem.shape.classes;
+    let classes = checked.shape.classes;
     if !rows.iter().all(|row| row.is_finite(options.input)) {
         let nothing = vec![f64::NAN; rows.len() * classes];
         return (f64::NAN, Status::NotFinite, nothing);
@@ -159,7 +159,7 @@ fn judge(
         &log_probs,
         classes,
         labels,
-        problem.blank,
+        checked.blank,
         options.repeated_outputs,
     );
     if found.loss >= LEAST {
@@ -186,12 +186,12 @@ fn read_labels(labels: &[i32], repeated: RepeatedLabels) -> Vec<usize> {
 
 /// What each item's loss is multiplied with in the reduced number: its weight over the reduction's divisor, and 0 where
 /// that divisor is 0. Label lengths are those given, before equal neighbours became one.
-fn scales(problem: &Problem<'_>, labels: &[Vec<usize>], reduction: Reduction) -> Vec<f64> {
+fn scales(checked: &CheckedBatch<'_>, labels: &[Vec<usize>], reduction: Reduction) -> Vec<f64> {
     let items = labels.len() as f64;
     let weights: Vec<f64> = (0..labels.len())
-        .map(|n| problem.weight(n).into())
+        .map(|n| checked.weight(n).into())
         .collect();
-    let lengths = &problem.label_lengths;
+    let lengths = &checked.label_lengths;
     let total_labels: u64 = lengths.iter().copied().map(u64::from).sum();
     let total_weight: f64 = weights.iter().sum();
     let total_size: f64 = weights.iter().map(|w| w.abs()).sum();

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `ctc-wgpu validate --quick` on every software driver that Debian has: lavapipe and SwiftShader for Vulkan, llvmpipe for GL; and
-# on the CPU twin.
+# on the CPU backend.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/setup.sh

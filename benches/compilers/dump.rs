@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
-use ctc_wgpu::{Goal, Limits, Options, Plan, Shape};
+use ctc_wgpu::{BatchShape, DeviceLimits, Options, Plan, Task};
 use serde_json::{Value, json};
 
 use super::case::Case;
@@ -17,7 +17,7 @@ use super::to_spirv::{self, ROBUST};
 /// (AMD RDNA, Intel, Apple, Adreno), and 64 on AMD GCN.
 const ADAPTERS: [(&str, u32); 3] = [("nvidia", 32), ("none", 0), ("amd64", 64)];
 
-const GOALS: [Goal; 3] = [Goal::LossAndGrad, Goal::Align, Goal::Greedy];
+const TASKS: [Task; 3] = [Task::LossAndGrad, Task::Align, Task::Greedy];
 
 /// Writes the pipelines and their index.
 pub(crate) fn dump(folder: &Path) -> Result<(), Box<dyn Error>> {
@@ -26,14 +26,14 @@ pub(crate) fn dump(folder: &Path) -> Result<(), Box<dyn Error>> {
     let mut pipelines = BTreeMap::new();
     for (adapter, subgroup) in ADAPTERS {
         for [frames, items, classes, labels] in SHAPES {
-            let shape = Shape::new(items, frames, classes, labels);
-            for goal in GOALS {
-                let plan = Plan::new(&shape, &Options::default(), goal, &limits(subgroup))?;
+            let shape = BatchShape::new(items, frames, classes, labels);
+            for task in TASKS {
+                let plan = Plan::new(&shape, &Options::default(), task, &limits(subgroup))?;
                 let cases: Vec<_> = cases(&plan).collect();
                 plans.push(json!({
                     "adapter": adapter,
                     "shape": [frames, items, classes, labels],
-                    "goal": format!("{goal:?}"),
+                    "task": format!("{task:?}"),
                     "text": plan.to_string(),
                     "pipelines": cases.iter().map(name).collect::<Vec<_>>(),
                 }));
@@ -60,8 +60,8 @@ pub(crate) fn dump(folder: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// Returns the limits of a desktop GPU.
-fn limits(subgroup: u32) -> Limits {
-    Limits {
+fn limits(subgroup: u32) -> DeviceLimits {
+    DeviceLimits {
         max_binding: 1 << 31,
         max_buffer: 1 << 38,
         max_workgroups: 65_535,
@@ -69,7 +69,7 @@ fn limits(subgroup: u32) -> Limits {
         workgroup_memory: 48 << 10,
         offset_alignment: 32,
         subgroup,
-        ..Limits::default()
+        ..DeviceLimits::default()
     }
 }
 

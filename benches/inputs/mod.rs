@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use ctc_wgpu::{Batch, Shape};
+use ctc_wgpu::{Batch, BatchShape};
 
 mod seeded;
 pub(crate) use seeded::SHAPES;
 
 /// A batch-major batch with blank 0, where every frame and every label counts.
 pub(crate) struct Inputs {
-    pub(crate) shape: Shape,
+    pub(crate) shape: BatchShape,
     pub(crate) logits: Vec<f32>,
     pub(crate) labels: Vec<i32>,
     pub(crate) label_lengths: Vec<i32>,
@@ -21,7 +21,7 @@ impl Inputs {
         let (logits, labels) = seeded::numbers(shape, scale);
         let [frames, items, classes, max_labels] = shape;
         Self {
-            shape: Shape::new(items, frames, classes, max_labels),
+            shape: BatchShape::new(items, frames, classes, max_labels),
             logits,
             labels,
             label_lengths: vec![i32::try_from(max_labels).unwrap_or(i32::MAX); items],
@@ -34,7 +34,7 @@ impl Inputs {
 
     /// Some of the items, as a batch of their own.
     pub(crate) fn part(&self, items: Range<usize>) -> Batch<'_> {
-        let Shape {
+        let BatchShape {
             frames,
             classes,
             max_labels,

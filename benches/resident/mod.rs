@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use ctc_wgpu::{Buffers, Error, Goal, GpuCtc, GpuPlan, Limits, Options};
+use ctc_wgpu::{Buffers, DeviceLimits, Error, GpuCtc, GpuPlan, Options, Task};
 use wgpu::{BufferUsages, CommandEncoder, Device, Queue};
 
 use super::inputs::Inputs;
@@ -22,7 +22,7 @@ impl Gpu {
     pub(crate) fn open(adapter: &wgpu::Adapter, features: wgpu::Features) -> Result<Self, Error> {
         let descriptor = wgpu::DeviceDescriptor {
             required_limits: adapter.limits(),
-            required_features: adapter.features() & (features | Limits::FEATURES),
+            required_features: adapter.features() & (features | DeviceLimits::FEATURES),
             ..wgpu::DeviceDescriptor::default()
         };
         let (device, queue) =
@@ -148,13 +148,13 @@ pub(crate) struct Arrays {
 }
 
 impl Arrays {
-    pub(crate) fn new(gpu: &Gpu, inputs: &Inputs, goal: Goal) -> Self {
+    pub(crate) fn new(gpu: &Gpu, inputs: &Inputs, task: Task) -> Self {
         Self {
             logits: gpu.filled(bytemuck::cast_slice(&inputs.logits)),
             labels: gpu.filled(bytemuck::cast_slice(&inputs.labels)),
             label_lengths: gpu.filled(bytemuck::cast_slice(&inputs.label_lengths)),
             loss: gpu.room(inputs.shape.items),
-            grad: (goal == Goal::LossAndGrad).then(|| gpu.room(inputs.shape.elements())),
+            grad: (task == Task::LossAndGrad).then(|| gpu.room(inputs.shape.elements())),
         }
     }
 
@@ -168,8 +168,8 @@ impl Arrays {
 }
 
 /// The plan of a batch.
-pub(crate) fn plan(ctc: &GpuCtc, inputs: &Inputs, goal: Goal) -> Result<GpuPlan, Error> {
-    ctc.plan_within(&inputs.shape, &Options::default(), goal, &ctc.limits())
+pub(crate) fn plan(ctc: &GpuCtc, inputs: &Inputs, task: Task) -> Result<GpuPlan, Error> {
+    ctc.plan_within(&inputs.shape, &Options::default(), task, &ctc.limits())
 }
 
 /// A batch with its plan.

@@ -17,7 +17,7 @@ BEGIN, END = "<!-- gpu:begin -->", "<!-- gpu:end -->"
 # The platform table's row before which the rows of cards go: it says what was not run.
 NOT_RUN = "| GPUs of NVIDIA"
 # The stages in the order in which they are dispatched.
-STAGES = ("labels", "chain", "stats", "sweep in", "meet", "sweep out", "grad")
+STAGES = ("check_labels", "label_links", "softmax_stats", "sweep inward", "join", "sweep outward", "grad")
 
 SOFTWARE = (
     "The column `kernels` is – because times on a software adapter are wall times. The stages below are by its "

@@ -18,7 +18,7 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    /// By the float64 reference for as many items as it can hold, by the CPU twin, which those hold to the reference, for
+    /// By the float64 reference for as many items as it can hold, by the CPU backend, which those hold to the reference, for
     /// the rest.
     pub(crate) fn of(inputs: &Inputs) -> Result<Self, Error> {
         let (shape, options) = (&inputs.shape, Options::default());

@@ -11,7 +11,7 @@ shift
 
 has_std() { compgen -G "$("$1" --print sysroot)/lib/rustlib/$triple/lib/libstd-*.rlib" >/dev/null; }
 
-# Every browser with WebGPU has 128-bit vectors, which the CPU twin uses.
+# Every browser with WebGPU has 128-bit vectors, which the CPU backend uses.
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=-Ctarget-feature=+simd128
 
 if ! has_std rustc && command -v rustup >/dev/null; then

@@ -6,7 +6,7 @@
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
-use ctc_wgpu::{Blank, Layout, Options, Problem};
+use ctc_wgpu::{Blank, Layout, Options, CheckedBatch};
 use indicatif::ProgressBar;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
@@ -30,7 +30,7 @@ pub(crate) fn run(data: &[u8]) {
                     blank: file.blank.map_or(Blank::Index(0), Blank::Index),
                     ..Options::default()
                 };
-                if let Err(error) = Problem::new(&file.batch(), &options) {
+                if let Err(error) = CheckedBatch::new(&file.batch(), &options) {
                     assert!(!error.to_string().is_empty());
                 }
             }

@@ -10,8 +10,8 @@ override LANES: u32 = 64u;
 @group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read> states: array<u32>;
-@group(0) @binding(6) var<storage, read> verdicts: array<u32>;
-@group(0) @binding(7) var<storage, read_write> classes_of_path: array<u32>;
+@group(0) @binding(6) var<storage, read> item_status: array<u32>;
+@group(0) @binding(7) var<storage, read_write> path_classes: array<u32>;
 @group(0) @binding(8) var<storage, read_write> log_probs: array<f32>;
 
 const NONE: u32 = 0xffffffffu;
@@ -23,26 +23,26 @@ fn path(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let index = folded(workgroup, grid) * LANES + lane;
-    if (index >= params.group * params.chunk_frames) {
+    if (index >= params.tile_items * params.slice_frames) {
         return;
     }
-    let g = index / params.chunk_frames;
-    let f = index - g * params.chunk_frames;
+    let g = index / params.slice_frames;
+    let f = index - g * params.slice_frames;
     let t = params.first_frame + f;
     let out = params.label_base + g * params.frames + t;
-    classes_of_path[out] = NONE;
+    path_classes[out] = NONE;
     log_probs[out] = 0.0;
-    if (verdicts[g] != OK || t >= items[g].frames) {
+    if (item_status[g] != OK || t >= items[g].frames) {
         return;
     }
     let state = states[g * params.frames + t];
     var class_ = params.blank;
     if (state % 2u == 1u) {
-        class_ = label_table[g * params.width + state / 2u].x & ~FLAG;
+        class_ = label_table[g * params.label_capacity + state / 2u].x & ~FLAG;
     }
     if (class_ < params.classes) {
         let row = params.input_base + (g * params.item_rows + f * params.frame_rows) * params.classes;
-        classes_of_path[out] = class_;
-        log_probs[out] = ln_probability(input_bits(row + class_), row_stats[t * params.group + g]);
+        path_classes[out] = class_;
+        log_probs[out] = ln_probability(input_bits(row + class_), row_stats[t * params.tile_items + g]);
     }
 }

@@ -5,7 +5,7 @@
 // grid LANES lanes a label, ROWS labels a workgroup.  barriers: those of the fold.
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
-@group(0) @binding(2) var<storage, read> verdicts: array<u32>;
+@group(0) @binding(2) var<storage, read> item_status: array<u32>;
 @group(0) @binding(3) var<storage, read> states: array<u32>;
 @group(0) @binding(4) var<storage, read> log_probs: array<f32>;
 @group(0) @binding(5) var<storage, read_write> label_spans: array<u32>;
@@ -36,9 +36,9 @@ fn spans(
     let stride = max(params.label_stride, 1u);
     let g = index / stride;
     let i = index - g * stride;
-    let inside = g < params.group && params.label_stride > 0u;
+    let inside = g < params.tile_items && params.label_stride > 0u;
     var span = vec2<u32>(0u);
-    if (inside && verdicts[g] == OK && i < items[g].labels) {
+    if (inside && item_status[g] == OK && i < items[g].labels) {
         span = vec2<u32>(first_from(g, items[g].frames, 2u * i + 1u), first_from(g, items[g].frames, 2u * i + 2u));
     }
     var sum = 0.0;

@@ -1,4 +1,4 @@
-// The sums over the lanes that share four frames, through workgroup memory. Always in the same order, whatever the batch.
+// The totals over the lanes that share four frames, through workgroup memory. Always in the same order, whatever the batch.
 
 // The weights of the blanks and of all states, at each of four frames.
 struct Sums {

@@ -1,4 +1,4 @@
-// The sums over the lanes that share four frames and are one subgroup: no memory, no barrier, the same order.
+// The totals over the lanes that share four frames and are one subgroup: no memory, no barrier, the same order.
 
 // The weights of the blanks and of all states, at each of four frames.
 struct Sums {
@@ -7,10 +7,10 @@ struct Sums {
 }
 
 fn fold_frames(lane: u32, row: u32, own: Sums) -> Sums {
-    var sums = own;
+    var totals = own;
     for (var d = LANES / 2u; d > 0u; d /= 2u) {
-        sums.blanks += subgroupShuffleXor(sums.blanks, d);
-        sums.all += subgroupShuffleXor(sums.all, d);
+        totals.blanks += subgroupShuffleXor(totals.blanks, d);
+        totals.all += subgroupShuffleXor(totals.all, d);
     }
-    return sums;
+    return totals;
 }

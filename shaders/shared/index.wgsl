@@ -1,4 +1,4 @@
-// Where things lie: the only place with index formulas. Twin of src/cpu/index.rs where the twin has the same tables.
+// Where things lie: the only place with index formulas. Twin of src/cpu/index.rs where the CPU backend has the same tables.
 
 // How an item went; Status in src/options.rs.
 const OK: u32 = 0u;
@@ -57,28 +57,28 @@ fn frame_of(direction: u32, k: u32, frames: u32) -> u32 {
 
 // Row (step, direction, item) of the gathered entries.
 fn gathered_row(k: u32, direction: u32, g: u32) -> u32 {
-    return (((k - params.page_step) * DIRECTIONS + direction) * params.group + g) * (params.width + 1u);
+    return (((k - params.segment_begin) * DIRECTIONS + direction) * params.tile_items + g) * (params.label_capacity + 1u);
 }
 
 // Part (block of steps, direction, item, part) of the lattice: a quad of four floats for each quad of places. Parts 0
 // to 3 are a row of states on the way in (mantissas and exponents of blanks, then of labels), and the weights of the
-// labels at each frame of the block on the way out; parts 4 and 5 the sums of the quad's blanks' and labels' weights,
+// labels at each frame of the block on the way out; parts 4 and 5 the totals of the quad's blanks' and labels' weights,
 // each at all four frames.
 const PARTS: u32 = 6u;
 
 fn lattice_part(k: u32, direction: u32, g: u32, part: u32) -> u32 {
-    let block = (k - params.page_step) / BLOCK;
-    return (((block * 2u + direction) * params.group + g) * PARTS + part) * params.quads;
+    let block = (k - params.segment_begin) / BLOCK;
+    return (((block * 2u + direction) * params.tile_items + g) * PARTS + part) * params.quads;
 }
 
 // Part (slot, direction, item, part) of the carry, a row of states.
 fn carry_part(slot: u32, direction: u32, g: u32, part: u32) -> u32 {
-    return (((slot * DIRECTIONS + direction) * params.group + g) * 4u + part) * params.quads;
+    return (((slot * DIRECTIONS + direction) * params.tile_items + g) * 4u + part) * params.quads;
 }
 
-// Row (two steps, item) of an alignment's moves: a word a quad, the odd step in its upper half.
-fn moves_row(k: u32, g: u32) -> u32 {
-    return ((k - params.page_step) / 2u * params.group + g) * params.quads;
+// Row (two steps, item) of an alignment's backpointers: a word a quad, the odd step in its upper half.
+fn backpointer_row(k: u32, g: u32) -> u32 {
+    return ((k - params.segment_begin) / 2u * params.tile_items + g) * params.quads;
 }
 
 // The linear index of a workgroup in a grid that is folded into x and y.

@@ -1,6 +1,6 @@
 // Scaled floats, four at once: probabilities m · 2^e. Twin of src/cpu/scaled.rs.
 //
-// e is an integer, so sums of exponents are exact down to ZERO, which is far below e^-2^28, the least
+// e is an integer, so totals of exponents are exact down to ZERO, which is far below e^-2^28, the least
 // probability that counts. 0 is any m with e = ZERO: adding it adds exactly 0, without a test.
 // There is no infinity, no NaN and no subnormal, none of which WGSL promises to keep.
 //
@@ -65,7 +65,7 @@ fn ratio(x: vec4<f32>, y: vec4<f32>) -> Scaled {
     return normalised(Scaled(a.m / b.m, a.e - b.e));
 }
 
-// x by way of its bits. A compiler may treat sums as algebra and turn (a + b) - a into b, as NVIDIA's does; it does not look
+// x by way of its bits. A compiler may treat totals as algebra and turn (a + b) - a into b, as NVIDIA's does; it does not look
 // through an integer. The minimum never decides: the bits of no finite number are larger.
 fn held(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(min(bitcast<vec4<u32>>(x), vec4<u32>(0xff7fffffu)));

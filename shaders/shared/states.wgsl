@@ -37,7 +37,7 @@ fn no_edge() -> Edge {
 
 fn label_word(g: u32, labels: u32, i: u32) -> u32 {
     if (i < labels) {
-        return label_table[g * params.width + i].x;
+        return label_table[g * params.label_capacity + i].x;
     }
     return params.blank;
 }

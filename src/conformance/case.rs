@@ -2,8 +2,8 @@
 
 use super::batch::OwnedBatch;
 use super::check::{Answer, Failures, Tolerance};
-use super::drawn::Drawn;
 use super::golden::Golden;
+use super::random_case::RandomCase;
 use super::semantics::Row;
 use crate::{Error, Options};
 
@@ -15,7 +15,7 @@ pub enum Case {
     /// A row of the table of semantics, by closed forms and by counting all paths.
     Row(Box<Row>),
     /// The float64 reference.
-    Drawn(Box<Drawn>),
+    RandomCase(Box<RandomCase>),
 }
 
 impl Case {
@@ -25,7 +25,7 @@ impl Case {
         match self {
             Self::Golden(golden) => &golden.name,
             Self::Row(row) => row.name,
-            Self::Drawn(drawn) => &drawn.name,
+            Self::RandomCase(drawn) => &drawn.name,
         }
     }
 
@@ -35,7 +35,7 @@ impl Case {
         match self {
             Self::Golden(golden) => &golden.batch,
             Self::Row(row) => &row.batch,
-            Self::Drawn(drawn) => &drawn.batch,
+            Self::RandomCase(drawn) => &drawn.batch,
         }
     }
 
@@ -45,7 +45,7 @@ impl Case {
         match self {
             Self::Golden(golden) => &golden.options,
             Self::Row(row) => &row.options,
-            Self::Drawn(drawn) => &drawn.options,
+            Self::RandomCase(drawn) => &drawn.options,
         }
     }
 
@@ -59,7 +59,7 @@ impl Case {
         match self {
             Self::Golden(golden) => golden.judge(answer, tolerance, failures),
             Self::Row(row) => row.judge(answer, tolerance, failures),
-            Self::Drawn(drawn) => drawn.judge(answer, tolerance, failures),
+            Self::RandomCase(drawn) => drawn.judge(answer, tolerance, failures),
         }
     }
 }
@@ -76,8 +76,8 @@ impl From<Row> for Case {
     }
 }
 
-impl From<Drawn> for Case {
-    fn from(drawn: Drawn) -> Self {
-        Self::Drawn(Box::new(drawn))
+impl From<RandomCase> for Case {
+    fn from(drawn: RandomCase) -> Self {
+        Self::RandomCase(Box::new(drawn))
     }
 }

@@ -1,7 +1,7 @@
 //! What an answer is, how far off it may be, and the list of what is wrong.
 
 use crate::reference::ReferenceOutput;
-use crate::{CtcOutput, Status};
+use crate::{LossAndGradOutput, Status};
 
 use super::batch::OwnedBatch;
 
@@ -18,8 +18,8 @@ pub struct Answer {
     pub reduced: Option<f64>,
 }
 
-impl From<CtcOutput> for Answer {
-    fn from(output: CtcOutput) -> Self {
+impl From<LossAndGradOutput> for Answer {
+    fn from(output: LossAndGradOutput) -> Self {
         Self {
             loss: output.loss.into_iter().map(f64::from).collect(),
             grad: output.grad.into_iter().map(f64::from).collect(),

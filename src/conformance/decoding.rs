@@ -1,16 +1,16 @@
 //! Alignments and greedy readings of any backend against those that the CPU finds in float64.
 
-pub mod placed;
+pub mod guarded_buffers;
 
-use super::drawn::Drawn;
-use crate::decode::{self, Alignment, Reading};
+use super::random_case::RandomCase;
+use crate::decode::{self, Alignment, GreedyHypothesis};
 use crate::{Ctc, Error, Input, Status};
 
 /// Holds the alignment of a batch, and what is read from it.
 ///
 /// # Errors
 /// What is wrong, with the batch's name.
-pub fn hold(ctc: &Ctc, drawn: &Drawn) -> Result<(), String> {
+pub fn hold(ctc: &Ctc, drawn: &RandomCase) -> Result<(), String> {
     alignment(ctc, drawn)?;
     reading(ctc, drawn)
 }
@@ -19,8 +19,8 @@ pub fn hold(ctc: &Ctc, drawn: &Drawn) -> Result<(), String> {
 ///
 /// # Errors
 /// As [`hold`].
-pub fn alignment(ctc: &Ctc, drawn: &Drawn) -> Result<(), String> {
-    let Drawn { name, options, .. } = drawn;
+pub fn alignment(ctc: &Ctc, drawn: &RandomCase) -> Result<(), String> {
+    let RandomCase { name, options, .. } = drawn;
     let batch = drawn.batch.batch();
     let got = ctc.align(&batch, options);
     let expected = decode::align(&batch, options);
@@ -43,8 +43,8 @@ pub fn alignment(ctc: &Ctc, drawn: &Drawn) -> Result<(), String> {
 ///
 /// # Errors
 /// As [`hold`].
-pub fn reading(ctc: &Ctc, drawn: &Drawn) -> Result<(), String> {
-    let Drawn { name, options, .. } = drawn;
+pub fn reading(ctc: &Ctc, drawn: &RandomCase) -> Result<(), String> {
+    let RandomCase { name, options, .. } = drawn;
     let batch = drawn.batch.batch();
     let got = ctc.greedy(&batch, options);
     let expected = decode::greedy(&batch, options);
@@ -70,7 +70,7 @@ fn each<T>(
 }
 
 /// −ln of a path's probability.
-fn score_of(drawn: &Drawn, n: usize, path: &[u32], epsilon: f32) -> f64 {
+fn score_of(drawn: &RandomCase, n: usize, path: &[u32], epsilon: f32) -> f64 {
     let frames = path.iter().enumerate().map(|(t, class)| {
         let start = drawn.batch.row(n, t);
         let row = &drawn.batch.values[start..start + drawn.batch.classes()];
@@ -118,7 +118,7 @@ fn same_alignment(got: &Alignment, expected: &Alignment) -> Result<(), String> {
     pairs.try_for_each(|(t, (got, expected))| close(&format!("frame {t}:"), *got, *expected))
 }
 
-fn same_reading(got: &Reading, expected: &Reading) -> Result<(), String> {
+fn same_reading(got: &GreedyHypothesis, expected: &GreedyHypothesis) -> Result<(), String> {
     equal("status", got.status, expected.status)?;
     if got.status == Status::Ok {
         equal("labels", &got.labels, &expected.labels)?;

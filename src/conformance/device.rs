@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::blocking::block_on;
-use crate::{Error, Limits};
+use crate::{DeviceLimits, Error};
 
 /// After this long a device is taken for one that hangs.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -42,7 +42,7 @@ impl Gpu {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("conformance"),
             required_limits: limits,
-            required_features: adapter.features() & (features | Limits::FEATURES),
+            required_features: adapter.features() & (features | DeviceLimits::FEATURES),
             ..wgpu::DeviceDescriptor::default()
         };
         let made = block_on(async { Ok(adapter.request_device(&descriptor).await) })?;

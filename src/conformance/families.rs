@@ -1,12 +1,12 @@
 //! Which cases there are, by what they are there for.
 
 use super::case::Case;
-use super::drawn::Drawn;
+use super::random_case::RandomCase;
 use super::{extreme, golden, semantics, special};
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Extent {
+pub enum SuiteSize {
     /// Some seconds on a GPU.
     Quick,
     /// What a new machine or driver should see once.
@@ -45,32 +45,41 @@ impl Family {
 
 /// All families of an extent.
 #[must_use]
-pub fn families(extent: Extent) -> Vec<Family> {
+pub fn families(extent: SuiteSize) -> Vec<Family> {
     let seeds = match extent {
-        Extent::Quick => 30,
-        Extent::Usual => 100,
-        Extent::Full => 1000,
+        SuiteSize::Quick => 30,
+        SuiteSize::Usual => 100,
+        SuiteSize::Full => 1000,
     };
     let mut families = vec![
         Family::new("semantics", semantics::all()),
-        Family::new("random", (0..seeds).map(Drawn::of)),
-        Family::new("extreme magnitudes", extreme::huge_losses()),
-        Family::new("masked labels", extreme::masked_labels()),
-        Family::new("far from the maximum", extreme::far_below()),
-        Family::new("subnormals", special::subnormals()),
-        Family::new("−∞", special::minus_infinity()),
-        Family::new("many frames", special::large(&[([2, 600, 12], 40, 3.0)])),
-        Family::new("many labels", special::large(&[([2, 330, 30], 150, 1.0)])),
-        Family::new("many classes", special::large(&[([2, 20, 3001], 5, 2.0)])),
+        Family::new("random", (0..seeds).map(RandomCase::of)),
+        Family::new("extreme magnitudes", extreme_values::huge_losses()),
+        Family::new("masked labels", extreme_values::masked_labels()),
+        Family::new("far from the maximum", extreme_values::far_below()),
+        Family::new("subnormals", special_values::subnormals()),
+        Family::new("−∞", special_values::minus_infinity()),
+        Family::new(
+            "many frames",
+            special_values::large(&[([2, 600, 12], 40, 3.0)]),
+        ),
+        Family::new(
+            "many labels",
+            special_values::large(&[([2, 330, 30], 150, 1.0)]),
+        ),
+        Family::new(
+            "many classes",
+            special_values::large(&[([2, 20, 3001], 5, 2.0)]),
+        ),
         Family::new("golden", golden::all()),
     ];
-    if extent >= Extent::Usual {
-        families.push(Family::new("many frames, once", special::large(&FRAMES)).once());
-        families.push(Family::new("many labels, once", special::large(&LABELS)).once());
-        families.push(Family::new("many classes, once", special::large(&CLASSES)).once());
+    if extent >= SuiteSize::Usual {
+        families.push(Family::new("many frames, once", special_values::large(&FRAMES)).once());
+        families.push(Family::new("many labels, once", special_values::large(&LABELS)).once());
+        families.push(Family::new("many classes, once", special_values::large(&CLASSES)).once());
     }
-    if extent == Extent::Full {
-        families.push(Family::new("as large as it gets", special::large(&LARGEST)).once());
+    if extent == SuiteSize::Full {
+        families.push(Family::new("as large as it gets", special_values::large(&LARGEST)).once());
     }
     families
 }

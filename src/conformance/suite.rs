@@ -1,14 +1,14 @@
-//! The suite: every family through every variant, on one adapter or on the twin.
+//! The suite: every family through every variant, on one adapter or on the CPU backend.
 
 use std::fmt;
 use std::rc::Rc;
 use std::time::Instant;
 
 use super::device::Gpu;
-use super::families::{Extent, Family, families};
+use super::families::{Family, SuiteSize, families};
 use super::probe::Numerics;
 use super::variants::VARIANTS;
-use crate::{Backend, Ctc, Limits};
+use crate::{Backend, Ctc, DeviceLimits};
 
 mod device;
 mod host;
@@ -17,7 +17,7 @@ mod tally;
 pub use host::{Answered, HostPath};
 pub use tally::Tally;
 
-/// What is judged: an adapter, on devices of its own, or the CPU twin.
+/// What is judged: an adapter, on devices of its own, or the CPU backend.
 #[derive(Debug)]
 pub struct Subject {
     ctc: Ctc,
@@ -41,9 +41,9 @@ impl Subject {
         })
     }
 
-    /// The CPU twin.
+    /// The CPU backend.
     #[must_use]
-    pub fn twin() -> Self {
+    pub fn cpu() -> Self {
         Self {
             ctc: Ctc::cpu(),
             gpu: None,
@@ -65,7 +65,7 @@ impl Subject {
 
     /// The limits that plans keep within, of an adapter.
     #[must_use]
-    pub fn limits(&self) -> Option<&Limits> {
+    pub fn limits(&self) -> Option<&DeviceLimits> {
         self.ctc.limits()
     }
 }
@@ -112,14 +112,14 @@ pub const AS_PLANNED: &str = "as planned";
 /// The cases, drawn once for all subjects.
 #[derive(Debug)]
 pub struct Suite {
-    extent: Extent,
+    extent: SuiteSize,
     families: Vec<Family>,
 }
 
 impl Suite {
     /// All cases of an extent.
     #[must_use]
-    pub fn new(extent: Extent) -> Self {
+    pub fn new(extent: SuiteSize) -> Self {
         Self {
             extent,
             families: families(extent),
@@ -133,9 +133,9 @@ impl Suite {
         let ctc = &subject.ctc;
         let host = Rc::new(HostPath::new(ctc));
         let (seeds, runs) = match self.extent {
-            Extent::Quick => (10, 10),
-            Extent::Usual => (40, 100),
-            Extent::Full => (200, 100),
+            SuiteSize::Quick => (10, 10),
+            SuiteSize::Usual => (40, 100),
+            SuiteSize::Full => (200, 100),
         };
         let mut trials = Vec::new();
         for family in &self.families {

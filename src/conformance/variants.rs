@@ -1,6 +1,6 @@
 //! The variants of a plan, forced: limits under which a batch goes through other kernels, or through more dispatches.
 
-use crate::{Batch, Ctc, Goal, LabelLayout, Limits, Options, Plan, Problem, Shape};
+use crate::{Batch, BatchShape, CheckedBatch, Ctc, DeviceLimits, LabelLayout, Options, Plan, Task};
 
 const SUBGROUPS: &str = "subgroups";
 
@@ -9,7 +9,7 @@ const SUBGROUPS: &str = "subgroups";
 pub struct Variant {
     /// What it is called.
     pub name: &'static str,
-    limits: fn(&Shape, &Options, &Limits) -> Option<Limits>,
+    limits: fn(&BatchShape, &Options, &DeviceLimits) -> Option<DeviceLimits>,
     is_meant: fn(&Plan) -> bool,
     /// Whether it gives the bits of the device's own choice: it does unless it sums rows in another order.
     pub same_bits: bool,
@@ -19,15 +19,15 @@ pub struct Variant {
 pub const VARIANTS: [Variant; 9] = [
     Variant {
         name: SUBGROUPS,
-        limits: |_, _, limits| (limits.subgroup > 0).then_some(*limits),
+        limits: |_, _, limits| (limits.subgroup_size > 0).then_some(*limits),
         is_meant: |plan| plan.to_string().contains("with subgroups"),
         same_bits: true,
     },
     Variant {
         name: "barriers",
         limits: |_, _, limits| {
-            Some(Limits {
-                subgroup: 0,
+            Some(DeviceLimits {
+                subgroup_size: 0,
                 ..*limits
             })
         },
@@ -37,8 +37,8 @@ pub const VARIANTS: [Variant; 9] = [
     Variant {
         name: "states in storage",
         limits: |_, _, limits| {
-            Some(Limits {
-                resident_quads: 0,
+            Some(DeviceLimits {
+                max_register_quads: 0,
                 ..*limits
             })
         },
@@ -49,47 +49,51 @@ pub const VARIANTS: [Variant; 9] = [
         name: "checkpointed",
         limits: |shape, options, limits| {
             lowered(shape, options, limits, |plan| {
-                plan.pages() > 1 && plan.chunks() == 1
+                plan.segments() > 1 && plan.input_slices() == 1
             })
         },
-        is_meant: |plan| plan.to_string().contains("sweep again"),
+        is_meant: |plan| plan.to_string().contains("sweep recompute"),
         same_bits: true,
     },
     Variant {
         name: "checkpointed in storage",
         limits: |shape, options, limits| {
-            let limits = Limits {
-                resident_quads: 0,
+            let limits = DeviceLimits {
+                max_register_quads: 0,
                 ..*limits
             };
-            lowered(shape, options, &limits, |plan| plan.pages() > 1)
+            lowered(shape, options, &limits, |plan| plan.segments() > 1)
         },
         is_meant: |plan| {
             let printed = plan.to_string();
-            printed.contains("sweep again") && printed.contains("by sweep_long")
+            printed.contains("sweep recompute") && printed.contains("by sweep_long")
         },
         same_bits: true,
     },
     Variant {
         name: "gathered",
-        limits: |shape, options, limits| lowered(shape, options, limits, |plan| plan.chunks() > 1),
+        limits: |shape, options, limits| {
+            lowered(shape, options, limits, |plan| plan.input_slices() > 1)
+        },
         is_meant: |plan| plan.to_string().contains("GATHER 1"),
         same_bits: true,
     },
     Variant {
         name: "in groups",
-        limits: |shape, options, limits| lowered(shape, options, limits, |plan| plan.groups() > 1),
-        is_meant: |plan| plan.groups() > 1,
+        limits: |shape, options, limits| {
+            lowered(shape, options, limits, |plan| plan.batch_tiles() > 1)
+        },
+        is_meant: |plan| plan.batch_tiles() > 1,
         same_bits: true,
     },
     Variant {
         name: "the least limits",
         limits: |_, _, limits| {
-            Some(Limits {
+            Some(DeviceLimits {
                 max_invocations: 32,
                 max_workgroups: 61,
                 workgroup_memory: 8192,
-                max_storage_buffers: Limits::STORAGE_BUFFERS,
+                max_storage_buffers: DeviceLimits::STORAGE_BUFFERS,
                 ..*limits
             })
         },
@@ -99,7 +103,7 @@ pub const VARIANTS: [Variant; 9] = [
     Variant {
         name: "rows as on another kind of device",
         limits: |_, _, limits| {
-            Some(Limits {
+            Some(DeviceLimits {
                 software: !limits.software,
                 ..*limits
             })
@@ -111,40 +115,40 @@ pub const VARIANTS: [Variant; 9] = [
 
 /// The limits with the largest binding under which the plan is `cut`.
 pub fn lowered(
-    shape: &Shape,
+    shape: &BatchShape,
     options: &Options,
-    limits: &Limits,
+    limits: &DeviceLimits,
     cut: fn(&Plan) -> bool,
-) -> Option<Limits> {
+) -> Option<DeviceLimits> {
     // By an eighth at a time: some cuts are of a few sizes only.
     let bindings = std::iter::successors(Some(1_u64 << 17), |n| (*n > 512).then_some(*n / 8 * 7));
     bindings
-        .map(|max_binding| Limits {
+        .map(|max_binding| DeviceLimits {
             max_binding,
             ..*limits
         })
         .find(|limits| {
-            Plan::new(shape, options, Goal::LossAndGrad, limits).is_ok_and(|plan| cut(&plan))
+            Plan::new(shape, options, Task::LossAndGrad, limits).is_ok_and(|plan| cut(&plan))
         })
 }
 
 impl Variant {
     /// Whether the device has what it needs at all.
     #[must_use]
-    pub fn is_there(&self, limits: &Limits) -> bool {
-        self.name != SUBGROUPS || limits.subgroup > 0
+    pub fn is_there(&self, limits: &DeviceLimits) -> bool {
+        self.name != SUBGROUPS || limits.subgroup_size > 0
     }
 
     /// The limits that force it on a batch, if they do: a short item's states are not in pages.
     #[must_use]
-    pub fn forced(&self, ctc: &Ctc, batch: &Batch<'_>, options: &Options) -> Option<Limits> {
-        let mut shape = *Problem::new(batch, options).ok()?.shape();
+    pub fn forced(&self, ctc: &Ctc, batch: &Batch<'_>, options: &Options) -> Option<DeviceLimits> {
+        let mut shape = *CheckedBatch::new(batch, options).ok()?.shape();
         if shape.label_layout == LabelLayout::Concatenated {
             // So the host plans it, for batches whose longest labels differ a little.
             shape.max_labels = shape.max_labels.next_power_of_two();
         }
         let limits = (self.limits)(&shape, options, ctc.limits()?)?;
-        let plan = Plan::new(&shape, options, Goal::LossAndGrad, &limits).ok()?;
-        (plan.groups() > 0 && (self.is_meant)(&plan)).then_some(limits)
+        let plan = Plan::new(&shape, options, Task::LossAndGrad, &limits).ok()?;
+        (plan.batch_tiles() > 0 && (self.is_meant)(&plan)).then_some(limits)
     }
 }

@@ -2,29 +2,29 @@
 
 use fearless_simd::{Simd, f32x16, prelude::*};
 
+use super::check_labels::Item;
 use super::index::item_and_frame;
-use super::labels::Item;
 use super::scaled::{LEAST, MOST, SMALLEST, biased, exp_plain};
-use super::stats::{Excess, Stats, Vectors, top_of};
+use super::softmax_stats::{Excess, Stats, Vectors, top_of};
+use crate::batch::CheckedBatch;
 use crate::options::{Input, Options, Status};
-use crate::problem::Problem;
 
 /// The rows from `first` on, in the order of the input: as many as there are `stats`, and of the gradient if there is
 /// one. Rows of items that have no gradient are 0, as are those past an item's length.
 #[inline(always)]
 pub(super) fn rows<S: Simd>(
     simd: S,
-    problem: &Problem<'_>,
+    checked: &CheckedBatch<'_>,
     options: &Options,
     items: &[Item],
     first: usize,
     stats: &mut [Stats],
     mut grad: Option<&mut [f32]>,
 ) {
-    let classes = problem.shape().classes;
+    let classes = checked.shape().classes;
     for (index, stats) in stats.iter_mut().enumerate() {
         let row = first + index;
-        let (n, t) = item_and_frame(problem.shape(), row);
+        let (n, t) = item_and_frame(checked.shape(), row);
         let item = &items[n];
         let mut out = grad
             .as_mut()
@@ -35,7 +35,7 @@ pub(super) fn rows<S: Simd>(
             }
             continue;
         }
-        let input = &problem.values[row * classes..(row + 1) * classes];
+        let input = &checked.values[row * classes..(row + 1) * classes];
         let live = item.status == Status::Ok && item.scale != 0.0;
         if !live && let Some(out) = out.take() {
             out.fill(0.0);

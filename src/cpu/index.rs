@@ -1,7 +1,7 @@
 //! Where things lie; twin of `shaders/shared/index.wgsl`.
 
 use super::states::Direction;
-use crate::problem::{Layout, Shape};
+use crate::batch::{BatchShape, Layout};
 
 /// Lanes of a vector. Narrower machines make one of several.
 pub(super) const LANES: usize = 16;
@@ -35,7 +35,7 @@ pub(super) fn frame(direction: Direction, frames: usize, k: usize) -> usize {
 
 /// Item and frame of a row of the class axis.
 #[inline(always)]
-pub(super) fn item_and_frame(shape: &Shape, row: usize) -> (usize, usize) {
+pub(super) fn item_and_frame(shape: &BatchShape, row: usize) -> (usize, usize) {
     match shape.layout {
         Layout::BatchMajor => (row / shape.frames, row % shape.frames),
         Layout::TimeMajor => (row % shape.items, row / shape.items),

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use fearless_simd::{Simd, f32x16, i32x16, prelude::*};
 
+use super::check_labels::Item;
 use super::index::LANES;
-use super::labels::Item;
 use super::scaled::{Scaled, ZERO};
 
 /// The bits of the exponent of 0.

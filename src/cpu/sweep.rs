@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use fearless_simd::{Simd, f32x16, i32x16, prelude::*};
 
-use super::emit::Emissions;
+use super::check_labels::Item;
+use super::emissions::Emissions;
 use super::index::{BLOCK, LANES, bytes, frame, half, lines, lines_of, padded};
-use super::labels::Item;
 use super::scaled::{Scaled, power};
 use super::states::{Direction, Paths, Row, RowMut, room, row_floats};
 

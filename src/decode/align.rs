@@ -7,10 +7,10 @@ use rayon::prelude::*;
 
 use super::frame::{Frame, Reader};
 use super::starred;
+use crate::batch::{Batch, CheckedBatch};
 use crate::error::Error;
 use crate::fork::on_threads;
 use crate::options::{Options, RepeatedOutputs, Status};
-use crate::problem::{Batch, Problem};
 
 /// A label that stands for any one or more frames of whatever class, each of probability 1: text that is there and not known. In an
 /// [`Alignment`] it is the class `u32::MAX`. With [`RepeatedOutputs::Distinct`] it takes one frame, as any label does.
@@ -111,11 +111,11 @@ fn align_within(
     options: &Options,
     whole: usize,
 ) -> Result<Vec<Alignment>, Error> {
-    let problem = starred(batch, options)?;
-    let items = (0..problem.shape().items).into_par_iter();
+    let checked = starred(batch, options)?;
+    let items = (0..checked.shape().items).into_par_iter();
     on_threads(|| {
         items
-            .map(|n| Search::new(&problem, n, options).run(whole))
+            .map(|n| Search::new(&checked, n, options).run(whole))
             .collect()
     })
 }
@@ -128,7 +128,7 @@ const PAST: usize = 2;
 
 /// The search for one item.
 struct Search<'a> {
-    problem: &'a Problem<'a>,
+    checked: &'a CheckedBatch<'a>,
     n: usize,
     /// The classes that the item needs, each once and in order: the blank, its labels, and for a star one that no frame has.
     needed: Vec<usize>,
@@ -144,27 +144,27 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(problem: &'a Problem<'a>, n: usize, options: &Options) -> Self {
+    fn new(checked: &'a CheckedBatch<'a>, n: usize, options: &Options) -> Self {
         let distinct = options.repeated_outputs == RepeatedOutputs::Distinct;
-        let labels = options.repeated_labels.applied(problem.item_labels(n));
+        let labels = options.repeated_labels.applied(checked.item_labels(n));
         let labels: Vec<_> = (labels.into_iter())
             .map(|label| usize::try_from(label).unwrap_or(usize::MAX))
             .collect();
         let allowed = |is: bool| if is { 0.0 } else { f64::NEG_INFINITY };
-        let mut needed = [&labels[..], &[problem.blank]].concat();
+        let mut needed = [&labels[..], &[checked.blank]].concat();
         needed.sort_unstable();
         needed.dedup();
         let place = |class| needed.partition_point(|needed| *needed < class);
-        let blank = place(problem.blank);
+        let blank = place(checked.blank);
         let mut search = Self {
-            problem,
+            checked,
             n,
             classes: vec![blank],
             skips: vec![allowed(false)],
             stays: vec![allowed(true)],
             reader: Reader::new(options.input),
             level: Level::new(),
-            frames: problem.logit_lengths[n] as usize,
+            frames: checked.logit_lengths[n] as usize,
             needed: Vec::new(),
         };
         for (i, label) in labels.iter().enumerate() {
@@ -258,7 +258,7 @@ impl<'a> Search<'a> {
     /// The scores of the classes that are needed; false for a frame that says nothing. What all of its classes lack decides nothing
     /// between paths, unless one of them is a star's.
     fn read(&self, t: usize, scores: &mut Vec<f64>) -> bool {
-        let row = self.problem.row(self.n, t);
+        let row = self.checked.row(self.n, t);
         let has_star = self.needed.last() == Some(&usize::MAX);
         let frame = match has_star {
             true => self.reader.read(row),
@@ -313,7 +313,7 @@ impl<'a> Search<'a> {
         let mut found = Alignment::without_path(0.0, Status::Ok);
         for (t, state) in states.iter().enumerate() {
             let class = self.needed[self.classes[*state]];
-            let row = self.problem.row(self.n, t);
+            let row = self.checked.row(self.n, t);
             found.path.push(word(class));
             found.states.push(word(*state));
             // That the frame says something has been seen.

@@ -1,12 +1,12 @@
 //! Alignment and greedy reading on whatever backend there is.
 
-use super::{Alignment, Reading, align, greedy, starred, unlabelled};
+use super::{Alignment, GreedyHypothesis, align, greedy, starred, unlabelled};
+use crate::batch::Batch;
 use crate::blocking::block_on;
 use crate::ctc::Ctc;
 use crate::error::Error;
 use crate::gpu::Waiting;
 use crate::options::Options;
-use crate::problem::Batch;
 
 impl Ctc {
     /// [`decode::align`](crate::decode::align) on this backend.
@@ -51,8 +51,8 @@ impl Ctc {
         let Some(host) = self.host() else {
             return align(batch, options);
         };
-        let problem = starred(batch, options)?;
-        host.align(&problem, options, waiting).await
+        let checked = starred(batch, options)?;
+        host.align(&checked, options, waiting).await
     }
 
     /// [`decode::greedy`](crate::decode::greedy) on this backend.
@@ -67,7 +67,11 @@ impl Ctc {
     ///
     /// # Errors
     /// As [`align`](Self::align).
-    pub fn greedy(&self, batch: &Batch<'_>, options: &Options) -> Result<Vec<Reading>, Error> {
+    pub fn greedy(
+        &self,
+        batch: &Batch<'_>,
+        options: &Options,
+    ) -> Result<Vec<GreedyHypothesis>, Error> {
         block_on(self.read(batch, options, Waiting::Here))
     }
 
@@ -79,7 +83,7 @@ impl Ctc {
         &self,
         batch: &Batch<'_>,
         options: &Options,
-    ) -> Result<Vec<Reading>, Error> {
+    ) -> Result<Vec<GreedyHypothesis>, Error> {
         self.read(batch, options, Waiting::Aside).await
     }
 
@@ -88,12 +92,12 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
         waiting: Waiting,
-    ) -> Result<Vec<Reading>, Error> {
+    ) -> Result<Vec<GreedyHypothesis>, Error> {
         let Some(host) = self.host() else {
             return greedy(batch, options);
         };
         let none = vec![0; batch.items()];
-        let problem = unlabelled(batch, &none, options)?;
-        host.greedy(&problem, options, waiting).await
+        let checked = unlabelled(batch, &none, options)?;
+        host.greedy(&checked, options, waiting).await
     }
 }

@@ -5,10 +5,10 @@ use rustc_hash::FxHashMap;
 
 use super::frame::Reader;
 use super::unlabelled;
+use crate::batch::{Batch, CheckedBatch};
 use crate::error::{Error, InputError};
 use crate::fork::on_threads;
 use crate::options::{Options, Status};
-use crate::problem::{Batch, Problem};
 
 mod best;
 mod classes;
@@ -46,7 +46,7 @@ impl Default for BeamOptions {
 /// Labels that a network may have read.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Candidate {
+pub struct Hypothesis {
     /// Their classes.
     pub labels: Vec<u32>,
     /// −ln p(labels), in nats, over the paths that the beam kept: at least the loss of these labels, and equal to it where nothing
@@ -80,7 +80,7 @@ pub fn beam(
     batch: &Batch<'_>,
     options: &Options,
     beam: &BeamOptions,
-) -> Result<Vec<Result<Vec<Candidate>, Status>>, Error> {
+) -> Result<Vec<Result<Vec<Hypothesis>, Status>>, Error> {
     beam_with(batch, options, beam, &NoScorer)
 }
 
@@ -93,18 +93,18 @@ pub fn beam_with<S: Scorer>(
     options: &Options,
     beam: &BeamOptions,
     scorer: &S,
-) -> Result<Vec<Result<Vec<Candidate>, Status>>, Error> {
+) -> Result<Vec<Result<Vec<Hypothesis>, Status>>, Error> {
     // Not `contains`, so that NaN is refused by the same comparison.
     if !(beam.least_probability >= 0.0 && beam.least_probability <= 1.0) {
         let least = beam.least_probability;
         return Err(InputError::LeastProbability(least).into());
     }
     let none = vec![0; batch.items()];
-    let problem = unlabelled(batch, &none, options)?;
-    let items = (0..problem.shape().items).into_par_iter();
+    let checked = unlabelled(batch, &none, options)?;
+    let items = (0..checked.shape().items).into_par_iter();
     on_threads(|| {
         items
-            .map(|n| Search::new(&problem, beam, scorer).run(n, options))
+            .map(|n| Search::new(&checked, beam, scorer).run(n, options))
             .collect()
     })
 }
@@ -146,7 +146,7 @@ fn add(a: f64, b: f64) -> f64 {
 
 /// The search of one item.
 struct Search<'a, S: Scorer> {
-    problem: &'a Problem<'a>,
+    checked: &'a CheckedBatch<'a>,
     beam: &'a BeamOptions,
     scorer: &'a S,
     prefixes: Vec<Prefix<S::State>>,
@@ -164,7 +164,7 @@ struct Search<'a, S: Scorer> {
 }
 
 impl<'a, S: Scorer> Search<'a, S> {
-    fn new(problem: &'a Problem<'a>, beam: &'a BeamOptions, scorer: &'a S) -> Self {
+    fn new(checked: &'a CheckedBatch<'a>, beam: &'a BeamOptions, scorer: &'a S) -> Self {
         let empty = Prefix {
             grown: None,
             state: scorer.start(),
@@ -174,7 +174,7 @@ impl<'a, S: Scorer> Search<'a, S> {
             needed: 1,
         };
         Self {
-            problem,
+            checked,
             beam,
             scorer,
             prefixes: vec![empty],
@@ -192,13 +192,13 @@ impl<'a, S: Scorer> Search<'a, S> {
         }
     }
 
-    fn run(mut self, n: usize, options: &Options) -> Result<Vec<Candidate>, Status> {
+    fn run(mut self, n: usize, options: &Options) -> Result<Vec<Hypothesis>, Status> {
         let reader = Reader::new(options.input);
-        let mut log_probs = Vec::with_capacity(self.problem.shape().classes);
-        let mut classes = Classes::new(self.problem.blank, self.beam);
+        let mut log_probs = Vec::with_capacity(self.checked.shape().classes);
+        let mut classes = Classes::new(self.checked.blank, self.beam);
         let mut best = Best::new(self.beam.width.max(1));
-        for t in 0..self.problem.logit_lengths[n] as usize {
-            let row = self.problem.row(n, t);
+        for t in 0..self.checked.logit_lengths[n] as usize {
+            let row = self.checked.row(n, t);
             let frame = reader.read(row).ok_or(Status::NotFinite)?;
             log_probs.clear();
             log_probs.extend(row.iter().map(|value| frame.log_prob(*value)));
@@ -213,7 +213,7 @@ impl<'a, S: Scorer> Search<'a, S> {
         let mut scored: Vec<_> = scored.filter(|(s, ..)| *s > f64::NEG_INFINITY).collect();
         scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         scored.truncate(self.beam.top);
-        let candidates = scored.into_iter().map(|(score, _, kept)| Candidate {
+        let candidates = scored.into_iter().map(|(score, _, kept)| Hypothesis {
             labels: self.labels(kept.prefix),
             // Not −0, which a certain reading would have.
             loss: 0.0 - kept.both,
@@ -248,7 +248,7 @@ impl<'a, S: Scorer> Search<'a, S> {
             } = self.prefixes[kept.prefix];
             let mut now = Kept {
                 prefix: kept.prefix,
-                blank: kept.both + frame[self.problem.blank],
+                blank: kept.both + frame[self.checked.blank],
                 label: f64::NEG_INFINITY,
                 both: 0.0,
             };

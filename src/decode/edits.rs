@@ -7,15 +7,15 @@ use std::ops::Add;
 /// take the rate.
 ///
 /// ```
-/// use ctc_wgpu::decode::Edits;
-/// let edits = Edits::between(b"kitten", b"sitting");
+/// use ctc_wgpu::decode::EditCounts;
+/// let edits = EditCounts::between(b"kitten", b"sitting");
 /// assert_eq!((edits.substitutions, edits.deletions, edits.insertions), (2, 0, 1));
 /// assert_eq!(edits.rate(), 3.0 / 6.0);
-/// let all: Edits = [("ab", "ab"), ("cd", "d")].iter().map(|(labels, read)| Edits::between(labels.as_bytes(), read.as_bytes())).sum();
+/// let all: EditCounts = [("ab", "ab"), ("cd", "d")].iter().map(|(labels, read)| EditCounts::between(labels.as_bytes(), read.as_bytes())).sum();
 /// assert_eq!(all.rate(), 1.0 / 4.0);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Edits {
+pub struct EditCounts {
     /// Labels read as others.
     pub substitutions: usize,
     /// Labels not read.
@@ -26,7 +26,7 @@ pub struct Edits {
     pub labels: usize,
 }
 
-impl Edits {
+impl EditCounts {
     /// Counts them. Where several ways are equally short, one with most substitutions is counted, and among those one with
     /// most deletions.
     ///
@@ -101,7 +101,7 @@ impl Edits {
     }
 }
 
-impl Add for Edits {
+impl Add for EditCounts {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -114,7 +114,7 @@ impl Add for Edits {
     }
 }
 
-impl Sum for Edits {
+impl Sum for EditCounts {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), Self::add)
     }

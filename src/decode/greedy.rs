@@ -4,15 +4,15 @@ use rayon::prelude::*;
 
 use super::frame::Reader;
 use super::unlabelled;
+use crate::batch::{Batch, CheckedBatch};
 use crate::error::Error;
 use crate::fork::on_threads;
 use crate::options::{Options, RepeatedOutputs, Status};
-use crate::problem::{Batch, Problem};
 
 /// What the likeliest path of an item reads.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Reading {
+pub struct GreedyHypothesis {
     /// The classes that it reads.
     pub labels: Vec<u32>,
     /// The frames of each label: its first, and the one after its last.
@@ -39,16 +39,16 @@ pub struct Reading {
 ///
 /// # Errors
 /// [`Error::Input`] for a batch that breaks a rule. Its labels are not looked at.
-pub fn greedy(batch: &Batch<'_>, options: &Options) -> Result<Vec<Reading>, Error> {
+pub fn greedy(batch: &Batch<'_>, options: &Options) -> Result<Vec<GreedyHypothesis>, Error> {
     let none = vec![0; batch.items()];
-    let problem = unlabelled(batch, &none, options)?;
-    let items = (0..problem.shape().items).into_par_iter();
-    on_threads(|| items.map(|n| read(&problem, n, options)).collect())
+    let checked = unlabelled(batch, &none, options)?;
+    let items = (0..checked.shape().items).into_par_iter();
+    on_threads(|| items.map(|n| read(&checked, n, options)).collect())
 }
 
-fn read(problem: &Problem<'_>, n: usize, options: &Options) -> Reading {
-    let rows = (0..problem.logit_lengths[n] as usize).map(|t| problem.row(n, t));
-    let mut reading = Reading {
+fn read(checked: &CheckedBatch<'_>, n: usize, options: &Options) -> GreedyHypothesis {
+    let rows = (0..checked.logit_lengths[n] as usize).map(|t| checked.row(n, t));
+    let mut reading = GreedyHypothesis {
         labels: Vec::new(),
         frames: Vec::new(),
         score: f64::NAN,
@@ -58,13 +58,13 @@ fn read(problem: &Problem<'_>, n: usize, options: &Options) -> Reading {
         return reading;
     };
     let merge = options.repeated_outputs == RepeatedOutputs::Merge;
-    let mut before = problem.blank;
+    let mut before = checked.blank;
     for (t, class) in path.classes.into_iter().enumerate() {
         match reading.frames.last_mut() {
-            Some(frames) if merge && class == before && class != problem.blank => {
+            Some(frames) if merge && class == before && class != checked.blank => {
                 frames.end = t + 1
             }
-            _ if class != problem.blank => {
+            _ if class != checked.blank => {
                 reading
                     .labels
                     .push(u32::try_from(class).unwrap_or(u32::MAX));
@@ -74,7 +74,7 @@ fn read(problem: &Problem<'_>, n: usize, options: &Options) -> Reading {
         }
         before = class;
     }
-    Reading {
+    GreedyHypothesis {
         score: path.score,
         status: Status::Ok,
         ..reading

@@ -1,8 +1,8 @@
 //! Input that is plainly not what the options say: the decoders look at each item's first frame before they run.
 
+use crate::batch::CheckedBatch;
 use crate::error::InputError;
 use crate::options::{Input, Options};
-use crate::problem::Problem;
 
 /// A class of probability 1 beside the others, as torchaudio has it for a star, makes a sum of 2.
 const MOST_SUM: f64 = 3.0;
@@ -11,10 +11,10 @@ const MOST: f32 = 1.001;
 
 /// Refuses raw scores given as log-probabilities, and log-probabilities or raw scores given as probabilities. Frames with
 /// NaN or an infinity are for the item's status.
-pub(super) fn check(problem: &Problem<'_>, options: &Options) -> Result<(), InputError> {
-    let counts = |n: &usize| problem.logit_lengths[*n] > 0;
-    for item in (0..problem.shape().items).filter(counts) {
-        let row = problem.row(item, 0);
+pub(super) fn check(checked: &CheckedBatch<'_>, options: &Options) -> Result<(), InputError> {
+    let counts = |n: &usize| checked.logit_lengths[*n] > 0;
+    for item in (0..checked.shape().items).filter(counts) {
+        let row = checked.row(item, 0);
         match options.input {
             Input::Logits => {}
             Input::LogProbs | Input::LogProbsExact => {

@@ -1,9 +1,9 @@
 //! The posteriors: what the gradient is made of.
 
+use crate::batch::Batch;
 use crate::ctc::Ctc;
 use crate::error::Error;
 use crate::options::{Impossible, Input, Options, Reduction, Status};
-use crate::problem::Batch;
 
 /// How probable it is that the alignment passes through a class at a frame, given the labels.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,7 +47,7 @@ impl Ctc {
         let Input::Probs { epsilon } = options.input else {
             return self.negated(&batch.clone().unweighted(), &exact);
         };
-        crate::problem::check_epsilon(options.input).map_err(crate::InputError::Epsilon)?;
+        crate::batch::check_epsilon(options.input).map_err(crate::InputError::Epsilon)?;
         let logarithms = batch
             .values()
             .iter()

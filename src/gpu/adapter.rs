@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::fork::Driving;
-use crate::limits::Limits;
+use crate::limits::DeviceLimits;
 
 /// A device of our own on an adapter.
 #[derive(Debug, Clone)]
@@ -84,7 +84,8 @@ pub(crate) async fn open(adapter: &wgpu::Adapter) -> Result<Selected, Error> {
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("ctc"),
         required_limits: adapter.limits(),
-        required_features: adapter.features() & (Limits::FEATURES | wgpu::Features::PIPELINE_CACHE),
+        required_features: adapter.features()
+            & (DeviceLimits::FEATURES | wgpu::Features::PIPELINE_CACHE),
         ..wgpu::DeviceDescriptor::default()
     };
     match adapter.request_device(&descriptor).await {

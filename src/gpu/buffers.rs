@@ -1,7 +1,7 @@
 //! The buffers of a loss.
 
-use super::given::{Given, Work};
-use crate::kernels::Slot;
+use super::bindings::{Bindings, Work};
+use crate::kernels::ArrayId;
 
 /// The buffers that a plan reads and writes, each as a buffer, an offset and a size.
 ///
@@ -102,21 +102,21 @@ impl<'a> Buffers<'a> {
         Self { reduced, ..self }
     }
 
-    pub(super) fn given(&self) -> Given<'a> {
+    pub(super) fn bindings(&self) -> Bindings<'a> {
         let optional = [
-            (Slot::LogitLengths, &self.logit_lengths),
-            (Slot::Weights, &self.weights),
-            (Slot::Status, &self.status),
-            (Slot::Reduced, &self.reduced),
-            (Slot::Grad, &self.grad),
+            (ArrayId::LogitLengths, &self.logit_lengths),
+            (ArrayId::Weights, &self.weights),
+            (ArrayId::Status, &self.status),
+            (ArrayId::Reduced, &self.reduced),
+            (ArrayId::Grad, &self.grad),
         ];
-        Given::new(
+        Bindings::new(
             Work::Loss,
             [
-                (Slot::Input, &self.logits),
-                (Slot::Labels, &self.labels),
-                (Slot::LabelLengths, &self.label_lengths),
-                (Slot::Loss, &self.loss),
+                (ArrayId::Input, &self.logits),
+                (ArrayId::Labels, &self.labels),
+                (ArrayId::LabelLengths, &self.label_lengths),
+                (ArrayId::Loss, &self.loss),
             ],
             optional,
         )

@@ -1,7 +1,7 @@
 //! The buffers of an alignment and of a greedy reading.
 
-use super::given::{Given, Work};
-use crate::kernels::Slot;
+use super::bindings::{Bindings, Work};
+use crate::kernels::ArrayId;
 
 /// The buffers of an alignment: those that it reads are as those of a loss ([`Buffers`](crate::Buffers)), with the same rules.
 ///
@@ -33,22 +33,22 @@ pub struct AlignBuffers<'a> {
 }
 
 impl<'a> AlignBuffers<'a> {
-    pub(super) fn given(&self) -> Given<'a> {
-        Given::new(
+    pub(super) fn bindings(&self) -> Bindings<'a> {
+        Bindings::new(
             Work::Align,
             [
-                (Slot::Input, &self.logits),
-                (Slot::Labels, &self.labels),
-                (Slot::LabelLengths, &self.label_lengths),
-                (Slot::Path, &self.path),
-                (Slot::LogProbs, &self.log_probs),
-                (Slot::Spans, &self.spans),
-                (Slot::Probabilities, &self.probabilities),
-                (Slot::Loss, &self.score),
+                (ArrayId::Input, &self.logits),
+                (ArrayId::Labels, &self.labels),
+                (ArrayId::LabelLengths, &self.label_lengths),
+                (ArrayId::Path, &self.path),
+                (ArrayId::LogProbs, &self.log_probs),
+                (ArrayId::Spans, &self.spans),
+                (ArrayId::Probabilities, &self.probabilities),
+                (ArrayId::Loss, &self.score),
             ],
             [
-                (Slot::LogitLengths, &self.logit_lengths),
-                (Slot::Status, &self.status),
+                (ArrayId::LogitLengths, &self.logit_lengths),
+                (ArrayId::Status, &self.status),
             ],
         )
     }
@@ -74,19 +74,19 @@ pub struct GreedyBuffers<'a> {
 }
 
 impl<'a> GreedyBuffers<'a> {
-    pub(super) fn given(&self) -> Given<'a> {
-        Given::new(
+    pub(super) fn bindings(&self) -> Bindings<'a> {
+        Bindings::new(
             Work::Greedy,
             [
-                (Slot::Input, &self.logits),
-                (Slot::ReadLabels, &self.labels),
-                (Slot::ReadLengths, &self.label_lengths),
-                (Slot::ReadFrames, &self.frames),
-                (Slot::Loss, &self.score),
+                (ArrayId::Input, &self.logits),
+                (ArrayId::HypothesisLabels, &self.labels),
+                (ArrayId::HypothesisLengths, &self.label_lengths),
+                (ArrayId::HypothesisFrames, &self.frames),
+                (ArrayId::Loss, &self.score),
             ],
             [
-                (Slot::LogitLengths, &self.logit_lengths),
-                (Slot::Status, &self.status),
+                (ArrayId::LogitLengths, &self.logit_lengths),
+                (ArrayId::Status, &self.status),
             ],
         )
     }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::recent::Recent;
-use super::scope::guarded;
+use super::error_scope::guarded;
+use super::lru::Lru;
 use super::threads::in_threads;
 use crate::blocking::locked;
 use crate::error::Error;
-use crate::kernels::{Access, Kernel, Text, for_browsers};
+use crate::kernels::{Access, Kernel, SourceVariant, for_browsers};
 use crate::params::Params;
 use crate::plan::Step;
 
@@ -24,7 +24,7 @@ pub(super) struct Pipeline {
 /// Without them the kernels take as long on a software adapter (llvmpipe, Mesa 22.3: within the noise at all shapes of the
 /// benchmark); on a GPU it is unmeasured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Checks {
+pub enum RuntimeChecks {
     /// wgpu's checks are compiled in.
     #[default]
     On,
@@ -36,15 +36,15 @@ pub enum Checks {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     kernel: &'static str,
-    text: Text,
+    variant: SourceVariant,
     constants: Vec<(&'static str, u32)>,
 }
 
 impl Key {
-    fn of(step: &Step, text: Text) -> Self {
+    fn of(step: &Step, variant: SourceVariant) -> Self {
         Self {
             kernel: step.kernel.name,
-            text: step.kernel.text(Text {
+            variant: step.kernel.source_variant(SourceVariant {
                 subgroups: step.subgroups,
                 ..text
             }),
@@ -65,20 +65,20 @@ pub(crate) const PIPELINES: usize = 128;
 pub(crate) struct Engine {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    checks: Checks,
+    checks: RuntimeChecks,
     cache: Option<wgpu::PipelineCache>,
     /// Locked only to find or insert an entry, never while a pipeline compiles.
-    entries: Mutex<Recent<Key, Entry>>,
+    entries: Mutex<Lru<Key, Entry>>,
 }
 
 impl Engine {
-    pub(super) fn new(device: &wgpu::Device, queue: &wgpu::Queue, checks: Checks) -> Self {
+    pub(super) fn new(device: &wgpu::Device, queue: &wgpu::Queue, checks: RuntimeChecks) -> Self {
         Self {
             device: device.clone(),
             queue: queue.clone(),
             checks,
             cache: None,
-            entries: Mutex::new(Recent::new(PIPELINES)),
+            entries: Mutex::new(Lru::new(PIPELINES)),
         }
     }
 
@@ -87,7 +87,7 @@ impl Engine {
         let most = locked(&self.entries).most();
         Self {
             cache: Some(cache.clone()),
-            entries: Mutex::new(Recent::new(most)),
+            entries: Mutex::new(Lru::new(most)),
             ..Self::new(&self.device, &self.queue, self.checks)
         }
     }
@@ -125,7 +125,7 @@ impl Engine {
     pub(super) fn pipelines(
         &self,
         steps: &[Step],
-        text: Text,
+        variant: SourceVariant,
     ) -> Result<Vec<Arc<Pipeline>>, Error> {
         // Long batches repeat a pipeline in hundreds of steps.
         let mut distinct = Vec::new();
@@ -133,7 +133,7 @@ impl Engine {
         let indices: Vec<usize> = steps
             .iter()
             .map(|step| {
-                let key = Key::of(step, text);
+                let key = Key::of(step, variant);
                 *indices.entry(key.clone()).or_insert_with(|| {
                     distinct.push((step, key));
                     distinct.len() - 1
@@ -192,14 +192,14 @@ impl Engine {
             return Ok(Arc::clone(pipeline));
         }
         let during = format!("kernel `{}` with {:?}", key.kernel, key.constants);
-        let compiled = guarded(&self.device, &during, || self.compile(step, key.text))?;
+        let compiled = guarded(&self.device, &during, || self.compile(step, key.variant))?;
         Ok(Arc::clone(pipeline.insert(Arc::new(compiled))))
     }
 
-    fn compile(&self, step: &Step, text: Text) -> Pipeline {
+    fn compile(&self, step: &Step, variant: SourceVariant) -> Pipeline {
         let kernel = step.kernel;
         let label = format!("ctc.{}", kernel.name);
-        let layout = self.layout(kernel, text, &label);
+        let layout = self.layout(kernel, variant, &label);
         let pipeline_layout = self
             .device
             .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -209,7 +209,7 @@ impl Engine {
             });
         let module = self.module(wgpu::ShaderModuleDescriptor {
             label: Some(&label),
-            source: wgpu::ShaderSource::Wgsl(self.source(kernel, text).into()),
+            source: wgpu::ShaderSource::Wgsl(self.source(kernel, variant).into()),
         });
         let constants: Vec<_> = step
             .constants
@@ -233,10 +233,12 @@ impl Engine {
         Pipeline { pipeline, layout }
     }
 
-    fn source(&self, kernel: &Kernel, text: Text) -> String {
-        let source = kernel.source(text);
+    fn source(&self, kernel: &Kernel, variant: SourceVariant) -> String {
+        let source = kernel.source(variant);
         match self.device.adapter_info().backend {
-            wgpu::Backend::BrowserWebGpu => for_browsers(source, kernel.text(text).subgroups),
+            wgpu::Backend::BrowserWebGpu => {
+                for_browsers(source, kernel.source_variant(variant).subgroups)
+            }
             _ => source,
         }
     }
@@ -247,7 +249,7 @@ impl Engine {
     )]
     fn module(&self, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
         match self.checks {
-            Checks::On => self.device.create_shader_module(descriptor),
+            RuntimeChecks::On => self.device.create_shader_module(descriptor),
             // SAFETY: the text is ours, never a caller's. Each index that it forms is below the length of what it
             // indexes: rows, places and steps are bounded by numbers of the plan, whose bindings are as long as those
             // numbers say; item lengths, labels and links, which may come from a caller's buffer, are compared with
@@ -257,7 +259,7 @@ impl Engine {
             // same numbers (see `Iterations`). No integer is divided by a number that may be 0: the group and the
             // frames of a chunk are at least 1 in each step that divides by them. Tests run every kind of hostile
             // buffer through kernels compiled this way, and stages out of order.
-            Checks::Off => unsafe {
+            RuntimeChecks::Off => unsafe {
                 self.device.create_shader_module_trusted(
                     descriptor,
                     wgpu::ShaderRuntimeChecks::unchecked(),
@@ -266,7 +268,12 @@ impl Engine {
         }
     }
 
-    fn layout(&self, kernel: &Kernel, text: Text, label: &str) -> wgpu::BindGroupLayout {
+    fn layout(
+        &self,
+        kernel: &Kernel,
+        variant: SourceVariant,
+        label: &str,
+    ) -> wgpu::BindGroupLayout {
         let entry = |binding, ty, size| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -285,7 +292,7 @@ impl Engine {
         let storage = (0..kernel.bindings.len())
             .zip(1..)
             .filter_map(|(index, binding)| {
-                let read_only = kernel.access(index, text)? == Access::Read;
+                let read_only = kernel.access(index, variant)? == Access::Read;
                 let ty = wgpu::BufferBindingType::Storage { read_only };
                 Some(entry(binding, ty, None))
             });

@@ -5,25 +5,25 @@ use std::time::Duration;
 
 use futures::channel::oneshot;
 
-use super::scope::{guarded, guarded_async};
+use super::error_scope::{guarded, guarded_async};
 use super::{GpuCtc, GpuPlan};
+use crate::batch::{BatchShape, CheckedBatch};
 use crate::blocking::locked;
 use crate::ctc::CacheLimits;
 use crate::error::{Error, PlanError};
 use crate::fork::Driving;
 use crate::idle::Idle;
-use crate::limits::Limits;
+use crate::limits::DeviceLimits;
 use crate::options::Options;
 use crate::output::Answer;
-use crate::plan::{Goal, Plan};
-use crate::problem::{Problem, Shape};
+use crate::plan::{Plan, Task};
 
 mod decode;
 mod parts;
-mod session;
+mod staging;
 
 use parts::{Part, Parts};
-use session::{Pending, Session};
+use staging::{Pending, Staging};
 
 /// Who waits for the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +40,11 @@ pub(crate) struct Host {
     ctc: GpuCtc,
     device: wgpu::Device,
     queue: wgpu::Queue,
-    limits: Limits,
+    limits: DeviceLimits,
     lost: Arc<Mutex<Option<String>>>,
     /// Whether that is told when the device is lost.
     watched: bool,
-    idle: Idle<Session>,
+    idle: Idle<Staging>,
 }
 
 /// Elements of a batch beside whose upload a plan is cheap. Only with very low limits have smaller ones too many dispatches.
@@ -79,7 +79,7 @@ impl Host {
     }
 
     /// The same device and pipelines, for plans within these limits.
-    pub(crate) fn within(&self, limits: &Limits) -> Self {
+    pub(crate) fn with_limits(&self, limits: &DeviceLimits) -> Self {
         self.beside(self.ctc.clone(), *limits)
     }
 
@@ -89,7 +89,7 @@ impl Host {
     }
 
     /// The same device, with no session: sessions hold pipelines and workspaces of earlier plans.
-    fn beside(&self, ctc: GpuCtc, limits: Limits) -> Self {
+    fn beside(&self, ctc: GpuCtc, limits: DeviceLimits) -> Self {
         Self {
             ctc,
             device: self.device.clone(),
@@ -112,7 +112,7 @@ impl Host {
         Driving::begin()
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &DeviceLimits {
         &self.limits
     }
 
@@ -122,17 +122,17 @@ impl Host {
 
     pub(crate) async fn run(
         &self,
-        problem: &Problem<'_>,
+        checked: &CheckedBatch<'_>,
         options: &Options,
-        goal: Goal,
+        task: Task,
         waiting: Waiting,
         answer: &mut Answer,
     ) -> Result<(), Error> {
         let _driving = self.enter()?;
-        let parts = self.parts(problem, options, goal);
+        let parts = self.parts(checked, options, task);
         for part in parts.iter() {
             self.alive()?;
-            let result = self.run_part(&part, goal, waiting, answer).await;
+            let result = self.run_part(&part, task, waiting, answer).await;
             if result.is_err() {
                 self.hear();
             }
@@ -144,18 +144,18 @@ impl Host {
     }
 
     /// The batch, cut by items where no buffer holds it, or where a plan of all items would have too many dispatches.
-    fn parts<'a>(&self, problem: &'a Problem<'a>, options: &Options, goal: Goal) -> Parts<'a> {
+    fn parts<'a>(&self, checked: &'a CheckedBatch<'a>, options: &Options, task: Task) -> Parts<'a> {
         let parts = |max_items| {
             let max_buffer = self.device.limits().max_buffer_size;
-            Parts::new(problem, options, max_buffer, max_items)
+            Parts::new(checked, options, max_buffer, max_items)
         };
         let mut cut = parts(usize::MAX);
-        if problem.shape().elements() < MANY_ELEMENTS {
+        if checked.shape().elements() < MANY_ELEMENTS {
             return cut;
         }
         let too_many = |cut: &Parts<'_>| {
             let shape = cut.iter().next()?.plan_shape();
-            match Plan::new(&shape, options, goal, &self.limits) {
+            match Plan::new(&shape, options, task, &self.limits) {
                 Err(PlanError::Dispatches { most, .. }) if most > 0 => Some(most),
                 // Any other refusal is told when the part is planned for.
                 _ => None,
@@ -171,11 +171,11 @@ impl Host {
     async fn run_part(
         &self,
         part: &Part<'_>,
-        goal: Goal,
+        task: Task,
         waiting: Waiting,
         answer: &mut Answer,
     ) -> Result<(), Error> {
-        let begin = || self.begin(part, goal);
+        let begin = || self.begin(part, task);
         let (session, pending) = guarded_async(&self.device, "running a batch", begin).await??;
         self.answered(pending, waiting).await?;
         session.read(&self.device, part, answer)?;
@@ -184,8 +184,8 @@ impl Host {
     }
 
     /// All that the device is asked to do.
-    fn begin(&self, part: &Part<'_>, goal: Goal) -> Result<(Session, Pending), Error> {
-        let session = self.session(part, goal)?;
+    fn begin(&self, part: &Part<'_>, task: Task) -> Result<(Staging, Pending), Error> {
+        let session = self.session(part, task)?;
         guarded(&self.device, "uploading a batch", || {
             session.upload(&self.queue, part)
         })?;
@@ -253,22 +253,22 @@ impl Host {
     }
 
     /// An idle session for the part's shape, or a new one.
-    fn session(&self, part: &Part<'_>, goal: Goal) -> Result<Session, Error> {
+    fn session(&self, part: &Part<'_>, task: Task) -> Result<Staging, Error> {
         let shape = part.plan_shape();
         let labels = part.labels().len();
-        let idle = |session: &Session| session.fits(&shape, part.options(), goal, labels);
+        let idle = |session: &Staging| session.fits(&shape, part.options(), task, labels);
         if let Some(session) = self.idle.take(idle) {
             return Ok(session);
         }
-        Session::new(
+        Staging::new(
             &self.device,
-            self.plan(&shape, part.options(), goal)?,
+            self.plan(&shape, part.options(), task)?,
             labels,
         )
     }
 
-    fn plan(&self, shape: &Shape, options: &Options, goal: Goal) -> Result<GpuPlan, Error> {
-        self.ctc.plan_within(shape, options, goal, &self.limits)
+    fn plan(&self, shape: &BatchShape, options: &Options, task: Task) -> Result<GpuPlan, Error> {
+        self.ctc.plan_within(shape, options, task, &self.limits)
     }
 }
 

@@ -3,19 +3,19 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::bindings::{Bindings, needed};
 use super::buffers::Buffers;
 use super::decode::{AlignBuffers, GreedyBuffers};
 use super::engine::{Engine, Pipeline};
-use super::given::{Given, needed};
+use super::error_scope::guarded;
 use super::prepared::{Dispatch, Prepared};
-use super::scope::guarded;
+use crate::batch::LabelLayout;
 use crate::error::Error;
 use crate::fork::{Driving, Resident};
-use crate::kernels::{Slot, Text};
-use crate::limits::Limits;
+use crate::kernels::{ArrayId, SourceVariant};
+use crate::limits::DeviceLimits;
 use crate::params::Params;
 use crate::plan::{Plan, Span, Step};
-use crate::problem::LabelLayout;
 
 /// A [`Plan`] on a device: pipelines, and the workspace that every batch of its shape goes through.
 ///
@@ -34,15 +34,15 @@ struct Held {
     pipelines: Vec<Arc<Pipeline>>,
     params: wgpu::Buffer,
     stride: u64,
-    tables: Vec<(Slot, wgpu::Buffer)>,
+    tables: Vec<(ArrayId, wgpu::Buffer)>,
     /// What stands in for a buffer that the caller leaves out: full lengths, weights of 1, room for what nobody reads.
-    stand_ins: Vec<(Slot, wgpu::Buffer)>,
+    stand_ins: Vec<(ArrayId, wgpu::Buffer)>,
 }
 
 impl GpuPlan {
     pub(super) fn new(engine: &Resident<Engine>, plan: Plan) -> Result<Self, Error> {
         let device = engine.device();
-        let pipelines = engine.pipelines(&plan.steps, plan.text())?;
+        let pipelines = engine.pipelines(&plan.steps, plan.source_variant())?;
         let stride = u64::from(device.limits().min_uniform_buffer_offset_alignment)
             .max(size_of::<Params>().next_power_of_two() as u64);
         let during = format!("making a workspace of {} bytes", plan.workspace_bytes());
@@ -77,7 +77,7 @@ impl GpuPlan {
         encoder: &mut wgpu::CommandEncoder,
         buffers: &Buffers<'_>,
     ) -> Result<(), Error> {
-        self.record(encoder, &buffers.given())
+        self.record(encoder, &buffers.bindings())
     }
 
     /// [`encode`](Self::encode) for a plan of [`GpuCtc::plan_align`](crate::GpuCtc::plan_align).
@@ -89,7 +89,7 @@ impl GpuPlan {
         encoder: &mut wgpu::CommandEncoder,
         buffers: &AlignBuffers<'_>,
     ) -> Result<(), Error> {
-        self.record(encoder, &buffers.given())
+        self.record(encoder, &buffers.bindings())
     }
 
     /// [`encode`](Self::encode) for a plan of [`GpuCtc::plan_greedy`](crate::GpuCtc::plan_greedy).
@@ -101,35 +101,39 @@ impl GpuPlan {
         encoder: &mut wgpu::CommandEncoder,
         buffers: &GreedyBuffers<'_>,
     ) -> Result<(), Error> {
-        self.record(encoder, &buffers.given())
+        self.record(encoder, &buffers.bindings())
     }
 
-    fn record(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Given<'_>) -> Result<(), Error> {
+    fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        buffers: &Bindings<'_>,
+    ) -> Result<(), Error> {
         self.bound(buffers)?.encode(encoder)
     }
 
     /// The dispatches of a batch, with `buffers` checked and bound.
-    pub(super) fn bound(&self, buffers: &Given<'_>) -> Result<Prepared, Error> {
+    pub(super) fn bound(&self, buffers: &Bindings<'_>) -> Result<Prepared, Error> {
         self.engine.check()?;
         let _driving = Driving::begin()?;
         let device = self.engine.device();
-        buffers.check(&self.plan, &Limits::from(&device.limits()))?;
-        let text = Text {
-            sharing: buffers.sharing(),
+        buffers.check(&self.plan, &DeviceLimits::from(&device.limits()))?;
+        let variant = SourceVariant {
+            aliasing: buffers.aliasing(),
             in_place: buffers.is_in_place(),
-            ..self.plan.text()
+            ..self.plan.source_variant()
         };
-        let pipelines = if text == self.plan.text() {
+        let pipelines = if variant == self.plan.source_variant() {
             self.held.pipelines.clone()
         } else {
-            self.engine.pipelines(&self.plan.steps, text)?
+            self.engine.pipelines(&self.plan.steps, variant)?
         };
         let dispatches = guarded(device, "the bindings of a batch", || {
             let steps = self.plan.steps.iter().zip(pipelines).enumerate();
             steps
                 .map(|(index, (step, pipeline))| Dispatch {
                     name: step.label,
-                    group: self.bind(index, step, &pipeline, text, buffers),
+                    group: self.bind(index, step, &pipeline, variant, buffers),
                     pipeline,
                     grid: step.grid,
                 })
@@ -143,8 +147,8 @@ impl GpuPlan {
         index: usize,
         step: &Step,
         pipeline: &Pipeline,
-        text: Text,
-        buffers: &Given<'_>,
+        variant: SourceVariant,
+        buffers: &Bindings<'_>,
     ) -> wgpu::BindGroup {
         let uniform = wgpu::BufferBinding {
             buffer: &self.held.params,
@@ -158,8 +162,10 @@ impl GpuPlan {
         let bindings = step.kernel.bindings.iter().zip(&step.spans).enumerate();
         let storage = bindings
             .zip(1..)
-            .filter(|((index, _), _)| step.kernel.access(*index, text).is_some())
-            .map(|((_, ((slot, _), span)), number)| (self.resource(*slot, *span, buffers), number));
+            .filter(|((index, _), _)| step.kernel.access(*index, variant).is_some())
+            .map(|((_, ((array, _), span)), number)| {
+                (self.resource(*array, *span, buffers), number)
+            });
         let entries: Vec<_> = std::iter::once((uniform, 0))
             .chain(storage)
             .map(entry)
@@ -175,12 +181,12 @@ impl GpuPlan {
 
     fn resource<'a>(
         &'a self,
-        slot: Slot,
+        array: ArrayId,
         span: Span,
-        buffers: &'a Given<'_>,
+        buffers: &'a Bindings<'_>,
     ) -> wgpu::BufferBinding<'a> {
-        let given = buffers.get(slot).filter(|_| needs_room(&self.plan, slot));
-        match (given, span) {
+        let bindings = buffers.get(array).filter(|_| needs_room(&self.plan, array));
+        match (bindings, span) {
             (Some(binding), Span::Range { offset, bytes }) => wgpu::BufferBinding {
                 buffer: binding.buffer,
                 offset: binding.offset + offset,
@@ -195,12 +201,12 @@ impl GpuPlan {
                         size: Some(size),
                         ..binding.clone()
                     },
-                    None => self.stand_in(slot),
+                    None => self.stand_in(array),
                 }
             }
-            (None, Span::Table) => self.table(slot),
+            (None, Span::Table) => self.table(array),
             (None, Span::Range { offset, bytes }) => {
-                let whole = self.stand_in(slot);
+                let whole = self.stand_in(array);
                 wgpu::BufferBinding {
                     offset: if whole.buffer.size() > offset {
                         offset
@@ -211,24 +217,24 @@ impl GpuPlan {
                     ..whole
                 }
             }
-            (None, Span::Rest) => self.stand_in(slot),
+            (None, Span::Rest) => self.stand_in(array),
         }
     }
 
-    fn table(&self, slot: Slot) -> wgpu::BufferBinding<'_> {
-        match self.held.tables.iter().find(|(table, _)| *table == slot) {
+    fn table(&self, array: ArrayId) -> wgpu::BufferBinding<'_> {
+        match self.held.tables.iter().find(|(table, _)| *table == array) {
             Some((_, buffer)) => buffer.as_entire_buffer_binding(),
             // Unreachable by the making of plans; wgpu would refuse the wrong buffer, and say which.
             None => self.held.params.as_entire_buffer_binding(),
         }
     }
 
-    fn stand_in(&self, slot: Slot) -> wgpu::BufferBinding<'_> {
+    fn stand_in(&self, array: ArrayId) -> wgpu::BufferBinding<'_> {
         match self
             .held
             .stand_ins
             .iter()
-            .find(|(stand_in, _)| *stand_in == slot)
+            .find(|(stand_in, _)| *stand_in == array)
         {
             Some((_, buffer)) => buffer.as_entire_buffer_binding(),
             None => self.held.params.as_entire_buffer_binding(),
@@ -237,10 +243,10 @@ impl GpuPlan {
 }
 
 /// Whether anything of the caller's buffer is bound: a binding must not be empty.
-fn needs_room(plan: &Plan, slot: Slot) -> bool {
+fn needs_room(plan: &Plan, array: ArrayId) -> bool {
     let counted_by_binding =
-        slot == Slot::Labels && plan.shape().label_layout == LabelLayout::Concatenated;
-    counted_by_binding || needed(plan, slot) > 0
+        array == ArrayId::Labels && plan.shape().label_layout == LabelLayout::Concatenated;
+    counted_by_binding || needed(plan, array) > 0
 }
 
 /// The uniforms of all steps, one every `stride` bytes.
@@ -254,10 +260,10 @@ fn params(engine: &Engine, plan: &Plan, stride: u64) -> wgpu::Buffer {
     engine.filled("ctc.params", &all, wgpu::BufferUsages::UNIFORM)
 }
 
-fn tables(device: &wgpu::Device, plan: &Plan) -> Vec<(Slot, wgpu::Buffer)> {
-    let make = |slot: Slot, bytes| {
+fn tables(device: &wgpu::Device, plan: &Plan) -> Vec<(ArrayId, wgpu::Buffer)> {
+    let make = |array: ArrayId, bytes| {
         device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(&format!("ctc.{}", slot.name())),
+            label: Some(&format!("ctc.{}", array.name())),
             size: bytes,
             usage: wgpu::BufferUsages::STORAGE,
             mapped_at_creation: false,
@@ -265,35 +271,35 @@ fn tables(device: &wgpu::Device, plan: &Plan) -> Vec<(Slot, wgpu::Buffer)> {
     };
     let tables = plan.tables.iter();
     tables
-        .map(|table| (table.slot, make(table.slot, table.bytes)))
+        .map(|table| (table.array, make(table.array, table.bytes)))
         .collect()
 }
 
-fn stand_ins(engine: &Engine, plan: &Plan) -> Vec<(Slot, wgpu::Buffer)> {
+fn stand_ins(engine: &Engine, plan: &Plan) -> Vec<(ArrayId, wgpu::Buffer)> {
     let items = plan.shape().items.max(1);
     let frames = u32::try_from(plan.shape().frames).unwrap_or(u32::MAX);
-    let stand_in = |slot: Slot, word: u32, count: usize| {
-        let label = format!("ctc.no_{}", slot.name());
+    let stand_in = |array: ArrayId, word: u32, count: usize| {
+        let label = format!("ctc.no_{}", array.name());
         let buffer = engine.filled(&label, &vec![word; count], wgpu::BufferUsages::STORAGE);
-        (slot, buffer)
+        (array, buffer)
     };
     vec![
-        stand_in(Slot::Input, 0, 1),
-        stand_in(Slot::Labels, 0, 1),
-        stand_in(Slot::LogitLengths, frames, items),
-        stand_in(Slot::LabelLengths, 0, items),
-        stand_in(Slot::Weights, 1.0_f32.to_bits(), items),
-        stand_in(Slot::Loss, 0, 1),
-        stand_in(Slot::Status, 0, items),
-        stand_in(Slot::Reduced, 0, 1),
-        stand_in(Slot::Grad, 0, 1),
+        stand_in(ArrayId::Input, 0, 1),
+        stand_in(ArrayId::Labels, 0, 1),
+        stand_in(ArrayId::LogitLengths, frames, items),
+        stand_in(ArrayId::LabelLengths, 0, items),
+        stand_in(ArrayId::Weights, 1.0_f32.to_bits(), items),
+        stand_in(ArrayId::Loss, 0, 1),
+        stand_in(ArrayId::Status, 0, items),
+        stand_in(ArrayId::Reduced, 0, 1),
+        stand_in(ArrayId::Grad, 0, 1),
         // Of a shape without frames or labels.
-        stand_in(Slot::Path, 0, 1),
-        stand_in(Slot::LogProbs, 0, 1),
-        stand_in(Slot::Spans, 0, 1),
-        stand_in(Slot::Probabilities, 0, 1),
-        stand_in(Slot::ReadLabels, 0, 1),
-        stand_in(Slot::ReadLengths, 0, 1),
-        stand_in(Slot::ReadFrames, 0, 1),
+        stand_in(ArrayId::Path, 0, 1),
+        stand_in(ArrayId::LogProbs, 0, 1),
+        stand_in(ArrayId::Spans, 0, 1),
+        stand_in(ArrayId::Probabilities, 0, 1),
+        stand_in(ArrayId::HypothesisLabels, 0, 1),
+        stand_in(ArrayId::HypothesisLengths, 0, 1),
+        stand_in(ArrayId::HypothesisFrames, 0, 1),
     ]
 }

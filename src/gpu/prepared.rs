@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::buffers::Buffers;
 use super::decode::{AlignBuffers, GreedyBuffers};
 use super::engine::{Engine, Pipeline};
+use super::error_scope::guarded;
 use super::plan::GpuPlan;
-use super::scope::guarded;
 use crate::error::Error;
 use crate::fork::{Driving, Resident};
 
@@ -100,7 +100,7 @@ impl Prepared {
 pub struct Stage<'a>(&'a Dispatch);
 
 impl Stage<'_> {
-    /// The name of the stage, as a printed [`Plan`](crate::Plan) has it: `labels`, `chain`, `stats`, `sweep in`, ….
+    /// The name of the stage, as a printed [`Plan`](crate::Plan) has it: `labels`, `chain`, `stats`, `sweep inward`, ….
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.0.name
@@ -123,7 +123,7 @@ impl GpuPlan {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn prepare(&self, buffers: &Buffers<'_>) -> Result<Prepared, Error> {
-        self.bound(&buffers.given())
+        self.bound(&buffers.bindings())
     }
 
     /// [`prepare`](Self::prepare) for a plan of [`GpuCtc::plan_align`](crate::GpuCtc::plan_align).
@@ -131,7 +131,7 @@ impl GpuPlan {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn prepare_align(&self, buffers: &AlignBuffers<'_>) -> Result<Prepared, Error> {
-        self.bound(&buffers.given())
+        self.bound(&buffers.bindings())
     }
 
     /// [`prepare`](Self::prepare) for a plan of [`GpuCtc::plan_greedy`](crate::GpuCtc::plan_greedy).
@@ -139,6 +139,6 @@ impl GpuPlan {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn prepare_greedy(&self, buffers: &GreedyBuffers<'_>) -> Result<Prepared, Error> {
-        self.bound(&buffers.given())
+        self.bound(&buffers.bindings())
     }
 }

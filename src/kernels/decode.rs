@@ -3,125 +3,130 @@
 use super::Access::{Read, Write};
 use super::Part::{self, Shared};
 use super::{
-    Access, CONVENTION, FOLD_BARRIER, FRAMES, Kernel, PASSED_BARRIER, PASSED_SUBGROUP, ROWS,
-    STATES, Slot,
+    Access, ArrayId, EMISSIONS, FOLD_BARRIER, INPUT_KIND, Kernel, NEIGHBOUR_BARRIER,
+    NEIGHBOUR_SUBGROUP, ROW_WORKGROUP, STATES,
 };
 
-const BEST: &str = include_str!("../../shaders/shared/best.wgsl");
-const FOLD_PAIR: &str = include_str!("../../shaders/shared/fold_pair.wgsl");
-const NATS: &str = include_str!("../../shaders/shared/nats.wgsl");
-const PAIR: &str = include_str!("../../shaders/shared/pair.wgsl");
+const VITERBI_STEP: &str = include_str!("../../shaders/shared/viterbi_step.wgsl");
+const FOLD_DOUBLE_FLOAT: &str = include_str!("../../shaders/shared/fold_double_float.wgsl");
+const LOG_PROB: &str = include_str!("../../shaders/shared/log_prob.wgsl");
+const DOUBLE_FLOAT: &str = include_str!("../../shaders/shared/double_float.wgsl");
 
-const ALIGN_BINDINGS: &[(Slot, Access)] = &[
-    (Slot::Input, Read),
-    (Slot::Items, Read),
-    (Slot::LabelTable, Read),
-    (Slot::RowStats, Read),
-    (Slot::Gathered, Read),
-    (Slot::Moves, Write),
-    (Slot::Carry, Write),
+const VITERBI_BINDINGS: &[(ArrayId, Access)] = &[
+    (ArrayId::Input, Read),
+    (ArrayId::Items, Read),
+    (ArrayId::LabelTable, Read),
+    (ArrayId::RowStats, Read),
+    (ArrayId::Gathered, Read),
+    (ArrayId::Backpointers, Write),
+    (ArrayId::Carry, Write),
 ];
 
-pub(crate) static ALIGN: Kernel = Kernel {
-    name: "align",
-    bindings: ALIGN_BINDINGS,
+pub(crate) static VITERBI: Kernel = Kernel {
+    name: "viterbi",
+    bindings: VITERBI_BINDINGS,
     parts: &[
         Part::Input,
-        Shared(CONVENTION),
-        Shared(PAIR),
-        Shared(NATS),
+        Shared(INPUT_KIND),
+        Shared(DOUBLE_FLOAT),
+        Shared(LOG_PROB),
         Shared(STATES),
-        Shared(FRAMES),
-        Shared(BEST),
-        Part::Lanes(PASSED_BARRIER, PASSED_SUBGROUP),
+        Shared(EMISSIONS),
+        Shared(VITERBI_STEP),
+        Part::Lanes(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
     ],
-    stage: include_str!("../../shaders/decode/align.wgsl"),
+    stage: include_str!("../../shaders/decode/viterbi.wgsl"),
 };
 
-pub(crate) static ALIGN_LONG: Kernel = Kernel {
-    name: "align_long",
-    bindings: ALIGN_BINDINGS,
+pub(crate) static VITERBI_LONG: Kernel = Kernel {
+    name: "viterbi_long",
+    bindings: VITERBI_BINDINGS,
     parts: &[
         Part::Input,
-        Shared(CONVENTION),
-        Shared(PAIR),
-        Shared(NATS),
+        Shared(INPUT_KIND),
+        Shared(DOUBLE_FLOAT),
+        Shared(LOG_PROB),
         Shared(STATES),
-        Shared(FRAMES),
-        Shared(BEST),
+        Shared(EMISSIONS),
+        Shared(VITERBI_STEP),
     ],
-    stage: include_str!("../../shaders/decode/align_long.wgsl"),
+    stage: include_str!("../../shaders/decode/viterbi_long.wgsl"),
 };
 
-pub(crate) static TRACE: Kernel = Kernel {
-    name: "trace",
+pub(crate) static BACKTRACE: Kernel = Kernel {
+    name: "backtrace",
     bindings: &[
-        (Slot::Items, Read),
-        (Slot::Moves, Read),
-        (Slot::Carry, Read),
-        (Slot::States, Write),
-        (Slot::Cursors, Write),
-        (Slot::Verdicts, Write),
+        (ArrayId::Items, Read),
+        (ArrayId::Backpointers, Read),
+        (ArrayId::Carry, Read),
+        (ArrayId::States, Write),
+        (ArrayId::BacktraceStates, Write),
+        (ArrayId::ItemStatus, Write),
     ],
-    parts: &[Shared(PAIR)],
-    stage: include_str!("../../shaders/decode/trace.wgsl"),
+    parts: &[Shared(DOUBLE_FLOAT)],
+    stage: include_str!("../../shaders/decode/backtrace.wgsl"),
 };
 
 pub(crate) static PATH: Kernel = Kernel {
     name: "path",
     bindings: &[
-        (Slot::Input, Read),
-        (Slot::Items, Read),
-        (Slot::LabelTable, Read),
-        (Slot::RowStats, Read),
-        (Slot::States, Read),
-        (Slot::Verdicts, Read),
-        (Slot::Path, Write),
-        (Slot::LogProbs, Write),
+        (ArrayId::Input, Read),
+        (ArrayId::Items, Read),
+        (ArrayId::LabelTable, Read),
+        (ArrayId::RowStats, Read),
+        (ArrayId::States, Read),
+        (ArrayId::ItemStatus, Read),
+        (ArrayId::Path, Write),
+        (ArrayId::LogProbs, Write),
     ],
-    parts: &[Part::Input, Shared(CONVENTION), Shared(PAIR), Shared(NATS)],
+    parts: &[
+        Part::Input,
+        Shared(INPUT_KIND),
+        Shared(DOUBLE_FLOAT),
+        Shared(LOG_PROB),
+    ],
     stage: include_str!("../../shaders/decode/path.wgsl"),
 };
 
 pub(crate) static SPANS: Kernel = Kernel {
     name: "spans",
     bindings: &[
-        (Slot::Items, Read),
-        (Slot::Verdicts, Read),
-        (Slot::States, Read),
-        (Slot::LogProbs, Read),
-        (Slot::Spans, Write),
-        (Slot::Probabilities, Write),
+        (ArrayId::Items, Read),
+        (ArrayId::ItemStatus, Read),
+        (ArrayId::States, Read),
+        (ArrayId::LogProbs, Read),
+        (ArrayId::Spans, Write),
+        (ArrayId::Probabilities, Write),
     ],
-    parts: &[Shared(ROWS), Shared(FOLD_BARRIER)],
+    parts: &[Shared(ROW_WORKGROUP), Shared(FOLD_BARRIER)],
     stage: include_str!("../../shaders/decode/spans.wgsl"),
 };
 
-pub(crate) static SCORE: Kernel = Kernel {
-    name: "score",
+pub(crate) static PATH_LOG_PROB: Kernel = Kernel {
+    name: "path_log_prob",
     bindings: &[
-        (Slot::Items, Read),
-        (Slot::Verdicts, Read),
-        (Slot::LogProbs, Read),
-        (Slot::Loss, Write),
-        (Slot::Status, Write),
+        (ArrayId::Items, Read),
+        (ArrayId::ItemStatus, Read),
+        (ArrayId::LogProbs, Read),
+        (ArrayId::Loss, Write),
+        (ArrayId::Status, Write),
     ],
-    parts: &[Shared(PAIR), Shared(FOLD_PAIR)],
-    stage: include_str!("../../shaders/decode/score.wgsl"),
+    parts: &[Shared(DOUBLE_FLOAT), Shared(FOLD_DOUBLE_FLOAT)],
+    stage: include_str!("../../shaders/decode/path_log_prob.wgsl"),
 };
 
-pub(crate) static GREEDY: Kernel = Kernel {
-    name: "greedy",
+pub(crate) static COLLAPSE: Kernel = Kernel {
+    name: "collapse",
     bindings: &[
-        (Slot::Items, Read),
-        (Slot::Verdicts, Read),
-        (Slot::RowStats, Read),
-        (Slot::ReadLabels, Write),
-        (Slot::ReadLengths, Write),
-        (Slot::ReadFrames, Write),
-        (Slot::Loss, Write),
-        (Slot::Status, Write),
+        (ArrayId::Items, Read),
+        (ArrayId::ItemStatus, Read),
+        (ArrayId::RowStats, Read),
+        (ArrayId::HypothesisLabels, Write),
+        (ArrayId::HypothesisLengths, Write),
+        (ArrayId::HypothesisFrames, Write),
+        (ArrayId::Loss, Write),
+        (ArrayId::Status, Write),
     ],
-    parts: &[Shared(PAIR), Shared(FOLD_PAIR)],
-    stage: include_str!("../../shaders/decode/greedy.wgsl"),
+    parts: &[Shared(DOUBLE_FLOAT), Shared(FOLD_DOUBLE_FLOAT)],
+    stage: include_str!("../../shaders/decode/collapse.wgsl"),
 };

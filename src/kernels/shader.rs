@@ -1,18 +1,18 @@
 //! Every text of every kernel, for whoever judges shaders.
 
-use super::text::for_browsers;
-use super::{Element, KERNELS, Kernel, Sharing, Text};
+use super::source::for_browsers;
+use super::{Aliasing, ElementType, KERNELS, Kernel, SourceVariant};
 
 /// Every text that there is of each kernel, once.
-pub(crate) fn texts() -> impl Iterator<Item = (&'static Kernel, Text)> {
+pub(crate) fn texts() -> impl Iterator<Item = (&'static Kernel, SourceVariant)> {
     KERNELS.iter().flat_map(|kernel| {
         let mut texts = Vec::new();
-        for sharing in [Sharing::Apart, Sharing::Together] {
-            for element in [Element::F32, Element::F16] {
+        for aliasing in [Aliasing::Separate, Aliasing::Aliased] {
+            for element in [ElementType::F32, ElementType::F16] {
                 for in_place in [false, true] {
                     for subgroups in [false, true] {
-                        texts.push(kernel.text(Text {
-                            sharing,
+                        texts.push(kernel.source_variant(SourceVariant {
+                            aliasing,
                             element,
                             in_place,
                             subgroups,
@@ -22,8 +22,8 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static Kernel, Text)> {
             }
         }
         let mut seen = std::collections::HashSet::new();
-        texts.retain(|text| seen.insert(*text));
-        texts.into_iter().map(|text| (*kernel, text))
+        texts.retain(|text| seen.insert(*variant));
+        texts.into_iter().map(|text| (*kernel, variant))
     })
 }
 
@@ -33,12 +33,12 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static Kernel, Text)> {
 pub struct Shader {
     /// The kernel, which is its entry point's name.
     pub name: &'static str,
-    /// The text as wgpu's own compiler, naga, takes it.
+    /// The variant as wgpu's own compiler, naga, takes it.
     pub wgsl: String,
     /// Whether all of the caller's buffers are declared as written, for where several lie in one `wgpu::Buffer`.
     pub together: bool,
     /// What the numbers of the input are.
-    pub element: Element,
+    pub element: ElementType,
     /// Whether the gradient lies where the input does.
     pub in_place: bool,
     /// Whether it needs [`wgpu::Features::SUBGROUP`].
@@ -46,19 +46,19 @@ pub struct Shader {
 }
 
 impl Shader {
-    pub(crate) fn new(kernel: &Kernel, text: Text) -> Self {
-        let text = kernel.text(text);
+    pub(crate) fn new(kernel: &Kernel, variant: SourceVariant) -> Self {
+        let variant = kernel.source_variant(variant);
         Self {
             name: kernel.name,
-            wgsl: kernel.source(text),
-            together: text.sharing == Sharing::Together,
-            element: text.element,
-            in_place: text.in_place,
-            subgroups: text.subgroups,
+            wgsl: kernel.source(variant),
+            together: variant.aliasing == Aliasing::Aliased,
+            element: variant.element,
+            in_place: variant.in_place,
+            subgroups: variant.subgroups,
         }
     }
 
-    /// The text as the browsers' compilers (Tint, WebKit's) take it: with `enable subgroups;` before one that uses them,
+    /// The variant as the browsers' compilers (Tint, WebKit's) take it: with `enable subgroups;` before one that uses them,
     /// which naga 30 does not know.
     #[must_use]
     pub fn for_browsers(&self) -> String {
@@ -75,5 +75,5 @@ impl Shader {
 /// assert_eq!(names[9..], ["align", "align_long", "trace", "path", "spans", "score", "greedy"]);
 /// ```
 pub fn shaders() -> impl Iterator<Item = Shader> {
-    texts().map(|(kernel, text)| Shader::new(kernel, text))
+    texts().map(|(kernel, variant)| Shader::new(kernel, variant))
 }

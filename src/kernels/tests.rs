@@ -7,38 +7,38 @@ use std::path::Path;
 
 use naga::{AddressSpace, StorageAccess, TypeInner};
 
-use super::{Access, Element, KERNELS, Kernel, Slot, Text, texts};
-use crate::limits::Limits;
+use super::{Access, ArrayId, ElementType, KERNELS, Kernel, SourceVariant, texts};
+use crate::batch::BatchShape;
+use crate::limits::DeviceLimits;
 use crate::options::{Options, Reduction, Status};
 use crate::params::Params;
-use crate::plan::{Goal, Plan};
-use crate::problem::Shape;
+use crate::plan::{Plan, Task};
 
-fn module(kernel: &Kernel, text: Text) -> naga::Module {
+fn module(kernel: &Kernel, variant: SourceVariant) -> naga::Module {
     let mut capabilities = naga::valid::Capabilities::empty();
-    if text.element == Element::F16 {
+    if variant.element == ElementType::F16 {
         capabilities |= naga::valid::Capabilities::SHADER_FLOAT16
             | naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     }
-    if text.subgroups {
+    if variant.subgroups {
         capabilities |= naga::valid::Capabilities::SUBGROUP;
     }
-    let text = kernel.source(text);
-    let module = naga::front::wgsl::parse_str(&text)
-        .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&text)));
+    let variant = kernel.source(variant);
+    let module = naga::front::wgsl::parse_str(&variant)
+        .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&variant)));
     naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
         .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
         .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
-        .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&text)));
+        .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&variant)));
     module
 }
 
 #[test]
 fn each_kernel_is_valid_and_has_one_entry_point_of_its_name() {
-    for (kernel, text) in texts() {
+    for (kernel, variant) in texts() {
         {
-            let module = module(kernel, text);
+            let module = module(kernel, variant);
             let names: Vec<_> = module
                 .entry_points
                 .iter()
@@ -51,9 +51,9 @@ fn each_kernel_is_valid_and_has_one_entry_point_of_its_name() {
 
 #[test]
 fn the_bindings_of_a_kernel_are_those_of_its_text_with_their_access() {
-    for (kernel, text) in texts() {
+    for (kernel, variant) in texts() {
         {
-            let module = module(kernel, text);
+            let module = module(kernel, variant);
             let mut found: Vec<_> = module
                 .global_variables
                 .iter()
@@ -66,10 +66,10 @@ fn the_bindings_of_a_kernel_are_those_of_its_text_with_their_access() {
             found.sort_by_key(|(number, ..)| *number);
             assert_eq!(found[0], (0, AddressSpace::Uniform, "params".to_owned()));
             let bound: Vec<_> = (0..kernel.bindings.len())
-                .filter_map(|index| Some((index, kernel.access(index, text)?)))
+                .filter_map(|index| Some((index, kernel.access(index, variant)?)))
                 .collect();
             assert_eq!(found.len(), 1 + bound.len(), "{}", kernel.name);
-            assert!(kernel.bindings.len() <= Limits::STORAGE_BUFFERS as usize);
+            assert!(kernel.bindings.len() <= DeviceLimits::STORAGE_BUFFERS as usize);
             for ((index, access), (number, space, name)) in bound.into_iter().zip(&found[1..]) {
                 assert_eq!(*number as usize, index + 1, "{} {name}", kernel.name);
                 let access = match access {
@@ -88,15 +88,15 @@ fn the_bindings_of_a_kernel_are_those_of_its_text_with_their_access() {
     }
 }
 
-/// What the WGSL calls a slot: the table's name, but where an entry point has that name already.
-fn text_name(slot: Slot) -> &'static str {
-    match slot {
-        Slot::Input => "input",
-        Slot::Labels => "given_labels",
-        Slot::Grad => "gradient",
-        Slot::Path => "classes_of_path",
-        Slot::Spans => "label_spans",
-        slot => slot.name(),
+/// What the WGSL calls a array: the table's name, but where an entry point has that name already.
+fn text_name(array: ArrayId) -> &'static str {
+    match array {
+        ArrayId::Input => "input",
+        ArrayId::Labels => "caller_labels",
+        ArrayId::Grad => "gradient",
+        ArrayId::Path => "path_classes",
+        ArrayId::Spans => "label_spans",
+        array => array.name(),
     }
 }
 
@@ -112,22 +112,22 @@ fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
         epsilon,
         items,
         label_stride,
-        group,
+        tile_items,
         item_base,
-        width,
+        label_capacity,
         quads,
         first_frame,
-        chunk_frames,
+        slice_frames,
         input_base,
         item_rows,
         frame_rows,
         first_step,
         end_step,
-        page_step,
-        page_end,
-        slot,
-        save_slot,
-        scratch_slot,
+        segment_begin,
+        segment_end,
+        carry_row,
+        checkpoint_row,
+        spill_row,
         first_item,
         label_base,
         first_dispatch,
@@ -135,7 +135,7 @@ fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
         unused
     );
     for kernel in KERNELS {
-        let module = module(kernel, Text::PLAIN);
+        let module = module(kernel, SourceVariant::PLAIN);
         let (_, params) = module
             .types
             .iter()
@@ -162,16 +162,16 @@ fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
 
 #[test]
 fn each_constant_of_a_plan_is_an_override_of_its_kernel() {
-    let shape = Shape::new(4, 50, 20, 6).concatenated();
+    let shape = BatchShape::new(4, 50, 20, 6).concatenated();
     let options = Options {
         reduction: Reduction::MeanVolume,
         ..Options::default()
     };
-    let long = Shape::new(1, 3_000, 20, 2_000);
+    let long = BatchShape::new(1, 3_000, 20, 2_000);
     let mut steps = Vec::new();
     for shape in [&shape, &long] {
-        for goal in [Goal::LossAndGrad, Goal::Align, Goal::Greedy] {
-            let plan = Plan::new(shape, &options, goal, &Limits::default()).unwrap();
+        for task in [Task::LossAndGrad, Task::Align, Task::Greedy] {
+            let plan = Plan::new(shape, &options, task, &DeviceLimits::default()).unwrap();
             steps.extend(plan.steps);
         }
     }
@@ -183,7 +183,7 @@ fn each_constant_of_a_plan_is_an_override_of_its_kernel() {
         );
     }
     for step in &steps {
-        let module = module(step.kernel, Text::PLAIN);
+        let module = module(step.kernel, SourceVariant::PLAIN);
         let overrides: Vec<_> = module
             .overrides
             .iter()
@@ -201,7 +201,7 @@ fn each_constant_of_a_plan_is_an_override_of_its_kernel() {
 
 #[test]
 fn statuses_have_the_numbers_that_kernels_write() {
-    let module = module(&super::LABELS, Text::PLAIN);
+    let module = module(&super::CHECK_LABELS, SourceVariant::PLAIN);
     let number = |name: &str| {
         let (_, constant) = module
             .constants

@@ -1,28 +1,28 @@
 //! From a shape to its dispatches: the stages in order, each over what was cut for it.
 
 use super::check::check;
-use super::cut::{self, Cuts};
-use super::{Goal, Plan, Span, Step};
+use super::tiling::{self, Tiling};
+use super::{Plan, Span, Step, Task};
+use crate::batch::{BatchShape, LabelLayout, Layout};
 use crate::error::PlanError;
-use crate::kernels::{self, Kernel, Slot};
-use crate::limits::Limits;
+use crate::kernels::{self, ArrayId, Kernel};
+use crate::limits::DeviceLimits;
 use crate::options::{Input, Options, Reduction, RepeatedOutputs};
 use crate::params::Params;
-use crate::problem::{LabelLayout, Layout, Shape};
 
 /// The most dispatches of a plan: each has a bind group and a uniform of its own. So many are planned in milliseconds.
 pub(super) const MOST_STEPS: usize = 1 << 16;
 
 pub(super) fn plan(
-    shape: &Shape,
+    shape: &BatchShape,
     options: &Options,
-    goal: Goal,
-    limits: &Limits,
+    task: Task,
+    limits: &DeviceLimits,
 ) -> Result<Plan, PlanError> {
-    check(shape, options, goal, limits)?;
+    check(shape, options, task, limits)?;
     let unlabelled;
-    let shape = if goal == Goal::Greedy {
-        unlabelled = Shape {
+    let shape = if task == Task::Greedy {
+        unlabelled = BatchShape {
             max_labels: 0,
             label_layout: LabelLayout::Padded,
             ..*shape
@@ -32,14 +32,14 @@ pub(super) fn plan(
         shape
     };
     let lanes = 1 << limits.max_invocations.min(256).ilog2();
-    let resident = lanes.min(limits.resident_quads.into());
-    let scratch = goal.has_states() && cut::quads(shape) > resident;
-    let cuts = Cuts::new(shape, goal, limits, scratch)?;
+    let resident = lanes.min(limits.max_register_quads.into());
+    let scratch = task.has_states() && tiling::quads(shape) > resident;
+    let tiling = Tiling::new(shape, task, limits, scratch)?;
     let mut builder = Builder {
         shape,
         options,
-        goal,
-        cuts,
+        task,
+        tiling,
         lanes: word(lanes),
         limits,
         steps: Vec::new(),
@@ -47,16 +47,16 @@ pub(super) fn plan(
     builder.totals()?;
     let items = shape.items as u64;
     let before = builder.steps.len();
-    for first in (0..items).step_by(usize_of(cuts.group)) {
-        builder.group(Group {
+    for first in (0..items).step_by(usize_of(tiling.group)) {
+        builder.group(Tile {
             first,
-            count: cuts.group.min(items - first),
+            count: tiling.group.min(items - first),
         })?;
         if first == 0 {
             // All groups have as many steps as the first.
             let of_group = builder.steps.len() - before;
             let groups = (MOST_STEPS - before) / of_group.max(1);
-            let most = cuts.group.saturating_mul(groups as u64);
+            let most = tiling.group.saturating_mul(groups as u64);
             if items > most {
                 return Err(PlanError::Dispatches {
                     items: shape.items,
@@ -65,17 +65,17 @@ pub(super) fn plan(
             }
         }
     }
-    if items == 0 && options.reduction != Reduction::None && goal.is_loss() {
-        builder.reduce(Group { first: 0, count: 0 })?;
+    if items == 0 && options.reduction != Reduction::None && task.is_loss() {
+        builder.reduce(Tile { first: 0, count: 0 })?;
     }
     Ok(Plan {
         shape: *shape,
         options: *options,
-        goal,
-        tables: cuts.tables(),
-        groups: shape.items.div_ceil(usize_of(cuts.group)),
-        pages: usize_of(cuts.pages()),
-        chunks: usize_of((shape.frames as u64).div_ceil(cuts.chunk_frames.max(1))),
+        task,
+        tables: tiling.tables(),
+        groups: shape.items.div_ceil(usize_of(tiling.group)),
+        pages: usize_of(tiling.segments()),
+        chunks: usize_of((shape.frames as u64).div_ceil(tiling.slice_frames.max(1))),
         steps: builder.steps,
     })
 }
@@ -93,14 +93,14 @@ pub(super) enum Phase {
 
 /// Items that share the workspace at one time.
 #[derive(Clone, Copy)]
-pub(super) struct Group {
+pub(super) struct Tile {
     pub(super) first: u64,
     pub(super) count: u64,
 }
 
 /// Steps whose rows the tables hold at one time.
 #[derive(Clone, Copy)]
-pub(super) struct Page {
+pub(super) struct Segment {
     pub(super) index: u64,
     pub(super) first: u64,
     pub(super) end: u64,
@@ -108,37 +108,37 @@ pub(super) struct Page {
 
 /// The steps so far, and what they are made from.
 pub(super) struct Builder<'a> {
-    pub(super) shape: &'a Shape,
+    pub(super) shape: &'a BatchShape,
     pub(super) options: &'a Options,
-    pub(super) goal: Goal,
-    pub(super) cuts: Cuts,
+    pub(super) task: Task,
+    pub(super) tiling: Tiling,
     /// The widest workgroup.
     pub(super) lanes: u32,
-    pub(super) limits: &'a Limits,
+    pub(super) limits: &'a DeviceLimits,
     pub(super) steps: Vec<Step>,
 }
 
 impl Builder<'_> {
-    fn group(&mut self, group: Group) -> Result<(), PlanError> {
-        match self.goal {
-            Goal::Loss | Goal::LossAndGrad => self.loss(group),
-            Goal::Align => self.alignment(group),
-            Goal::Greedy => self.greedy(group),
+    fn group(&mut self, group: Tile) -> Result<(), PlanError> {
+        match self.task {
+            Task::Loss | Task::LossAndGrad => self.loss(group),
+            Task::Align => self.alignment(group),
+            Task::Greedy => self.greedy(group),
         }
     }
 
-    fn loss(&mut self, group: Group) -> Result<(), PlanError> {
-        let pages = self.cuts.pages();
-        let paged = self.cuts.checkpointed();
+    fn loss(&mut self, group: Tile) -> Result<(), PlanError> {
+        let pages = self.tiling.segments();
+        let paged = self.tiling.checkpointed();
         self.labels(group)?;
         self.chain(group)?;
-        if !self.cuts.gathered {
-            self.rows(group, self.all(), &kernels::STATS)?;
+        if !self.tiling.gathered {
+            self.rows(group, self.all(), &kernels::SOFTMAX_STATS)?;
         }
         for page in 0..pages {
-            let page = self.page(page);
-            if self.cuts.gathered {
-                self.rows(group, page, &kernels::STATS)?;
+            let page = self.segment(page);
+            if self.tiling.gathered {
+                self.rows(group, page, &kernels::SOFTMAX_STATS)?;
             }
             self.sweep(group, page, Phase::In)?;
         }
@@ -146,14 +146,14 @@ impl Builder<'_> {
         if self.options.reduction != Reduction::None {
             self.reduce(group)?;
         }
-        if self.goal == Goal::Loss {
+        if self.task == Task::Loss {
             return Ok(());
         }
         for page in (0..pages).rev() {
-            let page = self.page(page);
+            let page = self.segment(page);
             if paged {
-                if self.cuts.gathered {
-                    self.rows(group, page, &kernels::STATS)?;
+                if self.tiling.gathered {
+                    self.rows(group, page, &kernels::SOFTMAX_STATS)?;
                 }
                 self.sweep(group, page, Phase::Again)?;
             }
@@ -164,17 +164,17 @@ impl Builder<'_> {
     }
 
     /// The steps of a page.
-    pub(super) fn page(&self, index: u64) -> Page {
-        let first = index * self.cuts.page_steps;
-        let end = (first + self.cuts.page_steps).min(self.cuts.steps);
-        Page { index, first, end }
+    pub(super) fn segment(&self, index: u64) -> Segment {
+        let first = index * self.tiling.segment_steps;
+        let end = (first + self.tiling.segment_steps).min(self.tiling.steps);
+        Segment { index, first, end }
     }
 
-    pub(super) fn all(&self) -> Page {
-        Page {
+    pub(super) fn all(&self) -> Segment {
+        Segment {
             index: 0,
             first: 0,
-            end: self.cuts.steps,
+            end: self.tiling.steps,
         }
     }
 
@@ -212,26 +212,26 @@ impl Builder<'_> {
             epsilon,
             items: word(self.shape.items as u64),
             label_stride: word(self.shape.max_labels as u64),
-            width: word(self.cuts.width),
-            quads: word(self.cuts.quads),
-            scratch_slot: word(self.cuts.scratch_slot()),
+            label_capacity: word(self.tiling.width),
+            quads: word(self.tiling.quads),
+            spill_row: word(self.tiling.spill_row()),
             ..Params::default()
         }
     }
 
-    pub(super) fn group_params(&self, group: Group) -> Params {
+    pub(super) fn tile_params(&self, group: Tile) -> Params {
         Params {
-            group: word(group.count),
+            tile_items: word(group.count),
             first_item: word(group.first),
             ..self.params()
         }
     }
 
-    pub(super) fn page_params(&self, group: Group, page: Page) -> Params {
+    pub(super) fn segment_params(&self, group: Tile, page: Segment) -> Params {
         Params {
-            page_step: word(page.first),
-            page_end: word(page.end),
-            ..self.group_params(group)
+            segment_begin: word(page.first),
+            segment_end: word(page.end),
+            ..self.tile_params(group)
         }
     }
 
@@ -239,32 +239,34 @@ impl Builder<'_> {
     /// where in it they are.
     pub(super) fn row_params(
         &self,
-        group: Group,
-        page: Page,
+        group: Tile,
+        page: Segment,
         frame: u64,
         count: u64,
     ) -> (Span, Params) {
-        let (span, base) = self.cuts.chunk_span(group.first, group.count, frame, count);
+        let (span, base) = self
+            .tiling
+            .input_span(group.first, group.count, frame, count);
         let (item_rows, frame_rows) = match self.shape.layout {
             Layout::BatchMajor => (self.shape.frames as u64, 1),
             Layout::TimeMajor => (1, self.shape.items as u64),
         };
         let params = Params {
             first_frame: word(frame),
-            chunk_frames: word(count),
+            slice_frames: word(count),
             input_base: word(base),
             item_rows: word(item_rows),
             frame_rows: word(frame_rows),
-            ..self.page_params(group, page)
+            ..self.segment_params(group, page)
         };
         (span, params)
     }
 
     /// The workspace's tables, and what `other` says of the caller's buffers.
-    pub(super) fn spans(&self, kernel: &Kernel, other: impl Fn(Slot) -> Span) -> Vec<Span> {
-        let span = |&(slot, _): &(Slot, _)| {
-            if slot.is_external() {
-                other(slot)
+    pub(super) fn spans(&self, kernel: &Kernel, other: impl Fn(ArrayId) -> Span) -> Vec<Span> {
+        let span = |&(array, _): &(ArrayId, _)| {
+            if array.is_external() {
+                other(array)
             } else {
                 Span::Table
             }
@@ -294,7 +296,7 @@ impl Builder<'_> {
 /// Lanes that share `frames` of `classes`, so that each has about four entries: a power of two that a workgroup of `most`
 /// has. A CPU's are those of a vector, which do not wait for others. Of the batch's sizes only C may count here: the order
 /// of a sum must not depend on what else is in the batch.
-pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &Limits) -> u64 {
+pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &DeviceLimits) -> u64 {
     let most = if limits.software && classes < LONG_FOR_A_CPU {
         8
     } else {
@@ -307,7 +309,7 @@ pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &Limits) -
 /// Classes of which a vector's lanes would make too long a loop.
 const LONG_FOR_A_CPU: u64 = 1 << 18;
 
-/// A number that the cuts keep below 2^31.
+/// A number that the tiling keep below 2^31.
 pub(super) fn word(n: u64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }

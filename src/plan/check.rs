@@ -1,11 +1,11 @@
 //! What is refused before anything is cut: shapes, options and limits that make no sense, and arrays that no buffer holds.
 
+use crate::batch::{BatchShape, LONGEST_AXIS, LabelLayout, check_epsilon};
 use crate::error::PlanError;
-use crate::kernels::Element;
-use crate::limits::Limits;
+use crate::kernels::ElementType;
+use crate::limits::DeviceLimits;
 use crate::options::Options;
-use crate::plan::Goal;
-use crate::problem::{LONGEST_AXIS, LabelLayout, Shape, check_epsilon};
+use crate::plan::Task;
 
 /// No array of a batch has more bytes, whatever a device says: no offset into one, nor twice that, passes 64 bits.
 const LARGEST_ARRAY: u64 = 1 << 62;
@@ -13,10 +13,10 @@ const LARGEST_ARRAY: u64 = 1 << 62;
 const WORD: u64 = 4;
 
 pub(super) fn check(
-    shape: &Shape,
+    shape: &BatchShape,
     options: &Options,
-    goal: Goal,
-    limits: &Limits,
+    task: Task,
+    limits: &DeviceLimits,
 ) -> Result<(), PlanError> {
     for (axis, value, least) in [
         ("items N", shape.items, 0),
@@ -32,7 +32,7 @@ pub(super) fn check(
             });
         }
     }
-    check_buffers(shape, goal, limits)?;
+    check_buffers(shape, task, limits)?;
     let blank = options.blank.index(shape.classes);
     if blank >= shape.classes {
         return Err(PlanError::Blank {
@@ -40,7 +40,7 @@ pub(super) fn check(
             classes: shape.classes,
         });
     }
-    if shape.element == Element::F16 && !limits.f16 {
+    if shape.element == ElementType::F16 && !limits.f16 {
         return Err(PlanError::Feature {
             feature: "SHADER_F16",
             what: "an input of f16",
@@ -49,7 +49,7 @@ pub(super) fn check(
     check_epsilon(options.input).map_err(|epsilon| PlanError::Epsilon(epsilon.to_string()))?;
     for (limit, value) in [
         ("offset_alignment", limits.offset_alignment),
-        ("subgroup", limits.subgroup),
+        ("subgroup", limits.subgroup_size),
     ] {
         if value != 0 && !value.is_power_of_two() {
             return Err(PlanError::NotPowerOfTwo { limit, value });
@@ -59,7 +59,7 @@ pub(super) fn check(
         (
             "max_storage_buffers_per_shader_stage",
             limits.max_storage_buffers,
-            Limits::STORAGE_BUFFERS,
+            DeviceLimits::STORAGE_BUFFERS,
             "stage `labels`",
         ),
         (
@@ -95,7 +95,7 @@ pub(super) fn check(
 
 /// Refuses a batch with an array that no buffer holds: it is never encoded, and cut into groups it would fill the host's
 /// memory with steps.
-fn check_buffers(shape: &Shape, goal: Goal, limits: &Limits) -> Result<(), PlanError> {
+fn check_buffers(shape: &BatchShape, task: Task, limits: &DeviceLimits) -> Result<(), PlanError> {
     let [items, frames, classes, labels] =
         [shape.items, shape.frames, shape.classes, shape.max_labels].map(|n| n as u64);
     // Without a frame the input has no bytes, however many items and classes it claims: they count as for one frame.
@@ -108,13 +108,13 @@ fn check_buffers(shape: &Shape, goal: Goal, limits: &Limits) -> Result<(), PlanE
         ("the input", input),
         ("the labels", [items, padded, 1, WORD]),
     ];
-    match goal {
-        Goal::Loss | Goal::LossAndGrad => {}
-        Goal::Align => arrays.extend([
+    match task {
+        Task::Loss | Task::LossAndGrad => {}
+        Task::Align => arrays.extend([
             ("the path", [items, frames, 1, WORD]),
             ("the spans", [items, labels, 2, WORD]),
         ]),
-        Goal::Greedy => arrays.push(("the frames of the labels", [items, frames, 2, WORD])),
+        Task::Greedy => arrays.push(("the frames of the labels", [items, frames, 2, WORD])),
     }
     for (what, sizes) in arrays {
         let needs = sizes.into_iter().fold(1, u64::saturating_mul);

@@ -1,7 +1,7 @@
 //! A plan for frameworks that launch kernels themselves.
 
 use super::{Plan, Span, Step};
-use crate::kernels::{Slot, Text};
+use crate::kernels::{ArrayId, SourceVariant};
 
 /// What a launch binds: one of the caller's arrays, as [`Buffers`](crate::Buffers) has them, or a table of the workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,11 +34,11 @@ pub enum Operand {
     /// Of an alignment, `[N, Lmax]`, written.
     Probabilities,
     /// Of a greedy reading, `[N, T]`, written.
-    ReadLabels,
+    HypothesisLabels,
     /// Of a greedy reading, `[N]`, written.
-    ReadLengths,
+    HypothesisLengths,
     /// Of a greedy reading, `[N, T, 2]`, written.
-    ReadFrames,
+    HypothesisFrames,
     /// The table of this number, of [`Plan::tables`].
     Table(usize),
 }
@@ -46,7 +46,7 @@ pub enum Operand {
 /// A binding of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct Bound {
+pub struct BoundRange {
     /// What it is a part of.
     pub operand: Operand,
     /// Where the part begins, in bytes: a multiple of the limits' offset alignment.
@@ -55,7 +55,7 @@ pub struct Bound {
     pub bytes: Option<u64>,
 }
 
-/// A dispatch as a text and what it binds, with nothing else to set.
+/// A dispatch as a variant and what it binds, with nothing else to set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Launch {
@@ -68,7 +68,7 @@ pub struct Launch {
     /// Workgroups.
     pub grid: [u32; 3],
     /// What stands at bindings 0, 1, …
-    pub bindings: Vec<Bound>,
+    pub bindings: Vec<BoundRange>,
 }
 
 impl Plan {
@@ -81,14 +81,14 @@ impl Plan {
     /// in one buffer. With wgpu's own types [`GpuPlan`](crate::GpuPlan) does better: its pipelines serve batches of all sizes.
     ///
     /// Every operand that a launch names must be there: lengths of `T` and weights of 1 where the batch has none, and room
-    /// for a status. Plan with `subgroup: 0` in the [`Limits`](crate::Limits) where the device has no subgroups, and with
+    /// for a status. Plan with `subgroup_size: 0` in the [`DeviceLimits`](crate::DeviceLimits) where the device has no subgroups, and with
     /// the offset alignment that its bindings have.
     ///
     /// Not for browsers: their compilers let no barrier depend on what was read from a binding that is declared as written.
     ///
     /// ```
-    /// use ctc_wgpu::{Goal, Limits, Operand, Options, Plan, Shape};
-    /// let plan = Plan::new(&Shape::new(32, 50, 20, 6), &Options::default(), Goal::LossAndGrad, &Limits::default())?;
+    /// use ctc_wgpu::{Task, DeviceLimits, Operand, Options, Plan, BatchShape};
+    /// let plan = Plan::new(&BatchShape::new(32, 50, 20, 6), &Options::default(), Task::LossAndGrad, &DeviceLimits::default())?;
     /// for launch in plan.launches() {
     ///     println!("{} in {:?} workgroups of {:?}", launch.name, launch.grid, launch.workgroup_size);
     ///     assert!(launch.wgsl.contains("@binding(0) var<storage, read_write>"));
@@ -102,9 +102,9 @@ impl Plan {
     }
 
     fn launch(&self, step: &Step) -> Launch {
-        let text = Text {
+        let variant = SourceVariant {
             subgroups: step.subgroups,
-            ..self.text()
+            ..self.source_variant()
         };
         let constant = |name| {
             let mut constants = step.constants.iter();
@@ -114,36 +114,38 @@ impl Plan {
         let bindings = step.kernel.bindings.iter().zip(&step.spans);
         Launch {
             name: step.kernel.name,
-            wgsl: step.kernel.fixed(text, &step.constants, &step.params),
+            wgsl: step
+                .kernel
+                .specialised(variant, &step.constants, &step.params),
             workgroup_size: [constant("LANES"), constant("ROWS"), 1],
             grid: step.grid,
             bindings: bindings
-                .map(|((slot, _), span)| self.bound(*slot, *span))
+                .map(|((array, _), span)| self.bound(*array, *span))
                 .collect(),
         }
     }
 
-    fn bound(&self, slot: Slot, span: Span) -> Bound {
-        let operand = match slot {
-            Slot::Input => Operand::Logits,
-            Slot::Labels => Operand::Labels,
-            Slot::LogitLengths => Operand::LogitLengths,
-            Slot::LabelLengths => Operand::LabelLengths,
-            Slot::Weights => Operand::Weights,
-            Slot::Loss => Operand::Loss,
-            Slot::Status => Operand::Status,
-            Slot::Reduced => Operand::Reduced,
-            Slot::Grad => Operand::Grad,
-            Slot::Path => Operand::Path,
-            Slot::LogProbs => Operand::LogProbs,
-            Slot::Spans => Operand::Spans,
-            Slot::Probabilities => Operand::Probabilities,
-            Slot::ReadLabels => Operand::ReadLabels,
-            Slot::ReadLengths => Operand::ReadLengths,
-            Slot::ReadFrames => Operand::ReadFrames,
+    fn bound(&self, array: ArrayId, span: Span) -> BoundRange {
+        let operand = match array {
+            ArrayId::Input => Operand::Logits,
+            ArrayId::Labels => Operand::Labels,
+            ArrayId::LogitLengths => Operand::LogitLengths,
+            ArrayId::LabelLengths => Operand::LabelLengths,
+            ArrayId::Weights => Operand::Weights,
+            ArrayId::Loss => Operand::Loss,
+            ArrayId::Status => Operand::Status,
+            ArrayId::Reduced => Operand::Reduced,
+            ArrayId::Grad => Operand::Grad,
+            ArrayId::Path => Operand::Path,
+            ArrayId::LogProbs => Operand::LogProbs,
+            ArrayId::Spans => Operand::Spans,
+            ArrayId::Probabilities => Operand::Probabilities,
+            ArrayId::HypothesisLabels => Operand::HypothesisLabels,
+            ArrayId::HypothesisLengths => Operand::HypothesisLengths,
+            ArrayId::HypothesisFrames => Operand::HypothesisFrames,
             table => Operand::Table(
-                // A plan has a table for each slot that it binds; past the end there would be none to bind.
-                (self.tables.iter().position(|known| known.slot == table))
+                // A plan has a table for each array that it binds; past the end there would be none to bind.
+                (self.tables.iter().position(|known| known.array == table))
                     .unwrap_or(self.tables.len()),
             ),
         };
@@ -151,7 +153,7 @@ impl Plan {
             Span::Range { offset, bytes } => (offset, Some(bytes)),
             Span::Rest | Span::Table => (0, None),
         };
-        Bound {
+        BoundRange {
             operand,
             offset,
             bytes,

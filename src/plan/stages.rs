@@ -1,14 +1,14 @@
 //! The dispatches of each stage, in the order of the pipeline.
 
-use super::build::{Builder, Group, Page, Phase, row_lanes, usize_of, word};
-use super::cut::{BLOCK, Cuts};
+use super::build::{Builder, Phase, Segment, Tile, row_lanes, usize_of, word};
+use super::tiling::{BLOCK, Tiling};
 use super::{Iterations, Span, Step};
+use crate::batch::LabelLayout;
 use crate::error::PlanError;
 use crate::kernels::{self, Kernel};
 use crate::options::{BlankInLabels, Impossible, Reduction, RepeatedLabels};
 use crate::params::Params;
-use crate::plan::Goal;
-use crate::problem::LabelLayout;
+use crate::plan::Task;
 
 /// Items whose sums one dispatch of `totals` adds up: with 32 lanes, the fewest, 8 rounds for each 32 items.
 const TOTALS_WINDOW: u64 = 1 << 17;
@@ -16,7 +16,7 @@ const TOTALS_WINDOW: u64 = 1 << 17;
 impl Builder<'_> {
     pub(super) fn totals(&mut self) -> Result<(), PlanError> {
         let concatenated = self.shape.label_layout == LabelLayout::Concatenated;
-        let over_batch = self.goal.is_loss()
+        let over_batch = self.task.is_loss()
             && matches!(
                 self.options.reduction,
                 Reduction::MeanVolume | Reduction::MeanWeighted
@@ -25,12 +25,12 @@ impl Builder<'_> {
             return Ok(());
         }
         let items = self.shape.items as u64;
-        let window = TOTALS_WINDOW.min(self.cuts.slice_words());
+        let window = TOTALS_WINDOW.min(self.tiling.slice_words());
         for first in (0..items).step_by(usize_of(window)) {
             let count = window.min(items - first);
-            let (span, base) = self.cuts.items_span(first, count, 1);
+            let (span, base) = self.tiling.items_span(first, count, 1);
             let params = Params {
-                group: word(count),
+                tile_items: word(count),
                 item_base: word(base),
                 first_item: word(first),
                 first_dispatch: u32::from(first == 0),
@@ -40,8 +40,8 @@ impl Builder<'_> {
             let fold = u64::from(lanes.ilog2());
             let rounds = count.div_ceil(lanes.into()) * (3 + fold) + fold + 2;
             self.push(Step {
-                kernel: &kernels::TOTALS,
-                label: "totals",
+                kernel: &kernels::BATCH_TOTALS,
+                label: "batch_totals",
                 subgroups: false,
                 constants: vec![("LANES", lanes), ("CONCATENATED", concatenated.into())],
                 params,
@@ -53,22 +53,22 @@ impl Builder<'_> {
         Ok(())
     }
 
-    pub(super) fn labels(&mut self, group: Group) -> Result<(), PlanError> {
+    pub(super) fn labels(&mut self, group: Tile) -> Result<(), PlanError> {
         let options = self.options;
         let lanes = 64.min(self.lanes);
         let collapse = options.repeated_labels == RepeatedLabels::Collapse;
         let concatenated = self.shape.label_layout == LabelLayout::Concatenated;
         let stride = self.shape.max_labels as u64;
-        let (items, item_base) = self.cuts.items_span(group.first, group.count, 1);
+        let (items, item_base) = self.tiling.items_span(group.first, group.count, 1);
         let (labels, label_base) = if concatenated {
             (Span::Rest, 0)
         } else {
-            self.cuts.items_span(group.first, group.count, stride)
+            self.tiling.items_span(group.first, group.count, stride)
         };
         let params = Params {
             item_base: word(item_base),
             label_base: word(label_base),
-            ..self.group_params(group)
+            ..self.tile_params(group)
         };
         let scan = if collapse {
             u64::from(lanes.ilog2()) + 1
@@ -77,7 +77,7 @@ impl Builder<'_> {
         };
         let rounds = stride.div_ceil(lanes.into()) * (1 + scan) + 1;
         let reduction = match options.reduction {
-            _ if !self.goal.is_loss() => 1,
+            _ if !self.task.is_loss() => 1,
             Reduction::None | Reduction::Sum => 1,
             Reduction::MeanBatch => 2,
             Reduction::MeanLabel => 3,
@@ -85,8 +85,8 @@ impl Builder<'_> {
             Reduction::MeanWeighted => 5,
         };
         self.push(Step {
-            kernel: &kernels::LABELS,
-            label: "labels",
+            kernel: &kernels::CHECK_LABELS,
+            label: "check_labels",
             subgroups: false,
             constants: vec![
                 ("LANES", lanes),
@@ -97,8 +97,8 @@ impl Builder<'_> {
                 ),
                 ("COLLAPSE", collapse.into()),
                 ("DISTINCT", self.distinct()),
-                ("STARS", (self.goal == Goal::Align).into()),
-                ("LABELLED", (self.goal != Goal::Greedy).into()),
+                ("STARS", (self.task == Task::Align).into()),
+                ("LABELLED", (self.task != Task::Greedy).into()),
                 ("REDUCTION", reduction),
             ],
             params,
@@ -112,11 +112,11 @@ impl Builder<'_> {
         Ok(())
     }
 
-    pub(super) fn chain(&mut self, group: Group) -> Result<(), PlanError> {
-        if self.goal == Goal::Loss {
+    pub(super) fn chain(&mut self, group: Tile) -> Result<(), PlanError> {
+        if self.task == Task::Loss {
             return Ok(());
         }
-        let width = self.cuts.width;
+        let width = self.tiling.width;
         let classes = self.shape.classes as u64;
         let lanes = u64::from(64.min(self.lanes));
         // A label's lane looks at all others.
@@ -136,11 +136,11 @@ impl Builder<'_> {
         let [y, z, _] = self.folded(group.count, 1);
         for (x, [clear, link], rounds) in dispatches {
             self.push(Step {
-                kernel: &kernels::CHAIN,
-                label: "chain",
+                kernel: &kernels::LABEL_LINKS,
+                label: "label_links",
                 subgroups: false,
                 constants: vec![("LANES", word(lanes)), ("CLEAR", clear), ("LINK", link)],
-                params: self.group_params(group),
+                params: self.tile_params(group),
                 grid: [word(x), y, z],
                 spans: vec![Span::Table; 3],
                 iterations: Iterations::bounded(rounds, "labels min(Lmax, T)", width)?,
@@ -152,11 +152,11 @@ impl Builder<'_> {
     /// The stages that look at whole frames: stats and grad, chunk by chunk.
     pub(super) fn rows(
         &mut self,
-        group: Group,
-        page: Page,
+        group: Tile,
+        page: Segment,
         kernel: &'static Kernel,
     ) -> Result<(), PlanError> {
-        let chunk_frames = self.cuts.chunk_frames;
+        let slice_frames = self.tiling.slice_frames;
         let frames = self.shape.frames as u64;
         let classes = self.shape.classes as u64;
         // The frames that lanes share: four of an item look up the same labels.
@@ -164,26 +164,26 @@ impl Builder<'_> {
         let lanes = row_lanes(share, classes, self.lanes.into(), self.limits);
         let iterations = self.row_rounds(kernel, lanes)?;
         // A CPU's lanes wait for no others than those of a vector, where a grid has room for so many workgroups.
-        let few = group.count * chunk_frames <= self.limits.max_workgroups.into();
+        let few = group.count * slice_frames <= self.limits.max_workgroups.into();
         let together = if self.limits.software && few {
             lanes
         } else {
             128
         };
         let rows = (together.min(self.lanes.into()) / lanes).max(1);
-        let subgroups = rows == 1 && lanes == u64::from(self.limits.subgroup);
-        for frame in (0..frames).step_by(usize_of(chunk_frames.max(1))) {
-            let count = chunk_frames.min(frames - frame);
+        let subgroups = rows == 1 && lanes == u64::from(self.limits.subgroup_size);
+        for frame in (0..frames).step_by(usize_of(slice_frames.max(1))) {
+            let count = slice_frames.min(frames - frame);
             let (input, params) = self.row_params(group, page, frame, count);
             let mut constants = vec![
                 ("LANES", word(lanes)),
                 ("ROWS", word(rows)),
                 ("INPUT", self.input()),
             ];
-            if kernel == &kernels::STATS {
-                constants.push(("DIRECTIONS", word(self.goal.directions())));
-                constants.push(("BEST", (self.goal == Goal::Greedy).into()));
-                constants.push(("GATHER", self.cuts.gathered.into()));
+            if kernel == &kernels::SOFTMAX_STATS {
+                constants.push(("DIRECTIONS", word(self.task.directions())));
+                constants.push(("BEST", (self.task == Task::Greedy).into()));
+                constants.push(("GATHER", self.tiling.gathered.into()));
                 constants.push(("ONCE", (classes <= 4 * lanes).into()));
             }
             let shares = group.count * count.div_ceil(share);
@@ -204,12 +204,12 @@ impl Builder<'_> {
     /// How often a lane of stats or grad goes round its loops.
     fn row_rounds(&self, kernel: &Kernel, lanes: u64) -> Result<Iterations, PlanError> {
         let classes = self.shape.classes as u64;
-        let Cuts {
+        let Tiling {
             width,
             quads,
             gathered,
             ..
-        } = self.cuts;
+        } = self.tiling;
         let of_row = classes.div_ceil(lanes) + 8;
         let folds = 2 * u64::from(lanes.ilog2());
         let of_labels = if kernel == &kernels::GRAD {
@@ -232,54 +232,54 @@ impl Builder<'_> {
     /// descend.
     pub(super) fn sweep(
         &mut self,
-        group: Group,
-        page: Page,
+        group: Tile,
+        page: Segment,
         phase: Phase,
     ) -> Result<(), PlanError> {
-        let Cuts {
+        let Tiling {
             width,
             quads,
             scratch,
             gathered,
             ..
-        } = self.cuts;
-        let subgroup = u64::from(self.limits.subgroup);
+        } = self.tiling;
+        let subgroup = u64::from(self.limits.subgroup_size);
         let subgroups = !scratch && quads <= subgroup && subgroup <= u64::from(self.lanes);
         let lanes = match (scratch, subgroups) {
             (true, _) => u64::from(self.lanes),
             (false, true) => subgroup,
             (false, false) => sweep_lanes(quads, self.limits.software),
         };
-        let aligns = self.goal == Goal::Align;
+        let aligns = self.task == Task::Align;
         // Each step of a long one goes round the quads, once or, with a block's rows made again, twice, and copies a row a block.
         let strides = quads.div_ceil(lanes) + 2;
         let (kernel, round, ends) = match (scratch, aligns) {
-            (true, true) => (&kernels::ALIGN_LONG, strides, 2 * strides),
+            (true, true) => (&kernels::VITERBI_LONG, strides, 2 * strides),
             (true, false) => (&kernels::SWEEP_LONG, 3 * strides, 2 * strides),
-            (false, true) => (&kernels::ALIGN, 1, 1),
+            (false, true) => (&kernels::VITERBI, 1, 1),
             (false, false) => (&kernels::SWEEP, 1, 1),
         };
         let window = u64::from(Iterations::MAX).saturating_sub(ends + 1) / round;
         let window = (window / BLOCK * BLOCK).max(BLOCK);
         let windows = (page.end - page.first).div_ceil(window);
-        let checkpointed = self.cuts.checkpointed();
+        let checkpointed = self.tiling.checkpointed();
         let checkpoint = if checkpointed { 1 + page.index } else { 0 };
-        let (label, slot, keeps) = match phase {
+        let (label, array, keeps) = match phase {
             Phase::In => (
-                if aligns { "align" } else { "sweep in" },
+                if aligns { "viterbi" } else { "sweep inward" },
                 0,
-                self.goal != Goal::Loss && !checkpointed,
+                self.task != Task::Loss && !checkpointed,
             ),
             Phase::Again if aligns => ("align again", checkpoint, true),
-            Phase::Again => ("sweep again", checkpoint, true),
-            Phase::Out => ("sweep out", 0, true),
+            Phase::Again => ("sweep recompute", checkpoint, true),
+            Phase::Out => ("sweep outward", 0, true),
         };
         let (frame, frames, items) = if gathered {
             (0, 1, 1)
         } else {
             (0, self.shape.frames as u64, group.count)
         };
-        let bound = Group {
+        let bound = Tile {
             count: items,
             ..group
         };
@@ -310,14 +310,14 @@ impl Builder<'_> {
                 subgroups,
                 constants,
                 params: Params {
-                    group: word(group.count),
+                    tile_items: word(group.count),
                     first_step: word(first),
                     end_step: word(end),
-                    slot: word(slot),
-                    save_slot: word(if saves { checkpoint } else { 0 }),
+                    carry_row: word(array),
+                    checkpoint_row: word(if saves { checkpoint } else { 0 }),
                     ..params
                 },
-                grid: self.folded(group.count, word(self.goal.directions())),
+                grid: self.folded(group.count, word(self.task.directions())),
                 spans: self.spans(kernel, |_| input),
                 iterations: Iterations::bounded(
                     (end - first) * round + ends + 1,
@@ -329,20 +329,20 @@ impl Builder<'_> {
         Ok(())
     }
 
-    pub(super) fn meet(&mut self, group: Group) -> Result<(), PlanError> {
-        let quads = self.cuts.quads;
+    pub(super) fn meet(&mut self, group: Tile) -> Result<(), PlanError> {
+        let quads = self.tiling.quads;
         let frames = self.shape.frames as u64;
         // Not by Lmax or T, as for the rows. A CPU does better with a vector's lanes alone, which need not wait.
         let lanes = if self.limits.software { 8 } else { 64 }.min(self.lanes);
-        let (items, base) = self.cuts.items_span(group.first, group.count, 1);
+        let (items, base) = self.tiling.items_span(group.first, group.count, 1);
         let rounds = quads.div_ceil(lanes.into())
             + frames.div_ceil(4 * u64::from(lanes))
             + u64::from(lanes.ilog2())
             + 3;
         let zero = self.options.impossible == Impossible::Zero;
         self.push(Step {
-            kernel: &kernels::MEET,
-            label: "meet",
+            kernel: &kernels::JOIN,
+            label: "join",
             subgroups: false,
             constants: vec![
                 ("LANES", lanes),
@@ -352,17 +352,17 @@ impl Builder<'_> {
             ],
             params: Params {
                 item_base: word(base),
-                ..self.group_params(group)
+                ..self.tile_params(group)
             },
             grid: self.folded(group.count, 1),
-            spans: self.spans(&kernels::MEET, |_| items),
+            spans: self.spans(&kernels::JOIN, |_| items),
             iterations: Iterations::bounded(rounds, "frames T", frames)?,
         })?;
         Ok(())
     }
 
-    pub(super) fn reduce(&mut self, group: Group) -> Result<(), PlanError> {
-        let (items, base) = self.cuts.items_span(group.first, group.count, 1);
+    pub(super) fn reduce(&mut self, group: Tile) -> Result<(), PlanError> {
+        let (items, base) = self.tiling.items_span(group.first, group.count, 1);
         let lanes = self.lanes;
         let rounds = group.count.div_ceil(lanes.into()) + u64::from(lanes.ilog2()) + 2;
         self.push(Step {
@@ -373,7 +373,7 @@ impl Builder<'_> {
             params: Params {
                 item_base: word(base),
                 first_dispatch: u32::from(group.first == 0),
-                ..self.group_params(group)
+                ..self.tile_params(group)
             },
             grid: [1, 1, 1],
             spans: vec![

@@ -9,33 +9,33 @@ mod refusals;
 use std::collections::BTreeSet;
 
 use super::stages::sweep_lanes;
-use super::{Goal, Iterations, Plan, Span, Step};
+use super::{Iterations, Plan, Span, Step, Task};
+use crate::batch::{BatchShape, LabelLayout};
 use crate::error::PlanError;
-use crate::kernels::{self, Slot};
-use crate::limits::Limits;
+use crate::kernels::{self, ArrayId};
+use crate::limits::DeviceLimits;
 use crate::options::{Options, Reduction};
-use crate::problem::{LabelLayout, Shape};
 
 /// Default limits, and each of them lowered.
-fn limits() -> Vec<Limits> {
-    let default = Limits::default();
+fn limits() -> Vec<DeviceLimits> {
+    let default = DeviceLimits::default();
     vec![
         default,
-        Limits {
+        DeviceLimits {
             max_binding: 200_192,
             ..default
         },
-        Limits {
+        DeviceLimits {
             max_binding: 1 << 26,
             offset_alignment: 32,
             ..default
         },
-        Limits {
+        DeviceLimits {
             max_invocations: 32,
             workgroup_memory: 8_192,
             ..default
         },
-        Limits {
+        DeviceLimits {
             max_binding: 2 << 30,
             max_buffer: 4 << 30,
             max_invocations: 1_024,
@@ -44,7 +44,7 @@ fn limits() -> Vec<Limits> {
     ]
 }
 
-fn shapes() -> Vec<Shape> {
+fn shapes() -> Vec<BatchShape> {
     let mut shapes = Vec::new();
     for [items, frames, classes, labels] in [
         [0, 0, 1, 0],
@@ -59,7 +59,7 @@ fn shapes() -> Vec<Shape> {
         [70_000, 4, 3, 2],
         [2, 3, 40_000, 100_000],
     ] {
-        let shape = Shape::new(items, frames, classes, labels);
+        let shape = BatchShape::new(items, frames, classes, labels);
         shapes.extend([
             shape,
             shape.time_major(),
@@ -71,27 +71,27 @@ fn shapes() -> Vec<Shape> {
 }
 
 /// Calls `check` with every plan that there is among the shapes and limits.
-fn each_plan(check: impl Fn(&Plan, &Limits)) {
+fn each_plan(check: impl Fn(&Plan, &DeviceLimits)) {
     let mut made = 0;
     let mut cut = [false; 3];
     for limits in limits() {
         for shape in shapes() {
-            for (goal, reduction) in [
-                (Goal::LossAndGrad, Reduction::MeanVolume),
-                (Goal::Loss, Reduction::None),
-                (Goal::Align, Reduction::MeanVolume),
-                (Goal::Greedy, Reduction::Sum),
+            for (task, reduction) in [
+                (Task::LossAndGrad, Reduction::MeanVolume),
+                (Task::Loss, Reduction::None),
+                (Task::Align, Reduction::MeanVolume),
+                (Task::Greedy, Reduction::Sum),
             ] {
                 let options = Options {
                     reduction,
                     ..Options::default()
                 };
-                match Plan::new(&shape, &options, goal, &limits) {
+                match Plan::new(&shape, &options, task, &limits) {
                     Ok(plan) => {
                         made += 1;
-                        cut[0] |= plan.groups() > 1;
-                        cut[1] |= plan.pages() > 1;
-                        cut[2] |= plan.chunks() > 1;
+                        cut[0] |= plan.batch_tiles() > 1;
+                        cut[1] |= plan.segments() > 1;
+                        cut[2] |= plan.input_slices() > 1;
                         check(&plan, &limits);
                     }
                     // Only where a single row or item passes a lowered binding.
@@ -133,7 +133,7 @@ fn no_step_passes_a_limit_of_the_device_or_of_a_loop() {
             );
             let lanes = constant(step, "LANES") * constant(step, "ROWS");
             assert!(lanes <= limits.max_invocations.into(), "{step:?}");
-            if ["sweep", "align"]
+            if ["sweep", "viterbi"]
                 .iter()
                 .any(|name| step.kernel.name.starts_with(name))
             {
@@ -141,7 +141,7 @@ fn no_step_passes_a_limit_of_the_device_or_of_a_loop() {
                 assert!(edges <= limits.workgroup_memory.into(), "{step:?}");
             }
             let lanes = constant(step, "LANES");
-            let by_quads = [&kernels::SWEEP, &kernels::ALIGN].contains(&step.kernel)
+            let by_quads = [&kernels::SWEEP, &kernels::VITERBI].contains(&step.kernel)
                 && lanes.is_multiple_of(8);
             assert!(lanes.is_power_of_two() || by_quads, "{step:?}");
         }
@@ -175,36 +175,36 @@ fn spans_are_aligned_and_lie_inside_what_they_are_of() {
         let shape = plan.shape();
         for step in &plan.steps {
             assert_eq!(step.spans.len(), step.kernel.bindings.len());
-            for ((slot, _), span) in step.kernel.bindings.iter().zip(&step.spans) {
+            for ((array, _), span) in step.kernel.bindings.iter().zip(&step.spans) {
                 match *span {
                     Span::Range { offset, bytes } => {
-                        let words = match slot {
-                            Slot::Input | Slot::Grad => shape.elements(),
-                            Slot::Labels => shape.items * shape.max_labels,
-                            Slot::Reduced => 1,
-                            Slot::Path | Slot::LogProbs | Slot::ReadLabels => {
+                        let words = match array {
+                            ArrayId::Input | ArrayId::Grad => shape.elements(),
+                            ArrayId::Labels => shape.items * shape.max_labels,
+                            ArrayId::Reduced => 1,
+                            ArrayId::Path | ArrayId::LogProbs | ArrayId::HypothesisLabels => {
                                 shape.items * shape.frames
                             }
-                            Slot::ReadFrames => 2 * shape.items * shape.frames,
-                            Slot::Spans => 2 * shape.items * shape.max_labels,
-                            Slot::Probabilities => shape.items * shape.max_labels,
+                            ArrayId::HypothesisFrames => 2 * shape.items * shape.frames,
+                            ArrayId::Spans => 2 * shape.items * shape.max_labels,
+                            ArrayId::Probabilities => shape.items * shape.max_labels,
                             _ => shape.items,
                         } as u64;
                         assert!(offset.is_multiple_of(limits.offset_alignment.into()));
                         // An empty array has a stand-in of one word.
                         assert!(
                             offset + bytes <= words.max(1) * 4,
-                            "{slot:?} {span:?} of {words} words in {step:?}"
+                            "{array:?} {span:?} of {words} words in {step:?}"
                         );
                         assert!(bytes <= limits.max_binding);
-                        assert!(slot.is_external());
+                        assert!(array.is_external());
                     }
                     Span::Rest => assert_eq!(
-                        (*slot, shape.label_layout),
-                        (Slot::Labels, LabelLayout::Concatenated)
+                        (*array, shape.label_layout),
+                        (ArrayId::Labels, LabelLayout::Concatenated)
                     ),
                     Span::Table => {
-                        assert!(plan.tables.iter().any(|table| table.slot == *slot));
+                        assert!(plan.tables.iter().any(|table| table.array == *array));
                     }
                 }
             }
@@ -223,16 +223,16 @@ fn spans_are_aligned_and_lie_inside_what_they_are_of() {
 /// What of frames, steps and pages the steps of one group cover.
 fn check_group(plan: &Plan, steps: &[&Step]) {
     let shape = plan.shape();
-    let aligns = plan.goal() == Goal::Align;
-    let directions = if plan.goal() == Goal::Greedy || aligns {
+    let aligns = plan.task() == Task::Align;
+    let directions = if plan.task() == Task::Greedy || aligns {
         1
     } else {
         2
     };
     let total = (shape.frames as u64).div_ceil(directions).max(1);
-    let has_grad = plan.goal() == Goal::LossAndGrad;
+    let has_grad = plan.task() == Task::LossAndGrad;
     let keeps = has_grad || aligns;
-    for label in ["stats", "grad"] {
+    for label in ["softmax_stats", "grad"] {
         if label == "grad" && !has_grad {
             continue;
         }
@@ -240,10 +240,11 @@ fn check_group(plan: &Plan, steps: &[&Step]) {
         let pages: Vec<_> = steps
             .iter()
             .filter(|s| s.label == label && s.params.first_frame == 0)
-            .map(|s| (s.params.page_step, s.params.page_end))
+            .map(|s| (s.params.segment_begin, s.params.segment_end))
             .collect();
         // Where what is read of the input is gathered page by page, it is twice; else stats sees all steps at once.
-        let again = label == "stats" && plan.chunks() > 1 && keeps && plan.pages() > 1;
+        let again =
+            label == "softmax_stats" && plan.input_slices() > 1 && keeps && plan.segments() > 1;
         let covered: u32 = pages.iter().map(|(first, end)| end - first).sum();
         let times = if shape.frames == 0 {
             0
@@ -254,18 +255,20 @@ fn check_group(plan: &Plan, steps: &[&Step]) {
         for page in pages {
             let chunks: Vec<_> = steps
                 .iter()
-                .filter(|s| s.label == label && (s.params.page_step, s.params.page_end) == page)
+                .filter(|s| {
+                    s.label == label && (s.params.segment_begin, s.params.segment_end) == page
+                })
                 .collect();
             // Within a page the chunks follow each other from the first frame to the last.
             for chunks in chunks.chunk_by(|_, next| next.params.first_frame > 0) {
                 let mut next = 0;
                 for step in chunks {
                     assert_eq!(step.params.first_frame, next);
-                    next += step.params.chunk_frames;
+                    next += step.params.slice_frames;
                     // Lanes of grad share four frames of an item.
                     let share = if label == "grad" { 4 } else { 1 };
-                    let shares = step.params.chunk_frames.div_ceil(share);
-                    let rows = u64::from(step.params.group) * u64::from(shares);
+                    let shares = step.params.slice_frames.div_ceil(share);
+                    let rows = u64::from(step.params.tile_items) * u64::from(shares);
                     let workgroups: u64 = step.grid.iter().map(|n| u64::from(*n)).product();
                     assert!(workgroups * constant(step, "ROWS") >= rows, "{step:?}");
                 }
@@ -278,33 +281,33 @@ fn check_group(plan: &Plan, steps: &[&Step]) {
         sweeps
             .map(|s| {
                 let p = s.params;
-                assert!(p.first_step.is_multiple_of(4) && p.page_step.is_multiple_of(4));
-                assert!(p.page_step <= p.first_step && p.end_step <= p.page_end);
+                assert!(p.first_step.is_multiple_of(4) && p.segment_begin.is_multiple_of(4));
+                assert!(p.segment_begin <= p.first_step && p.end_step <= p.segment_end);
                 if s.label.starts_with("sweep") {
-                    assert_eq!(s.label == "sweep out", constant(s, "OUT") == 1);
+                    assert_eq!(s.label == "sweep outward", constant(s, "OUT") == 1);
                 }
                 (p.first_step.into(), p.end_step.into())
             })
             .collect()
     };
-    if plan.goal() == Goal::Greedy {
+    if plan.task() == Task::Greedy {
         return;
     }
     let [way_in, again] = if aligns {
-        ["align", "align again"]
+        ["viterbi", "align again"]
     } else {
-        ["sweep in", "sweep again"]
+        ["sweep inward", "sweep recompute"]
     }
     .map(windows);
     let joined = way_in.iter().try_fold(0, |end, (first, last)| {
         (*first == end && last > first).then_some(*last)
     });
     assert_eq!(joined, Some(total), "{way_in:?}");
-    let mut way_out = windows("sweep out");
+    let mut way_out = windows("sweep outward");
     way_out.reverse();
     assert_eq!(way_out, if has_grad { way_in.clone() } else { vec![] });
     // An alignment's windows on the way back are its own: what one lane goes through.
-    let mut back = windows("trace");
+    let mut back = windows("backtrace");
     back.reverse();
     let joined = back.iter().try_fold(0, |end, (first, last)| {
         (*first == end && last > first).then_some(*last)
@@ -312,7 +315,7 @@ fn check_group(plan: &Plan, steps: &[&Step]) {
     assert_eq!(joined, Some(if aligns { total } else { 0 }), "{back:?}");
     let mut again = again;
     again.sort_unstable();
-    let twice = keeps && plan.pages() > 1;
+    let twice = keeps && plan.segments() > 1;
     assert_eq!(again, if twice { way_in } else { vec![] });
     check_kept(steps, aligns, twice);
 }
@@ -320,24 +323,29 @@ fn check_group(plan: &Plan, steps: &[&Step]) {
 /// Rows are kept once, and each page's states are saved where they are found again.
 fn check_kept(steps: &[&Step], aligns: bool, checkpointed: bool) {
     let (way_in, again) = if aligns {
-        ("align", "align again")
+        ("viterbi", "align again")
     } else {
-        ("sweep in", "sweep again")
+        ("sweep inward", "sweep recompute")
     };
-    let slots = |label: &str, slot: fn(&crate::params::Params) -> u32| -> Vec<_> {
+    let slots = |label: &str, array: fn(&crate::params::Params) -> u32| -> Vec<_> {
         let of = steps.iter().filter(|s| s.label == label);
-        let mut slots: Vec<_> = of.map(|s| (s.params.page_step, slot(&s.params))).collect();
-        slots.retain(|(_, slot)| *slot != 0);
+        let mut slots: Vec<_> = of
+            .map(|s| (s.params.segment_begin, array(&s.params)))
+            .collect();
+        slots.retain(|(_, array)| *array != 0);
         slots.sort_unstable();
         slots.dedup();
         slots
     };
-    assert_eq!(slots(way_in, |p| p.save_slot), slots(again, |p| p.slot));
-    assert!(slots(way_in, |p| p.slot).is_empty());
-    assert!(slots("sweep out", |p| p.slot).is_empty());
+    assert_eq!(
+        slots(way_in, |p| p.checkpoint_row),
+        slots(again, |p| p.array)
+    );
+    assert!(slots(way_in, |p| p.array).is_empty());
+    assert!(slots("sweep outward", |p| p.array).is_empty());
     for step in steps.iter().filter(|s| s.label == way_in) {
         assert!(constant(step, "KEEP") == 0 || !checkpointed);
-        assert!(step.params.save_slot < step.params.scratch_slot);
+        assert!(step.params.checkpoint_row < step.params.spill_row);
     }
 }
 
@@ -346,11 +354,15 @@ fn groups_chunks_pages_and_windows_cover_the_batch_exactly_once() {
     each_plan(|plan, _| {
         let mut next = 0;
         let mut groups = 0;
-        let steps: Vec<_> = plan.steps.iter().filter(|s| s.label != "totals").collect();
+        let steps: Vec<_> = plan
+            .steps
+            .iter()
+            .filter(|s| s.label != "batch_totals")
+            .collect();
         // An empty batch has no group, but its reduced loss is written.
         for steps in steps.chunk_by(|a, b| a.params.first_item == b.params.first_item) {
-            let group = steps[0].params.group;
-            assert!(steps.iter().all(|s| s.params.group == group));
+            let group = steps[0].params.tile_items;
+            assert!(steps.iter().all(|s| s.params.tile_items == group));
             if group > 0 {
                 assert_eq!(steps[0].params.first_item, next);
                 check_group(plan, steps);
@@ -358,7 +370,7 @@ fn groups_chunks_pages_and_windows_cover_the_batch_exactly_once() {
                 next += group;
             }
         }
-        assert_eq!(groups, plan.groups());
+        assert_eq!(groups, plan.batch_tiles());
         assert_eq!(next as usize, plan.shape().items);
     });
 }
@@ -370,10 +382,10 @@ fn a_plan_prints_as_a_person_would_read_it() {
         ..Options::default()
     };
     let plan = Plan::new(
-        &Shape::new(32, 50, 20, 6),
+        &BatchShape::new(32, 50, 20, 6),
         &options,
-        Goal::LossAndGrad,
-        &Limits::default(),
+        Task::LossAndGrad,
+        &DeviceLimits::default(),
     )
     .unwrap();
     let printed = plan.to_string();
@@ -391,13 +403,13 @@ fn a_plan_prints_as_a_person_would_read_it() {
     assert_eq!(
         stages,
         [
-            "labels",
-            "chain",
-            "stats",
-            "sweep in",
-            "meet",
+            "check_labels",
+            "label_links",
+            "softmax_stats",
+            "sweep inward",
+            "join",
             "reduce",
-            "sweep out",
+            "sweep outward",
             "grad"
         ]
     );

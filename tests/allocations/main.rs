@@ -1,11 +1,11 @@
-//! The CPU twin allocates nothing for a shape that comes again. A binary of its own, since the allocator that counts
+//! The CPU backend allocates nothing for a shape that comes again. A binary of its own, since the allocator that counts
 //! counts every thread's.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ctc_wgpu::{Batch, Ctc, CtcOutput, LossOutput, Options};
+use ctc_wgpu::{Batch, Ctc, LossAndGradOutput, LossOutput, Options};
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
@@ -39,7 +39,7 @@ fn a_shape_that_comes_again_allocates_nothing_on_the_twin() {
             .logit_lengths(&[40, 39, 0, 20, 11, 40, 2, 33, 40]),
     ];
     let (ctc, options) = (Ctc::cpu(), Options::pytorch());
-    let mut output = CtcOutput::default();
+    let mut output = LossAndGradOutput::default();
     let mut losses = LossOutput::default();
     // From outside of the pool, rayon itself would allocate for its queue now and then.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();

@@ -2,7 +2,7 @@
 
 use crate::support::{Npz, data, refused, save, scratch, tool};
 
-/// `loss` on the CPU twin refuses `npz`, naming the file and the fault.
+/// `loss` on the CPU backend refuses `npz`, naming the file and the fault.
 #[track_caller]
 fn bad(name: &str, npz: &Npz, fault: &str) {
     let path = npz.save(name);

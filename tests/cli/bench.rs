@@ -29,7 +29,7 @@ fn each_shape_has_its_figures() {
         assert_eq!(rows[0]["shape"], serde_json::json!([6, 2, 5, 3]));
         for row in &rows {
             assert_eq!(row["backend"], backend);
-            assert_eq!(row["goal"], "loss+grad");
+            assert_eq!(row["task"], "loss+grad");
             assert_eq!(row["version"], env!("CARGO_PKG_VERSION"));
             for number in [
                 "median_ms",
@@ -64,7 +64,7 @@ fn each_shape_has_its_figures() {
 fn forward_only_has_a_loss_and_no_gradient() {
     for backend in ["cpu", "gpu"] {
         for row in bench(&["--backend", backend, "--forward-only"]) {
-            assert_eq!(row["goal"], "loss");
+            assert_eq!(row["task"], "loss");
             assert!(row["mean_loss"].as_f64() > Some(0.0), "{row}");
             assert!(row["grad_l1"].is_null(), "{row}");
         }
@@ -100,7 +100,7 @@ fn the_table_has_a_line_for_each_shape() {
     let run = tool([&["bench", "--backend", "cpu", "--threads", "1"], &SMALL[..]].concat());
     assert_eq!(run.status, 0, "{}", run.stderr);
     for part in [
-        "CPU twin (1 threads",
+        "CPU backend (1 threads",
         "T=6 N=2 C=5 L=3",
         "T=7 N=1 C=4 L=0",
         "GB/s",

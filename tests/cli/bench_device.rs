@@ -56,7 +56,14 @@ fn each_stage_has_its_time_in_every_way() {
         let row = row(&[flag]);
         assert_eq!(row["stages_timed_by"], timed_by);
         let names: Vec<_> = stages(&row).into_iter().map(|(name, _)| name).collect();
-        for stage in ["grad", "labels", "meet", "stats", "sweep in", "sweep out"] {
+        for stage in [
+            "grad",
+            "labels",
+            "meet",
+            "stats",
+            "sweep inward",
+            "sweep outward",
+        ] {
             assert!(names.contains(&stage), "no `{stage}` in {row}");
         }
         plausible(&row);
@@ -83,7 +90,7 @@ fn queued_steps_and_the_first_use_have_their_figures() {
     let names: Vec<_> = stages(&row).into_iter().map(|(name, _)| name).collect();
     assert!(names.contains(&"meet"), "{row}");
     assert!(
-        !names.contains(&"grad") && !names.contains(&"sweep out"),
+        !names.contains(&"grad") && !names.contains(&"sweep outward"),
         "{row}"
     );
 }
@@ -133,7 +140,7 @@ fn the_tables_have_a_line_for_each_stage_and_a_column_for_each_shape() {
     ] {
         assert!(run.stdout.contains(part), "no `{part}` in:\n{}", run.stdout);
     }
-    for stage in ["labels", "sweep out", "sum"] {
+    for stage in ["labels", "sweep outward", "sum"] {
         let line = run.stdout.lines().find(|line| line.starts_with(stage));
         let line = line.unwrap_or_else(|| panic!("no `{stage}` in:\n{}", run.stdout));
         assert_eq!(line.matches('%').count(), 2, "{line}");
@@ -186,16 +193,16 @@ fn flags_that_need_an_adapter_are_refused_on_the_cpu() {
         let with = |flags: &'static [&str]| [backend, flags].concat();
         refused(
             &with(&["--stages"]),
-            &["--stages", "the CPU twin", "--backend gpu"],
+            &["--stages", "the CPU backend", "--backend gpu"],
         );
         refused(
             &with(&["--queued", "2"]),
-            &["--queued", "the CPU twin", "--backend gpu"],
+            &["--queued", "the CPU backend", "--backend gpu"],
         );
     }
     refused(
         &["--backend", "cpu", "--variant", "barriers"],
-        &["--variant", "the CPU twin", "--backend gpu"],
+        &["--variant", "the CPU backend", "--backend gpu"],
     );
     refused(&["--queued", "0"], &["'0'", "--queued"]);
     refused(&["--queued", "1001"], &["1001", "--queued"]);

@@ -33,7 +33,7 @@ fn without_an_adapter_one_line_says_that_the_twin_runs() {
     let adapters = json(&["adapters"])["adapters"].as_array().map(Vec::len);
     let run = tool(["loss", &data("cli/plain.npz")]);
     let first = run.stdout.lines().next().expect("a line");
-    let fell_back = first.contains("CPU twin") && first.contains("no GPU adapter was found");
+    let fell_back = first.contains("CPU backend") && first.contains("no GPU adapter was found");
     assert_eq!(fell_back, adapters == Some(0), "{first}");
 }
 
@@ -94,9 +94,9 @@ fn check_reports_each_backend_as_json() {
     assert_eq!(
         backends.len() as u64,
         adapters + 1,
-        "each adapter and the twin"
+        "each adapter and the CPU backend"
     );
-    let twin = backends.last().expect("the twin");
+    let twin = backends.last().expect("the CPU backend");
     assert_eq!(twin["verdict"], "pass");
     assert!(twin["loss_error"]["worst"].as_f64().expect("an error") <= 1e-6);
     assert!(twin["grad_error"]["worst"].as_f64().expect("an error") <= 1e-5);
@@ -108,7 +108,7 @@ fn check_says_when_it_has_no_adapter() {
     let run = tool(["check", &data("cli/plain.npz")]);
     let said = run
         .stdout
-        .contains("no GPU adapter was found: the CPU twin is checked alone");
+        .contains("no GPU adapter was found: the CPU backend is checked alone");
     assert_eq!(said, none, "{}", run.stdout);
 }
 

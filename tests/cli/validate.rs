@@ -2,12 +2,12 @@
 
 use crate::support::{json, scratch, tool};
 
-/// The twin's row, which takes a moment; an adapter takes minutes in software.
-const TWIN: [&str; 4] = ["validate", "--quick", "--backend", "cpu"];
+/// The CPU backend's row, which takes a moment; an adapter takes minutes in software.
+const CPU: [&str; 4] = ["validate", "--quick", "--backend", "cpu"];
 
 #[test]
 fn the_twin_passes_every_case_and_its_row_says_so() {
-    let report = json(&TWIN);
+    let report = json(&CPU);
     assert_eq!(report["passed"], true);
     assert_eq!(report["extent"], "quick");
     let adapters = report["adapters"].as_array().expect("a list");
@@ -54,7 +54,7 @@ fn a_report_is_written_as_its_name_says() {
     ] {
         let path = scratch(name);
         let path = path.to_str().expect("UTF-8");
-        let run = tool([&TWIN[..], &["--report", path]].concat());
+        let run = tool([&CPU[..], &["--report", path]].concat());
         assert_eq!(run.status, 0, "{}", run.stderr);
         assert!(run.stdout.contains("as planned"), "{}", run.stdout);
         assert!(run.stdout.ends_with(" cases pass\n"), "{}", run.stdout);
@@ -86,7 +86,7 @@ fn what_cannot_be_judged_is_refused_before_anything_runs() {
 
 #[test]
 fn a_report_that_cannot_be_written_is_an_error() {
-    let run = tool([&TWIN[..], &["--report", "/no/such/folder/report.md"]].concat());
+    let run = tool([&CPU[..], &["--report", "/no/such/folder/report.md"]].concat());
     assert_eq!(run.status, 2, "{}", run.stderr);
     assert!(
         run.stderr.contains("/no/such/folder/report.md"),

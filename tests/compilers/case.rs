@@ -1,6 +1,6 @@
 //! One pipeline: a text and the constants that a plan gives it.
 
-use ctc_wgpu::{Element, Shader};
+use ctc_wgpu::{ElementType, Shader};
 
 /// A pipeline.
 #[derive(Debug, Clone)]
@@ -30,6 +30,6 @@ impl Case {
     }
 
     pub(crate) fn is_f16(&self) -> bool {
-        self.shader.element == Element::F16
+        self.shader.element == ElementType::F16
     }
 }

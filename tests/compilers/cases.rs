@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use ctc_wgpu::{
-    BlankInLabels, Goal, Input, Limits, Options, Plan, Reduction, RepeatedLabels, RepeatedOutputs,
-    Shape, shaders,
+    BatchShape, BlankInLabels, DeviceLimits, Input, Options, Plan, Reduction, RepeatedLabels,
+    RepeatedOutputs, Task, shaders,
 };
 
 pub(crate) use super::case::Case;
@@ -46,16 +46,16 @@ fn plans() -> Vec<Plan> {
     let mut plans = Vec::new();
     for limits in limits() {
         // How many lanes share a row is the same code whatever is computed, so a few adapters will do for what is not a loss.
-        let decodes = [0, 32].contains(&limits.subgroup) && !limits.software;
-        let goals = if decodes {
-            vec![Goal::Loss, Goal::LossAndGrad, Goal::Align, Goal::Greedy]
+        let decodes = [0, 32].contains(&limits.subgroup_size) && !limits.software;
+        let tasks = if decodes {
+            vec![Task::Loss, Task::LossAndGrad, Task::Align, Task::Greedy]
         } else {
-            vec![Goal::Loss, Goal::LossAndGrad]
+            vec![Task::Loss, Task::LossAndGrad]
         };
         for shape in shapes() {
             for options in options() {
-                for goal in &goals {
-                    plans.push(Plan::new(&shape, &options, *goal, &limits).unwrap());
+                for task in &tasks {
+                    plans.push(Plan::new(&shape, &options, *task, &limits).unwrap());
                 }
             }
         }
@@ -65,32 +65,32 @@ fn plans() -> Vec<Plan> {
 
 /// What adapters give: the defaults, narrow workgroups, subgroups of SwiftShader's, llvmpipe's, NVIDIA's and AMD's size, a
 /// software adapter, a sweep that finds no room, bindings that hold little.
-fn limits() -> Vec<Limits> {
-    let default = Limits::default();
-    let lanes = |max_invocations| Limits {
+fn limits() -> Vec<DeviceLimits> {
+    let default = DeviceLimits::default();
+    let lanes = |max_invocations| DeviceLimits {
         max_invocations,
         ..default
     };
     let mut limits = vec![
         default,
         lanes(32),
-        Limits {
-            resident_quads: 0,
+        DeviceLimits {
+            max_register_quads: 0,
             ..default
         },
-        Limits {
+        DeviceLimits {
             max_binding: 1 << 21,
             ..default
         },
     ];
     for subgroup in [4, 8, 32, 64] {
-        limits.push(Limits {
+        limits.push(DeviceLimits {
             subgroup,
             ..default
         });
     }
     for subgroup in [0, 8] {
-        limits.push(Limits {
+        limits.push(DeviceLimits {
             subgroup,
             software: true,
             ..default
@@ -100,14 +100,14 @@ fn limits() -> Vec<Limits> {
 }
 
 /// Few and many classes, short and long labels, both orders.
-fn shapes() -> Vec<Shape> {
+fn shapes() -> Vec<BatchShape> {
     vec![
-        Shape::new(4, 50, 20, 6),
-        Shape::new(4, 50, 20, 6).concatenated().time_major(),
-        Shape::new(2, 60, 5_000, 25),
-        Shape::new(2, 300, 100, 120),
-        Shape::new(1, 900, 300, 400),
-        Shape::new(1, 3_000, 20, 1_300),
+        BatchShape::new(4, 50, 20, 6),
+        BatchShape::new(4, 50, 20, 6).concatenated().time_major(),
+        BatchShape::new(2, 60, 5_000, 25),
+        BatchShape::new(2, 300, 100, 120),
+        BatchShape::new(1, 900, 300, 400),
+        BatchShape::new(1, 3_000, 20, 1_300),
     ]
 }
 

@@ -325,8 +325,8 @@ mod tests {
     #[test]
     fn a_pipeline_missing_from_the_reference_and_a_stale_one_are_failures() {
         let figures = [1, 0, 0, 4];
-        let old = table("Mesa 1", &[("chain", figures), ("gone", figures)]);
-        let new = table("Mesa 1", &[("chain", figures), ("made", figures)]);
+        let old = table("Mesa 1", &[("label_links", figures), ("gone", figures)]);
+        let new = table("Mesa 1", &[("label_links", figures), ("made", figures)]);
         let said = compared(&old, &new).unwrap_err();
         assert!(
             said.contains("1 missing from the reference:\n  navi21: made\n"),
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn figures_of_another_version_are_not_compared() {
-        let kept = table("Mesa 1", &[("chain", [1, 0, 0, 4])]);
+        let kept = table("Mesa 1", &[("label_links", [1, 0, 0, 4])]);
         let now = table("Mesa 2", &[("grad", [9, 9, 9, 9])]);
         let said = compared(&kept, &now).unwrap();
         assert!(said.contains("nothing compared"), "{said}");
@@ -361,8 +361,11 @@ mod tests {
 
     #[test]
     fn a_table_of_two_families_survives_writing_and_parsing() {
-        let navi = table("Mesa 1", &[("grad", [9, 1, 2, 3]), ("chain", [1, 0, 0, 4])]);
-        let polaris = [("chain", None), ("grad", Some([8, 0, 0, 7]))];
+        let navi = table(
+            "Mesa 1",
+            &[("grad", [9, 1, 2, 3]), ("label_links", [1, 0, 0, 4])],
+        );
+        let polaris = [("label_links", None), ("grad", Some([8, 0, 0, 7]))];
         let polaris = polaris.map(|(name, figures)| (name.to_owned(), figures));
         let both = navi.beside(&Table::of_family("Mesa 1", "polaris10", polaris));
         let text = both.to_string();

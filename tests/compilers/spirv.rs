@@ -18,7 +18,7 @@ const TARGETS: [Target; 3] = [
         loops: true,
     },
     ROBUST,
-    // `Checks::Off`.
+    // `RuntimeChecks::Off`.
     Target {
         version: (1, 6),
         vulkan: "vulkan1.3",

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ctc_wgpu::decode::{self, BeamOptions};
-use ctc_wgpu::{Batch, CacheLimits, Ctc, CtcOutput, Error, GpuCtc, Options, Shape};
+use ctc_wgpu::{Batch, BatchShape, CacheLimits, Ctc, Error, GpuCtc, LossAndGradOutput, Options};
 
 const DIMS: [usize; 3] = [8, 200, 20];
 const LABELS: usize = 20;
@@ -79,7 +79,7 @@ impl Data {
         Batch::new(DIMS, &self.logits).labels(&self.labels, &self.lengths)
     }
 
-    fn answer(&self, ctc: &Ctc) -> Result<CtcOutput, Error> {
+    fn answer(&self, ctc: &Ctc) -> Result<LossAndGradOutput, Error> {
         ctc.loss_and_grad(&self.batch(), &Options::default())
     }
 }
@@ -158,7 +158,7 @@ fn a_child_is_refused_its_parents_gpu_context_and_may_make_its_own() {
     })
     .unwrap();
     let own = GpuCtc::new(&device, &queue).unwrap();
-    let shape = Shape::new(2, 10, 5, 3);
+    let shape = BatchShape::new(2, 10, 5, 3);
     let plan = own.plan(&shape, &Options::default()).unwrap();
     let options = Options::default();
     let inherited = || {
@@ -171,7 +171,7 @@ fn a_child_is_refused_its_parents_gpu_context_and_may_make_its_own() {
         refused(pollster::block_on(ctc.loss_async(&batch, &options)));
         refused(own.plan(&shape, &options));
         let limits = *ctc.limits().unwrap();
-        let within = ctc.within(&limits);
+        let within = ctc.with_limits(&limits);
         refused(data.answer(&within));
         drop(within);
         ctc.set_cache_limits(CacheLimits {

@@ -24,12 +24,12 @@ mod fault;
 #[allow(dead_code, reason = "the tool uses the rest")]
 #[path = "../../src/bin/ctc-wgpu/npz.rs"]
 mod npz;
-#[path = "../../fuzz/src/problem.rs"]
-mod problem;
+#[path = "../../fuzz/src/batch.rs"]
+mod batch;
 #[path = "../../fuzz/src/read.rs"]
 mod read;
-#[path = "../../fuzz/src/twin.rs"]
-mod twin;
+#[path = "../../fuzz/src/cpu_backend.rs"]
+mod cpu_backend;
 
 use ctc_wgpu::conformance::random::Rng;
 
@@ -85,10 +85,10 @@ fn any_bytes_are_a_batch_or_a_fault_of_one_line() {
 
 #[test]
 fn any_arrays_and_any_shape_are_taken_or_refused_with_words() {
-    each("problem", problem::run);
+    each("checked_batch", checked_batch::run);
 }
 
 #[test]
 fn the_twin_and_the_reference_agree() {
-    each("twin", twin::run);
+    each("cpu_backend", cpu_backend::run);
 }

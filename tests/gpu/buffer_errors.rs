@@ -3,8 +3,8 @@
 use std::num::NonZeroU64;
 
 use ctc_wgpu::{
-    AlignBuffers, BufferError, Buffers, Error, GpuCtc, GpuPlan, GreedyBuffers, Options, Reduction,
-    Shape,
+    AlignBuffers, BatchShape, BufferError, Buffers, Error, GpuCtc, GpuPlan, GreedyBuffers, Options,
+    Reduction,
 };
 
 use crate::support::device::{Gpu, on_each_device, on_each_device_within};
@@ -15,8 +15,8 @@ struct Fitting {
     all: [wgpu::Buffer; 9],
 }
 
-fn shape() -> Shape {
-    Shape::new(3, 5, 4, 2)
+fn shape() -> BatchShape {
+    BatchShape::new(3, 5, 4, 2)
 }
 
 impl Fitting {
@@ -327,8 +327,8 @@ fn arrays_without_elements_may_be_empty_buffers_or_begin_past_the_end_of_one() {
         });
         let [logits, lengths] = [12, 1].map(|words| gpu.buffer(&vec![0; words]));
         for shape in [
-            Shape::new(1, 4, 3, 0),
-            Shape::new(1, 4, 3, 0).concatenated(),
+            BatchShape::new(1, 4, 3, 0),
+            BatchShape::new(1, 4, 3, 0).concatenated(),
         ] {
             let plan = ctc.plan_loss(&shape, &Options::default()).unwrap();
             for offset in [0, 256, 1 << 40] {
@@ -358,7 +358,7 @@ fn a_range_without_elements_overlaps_nothing() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let plan = ctc
-            .plan(&Shape::new(1, 40, 3, 0), &Options::default())
+            .plan(&BatchShape::new(1, 40, 3, 0), &Options::default())
             .unwrap();
         let [logits, grad] = [120, 120].map(|words| gpu.buffer(&vec![0; words]));
         let [lengths, loss] = [1, 1].map(|words| gpu.buffer(&vec![0; words]));
@@ -385,7 +385,7 @@ fn concatenated_labels_that_no_binding_spans_are_refused_by_name() {
         |_| limits.clone(),
         |gpu| {
             let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
-            let shape = Shape::new(1, 4, 3, 2).concatenated();
+            let shape = BatchShape::new(1, 4, 3, 2).concatenated();
             let plan = ctc.plan_loss(&shape, &Options::default()).unwrap();
             let [logits, labels] = [12, 1025].map(|words| gpu.buffer(&vec![0; words]));
             let [lengths, loss] = [1, 1].map(|words| gpu.buffer(&vec![0; words]));
@@ -413,7 +413,7 @@ fn buffers_of_something_else_are_refused() {
                 "a greedy reading",
             ),
         ] {
-            let expected = BufferError::Goal {
+            let expected = BufferError::Task {
                 got: "a loss",
                 plan: what,
             };
@@ -489,7 +489,8 @@ fn what_an_alignment_and_a_reading_write_has_rules_of_its_own() {
         let error = plan
             .encode_greedy(&mut gpu.encoder(), &buffers)
             .unwrap_err();
-        let says = "buffer `read_frames`: 116 bytes from offset 0, but the plan's shape needs 120";
+        let says =
+            "buffer `hypothesis_frames`: 116 bytes from offset 0, but the plan's shape needs 120";
         assert_eq!(error.to_string(), says);
     });
 }

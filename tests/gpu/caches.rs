@@ -1,6 +1,6 @@
 //! What a context keeps for later batches is bounded, and the bound changes no answer.
 
-use ctc_wgpu::{CacheLimits, Ctc, CtcOutput, GpuCtc, Input, Options, Shape};
+use ctc_wgpu::{BatchShape, CacheLimits, Ctc, GpuCtc, Input, LossAndGradOutput, Options};
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
@@ -35,7 +35,7 @@ fn runs() -> Vec<(OwnedBatch, Options)> {
     runs
 }
 
-fn answers(ctc: &Ctc, runs: &[(OwnedBatch, Options)]) -> Vec<CtcOutput> {
+fn answers(ctc: &Ctc, runs: &[(OwnedBatch, Options)]) -> Vec<LossAndGradOutput> {
     let answer = |(batch, options): &(OwnedBatch, Options)| {
         ctc.loss_and_grad(&batch.batch(), options).unwrap()
     };
@@ -109,7 +109,7 @@ fn pipelines_and_buffers_are_released_beyond_the_bound() {
     // The caller's plans hold what they need.
     let own = GpuCtc::new(&device, &queue).unwrap();
     own.set_pipeline_limit(0);
-    let plan = own.plan(&Shape::new(2, 10, 5, 3), &Options::default());
+    let plan = own.plan(&BatchShape::new(2, 10, 5, 3), &Options::default());
     assert!(counted()[0] > 0);
     drop(plan);
     assert_eq!(counted()[0], 0);

@@ -2,80 +2,88 @@
 
 use ctc_wgpu::decode::STAR;
 use ctc_wgpu::{
-    Batch, BlankInLabels, Checks, Ctc, Goal, GpuCtc, Input, LabelLayout, Limits, Options, Plan,
-    Problem, Status, reference,
+    Batch, BlankInLabels, CheckedBatch, Ctc, DeviceLimits, GpuCtc, Input, LabelLayout, Options,
+    Plan, RuntimeChecks, Status, Task, reference,
 };
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
 use crate::support::decoding::{alignment, hold, placed, reading};
-use crate::support::device::{DeviceBatch, Placement, on_each_device, run};
-use crate::support::drawn::{Drawn, log_probs};
+use crate::support::device::{BufferPlacement, DeviceBatch, on_each_device, run};
+use crate::support::drawn::{RandomCase, log_probs};
 use crate::support::extreme::masked_labels;
 use crate::support::hostile;
 use crate::support::random::{Recipe, full};
 
 fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
-    hold(ctc, &Drawn::new(name.to_owned(), batch, options)).unwrap();
+    hold(ctc, &RandomCase::new(name.to_owned(), batch, options)).unwrap();
 }
 
 #[test]
 fn random_batches_and_every_option() {
     on_each(|ctc| {
         for seed in 0..150 {
-            hold(ctc, &Drawn::of(seed)).unwrap();
+            hold(ctc, &RandomCase::of(seed)).unwrap();
         }
     });
 }
 
 /// The plan of the batch's alignment, as the host makes it.
-fn plan(batch: &Batch<'_>, options: &Options, goal: Goal, limits: &Limits) -> Option<Plan> {
-    let mut shape = *Problem::new(batch, options).unwrap().shape();
+fn plan(batch: &Batch<'_>, options: &Options, task: Task, limits: &DeviceLimits) -> Option<Plan> {
+    let mut shape = *CheckedBatch::new(batch, options).unwrap().shape();
     if shape.label_layout == LabelLayout::Concatenated {
         shape.max_labels = shape.max_labels.next_power_of_two();
     }
-    Plan::new(&shape, options, goal, limits).ok()
+    Plan::new(&shape, options, task, limits).ok()
 }
 
 #[test]
 fn however_a_batch_is_cut() {
-    type Cut = (&'static str, Goal, fn(&Limits) -> Limits, fn(&Plan) -> bool);
-    let stored = |limits: &Limits| Limits {
-        resident_quads: 0,
+    type Cut = (
+        &'static str,
+        Task,
+        fn(&DeviceLimits) -> DeviceLimits,
+        fn(&Plan) -> bool,
+    );
+    let stored = |limits: &DeviceLimits| DeviceLimits {
+        max_register_quads: 0,
         ..*limits
     };
     let cuts: [Cut; 8] = [
         (
             "barriers",
-            Goal::Align,
-            |l| Limits { subgroup: 0, ..*l },
+            Task::Align,
+            |l| DeviceLimits {
+                subgroup_size: 0,
+                ..*l
+            },
             |p| !p.to_string().contains("subgroups"),
         ),
-        ("scores in storage", Goal::Align, stored, |p| {
+        ("scores in storage", Task::Align, stored, |p| {
             p.to_string().contains("by align_long")
         }),
         (
             "pages",
-            Goal::Align,
+            Task::Align,
             |l| *l,
-            |p| p.pages() > 1 && p.chunks() == 1,
+            |p| p.segments() > 1 && p.input_slices() == 1,
         ),
-        ("pages in storage", Goal::Align, stored, |p| {
-            p.pages() > 1 && p.to_string().contains("by align_long")
+        ("pages in storage", Task::Align, stored, |p| {
+            p.segments() > 1 && p.to_string().contains("by align_long")
         }),
-        ("chunks", Goal::Align, |l| *l, |p| p.chunks() > 1),
-        ("groups", Goal::Align, |l| *l, |p| p.groups() > 1),
+        ("chunks", Task::Align, |l| *l, |p| p.input_slices() > 1),
+        ("groups", Task::Align, |l| *l, |p| p.batch_tiles() > 1),
         (
             "chunks of a reading",
-            Goal::Greedy,
+            Task::Greedy,
             |l| *l,
-            |p| p.chunks() > 1,
+            |p| p.input_slices() > 1,
         ),
         (
             "groups of a reading",
-            Goal::Greedy,
+            Task::Greedy,
             |l| *l,
-            |p| p.groups() > 1,
+            |p| p.batch_tiles() > 1,
         ),
     ];
     // Of a few classes and many labels: what is kept of a frame is more than the frame, so it is cut first.
@@ -85,29 +93,29 @@ fn however_a_batch_is_cut() {
             ..Recipe::new([1, 400 + seed as usize, 2], 40)
         };
         let name = format!("narrow, seed {seed}");
-        Drawn::new(name, recipe.batch(seed), Options::default())
+        RandomCase::new(name, recipe.batch(seed), Options::default())
     });
-    let batches: Vec<_> = (0..40).map(Drawn::of).chain(narrow).collect();
+    let batches: Vec<_> = (0..40).map(RandomCase::of).chain(narrow).collect();
     on_each(|ctc| {
-        for (name, goal, change, is_meant) in cuts {
+        for (name, task, change, is_meant) in cuts {
             let mut forced = 0;
             for drawn in &batches {
                 let batch = drawn.batch.batch();
                 let bindings =
                     std::iter::successors(Some(1_u64 << 17), |n| (*n > 512).then_some(*n / 8 * 7));
-                let mut limits = bindings.map(|max_binding| Limits {
+                let mut limits = bindings.map(|max_binding| DeviceLimits {
                     max_binding,
                     ..change(ctc.limits().unwrap())
                 });
-                let cut = |limits: &Limits| {
-                    plan(&batch, &drawn.options, goal, limits)
-                        .is_some_and(|plan| is_meant(&plan) && plan.groups() > 0)
+                let cut = |limits: &DeviceLimits| {
+                    plan(&batch, &drawn.options, task, limits)
+                        .is_some_and(|plan| is_meant(&plan) && plan.batch_tiles() > 0)
                 };
                 if let Some(limits) = limits.find(cut) {
                     forced += 1;
-                    let within = ctc.within(&limits);
-                    let held = match goal {
-                        Goal::Align => alignment(&within, drawn),
+                    let within = ctc.with_limits(&limits);
+                    let held = match task {
+                        Task::Align => alignment(&within, drawn),
                         _ => reading(&within, drawn),
                     };
                     held.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
@@ -151,11 +159,11 @@ fn stars_stand_for_whatever_is_there() {
             holds(ctc, &format!("stars, seed {seed}"), batch.clone(), options);
             if seed % 5 == 0 {
                 // Where what a frame says is gathered, a star has no entry.
-                let limits = Limits {
+                let limits = DeviceLimits {
                     max_binding: 1_024,
                     ..*ctc.limits().unwrap()
                 };
-                holds(&ctc.within(&limits), "stars, gathered", batch, options);
+                holds(&ctc.with_limits(&limits), "stars, gathered", batch, options);
             }
         }
     });
@@ -240,7 +248,7 @@ fn of_long_paths_that_nearly_agree_the_better_one_is_found() {
 fn an_item_has_the_same_bits_alone_and_in_any_batch() {
     on_each(|ctc| {
         for seed in 0..20 {
-            let Drawn { batch, options, .. } = Drawn::of(seed);
+            let RandomCase { batch, options, .. } = RandomCase::of(seed);
             let alignments = ctc.align(&batch.batch(), &options).unwrap();
             let readings = ctc.greedy(&batch.batch(), &options).unwrap();
             let same = |a: f64, b: f64| a.to_bits() == b.to_bits();
@@ -310,20 +318,20 @@ fn a_blank_among_the_labels_is_a_label() {
 
 #[test]
 fn nonsense_on_the_device_spoils_its_item_alone() {
-    let mut spoilers = hostile::labels_that_are_no_class();
-    spoilers.extend(hostile::blank_among_the_labels());
-    spoilers.extend(hostile::logit_lengths_out_of_range());
-    spoilers.extend(hostile::label_lengths_out_of_range());
-    spoilers.extend(hostile::logits_without_a_meaning());
+    let mut spoilers = malformed::labels_that_are_no_class();
+    spoilers.extend(malformed::blank_among_the_labels());
+    spoilers.extend(malformed::logit_lengths_out_of_range());
+    spoilers.extend(malformed::label_lengths_out_of_range());
+    spoilers.extend(malformed::logits_without_a_meaning());
     on_each_device(|gpu| {
-        for checks in [Checks::On, Checks::Off] {
+        for checks in [RuntimeChecks::On, RuntimeChecks::Off] {
             let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, checks).unwrap();
-            for goal in [Goal::Align, Goal::Greedy] {
+            for task in [Task::Align, Task::Greedy] {
                 for spoiler in &spoilers {
-                    placed::check(spoiler, gpu, &ctc, goal).unwrap();
+                    guarded_buffers::check(spoiler, gpu, &ctc, task).unwrap();
                 }
                 for seed in 0..24 {
-                    placed::garbage(gpu, &ctc, seed, goal).unwrap();
+                    guarded_buffers::garbage(gpu, &ctc, seed, task).unwrap();
                 }
             }
         }
@@ -342,7 +350,7 @@ fn a_weight_of_minus_one_makes_the_exact_gradient_the_occupancies() {
             };
             let weighted = DeviceBatch::of(&batch.clone().weights(&[-1.0; 3]));
             let plan = ctc.plan(&weighted.shape, &options).unwrap();
-            let outputs = run(gpu, &plan, &weighted, Placement::Together);
+            let outputs = run(gpu, &plan, &weighted, BufferPlacement::Together);
             let expected = reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap();
             for (bits, expected) in outputs.grad.iter().zip(&expected.occupancy) {
                 let got = f64::from(f32::from_bits(*bits));

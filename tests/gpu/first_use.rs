@@ -1,6 +1,6 @@
 //! The first use of a device: its pipelines may be compiled through a cache that outlives the program.
 
-use ctc_wgpu::{Ctc, CtcOutput, Error, GpuCtc, Options, Shape};
+use ctc_wgpu::{BatchShape, Ctc, Error, GpuCtc, LossAndGradOutput, Options};
 
 use crate::support::adapters::all;
 use crate::support::random::Recipe;
@@ -20,7 +20,7 @@ fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
     unsafe { device.create_pipeline_cache(&descriptor) }
 }
 
-fn output(ctc: &Ctc) -> CtcOutput {
+fn output(ctc: &Ctc) -> LossAndGradOutput {
     let batch = Recipe::new([3, 30, 9], 5).batch(1);
     ctc.loss_and_grad(&batch.batch(), &Options::default())
         .unwrap()
@@ -77,7 +77,7 @@ fn plans_of_one_context_share_its_pipelines_and_a_cache_starts_without_them() {
         let (other, queue) =
             pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
         let foreign = cache(device, None);
-        let shape = Shape::new(2, 10, 5, 3);
+        let shape = BatchShape::new(2, 10, 5, 3);
         let plain = GpuCtc::new(&other, &queue).unwrap();
         plain.plan(&shape, &Options::default()).unwrap();
         let cached = plain.with_cache(&foreign);

@@ -1,6 +1,6 @@
 //! Arrays on the host: threads, futures, empty batches, and what becomes of a device that is gone.
 
-use ctc_wgpu::{Batch, Ctc, Error, Impossible, Limits, Options, Reduction, Status};
+use ctc_wgpu::{Batch, Ctc, DeviceLimits, Error, Impossible, Options, Reduction, Status};
 
 use crate::support::adapters::on_each;
 use crate::support::device::on_each_device_within;
@@ -175,7 +175,7 @@ fn a_batch_that_no_buffer_holds_goes_through_in_parts() {
         |_| limits.clone(),
         |gpu| {
             let parted = Ctc::on_device(&gpu.device, &gpu.queue).unwrap();
-            assert_eq!(Limits::from(&gpu.device.limits()).max_buffer, 1 << 18);
+            assert_eq!(DeviceLimits::from(&gpu.device.limits()).max_buffer, 1 << 18);
             let whole = Ctc::cpu();
             let batch = recipe([5, 150, 300], 20).batch(8);
             for batch in [batch.transposed(), batch] {

@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU64;
 
-use ctc_wgpu::{Bound, Goal, GpuCtc, Launch, Operand, Options, Plan, Reduction};
+use ctc_wgpu::{Bound, GpuCtc, Launch, Operand, Options, Plan, Reduction, Task};
 
-use crate::support::decoding::placed;
-use crate::support::device::{DeviceBatch, Gpu, Outputs, Placement, on_each_device, run};
-use crate::support::drawn::Drawn;
+use crate::support::decoding::guarded_buffers;
+use crate::support::device::{BufferPlacement, DeviceBatch, Gpu, Outputs, on_each_device, run};
+use crate::support::drawn::RandomCase;
 use crate::support::random::Rng;
 use crate::support::variants::lowered;
 
@@ -70,9 +70,9 @@ impl Arena {
         arena.room(Operand::LogProbs, items * frames);
         arena.room(Operand::Spans, 2 * items * labels);
         arena.room(Operand::Probabilities, items * labels);
-        arena.room(Operand::ReadLabels, items * frames);
-        arena.room(Operand::ReadLengths, items);
-        arena.room(Operand::ReadFrames, 2 * items * frames);
+        arena.room(Operand::HypothesisLabels, items * frames);
+        arena.room(Operand::HypothesisLengths, items);
+        arena.room(Operand::HypothesisFrames, 2 * items * frames);
         for (number, bytes) in plan.tables().enumerate() {
             arena.room(Operand::Table(number), bytes as usize / 4);
         }
@@ -164,7 +164,7 @@ fn outputs(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> Outputs {
             plan.options().reduction != Reduction::None,
             Operand::Reduced,
         ),
-        grad: only(plan.goal() == Goal::LossAndGrad, Operand::Grad),
+        grad: only(plan.task() == Task::LossAndGrad, Operand::Grad),
     }
 }
 
@@ -176,37 +176,37 @@ fn launches_over_one_buffer_give_the_bits_of_the_plan() {
         let (mut seen, mut seed) = (0, 0);
         while seen < 8 {
             seed += 1;
-            let drawn = Drawn::of(seed);
+            let drawn = RandomCase::of(seed);
             let batch = DeviceBatch::of(&drawn.batch);
             let options: &Options = &drawn.options;
             let own = ctc.limits();
             let smaller = |cut: fn(&Plan) -> bool| lowered(&batch.shape, options, &own, cut);
             let forced = match seen % 4 {
-                0 => smaller(|plan| plan.pages() > 1),
-                1 => smaller(|plan| plan.groups() > 1),
-                2 => smaller(|plan| plan.chunks() > 1),
+                0 => smaller(|plan| plan.segments() > 1),
+                1 => smaller(|plan| plan.batch_tiles() > 1),
+                2 => smaller(|plan| plan.input_slices() > 1),
                 _ => Some(own),
             };
             let Some(limits) = forced else { continue };
-            let goal = if seen == 3 {
-                Goal::Loss
+            let task = if seen == 3 {
+                Task::Loss
             } else {
-                Goal::LossAndGrad
+                Task::LossAndGrad
             };
             let plan = ctc
-                .plan_within(&batch.shape, options, goal, &limits)
+                .plan_within(&batch.shape, options, task, &limits)
                 .unwrap();
             // A pipeline is compiled for each.
             if plan.plan().dispatches() > 24 {
                 continue;
             }
             seen += 1;
-            let expected = run(gpu, &plan, &batch, Placement::Apart);
+            let expected = run(gpu, &plan, &batch, BufferPlacement::Apart);
             let got = outputs(gpu, plan.plan(), &batch);
             got.same(&expected, &drawn.name).unwrap();
-            cut[0] |= plan.plan().pages() > 1;
-            cut[1] |= plan.plan().groups() > 1;
-            cut[2] |= plan.plan().chunks() > 1;
+            cut[0] |= plan.plan().segments() > 1;
+            cut[1] |= plan.plan().batch_tiles() > 1;
+            cut[2] |= plan.plan().input_slices() > 1;
         }
         assert_eq!(cut, [true; 3], "pages, groups and chunks were not all cut");
     });
@@ -214,8 +214,8 @@ fn launches_over_one_buffer_give_the_bits_of_the_plan() {
 
 #[test]
 fn so_do_those_of_an_alignment_and_of_a_reading() {
-    let of = |goal| match goal {
-        Goal::Align => vec![
+    let of = |task| match task {
+        Task::Align => vec![
             Operand::Path,
             Operand::LogProbs,
             Operand::Spans,
@@ -224,9 +224,9 @@ fn so_do_those_of_an_alignment_and_of_a_reading() {
             Operand::Status,
         ],
         _ => vec![
-            Operand::ReadLabels,
-            Operand::ReadLengths,
-            Operand::ReadFrames,
+            Operand::HypothesisLabels,
+            Operand::HypothesisLengths,
+            Operand::HypothesisFrames,
             Operand::Loss,
             Operand::Status,
         ],
@@ -234,17 +234,18 @@ fn so_do_those_of_an_alignment_and_of_a_reading() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for seed in 0..3 {
-            let drawn = Drawn::of(seed);
+            let drawn = RandomCase::of(seed);
             let mut batch = DeviceBatch::of(&drawn.batch);
             batch.shape.max_labels = batch.shape.max_labels.max(1);
-            for goal in [Goal::Align, Goal::Greedy] {
+            for task in [Task::Align, Task::Greedy] {
                 let plan = ctc
-                    .plan_within(&batch.shape, &drawn.options, goal, &ctc.limits())
+                    .plan_within(&batch.shape, &drawn.options, task, &ctc.limits())
                     .unwrap();
-                let expected = placed::run(gpu, &plan, &batch, Placement::Apart).unwrap();
+                let expected =
+                    guarded_buffers::run(gpu, &plan, &batch, BufferPlacement::Apart).unwrap();
                 let words = launched(gpu, plan.plan(), &batch);
-                let got: Vec<_> = of(goal).into_iter().map(words).collect();
-                assert_eq!(got, expected.arrays, "{goal:?} of {}", drawn.name);
+                let got: Vec<_> = of(task).into_iter().map(words).collect();
+                assert_eq!(got, expected.arrays, "{task:?} of {}", drawn.name);
             }
         }
     });

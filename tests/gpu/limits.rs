@@ -1,6 +1,8 @@
 //! No limit but memory: batches that pass a limit of the device are cut, and give what they give uncut.
 
-use ctc_wgpu::{Ctc, Error, Goal, GpuCtc, Limits, Options, Plan, PlanError, Shape, reference};
+use ctc_wgpu::{
+    BatchShape, Ctc, DeviceLimits, Error, GpuCtc, Options, Plan, PlanError, Task, reference,
+};
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
@@ -44,17 +46,17 @@ fn logits_of_200_mib_pass_a_binding_of_128_mib() {
     let batch = full([8, 1600, 4096], 30, 2.0, 1);
     assert_eq!(batch.values.len() * 4, 200 << 20);
     on_each(|ctc| {
-        let device = Limits::from(ctc.device().unwrap());
-        let limits = Limits {
+        let device = DeviceLimits::from(ctc.device().unwrap());
+        let limits = DeviceLimits {
             max_binding: 128 << 20,
             ..device
         };
         for shape in [
-            Shape::new(8, 1600, 4096, 30),
-            Shape::new(8, 1600, 4096, 30).time_major(),
+            BatchShape::new(8, 1600, 4096, 30),
+            BatchShape::new(8, 1600, 4096, 30).time_major(),
         ] {
-            let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
-            assert!(plan.groups() > 1 || plan.chunks() > 1, "{plan}");
+            let plan = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &limits).unwrap();
+            assert!(plan.batch_tiles() > 1 || plan.input_slices() > 1, "{plan}");
         }
         let found = answer(ctc, &batch);
         item_agrees(&batch, &found, 0);
@@ -100,20 +102,20 @@ fn however_a_batch_is_cut_its_bits_are_the_same() {
         }
     }
     // These limits do cut in all three ways, together too.
-    let plan = |max_binding, shape: Shape| {
-        let limits = Limits::from(&within(max_binding, 65_535));
-        Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap()
+    let plan = |max_binding, shape: BatchShape| {
+        let limits = DeviceLimits::from(&within(max_binding, 65_535));
+        Plan::new(&shape, &Options::default(), Task::LossAndGrad, &limits).unwrap()
     };
     let (ntc, tnc) = (
-        Shape::new(7, 90, 40, 25),
-        Shape::new(7, 90, 40, 25).time_major(),
+        BatchShape::new(7, 90, 40, 25),
+        BatchShape::new(7, 90, 40, 25).time_major(),
     );
-    assert!(plan(60_000, ntc).groups() > 1);
-    assert!(plan(20_224, tnc).chunks() > 1 && plan(20_224, tnc).groups() > 1);
+    assert!(plan(60_000, ntc).batch_tiles() > 1);
+    assert!(plan(20_224, tnc).input_slices() > 1 && plan(20_224, tnc).batch_tiles() > 1);
     assert!(
-        plan(6_144, ntc).pages() > 1
-            && plan(6_144, ntc).chunks() > 1
-            && plan(6_144, ntc).groups() > 1
+        plan(6_144, ntc).segments() > 1
+            && plan(6_144, ntc).input_slices() > 1
+            && plan(6_144, ntc).batch_tiles() > 1
     );
 }
 
@@ -132,9 +134,9 @@ fn answers(limits: &wgpu::Limits, batch: &OwnedBatch) -> Vec<Answer> {
 #[test]
 fn labels_longer_than_a_workgroup_has_lanes_are_right() {
     let batch = full([2, 6_500, 12], 3_000, 2.0, 2);
-    let shape = Shape::new(2, 6_500, 12, 3_000);
-    let limits = Limits::default();
-    let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
+    let shape = BatchShape::new(2, 6_500, 12, 3_000);
+    let limits = DeviceLimits::default();
+    let plan = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &limits).unwrap();
     assert!(plan.to_string().contains("by sweep_long"), "{plan}");
     on_each(|ctc| item_agrees(&batch, &answer(ctc, &batch), 1));
 }
@@ -213,16 +215,16 @@ fn a_workspace_that_no_memory_holds_is_an_error() {
         |gpu| {
             let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
             // Planned for buffers of 2 GiB, which this device does not make.
-            let limits = Limits {
+            let limits = DeviceLimits {
                 max_binding: 1 << 31,
                 max_buffer: 1 << 31,
                 ..ctc.limits()
             };
-            let shape = Shape::new(1, 1_500_000, 2, 30_000);
-            let plan = Plan::new(&shape, &Options::default(), Goal::LossAndGrad, &limits).unwrap();
+            let shape = BatchShape::new(1, 1_500_000, 2, 30_000);
+            let plan = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &limits).unwrap();
             assert!(plan.workspace_bytes() > 1 << 30);
             let error = ctc
-                .plan_within(&shape, &Options::default(), Goal::LossAndGrad, &limits)
+                .plan_within(&shape, &Options::default(), Task::LossAndGrad, &limits)
                 .unwrap_err();
             println!("{error}");
             assert!(

@@ -1,6 +1,6 @@
 //! Properties, on shapes that proptest draws and shrinks.
 
-use ctc_wgpu::{Batch, Blank, Ctc, CtcOutput, Limits, Options};
+use ctc_wgpu::{Batch, Blank, Ctc, DeviceLimits, LossAndGradOutput, Options};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -37,7 +37,7 @@ fn recipes() -> impl Strategy<Value = (Recipe, u64)> {
     })
 }
 
-/// Holds `property` of drawn batches on every adapter and on the twin.
+/// Holds `property` of drawn batches on every adapter and on the CPU backend.
 fn holds(cases: u32, property: impl Fn(&Ctc, &OwnedBatch, &Options) -> Result<(), TestCaseError>) {
     let check = |ctc: &Ctc| {
         let config = Config {
@@ -68,12 +68,12 @@ fn holds(cases: u32, property: impl Fn(&Ctc, &OwnedBatch, &Options) -> Result<()
     check(&Ctc::cpu());
 }
 
-fn run(ctc: &Ctc, batch: &OwnedBatch, options: &Options) -> CtcOutput {
+fn run(ctc: &Ctc, batch: &OwnedBatch, options: &Options) -> LossAndGradOutput {
     ctc.loss_and_grad(&batch.batch(), options).unwrap()
 }
 
 /// An output as bits: NaN is equal to itself, and 0 is not −0.
-fn bits(output: &CtcOutput) -> (Vec<u32>, Vec<u32>) {
+fn bits(output: &LossAndGradOutput) -> (Vec<u32>, Vec<u32>) {
     let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect();
     (bits(&output.loss), bits(&output.grad))
 }
@@ -226,12 +226,12 @@ fn numbers_far_from_each_other_are_right() {
         let ctc = Ctc::on_adapter(adapter).unwrap();
         exponential::keeps_what_rounding_took(&ctc);
         let limits = *ctc.limits().unwrap();
-        for resident_quads in [limits.resident_quads, 0] {
-            let ctc = ctc.within(&Limits {
-                resident_quads,
+        for max_register_quads in [limits.max_register_quads, 0] {
+            let ctc = ctc.with_limits(&DeviceLimits {
+                max_register_quads,
                 ..limits
             });
-            println!("{}, {resident_quads} quads in registers", ctc.backend());
+            println!("{}, {max_register_quads} quads in registers", ctc.backend());
             let run = |batch: &Batch<'_>, options: &Options| {
                 ctc.loss_and_grad(batch, options).map(Answer::from)
             };

@@ -1,16 +1,22 @@
 //! A batch recorded stage by stage: the bits of `encode`, and timestamps between the stages.
 
 use ctc_wgpu::{
-    AlignBuffers, Checks, Goal, GpuCtc, GpuPlan, GreedyBuffers, Limits, Options, Prepared,
-    Reduction,
+    AlignBuffers, DeviceLimits, GpuCtc, GpuPlan, GreedyBuffers, Options, Prepared, Reduction,
+    RuntimeChecks, Task,
 };
 use wgpu::{BufferUsages, Features};
 
 use crate::support::adapters;
-use crate::support::device::{ALL, DeviceBatch, Gpu, Placed, Placement, on_each_device, run};
+use crate::support::device::{
+    ALL, BufferPlacement, DeviceBatch, Gpu, GuardedBuffers, on_each_device, run,
+};
 use crate::support::random::Recipe;
 
-const PLACEMENTS: [Placement; 3] = [Placement::Apart, Placement::Together, Placement::InPlace];
+const BUFFER_PLACEMENTS: [BufferPlacement; 3] = [
+    BufferPlacement::Apart,
+    BufferPlacement::Together,
+    BufferPlacement::InPlace,
+];
 
 fn batch() -> DeviceBatch {
     seeded(1)
@@ -34,15 +40,15 @@ fn options() -> Options {
 /// A plan of one dispatch per stage, and one that is split into groups.
 fn plans(ctc: &GpuCtc, batch: &DeviceBatch) -> [GpuPlan; 2] {
     let whole = ctc.limits();
-    let split = Limits {
+    let split = DeviceLimits {
         max_binding: 4096,
         ..whole
     };
     let plans = [whole, split].map(|limits| {
-        ctc.plan_within(&batch.shape, &options(), Goal::LossAndGrad, &limits)
+        ctc.plan_within(&batch.shape, &options(), Task::LossAndGrad, &limits)
             .unwrap()
     });
-    assert!(plans[1].plan().groups() > 1);
+    assert!(plans[1].plan().batch_tiles() > 1);
     plans
 }
 
@@ -76,10 +82,10 @@ fn a_batch_recorded_stage_by_stage_has_the_bits_of_encode() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = batch();
         for plan in plans(&ctc, &batch) {
-            for placement in PLACEMENTS {
+            for placement in BUFFER_PLACEMENTS {
                 let expected = run(gpu, &plan, &batch, placement);
                 for (number, record) in WAYS.into_iter().enumerate() {
-                    let placed = Placed::new(gpu, &plan, &batch, placement, ALL);
+                    let placed = GuardedBuffers::new(gpu, &plan, &batch, placement, ALL);
                     record(gpu, &plan.prepare(&placed.buffers()).unwrap());
                     let name = format!("{placement:?}, way {number}");
                     placed.outputs(gpu).unwrap().same(&expected, &name).unwrap();
@@ -93,19 +99,19 @@ fn a_batch_recorded_stage_by_stage_has_the_bits_of_encode() {
 #[test]
 fn stages_out_of_order_stay_in_bounds_and_spoil_no_later_batch() {
     on_each_device(|gpu| {
-        let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, Checks::Off).unwrap();
+        let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, RuntimeChecks::Off).unwrap();
         let batch = batch();
         // Another batch that has the same shape, its longest labels included.
         let mut others = (2..).map(seeded);
         let other = others.find(|other| other.shape == batch.shape).unwrap();
         for index in 0..2 {
             let plan = &plans(&ctc, &batch)[index];
-            let expected = run(gpu, plan, &batch, Placement::Apart);
+            let expected = run(gpu, plan, &batch, BufferPlacement::Apart);
             // Fresh tables, and tables that hold another batch of the shape.
             for fresh in [true, false] {
                 let plan = &plans(&ctc, &batch)[index];
                 if !fresh {
-                    run(gpu, plan, &other, Placement::Apart);
+                    run(gpu, plan, &other, BufferPlacement::Apart);
                 }
                 let count = plan.plan().dispatches();
                 let forwards: Vec<_> = (0..count).collect();
@@ -113,7 +119,8 @@ fn stages_out_of_order_stay_in_bounds_and_spoil_no_later_batch() {
                 let rotated =
                     (1..count).map(|first| [&forwards[first..], &forwards[..first]].concat());
                 for order in [backwards].into_iter().chain(rotated) {
-                    let placed = Placed::new(gpu, plan, &batch, Placement::Apart, ALL);
+                    let placed =
+                        GuardedBuffers::new(gpu, plan, &batch, BufferPlacement::Apart, ALL);
                     let prepared = plan.prepare(&placed.buffers()).unwrap();
                     let stages: Vec<_> = prepared.stages().collect();
                     for &stage in &order {
@@ -124,7 +131,7 @@ fn stages_out_of_order_stay_in_bounds_and_spoil_no_later_batch() {
                     // Checks the inputs and the canaries around all buffers.
                     placed.outputs(gpu).unwrap();
                 }
-                let after = run(gpu, plan, &batch, Placement::Apart);
+                let after = run(gpu, plan, &batch, BufferPlacement::Apart);
                 after.same(&expected, "after stages out of order").unwrap();
             }
         }
@@ -136,7 +143,7 @@ fn a_prepared_batch_reads_what_its_buffers_hold_when_it_runs() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let [t, n, c, l] = [6, 2, 4, 2];
-        let shape = ctc_wgpu::Shape::new(n, t, c, l);
+        let shape = ctc_wgpu::BatchShape::new(n, t, c, l);
         let plan = ctc.plan_loss(&shape, &Options::default()).unwrap();
         let logits = gpu.buffer(&vec![0; n * t * c]);
         let (labels, lengths) = (gpu.buffer(&[1, 2, 3, 1]), gpu.buffer(&[2, 2]));
@@ -162,11 +169,18 @@ fn stages_are_named_as_the_printed_plan_names_them() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = batch();
         for plan in plans(&ctc, &batch) {
-            let placed = Placed::new(gpu, &plan, &batch, Placement::Apart, ALL);
+            let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Apart, ALL);
             let prepared = plan.prepare(&placed.buffers()).unwrap();
             let names: Vec<_> = prepared.stages().map(|stage| stage.name()).collect();
             assert_eq!(names.len(), plan.plan().dispatches());
-            for expected in ["labels", "stats", "sweep in", "meet", "sweep out", "grad"] {
+            for expected in [
+                "check_labels",
+                "softmax_stats",
+                "sweep inward",
+                "join",
+                "sweep outward",
+                "grad",
+            ] {
                 assert!(names.contains(&expected), "{expected} in {names:?}");
             }
             let printed = plan.plan().to_string();
@@ -226,8 +240,8 @@ fn timestamps_of_stages_are_in_order() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = batch();
         for plan in plans(&ctc, &batch) {
-            let expected = run(&gpu, &plan, &batch, Placement::Apart);
-            let placed = Placed::new(&gpu, &plan, &batch, Placement::Apart, ALL);
+            let expected = run(&gpu, &plan, &batch, BufferPlacement::Apart);
+            let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::Apart, ALL);
             let prepared = plan.prepare(&placed.buffers()).unwrap();
             let stages = u32::try_from(prepared.stages().len()).unwrap();
 

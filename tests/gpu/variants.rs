@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 
-use ctc_wgpu::{Batch, Error, GpuCtc, Options, Shape};
+use ctc_wgpu::{Batch, BatchShape, Error, GpuCtc, Options};
 
 use crate::support::adapters::on_each;
 use crate::support::check::{Answer, Tolerance, run_golden, run_random, run_semantics};
 use crate::support::device::{Gpu, Outputs, on_each_device_within};
-use crate::support::drawn::Drawn;
+use crate::support::drawn::RandomCase;
 use crate::support::placements;
 use crate::support::variants::VARIANTS;
 
@@ -26,7 +26,7 @@ fn holds(least: usize, suite: impl Fn(&dyn Fn(&Batch<'_>, &Options) -> Result<An
                     return plain().map(Answer::from);
                 };
                 forced.set(forced.get() + 1);
-                let output = ctc.within(&limits).loss_and_grad(batch, options)?;
+                let output = ctc.with_limits(&limits).loss_and_grad(batch, options)?;
                 if variant.same_bits {
                     let plain = Outputs::from(plain()?);
                     // A batch cut into groups has a sum of sums.
@@ -75,7 +75,7 @@ fn on_each_able_device(test: impl Fn(&Gpu, &GpuCtc) -> Result<(), String>) {
 #[test]
 fn a_gradient_in_place_of_the_logits_has_the_same_bits() {
     on_each_able_device(|gpu, ctc| {
-        (0..40).try_for_each(|seed| placements::in_place(gpu, ctc, &Drawn::of(seed)))
+        (0..40).try_for_each(|seed| buffer_layouts::in_place(gpu, ctc, &RandomCase::of(seed)))
     });
 }
 
@@ -83,9 +83,10 @@ fn a_gradient_in_place_of_the_logits_has_the_same_bits() {
 fn logits_and_gradients_of_f16_are_those_of_f32_rounded() {
     on_each_able_device(|gpu, ctc| {
         if ctc.limits().f16 {
-            return (0..60).try_for_each(|seed| placements::narrow(gpu, ctc, &Drawn::of(seed)));
+            return (0..60)
+                .try_for_each(|seed| buffer_layouts::narrow(gpu, ctc, &RandomCase::of(seed)));
         }
-        let shape = Shape::new(2, 3, 4, 1).f16();
+        let shape = BatchShape::new(2, 3, 4, 1).f16();
         let error = ctc.plan(&shape, &Options::default()).unwrap_err();
         assert!(error.to_string().contains("SHADER_F16"), "{error}");
         println!("{} has no f16", gpu.name);

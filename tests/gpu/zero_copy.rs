@@ -1,12 +1,12 @@
 //! The caller's device, buffers and encoder: what is written, what is not, and that a plan keeps nothing of a batch.
 
-use ctc_wgpu::{Goal, GpuCtc, GpuPlan, Layout, Options, Reduction};
+use ctc_wgpu::{GpuCtc, GpuPlan, Layout, Options, Reduction, Task};
 
 use crate::support::batch::OwnedBatch;
 use crate::support::check::{Tolerance, compare};
 use crate::support::device::{
-    ALL, DeviceBatch, Gpu, Outputs, PLACEMENTS, Placed, Placement, Wanted, on_each_device, run,
-    submit,
+    ALL, BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, Gpu, GuardedBuffers, Outputs, Wanted,
+    on_each_device, run, submit,
 };
 use crate::support::random::Recipe;
 
@@ -68,7 +68,7 @@ fn nothing_but_the_outputs_is_written_wherever_the_buffers_lie() {
                 let on_device = DeviceBatch::of(&batch);
                 let plan = plan(&ctc, &on_device, &options);
                 let [apart, together] =
-                    PLACEMENTS.map(|placement| run(gpu, &plan, &on_device, placement));
+                    BUFFER_PLACEMENTS.map(|placement| run(gpu, &plan, &on_device, placement));
                 let name = format!("{reduction:?}, concatenated {concatenated}");
                 together.same(&apart, &name).unwrap();
                 agrees_with_the_reference(&name, &batch, &options, apart);
@@ -92,7 +92,7 @@ fn what_is_left_out_stands_for_full_lengths_and_weights_of_one() {
             let [without, with] = [&with, &given].map(|batch| {
                 let batch = DeviceBatch::of(batch);
                 let plan = plan(&ctc, &batch, &reduced(reduction));
-                PLACEMENTS.map(|placement| run(gpu, &plan, &batch, placement))
+                BUFFER_PLACEMENTS.map(|placement| run(gpu, &plan, &batch, placement))
             });
             for (a, b) in without.iter().zip(&with) {
                 a.same(b, &format!("{reduction:?}")).unwrap();
@@ -107,11 +107,11 @@ fn outputs_that_nobody_wants_change_nothing() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&recipe().batch(4));
         let plan = plan(&ctc, &batch, &reduced(Reduction::Sum));
-        for placement in PLACEMENTS {
+        for placement in BUFFER_PLACEMENTS {
             let all = run(gpu, &plan, &batch, placement);
             for (status, reduced) in [(false, true), (true, false), (false, false)] {
                 let wanted = Wanted { status, reduced };
-                let placed = Placed::new(gpu, &plan, &batch, placement, wanted);
+                let placed = GuardedBuffers::new(gpu, &plan, &batch, placement, wanted);
                 submit(gpu, &plan, &placed);
                 let some = placed.outputs(gpu).unwrap();
                 let expected = Outputs {
@@ -147,9 +147,9 @@ fn a_loss_only_plan_gives_the_losses_of_the_full_plan_bit_for_bit() {
             let options = reduced(Reduction::MeanLabel);
             let full = plan(&ctc, &batch, &options);
             let losses = ctc.plan_loss(&batch.shape, &options).unwrap();
-            assert_eq!(losses.plan().goal(), Goal::Loss);
+            assert_eq!(losses.plan().task(), Task::Loss);
             assert!(losses.plan().workspace_bytes() < full.plan().workspace_bytes());
-            for placement in PLACEMENTS {
+            for placement in BUFFER_PLACEMENTS {
                 let expected = Outputs {
                     grad: Vec::new(),
                     ..run(gpu, &full, &batch, placement)
@@ -175,11 +175,11 @@ fn a_plan_keeps_nothing_of_the_batch_before() {
                 // A few frames stay, so that all states of the garbage are reached.
                 let from = garbage.logits.len() / 7;
                 garbage.logits[from..].fill(filler.to_bits());
-                run(gpu, &reused, &garbage, Placement::Apart);
+                run(gpu, &reused, &garbage, BufferPlacement::Apart);
                 let batch = DeviceBatch::of(&padded_batch(seed));
                 let fresh = ctc.plan(&batch.shape, &options).unwrap();
-                let expected = run(gpu, &fresh, &batch, Placement::Apart);
-                run(gpu, &reused, &batch, Placement::Apart)
+                let expected = run(gpu, &fresh, &batch, BufferPlacement::Apart);
+                run(gpu, &reused, &batch, BufferPlacement::Apart)
                     .same(&expected, "a plan used again")
                     .unwrap();
             }
@@ -208,9 +208,10 @@ fn one_plan_encoded_twice_into_one_encoder_answers_both_batches() {
         let options = reduced(Reduction::Sum);
         let batches = [1, 2].map(|seed| DeviceBatch::of(&padded_batch(seed)));
         let plan = plan(&ctc, &batches[0], &options);
-        for placement in PLACEMENTS {
+        for placement in BUFFER_PLACEMENTS {
             let expected = [0, 1].map(|i| run(gpu, &plan, &batches[i], placement));
-            let placed = [0, 1].map(|i| Placed::new(gpu, &plan, &batches[i], placement, ALL));
+            let placed =
+                [0, 1].map(|i| GuardedBuffers::new(gpu, &plan, &batches[i], placement, ALL));
             let mut encoder = gpu.encoder();
             for batch in &placed {
                 plan.encode(&mut encoder, &batch.buffers()).unwrap();
@@ -236,7 +237,7 @@ fn threads_may_encode_one_plan_and_plans_of_one_context_at_once() {
         let shared = plan(&ctc, &batches[0], &options);
         let expected: Vec<_> = batches
             .iter()
-            .map(|batch| run(gpu, &shared, batch, Placement::Apart))
+            .map(|batch| run(gpu, &shared, batch, BufferPlacement::Apart))
             .collect();
         std::thread::scope(|scope| {
             for (batch, expected) in batches.iter().zip(&expected) {
@@ -245,7 +246,7 @@ fn threads_may_encode_one_plan_and_plans_of_one_context_at_once() {
                     let own = plan(ctc, batch, &options);
                     for round in 0..5 {
                         for plan in [shared, &own] {
-                            for placement in PLACEMENTS {
+                            for placement in BUFFER_PLACEMENTS {
                                 let got = run(gpu, plan, batch, placement);
                                 got.same(expected, &format!("round {round} {placement:?}"))
                                     .unwrap();
@@ -268,8 +269,8 @@ fn several_plans_in_flight_do_not_disturb_each_other() {
                 let recipe = Recipe::new([1 + seed, 5 + 3 * seed, 4 + seed], 2 + seed);
                 let batch = DeviceBatch::of(&recipe.batch(seed as u64));
                 let plan = plan(&ctc, &batch, &options);
-                let expected = run(gpu, &plan, &batch, Placement::Apart);
-                let placed = Placed::new(gpu, &plan, &batch, Placement::Apart, ALL);
+                let expected = run(gpu, &plan, &batch, BufferPlacement::Apart);
+                let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Apart, ALL);
                 (plan, placed, expected)
             })
             .collect();
@@ -294,7 +295,7 @@ fn encoding_submits_nothing() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&recipe().batch(9));
         let plan = plan(&ctc, &batch, &Options::default());
-        let placed = Placed::new(gpu, &plan, &batch, Placement::Apart, ALL);
+        let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Apart, ALL);
         let untouched = placed.outputs(gpu).unwrap();
         let mut encoder = gpu.encoder();
         plan.encode(&mut encoder, &placed.buffers()).unwrap();
@@ -317,9 +318,9 @@ fn a_plan_and_a_clone_of_its_context_outlive_the_context() {
         let first = plan(&ctc, &batch, &Options::default());
         let clone = ctc.clone();
         drop(ctc);
-        let expected = run(gpu, &first, &batch, Placement::Together);
+        let expected = run(gpu, &first, &batch, BufferPlacement::Together);
         let second = plan(&clone, &batch, &Options::default());
-        run(gpu, &second, &batch, Placement::Together)
+        run(gpu, &second, &batch, BufferPlacement::Together)
             .same(&expected, "a clone's plan")
             .unwrap();
     });

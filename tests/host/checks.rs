@@ -119,7 +119,7 @@ fn random_batches_have_items_of_every_kind() {
     let mut seen = BTreeSet::new();
     let mut usual = 0;
     for seed in 0..60 {
-        let (batch, options) = drawn::draw(seed);
+        let (batch, options) = random_case::draw(seed);
         let output = reference::loss_and_grad(&batch.batch(), &options).unwrap();
         usual += output.status.iter().filter(|s| **s == Status::Ok).count();
         seen.extend(output.status);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ctc_wgpu::decode::{self, BeamOptions, Edits, Scorer};
+use ctc_wgpu::decode::{self, BeamOptions, EditCounts, Scorer};
 use ctc_wgpu::{Batch, Blank, Ctc, Input, Options, RepeatedOutputs, Status, reference};
 use proptest::prelude::*;
 
@@ -345,7 +345,7 @@ fn a_scorer_forbids_and_favours() {
     let allowed = |labels: &[u32]| labels.len().is_multiple_of(2) && !labels.contains(&2);
     let mut expected: Vec<_> = plain.iter().filter(|c| allowed(&c.labels)).collect();
     assert_eq!(scored.len(), expected.len());
-    let score = |c: &decode::Candidate| 0.5 * c.labels.len() as f64 - c.loss;
+    let score = |c: &decode::Hypothesis| 0.5 * c.labels.len() as f64 - c.loss;
     expected.sort_by(|a, b| score(b).total_cmp(&score(a)));
     for (got, want) in scored.iter().zip(expected) {
         assert_eq!(got.labels, want.labels);
@@ -572,11 +572,11 @@ proptest! {
         labels in proptest::collection::vec(0_u8..3, 0..7),
         read in proptest::collection::vec(0_u8..3, 0..7),
     ) {
-        let edits = Edits::between(&labels, &read);
+        let edits = EditCounts::between(&labels, &read);
         prop_assert_eq!(edits.total(), distance(&labels, &read));
         prop_assert_eq!(edits.labels, labels.len());
         prop_assert_eq!(labels.len() - edits.deletions + edits.insertions, read.len());
-        let back = Edits::between(&read, &labels);
+        let back = EditCounts::between(&read, &labels);
         prop_assert_eq!((back.deletions, back.insertions), (edits.insertions, edits.deletions));
         prop_assert_eq!(back.substitutions, edits.substitutions);
     }
@@ -585,10 +585,10 @@ proptest! {
 #[test]
 fn rates_of_nothing_are_told_apart() {
     let none: [u8; 0] = [];
-    assert_eq!(Edits::between(&none, &none).rate(), 0.0);
-    assert_eq!(Edits::between(&none, b"x").rate(), f64::INFINITY);
-    assert_eq!(Edits::between(b"ab", &none).rate(), 1.0);
-    let swapped = Edits::between(b"xy", b"yx");
+    assert_eq!(EditCounts::between(&none, &none).rate(), 0.0);
+    assert_eq!(EditCounts::between(&none, b"x").rate(), f64::INFINITY);
+    assert_eq!(EditCounts::between(b"ab", &none).rate(), 1.0);
+    let swapped = EditCounts::between(b"xy", b"yx");
     assert_eq!((swapped.substitutions, swapped.total()), (2, 2));
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ctc_wgpu::{Batch, Ctc, Error, InputError, Options, Problem, reference};
+use ctc_wgpu::{Batch, CheckedBatch, Ctc, Error, InputError, Options, reference};
 
 use crate::support::semantics::{self, Expected};
 
@@ -104,7 +104,7 @@ fn what_a_batch_only_claims_to_have_takes_no_memory() {
     // Found by a fuzzer: 8 GiB of logit lengths for items without labels, and of slots for classes without a frame.
     const MANY: usize = i32::MAX as usize;
     let batch = Batch::new([MANY, 0, 3], &[]).labels(&[], &[]);
-    let error = Problem::new(&batch, &Options::default()).unwrap_err();
+    let error = CheckedBatch::new(&batch, &Options::default()).unwrap_err();
     assert!(matches!(error, InputError::Length { .. }), "{error}");
     let batch = Batch::new([2, 0, MANY], &[]).labels(&[], &[0, 0]);
     let twin = Ctc::cpu();

@@ -12,6 +12,7 @@
 mod support;
 
 mod checks;
+mod cpu_backend;
 mod decode;
 mod decode_input;
 mod differences;
@@ -20,4 +21,3 @@ mod golden_files;
 mod input_errors;
 mod mutants;
 mod reference;
-mod twin;

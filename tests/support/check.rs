@@ -7,7 +7,7 @@ pub(crate) use ctc_wgpu::conformance::check::{
 use ctc_wgpu::{Batch, Error, Options};
 
 use super::batch::OwnedBatch;
-use super::drawn::Drawn;
+use super::random_case::RandomCase;
 use super::{golden, ocr, semantics};
 
 /// A backend: what takes a batch and answers.
@@ -54,7 +54,7 @@ pub(crate) fn run_ocr(run: &Run<'_>, tolerance: Tolerance) {
 
 /// Answers to `seeds` random batches: the same seed is the same batch and the same options everywhere.
 pub(crate) fn run_random(run: &Run<'_>, tolerance: Tolerance, seeds: std::ops::Range<u64>) {
-    run_cases("random batches", seeds.map(Drawn::of), run, tolerance);
+    run_cases("random batches", seeds.map(RandomCase::of), run, tolerance);
 }
 
 /// One batch against the reference.
@@ -65,6 +65,6 @@ pub(crate) fn compare(
     run: &Run<'_>,
     tolerance: Tolerance,
 ) -> Failures {
-    let drawn = Drawn::new(name.to_owned(), batch.clone(), *options);
+    let drawn = RandomCase::new(name.to_owned(), batch.clone(), *options);
     judged(&drawn.into(), run, tolerance)
 }

@@ -2,9 +2,9 @@
 
 use ctc_wgpu::GpuPlan;
 pub(crate) use ctc_wgpu::conformance::device::Gpu;
-use ctc_wgpu::conformance::placed;
-pub(crate) use ctc_wgpu::conformance::placed::{
-    ALL, DeviceBatch, Outputs, PLACEMENTS, Placed, Placement, Wanted, bits,
+use ctc_wgpu::conformance::guarded_buffers;
+pub(crate) use ctc_wgpu::conformance::guarded_buffers::{
+    ALL, BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, GuardedBuffers, Outputs, Wanted, bits,
 };
 
 use super::adapters;
@@ -27,11 +27,17 @@ pub(crate) fn on_each_device_within(
 }
 
 /// One batch through a plan, in buffers among canaries.
-pub(crate) fn run(gpu: &Gpu, plan: &GpuPlan, batch: &DeviceBatch, placement: Placement) -> Outputs {
-    placed::run(gpu, plan, batch, placement).unwrap_or_else(|wrong| panic!("{}: {wrong}", gpu.name))
+pub(crate) fn run(
+    gpu: &Gpu,
+    plan: &GpuPlan,
+    batch: &DeviceBatch,
+    placement: BufferPlacement,
+) -> Outputs {
+    guarded_buffers::run(gpu, plan, batch, placement)
+        .unwrap_or_else(|wrong| panic!("{}: {wrong}", gpu.name))
 }
 
 /// Encodes a batch and submits it.
-pub(crate) fn submit(gpu: &Gpu, plan: &GpuPlan, placed: &Placed) {
-    placed::submit(gpu, plan, placed).unwrap();
+pub(crate) fn submit(gpu: &Gpu, plan: &GpuPlan, placed: &GuardedBuffers) {
+    guarded_buffers::submit(gpu, plan, placed).unwrap();
 }

@@ -2,12 +2,12 @@
 
 use ctc_wgpu::{Ctc, Impossible, Options, reference};
 
-use super::drawn::Drawn;
+use super::random_case::RandomCase;
 
 /// On random batches and every option.
 pub(crate) fn hold(ctc: &Ctc) {
     for seed in 0..60 {
-        let drawn = Drawn::of(seed);
+        let drawn = RandomCase::of(seed);
         let batch = drawn.batch.batch();
         let options = Options {
             impossible: Impossible::Infinity,

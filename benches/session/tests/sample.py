@@ -25,7 +25,7 @@ def our_line(shape, ms):
         "wall_ms": ms + 0.1,
         "queued_ms": ms + 0.01,
         "first_plan_ms": 900.0,
-        "stages_us": {"stats": 0.4e3 * ms, "sweep": 0.6e3 * ms},
+        "stages_us": {"softmax_stats": 0.4e3 * ms, "sweep": 0.6e3 * ms},
         "ns_per_frame": ms * 1e6 / shape[0],
         "gb_per_s": 12.0 * shape[0] * shape[1] * shape[2] / ms * 1e-6,
         "copy_gb_per_s": 2500.0,

@@ -8,7 +8,7 @@ use burn::tensor::Shape;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::{into_contiguous, untile};
 use burn_cubecl::tensor::CubeTensor;
-use ctc_wgpu::{Error, Goal};
+use ctc_wgpu::{Error, Task};
 
 use crate::op::{CtcOps, Layout, Rules};
 use crate::{host, launched, shared};
@@ -22,7 +22,7 @@ impl CtcOps for CubeBackend {
         rules: Rules,
     ) -> FloatTensor<Self> {
         let labels = [targets, input_lengths, target_lengths];
-        run(logits, labels, rules, Goal::Loss).0
+        run(logits, labels, rules, Task::Loss).0
     }
 
     fn ctc_losses_and_grad(
@@ -33,11 +33,11 @@ impl CtcOps for CubeBackend {
         rules: Rules,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let labels = [targets, input_lengths, target_lengths];
-        run(logits, labels, rules, Goal::LossAndGrad)
+        run(logits, labels, rules, Task::LossAndGrad)
     }
 }
 
-/// The losses and the gradient; of a goal without one the losses twice.
+/// The losses and the gradient; of a task without one the losses twice.
 ///
 /// # Panics
 /// If the device has no memory left, or the shape passes what a plan can cut. Burn asks for results later than it asks for
@@ -46,7 +46,7 @@ fn run(
     logits: CubeTensor,
     labels: [CubeTensor; 3],
     rules: Rules,
-    goal: Goal,
+    task: Task,
 ) -> (CubeTensor, CubeTensor) {
     static WARNING: Once = Once::new();
     // Nothing can be bound of an empty tensor, and nothing is slow with one.
@@ -61,9 +61,9 @@ fn run(
                 );
             });
         }
-        return host::run::<CubeBackend>(logits, labels, rules, goal);
+        return host::run::<CubeBackend>(logits, labels, rules, task);
     }
-    let work = Work::new(logits, labels, rules, goal);
+    let work = Work::new(logits, labels, rules, task);
     let done = match shared {
         Some(shared) => shared.run(&work),
         None => launched::run(&work),
@@ -90,11 +90,11 @@ pub(crate) struct Work {
 pub(crate) struct Key {
     pub(crate) shape: ctc_wgpu::Shape,
     pub(crate) rules: Rules,
-    pub(crate) goal: Goal,
+    pub(crate) task: Task,
 }
 
 impl Work {
-    fn new(logits: CubeTensor, labels: [CubeTensor; 3], rules: Rules, goal: Goal) -> Self {
+    fn new(logits: CubeTensor, labels: [CubeTensor; 3], rules: Rules, task: Task) -> Self {
         let (logits, lies) = in_place(untile(logits), rules.layout);
         let labels = labels.map(into_contiguous);
         let dims = logits.shape().dims::<3>();
@@ -105,14 +105,14 @@ impl Work {
             shape = shape.time_major();
         }
         let loss = room(&logits, Shape::new([items]));
-        let grad = (goal == Goal::LossAndGrad).then(|| {
+        let grad = (task == Task::LossAndGrad).then(|| {
             // In the order of the logits, whatever that is.
             let mut grad = room(&logits, logits.shape());
             grad.meta = logits.meta.clone();
             grad
         });
         Self {
-            key: Key { shape, rules, goal },
+            key: Key { shape, rules, task },
             logits,
             labels,
             loss,

@@ -1,16 +1,16 @@
-//! The CPU twin on tensors of any backend: for Burn's CPU backend, and for devices that nobody told of.
+//! The CPU backend on tensors of any backend: for Burn's CPU backend, and for devices that nobody told of.
 
 use std::sync::LazyLock;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, ExecutionError, TensorMetadata};
 use burn::tensor::{TensorData, read_sync};
-use ctc_wgpu::{Batch, Ctc, Goal};
+use ctc_wgpu::{Batch, Ctc, Task};
 
 use crate::op::{Layout, Rules};
 
 /// One for the process: it keeps its tables for shapes that come again.
-static TWIN: LazyLock<Ctc> = LazyLock::new(Ctc::cpu);
+static CPU: LazyLock<Ctc> = LazyLock::new(Ctc::cpu);
 
 #[cfg(feature = "flex")]
 impl crate::CtcOps for burn::backend::Flex {
@@ -22,7 +22,7 @@ impl crate::CtcOps for burn::backend::Flex {
         rules: Rules,
     ) -> FloatTensor<Self> {
         let labels = [targets, input_lengths, target_lengths];
-        run::<Self>(logits, labels, rules, Goal::Loss).0
+        run::<Self>(logits, labels, rules, Task::Loss).0
     }
 
     fn ctc_losses_and_grad(
@@ -33,11 +33,11 @@ impl crate::CtcOps for burn::backend::Flex {
         rules: Rules,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let labels = [targets, input_lengths, target_lengths];
-        run::<Self>(logits, labels, rules, Goal::LossAndGrad)
+        run::<Self>(logits, labels, rules, Task::LossAndGrad)
     }
 }
 
-/// The losses and the gradient; of a goal without one the losses twice.
+/// The losses and the gradient; of a task without one the losses twice.
 ///
 /// # Panics
 /// If the batch breaks a rule, or the backend cannot be read.
@@ -45,7 +45,7 @@ pub(crate) fn run<B: Backend>(
     logits: FloatTensor<B>,
     labels: [IntTensor<B>; 3],
     rules: Rules,
-    goal: Goal,
+    task: Task,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let device = logits.device();
     let dims = logits.shape().dims::<3>();
@@ -66,12 +66,12 @@ pub(crate) fn run<B: Backend>(
         B::float_from_data(TensorData::new(values, shape.to_vec()), &device)
     };
     let refuse = |error: ctc_wgpu::Error| -> ! { panic!("CTC loss: {error}") };
-    match goal {
-        Goal::LossAndGrad => match TWIN.loss_and_grad(&batch, &options) {
+    match task {
+        Task::LossAndGrad => match CPU.loss_and_grad(&batch, &options) {
             Ok(output) => (tensor(output.loss, &[items]), tensor(output.grad, &dims)),
             Err(error) => refuse(error),
         },
-        _ => match TWIN.loss(&batch, &options) {
+        _ => match CPU.loss(&batch, &options) {
             Ok(output) => {
                 let loss = tensor(output.loss, &[items]);
                 (loss.clone(), loss)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use burn_cubecl::tensor::CubeTensor;
-use ctc_wgpu::{Bound, Error, Launch, Limits, Operand, Plan};
+use ctc_wgpu::{BoundRange, Error, Launch, DeviceLimits, Operand, Plan};
 use cubecl::client::Client;
 use cubecl::ir::{ElemType, UIntKind};
 use cubecl::prelude::{
@@ -87,8 +87,8 @@ struct Operands<H> {
 
 impl<H: Clone> Operands<H> {
     /// The parts that a launch binds, in its order.
-    fn bound(&self, launch: &Launch, part: impl Fn(H, &Bound) -> H) -> Result<Vec<H>, Error> {
-        let bind = |bound: &Bound| match self.get(bound.operand) {
+    fn bound(&self, launch: &Launch, part: impl Fn(H, &BoundRange) -> H) -> Result<Vec<H>, Error> {
+        let bind = |bound: &BoundRange| match self.get(bound.operand) {
             Some(handle) => Ok(part(handle.clone(), bound)),
             // Any other buffer in its place would be read or overwritten in silence.
             None => Err(Error::Gpu {
@@ -121,7 +121,7 @@ impl<H: Clone> Operands<H> {
 fn plan(work: &Work) -> Result<Arc<Planned>, Error> {
     let key = work.key;
     let options = key.rules.options();
-    let plan = Plan::new(&key.shape, &options, key.goal, &Limits::default())?;
+    let plan = Plan::new(&key.shape, &options, key.task, &DeviceLimits::default())?;
     Ok(Arc::new(Planned {
         tables: plan.tables().collect(),
         launches: plan.launches().map(Arc::new).collect(),
@@ -133,7 +133,7 @@ fn of(tensor: &CubeTensor) -> Handle {
 }
 
 /// What a launch binds of an operand.
-fn part(handle: Handle, bound: &Bound) -> Handle {
+fn part(handle: Handle, bound: &BoundRange) -> Handle {
     let rest = handle.size_in_used().saturating_sub(bound.offset);
     let past = rest - bound.bytes.unwrap_or(rest).min(rest);
     match (bound.offset, past) {
@@ -189,7 +189,7 @@ mod tests {
     #![allow(clippy::expect_used, reason = "a test that panics has failed")]
 
     use super::*;
-    use ctc_wgpu::{Goal, Options, Shape};
+    use ctc_wgpu::{Task, Options, BatchShape};
 
     /// Names in place of buffers.
     fn operands(tables: usize, grad: bool) -> Operands<String> {
@@ -207,13 +207,13 @@ mod tests {
         }
     }
 
-    fn plan(goal: Goal) -> Plan {
-        let shape = Shape::new(2, 6, 4, 2);
-        Plan::new(&shape, &Options::default(), goal, &Limits::default()).expect("a plan")
+    fn plan(task: Task) -> Plan {
+        let shape = BatchShape::new(2, 6, 4, 2);
+        Plan::new(&shape, &Options::default(), task, &DeviceLimits::default()).expect("a plan")
     }
 
     fn bind(operands: &Operands<String>, plan: &Plan) -> Result<Vec<Vec<String>>, Error> {
-        let same = |handle, _: &Bound| handle;
+        let same = |handle, _: &BoundRange| handle;
         plan.launches()
             .map(|launch| operands.bound(&launch, same))
             .collect()
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn each_operand_of_a_loss_has_its_own_buffer() {
-        let plan = plan(Goal::LossAndGrad);
+        let plan = plan(Task::LossAndGrad);
         let operands = operands(plan.tables().count(), true);
         let bound = bind(&operands, &plan).expect("all operands of a loss are known");
         for (launch, names) in plan.launches().zip(bound) {
@@ -240,14 +240,14 @@ mod tests {
 
     #[test]
     fn an_operand_that_is_not_known_is_an_error_and_no_other_buffer() {
-        let tables = |goal| plan(goal).tables().count();
-        for (operands, goal, named) in [
-            (operands(99, true), Goal::Align, "Path"),
-            (operands(99, true), Goal::Greedy, "Read"),
-            (operands(99, false), Goal::LossAndGrad, "Grad"),
-            (operands(tables(Goal::Loss) - 1, false), Goal::Loss, "Table"),
+        let tables = |task| plan(task).tables().count();
+        for (operands, task, named) in [
+            (operands(99, true), Task::Align, "Path"),
+            (operands(99, true), Task::Greedy, "Read"),
+            (operands(99, false), Task::LossAndGrad, "Grad"),
+            (operands(tables(Task::Loss) - 1, false), Task::Loss, "Table"),
         ] {
-            let error = bind(&operands, &plan(goal)).expect_err(named).to_string();
+            let error = bind(&operands, &plan(task)).expect_err(named).to_string();
             assert!(
                 error.contains("no buffer for") && error.contains(named),
                 "{error}"

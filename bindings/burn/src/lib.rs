@@ -30,8 +30,8 @@
 //! | --- | --- |
 //! | wgpu, from [`init`] or told to [`register`] | on the device: the logits' buffer is read and the gradient's written where they lie; no copy, no wait, in order with Burn's own work |
 //! | wgpu that Burn opened by itself | on the device too, and without a copy, but launched by Burn: a text is compiled for each shape of a batch, and the workspace is taken anew for each |
-//! | Burn's other GPU runtimes (CUDA, ROCm), its SPIR-V and MSL compilers, and browsers, if not told | through the host: logits are read back and the CPU twin computes. Right, but slow; a warning says so once |
-//! | flex, Burn's CPU backend | on the CPU twin |
+//! | Burn's other GPU runtimes (CUDA, ROCm), its SPIR-V and MSL compilers, and browsers, if not told | through the host: logits are read back and the CPU backend computes. Right, but slow; a warning says so once |
+//! | flex, Burn's CPU backend | on the CPU backend |
 //!
 //! Burn's tensors do not tell their wgpu device, so it is best told: open it by [`init`]. [`is_shared`] says whether that is so.
 //!

@@ -33,7 +33,7 @@ pub enum RegisterError {
     NotWgpu(String),
     /// Its limits are below what the kernels need.
     #[error(transparent)]
-    Limits(#[from] ctc_wgpu::Error),
+    DeviceLimits(#[from] ctc_wgpu::Error),
 }
 
 /// Why a device cannot be opened.
@@ -110,12 +110,12 @@ pub(crate) fn known(device: &CubeDevice) -> Option<Arc<Shared>> {
 
 impl Shared {
     pub(crate) fn run(&self, work: &Work) -> Result<(), ctc_wgpu::Error> {
-        let Key { shape, rules, goal } = work.key;
+        let Key { shape, rules, task } = work.key;
         let plan = self.plans.get(work.key, || {
             let limits = self.ctc.limits();
             let plan = self
                 .ctc
-                .plan_within(&shape, &rules.options(), goal, &limits)?;
+                .plan_within(&shape, &rules.options(), task, &limits)?;
             Ok(Arc::new(plan))
         })?;
         self.submit(&plan, work)

@@ -288,7 +288,7 @@ typedef int32_t ctcw_labels;
 #endif // __cplusplus
 
 /*
- A device, or the CPU twin, with its compiled kernels and its memory for shapes that come again. Threads may share it.
+ A device, or the CPU backend, with its compiled kernels and its memory for shapes that come again. Threads may share it.
  */
 typedef struct ctcw_context ctcw_context;
 
@@ -415,7 +415,7 @@ const char *ctcw_last_error(void);
  Opens a context and puts it at `context`; `ctcw_destroy` frees it.
 
  `backend` is a `ctcw_backend`. `adapter` is NULL, or a part of the name of the GPU that is wanted, whatever its case;
- the CPU twin has no use for it.
+ the CPU backend has no use for it.
 
  # Safety
  `adapter`, if not NULL, ends with a zero byte. `context` may be written.
@@ -448,7 +448,7 @@ ctcw_result ctcw_set_cache_limits(const struct ctcw_context *context,
                                   size_t sessions);
 
 /*
- Where the context computes: the GPU with its driver, or the CPU twin with its instructions. NULL for NULL; else it holds
+ Where the context computes: the GPU with its driver, or the CPU backend with its instructions. NULL for NULL; else it holds
  until the context is destroyed.
 
  # Safety

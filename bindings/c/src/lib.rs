@@ -18,21 +18,23 @@ use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ctc_wgpu::{Backend, CacheLimits, Ctc, CtcOutput, Goal, LossOutput, Plan, Reduction, Shape};
+use ctc_wgpu::{
+    Backend, BatchShape, CacheLimits, Ctc, LossAndGradOutput, LossOutput, Plan, Reduction, Task,
+};
 
 use fault::{Fault, guard, message};
 use input::{batch, layouts, options, text};
 use types::describe;
 pub use types::*;
 
-/// A device, or the CPU twin, with its compiled kernels and its memory for shapes that come again. Threads may share it.
+/// A device, or the CPU backend, with its compiled kernels and its memory for shapes that come again. Threads may share it.
 pub struct ctcw_context {
     ctc: Ctc,
     /// As C wants it.
     name: CString,
     /// Of calls that have ended, to be used again. Nobody waits for the lock: in a forked process it may be held by a thread
     /// that stayed in the parent.
-    outputs: Mutex<Vec<CtcOutput>>,
+    outputs: Mutex<Vec<LossAndGradOutput>>,
     /// How many of them are kept.
     kept: AtomicUsize,
 }
@@ -60,7 +62,7 @@ pub extern "C" fn ctcw_last_error() -> *const c_char {
 /// Opens a context and puts it at `context`; `ctcw_destroy` frees it.
 ///
 /// `backend` is a `ctcw_backend`. `adapter` is NULL, or a part of the name of the GPU that is wanted, whatever its case;
-/// the CPU twin has no use for it.
+/// the CPU backend has no use for it.
 ///
 /// # Safety
 /// `adapter`, if not NULL, ends with a zero byte. `context` may be written.
@@ -143,7 +145,7 @@ pub unsafe extern "C" fn ctcw_set_cache_limits(
     })
 }
 
-/// Where the context computes: the GPU with its driver, or the CPU twin with its instructions. NULL for NULL; else it holds
+/// Where the context computes: the GPU with its driver, or the CPU backend with its instructions. NULL for NULL; else it holds
 /// until the context is destroyed.
 ///
 /// # Safety
@@ -198,18 +200,18 @@ pub unsafe extern "C" fn ctcw_workspace_bytes(
             return Err(Fault::null("bytes"));
         }
         let (layout, label_layout) = layouts(&given)?;
-        let shape = Shape {
+        let shape = BatchShape {
             layout,
             label_layout,
-            ..Shape::new(items, frames, classes, max_labels)
+            ..BatchShape::new(items, frames, classes, max_labels)
         };
-        let goal = match with_grad {
-            0 => Goal::Loss,
-            _ => Goal::LossAndGrad,
+        let task = match with_grad {
+            0 => Task::Loss,
+            _ => Task::LossAndGrad,
         };
         let counted = match context.ctc.limits() {
             Some(limits) => {
-                let plan = Plan::new(&shape, &input::meaning(&given)?, goal, limits);
+                let plan = Plan::new(&shape, &input::meaning(&given)?, task, limits);
                 plan.map_err(ctc_wgpu::Error::from)?.workspace_bytes()
             }
             None => context.ctc.workspace_bytes().unwrap_or(0),
@@ -314,14 +316,14 @@ unsafe fn write(from: &[f32], to: *mut f32) {
 }
 
 impl ctcw_context {
-    fn take(&self) -> CtcOutput {
+    fn take(&self) -> LossAndGradOutput {
         let outputs = self.outputs.try_lock();
         outputs
             .map_or(None, |mut outputs| outputs.pop())
             .unwrap_or_default()
     }
 
-    fn keep(&self, output: CtcOutput) {
+    fn keep(&self, output: LossAndGradOutput) {
         if let Ok(mut outputs) = self.outputs.try_lock() {
             outputs.push(output);
             outputs.truncate(self.kept.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! Where it is computed: a GPU, the CPU twin, or the float64 reference.
+//! Where it is computed: a GPU, the CPU backend, or the float64 reference.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -17,7 +17,7 @@ use crate::fault::{exception, guarded};
 use crate::options::Options;
 
 enum Engine {
-    /// On a GPU; or the twin, with threads of its own: those of rayon's global pool do not survive a fork, and cannot be made
+    /// On a GPU; or the CPU backend, with threads of its own: those of rayon's global pool do not survive a fork, and cannot be made
     /// anew.
     Single(Box<Ctc>, Option<ThreadPool>),
     Reference,
@@ -54,7 +54,7 @@ impl Engine {
     }
 }
 
-/// A software driver is slower than the twin; and Mesa's, which need LLVM, end a process that TensorFlow is in, whose LLVM takes
+/// A software driver is slower than the CPU backend; and Mesa's, which need LLVM, end a process that TensorFlow is in, whose LLVM takes
 /// the place of theirs.
 fn is_hardware(ctc: &Ctc) -> bool {
     matches!(ctc.backend(), Place::Gpu(info) if info.device_type != DeviceType::Cpu)

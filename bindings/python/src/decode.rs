@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ctc_wgpu::decode::{self, BeamOptions, Edits};
+use ctc_wgpu::decode::{self, BeamOptions, EditCounts};
 use ctc_wgpu::{Batch, Error, Options as Meaning, Status};
 use numpy::{PyArray1, PyReadonlyArray3};
 use pyo3::prelude::*;
@@ -24,9 +24,9 @@ type Alignment<'py> = (
 /// A label, its first frame and the one after its last, and its probability.
 type Span = (i32, (usize, usize), f64);
 /// Labels, the frames of each, score and status.
-type Reading = (Vec<i32>, Vec<(usize, usize)>, f64, &'static str);
+type GreedyHypothesis = (Vec<i32>, Vec<(usize, usize)>, f64, &'static str);
 /// Labels, loss and score.
-type Candidate = (Vec<i32>, f64, f64);
+type Hypothesis = (Vec<i32>, f64, f64);
 
 #[pyfunction]
 #[pyo3(signature = (backend, values, labels, options, *, time_major, frames))]
@@ -73,7 +73,7 @@ pub(crate) fn greedy<'py>(
     options: &Bound<'py, Options>,
     time_major: bool,
     frames: Option<Frames<'py>>,
-) -> PyResult<Vec<Reading>> {
+) -> PyResult<Vec<GreedyHypothesis>> {
     let arrays = Arrays::unlabelled(frames, time_major);
     let found = within(backend, &values, &arrays, options, decode::greedy)?;
     Ok(found
@@ -102,7 +102,7 @@ pub(crate) fn beam<'py>(
     top: usize,
     classes: Option<usize>,
     least_probability: f64,
-) -> PyResult<Vec<Option<Vec<Candidate>>>> {
+) -> PyResult<Vec<Option<Vec<Hypothesis>>>> {
     let arrays = Arrays::unlabelled(frames, time_major);
     let beam = BeamOptions {
         width,
@@ -114,7 +114,7 @@ pub(crate) fn beam<'py>(
         decode::beam(batch, meaning, &beam)
     })?;
     let candidate =
-        |found: &decode::Candidate| (self::classes(&found.labels), found.loss, found.score);
+        |found: &decode::Hypothesis| (self::classes(&found.labels), found.loss, found.score);
     Ok(found
         .iter()
         .map(|item| Some(item.as_ref().ok()?.iter().map(candidate).collect()))
@@ -128,7 +128,7 @@ pub(crate) fn edits(
     labels: Vec<u64>,
     read: Vec<u64>,
 ) -> PyResult<(usize, usize, usize, usize)> {
-    let edits = py.detach(|| guarded(|| Ok(Edits::between(&labels, &read))))?;
+    let edits = py.detach(|| guarded(|| Ok(EditCounts::between(&labels, &read))))?;
     Ok((
         edits.substitutions,
         edits.deletions,

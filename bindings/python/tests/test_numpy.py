@@ -320,7 +320,7 @@ def test_a_child_process_computes(method):
 
 
 def test_it_says_where_it_computes():
-    assert ctc_wgpu.backend_name("cpu").startswith("CPU twin (")
+    assert ctc_wgpu.backend_name("cpu").startswith("CPU backend (")
     assert ctc_wgpu.backend_name("reference") == "float64 reference"
     found = ctc_wgpu.adapters()
     assert found, "no adapter: install a driver, Mesa's software one at least"
@@ -330,7 +330,7 @@ def test_it_says_where_it_computes():
     assert name in ctc_wgpu.backend_name(f"gpu:{name}")
     assert name in ctc_wgpu.backend_name("gpu")
     # Software is no GPU for who has not asked for it.
-    assert (name if found[0]["kind"] != "Cpu" else "CPU twin") in ctc_wgpu.backend_name()
+    assert (name if found[0]["kind"] != "Cpu" else "CPU backend") in ctc_wgpu.backend_name()
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu", "reference"])

@@ -266,7 +266,7 @@ def test_what_is_there_by_default_does_no_harm_beside_tensorflow(script):
     ended = subprocess.run([sys.executable, "-c", script], env=with_mesa, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     if script.endswith(LOOK) and sys.platform == "linux":
-        assert ended.stdout.startswith("CPU twin")
+        assert ended.stdout.startswith("CPU backend")
 
 
 def in_a_fresh_process(folder, call):

@@ -1,8 +1,10 @@
-//! Batches to be timed: on the GPU from device to device, as in a training loop, or on the CPU twin.
+//! Batches to be timed: on the GPU from device to device, as in a training loop, or on the CPU backend.
 //!
 //! The page does the timing: a wasm has no clock of its own.
 
-use ctc_wgpu::{Batch, Buffers, Ctc, CtcOutput, GpuCtc, GpuPlan, Limits, Options, Shape};
+use ctc_wgpu::{
+    Batch, BatchShape, Buffers, Ctc, DeviceLimits, GpuCtc, GpuPlan, LossAndGradOutput, Options,
+};
 use futures::channel::oneshot;
 use js_sys::Uint32Array;
 use wasm_bindgen::JsError;
@@ -35,7 +37,7 @@ pub struct Benchmark {
     gpu: Option<Gpu>,
     twin: Ctc,
     inputs: Inputs,
-    output: CtcOutput,
+    output: LossAndGradOutput,
     resident: Option<Resident>,
 }
 
@@ -73,7 +75,7 @@ struct Resident {
 
 #[wasm_bindgen]
 impl Benchmark {
-    /// On the GPU, or on the CPU twin.
+    /// On the GPU, or on the CPU backend.
     ///
     /// # Errors
     /// If there is no GPU, or it gives no device.
@@ -82,12 +84,12 @@ impl Benchmark {
             gpu: if gpu { Some(Gpu::open().await?) } else { None },
             twin: Ctc::cpu(),
             inputs: Inputs::default(),
-            output: CtcOutput::default(),
+            output: LossAndGradOutput::default(),
             resident: None,
         })
     }
 
-    /// Makes the batch of this shape, `[T, N, C, L]`, computes it once, and holds what the GPU answers against the twin.
+    /// Makes the batch of this shape, `[T, N, C, L]`, computes it once, and holds what the GPU answers against the CPU backend.
     ///
     /// # Errors
     /// If the GPU refuses the batch or answers wrongly: a wrong answer is not worth timing.
@@ -105,7 +107,7 @@ impl Benchmark {
         };
         self.resident = None;
         let (batch, options) = (self.inputs.batch(), Options::default());
-        self.output = self.twin.loss_and_grad(&batch, &options)?;
+        self.output = self.cpu.loss_and_grad(&batch, &options)?;
         let Some(gpu) = &self.gpu else { return Ok(()) };
 
         let ctc = Ctc::on_device(&gpu.device, &gpu.queue)?;
@@ -124,7 +126,7 @@ impl Benchmark {
         let (Some(gpu), Some(resident)) = (&self.gpu, &self.resident) else {
             let (batch, options) = (self.inputs.batch(), Options::default());
             for _ in 0..times {
-                self.twin
+                self.cpu
                     .loss_and_grad_into(&batch, &options, &mut self.output)?;
             }
             return Ok(());
@@ -158,7 +160,7 @@ impl Gpu {
             .ok_or_else(|| JsError::new("no GPU adapter"))?;
         let descriptor = wgpu::DeviceDescriptor {
             required_limits: adapter.limits(),
-            required_features: adapter.features() & Limits::FEATURES,
+            required_features: adapter.features() & DeviceLimits::FEATURES,
             ..wgpu::DeviceDescriptor::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await?;
@@ -183,7 +185,7 @@ impl Gpu {
         };
         let with = |words: &[u32]| buffer(words, words.len());
         let [items, frames, classes] = inputs.axes;
-        let shape = Shape::new(items, frames, classes, max_labels);
+        let shape = BatchShape::new(items, frames, classes, max_labels);
         Ok(Resident {
             plan: self.ctc.plan(&shape, &Options::default())?,
             logits: with(bytemuck::cast_slice(&inputs.logits)),

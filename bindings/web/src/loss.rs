@@ -1,7 +1,7 @@
 //! `ctcLossAndGrad`: the loss for everybody's JavaScript.
 
 use ctc_wgpu::{
-    Batch, Blank, BlankInLabels, CtcOutput, Impossible, Input, Options, Reduction, Status,
+    Batch, Blank, BlankInLabels, Impossible, Input, LossAndGradOutput, Options, Reduction, Status,
 };
 use js_sys::{Array, Float32Array, Int32Array};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -167,7 +167,7 @@ fn index(number: f64) -> Option<u32> {
     whole.then_some(number as u32)
 }
 
-fn answer(output: &CtcOutput, backend: &str) -> JsValue {
+fn answer(output: &LossAndGradOutput, backend: &str) -> JsValue {
     let status: Array = output
         .status
         .iter()

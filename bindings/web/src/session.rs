@@ -1,4 +1,4 @@
-//! Where a page computes: its GPU and the CPU twin, each opened once.
+//! Where a page computes: its GPU and the CPU backend, each opened once.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use ctc_wgpu::{Backend, Ctc, Error};
 /// What a caller asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// The GPU, or the twin where there is none.
+    /// The GPU, or the CPU backend where there is none.
     Auto,
     Gpu,
     Cpu,
@@ -16,7 +16,7 @@ pub(crate) enum Wanted {
 
 thread_local! {
     static GPU: RefCell<Option<Rc<Ctc>>> = const { RefCell::new(None) };
-    static TWIN: Rc<Ctc> = Rc::new(Ctc::cpu());
+    static CPU: Rc<Ctc> = Rc::new(Ctc::cpu());
 }
 
 /// Where to compute.
@@ -25,7 +25,7 @@ thread_local! {
 /// What opening the GPU met, if only that will do.
 pub(crate) async fn open(wanted: Wanted) -> Result<Rc<Ctc>, Error> {
     if wanted == Wanted::Cpu {
-        return Ok(TWIN.with(Rc::clone));
+        return Ok(CPU.with(Rc::clone));
     }
     if let Some(ctc) = GPU.with_borrow(Clone::clone) {
         return Ok(ctc);
@@ -36,7 +36,7 @@ pub(crate) async fn open(wanted: Wanted) -> Result<Rc<Ctc>, Error> {
             GPU.set(Some(Rc::clone(&ctc)));
             Ok(ctc)
         }
-        Err(_) if wanted == Wanted::Auto => Ok(TWIN.with(Rc::clone)),
+        Err(_) if wanted == Wanted::Auto => Ok(CPU.with(Rc::clone)),
         Err(error) => Err(error),
     }
 }

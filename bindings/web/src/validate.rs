@@ -3,7 +3,7 @@
 use ctc_wgpu::Ctc;
 use ctc_wgpu::conformance::case::Case;
 use ctc_wgpu::conformance::check::Tolerance;
-use ctc_wgpu::conformance::families::Extent;
+use ctc_wgpu::conformance::families::SuiteSize;
 use ctc_wgpu::conformance::suite::{AS_PLANNED, Answered, HostPath, Suite};
 use ctc_wgpu::conformance::variants::VARIANTS;
 use js_sys::{Array, Function};
@@ -51,7 +51,11 @@ pub async fn validate(
 ) -> Result<JsValue, JsError> {
     let ctc = Ctc::gpu_async("").await?;
     let limits = ctc.limits().copied().unwrap_or_default();
-    let suite = Suite::new(if quick { Extent::Quick } else { Extent::Usual });
+    let suite = Suite::new(if quick {
+        SuiteSize::Quick
+    } else {
+        SuiteSize::Usual
+    });
     let host = HostPath::new(&ctc);
     let forced = VARIANTS.iter().filter(|variant| variant.is_there(&limits));
     let mut trials = Vec::new();

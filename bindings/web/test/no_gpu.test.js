@@ -6,7 +6,7 @@ import { load } from './dawn.js';
 const ctc = await load({ gpu: false });
 const batch = [new Float32Array(12), [1, 4, 3], new Int32Array([1, 2]), new Int32Array([2])];
 
-test('without WebGPU the CPU twin computes', async () => {
+test('without WebGPU the CPU backend computes', async () => {
     const output = await ctc.ctcLossAndGrad(...batch);
     assert.equal(output.backend, 'cpu');
     assert.ok(Math.abs(output.loss[0] - Math.log(81 / 15)) < 1e-6);

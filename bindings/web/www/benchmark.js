@@ -1,4 +1,4 @@
-// "Benchmark": a few shapes on the GPU, and on the CPU twin beside it.
+// "Benchmark": a few shapes on the GPU, and on the CPU backend beside it.
 import { append, byId, fill, inWorker, tell } from './dom.js';
 
 const figures = number => (number === undefined ? '–' : number.toPrecision(3).replace(/\.?0+$/, match => (match.startsWith('.') ? '' : match)));

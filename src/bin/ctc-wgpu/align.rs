@@ -81,7 +81,7 @@ pub(crate) fn run(args: &AlignArgs) -> Result<Outcome, Fault> {
     let plot = plot.transpose()?;
     let accepted = Accepted::unlabelled(&args.input, |file| args.input.options(file))?;
     if !args.star {
-        accepted.problem()?;
+        accepted.checked()?;
     }
     let items = accepted.shape.items;
     if let Some(item) = args.item.filter(|item| *item >= items) {

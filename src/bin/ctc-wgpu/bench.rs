@@ -21,7 +21,7 @@ mod variant;
 use std::num::NonZeroU32;
 
 use clap::{Args, ValueEnum};
-use ctc_wgpu::Goal;
+use ctc_wgpu::Task;
 
 use crate::fault::Fault;
 use crate::format::Outcome;
@@ -37,7 +37,7 @@ use variant::Variant;
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// What to time: the best adapter or else the CPU twin, or one of them by name
+    /// What to time: the best adapter or else the CPU backend, or one of them by name
     #[arg(long, value_enum, default_value = "auto")]
     backend: BackendArg,
 
@@ -45,7 +45,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
 
-    /// How many threads the CPU twin gets [default: one a core]
+    /// How many threads the CPU backend gets [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 
@@ -104,9 +104,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
         [] => SHAPES.to_vec(),
         given => given.iter().map(|BenchShape(shape)| *shape).collect(),
     };
-    let goal = match args.forward_only {
-        true => Goal::Loss,
-        false => Goal::LossAndGrad,
+    let task = match args.forward_only {
+        true => Task::Loss,
+        false => Task::LossAndGrad,
     };
     let subject = subject(args)?;
     let extras = extras(args, &subject)?;
@@ -124,7 +124,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
     bar.inc(1);
     let measured = |shape: [usize; 4]| {
         bar.set_message(inputs::name(shape));
-        let result = measure::measure(&subject, shape, goal, extras);
+        let result = measure::measure(&subject, shape, task, extras);
         bar.inc(1);
         Row { shape, result }
     };
@@ -132,7 +132,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Fault> {
     bar.finish_and_clear();
     let report = Report {
         subject: &subject,
-        goal,
+        task,
         bandwidth: bandwidth.map_err(Fault::Compute)?,
         variant: args.variant,
         rows,
@@ -146,13 +146,13 @@ fn extras(args: &BenchArgs, subject: &Subject) -> Result<Extras, Fault> {
         let reason = match (args.stages, args.queued) {
             (None, None) if args.variant == Variant::Planned => return Ok(Extras::default()),
             (None, None) => {
-                "--variant chooses among the kernels of an adapter, and the CPU twin has none: it goes with a GPU (--backend gpu)"
+                "--variant chooses among the kernels of an adapter, and the CPU backend has none: it goes with a GPU (--backend gpu)"
             }
             (Some(_), _) => {
-                "--stages times the dispatches of an adapter, and the CPU twin has none: it goes with a GPU (--backend gpu)"
+                "--stages times the dispatches of an adapter, and the CPU backend has none: it goes with a GPU (--backend gpu)"
             }
             _ => {
-                "--queued queues steps on an adapter, and the CPU twin has no queue: it goes with a GPU (--backend gpu)"
+                "--queued queues steps on an adapter, and the CPU backend has no queue: it goes with a GPU (--backend gpu)"
             }
         };
         return Err(Fault::Usage(reason.to_owned()));
@@ -173,7 +173,7 @@ fn subject(args: &BenchArgs) -> Result<Subject, Fault> {
             misplaced("--adapter names a GPU: it goes with --backend gpu or auto only")
         }
         BackendArg::Auto | BackendArg::Gpu if args.threads.is_some() => {
-            misplaced("--threads is for the CPU twin: it goes with --backend cpu only")
+            misplaced("--threads is for the CPU backend: it goes with --backend cpu only")
         }
         BackendArg::Cpu => Subject::cpu(args.threads),
         BackendArg::Auto if args.adapter.is_none() && args.decode => Subject::cpu(None),

@@ -71,7 +71,7 @@ impl Row {
 
 /// The backends to check.
 struct Backends {
-    /// Each adapter and the twin, or why one could not be had.
+    /// Each adapter and the CPU backend, or why one could not be had.
     found: Vec<(String, Result<Engine, String>)>,
     adapters: usize,
 }
@@ -162,7 +162,7 @@ fn compare(accepted: &Accepted, engine: &Engine, truth: &Answer) -> Result<Compa
     })
 }
 
-const NO_ADAPTER: &str = "no GPU adapter was found: the CPU twin is checked alone";
+const NO_ADAPTER: &str = "no GPU adapter was found: the CPU backend is checked alone";
 
 fn human(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration) -> String {
     let Accepted {

@@ -1,6 +1,6 @@
 //! How far an answer is from the truth.
 
-use ctc_wgpu::{Layout, Shape};
+use ctc_wgpu::{BatchShape, Layout};
 
 /// The largest deviation, and the element that has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,7 +43,7 @@ pub(crate) fn largest(got: &[f64], truth: &[f64], scale: impl Fn(usize, f64) -> 
 }
 
 /// The item, frame and class of an element of the input or the gradient.
-pub(crate) fn position(shape: &Shape, element: usize) -> [usize; 3] {
+pub(crate) fn position(shape: &BatchShape, element: usize) -> [usize; 3] {
     let row = element / shape.classes.max(1);
     let class = element % shape.classes.max(1);
     match shape.layout {
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn an_element_is_found_in_either_layout() {
-        let shape = Shape::new(3, 5, 7, 1);
+        let shape = BatchShape::new(3, 5, 7, 1);
         for shape in [shape, shape.time_major()] {
             assert_eq!(position(&shape, shape.row(2, 4) + 6), [2, 4, 6]);
             assert_eq!(position(&shape, shape.row(1, 3)), [1, 3, 0]);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ctc_wgpu::Status;
-use ctc_wgpu::decode::{self, BeamOptions, Edits};
+use ctc_wgpu::decode::{self, BeamOptions, EditCounts};
 use serde_json::{Value, json};
 
 use crate::alphabet::{Alphabet, AlphabetArgs};
@@ -104,11 +104,11 @@ fn read(args: &DecodeArgs, accepted: &Accepted) -> Result<Vec<Read>, Fault> {
 
 /// The labels of each item.
 fn labels(accepted: &Accepted) -> Result<Vec<Vec<u32>>, Fault> {
-    let problem = accepted.problem()?;
-    let items = 0..problem.shape().items;
+    let checked = accepted.checked()?;
+    let items = 0..checked.shape().items;
     Ok(items
         .map(|item| {
-            problem
+            checked
                 .item_labels(item)
                 .iter()
                 .map(|l| l.unsigned_abs())
@@ -118,19 +118,19 @@ fn labels(accepted: &Accepted) -> Result<Vec<Vec<u32>>, Fault> {
 }
 
 impl Read {
-    fn edits(&self, labels: &[u32]) -> Edits {
+    fn edits(&self, labels: &[u32]) -> EditCounts {
         let best = self
             .candidates
             .first()
             .map_or(&[][..], |(labels, _)| labels);
-        Edits::between(labels, best)
+        EditCounts::between(labels, best)
     }
 }
 
 /// What was to be read, and what is wrong with what was.
 struct Judged {
     wanted: Vec<Vec<u32>>,
-    edits: Vec<Edits>,
+    edits: Vec<EditCounts>,
 }
 
 impl Judged {
@@ -142,7 +142,7 @@ impl Judged {
         }
     }
 
-    fn all(&self) -> Edits {
+    fn all(&self) -> EditCounts {
         self.edits.iter().copied().sum()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ctc_wgpu::{Backend, Batch, Ctc, Error, Options, Shape, Status, reference};
+use ctc_wgpu::{Backend, Batch, BatchShape, Ctc, Error, Options, Status, reference};
 
 use crate::fault::Fault;
 
@@ -87,7 +87,7 @@ fn widened(values: &[f32]) -> Vec<f64> {
 
 impl Answer {
     /// Whether the answer has one loss and one status an item and a gradient of the input's shape; if not, why.
-    pub(crate) fn fits(&self, shape: &Shape) -> Result<(), String> {
+    pub(crate) fn fits(&self, shape: &BatchShape) -> Result<(), String> {
         let grad = self.grad.as_ref().map_or(shape.elements(), Vec::len);
         for (what, got, wanted) in [
             ("losses", self.loss.len(), shape.items),
@@ -152,7 +152,7 @@ impl Timed {
 }
 
 /// Turns an answer of the wrong size into a fault of the computation.
-pub(crate) fn checked(timed: Timed, shape: &Shape, engine: &Engine) -> Result<Timed, Fault> {
+pub(crate) fn checked(timed: Timed, shape: &BatchShape, engine: &Engine) -> Result<Timed, Fault> {
     match timed.answer.fits(shape) {
         Ok(()) => Ok(timed),
         Err(reason) => Err(Fault::Compute(format!("{} {reason}", engine.name()))),

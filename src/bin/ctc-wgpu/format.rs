@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
-use ctc_wgpu::{LabelLayout, Layout, Shape, Status};
+use ctc_wgpu::{BatchShape, LabelLayout, Layout, Status};
 use serde_json::{Value, json};
 
 use crate::compare::Deviation;
@@ -90,8 +90,8 @@ pub(crate) fn bytes(count: u64) -> String {
 }
 
 /// The shape line of a report.
-pub(crate) fn shape(shape: &Shape, blank: usize, input: &str) -> String {
-    let Shape {
+pub(crate) fn shape(shape: &BatchShape, blank: usize, input: &str) -> String {
+    let BatchShape {
         items,
         frames,
         classes,
@@ -111,7 +111,7 @@ pub(crate) fn shape(shape: &Shape, blank: usize, input: &str) -> String {
     )
 }
 
-pub(crate) fn shape_json(shape: &Shape, blank: usize, input: &str) -> Value {
+pub(crate) fn shape_json(shape: &BatchShape, blank: usize, input: &str) -> Value {
     json!({
         "items": shape.items,
         "frames": shape.frames,

@@ -86,7 +86,7 @@ const CHECKSUM_BYTES: usize = 4;
 
 /// The data in a file, if they are whole.
 fn read(file: &Path) -> Option<Vec<u8>> {
-    // Reading a pipe would wait for a writer.
+    // GreedyHypothesis a pipe would wait for a writer.
     if !fs::metadata(file).ok()?.is_file() {
         return None;
     }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use ctc_wgpu::{Blank, Ctc, Options, Problem, Shape, Status};
+use ctc_wgpu::{BatchShape, Blank, CheckedBatch, Ctc, Options, Status};
 use serde_json::{Value, json};
 
 use crate::args::{BatchArgs, InputArgs, ReductionArg};
@@ -62,7 +62,7 @@ enum BackendArg {
 pub(crate) struct Accepted {
     pub(crate) file: BatchFile,
     pub(crate) options: Options,
-    pub(crate) shape: Shape,
+    pub(crate) shape: BatchShape,
     pub(crate) blank: usize,
 }
 
@@ -70,7 +70,7 @@ impl Accepted {
     /// Reads and checks the batch, so that what is wrong with it is said before any device is touched.
     pub(crate) fn read(args: &BatchArgs) -> Result<Self, Fault> {
         let accepted = Self::unlabelled(&args.input, |file| args.options(file))?;
-        let shape = *accepted.problem()?.shape();
+        let shape = *accepted.checked()?.shape();
         Ok(Self { shape, ..accepted })
     }
 
@@ -89,7 +89,7 @@ impl Accepted {
         }
         let options = options(&file)?;
         let none = vec![0; file.items()];
-        let shape = *Problem::new(&file.batch().labels(&[], &none), &options)
+        let shape = *CheckedBatch::new(&file.batch().labels(&[], &none), &options)
             .map_err(|e| Fault::input(&args.file, e))?
             .shape();
         let blank = match options.blank {
@@ -123,8 +123,8 @@ impl Accepted {
         self.note_below_0("score", scores.filter(|(n, score)| *score < -rounding(*n)));
     }
 
-    pub(crate) fn problem(&self) -> Result<Problem<'_>, Fault> {
-        Problem::new(&self.file.batch(), &self.options)
+    pub(crate) fn checked(&self) -> Result<CheckedBatch<'_>, Fault> {
+        CheckedBatch::new(&self.file.batch(), &self.options)
             .map_err(|e| Fault::input(&self.file.path, e))
     }
 }
@@ -226,7 +226,7 @@ struct Report<'a> {
     engine: &'a Engine,
     timed: &'a Timed,
     reduction: ReductionArg,
-    /// Whether the CPU twin runs because no adapter was found.
+    /// Whether the CPU backend runs because no adapter was found.
     fell_back: bool,
 }
 

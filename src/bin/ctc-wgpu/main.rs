@@ -58,7 +58,7 @@ enum Command {
     /// A backend fails if a loss is off by more than 1e-6 (of its size, from 1 on) or an element of the gradient by
     /// more than 1e-5 (times the item's weight, from 1 on; with probs of its size, from 1 on).
     Check(check::CheckArgs),
-    /// Run the conformance suite on every adapter, through every variant of the kernels, and on the CPU twin
+    /// Run the conformance suite on every adapter, through every variant of the kernels, and on the CPU backend
     ///
     /// Other libraries' numbers, the table of semantics, random batches, extreme and subnormal numbers, long and wide items,
     /// garbage in every buffer, determinism: each answer is held against the truth, to 1e-6 of a loss and 1e-5 in a gradient.

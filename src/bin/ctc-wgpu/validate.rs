@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use ctc_wgpu::conformance::families::Extent;
+use ctc_wgpu::conformance::families::SuiteSize;
 use ctc_wgpu::conformance::probe::Numerics;
 use ctc_wgpu::conformance::suite::{Subject, Suite, Tally, Trial};
 use indicatif::ProgressBar;
@@ -26,7 +26,7 @@ pub(crate) struct ValidateArgs {
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
 
-    /// Only adapters of this backend, or only the CPU twin
+    /// Only adapters of this backend, or only the CPU backend
     #[arg(long, value_enum)]
     backend: Option<BackendArg>,
 
@@ -125,7 +125,7 @@ impl Verdict {
     }
 }
 
-/// What was found on an adapter, or on the twin.
+/// What was found on an adapter, or on the CPU backend.
 struct Judged {
     facts: Facts,
     numerics: Option<Numerics>,
@@ -162,9 +162,9 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<Outcome, Fault> {
         None => None,
     };
     let (extent, name) = match (args.quick, args.full) {
-        (true, _) => (Extent::Quick, "quick"),
-        (_, true) => (Extent::Full, "full"),
-        _ => (Extent::Usual, "usual"),
+        (true, _) => (SuiteSize::Quick, "quick"),
+        (_, true) => (SuiteSize::Full, "full"),
+        _ => (SuiteSize::Usual, "usual"),
     };
     let subjects = subjects(args)?;
     let suite = Suite::new(extent);
@@ -224,12 +224,12 @@ fn subjects(args: &ValidateArgs) -> Result<Vec<Found>, Fault> {
     if subjects.is_empty() && args.backend != Some(BackendArg::Cpu) {
         let asked = if all { "" } else { " of that name and backend" };
         return Err(Fault::Usage(format!(
-            "{}; `--backend cpu` validates the CPU twin alone",
+            "{}; `--backend cpu` validates the CPU backend alone",
             ctc_wgpu::Error::NoAdapter(asked.to_owned())
         )));
     }
     if all || args.backend == Some(BackendArg::Cpu) {
-        let twin = Subject::twin();
+        let twin = Subject::cpu();
         subjects.push((Facts::of_twin(&twin), Ok(twin)));
     }
     Ok(subjects)
@@ -269,7 +269,7 @@ mod tests {
             ..Tally::new()
         };
         Judged {
-            facts: Facts::of_twin(&Subject::twin()),
+            facts: Facts::of_twin(&Subject::cpu()),
             numerics: None,
             rows: Ok(vec![Row {
                 variant: "as planned",

@@ -5,7 +5,7 @@ use crate::{Input, Options, Status};
 use super::product::{batch, usual_options};
 use super::{Grad, Item, Loss, Row, not_finite, row, usual};
 use crate::conformance::batch::OwnedBatch;
-use crate::conformance::drawn::log_probs;
+use crate::conformance::random_case::log_probs;
 
 const NEVER: f32 = f32::NEG_INFINITY;
 

@@ -11,10 +11,10 @@ use crate::conformance::batch::OwnedBatch;
 use crate::conformance::case::Case;
 use crate::conformance::check::{Answer, Failures, Tolerance};
 use crate::conformance::decoding;
-use crate::conformance::drawn::Drawn;
 use crate::conformance::families::Family;
+use crate::conformance::random_case::RandomCase;
 use crate::conformance::variants::Variant;
-use crate::{Ctc, CtcOutput, Error, Options, Reduction};
+use crate::{Ctc, Error, LossAndGradOutput, Options, Reduction};
 
 /// What a batch was hashed to, as planned.
 type Planned = HashMap<(&'static str, usize), Option<u64>>;
@@ -27,7 +27,7 @@ pub struct HostPath<'a> {
 }
 
 /// An answer; or what kept a case from having one at all, such as a panic of the driver.
-pub type Answered = Result<Result<CtcOutput, Error>, String>;
+pub type Answered = Result<Result<LossAndGradOutput, Error>, String>;
 
 impl<'a> HostPath<'a> {
     /// On this context.
@@ -70,7 +70,7 @@ impl<'a> HostPath<'a> {
                     let Some(limits) = variant.forced(self.ctc, &batch, case.options()) else {
                         continue;
                     };
-                    within = self.ctc.within(&limits);
+                    within = self.ctc.with_limits(&limits);
                     &within
                 }
             };
@@ -112,7 +112,7 @@ impl<'a> HostPath<'a> {
 }
 
 /// The bits of what every variant must give: a reduced number is a sum of sums where a batch is cut.
-fn hashed(output: &CtcOutput) -> u64 {
+fn hashed(output: &LossAndGradOutput) -> u64 {
     let mut hasher = DefaultHasher::new();
     let words = output.loss.iter().chain(&output.grad).map(|x| x.to_bits());
     words.for_each(|word| word.hash(&mut hasher));
@@ -124,12 +124,12 @@ fn hashed(output: &CtcOutput) -> u64 {
 pub(super) fn repeated(ctc: &Ctc, runs: usize) -> Tally {
     let mut tally = Tally::new();
     for seed in 0..5 {
-        let Drawn {
+        let RandomCase {
             name,
             batch,
             options,
             ..
-        } = Drawn::of(seed);
+        } = RandomCase::of(seed);
         tally.case(|| {
             let run = || {
                 ctc.loss_and_grad(&batch.batch(), &options)
@@ -155,12 +155,12 @@ pub(super) fn repeated(ctc: &Ctc, runs: usize) -> Tally {
 pub(super) fn alone(ctc: &Ctc, seeds: u64) -> Tally {
     let mut tally = Tally::new();
     for seed in 0..seeds {
-        let Drawn {
+        let RandomCase {
             name,
             batch,
             options,
             ..
-        } = Drawn::of(seed);
+        } = RandomCase::of(seed);
         let options = Options {
             // An item's weight in a mean depends on the others.
             reduction: Reduction::None,
@@ -199,7 +199,7 @@ pub(super) fn alone(ctc: &Ctc, seeds: u64) -> Tally {
 pub(super) fn decoded(ctc: &Ctc, seeds: u64) -> Tally {
     let mut tally = Tally::new();
     for seed in 0..seeds {
-        tally.case(|| decoding::hold(ctc, &Drawn::of(seed)));
+        tally.case(|| decoding::hold(ctc, &RandomCase::of(seed)));
     }
     tally
 }

@@ -2,29 +2,29 @@
 //! it once, not a thousand times an epoch.
 
 use super::parts::Part;
-use super::session::{Pending, mapped, status_of, unmap, unreadable};
+use super::staging::{Pending, mapped, status_of, unmap, unreadable};
 use super::{Host, Waiting};
-use crate::decode::{Alignment, Reading, Span};
+use crate::batch::CheckedBatch;
+use crate::decode::{Alignment, GreedyHypothesis, Span};
 use crate::error::Error;
-use crate::gpu::scope::{guarded, guarded_async};
+use crate::gpu::error_scope::{guarded, guarded_async};
 use crate::gpu::{AlignBuffers, GpuPlan, GreedyBuffers};
 use crate::options::{Options, Reduction, Status};
-use crate::plan::Goal;
-use crate::problem::Problem;
+use crate::plan::Task;
 
 impl Host {
     /// As [`decode::align`](crate::decode::align).
     pub(crate) async fn align(
         &self,
-        problem: &Problem<'_>,
+        checked: &CheckedBatch<'_>,
         options: &Options,
         waiting: Waiting,
     ) -> Result<Vec<Alignment>, Error> {
         let _driving = self.enter()?;
-        let mut found = Vec::with_capacity(problem.shape().items);
-        let parts = self.parts(problem, &unreduced(options), Goal::Align);
+        let mut found = Vec::with_capacity(checked.shape().items);
+        let parts = self.parts(checked, &unreduced(options), Task::Align);
         for part in parts.iter() {
-            let words = self.decoded(&part, Goal::Align, waiting).await?;
+            let words = self.decoded(&part, Task::Align, waiting).await?;
             alignments(&part, &words, &mut found)?;
         }
         Ok(found)
@@ -33,15 +33,15 @@ impl Host {
     /// As [`decode::greedy`](crate::decode::greedy).
     pub(crate) async fn greedy(
         &self,
-        problem: &Problem<'_>,
+        checked: &CheckedBatch<'_>,
         options: &Options,
         waiting: Waiting,
-    ) -> Result<Vec<Reading>, Error> {
+    ) -> Result<Vec<GreedyHypothesis>, Error> {
         let _driving = self.enter()?;
-        let mut found = Vec::with_capacity(problem.shape().items);
-        let parts = self.parts(problem, &unreduced(options), Goal::Greedy);
+        let mut found = Vec::with_capacity(checked.shape().items);
+        let parts = self.parts(checked, &unreduced(options), Task::Greedy);
         for part in parts.iter() {
-            let words = self.decoded(&part, Goal::Greedy, waiting).await?;
+            let words = self.decoded(&part, Task::Greedy, waiting).await?;
             readings(&part, &words, &mut found)?;
         }
         Ok(found)
@@ -51,11 +51,11 @@ impl Host {
     async fn decoded(
         &self,
         part: &Part<'_>,
-        goal: Goal,
+        task: Task,
         waiting: Waiting,
     ) -> Result<Vec<Vec<u32>>, Error> {
         self.alive()?;
-        let result = self.try_decoded(part, goal, waiting).await;
+        let result = self.try_decoded(part, task, waiting).await;
         if result.is_err() {
             self.hear();
         }
@@ -66,11 +66,11 @@ impl Host {
     async fn try_decoded(
         &self,
         part: &Part<'_>,
-        goal: Goal,
+        task: Task,
         waiting: Waiting,
     ) -> Result<Vec<Vec<u32>>, Error> {
         let begin = || {
-            let exchange = Exchange::new(self, part, goal)?;
+            let exchange = DecodeStaging::new(self, part, task)?;
             let pending = exchange.submit(self, part)?;
             Ok::<_, Error>((exchange, pending))
         };
@@ -89,7 +89,7 @@ fn unreduced(options: &Options) -> Options {
 }
 
 /// A plan, what it reads, and what it writes.
-struct Exchange {
+struct DecodeStaging {
     plan: GpuPlan,
     logits: wgpu::Buffer,
     labels: wgpu::Buffer,
@@ -99,15 +99,15 @@ struct Exchange {
     to_host: Vec<wgpu::Buffer>,
 }
 
-impl Exchange {
-    fn new(host: &Host, part: &Part<'_>, goal: Goal) -> Result<Self, Error> {
+impl DecodeStaging {
+    fn new(host: &Host, part: &Part<'_>, task: Task) -> Result<Self, Error> {
         use wgpu::BufferUsages as Use;
         let shape = part.plan_shape();
-        let plan = host.plan(&shape, part.options(), goal)?;
+        let plan = host.plan(&shape, part.options(), task)?;
         let [n, t, l] = [shape.items, shape.frames, shape.max_labels];
         // In the order of the fields of `AlignBuffers` and `GreedyBuffers`.
-        let outputs = match goal {
-            Goal::Align => vec![n * t, n * t, 2 * n * l, n * l, n, n],
+        let outputs = match task {
+            Task::Align => vec![n * t, n * t, 2 * n * l, n * l, n, n],
             _ => vec![n * t, n, 2 * n * t, n, n],
         };
         let make = |name: &str, words: usize, usage| {
@@ -153,8 +153,8 @@ impl Exchange {
         let out = |index: usize| self.outputs[index].as_entire_buffer_binding();
         let logits = self.logits.as_entire_buffer_binding();
         let logit_lengths = Some(self.logit_lengths.as_entire_buffer_binding());
-        match self.plan.plan().goal() {
-            Goal::Align => {
+        match self.plan.plan().task() {
+            Task::Align => {
                 let buffers = AlignBuffers {
                     logits,
                     logit_lengths,
@@ -238,12 +238,16 @@ fn alignments(
     Ok(())
 }
 
-fn readings(part: &Part<'_>, words: &[Vec<u32>], found: &mut Vec<Reading>) -> Result<(), Error> {
+fn readings(
+    part: &Part<'_>,
+    words: &[Vec<u32>],
+    found: &mut Vec<GreedyHypothesis>,
+) -> Result<(), Error> {
     let frames = part.shape().frames;
     for n in 0..part.items.len() {
         let read = n * frames..n * frames + words[1][n] as usize;
         let pairs = words[2][2 * read.start..2 * read.end].chunks_exact(2);
-        found.push(Reading {
+        found.push(GreedyHypothesis {
             labels: words[0][read].to_vec(),
             frames: pairs
                 .map(|pair| pair[0] as usize..pair[1] as usize)

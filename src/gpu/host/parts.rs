@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
+use crate::batch::{BatchShape, CheckedBatch, LabelLayout};
 use crate::cpu;
 use crate::options::{Options, Reduction};
 use crate::output::Answer;
-use crate::problem::{LabelLayout, Problem, Shape};
 
 /// The parts of a batch.
 pub(super) struct Parts<'a> {
-    problem: &'a Problem<'a>,
+    checked: &'a CheckedBatch<'a>,
     /// The options of each part: where there are several, the factors of the reduction go into the weights.
     options: Options,
     reduction: Reduction,
@@ -26,18 +26,18 @@ pub(super) struct Part<'a> {
 impl<'a> Parts<'a> {
     /// Parts that a buffer of so many bytes holds, of at most so many items each.
     pub(super) fn new(
-        problem: &'a Problem<'a>,
+        checked: &'a CheckedBatch<'a>,
         options: &Options,
         max_buffer: u64,
         max_items: usize,
     ) -> Self {
-        let shape = problem.shape();
+        let shape = checked.shape();
         let item_bytes = (shape.frames * shape.classes * size_of::<f32>()).max(1) as u64;
         let fitting = usize::try_from(max_buffer / item_bytes).unwrap_or(usize::MAX);
         let size = fitting.min(max_items).clamp(1, shape.items.max(1));
         let several = size < shape.items;
         Self {
-            problem,
+            checked,
             options: Options {
                 reduction: if several {
                     Reduction::None
@@ -48,16 +48,16 @@ impl<'a> Parts<'a> {
             },
             reduction: options.reduction,
             scales: if several {
-                cpu::scales(problem, options.reduction)
+                cpu::scales(checked, options.reduction)
             } else {
-                (0..shape.items).map(|item| problem.weight(item)).collect()
+                (0..shape.items).map(|item| checked.weight(item)).collect()
             },
             size,
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Part<'_>> {
-        let items = self.problem.shape().items;
+        let items = self.checked.shape().items;
         // An empty batch is one part: it has a reduced number too.
         (0..items.max(1)).step_by(self.size).map(move |first| Part {
             parts: self,
@@ -78,20 +78,20 @@ impl Part<'_> {
         &self.parts.options
     }
 
-    pub(super) fn shape(&self) -> Shape {
-        Shape {
+    pub(super) fn shape(&self) -> BatchShape {
+        BatchShape {
             items: self.items.len(),
-            ..*self.parts.problem.shape()
+            ..*self.parts.checked.shape()
         }
     }
 
     /// The shape that is planned for: the longest of concatenated labels is rounded up, so that batches whose longest
     /// labels differ a little share a plan.
-    pub(super) fn plan_shape(&self) -> Shape {
+    pub(super) fn plan_shape(&self) -> BatchShape {
         let shape = self.shape();
         match shape.label_layout {
             LabelLayout::Padded => shape,
-            LabelLayout::Concatenated => Shape {
+            LabelLayout::Concatenated => BatchShape {
                 max_labels: shape.max_labels.next_power_of_two(),
                 ..shape
             },
@@ -100,19 +100,19 @@ impl Part<'_> {
 
     /// Whether the part is the whole batch, whose rows lie together in either layout.
     pub(super) fn is_whole(&self) -> bool {
-        self.items.len() == self.parts.problem.shape().items
+        self.items.len() == self.parts.checked.shape().items
     }
 
     pub(super) fn labels(&self) -> &[i32] {
-        self.parts.problem.labels_of(self.items.clone())
+        self.parts.checked.labels_of(self.items.clone())
     }
 
     pub(super) fn logit_lengths(&self) -> &[u32] {
-        &self.parts.problem.logit_lengths[self.items.clone()]
+        &self.parts.checked.logit_lengths[self.items.clone()]
     }
 
     pub(super) fn label_lengths(&self) -> &[u32] {
-        &self.parts.problem.label_lengths[self.items.clone()]
+        &self.parts.checked.label_lengths[self.items.clone()]
     }
 
     pub(super) fn weights(&self) -> &[f32] {
@@ -121,18 +121,16 @@ impl Part<'_> {
 
     /// The runs of the input that hold the part's rows, in order: ranges of elements of the whole.
     pub(super) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
-        let shape = *self.parts.problem.shape();
+        let shape = *self.parts.checked.shape();
         let first = self.items.start;
         let (runs, length) = if self.is_whole() {
             (1, shape.elements())
         } else {
             match shape.layout {
-                crate::problem::Layout::BatchMajor => {
+                crate::batch::Layout::BatchMajor => {
                     (1, self.items.len() * shape.frames * shape.classes)
                 }
-                crate::problem::Layout::TimeMajor => {
-                    (shape.frames, self.items.len() * shape.classes)
-                }
+                crate::batch::Layout::TimeMajor => (shape.frames, self.items.len() * shape.classes),
             }
         };
         (0..runs).map(move |frame| {
@@ -142,7 +140,7 @@ impl Part<'_> {
     }
 
     pub(super) fn values(&self) -> &[f32] {
-        self.parts.problem.values
+        self.parts.checked.values
     }
 
     pub(super) fn upload(&self, queue: &wgpu::Queue, logits: &wgpu::Buffer) {
@@ -156,7 +154,7 @@ impl Part<'_> {
 
     /// The labels of one of its items that count.
     pub(super) fn labels_of(&self, n: usize) -> Vec<i32> {
-        let labels = self.parts.problem.item_labels(self.items.start + n);
+        let labels = self.parts.checked.item_labels(self.items.start + n);
         self.options().repeated_labels.applied(labels)
     }
 }

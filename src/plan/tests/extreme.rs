@@ -1,19 +1,19 @@
-//! Limits and shapes at the ends of their ranges: an answer without an overflow, in a bounded number of steps. Debug
+//! DeviceLimits and shapes at the ends of their ranges: an answer without an overflow, in a bounded number of steps. Debug
 //! builds, as these tests are, panic where a number passes 64 bits.
 
 use proptest::prelude::*;
 
+use crate::batch::{BatchShape, LabelLayout, Layout};
 use crate::error::PlanError;
-use crate::kernels::Element;
-use crate::limits::Limits;
+use crate::kernels::ElementType;
+use crate::limits::DeviceLimits;
 use crate::options::{Options, Reduction};
 use crate::plan::build::MOST_STEPS;
-use crate::plan::{Goal, Plan, Span};
-use crate::problem::{LabelLayout, Layout, Shape};
+use crate::plan::{Plan, Span, Task};
 
-const GOALS: [Goal; 4] = [Goal::Loss, Goal::LossAndGrad, Goal::Align, Goal::Greedy];
+const TASKS: [Task; 4] = [Task::Loss, Task::LossAndGrad, Task::Align, Task::Greedy];
 
-const BOUNDLESS: Limits = Limits {
+const BOUNDLESS: DeviceLimits = DeviceLimits {
     max_binding: u64::MAX,
     max_buffer: u64::MAX,
     max_storage_buffers: u32::MAX,
@@ -21,18 +21,18 @@ const BOUNDLESS: Limits = Limits {
     max_invocations: u32::MAX,
     workgroup_memory: u32::MAX,
     offset_alignment: 1 << 31,
-    resident_quads: u32::MAX,
+    max_register_quads: u32::MAX,
     subgroup: 1 << 31,
     f16: true,
     software: false,
 };
 
-fn plan(shape: &Shape, goal: Goal, limits: &Limits) -> Result<Plan, PlanError> {
+fn plan(shape: &BatchShape, task: Task, limits: &DeviceLimits) -> Result<Plan, PlanError> {
     let options = Options {
         reduction: Reduction::MeanVolume,
         ..Options::default()
     };
-    let plan = Plan::new(shape, &options, goal, limits);
+    let plan = Plan::new(shape, &options, task, limits);
     if let Ok(plan) = &plan {
         assert!(plan.dispatches() <= MOST_STEPS);
         let ends = plan.steps.iter().flat_map(|step| &step.spans);
@@ -66,23 +66,23 @@ fn word() -> impl Strategy<Value = u32> {
     edgy(u32::MAX.into()).prop_map(|n| u32::try_from(n).unwrap())
 }
 
-fn shape() -> impl Strategy<Value = Shape> {
+fn shape() -> impl Strategy<Value = BatchShape> {
     let layout = prop_oneof![Just(Layout::BatchMajor), Just(Layout::TimeMajor)];
     let labels = prop_oneof![Just(LabelLayout::Padded), Just(LabelLayout::Concatenated)];
-    let element = prop_oneof![Just(Element::F32), Just(Element::F16)];
+    let element = prop_oneof![Just(ElementType::F32), Just(ElementType::F16)];
     let sizes = [size(), size(), size(), size()];
     (sizes, layout, labels, element).prop_map(
-        |([items, frames, classes, max_labels], layout, label_layout, element)| Shape {
+        |([items, frames, classes, max_labels], layout, label_layout, element)| BatchShape {
             layout,
             label_layout,
             element,
-            ..Shape::new(items, frames, classes, max_labels)
+            ..BatchShape::new(items, frames, classes, max_labels)
         },
     )
 }
 
 /// Enough for plans to be made, or anything at all.
-fn limits() -> impl Strategy<Value = Limits> {
+fn limits() -> impl Strategy<Value = DeviceLimits> {
     let wild = (
         (edgy(u64::MAX), edgy(u64::MAX)),
         [word(), word(), word(), word(), word(), word(), word()],
@@ -98,7 +98,7 @@ fn limits() -> impl Strategy<Value = Limits> {
                 quads,
                 subgroup,
             ] = words;
-            Limits {
+            DeviceLimits {
                 max_binding,
                 max_buffer,
                 max_storage_buffers: buffers,
@@ -106,7 +106,7 @@ fn limits() -> impl Strategy<Value = Limits> {
                 max_invocations: invocations,
                 workgroup_memory: memory,
                 offset_alignment: alignment,
-                resident_quads: quads,
+                max_register_quads: quads,
                 subgroup,
                 f16: true,
                 software,
@@ -120,14 +120,16 @@ fn limits() -> impl Strategy<Value = Limits> {
         any::<bool>(),
     )
         .prop_map(
-            |(max_binding, max_buffer, max_workgroups, resident_quads, software)| Limits {
-                max_binding: max_binding.max(1 << 8),
-                max_buffer: max_buffer.max(1 << 12),
-                max_workgroups: max_workgroups.max(2),
-                resident_quads,
-                f16: true,
-                software,
-                ..Limits::default()
+            |(max_binding, max_buffer, max_workgroups, max_register_quads, software)| {
+                DeviceLimits {
+                    max_binding: max_binding.max(1 << 8),
+                    max_buffer: max_buffer.max(1 << 12),
+                    max_workgroups: max_workgroups.max(2),
+                    max_register_quads,
+                    f16: true,
+                    software,
+                    ..DeviceLimits::default()
+                }
             },
         );
     prop_oneof![1 => wild, 3 => enough]
@@ -140,59 +142,59 @@ proptest! {
     fn no_limit_and_no_shape_overflows_or_plans_without_end(
         shape in shape(),
         limits in limits(),
-        goal in prop::sample::select(&GOALS[..]),
+        task in prop::sample::select(&TASKS[..]),
     ) {
-        let _ = plan(&shape, goal, &limits);
+        let _ = plan(&shape, task, &limits);
     }
 }
 
 #[test]
 fn each_limit_at_each_end_is_a_plan_or_an_error() {
     let shapes = [
-        Shape::new(3, 20, 5, 4),
-        Shape::new(0, 0, 1, 0),
-        Shape::new(1, 1, 1, 1).f16(),
+        BatchShape::new(3, 20, 5, 4),
+        BatchShape::new(0, 0, 1, 0),
+        BatchShape::new(1, 1, 1, 1).f16(),
     ];
     let at = |value: u64| {
         let word = u32::try_from(value).unwrap_or(u32::MAX);
-        let default = Limits {
+        let default = DeviceLimits {
             f16: true,
-            ..Limits::default()
+            ..DeviceLimits::default()
         };
         [
-            Limits {
+            DeviceLimits {
                 max_binding: value,
                 ..default
             },
-            Limits {
+            DeviceLimits {
                 max_buffer: value,
                 ..default
             },
-            Limits {
+            DeviceLimits {
                 max_storage_buffers: word,
                 ..default
             },
-            Limits {
+            DeviceLimits {
                 max_workgroups: word,
                 ..default
             },
-            Limits {
+            DeviceLimits {
                 max_invocations: word,
                 ..default
             },
-            Limits {
+            DeviceLimits {
                 workgroup_memory: word,
                 ..default
             },
-            Limits {
+            DeviceLimits {
                 offset_alignment: word,
                 ..default
             },
-            Limits {
-                resident_quads: word,
+            DeviceLimits {
+                max_register_quads: word,
                 ..default
             },
-            Limits {
+            DeviceLimits {
                 subgroup: word,
                 ..default
             },
@@ -214,28 +216,28 @@ fn each_limit_at_each_end_is_a_plan_or_an_error() {
         for limits in at(value) {
             for shape in &shapes {
                 for shape in [*shape, shape.concatenated(), shape.time_major()] {
-                    for goal in GOALS {
-                        let _ = plan(&shape, goal, &limits);
+                    for task in TASKS {
+                        let _ = plan(&shape, task, &limits);
                     }
                 }
             }
         }
     }
     // No limit at all is no reason to refuse a batch.
-    let free = Limits {
+    let free = DeviceLimits {
         offset_alignment: 256,
         ..BOUNDLESS
     };
-    for goal in GOALS {
-        assert!(plan(&shapes[0], goal, &free).is_ok());
+    for task in TASKS {
+        assert!(plan(&shapes[0], task, &free).is_ok());
     }
     // Offsets of such a device would not be what the kernels count by.
-    let uneven = Limits {
+    let uneven = DeviceLimits {
         offset_alignment: 12,
-        ..Limits::default()
+        ..DeviceLimits::default()
     };
     assert_eq!(
-        plan(&shapes[0], Goal::Loss, &uneven),
+        plan(&shapes[0], Task::Loss, &uneven),
         Err(PlanError::NotPowerOfTwo {
             limit: "offset_alignment",
             value: 12
@@ -246,25 +248,29 @@ fn each_limit_at_each_end_is_a_plan_or_an_error() {
 #[test]
 fn no_buffer_is_so_large_that_a_batch_passes_64_bits() {
     let longest = (1 << 31) - 1;
-    for (shape, goal, array) in [
-        (Shape::new(longest, longest, 1, 0), Goal::Loss, "the input"),
+    for (shape, task, array) in [
         (
-            Shape::new(longest, longest, longest, 0),
-            Goal::Greedy,
+            BatchShape::new(longest, longest, 1, 0),
+            Task::Loss,
             "the input",
         ),
         (
-            Shape::new(longest, 1, 1, longest),
-            Goal::LossAndGrad,
+            BatchShape::new(longest, longest, longest, 0),
+            Task::Greedy,
+            "the input",
+        ),
+        (
+            BatchShape::new(longest, 1, 1, longest),
+            Task::LossAndGrad,
             "the labels",
         ),
         (
-            Shape::new(longest, 1, 1, longest).concatenated(),
-            Goal::Align,
+            BatchShape::new(longest, 1, 1, longest).concatenated(),
+            Task::Align,
             "the spans",
         ),
     ] {
-        let refused = plan(&shape, goal, &BOUNDLESS);
+        let refused = plan(&shape, task, &BOUNDLESS);
         assert_eq!(refused, Err(PlanError::Array { what: array }), "{shape:?}");
     }
 }
@@ -272,13 +278,13 @@ fn no_buffer_is_so_large_that_a_batch_passes_64_bits() {
 /// Batches of 100 GB and more, whose dispatches are counted; the time follows from that.
 #[test]
 fn a_batch_of_100_gigabytes_has_few_dispatches_or_says_how_many_items_have() {
-    let wide = Limits {
+    let wide = DeviceLimits {
         max_buffer: u64::MAX,
-        ..Limits::default()
+        ..DeviceLimits::default()
     };
     // Groups of hundreds of items.
-    let shape = Shape::new(1_000_000, 1_000, 32, 50);
-    let most = match plan(&shape, Goal::LossAndGrad, &wide) {
+    let shape = BatchShape::new(1_000_000, 1_000, 32, 50);
+    let most = match plan(&shape, Task::LossAndGrad, &wide) {
         Ok(plan) => plan.shape().items,
         Err(PlanError::Dispatches { items, most }) => {
             assert_eq!(items, shape.items);
@@ -289,35 +295,35 @@ fn a_batch_of_100_gigabytes_has_few_dispatches_or_says_how_many_items_have() {
     assert!(most > 100_000, "{most}");
     // Groups of one item, and each of many pages.
     for shape in [
-        Shape::new(1_000_000, 4_000, 8, 4_000),
-        Shape::new(30_000, 100_000, 10, 3_000),
-        Shape::new(30_000, 100_000, 10, 3_000).time_major(),
-        Shape::new(longest_items(), 2, 6, 20_000),
+        BatchShape::new(1_000_000, 4_000, 8, 4_000),
+        BatchShape::new(30_000, 100_000, 10, 3_000),
+        BatchShape::new(30_000, 100_000, 10, 3_000).time_major(),
+        BatchShape::new(longest_items(), 2, 6, 20_000),
     ] {
-        for goal in GOALS {
+        for task in TASKS {
             // Who does what the error says has a plan at last.
             let mut part = shape;
             let mut tries = 0;
-            while let Err(PlanError::Dispatches { items, most }) = plan(&part, goal, &wide) {
+            while let Err(PlanError::Dispatches { items, most }) = plan(&part, task, &wide) {
                 assert!(items == part.items && most > 0 && most < items);
                 part.items = most;
                 tries += 1;
             }
-            assert!(tries < 20 && plan(&part, goal, &wide).is_ok(), "{part:?}");
+            assert!(tries < 20 && plan(&part, task, &wide).is_ok(), "{part:?}");
         }
     }
     let refused = plan(
-        &Shape::new(1_000_000, 4_000, 8, 4_000),
-        Goal::LossAndGrad,
+        &BatchShape::new(1_000_000, 4_000, 8, 4_000),
+        Task::LossAndGrad,
         &wide,
     );
-    let text = refused
+    let variant = refused
         .map(|plan| plan.dispatches())
         .unwrap_err()
         .to_string();
     assert!(
-        text.contains("1000000 items") && text.contains("parts of at most"),
-        "{text}"
+        variant.contains("1000000 items") && variant.contains("parts of at most"),
+        "{variant}"
     );
 }
 

@@ -1,54 +1,60 @@
 //! What a plan's workspace takes.
 
+use crate::batch::BatchShape;
 use crate::error::PlanError;
-use crate::limits::Limits;
+use crate::limits::DeviceLimits;
 use crate::options::Options;
-use crate::plan::{Goal, Plan};
-use crate::problem::Shape;
+use crate::plan::{Plan, Task};
 
-fn plan(shape: &Shape, limits: &Limits) -> Plan {
-    Plan::new(shape, &Options::default(), Goal::LossAndGrad, limits).unwrap()
+fn plan(shape: &BatchShape, limits: &DeviceLimits) -> Plan {
+    Plan::new(shape, &Options::default(), Task::LossAndGrad, limits).unwrap()
 }
 
 #[test]
 fn the_workspace_of_a_small_batch_is_what_one_counts_by_hand() {
-    let plan = plan(&Shape::new(32, 50, 20, 6), &Limits::default());
+    let plan = plan(&BatchShape::new(32, 50, 20, 6), &DeviceLimits::default());
     let (n, t, l) = (32, 50, 6);
     // Two quads of places; 25 steps are 7 blocks of 6 vectors each.
     let quads = l / 4 + 1;
     let lattice = n * 2 * (t / 2_u64).div_ceil(4) * 6 * quads * 16;
     let carry = n * 2 * 4 * quads * 16;
-    let heads = n * 20 * 4;
+    let first_of_class = n * 20 * 4;
     let labels = n * l * 8;
     let small = n * (16 + 4 + 4) + n * t * 8 + 16;
     // What nothing is gathered into is 16 bytes all the same.
     let gathered = 16;
     assert_eq!(
         plan.workspace_bytes(),
-        lattice + carry + heads + labels + small + gathered
+        lattice + carry + first_of_class + labels + small + gathered
     );
     assert_eq!(
         (
-            plan.groups(),
-            plan.pages(),
-            plan.chunks(),
+            plan.batch_tiles(),
+            plan.segments(),
+            plan.input_slices(),
             plan.dispatches()
         ),
         (1, 1, 1, 7)
     );
-    let loss = Plan::new(plan.shape(), plan.options(), Goal::Loss, &Limits::default()).unwrap();
+    let loss = Plan::new(
+        plan.shape(),
+        plan.options(),
+        Task::Loss,
+        &DeviceLimits::default(),
+    )
+    .unwrap();
     assert_eq!(loss.dispatches(), 4);
     assert_eq!(
         loss.workspace_bytes(),
-        plan.workspace_bytes() - lattice + 16 - heads + 16
+        plan.workspace_bytes() - lattice + 16 - first_of_class + 16
     );
     assert_eq!(
         plan,
         Plan::new(
             plan.shape(),
             plan.options(),
-            Goal::LossAndGrad,
-            &Limits::default()
+            Task::LossAndGrad,
+            &DeviceLimits::default()
         )
         .unwrap()
     );
@@ -70,15 +76,15 @@ const BENCHMARK: [[usize; 4]; 7] = [
 #[test]
 fn the_workspace_is_at_most_half_of_what_pytorch_keeps() {
     let room = 1 << 31;
-    let gpu = Limits {
+    let gpu = DeviceLimits {
         max_binding: room,
         max_buffer: room,
         subgroup: 32,
-        ..Limits::default()
+        ..DeviceLimits::default()
     };
-    for limits in [Limits::default(), gpu] {
+    for limits in [DeviceLimits::default(), gpu] {
         for [frames, items, classes, labels] in BENCHMARK {
-            let plan = plan(&Shape::new(items, frames, classes, labels), &limits);
+            let plan = plan(&BatchShape::new(items, frames, classes, labels), &limits);
             let states = 2 * labels + 1;
             let theirs = (items * frames * 8 * (classes + states)) as u64;
             let ours = plan.workspace_bytes();
@@ -90,20 +96,20 @@ fn the_workspace_is_at_most_half_of_what_pytorch_keeps() {
 /// The rows of a long item are made twice, and only those of a page at a time are kept.
 #[test]
 fn frames_180_000_and_labels_20_000_fit_in_2_gib() {
-    let shape = Shape::new(1, 180_000, 6, 20_000);
+    let shape = BatchShape::new(1, 180_000, 6, 20_000);
     for room in [128 << 20, (1 << 31) - 1, 64 << 30] {
-        let limits = Limits {
+        let limits = DeviceLimits {
             max_binding: room,
             max_buffer: room,
-            ..Limits::default()
+            ..DeviceLimits::default()
         };
         let plan = plan(&shape, &limits);
         assert!(plan.workspace_bytes() <= 2 << 30, "{plan}");
-        assert!(plan.pages() > 1);
+        assert!(plan.segments() > 1);
         // An alignment keeps two bits a state of a page of frames, and all scores of one frame a page.
-        let plan = Plan::new(&shape, &Options::default(), Goal::Align, &limits).unwrap();
+        let plan = Plan::new(&shape, &Options::default(), Task::Align, &limits).unwrap();
         assert!(plan.workspace_bytes() <= 2 << 30, "{plan}");
-        assert!(plan.pages() > 1);
+        assert!(plan.segments() > 1);
     }
 }
 
@@ -112,9 +118,14 @@ fn labels_and_frames_are_planned_up_to_the_documented_limit() {
     // As the front page and the README have it: L · √T up to about 9.2 million.
     for (frames, labels) in [(50_000, 41_000), (180_000, 22_000), (1_000_000, 9_500)] {
         let planned = |labels| {
-            let shape = Shape::new(1, frames, 4, labels);
+            let shape = BatchShape::new(1, frames, 4, labels);
             let options = Options::default();
-            Plan::new(&shape, &options, Goal::LossAndGrad, &Limits::default())
+            Plan::new(
+                &shape,
+                &options,
+                Task::LossAndGrad,
+                &DeviceLimits::default(),
+            )
         };
         assert!(planned(labels).is_ok(), "T = {frames}, L = {labels}");
         let refused = planned(labels * 21 / 20);

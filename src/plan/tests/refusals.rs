@@ -1,27 +1,27 @@
 //! What cannot be planned is an error that names the limit, the axis or the option.
 
+use crate::batch::{BatchShape, Layout};
 use crate::error::PlanError;
-use crate::limits::Limits;
+use crate::limits::DeviceLimits;
 use crate::options::{Blank, Input, Options, Reduction};
-use crate::plan::{Goal, Plan};
-use crate::problem::{Layout, Shape};
+use crate::plan::{Plan, Task};
 
-fn refusal(shape: Shape, options: Options, limits: Limits) -> Option<PlanError> {
-    Plan::new(&shape, &options, Goal::LossAndGrad, &limits).err()
+fn refusal(shape: BatchShape, options: Options, limits: DeviceLimits) -> Option<PlanError> {
+    Plan::new(&shape, &options, Task::LossAndGrad, &limits).err()
 }
 
 #[test]
 fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
     let (shape, options, limits) = (
-        Shape::new(1, 3, 1_000, 2),
+        BatchShape::new(1, 3, 1_000, 2),
         Options::default(),
-        Limits::default(),
+        DeviceLimits::default(),
     );
     let named = |error: Option<PlanError>| match error {
         Some(PlanError::Limit { limit, .. }) => limit,
         other => panic!("{other:?}"),
     };
-    let buffers = |n| Limits {
+    let buffers = |n| DeviceLimits {
         max_storage_buffers: n,
         ..limits
     };
@@ -31,7 +31,7 @@ fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
         "max_storage_buffers_per_shader_stage"
     );
     // A frame of 1,000 classes, and the 256 bytes that its slice may begin too early.
-    let binding = |n| Limits {
+    let binding = |n| DeviceLimits {
         max_binding: n,
         ..limits
     };
@@ -40,7 +40,7 @@ fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
         named(refusal(shape, options, binding(4_255))),
         "max_storage_buffer_binding_size"
     );
-    let lanes = |n| Limits {
+    let lanes = |n| DeviceLimits {
         max_invocations: n,
         ..limits
     };
@@ -49,7 +49,7 @@ fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
         named(refusal(shape, options, lanes(31))),
         "max_compute_invocations_per_workgroup"
     );
-    let memory = |n| Limits {
+    let memory = |n| DeviceLimits {
         workgroup_memory: n,
         ..limits
     };
@@ -58,11 +58,11 @@ fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
         named(refusal(shape, options, memory(8_191))),
         "max_compute_workgroup_storage_size"
     );
-    let grid = |n| Limits {
+    let grid = |n| DeviceLimits {
         max_workgroups: n,
         ..limits
     };
-    let wide = Shape::new(10, 100, 10, 5);
+    let wide = BatchShape::new(10, 100, 10, 5);
     assert_eq!(refusal(wide, options, grid(8)), None);
     assert_eq!(
         named(refusal(wide, options, grid(7))),
@@ -72,16 +72,16 @@ fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
 
 #[test]
 fn a_shape_or_an_option_that_makes_no_sense_is_an_error() {
-    let limits = Limits::default();
+    let limits = DeviceLimits::default();
     let axis = |shape| match refusal(shape, Options::default(), limits) {
         Some(PlanError::Axis { axis, .. }) => axis,
         other => panic!("{other:?}"),
     };
-    assert_eq!(axis(Shape::new(1, 1, 0, 0)), "classes C");
-    assert_eq!(axis(Shape::new(1 << 31, 1, 1, 0)), "items N");
-    assert_eq!(axis(Shape::new(1, 1 << 31, 1, 0)), "frames T");
-    assert_eq!(axis(Shape::new(1, 1, 1, 1 << 31)), "max_labels Lmax");
-    let shape = Shape::new(1, 1, 4, 0);
+    assert_eq!(axis(BatchShape::new(1, 1, 0, 0)), "classes C");
+    assert_eq!(axis(BatchShape::new(1 << 31, 1, 1, 0)), "items N");
+    assert_eq!(axis(BatchShape::new(1, 1 << 31, 1, 0)), "frames T");
+    assert_eq!(axis(BatchShape::new(1, 1, 1, 1 << 31)), "max_labels Lmax");
+    let shape = BatchShape::new(1, 1, 4, 0);
     let blank = |k| Options {
         blank: Blank::Index(k),
         ..Options::default()
@@ -108,35 +108,41 @@ fn a_shape_or_an_option_that_makes_no_sense_is_an_error() {
 
 #[test]
 fn the_longest_axes_of_the_documentation_can_be_planned() {
-    let roomy = Limits {
+    let roomy = DeviceLimits {
         max_binding: 1 << 31,
         max_buffer: 1 << 31,
-        ..Limits::default()
+        ..DeviceLimits::default()
     };
     for shape in [
-        Shape::new(1, 36_000, 20, 36_000),
-        Shape::new(1, 15_000_000, 20, 10),
-        Shape::new(1, 4, 15_000_000, 2),
+        BatchShape::new(1, 36_000, 20, 36_000),
+        BatchShape::new(1, 15_000_000, 20, 10),
+        BatchShape::new(1, 4, 15_000_000, 2),
     ] {
         for layout in [Layout::BatchMajor, Layout::TimeMajor] {
             assert_eq!(
-                refusal(Shape { layout, ..shape }, Options::default(), roomy),
+                refusal(BatchShape { layout, ..shape }, Options::default(), roomy),
                 None,
                 "{shape:?}"
             );
         }
     }
-    let software = Limits {
+    let software = DeviceLimits {
         software: true,
         ..roomy
     };
-    let frames = |frames| refusal(Shape::new(1, frames, 20, 10), Options::default(), software);
+    let frames = |frames| {
+        refusal(
+            BatchShape::new(1, frames, 20, 10),
+            Options::default(),
+            software,
+        )
+    };
     assert_eq!(frames(1_900_000), None);
     assert!(matches!(frames(2_000_000), Some(PlanError::Axis { .. })));
     // Past them it is an error that says so, and not a wrong answer.
     for shape in [
-        Shape::new(1, 60_000, 20, 60_000),
-        Shape::new(1, 4, 16_000_000, 2),
+        BatchShape::new(1, 60_000, 20, 60_000),
+        BatchShape::new(1, 4, 16_000_000, 2),
     ] {
         assert!(
             matches!(
@@ -150,11 +156,11 @@ fn the_longest_axes_of_the_documentation_can_be_planned() {
 
 #[test]
 fn a_batch_that_no_buffer_holds_is_refused_before_it_is_cut() {
-    let limits = Limits::default();
+    let limits = DeviceLimits::default();
     for shape in [
-        Shape::new((1 << 31) - 1, 1_000, 1_000, 100),
-        Shape::new((1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1),
-        Shape::new(1 << 20, 1, 1, 1_000),
+        BatchShape::new((1 << 31) - 1, 1_000, 1_000, 100),
+        BatchShape::new((1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1),
+        BatchShape::new(1 << 20, 1, 1, 1_000),
     ] {
         let error = refusal(shape, Options::default(), limits);
         assert!(
@@ -169,7 +175,7 @@ fn a_batch_that_no_buffer_holds_is_refused_before_it_is_cut() {
         );
     }
     // Millions of small items are no trouble, with the fewest lanes either.
-    let few = Limits {
+    let few = DeviceLimits {
         max_invocations: 32,
         max_buffer: 1 << 31,
         ..limits
@@ -179,19 +185,19 @@ fn a_batch_that_no_buffer_holds_is_refused_before_it_is_cut() {
         ..Options::default()
     };
     let plan = Plan::new(
-        &Shape::new(5_000_000, 2, 3, 1),
+        &BatchShape::new(5_000_000, 2, 3, 1),
         &options,
-        Goal::LossAndGrad,
+        Task::LossAndGrad,
         &few,
     )
     .unwrap();
-    assert!(plan.groups() > 1 && plan.dispatches() < 200, "{plan}");
+    assert!(plan.batch_tiles() > 1 && plan.dispatches() < 200, "{plan}");
 }
 
 #[test]
 fn items_and_classes_without_a_frame_are_no_reason_to_plan_for_ever() {
     // Found by a fuzzer: 250 million groups of four items, for an input of no bytes.
-    let shape = Shape::new(1_040_252_927, 0, 7_995_392, 0);
-    let error = refusal(shape, Options::default(), Limits::default());
+    let shape = BatchShape::new(1_040_252_927, 0, 7_995_392, 0);
+    let error = refusal(shape, Options::default(), DeviceLimits::default());
     assert!(matches!(error, Some(PlanError::Limit { .. })), "{error:?}");
 }

@@ -6,11 +6,13 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use ctc_wgpu::{Ctc, CtcOutput, Error, GpuCtc};
+use ctc_wgpu::{Ctc, Error, GpuCtc, LossAndGradOutput};
 
 use super::{batches, options};
 use crate::support::adapters::all;
-use crate::support::device::{ALL, DeviceBatch, Gpu, Placed, Placement, on_each_device, run};
+use crate::support::device::{
+    ALL, BufferPlacement, DeviceBatch, Gpu, GuardedBuffers, on_each_device, run,
+};
 
 /// The device's listener tells here what became of it.
 fn listened(gpu: &Gpu) -> mpsc::Receiver<wgpu::DeviceLostReason> {
@@ -38,8 +40,8 @@ fn a_plan_whose_device_was_destroyed_encodes_nothing_or_says_so_and_the_listener
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&batches()[0]);
         let plan = ctc.plan(&batch.shape, &options()).unwrap();
-        run(&gpu, &plan, &batch, Placement::Apart);
-        let placed = Placed::new(&gpu, &plan, &batch, Placement::Apart, ALL);
+        run(&gpu, &plan, &batch, BufferPlacement::Apart);
+        let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::Apart, ALL);
 
         gpu.device.destroy();
         let mut encoder = gpu.encoder();
@@ -70,7 +72,7 @@ fn a_device_destroyed_between_submission_and_reading_back_is_an_error() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&batches()[0]);
         let plan = ctc.plan(&batch.shape, &options()).unwrap();
-        let placed = Placed::new(&gpu, &plan, &batch, Placement::Together, ALL);
+        let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::Together, ALL);
         let mut encoder = gpu.encoder();
         plan.encode(&mut encoder, &placed.buffers()).unwrap();
         gpu.queue.submit([encoder.finish()]);
@@ -95,7 +97,7 @@ fn a_device_destroyed_between_submission_and_reading_back_is_an_error() {
 }
 
 /// The right answer, or that the device is gone.
-fn right_or_lost(result: Result<CtcOutput, Error>, expected: &CtcOutput) -> bool {
+fn right_or_lost(result: Result<LossAndGradOutput, Error>, expected: &LossAndGradOutput) -> bool {
     match result {
         Ok(output) => {
             assert_eq!(output, *expected);

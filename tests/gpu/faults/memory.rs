@@ -1,6 +1,6 @@
 //! Memory that is full, and more than any memory.
 
-use ctc_wgpu::{Ctc, Error, GpuCtc, Options, Shape};
+use ctc_wgpu::{BatchShape, Ctc, Error, GpuCtc, Options};
 
 use super::batches;
 use crate::support::adapters::all;
@@ -13,8 +13,8 @@ fn a_batch_larger_than_any_memory_is_refused_before_anything_is_made() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for shape in [
-            Shape::new(1 << 20, 1000, 100, 50),
-            Shape::new(1 << 20, 1, 1, 1 << 20),
+            BatchShape::new(1 << 20, 1000, 100, 50),
+            BatchShape::new(1 << 20, 1, 1, 1 << 20),
         ] {
             let error = ctc.plan(&shape, &Options::default()).unwrap_err();
             assert!(matches!(error, Error::Plan(_)), "{error}");

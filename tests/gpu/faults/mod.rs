@@ -1,12 +1,12 @@
 //! What goes wrong around the kernels: devices that go, memory that is full, crowds, neighbours and slowness. The promise
 //! is the same each time: the right bits, or an error that says what happened; never a panic, never a wait for ever.
 
-mod crowd;
+mod concurrency;
+mod foreign_work;
+mod isolation;
 mod lost;
 mod memory;
-mod neighbours;
 mod slow;
-mod stranger;
 
 use ctc_wgpu::Options;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use ctc_wgpu::{Ctc, CtcOutput, Error};
+use ctc_wgpu::{Ctc, Error, LossAndGradOutput};
 
 use super::stranger::Stranger;
 use super::{batches, options};
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// device takes that is not busy.
 fn behind_a_queue(
     gpu: &Gpu,
-    call: impl Fn(&Ctc) -> Result<CtcOutput, Error> + Clone + Send + 'static,
+    call: impl Fn(&Ctc) -> Result<LossAndGradOutput, Error> + Clone + Send + 'static,
 ) -> Duration {
     // How long the others' work takes is known from a machine that may have been busier a moment ago.
     for busy in [1, 4, 16].map(|factor| factor * BUSY) {
@@ -36,7 +36,7 @@ fn behind_a_queue(
 fn behind(
     gpu: &Gpu,
     busy: Duration,
-    call: impl FnOnce(&Ctc) -> Result<CtcOutput, Error> + Send + 'static,
+    call: impl FnOnce(&Ctc) -> Result<LossAndGradOutput, Error> + Send + 'static,
 ) -> Duration {
     // Two at once would measure each other.
     static ONE: Mutex<()> = Mutex::new(());

@@ -62,7 +62,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
         if shared {
             "on the device, without a copy"
         } else {
-            "by the CPU twin"
+            "by the CPU backend"
         }
     );
 

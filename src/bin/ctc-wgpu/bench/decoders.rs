@@ -20,12 +20,12 @@ use report::{Report, Row};
 pub(crate) use trained::SHAPES;
 
 /// What is timed: its name, and how wide to search where it is a beam.
-struct Task {
+struct DecoderTask {
     name: &'static str,
     beam: Option<BeamOptions>,
 }
 
-const TASKS: [Task; 6] = [
+const DECODER_TASKS: [DecoderTask; 6] = [
     task("align", None),
     task("greedy", None),
     task("beam 16", Some(beam(16, 0.0))),
@@ -34,8 +34,8 @@ const TASKS: [Task; 6] = [
     task("beam 100, p ≥ 0.0001", Some(beam(100, 1e-4))),
 ];
 
-const fn task(name: &'static str, beam: Option<BeamOptions>) -> Task {
-    Task { name, beam }
+const fn task(name: &'static str, beam: Option<BeamOptions>) -> DecoderTask {
+    DecoderTask { name, beam }
 }
 
 const fn beam(width: usize, least_probability: f64) -> BeamOptions {
@@ -69,13 +69,13 @@ pub(crate) fn run(
     for &shape in shapes {
         let mut inputs = Inputs::new(shape, 1.0);
         trained::sharpen(&mut inputs.logits, &inputs.labels, shape);
-        for task in &TASKS {
+        for task in &DECODER_TASKS {
             begin(&format!("{}, {}", name(shape), task.name));
             let result = match subject {
                 Subject::Cpu { pool, ctc } => pool.install(|| measure(ctc, &inputs, task)),
-                Subject::Gpu { gpu, stamps, .. } => match kernels::goal(task) {
-                    Some(goal) => {
-                        kernels::measure(gpu, stamps.as_ref(), extras, &inputs, task, goal)
+                Subject::Gpu { gpu, stamps, .. } => match kernels::task(task) {
+                    Some(task) => {
+                        kernels::measure(gpu, stamps.as_ref(), extras, &inputs, task, task)
                     }
                     None => continue,
                 },
@@ -90,7 +90,7 @@ pub(crate) fn run(
     Ok(Report { subject, rows }.outcome(as_json))
 }
 
-fn measure(ctc: &Ctc, inputs: &Inputs, task: &Task) -> Result<Figures, String> {
+fn measure(ctc: &Ctc, inputs: &Inputs, task: &DecoderTask) -> Result<Figures, String> {
     let told = |error: Error| error.to_string();
     let batch = inputs.batch();
     let answers = answer(&batch, task).map_err(told)?;
@@ -107,7 +107,7 @@ fn measure(ctc: &Ctc, inputs: &Inputs, task: &Task) -> Result<Figures, String> {
     })
 }
 
-fn answer(batch: &Batch<'_>, task: &Task) -> Result<Vec<Answer>, Error> {
+fn answer(batch: &Batch<'_>, task: &DecoderTask) -> Result<Vec<Answer>, Error> {
     let options = Options::default();
     Ok(match &task.beam {
         Some(beam) => {
@@ -134,7 +134,7 @@ fn answer(batch: &Batch<'_>, task: &Task) -> Result<Vec<Answer>, Error> {
 const TOLERANCE: f64 = 1e-5;
 
 /// No path, and no paths that a beam kept, are likelier than all that read the same; and an alignment reads as the labels.
-fn check(ctc: &Ctc, inputs: &Inputs, task: &Task, answers: &[Answer]) -> Result<(), String> {
+fn check(ctc: &Ctc, inputs: &Inputs, task: &DecoderTask, answers: &[Answer]) -> Result<(), String> {
     for (n, (found, score)) in answers.iter().enumerate() {
         let mut labels: Vec<i32> = found.iter().map(|class| class.cast_signed()).collect();
         if task.name == "align" {

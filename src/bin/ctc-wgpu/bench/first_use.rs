@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ctc_wgpu::{Error, Goal};
+use ctc_wgpu::{Error, Task};
 
 use super::inputs::Inputs;
 use super::resident::{Arrays, Gpu, Resident};
@@ -22,15 +22,15 @@ impl FirstUse {
     pub(crate) fn of<'a>(
         gpu: &'a Gpu,
         inputs: &Inputs,
-        goal: Goal,
+        task: Task,
         variant: Variant,
     ) -> Result<(Resident<'a>, Self), Error> {
-        let arrays = Arrays::new(gpu, inputs, goal);
+        let arrays = Arrays::new(gpu, inputs, task);
         // What was written is uploaded with the next submission.
         gpu.run(|_| Ok(()))?;
         let start = Instant::now();
         let ctc = variant.ctc(gpu)?;
-        let plan = variant.plan(&ctc, inputs, goal)?;
+        let plan = variant.plan(&ctc, inputs, task)?;
         let planned = start.elapsed();
         let resident = Resident::new(gpu, plan, arrays);
         resident.run()?;

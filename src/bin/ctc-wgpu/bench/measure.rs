@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ctc_wgpu::{Ctc, CtcOutput, Error, Goal, LossOutput, Options};
+use ctc_wgpu::{Ctc, Error, LossAndGradOutput, LossOutput, Options, Task};
 
 use super::first_use::{FirstUse, Twice};
 use super::inputs::Inputs;
@@ -74,7 +74,7 @@ pub(crate) struct Figures {
 pub(crate) fn measure(
     subject: &Subject,
     shape: [usize; 4],
-    goal: Goal,
+    task: Task,
     extras: Extras,
 ) -> Result<Figures, String> {
     let inputs = Inputs::new(shape, 1.0);
@@ -89,14 +89,14 @@ pub(crate) fn measure(
             let told = |error: Error| error.to_string();
             // A newly opened device comes first, so that the driver has seen none of the kernels.
             let new = Gpu::open(adapter, wgpu::Features::empty()).map_err(told)?;
-            let (_, first) = FirstUse::of(&new, &inputs, goal, extras.variant).map_err(told)?;
+            let (_, first) = FirstUse::of(&new, &inputs, task, extras.variant).map_err(told)?;
             drop(new);
             let (resident, second) =
-                FirstUse::of(gpu, &inputs, goal, extras.variant).map_err(told)?;
+                FirstUse::of(gpu, &inputs, task, extras.variant).map_err(told)?;
             let first_use = Twice { first, second };
             on_gpu(gpu, stamps.as_ref(), &resident, first_use, &truth, extras)
         }
-        Subject::Cpu { pool, ctc } => pool.install(|| on_cpu(ctc, &inputs, &truth, goal)),
+        Subject::Cpu { pool, ctc } => pool.install(|| on_cpu(ctc, &inputs, &truth, task)),
     }
 }
 
@@ -129,13 +129,13 @@ fn on_gpu(
     })
 }
 
-fn on_cpu(ctc: &Ctc, inputs: &Inputs, truth: &Truth, goal: Goal) -> Result<Figures, String> {
+fn on_cpu(ctc: &Ctc, inputs: &Inputs, truth: &Truth, task: Task) -> Result<Figures, String> {
     let told = |error: Error| error.to_string();
     let (batch, options) = (inputs.batch(), Options::default());
     // Made once, as in a training loop; each call answers into them.
-    let (mut both, mut loss) = (CtcOutput::default(), LossOutput::default());
-    let mut call = || match goal {
-        Goal::LossAndGrad => ctc.loss_and_grad_into(&batch, &options, &mut both),
+    let (mut both, mut loss) = (LossAndGradOutput::default(), LossOutput::default());
+    let mut call = || match task {
+        Task::LossAndGrad => ctc.loss_and_grad_into(&batch, &options, &mut both),
         _ => ctc.loss_into(&batch, &options, &mut loss),
     };
     call().map_err(told)?;
@@ -144,8 +144,8 @@ fn on_cpu(ctc: &Ctc, inputs: &Inputs, truth: &Truth, goal: Goal) -> Result<Figur
         call()?;
         Ok(start.elapsed())
     });
-    let (loss, grad) = match goal {
-        Goal::LossAndGrad => (both.loss, Some(both.grad)),
+    let (loss, grad) = match task {
+        Task::LossAndGrad => (both.loss, Some(both.grad)),
         _ => (loss.loss, None),
     };
     truth.check(&loss, grad.as_deref())?;

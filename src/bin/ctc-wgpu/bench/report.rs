@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use ctc_wgpu::{Backend, Goal};
+use ctc_wgpu::{Backend, Task};
 use serde_json::{Value, json};
 
 use super::bandwidth::Bandwidth;
@@ -23,7 +23,7 @@ pub(crate) struct Row {
 
 pub(crate) struct Report<'a> {
     pub(crate) subject: &'a Subject,
-    pub(crate) goal: Goal,
+    pub(crate) task: Task,
     pub(crate) bandwidth: Bandwidth,
     pub(crate) variant: Variant,
     pub(crate) rows: Vec<Row>,
@@ -49,8 +49,8 @@ impl Report<'_> {
     /// The logits are read twice, once for the normaliser of each frame and once for the gradient, which is written once;
     /// the losses alone read them once. Nothing else that moves is counted.
     fn rates(&self, [frames, items, classes, _]: [usize; 4], time: Duration) -> Rates {
-        let passes = match self.goal {
-            Goal::LossAndGrad => 3.0,
+        let passes = match self.task {
+            Task::LossAndGrad => 3.0,
             _ => 1.0,
         };
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -62,8 +62,8 @@ impl Report<'_> {
     }
 
     fn human(&self) -> String {
-        let what = match self.goal {
-            Goal::LossAndGrad => "loss and gradient",
+        let what = match self.task {
+            Task::LossAndGrad => "loss and gradient",
             _ => "loss",
         };
         let mut text = format::line("backend", &self.subject.name());
@@ -203,8 +203,8 @@ impl Report<'_> {
     fn json(&self, row: &Row) -> Value {
         let mut value = subject_json(self.subject);
         value["shape"] = json!(row.shape);
-        value["goal"] = match self.goal {
-            Goal::LossAndGrad => json!("loss+grad"),
+        value["task"] = match self.task {
+            Task::LossAndGrad => json!("loss+grad"),
             _ => json!("loss"),
         };
         value["version"] = json!(env!("CARGO_PKG_VERSION"));

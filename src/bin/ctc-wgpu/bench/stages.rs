@@ -292,10 +292,10 @@ mod tests {
 
     #[test]
     fn the_dispatches_of_a_stage_are_added_up_before_the_median() {
-        let names = ["stats", "sweep in", "stats"];
+        let names = ["softmax_stats", "sweep inward", "softmax_stats"];
         let runs = [[1, 10, 5], [9, 20, 9], [2, 30, 2]];
         let runs = runs.map(|run| run.map(Duration::from_micros).to_vec());
-        let expected = [("stats", 6), ("sweep in", 20)];
+        let expected = [("softmax_stats", 6), ("sweep inward", 20)];
         let expected = expected.map(|(name, micros)| (name, Duration::from_micros(micros)));
         assert_eq!(medians(&names, &runs), expected);
     }

@@ -54,7 +54,7 @@ impl Subject {
         })
     }
 
-    /// The CPU twin in a pool of so many threads; one a core if nothing is said.
+    /// The CPU backend in a pool of so many threads; one a core if nothing is said.
     pub(crate) fn cpu(threads: Option<u16>) -> Result<Self, Fault> {
         // To rayon 0 means one thread a core.
         let pool = rayon::ThreadPoolBuilder::new()

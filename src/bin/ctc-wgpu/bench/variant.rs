@@ -1,7 +1,7 @@
 //! Another choice of kernels than the device's limits lead to.
 
 use clap::ValueEnum;
-use ctc_wgpu::{Checks, Error, Goal, GpuCtc, GpuPlan, Limits, Options};
+use ctc_wgpu::{DeviceLimits, Error, GpuCtc, GpuPlan, Options, RuntimeChecks, Task};
 
 use super::inputs::Inputs;
 use super::resident::Gpu;
@@ -20,23 +20,23 @@ pub(crate) enum Variant {
 impl Variant {
     pub(crate) fn ctc(self, gpu: &Gpu) -> Result<GpuCtc, Error> {
         let checks = match self {
-            Self::Unchecked => Checks::Off,
-            _ => Checks::On,
+            Self::Unchecked => RuntimeChecks::Off,
+            _ => RuntimeChecks::On,
         };
         GpuCtc::with_checks(&gpu.device, &gpu.queue, checks)
     }
 
-    pub(crate) fn plan(self, ctc: &GpuCtc, inputs: &Inputs, goal: Goal) -> Result<GpuPlan, Error> {
+    pub(crate) fn plan(self, ctc: &GpuCtc, inputs: &Inputs, task: Task) -> Result<GpuPlan, Error> {
         let limits = self.limits(ctc.limits());
-        ctc.plan_within(&inputs.shape, &Options::default(), goal, &limits)
+        ctc.plan_within(&inputs.shape, &Options::default(), task, &limits)
     }
 
-    fn limits(self, limits: Limits) -> Limits {
+    fn limits(self, limits: DeviceLimits) -> DeviceLimits {
         let subgroup = match self {
             Self::Barriers => 0,
-            Self::Planned | Self::Unchecked => limits.subgroup,
+            Self::Planned | Self::Unchecked => limits.subgroup_size,
         };
-        Limits { subgroup, ..limits }
+        DeviceLimits { subgroup, ..limits }
     }
 
     /// The name by which the command line has it.

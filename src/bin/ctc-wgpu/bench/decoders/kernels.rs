@@ -1,26 +1,26 @@
 //! The alignment and greedy kernels on an adapter, held against the CPU's answers and only then timed.
 
-use ctc_wgpu::{AlignBuffers, Ctc, Error, Goal, GpuPlan, GreedyBuffers, Prepared};
+use ctc_wgpu::{AlignBuffers, Ctc, Error, GpuPlan, GreedyBuffers, Prepared, Task};
 use wgpu::{Buffer, CommandEncoder};
 
 use super::super::inputs::Inputs;
 use super::super::on_device::{Clocks, Extras};
 use super::super::resident::{Gpu, plan};
 use super::super::stamps::Stamps;
-use super::{Answer, Figures, TOLERANCE, Task};
+use super::{Answer, DecoderTask, Figures, TOLERANCE};
 
 /// What an adapter has kernels for.
-pub(super) fn goal(task: &Task) -> Option<Goal> {
+pub(super) fn task(task: &DecoderTask) -> Option<Task> {
     match task.name {
-        "align" => Some(Goal::Align),
-        "greedy" => Some(Goal::Greedy),
+        "align" => Some(Task::Align),
+        "greedy" => Some(Task::Greedy),
         _ => None,
     }
 }
 
 /// The arrays of a batch on a device, with room for the answer of either kernel.
 struct Arrays {
-    goal: Goal,
+    task: Task,
     logits: Buffer,
     labels: Buffer,
     label_lengths: Buffer,
@@ -39,11 +39,11 @@ struct Arrays {
 }
 
 impl Arrays {
-    fn new(gpu: &Gpu, inputs: &Inputs, goal: Goal) -> Self {
+    fn new(gpu: &Gpu, inputs: &Inputs, task: Task) -> Self {
         let shape = &inputs.shape;
         let [n, t, l] = [shape.items, shape.frames, shape.max_labels];
         Self {
-            goal,
+            task,
             logits: gpu.filled(bytemuck::cast_slice(&inputs.logits)),
             labels: gpu.filled(bytemuck::cast_slice(&inputs.labels)),
             label_lengths: gpu.filled(bytemuck::cast_slice(&inputs.label_lengths)),
@@ -84,15 +84,15 @@ impl Arrays {
     }
 
     fn encode(&self, plan: &GpuPlan, encoder: &mut CommandEncoder) -> Result<(), Error> {
-        match self.goal {
-            Goal::Align => plan.encode_align(encoder, &self.align()),
+        match self.task {
+            Task::Align => plan.encode_align(encoder, &self.align()),
             _ => plan.encode_greedy(encoder, &self.greedy()),
         }
     }
 
     fn prepare(&self, plan: &GpuPlan) -> Result<Prepared, Error> {
-        match self.goal {
-            Goal::Align => plan.prepare_align(&self.align()),
+        match self.task {
+            Task::Align => plan.prepare_align(&self.align()),
             _ => plan.prepare_greedy(&self.greedy()),
         }
     }
@@ -100,8 +100,8 @@ impl Arrays {
     fn answers(&self, gpu: &Gpu, frames: usize) -> Result<Vec<Answer>, Error> {
         let paths: Vec<u32> = gpu.read(&self.path)?;
         let scores: Vec<f32> = gpu.read(&self.score)?;
-        let lengths = match self.goal {
-            Goal::Align => vec![frames; scores.len()],
+        let lengths = match self.task {
+            Task::Align => vec![frames; scores.len()],
             _ => {
                 let read: Vec<u32> = gpu.read(&self.read)?;
                 let length = |length| usize::try_from(length).unwrap_or(usize::MAX);
@@ -121,13 +121,13 @@ pub(super) fn measure(
     stamps: Option<&Stamps>,
     extras: Extras,
     inputs: &Inputs,
-    task: &Task,
-    goal: Goal,
+    task: &DecoderTask,
+    task: Task,
 ) -> Result<Figures, String> {
     let told = |error: Error| error.to_string();
     let on_cpu = super::measure(&Ctc::cpu(), inputs, task)?;
-    let arrays = Arrays::new(gpu, inputs, goal);
-    let plan = plan(&gpu.ctc, inputs, goal).map_err(told)?;
+    let arrays = Arrays::new(gpu, inputs, task);
+    let plan = plan(&gpu.ctc, inputs, task).map_err(told)?;
     gpu.run(|encoder| arrays.encode(&plan, encoder))
         .map_err(told)?;
     let answers = arrays.answers(gpu, inputs.shape.frames).map_err(told)?;

@@ -9,7 +9,7 @@ use super::super::on_device::Clocks;
 use super::super::report::subject_json;
 use super::super::stages::{self, Stages};
 use super::super::subject::Subject;
-use super::{Figures, TASKS};
+use super::{DECODER_TASKS, Figures};
 use crate::format::{self, Outcome};
 
 /// What became of one task: its figures, or why it has none.
@@ -70,11 +70,15 @@ impl Report<'_> {
             shape.into_iter().chain(rows.iter().map(cell)).collect()
         };
         let header: Vec<&str> = std::iter::once("shape")
-            .chain(TASKS.iter().map(|task| task.name))
+            .chain(DECODER_TASKS.iter().map(|task| task.name))
             .collect();
         let mut text = format::line("backend", &self.subject.name());
         text += &format::line("timed", "from call to answer, median\n");
-        let rows = self.rows.chunks(TASKS.len()).map(of_shape).collect();
+        let rows = self
+            .rows
+            .chunks(DECODER_TASKS.len())
+            .map(of_shape)
+            .collect();
         text + &format::table(&header, rows, &[0])
     }
 

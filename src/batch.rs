@@ -1,0 +1,320 @@
+//! What goes in: shapes, layouts and a batch on the host, and the checks, each made once.
+//!
+//! A [`Batch`] only borrows and names; [`CheckedBatch::new`] checks it against the [`Options`] and gives what the stages
+//! work on. After that no stage checks anything again.
+
+use crate::error::InputError;
+use crate::options::{BlankInLabels, Input, Options, Reduction};
+
+mod labels;
+mod shape;
+mod unchecked;
+
+pub use labels::Labels;
+pub use shape::{BatchShape, LabelLayout, Layout};
+pub use unchecked::Batch;
+
+/// The tables of a checked that is done with: memory for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    label_lengths: Vec<u32>,
+    logit_lengths: Vec<u32>,
+    label_starts: Vec<usize>,
+}
+
+/// A checked batch: what the CPU backend, the reference and the upload work on.
+#[derive(Debug, Clone)]
+pub struct CheckedBatch<'a> {
+    /// The sizes and layouts, `max_labels` being the longest item's.
+    pub(crate) shape: BatchShape,
+    /// The blank's index, below the number of classes.
+    pub(crate) blank: usize,
+    /// The input, in the shape's layout.
+    pub(crate) values: &'a [f32],
+    /// The labels of all items, laid out as the shape says.
+    pub(crate) labels: &'a [i32],
+    /// How many labels each item has.
+    pub(crate) label_lengths: Vec<u32>,
+    /// How many frames of each item count.
+    pub(crate) logit_lengths: Vec<u32>,
+    /// One weight an item.
+    pub(crate) weights: Option<&'a [f32]>,
+    /// Where each item's labels begin.
+    label_starts: Vec<usize>,
+}
+
+impl<'a> CheckedBatch<'a> {
+    /// Where frame `t` of item `n` stands in the input.
+    #[inline(always)]
+    pub(crate) fn row(&self, n: usize, t: usize) -> &'a [f32] {
+        let start = self.shape.row(n, t);
+        &self.values[start..start + self.shape.classes]
+    }
+
+    /// Checks `batch` against `options`.
+    ///
+    /// # Errors
+    /// The first rule that the batch breaks, in the order: axes, array lengths, blank and ε, logit lengths, labels,
+    /// weights.
+    pub fn new(batch: &Batch<'a>, options: &Options) -> Result<Self, InputError> {
+        Self::within(Tables::default(), batch, options)
+    }
+
+    /// [`new`](Self::new) with memory that was there before.
+    pub(crate) fn within(
+        tables: Tables,
+        batch: &Batch<'a>,
+        options: &Options,
+    ) -> Result<Self, InputError> {
+        let checked = Self::unread(tables, batch, options)?;
+        checked.check_labels(options.blank_in_labels, None)?;
+        checked.check_weights()?;
+        if options.reduction == Reduction::MeanWeighted {
+            checked.check_weight_sum()?;
+        }
+        Ok(checked)
+    }
+
+    /// [`new`](Self::new), where labels may also be `star`.
+    pub(crate) fn starred(
+        batch: &Batch<'a>,
+        options: &Options,
+        star: i32,
+    ) -> Result<Self, InputError> {
+        let checked = Self::unread(Tables::default(), batch, options)?;
+        checked.check_labels(options.blank_in_labels, Some(star))?;
+        checked.check_weights()?;
+        Ok(checked)
+    }
+
+    /// With labels and weights not looked at yet.
+    fn unread(
+        mut tables: Tables,
+        batch: &Batch<'a>,
+        options: &Options,
+    ) -> Result<Self, InputError> {
+        tables.label_lengths.clear();
+        tables.logit_lengths.clear();
+        tables.label_starts.clear();
+        let Batch {
+            items,
+            frames,
+            classes,
+            layout,
+            values,
+            ..
+        } = *batch;
+        check_axes(items, frames, classes)?;
+        expect_length("logits", values.len(), items * frames * classes, "N·T·C")?;
+        let blank = options.blank.index(classes);
+        if blank >= classes {
+            return Err(InputError::Blank { blank, classes });
+        }
+        check_epsilon(options.input).map_err(InputError::Epsilon)?;
+        find_logit_lengths(batch, &mut tables.logit_lengths)?;
+        let labels = batch.labels.ok_or(InputError::NoLabels)?;
+        let found = labels.locate(items, &mut tables.label_lengths, &mut tables.label_starts)?;
+        // Where none are given; not before the labels have shown that there are so many items.
+        let all = u32::try_from(frames).unwrap_or(u32::MAX);
+        tables.logit_lengths.resize(items, all);
+        Ok(Self {
+            shape: BatchShape {
+                items,
+                frames,
+                classes,
+                max_labels: found.width,
+                layout,
+                label_layout: found.layout,
+                element: crate::ElementType::F32,
+            },
+            blank,
+            values,
+            labels: found.values,
+            label_lengths: tables.label_lengths,
+            logit_lengths: tables.logit_lengths,
+            weights: batch.weights,
+            label_starts: tables.label_starts,
+        })
+    }
+
+    pub(crate) fn into_tables(self) -> Tables {
+        Tables {
+            label_lengths: self.label_lengths,
+            logit_lengths: self.logit_lengths,
+            label_starts: self.label_starts,
+        }
+    }
+
+    /// The sizes and layouts, `max_labels` being the width of a row of padded labels or the longest item's length.
+    #[must_use]
+    pub fn shape(&self) -> &BatchShape {
+        &self.shape
+    }
+
+    /// The labels of an item, as given: each a class, or the check would have refused them.
+    ///
+    /// # Panics
+    /// If there is no such item.
+    #[must_use]
+    pub fn item_labels(&self, item: usize) -> &[i32] {
+        let start = self.label_starts[item];
+        &self.labels[start..start + self.label_lengths[item] as usize]
+    }
+
+    /// The labels of several items in the layout that they were given in.
+    pub(crate) fn labels_of(&self, items: std::ops::Range<usize>) -> &[i32] {
+        let start = |item: usize| {
+            self.label_starts
+                .get(item)
+                .copied()
+                .unwrap_or(self.labels.len())
+        };
+        &self.labels[start(items.start)..start(items.end)]
+    }
+
+    /// The weight of an item, 1 where none are given.
+    pub(crate) fn weight(&self, item: usize) -> f32 {
+        self.weights.map_or(1.0, |weights| weights[item])
+    }
+
+    fn check_labels(
+        &self,
+        blank_in_labels: BlankInLabels,
+        star: Option<i32>,
+    ) -> Result<(), InputError> {
+        for item in 0..self.shape.items {
+            for (position, &label) in self.item_labels(item).iter().enumerate() {
+                match usize::try_from(label) {
+                    _ if star == Some(label) => {}
+                    Ok(label)
+                        if label == self.blank && blank_in_labels == BlankInLabels::Reject =>
+                    {
+                        return Err(InputError::BlankLabel {
+                            item,
+                            position,
+                            label,
+                        });
+                    }
+                    Ok(label) if label < self.shape.classes => {}
+                    _ => {
+                        return Err(InputError::Label {
+                            item,
+                            position,
+                            label: label.into(),
+                            classes: self.shape.classes,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_weights(&self) -> Result<(), InputError> {
+        let Some(weights) = self.weights else {
+            return Ok(());
+        };
+        expect_length("weights", weights.len(), self.shape.items, "one an item")?;
+        match weights.iter().position(|w| !w.is_finite()) {
+            None => Ok(()),
+            Some(item) => Err(InputError::Weight {
+                item,
+                weight: weights[item],
+            }),
+        }
+    }
+
+    /// A device sums the weights in f32, may take subnormal numbers for 0, and need not divide by numbers from 2^126 on.
+    fn check_weight_sum(&self) -> Result<(), InputError> {
+        let weights = self.weights.unwrap_or_default();
+        let sum: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
+        if sum == 0.0 || (1e-30..=1e37).contains(&sum) {
+            Ok(())
+        } else {
+            Err(InputError::WeightSum { sum })
+        }
+    }
+}
+
+/// The most items, frames, classes or labels: lengths are 32-bit signed integers everywhere.
+pub(crate) const LONGEST_AXIS: usize = i32::MAX as usize;
+
+fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), InputError> {
+    for (axis, value) in [
+        ("items N", items),
+        ("frames T", frames),
+        ("classes C", classes),
+    ] {
+        if value > LONGEST_AXIS {
+            let rule = "below 2^31";
+            return Err(InputError::Axis { axis, value, rule });
+        }
+    }
+    if classes == 0 {
+        return Err(InputError::Axis {
+            axis: "classes C",
+            value: 0,
+            rule: "at least 1: the blank is a class",
+        });
+    }
+    // The product of the three is the length of a slice, or no slice has that length.
+    items
+        .checked_mul(frames)
+        .and_then(|rows| rows.checked_mul(classes))
+        .map(|_| ())
+        .ok_or(InputError::Axis {
+            axis: "N·T·C",
+            value: usize::MAX,
+            rule: "addressable",
+        })
+}
+
+/// An ε that is out of range, if it is.
+pub(crate) fn check_epsilon(input: Input) -> Result<(), f32> {
+    match input {
+        Input::Probs { epsilon } if !(epsilon.is_finite() && epsilon >= 0.0) => Err(epsilon),
+        _ => Ok(()),
+    }
+}
+
+/// Those that are given.
+fn find_logit_lengths(batch: &Batch<'_>, found: &mut Vec<u32>) -> Result<(), InputError> {
+    let (items, frames) = (batch.items, batch.frames);
+    if let Some(paddings) = batch.logit_paddings {
+        return labels::unpad("logit_paddings", paddings, [items, frames], "N·T", found);
+    }
+    let Some(lengths) = batch.logit_lengths else {
+        return Ok(());
+    };
+    expect_length("logit_lengths", lengths.len(), items, "one an item")?;
+    for (item, &length) in lengths.iter().enumerate() {
+        match u32::try_from(length) {
+            Ok(inside) if inside as usize <= frames => found.push(inside),
+            _ => {
+                return Err(InputError::LogitLength {
+                    item,
+                    length: length.into(),
+                    frames,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn expect_length(
+    array: &'static str,
+    got: usize,
+    expected: usize,
+    rule: &'static str,
+) -> Result<(), InputError> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(InputError::Length {
+        array,
+        got,
+        expected,
+        rule,
+    })
+}

@@ -1,0 +1,62 @@
+//! Stages that go round: more items, and longer labels, than a workgroup has lanes, or than one dispatch takes.
+
+use ctc_wgpu::{Batch, DeviceLimits, Options, Reduction, RepeatedLabels};
+
+use crate::support::adapters::on_each;
+use crate::support::check::{Answer, Tolerance, compare};
+use crate::support::random::Recipe;
+
+#[test]
+fn the_sums_of_a_batch_go_over_all_rounds_and_dispatches() {
+    let weights: Vec<f32> = (0..700).map(|item| 0.25 + (item % 7) as f32).collect();
+    let batch = Recipe::new([700, 4, 3], 2).batch(11).weights(&weights);
+    on_each(|ctc| {
+        let limits = *ctc.limits().unwrap();
+        // 512 items' lengths or weights a binding, so that the second dispatch goes on from the first.
+        for max_binding in [limits.max_binding, 2048] {
+            let ctc = ctc.with_limits(&DeviceLimits {
+                max_binding,
+                ..limits
+            });
+            for reduction in [Reduction::MeanVolume, Reduction::MeanWeighted] {
+                let options = Options {
+                    reduction,
+                    ..Options::default()
+                };
+                let run = |batch: &Batch<'_>, options: &Options| {
+                    ctc.loss_and_grad(batch, options).map(Answer::from)
+                };
+                let name = format!("{} {reduction:?} {max_binding}", ctc.backend());
+                let found = compare(&name, &batch, &options, &run, Tolerance::F32);
+                found.finish(&name).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn labels_are_collapsed_over_all_rounds() {
+    let recipe = Recipe {
+        repeats: 0.5,
+        ragged: false,
+        ..Recipe::new([6, 260, 8], 250)
+    };
+    let batch = recipe.batch(12);
+    let longest = (0..6).map(|item| batch.item_labels(item).len()).max();
+    assert!(
+        longest > Some(128),
+        "{longest:?} labels are two rounds at most"
+    );
+    on_each(|ctc| {
+        let options = Options {
+            repeated_labels: RepeatedLabels::Collapse,
+            ..Options::default()
+        };
+        let run = |batch: &Batch<'_>, options: &Options| {
+            ctc.loss_and_grad(batch, options).map(Answer::from)
+        };
+        let name = ctc.backend().to_string();
+        let found = compare(&name, &batch, &options, &run, Tolerance::F32);
+        found.finish(&name).unwrap();
+    });
+}
