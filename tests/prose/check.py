@@ -31,25 +31,25 @@ EXCLUDED = re.compile(
 # What is counted, and per what: `one row a frame`.
 COUNTED = """
     adapter argument barrier batch binding bit block branch buffer byte call case character chunk
-    class column command comment component constant copy core cycle dispatch division draw element
-    epoch exponential factor field figure file flag float folder frame function gather gradient
-    group idea instruction invocation item iteration job kernel key label lane launch length line
-    list load logit loop loss machine mask nat number page pair pass path peer pipeline pixel place
-    process program quad read result row second sector seed sentence sequence shader shape shuffle
-    slot span stage state status step store subgroup sum switch synchronisation table target test
-    text thread tile time token value variant vector weight window word workgroup write
+    class column command comment component constant conversion copy core cycle dispatch division
+    draw element epoch exponential factor field figure file flag float folder frame function gather
+    gradient group idea instruction invocation item iteration job kernel key label lane launch
+    length line list load logit loop loss machine mask nat number page pair pass path peer pipeline
+    pixel place process program quad read result row second sector seed sentence sequence shader
+    shape shuffle slot span stage state status step store subgroup sum switch synchronisation table
+    target test text thread tile time token value variant vector weight window word workgroup write
 """.split()
 PLURAL = [noun + ("es" if noun.endswith(("s", "sh", "ch")) else "s") for noun in COUNTED]
-UNITS = ["µs", "ns", "ms", "KiB", "MiB", "GiB", "GB"]
+UNITS = ["B", "µs", "ns", "ms", "KiB", "MiB", "GiB", "GB"]
 PER = [*COUNTED, *"axis crate device direction entry GPU group round run task user worker".split()]
 # Of these the plural is never a verb and needs no number before it: `rows a frame`.
-PLAIN = [*"bytes classes entries floats frames items lanes nats rows seconds".split(), *UNITS]
-# And of these `one a frame` is never "one, a frame".
+PLAIN = "bytes classes entries floats frames items labels lanes nats rows seconds words".split()
+# Per one of these `one a frame` and `once a frame.` are never "one, a frame".
 SMALL = "batch class core cycle epoch frame item label lane row shape step".split()
-DIGITS = r"\d+(?:[.,]\d+)*"
+DIGITS = r"\d+(?:[.,]\d+)*(?:e-?\d+)?"
 MANY = (
     r"(?:two|three|four|five|six|seven|eight|ten|no|some|several|few|more|fewer"
-    rf"|a\s+(?:hundred|thousand|million)|{DIGITS})"
+    rf"|a\s+(?:hundred|thousand|million)|(?-i:[B-Z])|{DIGITS})"
 )
 
 # "is no longer", "is no worse than": not a noun. The rest is idiom.
@@ -61,12 +61,13 @@ NOT_A_NOUN = """
 
 # Things that do not talk; their plurals too. Before `says` and the like any word is one.
 THINGS = """
-    adapter answer argument array backend batch buffer case class command compiler constant crate
-    device driver environment error field file flag format frame function header item kernel key
-    label length library line list loader log message model name network number option package page
-    parameter plan program reference report result row run script server shader shape sheet source
-    specification stage status suite table target test text tool type value version GPU WGSL Vulkan
-    WebGPU wgpu naga Burn Keras TensorFlow PyTorch torchaudio JAX optax Mesa README
+    adapter answer argument array backend batch bit browser buffer byte case class command compiler
+    constant crate device driver environment error feature field file flag format frame function
+    header implementation item kernel key label length library line list loader log message model
+    name network number option package page parameter plan program reference report result row run
+    script server shader shape sheet signal source specification stage status suite table target
+    test text tool type value version GPU WGSL Vulkan WebGPU wgpu naga Burn Keras TensorFlow
+    PyTorch torchaudio JAX optax Mesa README
 """.split()
 PERSONS = """
     I we you they who whoever he she nobody somebody anybody everybody no-one someone anyone
@@ -128,7 +129,11 @@ def patterns():
         words(rf"{modal}\s+(?:{say})", before=thing),
         rf"(?<![\w/.]){things}\s+(?:{ADVERB}\s+)?(?:said|told|asked|heard|knew|wanted)\b(?!\s+apart)",
         rf"(?<![\w/.]){several}\s+(?:{ADVERB}\s+)?(?:{say})\b",
-        r"\b(?:is|are|was|were|be|been|being)\s+(?:not\s+)?(?:told|asked)\b(?!\s+apart)",
+        r"\b(?:is|are|was|were|be|been|being)\s+(?:not\s+|best\s+)?(?:told|asked)\b(?!\s+apart)",
+        r"\b(?:if|unless|as|until)\s+(?:not\s+)?(?:told|asked)\b",
+        r"\b(?:is|are|be)\s+said\b",
+        rf"\b(?:which|that)\s+(?:{say})\b",
+        rf"(?:\b(?:is|has|have|be|left|enough)|\bfor\s+\S+)\s+to\s+(?:say|tell)\b",
         r"\b(?:ask|asked|asking)\s+(?:for|of)\b",
         r"\b(?:tell|told|telling|hear|heard)\s+of\b",
     ]
@@ -136,8 +141,9 @@ def patterns():
         rf"(?:an?|one|no)\s+{adjectives}{one}\s+{per}",
         rf"{MANY}\s+{adjectives}{many}\s+{per}",
         rf"many\s+{many}\s+{per}(?=[,.;:)])",
-        rf"(?<!hose\s)(?<!hich\s)(?<!hat\s)(?<!\bthe\s){either(PLAIN)}\s+{per}",
+        rf"(?<!whose\s)(?<!which\s)(?<!what\s)(?<!\bthe\s){either([*PLAIN, *UNITS])}\s+{per}",
         rf"(?:one|two|three|four|{DIGITS})\s+{small}",
+        rf"(?:once|twice)\s+{small}(?=\s*(?:[.,;:)]|$))",
     ]
     is_no = (
         r"(?<!\bthere\s)(?<!\bThere\s)\b(?:is|are|was|were)\s+no\s+"

@@ -85,7 +85,7 @@ def prose(file, text):
         return markdown(written(lines))
     if extension == "html":
         return html(text)
-    language = LANGUAGES.get(extension, "shell" if re.match(r"#!.*\b(?:ba)?sh\b", text) else None)
+    language = LANGUAGES.get(extension, "shell" if re.match(r"#!.*\b(?:bash|sh)\b", text) else None)
     if language is None or file.endswith("-lock.yaml"):
         return []
     return code(lines, language, MESSAGES.search(file) and not TESTS.search(file), docstrings(text, language))
@@ -192,6 +192,9 @@ def code(lines, language, messages=False, docs=()):
                 comment[2].extend(rows)
                 continue
             end()
+            if not alone and text[token.end() :].partition("\n")[0].strip():
+                found.append(Paragraph(rows, wraps=False))
+                continue
             comment = (marker, marker in DOC_MARKERS or (language == "wgsl" and alone), rows)
             if not alone:
                 end()

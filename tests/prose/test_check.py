@@ -21,6 +21,8 @@ BAD = {
         "It decodes once, not a thousand times an epoch.",
         "How many steps a page, and how many frames a chunk.",
         "There is no barrier a step.",
+        "It is planned once a shape.",
+        "P places a lane, and as much as 1e-6 a frame.",
     ],
     "is-no-X": ["A label that is no class.", "`code` is no status", "These are no `f32`."],
     "talking-thing": [
@@ -35,6 +37,9 @@ BAD = {
         "It is asked at once, and is told of it.",
         "Ask for it.\nOne is asked for.",
         "The guide tells of ordering.",
+        "Constants that say so.",
+        "Nothing is said of the frames, unless told otherwise.",
+        "What it holds is for `input` to say.",
         "An item's bits must not tell which it was.",
     ],
     "riddle": [
@@ -64,7 +69,7 @@ GOOD = [
     "Gives each class a slot; a kernel writes a row.",
     "The row a lane reads, whose rows a workgroup writes.",
     "Of a batch an item's frames are read once a second.",
-    "Without one a GPU is used.",
+    "Without one a GPU is used; once a frame is read, it is kept.",
     "There is no path. There are no labels; is there no loader?",
     "It is no longer so, and is no more than 3 and no worse than before.",
     "Nobody knows; a caller knows, and the user wants two.",
@@ -124,6 +129,7 @@ class Patterns(unittest.TestCase):
                 self.assertEqual(names("a.md", right), [])
                 self.assertEqual(names("a.rs", "\n".join("/// " + row for row in right.split("\n"))), [])
         self.assertEqual(names("src/a.rs", f'let a = "{long}";'), [])
+        self.assertEqual(names("a.c", f"int {'a' * 100} = /* the second: */ 1;"), [])
         self.assertEqual(names("a.md", "é" * 100), [])
 
 
