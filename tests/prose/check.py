@@ -116,7 +116,7 @@ def patterns():
     # Up to two adjectives, none of which ends a noun phrase: `one private row a frame`.
     others = "of|to|in|on|at|by|for|and|or|is|are|that|which|with|from|as|per|than|an?"
     adjectives = rf"(?:(?!(?:{others})\s)[\w-]+\s+){{0,2}}?"
-    says, say = "says|tells|asks|hears|knows|wants", "say|tell|ask|hear|know"
+    says, say = "says|tells|asks|hears|knows|wants", "say|tell|ask|hear|know|want"
     modal = (
         r"(?:do(?:es)?\s+not|did\s+not|cannot|can|could|may|must|will|would|should)"
         r"(?:\s+(?:not|only|never))?"
