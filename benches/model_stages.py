@@ -43,7 +43,7 @@ class Dispatch:
 
 
 HEADER = re.compile(r"(\w+) of N = (\d+), T = (\d+), C = (\d+), Lmax = (\d+):")
-LINE = re.compile(r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) rounds\b(.*)")
+LINE = re.compile(r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) iterations\b(.*)")
 
 
 def parse_plan(text):

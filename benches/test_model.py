@@ -11,14 +11,14 @@ import model_page
 import model_stages as stages
 
 PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatches, 23.2 MiB of workspace
-1 group(s) of items, 1 page(s) of steps, 1 chunk(s) of frames
-  labels       1 × 4 × 1 × 1, 9 rounds   LANES 64  CONCATENATED 0  ALLOW_BLANK 0
-  chain        1 × 4 × 1 × 1, 4020 rounds   LANES 64  CLEAR 1  LINK 1
-  stats        1 × 2000 × 1 × 1, 22 rounds   LANES 32  ROWS 4  INPUT 0  DIRECTIONS 2  BEST 0  GATHER 0  ONCE 1
-  sweep in     1 × 4 × 1 × 2, 1002 rounds   LANES 128  KEEP 1  GATHERED 0  INPUT 0  DISTINCT 0  OUT 0
-  meet         1 × 4 × 1 × 1, 19 rounds   LANES 64  ZERO_IMPOSSIBLE 0  INPUT 0  DISTINCT 0
-  sweep out    1 × 4 × 1 × 2, 1002 rounds   LANES 128  KEEP 1  OUT 1
-  grad         1 × 2000 × 1 × 1, 640 rounds   LANES 128  ROWS 1  INPUT 0
+batch tiles: 1, segments: 1, input slices: 1
+  check_labels        1 × 4 × 1 × 1, 9 iterations   LANES 64  CONCATENATED 0  ALLOW_BLANK 0
+  label_links         1 × 4 × 1 × 1, 4020 iterations   LANES 64  CLEAR 1  LINK 1
+  softmax_stats       1 × 2000 × 1 × 1, 22 iterations   LANES 32  ROWS 4  INPUT 0  DIRECTIONS 2  BEST 0  GATHER 0  ONCE 1
+  sweep inward        1 × 4 × 1 × 2, 1002 iterations   LANES 128  KEEP 1  GATHERED 0  INPUT 0  DISTINCT 0  OUT 0
+  join                1 × 4 × 1 × 1, 19 iterations   LANES 64  ZERO_IMPOSSIBLE 0  INPUT 0  DISTINCT 0
+  sweep outward       1 × 4 × 1 × 2, 1002 iterations   LANES 128  KEEP 1  OUT 1
+  grad                1 × 2000 × 1 × 1, 640 iterations   LANES 128  ROWS 1  INPUT 0
 """
 NAMES = ["check_labels", "label_links", "softmax_stats", "in", "join", "out", "grad"]
 
@@ -93,7 +93,7 @@ class Plans(unittest.TestCase):
         self.assertEqual(dispatches[2].constants["ONCE"], 1)
 
     def test_a_kernel_of_another_name_and_subgroups_are_found(self):
-        line = "  sweep in     3 × 4 × 1 × 2, 7 rounds   by sweep_long  with subgroups  LANES 256"
+        line = "  sweep inward        3 × 4 × 1 × 2, 7 iterations   by sweep_long  with subgroups  LANES 256"
         _, _, (dispatch,) = stages.parse_plan(PLAN.splitlines()[0] + "\n" + line)
         self.assertEqual((dispatch.kernel, dispatch.times, dispatch.subgroups), ("sweep_long", 3, True))
 

@@ -15,8 +15,8 @@ mod threads;
 pub(crate) use adapter::{Selected, adapters, first, open};
 pub use buffers::Buffers;
 pub use decode::{AlignBuffers, GreedyBuffers};
-pub use engine::Checks;
 pub(crate) use engine::PIPELINES;
+pub use engine::RuntimeChecks;
 #[cfg(feature = "conformance")]
 pub(crate) use error_scope::guarded;
 pub(crate) use host::{Host, Waiting};

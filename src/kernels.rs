@@ -9,7 +9,7 @@ mod tests;
 
 pub(crate) use decode::{BACKTRACE, COLLAPSE, PATH, PATH_LOG_PROB, SPANS, VITERBI, VITERBI_LONG};
 #[cfg(test)]
-pub(crate) use shader::texts;
+pub(crate) use shader::variants;
 pub use shader::{Shader, shaders};
 pub use source::ElementType;
 pub(crate) use source::{Aliasing, SourceVariant, for_browsers};

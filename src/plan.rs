@@ -75,15 +75,15 @@ pub struct Plan {
     pub(crate) task: Task,
     pub(crate) tables: Vec<Table>,
     pub(crate) steps: Vec<Step>,
-    groups: usize,
-    pages: usize,
-    chunks: usize,
+    batch_tiles: usize,
+    segments: usize,
+    input_slices: usize,
 }
 
 /// A table of the workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Table {
-    pub(crate) slot: ArrayId,
+    pub(crate) array: ArrayId,
     pub(crate) bytes: u64,
 }
 
@@ -136,7 +136,7 @@ impl Iterations {
         }
     }
 
-    pub(crate) fn rounds(self) -> u32 {
+    pub(crate) fn count(self) -> u32 {
         self.0
     }
 }
@@ -196,30 +196,30 @@ impl Plan {
     /// The shader of each dispatch, where each buffer is apart, and the values that its pipeline gives to its overrides.
     pub fn shaders(&self) -> impl Iterator<Item = (Shader, &[(&'static str, u32)])> {
         self.steps.iter().map(|step| {
-            let text = SourceVariant {
+            let variant = SourceVariant {
                 subgroups: step.subgroups,
                 ..self.source_variant()
             };
-            (Shader::new(step.kernel, text), step.constants.as_slice())
+            (Shader::new(step.kernel, variant), step.constants.as_slice())
         })
     }
 
     /// Into how many groups of items the batch is cut.
     #[must_use]
     pub fn batch_tiles(&self) -> usize {
-        self.groups
+        self.batch_tiles
     }
 
     /// Into how many pages the tables over frames are cut; with more than one, rows of states are made twice.
     #[must_use]
     pub fn segments(&self) -> usize {
-        self.pages
+        self.segments
     }
 
     /// Into how many chunks the input of a group is cut.
     #[must_use]
     pub fn input_slices(&self) -> usize {
-        self.chunks
+        self.input_slices
     }
 }
 
@@ -241,8 +241,8 @@ impl fmt::Display for Plan {
         )?;
         writeln!(
             f,
-            "{} group(s) of items, {} page(s) of steps, {} chunk(s) of frames",
-            self.groups, self.pages, self.chunks
+            "batch tiles: {}, segments: {}, input slices: {}",
+            self.batch_tiles, self.segments, self.input_slices
         )?;
         let mut steps = self.steps.iter().peekable();
         while let Some(step) = steps.next() {
@@ -251,10 +251,10 @@ impl fmt::Display for Plan {
                 times += 1;
             }
             let [x, y, z] = step.grid;
-            let rounds = step.iterations.rounds();
+            let iterations = step.iterations.count();
             write!(
                 f,
-                "  {:<10}{times:>4} × {x} × {y} × {z}, {rounds} rounds ",
+                "  {:<17}{times:>4} × {x} × {y} × {z}, {iterations} iterations ",
                 step.label
             )?;
             if !step.label.starts_with(step.kernel.name) {

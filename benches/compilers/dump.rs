@@ -68,7 +68,7 @@ fn limits(subgroup: u32) -> DeviceLimits {
         max_invocations: 1024,
         workgroup_memory: 48 << 10,
         offset_alignment: 32,
-        subgroup,
+        subgroup_size: subgroup,
         ..DeviceLimits::default()
     }
 }

@@ -3,7 +3,7 @@
 import json
 
 # The kernels whose main loop goes over frames, and its frames per round.
-FRAMES_A_ROUND, SWEEPS = 4, ("sweep", "align")
+FRAMES_A_ROUND, SWEEPS = 4, ("sweep", "viterbi")
 
 # One table each: the prefixes of the compilers in its columns.
 GROUPS = {
@@ -13,8 +13,8 @@ GROUPS = {
     "Intel": ("anv-",),
 }
 
-ROUNDS = """One round of a loop is 4 frames in `sweep` and `align`, 4 classes per lane in the
-row loops of `stats` and `grad`, and one element per lane in other loops. Loops are in the order of
+ROUNDS = """One round of a loop is 4 frames in `sweep` and `viterbi`, 4 classes per lane in the
+row loops of `softmax_stats` and `grad`, and one element per lane in other loops. Loops are in the order of
 the code. A loop that encloses others follows them: `⊃ 2` means that it encloses two, and each of
 their instructions is counted once. `stalls` is the sum of ptxas's stall counts. `cycles` is
 simulated: one warp alone on its scheduler waits for these stalls, memory (260 cycles for L2, 29 for

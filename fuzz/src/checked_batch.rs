@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 
 use ctc_wgpu::{
-    Batch, Blank, BlankInLabels, Ctc, ElementType, Error, Task, Input, LabelLayout, Layout, DeviceLimits,
-    Options, Plan, CheckedBatch, BatchShape, Status,
+    Batch, BatchShape, Blank, BlankInLabels, CheckedBatch, Ctc, DeviceLimits, ElementType, Error,
+    Input, LabelLayout, Layout, Options, Plan, Status, Task,
 };
 
 use crate::bytes::Bytes;
@@ -220,7 +220,7 @@ fn check_plan(bytes: &mut Bytes<'_>) {
     let task = bytes.choice(&[Task::Loss, Task::LossAndGrad]);
     let usual = DeviceLimits::default();
     let mut limits = DeviceLimits {
-        subgroup: bytes.choice(&[0, 0, 4, 8, 32, 64, 3, u32::MAX]),
+        subgroup_size: bytes.choice(&[0, 0, 4, 8, 32, 64, 3, u32::MAX]),
         f16: !bytes.flag(),
         software: !bytes.flag(),
         max_register_quads: bytes.choice(&[u32::MAX, u32::MAX, 0, 1, 5]),

@@ -6,7 +6,7 @@
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
-use ctc_wgpu::{Blank, Layout, Options, CheckedBatch};
+use ctc_wgpu::{Blank, CheckedBatch, Layout, Options};
 use indicatif::ProgressBar;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 

@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::random_case::RandomCase;
-use super::{extreme, golden, semantics, special};
+use super::{extreme_values, golden, semantics, special_values};
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

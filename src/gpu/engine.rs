@@ -46,7 +46,7 @@ impl Key {
             kernel: step.kernel.name,
             variant: step.kernel.source_variant(SourceVariant {
                 subgroups: step.subgroups,
-                ..text
+                ..variant
             }),
             constants: step.constants.clone(),
         }

@@ -4,14 +4,14 @@ use super::source::for_browsers;
 use super::{Aliasing, ElementType, KERNELS, Kernel, SourceVariant};
 
 /// Every text that there is of each kernel, once.
-pub(crate) fn texts() -> impl Iterator<Item = (&'static Kernel, SourceVariant)> {
+pub(crate) fn variants() -> impl Iterator<Item = (&'static Kernel, SourceVariant)> {
     KERNELS.iter().flat_map(|kernel| {
-        let mut texts = Vec::new();
+        let mut variants = Vec::new();
         for aliasing in [Aliasing::Separate, Aliasing::Aliased] {
             for element in [ElementType::F32, ElementType::F16] {
                 for in_place in [false, true] {
                     for subgroups in [false, true] {
-                        texts.push(kernel.source_variant(SourceVariant {
+                        variants.push(kernel.source_variant(SourceVariant {
                             aliasing,
                             element,
                             in_place,
@@ -22,8 +22,8 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static Kernel, SourceVariant)> 
             }
         }
         let mut seen = std::collections::HashSet::new();
-        texts.retain(|text| seen.insert(*variant));
-        texts.into_iter().map(|text| (*kernel, variant))
+        variants.retain(|variant| seen.insert(*variant));
+        variants.into_iter().map(|variant| (*kernel, variant))
     })
 }
 
@@ -75,5 +75,5 @@ impl Shader {
 /// assert_eq!(names[9..], ["align", "align_long", "trace", "path", "spans", "score", "greedy"]);
 /// ```
 pub fn shaders() -> impl Iterator<Item = Shader> {
-    texts().map(|(kernel, variant)| Shader::new(kernel, variant))
+    variants().map(|(kernel, variant)| Shader::new(kernel, variant))
 }

@@ -73,9 +73,9 @@ pub(super) fn plan(
         options: *options,
         task,
         tables: tiling.tables(),
-        groups: shape.items.div_ceil(usize_of(tiling.group)),
-        pages: usize_of(tiling.segments()),
-        chunks: usize_of((shape.frames as u64).div_ceil(tiling.slice_frames.max(1))),
+        batch_tiles: shape.items.div_ceil(usize_of(tiling.group)),
+        segments: usize_of(tiling.segments()),
+        input_slices: usize_of((shape.frames as u64).div_ceil(tiling.slice_frames.max(1))),
         steps: builder.steps,
     })
 }

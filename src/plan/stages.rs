@@ -270,7 +270,7 @@ impl Builder<'_> {
                 0,
                 self.task != Task::Loss && !checkpointed,
             ),
-            Phase::Again if aligns => ("align again", checkpoint, true),
+            Phase::Again if aligns => ("viterbi recompute", checkpoint, true),
             Phase::Again => ("sweep recompute", checkpoint, true),
             Phase::Out => ("sweep outward", 0, true),
         };

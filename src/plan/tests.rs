@@ -124,7 +124,7 @@ fn constant(step: &Step, name: &str) -> u64 {
 fn no_step_passes_a_limit_of_the_device_or_of_a_loop() {
     each_plan(|plan, limits| {
         for step in &plan.steps {
-            assert!(step.iterations.rounds() <= Iterations::MAX && Iterations::MAX < 65_535);
+            assert!(step.iterations.count() <= Iterations::MAX && Iterations::MAX < 65_535);
             assert!(
                 step.grid
                     .iter()
@@ -294,7 +294,7 @@ fn check_group(plan: &Plan, steps: &[&Step]) {
         return;
     }
     let [way_in, again] = if aligns {
-        ["viterbi", "align again"]
+        ["viterbi", "viterbi recompute"]
     } else {
         ["sweep inward", "sweep recompute"]
     }
@@ -323,26 +323,26 @@ fn check_group(plan: &Plan, steps: &[&Step]) {
 /// Rows are kept once, and each page's states are saved where they are found again.
 fn check_kept(steps: &[&Step], aligns: bool, checkpointed: bool) {
     let (way_in, again) = if aligns {
-        ("viterbi", "align again")
+        ("viterbi", "viterbi recompute")
     } else {
         ("sweep inward", "sweep recompute")
     };
-    let slots = |label: &str, array: fn(&crate::params::Params) -> u32| -> Vec<_> {
+    let rows = |label: &str, row: fn(&crate::params::Params) -> u32| -> Vec<_> {
         let of = steps.iter().filter(|s| s.label == label);
-        let mut slots: Vec<_> = of
-            .map(|s| (s.params.segment_begin, array(&s.params)))
+        let mut rows: Vec<_> = of
+            .map(|s| (s.params.segment_begin, row(&s.params)))
             .collect();
-        slots.retain(|(_, array)| *array != 0);
-        slots.sort_unstable();
-        slots.dedup();
-        slots
+        rows.retain(|(_, row)| *row != 0);
+        rows.sort_unstable();
+        rows.dedup();
+        rows
     };
     assert_eq!(
-        slots(way_in, |p| p.checkpoint_row),
-        slots(again, |p| p.array)
+        rows(way_in, |p| p.checkpoint_row),
+        rows(again, |p| p.carry_row)
     );
-    assert!(slots(way_in, |p| p.array).is_empty());
-    assert!(slots("sweep outward", |p| p.array).is_empty());
+    assert!(rows(way_in, |p| p.carry_row).is_empty());
+    assert!(rows("sweep outward", |p| p.carry_row).is_empty());
     for step in steps.iter().filter(|s| s.label == way_in) {
         assert!(constant(step, "KEEP") == 0 || !checkpointed);
         assert!(step.params.checkpoint_row < step.params.spill_row);
@@ -395,11 +395,8 @@ fn a_plan_prints_as_a_person_would_read_it() {
         lines[0],
         "LossAndGrad of N = 32, T = 50, C = 20, Lmax = 6: 8 dispatches, 0.1 MiB of workspace"
     );
-    assert_eq!(
-        lines[1],
-        "1 group(s) of items, 1 page(s) of steps, 1 chunk(s) of frames"
-    );
-    let stages: Vec<_> = lines[2..].iter().map(|line| line[2..12].trim()).collect();
+    assert_eq!(lines[1], "batch tiles: 1, segments: 1, input slices: 1");
+    let stages: Vec<_> = lines[2..].iter().map(|line| line[2..19].trim()).collect();
     assert_eq!(
         stages,
         [

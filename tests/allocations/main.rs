@@ -27,7 +27,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
-fn a_shape_that_comes_again_allocates_nothing_on_the_twin() {
+fn a_shape_that_comes_again_allocates_nothing_on_the_cpu_backend() {
     const ITEMS: usize = 9;
     let logits: Vec<f32> = (0..ITEMS * 40 * 20).map(|i| (i % 13) as f32).collect();
     let padded: Vec<i32> = (0..10 * 9).map(|i| 1 + i % 7).collect();

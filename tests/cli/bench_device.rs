@@ -58,9 +58,9 @@ fn each_stage_has_its_time_in_every_way() {
         let names: Vec<_> = stages(&row).into_iter().map(|(name, _)| name).collect();
         for stage in [
             "grad",
-            "labels",
-            "meet",
-            "stats",
+            "check_labels",
+            "join",
+            "softmax_stats",
             "sweep inward",
             "sweep outward",
         ] {
@@ -88,7 +88,7 @@ fn queued_steps_and_the_first_use_have_their_figures() {
     assert_eq!(row["driver_cache"], state, "{row}");
     // The loss alone has no stages of a gradient.
     let names: Vec<_> = stages(&row).into_iter().map(|(name, _)| name).collect();
-    assert!(names.contains(&"meet"), "{row}");
+    assert!(names.contains(&"join"), "{row}");
     assert!(
         !names.contains(&"grad") && !names.contains(&"sweep outward"),
         "{row}"
@@ -140,7 +140,7 @@ fn the_tables_have_a_line_for_each_stage_and_a_column_for_each_shape() {
     ] {
         assert!(run.stdout.contains(part), "no `{part}` in:\n{}", run.stdout);
     }
-    for stage in ["labels", "sweep outward", "sum"] {
+    for stage in ["check_labels", "sweep outward", "sum"] {
         let line = run.stdout.lines().find(|line| line.starts_with(stage));
         let line = line.unwrap_or_else(|| panic!("no `{stage}` in:\n{}", run.stdout));
         assert_eq!(line.matches('%').count(), 2, "{line}");
@@ -168,8 +168,12 @@ fn alignment_and_greedy_kernels_have_their_figures() {
         }
         plausible(row);
     }
-    assert!(stages(&rows[0]).iter().any(|(name, _)| *name == "trace"));
-    assert!(stages(&rows[1]).iter().any(|(name, _)| *name == "greedy"));
+    assert!(
+        stages(&rows[0])
+            .iter()
+            .any(|(name, _)| *name == "backtrace")
+    );
+    assert!(stages(&rows[1]).iter().any(|(name, _)| *name == "collapse"));
     assert!(on_cpu[0]["cpu_ms"].is_null());
 }
 

@@ -85,13 +85,13 @@ fn limits() -> Vec<DeviceLimits> {
     ];
     for subgroup in [4, 8, 32, 64] {
         limits.push(DeviceLimits {
-            subgroup,
+            subgroup_size: subgroup,
             ..default
         });
     }
     for subgroup in [0, 8] {
         limits.push(DeviceLimits {
-            subgroup,
+            subgroup_size: subgroup,
             software: true,
             ..default
         });

@@ -16,6 +16,10 @@
 mod batch_file;
 #[path = "../../fuzz/src/bytes.rs"]
 mod bytes;
+#[path = "../../fuzz/src/checked_batch.rs"]
+mod checked_batch;
+#[path = "../../fuzz/src/cpu_backend.rs"]
+mod cpu_backend;
 #[path = "../../fuzz/src/draw.rs"]
 mod draw;
 #[allow(dead_code, reason = "the tool uses the rest")]
@@ -24,12 +28,8 @@ mod fault;
 #[allow(dead_code, reason = "the tool uses the rest")]
 #[path = "../../src/bin/ctc-wgpu/npz.rs"]
 mod npz;
-#[path = "../../fuzz/src/batch.rs"]
-mod batch;
 #[path = "../../fuzz/src/read.rs"]
 mod read;
-#[path = "../../fuzz/src/cpu_backend.rs"]
-mod cpu_backend;
 
 use ctc_wgpu::conformance::random::Rng;
 

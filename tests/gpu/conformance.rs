@@ -6,7 +6,7 @@ use crate::support::adapters::on_each;
 use crate::support::check::{
     Answer, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
 };
-use crate::support::special::{minus_infinity, subnormals};
+use crate::support::special_values::{minus_infinity, subnormals};
 
 fn through(ctc: &Ctc) -> impl Fn(&Batch<'_>, &Options) -> Result<Answer, Error> {
     |batch, options| ctc.loss_and_grad(batch, options).map(Answer::from)

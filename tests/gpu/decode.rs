@@ -8,12 +8,12 @@ use ctc_wgpu::{
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
-use crate::support::decoding::{alignment, hold, placed, reading};
+use crate::support::decoding::{alignment, guarded_buffers, hold, reading};
 use crate::support::device::{BufferPlacement, DeviceBatch, on_each_device, run};
-use crate::support::drawn::{RandomCase, log_probs};
-use crate::support::extreme::masked_labels;
-use crate::support::hostile;
+use crate::support::extreme_values::masked_labels;
+use crate::support::malformed;
 use crate::support::random::{Recipe, full};
+use crate::support::random_case::{RandomCase, log_probs};
 
 fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
     hold(ctc, &RandomCase::new(name.to_owned(), batch, options)).unwrap();

@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU64;
 
-use ctc_wgpu::{Bound, GpuCtc, Launch, Operand, Options, Plan, Reduction, Task};
+use ctc_wgpu::{BoundRange, GpuCtc, Launch, Operand, Options, Plan, Reduction, Task};
 
 use crate::support::decoding::guarded_buffers;
 use crate::support::device::{BufferPlacement, DeviceBatch, Gpu, Outputs, on_each_device, run};
-use crate::support::drawn::RandomCase;
 use crate::support::random::Rng;
+use crate::support::random_case::RandomCase;
 use crate::support::variants::lowered;
 
 /// The largest offset alignment that WebGPU allows, in words.
@@ -97,7 +97,7 @@ fn launch(gpu: &Gpu, launch: &Launch, arena: &Arena, buffer: &wgpu::Buffer) {
             compilation_options: wgpu::PipelineCompilationOptions::default(),
             cache: None,
         });
-    let entry = |(number, bound): (u32, &Bound)| {
+    let entry = |(number, bound): (u32, &BoundRange)| {
         let (start, words) = arena.place(bound.operand);
         let rest = words as u64 * 4 - bound.offset;
         let size = bound.bytes.map_or(rest, |bytes| bytes.min(rest)).max(4);

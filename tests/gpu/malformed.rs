@@ -4,7 +4,7 @@
 use ctc_wgpu::{GpuCtc, RuntimeChecks};
 
 use crate::support::device::{Gpu, on_each_device};
-use crate::support::hostile::{self, CONCATENATED_LENGTHS, Corruption};
+use crate::support::malformed::{self, CONCATENATED_LENGTHS, Corruption};
 
 /// Both ways of compiling the kernels, on every adapter.
 fn on_each_context(test: impl Fn(&Gpu, &GpuCtc) -> Result<(), String>) {

@@ -8,7 +8,7 @@ use crate::support::adapters::{all, on_each};
 use crate::support::batch::{OwnedBatch, OwnedLabels};
 use crate::support::check::{Answer, Tolerance, compare, run_cases};
 use crate::support::exponential;
-use crate::support::extreme::{far_below, huge_losses, masked_labels};
+use crate::support::extreme_values::{far_below, huge_losses, masked_labels};
 use crate::support::random::Recipe;
 
 /// What a drawn batch is made from.

@@ -5,10 +5,10 @@ use std::cell::Cell;
 use ctc_wgpu::{Batch, BatchShape, Error, GpuCtc, Options};
 
 use crate::support::adapters::on_each;
+use crate::support::buffer_layouts;
 use crate::support::check::{Answer, Tolerance, run_golden, run_random, run_semantics};
 use crate::support::device::{Gpu, Outputs, on_each_device_within};
-use crate::support::drawn::RandomCase;
-use crate::support::placements;
+use crate::support::random_case::RandomCase;
 use crate::support::variants::VARIANTS;
 
 /// Every case that the variant can be forced on goes through it; `least` of them there must be.

@@ -7,9 +7,9 @@ use ctc_wgpu::{Batch, Error, Options, Reduction, RepeatedLabels, Status, referen
 use crate::support::check::{
     Answer, Tolerance, close, judged, run_golden, run_ocr, run_random, run_semantics,
 };
-use crate::support::drawn;
 use crate::support::golden;
 use crate::support::random::Recipe;
+use crate::support::random_case;
 use crate::support::semantics::{self, Expected};
 
 #[test]

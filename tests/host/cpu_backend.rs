@@ -6,44 +6,44 @@ use crate::support::check::{
     Answer, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
 };
 use crate::support::exponential;
-use crate::support::extreme::{far_below, huge_losses, masked_labels};
-use crate::support::special::{minus_infinity, subnormals};
+use crate::support::extreme_values::{far_below, huge_losses, masked_labels};
+use crate::support::special_values::{minus_infinity, subnormals};
 
 fn cpu(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
     Ctc::cpu().loss_and_grad(batch, options).map(Answer::from)
 }
 
 #[test]
-fn every_golden_case_holds_on_the_twin() {
-    run_golden(&twin, Tolerance::F32);
+fn every_golden_case_holds_on_the_cpu_backend() {
+    run_golden(&cpu, Tolerance::F32);
 }
 
 #[test]
-fn every_row_of_the_table_of_semantics_holds_on_the_twin() {
-    run_semantics(&twin, Tolerance::F32);
+fn every_row_of_the_table_of_semantics_holds_on_the_cpu_backend() {
+    run_semantics(&cpu, Tolerance::F32);
 }
 
 #[test]
-fn the_batches_of_a_real_network_agree_with_pytorch_on_the_twin() {
-    run_ocr(&twin, Tolerance::F32);
+fn the_batches_of_a_real_network_agree_with_pytorch_on_the_cpu_backend() {
+    run_ocr(&cpu, Tolerance::F32);
 }
 
 #[test]
-fn random_batches_and_options_agree_with_the_reference_on_the_twin() {
-    run_random(&twin, Tolerance::F32, 0..500);
+fn random_batches_and_options_agree_with_the_reference_on_the_cpu_backend() {
+    run_random(&cpu, Tolerance::F32, 0..500);
 }
 
 #[test]
-fn subnormal_and_infinite_numbers_are_right_on_the_twin() {
-    run_cases("subnormals", subnormals(), &twin, Tolerance::F32);
-    run_cases("−∞", minus_infinity(), &twin, Tolerance::F32);
+fn subnormal_and_infinite_numbers_are_right_on_the_cpu_backend() {
+    run_cases("subnormals", subnormals(), &cpu, Tolerance::F32);
+    run_cases("−∞", minus_infinity(), &cpu, Tolerance::F32);
 }
 
 #[test]
-fn numbers_far_from_each_other_are_right_on_the_twin() {
-    run_cases("huge losses", huge_losses(), &twin, Tolerance::F32);
-    run_cases("masked labels", masked_labels(), &twin, Tolerance::F32);
-    run_cases("far below", far_below(), &twin, Tolerance::F32);
+fn numbers_far_from_each_other_are_right_on_the_cpu_backend() {
+    run_cases("huge losses", huge_losses(), &cpu, Tolerance::F32);
+    run_cases("masked labels", masked_labels(), &cpu, Tolerance::F32);
+    run_cases("far below", far_below(), &cpu, Tolerance::F32);
 }
 
 #[test]

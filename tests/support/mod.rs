@@ -12,8 +12,8 @@
 )]
 
 pub(crate) use ctc_wgpu::conformance::{
-    batch, brute, decoding, drawn, extreme, golden, hostile, placements, probe, random, semantics,
-    special, variants,
+    batch, brute, buffer_layouts, decoding, extreme_values, golden, malformed, probe, random,
+    random_case, semantics, special_values, variants,
 };
 
 pub(crate) mod adapters;

@@ -88,7 +88,7 @@ pub(crate) struct Work {
 /// What a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Key {
-    pub(crate) shape: ctc_wgpu::Shape,
+    pub(crate) shape: ctc_wgpu::BatchShape,
     pub(crate) rules: Rules,
     pub(crate) task: Task,
 }
@@ -100,7 +100,7 @@ impl Work {
         let dims = logits.shape().dims::<3>();
         let [frames, items, classes] = rules.layout.frames_items_classes(dims);
         let [_, max_labels] = labels[0].shape().dims::<2>();
-        let mut shape = ctc_wgpu::Shape::new(items, frames, classes, max_labels);
+        let mut shape = ctc_wgpu::BatchShape::new(items, frames, classes, max_labels);
         if lies == Layout::TimeMajor {
             shape = shape.time_major();
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use burn_cubecl::tensor::CubeTensor;
-use ctc_wgpu::{BoundRange, Error, Launch, DeviceLimits, Operand, Plan};
+use ctc_wgpu::{BoundRange, DeviceLimits, Error, Launch, Operand, Plan};
 use cubecl::client::Client;
 use cubecl::ir::{ElemType, UIntKind};
 use cubecl::prelude::{
@@ -189,7 +189,7 @@ mod tests {
     #![allow(clippy::expect_used, reason = "a test that panics has failed")]
 
     use super::*;
-    use ctc_wgpu::{Task, Options, BatchShape};
+    use ctc_wgpu::{BatchShape, Options, Task};
 
     /// Names in place of buffers.
     fn operands(tables: usize, grad: bool) -> Operands<String> {

@@ -35,7 +35,7 @@ pub fn benchmark_shapes() -> Vec<Uint32Array> {
 #[derive(Debug)]
 pub struct Benchmark {
     gpu: Option<Gpu>,
-    twin: Ctc,
+    cpu: Ctc,
     inputs: Inputs,
     output: LossAndGradOutput,
     resident: Option<Resident>,
@@ -82,7 +82,7 @@ impl Benchmark {
     pub async fn open(gpu: bool) -> Result<Benchmark, JsError> {
         Ok(Self {
             gpu: if gpu { Some(Gpu::open().await?) } else { None },
-            twin: Ctc::cpu(),
+            cpu: Ctc::cpu(),
             inputs: Inputs::default(),
             output: LossAndGradOutput::default(),
             resident: None,

@@ -5,7 +5,7 @@ use crate::conformance::check::{Failures, Tolerance};
 use crate::conformance::decoding::guarded_buffers;
 use crate::conformance::device::Gpu;
 use crate::conformance::random_case::RandomCase;
-use crate::conformance::{hostile, placements};
+use crate::conformance::{buffer_layouts, malformed};
 use crate::{GpuCtc, RuntimeChecks, Task};
 
 const CALLERS_BUFFERS: &str = "caller's buffers";

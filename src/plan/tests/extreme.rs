@@ -22,7 +22,7 @@ const BOUNDLESS: DeviceLimits = DeviceLimits {
     workgroup_memory: u32::MAX,
     offset_alignment: 1 << 31,
     max_register_quads: u32::MAX,
-    subgroup: 1 << 31,
+    subgroup_size: 1 << 31,
     f16: true,
     software: false,
 };
@@ -107,7 +107,7 @@ fn limits() -> impl Strategy<Value = DeviceLimits> {
                 workgroup_memory: memory,
                 offset_alignment: alignment,
                 max_register_quads: quads,
-                subgroup,
+                subgroup_size: subgroup,
                 f16: true,
                 software,
             }
@@ -195,7 +195,7 @@ fn each_limit_at_each_end_is_a_plan_or_an_error() {
                 ..default
             },
             DeviceLimits {
-                subgroup: word,
+                subgroup_size: word,
                 ..default
             },
         ]

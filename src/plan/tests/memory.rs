@@ -79,7 +79,7 @@ fn the_workspace_is_at_most_half_of_what_pytorch_keeps() {
     let gpu = DeviceLimits {
         max_binding: room,
         max_buffer: room,
-        subgroup: 32,
+        subgroup_size: 32,
         ..DeviceLimits::default()
     };
     for limits in [DeviceLimits::default(), gpu] {

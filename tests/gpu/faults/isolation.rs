@@ -2,7 +2,7 @@
 
 use ctc_wgpu::{Ctc, GpuCtc};
 
-use super::stranger::Stranger;
+use super::foreign_work::Stranger;
 use super::{batches, options};
 use crate::support::device::{
     ALL, BUFFER_PLACEMENTS, DeviceBatch, GuardedBuffers, on_each_device, run,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ctc_wgpu::{Ctc, Error, LossAndGradOutput};
 
-use super::stranger::Stranger;
+use super::foreign_work::Stranger;
 use super::{batches, options};
 use crate::support::device::{Gpu, on_each_device};
 

@@ -20,22 +20,22 @@ use report::{Report, Row};
 pub(crate) use trained::SHAPES;
 
 /// What is timed: its name, and how wide to search where it is a beam.
-struct DecoderTask {
+struct Decoder {
     name: &'static str,
     beam: Option<BeamOptions>,
 }
 
-const DECODER_TASKS: [DecoderTask; 6] = [
-    task("align", None),
-    task("greedy", None),
-    task("beam 16", Some(beam(16, 0.0))),
-    task("beam 100", Some(beam(100, 0.0))),
-    task("beam 16, p ≥ 0.0001", Some(beam(16, 1e-4))),
-    task("beam 100, p ≥ 0.0001", Some(beam(100, 1e-4))),
+const DECODERS: [Decoder; 6] = [
+    decoder("align", None),
+    decoder("greedy", None),
+    decoder("beam 16", Some(beam(16, 0.0))),
+    decoder("beam 100", Some(beam(100, 0.0))),
+    decoder("beam 16, p ≥ 0.0001", Some(beam(16, 1e-4))),
+    decoder("beam 100, p ≥ 0.0001", Some(beam(100, 1e-4))),
 ];
 
-const fn task(name: &'static str, beam: Option<BeamOptions>) -> DecoderTask {
-    DecoderTask { name, beam }
+const fn decoder(name: &'static str, beam: Option<BeamOptions>) -> Decoder {
+    Decoder { name, beam }
 }
 
 const fn beam(width: usize, least_probability: f64) -> BeamOptions {
@@ -69,20 +69,20 @@ pub(crate) fn run(
     for &shape in shapes {
         let mut inputs = Inputs::new(shape, 1.0);
         trained::sharpen(&mut inputs.logits, &inputs.labels, shape);
-        for task in &DECODER_TASKS {
-            begin(&format!("{}, {}", name(shape), task.name));
+        for decoder in &DECODERS {
+            begin(&format!("{}, {}", name(shape), decoder.name));
             let result = match subject {
-                Subject::Cpu { pool, ctc } => pool.install(|| measure(ctc, &inputs, task)),
-                Subject::Gpu { gpu, stamps, .. } => match kernels::task(task) {
+                Subject::Cpu { pool, ctc } => pool.install(|| measure(ctc, &inputs, decoder)),
+                Subject::Gpu { gpu, stamps, .. } => match kernels::task(decoder) {
                     Some(task) => {
-                        kernels::measure(gpu, stamps.as_ref(), extras, &inputs, task, task)
+                        kernels::measure(gpu, stamps.as_ref(), extras, &inputs, decoder, task)
                     }
                     None => continue,
                 },
             };
             rows.push(Row {
                 shape,
-                task: task.name,
+                decoder: decoder.name,
                 result,
             });
         }
@@ -90,14 +90,14 @@ pub(crate) fn run(
     Ok(Report { subject, rows }.outcome(as_json))
 }
 
-fn measure(ctc: &Ctc, inputs: &Inputs, task: &DecoderTask) -> Result<Figures, String> {
+fn measure(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder) -> Result<Figures, String> {
     let told = |error: Error| error.to_string();
     let batch = inputs.batch();
-    let answers = answer(&batch, task).map_err(told)?;
-    check(ctc, inputs, task, &answers)?;
+    let answers = answer(&batch, decoder).map_err(told)?;
+    check(ctc, inputs, decoder, &answers)?;
     let times = Times::take(|| {
         let start = Instant::now();
-        answer(&batch, task)?;
+        answer(&batch, decoder)?;
         Ok(start.elapsed())
     });
     Ok(Figures {
@@ -107,9 +107,9 @@ fn measure(ctc: &Ctc, inputs: &Inputs, task: &DecoderTask) -> Result<Figures, St
     })
 }
 
-fn answer(batch: &Batch<'_>, task: &DecoderTask) -> Result<Vec<Answer>, Error> {
+fn answer(batch: &Batch<'_>, decoder: &Decoder) -> Result<Vec<Answer>, Error> {
     let options = Options::default();
-    Ok(match &task.beam {
+    Ok(match &decoder.beam {
         Some(beam) => {
             let found = decode::beam(batch, &options, beam)?.into_iter();
             found
@@ -119,7 +119,7 @@ fn answer(batch: &Batch<'_>, task: &DecoderTask) -> Result<Vec<Answer>, Error> {
                 })
                 .collect()
         }
-        None if task.name == "align" => {
+        None if decoder.name == "align" => {
             let found = decode::align(batch, &options)?.into_iter();
             found.map(|item| (item.path, item.score)).collect()
         }
@@ -134,10 +134,10 @@ fn answer(batch: &Batch<'_>, task: &DecoderTask) -> Result<Vec<Answer>, Error> {
 const TOLERANCE: f64 = 1e-5;
 
 /// No path, and no paths that a beam kept, are likelier than all that read the same; and an alignment reads as the labels.
-fn check(ctc: &Ctc, inputs: &Inputs, task: &DecoderTask, answers: &[Answer]) -> Result<(), String> {
+fn check(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder, answers: &[Answer]) -> Result<(), String> {
     for (n, (found, score)) in answers.iter().enumerate() {
         let mut labels: Vec<i32> = found.iter().map(|class| class.cast_signed()).collect();
-        if task.name == "align" {
+        if decoder.name == "align" {
             labels.dedup();
             labels.retain(|class| *class != 0);
             let wanted = inputs.shape.max_labels;

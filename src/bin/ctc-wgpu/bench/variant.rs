@@ -36,7 +36,10 @@ impl Variant {
             Self::Barriers => 0,
             Self::Planned | Self::Unchecked => limits.subgroup_size,
         };
-        DeviceLimits { subgroup, ..limits }
+        DeviceLimits {
+            subgroup_size: subgroup,
+            ..limits
+        }
     }
 
     /// The name by which the command line has it.

@@ -7,11 +7,11 @@ use super::super::inputs::Inputs;
 use super::super::on_device::{Clocks, Extras};
 use super::super::resident::{Gpu, plan};
 use super::super::stamps::Stamps;
-use super::{Answer, DecoderTask, Figures, TOLERANCE};
+use super::{Answer, Decoder, Figures, TOLERANCE};
 
 /// What an adapter has kernels for.
-pub(super) fn task(task: &DecoderTask) -> Option<Task> {
-    match task.name {
+pub(super) fn task(decoder: &Decoder) -> Option<Task> {
+    match decoder.name {
         "align" => Some(Task::Align),
         "greedy" => Some(Task::Greedy),
         _ => None,
@@ -121,11 +121,11 @@ pub(super) fn measure(
     stamps: Option<&Stamps>,
     extras: Extras,
     inputs: &Inputs,
-    task: &DecoderTask,
+    decoder: &Decoder,
     task: Task,
 ) -> Result<Figures, String> {
     let told = |error: Error| error.to_string();
-    let on_cpu = super::measure(&Ctc::cpu(), inputs, task)?;
+    let on_cpu = super::measure(&Ctc::cpu(), inputs, decoder)?;
     let arrays = Arrays::new(gpu, inputs, task);
     let plan = plan(&gpu.ctc, inputs, task).map_err(told)?;
     gpu.run(|encoder| arrays.encode(&plan, encoder))

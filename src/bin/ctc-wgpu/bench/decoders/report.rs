@@ -9,13 +9,13 @@ use super::super::on_device::Clocks;
 use super::super::report::subject_json;
 use super::super::stages::{self, Stages};
 use super::super::subject::Subject;
-use super::{DECODER_TASKS, Figures};
+use super::{DECODERS, Figures};
 use crate::format::{self, Outcome};
 
-/// What became of one task: its figures, or why it has none.
+/// What became of one decoder: its figures, or why it has none.
 pub(super) struct Row {
     pub(super) shape: [usize; 4],
-    pub(super) task: &'static str,
+    pub(super) decoder: &'static str,
     pub(super) result: Result<Figures, String>,
 }
 
@@ -42,7 +42,7 @@ impl Report<'_> {
     fn json(&self, row: &Row) -> Value {
         let mut object = subject_json(self.subject);
         object["shape"] = json!(row.shape);
-        object["task"] = json!(row.task);
+        object["task"] = json!(row.decoder);
         object["version"] = json!(env!("CARGO_PKG_VERSION"));
         match &row.result {
             Ok(figures) => {
@@ -59,7 +59,7 @@ impl Report<'_> {
         object
     }
 
-    /// A row for each shape, a column for each task.
+    /// A row for each shape, a column for each decoder.
     fn on_cpu(&self) -> String {
         let cell = |row: &Row| match &row.result {
             Ok(figures) => format::milliseconds(figures.clocks.times().median()),
@@ -70,19 +70,15 @@ impl Report<'_> {
             shape.into_iter().chain(rows.iter().map(cell)).collect()
         };
         let header: Vec<&str> = std::iter::once("shape")
-            .chain(DECODER_TASKS.iter().map(|task| task.name))
+            .chain(DECODERS.iter().map(|decoder| decoder.name))
             .collect();
         let mut text = format::line("backend", &self.subject.name());
         text += &format::line("timed", "from call to answer, median\n");
-        let rows = self
-            .rows
-            .chunks(DECODER_TASKS.len())
-            .map(of_shape)
-            .collect();
+        let rows = self.rows.chunks(DECODERS.len()).map(of_shape).collect();
         text + &format::table(&header, rows, &[0])
     }
 
-    /// A row for each task of each shape. Beams have none of their own: no adapter has a kernel for them.
+    /// A row for each decoder of each shape. Beams have none of their own: no adapter has a kernel for them.
     fn on_gpu(&self) -> String {
         let clock = match self.subject {
             Subject::Gpu {
@@ -100,7 +96,7 @@ impl Report<'_> {
         text += &stages::section(&self.stages());
         for row in &self.rows {
             if let Err(reason) = &row.result {
-                let _ = writeln!(text, "\n{}, {}: {reason}", name(row.shape), row.task);
+                let _ = writeln!(text, "\n{}, {}: {reason}", name(row.shape), row.decoder);
             }
         }
         text
@@ -138,7 +134,7 @@ impl Report<'_> {
         let rows = self.rows.iter();
         rows.filter_map(|row| {
             let stages = row.result.as_ref().ok()?.clocks.stages.as_ref()?;
-            let heading = format!("{}\n{}", stages::heading(row.shape), row.task);
+            let heading = format!("{}\n{}", stages::heading(row.shape), row.decoder);
             Some((heading, stages))
         })
         .collect()
@@ -146,7 +142,7 @@ impl Report<'_> {
 }
 
 fn cells(row: &Row) -> [String; 6] {
-    let mut cells = dashes(row.shape, row.task);
+    let mut cells = dashes(row.shape, row.decoder);
     match &row.result {
         Ok(figures) => {
             let clocks = &figures.clocks;
@@ -165,9 +161,9 @@ fn cells(row: &Row) -> [String; 6] {
 }
 
 /// A row without figures.
-fn dashes(shape: [usize; 4], task: &str) -> [String; 6] {
+fn dashes(shape: [usize; 4], decoder: &str) -> [String; 6] {
     let mut cells = std::array::from_fn(|_| "–".to_owned());
     cells[0] = name(shape);
-    cells[1] = task.to_owned();
+    cells[1] = decoder.to_owned();
     cells
 }
