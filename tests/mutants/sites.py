@@ -73,6 +73,8 @@ LAST = {(",", ")"), (",", "]"), (",", "}"), (",", ">"), (";", "}")}
 START, END = "<start>", "<end>"
 # A name that is farther from the change, in tokens, has a window of its own.
 FAR = 12
+# Such a window has no more tokens beside the name, if possible.
+WIDE = 24
 
 
 class SiteError(Exception):
@@ -277,18 +279,23 @@ class Side:
             if closest is not None and distance[closest] <= FAR:
                 near[token] = closest
             else:
-                far[token] = self.far(token, owner, [source] if here else self.sources.values())
+                far[token] = self.far(source, first, token, owner)
         return near, far
 
-    def far(self, token, owner, sources):
-        """The shortest unique window around an occurrence of a name: its left and right side."""
+    def far(self, here, first, token, owner):
+        """The left and right side of a unique window around an occurrence of a name.
+
+        The occurrence is the nearest in the file `here`, because a local name may mean something
+        else in another function; or one in another file. A window that is too wide is avoided.
+        """
         windows = []
-        for source in sources:
+        for source in self.sources.values():
             shapes = [token.shape for token in source.tokens]
             for at in alike(source.tokens, token, owner):
                 left, right = self.context(source, at, at, 0, 0)
                 sides = (shapes[at - left : at], shapes[at + 1 : at + 1 + right])
-                windows.append((left + right, *sides))
+                rank = (source is not here, left + right > WIDE, abs(at - first))
+                windows.append((rank, *sides))
         if not windows:
             raise SiteError(f"no source has the name {token.text!r}, which the replacement needs")
         return [" ".join(side) for side in min(windows)[1:]]
@@ -334,7 +341,7 @@ def spread(source, start, before, after):
 
 
 def within_body(source, first, last, after):
-    """Leaves out what stays the same outside a body, so that no change crosses the body's braces."""
+    """Leaves out what stays the same outside a body: no change may cross the body's braces."""
     old, new = source.tokens[first : last + 1], replacement(source, first, last, after)
     same = alike_for(old, 0, new, 0, 1)
     bodies = [i + 1 for i in range(same) if new[i].text in BODY_FOLLOWS]
@@ -350,7 +357,8 @@ def within_body(source, first, last, after):
 
 def depth(tokens):
     """How many brackets are opened minus how many are closed."""
-    return sum((token.text in ("(", "[", "{")) - (token.text in (")", "]", "}")) for token in tokens)
+    texts = [token.text for token in tokens]
+    return sum(map(texts.count, "([{")) - sum(map(texts.count, ")]}"))
 
 
 def replacement(source, first, last, after):
