@@ -249,7 +249,10 @@ def main():
     everything = lists.read(lists.MUTANTS)
     mutants = selected(everything, args.only, args.sample)
     sides = lists.sides()
-    places = {mutant["id"]: lists.place(mutant, sides) for mutant in mutants}
+    try:
+        places = {mutant["id"]: lists.place(mutant, sides) for mutant in mutants}
+    except SiteError as error:
+        sys.exit(f"{error}\n--refresh prints every mutant whose site is lost")
     killed = {} if args.again or not lists.KILLED.exists() else lists.read(lists.KILLED)
     survivors = lists.read(lists.SURVIVORS)
     explained = {id for id, why in survivors.items() if why}
@@ -274,8 +277,9 @@ def main():
         if not (args.only or args.sample or args.quick):
             in_order = [mutant["id"] for mutant in everything]
             lists.write(lists.KILLED, {id: killed[id] for id in in_order if id in killed})
-            unexplained = {id: "" for id in in_order if id in survived - explained}
-            lists.write(lists.SURVIVORS, survivors | unexplained)
+            survivors |= {id: "" for id in in_order if id in survived - explained}
+            kept = {id: why for id, why in survivors.items() if why or id not in killed}
+            lists.write(lists.SURVIVORS, kept)
             write_report()
     surprises = len(survived - explained)
     print(f"{len(mutants)} mutants, {surprises} survived without a known reason")
