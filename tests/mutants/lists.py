@@ -141,8 +141,8 @@ def report(mutants, killed, survivors):
         f"{len(mutants)} mutants: {len(dead)} killed, {len(alive)} survive, "
         f"{len(mutants) - len(dead) - len(alive)} not run yet.",
         "",
-        "`tests/mutants/run.py` writes this file. A mutant is killed if a test failed in the last run",
-        "that included it. The sources may have changed since that run. `--again` runs all mutants.",
+        "`tests/mutants/run.py` writes this file. A mutant is killed if a test failed in the last",
+        "run that included it. The sources may have changed since; `--again` runs all mutants.",
         "",
         "| file | injected fault | change | result |",
         "| --- | --- | --- | --- |",
