@@ -41,7 +41,7 @@ def write_mutants(mutants):
 
 
 def sides():
-    """The sources of now, by the suffix of their names."""
+    """Returns the current sources, by the suffix of their names."""
     root = sites.ROOT
     return {
         suffix: sites.Side(
@@ -58,7 +58,7 @@ def side_of(mutant, sides):
 
 
 def place(mutant, sides):
-    """The one place of a mutant in the sources."""
+    """Returns the only place of a mutant in the sources."""
     try:
         return side_of(mutant, sides).place(mutant["site"])
     except sites.SiteError as error:
@@ -66,7 +66,7 @@ def place(mutant, sides):
 
 
 def refreshed(mutant, sides):
-    """`mutant` with its file and text as they are now.
+    """Returns `mutant` with its current file and text.
 
     If it has no valid site, it gets one that is made from `file`, `before` and `after`.
     """
@@ -95,7 +95,7 @@ def refreshed(mutant, sides):
 
 
 def name(mutant):
-    """An id from what a mutant does."""
+    """Returns an id that is made from the description."""
     words = re.findall(r"[a-z0-9]+", mutant["what"].lower().replace("'", ""))
     words = [word for word in words if word not in ("a", "an", "the")]
     return "-".join(words + (["cpu"] if mutant["file"].endswith(".rs") else []))
@@ -132,7 +132,7 @@ def checked(mutants, sides, killed, survivors):
 
 
 def report(mutants, killed, survivors):
-    """The text of results.md."""
+    """Returns the text of results.md."""
     alive = [mutant for mutant in mutants if mutant["id"] in survivors]
     dead = [mutant for mutant in mutants if mutant["id"] in killed]
     lines = [
@@ -160,5 +160,5 @@ def report(mutants, killed, survivors):
 
 
 def code(text):
-    """`text` as code in a table's cell."""
+    """Returns `text` as code for a cell of a table."""
     return "`" + " ".join(text.split()).replace("|", "\\|") + "`" if text else "nothing"

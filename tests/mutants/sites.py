@@ -90,7 +90,7 @@ class Token:
 
 
 def tokens_of(text, suffix):
-    """All tokens of `text`, each with its shape: `$` for a name of the project."""
+    """Returns the tokens of `text`, each with its shape: `$` for a name of the project."""
     found = [match for match in TOKEN.finditer(text) if match.lastgroup != "skip"]
     words = ["", *(match.group() for match in found), ""]
     tokens = []
@@ -107,7 +107,7 @@ def tokens_of(text, suffix):
 
 
 def laid_out(tokens):
-    """Removes the tokens that depend only on line breaks. Also returns the removed braces.
+    """Removes the tokens that depend only on line breaks. Also returns the places of removed braces.
 
     These tokens are separators after the last element and, in Rust, the braces around the body of a
     match arm or of a closure.
@@ -153,7 +153,7 @@ class Source:
             at += len(token.shape) + 1
 
     def find(self, window):
-        """The indices of the tokens at which `window` begins."""
+        """Yields the indices of the tokens at which `window` begins."""
         at = self.shapes.find(f" {window} ")
         while at >= 0:
             yield bisect.bisect_left(self.starts, at)
@@ -162,7 +162,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a site is in the sources of now: the text that it replaces, and by what."""
+    """The place of a site in the current sources, and the text that replaces it."""
 
     source: Source
     start: int
@@ -185,12 +185,12 @@ class Side:
         self.sources = {source.name: source for source in sources}
 
     def find(self, window):
-        """Each source and index of a token at which `window` begins."""
+        """Returns the source and the index of the token for each place where `window` begins."""
         plain = re.sub(r"\$\d+", "$", " ".join(window))
         return [(source, at) for source in self.sources.values() for at in source.find(plain)]
 
     def places(self, site):
-        """Every place that `site` matches. A site that is valid matches one."""
+        """Yields every place that `site` matches. A valid site matches one."""
         parts = [site[part].split() for part in ("left", "from", "right")]
         window = sum(parts, [])
         first = len(parts[0])
@@ -208,7 +208,7 @@ class Side:
             yield Place(source, start, end, after)
 
     def place(self, site):
-        """The one place of `site`."""
+        """Returns the only place of `site`."""
         places = list(self.places(site))
         place = one(places, [place.source for place in places], site)
         for braces in place.source.braces:
@@ -218,7 +218,7 @@ class Side:
         return place
 
     def site(self, name, before, after, start=None):
-        """The shortest site of a change in the file `name`.
+        """Returns the shortest site of a change in the file `name`.
 
         The change is at `start`, or else at the only occurrence of `before`.
         """
@@ -253,10 +253,10 @@ class Side:
         return site | {"names": names} if names else site
 
     def origins(self, source, first, last, new):
-        """Where each name of a replacement comes from.
+        """Returns where each name of a replacement comes from.
 
-        For each name, the token of `source` that it is copied from; for a name that is far away,
-        the windows at both sides of an occurrence of it.
+        The first result has the index of the token that a name is copied from. The second has, for
+        names that are far away, both sides of the window around an occurrence.
         """
         old = [token.text for token in source.tokens[first : last + 1]]
         matcher = difflib.SequenceMatcher(None, old, [token.text for token in new], autojunk=False)
@@ -283,10 +283,10 @@ class Side:
         return near, far
 
     def far(self, here, first, token, owner):
-        """The left and right side of a unique window around an occurrence of a name.
+        """Returns the left and right side of a unique window around an occurrence of a name.
 
-        The occurrence is the nearest in the file `here`, because a local name may mean something
-        else in another function; or one in another file. A window that is too wide is avoided.
+        Takes the nearest occurrence in the file `here`, because a local name may mean something
+        else in another function. Other files and wide windows are the last resort.
         """
         windows = []
         for source in self.sources.values():
@@ -301,7 +301,7 @@ class Side:
         return [" ".join(side) for side in min(windows)[1:]]
 
     def context(self, source, first, last, least_left, least_right):
-        """How many tokens at the left and right make the tokens `first..=last` unique."""
+        """Returns how many tokens at the left and right make `first..=last` unique."""
         change = [token.shape for token in source.tokens[first : last + 1]]
         others = [
             (
@@ -321,7 +321,7 @@ class Side:
 
 
 def spread(source, start, before, after):
-    """The first and last token that `before` touches, and the replacement of those whole tokens."""
+    """Returns the first and last token that `before` touches, and what replaces them as a whole."""
     end = start + len(before)
     touched = [
         i for i, token in enumerate(source.tokens) if token.end > start and token.start < end
@@ -341,7 +341,7 @@ def spread(source, start, before, after):
 
 
 def within_body(source, first, last, after):
-    """Leaves out what stays the same outside a body: no change may cross the body's braces."""
+    """Shrinks a change so that it does not cross the braces of a body."""
     old, new = source.tokens[first : last + 1], replacement(source, first, last, after)
     same = alike_for(old, 0, new, 0, 1)
     bodies = [i + 1 for i in range(same) if new[i].text in BODY_FOLLOWS]
@@ -356,13 +356,13 @@ def within_body(source, first, last, after):
 
 
 def depth(tokens):
-    """How many brackets are opened minus how many are closed."""
+    """Returns the number of opened brackets minus that of closed ones."""
     texts = [token.text for token in tokens]
     return sum(map(texts.count, "([{")) - sum(map(texts.count, ")]}"))
 
 
 def replacement(source, first, last, after):
-    """The tokens of `after`, which has replaced the tokens `first..=last`."""
+    """Returns the tokens of `after` where it replaces the tokens `first..=last`."""
     start, end = source.tokens[first].start, source.tokens[last].end
     text = source.text[:start] + after + source.text[end:]
     return [
@@ -373,7 +373,7 @@ def replacement(source, first, last, after):
 
 
 def alike_for(mine, i, theirs, k, step):
-    """For how many tokens from `mine[i]` and `theirs[k]` on the shapes are the same."""
+    """Returns the number of equal shapes from `mine[i]` and `theirs[k]` on."""
     count = 0
     while 0 <= i < len(mine) and 0 <= k < len(theirs) and mine[i].shape == theirs[k].shape:
         count, i, k = count + 1, i + step, k + step
@@ -381,9 +381,9 @@ def alike_for(mine, i, theirs, k, step):
 
 
 def alike(tokens, token, owner):
-    """Where the name of `token` occurs: as a member of the same owner, else of any.
+    """Returns where the name of `token` occurs, if possible as a member of the same owner.
 
-    `owner` are the two tokens before it.
+    `owner` is the two tokens before `token`.
     """
     at = [i for i, other in enumerate(tokens) if other.text == token.text and other.shape == "$"]
     if owner[1].text != ".":
@@ -393,7 +393,7 @@ def alike(tokens, token, owner):
 
 
 def one(found, sources, what):
-    """The only element of `found`, a list of what was found in each of `sources`."""
+    """Returns the only element of `found`. `sources` are the files of its elements."""
     if len(found) != 1:
         where = ", ".join(source.name for source in sources) or "no file"
         raise SiteError(f"matches {len(found)} places instead of 1 ({where}): {what}")

@@ -1,4 +1,4 @@
-"""Tests that every mutant has one place, and that it keeps it whatever the sources' wording is."""
+"""Tests that every mutant has exactly one place, whatever the names, comments and layout are."""
 
 import copy
 import unittest
@@ -8,7 +8,7 @@ import sites
 
 
 def rewritten(text, suffix, rename, between):
-    """`text` with its names renamed, its comments replaced and its white space replaced."""
+    """Returns `text` with other names, and with `between` applied to comments and white space."""
     new, at = "", 0
     for token in sites.tokens_of(text, suffix):
         new += between(text[at : token.start])
@@ -22,7 +22,7 @@ def words(text, suffix):
 
 
 def replaced(place):
-    """The indices of the tokens that a mutation replaces."""
+    """Returns the indices of the tokens that a mutation replaces."""
     tokens = enumerate(place.source.tokens)
     return [i for i, token in tokens if place.start <= token.start < place.end]
 
