@@ -107,7 +107,7 @@ def tokens_of(text, suffix):
 
 
 def laid_out(tokens):
-    """Removes the tokens that depend only on line breaks. Also returns the places of removed braces.
+    """Removes the tokens that depend only on line breaks. Also returns the removed braces.
 
     These tokens are separators after the last element and, in Rust, the braces around the body of a
     match arm or of a closure.
