@@ -58,12 +58,12 @@ SHADER_TESTS = [
             "zero_copy::",
         ],
     ),
-    ("gpu", ["rounds::", "variants::", "hostile::", "properties::", "buffer_errors::", "decode::"]),
+    ("gpu", ["loop_iterations::", "variants::", "malformed::", "properties::", "buffer_errors::", "decode::"]),
     ("lib", []),
 ]
 # These take minutes on a software adapter, because they need large batches.
 LONG_SHADER_TESTS = [("gpu", ["limits::", "host_path::"])]
-CPU_TESTS = [("host", ["twin::"]), ("lib", []), ("host", [])]
+CPU_TESTS = [("host", ["cpu_backend::"]), ("lib", []), ("host", [])]
 
 
 def build(tree, *tests):
