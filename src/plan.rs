@@ -26,8 +26,10 @@ mod stages;
 #[cfg(test)]
 mod tests;
 mod tiling;
+mod variant;
 
 pub use launch::{BoundRange, Launch, Operand};
+pub use variant::PlanVariant;
 
 /// What is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,6 +103,14 @@ pub(crate) struct Step {
     /// One for each binding of the kernel.
     pub(crate) spans: Vec<Span>,
     pub(crate) iterations: Iterations,
+}
+
+impl Step {
+    /// Returns the value of a pipeline constant, if the kernel has it.
+    fn constant(&self, name: &str) -> Option<u32> {
+        let mut constants = self.constants.iter();
+        constants.find_map(|(known, value)| (*known == name).then_some(*value))
+    }
 }
 
 /// What of a slot is bound.

@@ -106,18 +106,14 @@ impl Plan {
             subgroups: step.subgroups,
             ..self.source_variant()
         };
-        let constant = |name| {
-            let mut constants = step.constants.iter();
-            let found = constants.find(|(constant, _)| *constant == name);
-            found.map_or(1, |(_, value)| *value)
-        };
+        let size = |constant| step.constant(constant).unwrap_or(1);
         let bindings = step.kernel.bindings.iter().zip(&step.spans);
         Launch {
             name: step.kernel.name,
             wgsl: step
                 .kernel
                 .specialised(variant, &step.constants, &step.params),
-            workgroup_size: [constant("LANES"), constant("ROWS"), 1],
+            workgroup_size: [size("LANES"), size("ROWS"), 1],
             grid: step.grid,
             bindings: bindings
                 .map(|((array, _), span)| self.bound(*array, *span))

@@ -5,6 +5,7 @@
 mod extreme;
 mod memory;
 mod refusals;
+mod variant;
 
 use std::collections::BTreeSet;
 
@@ -113,11 +114,7 @@ fn each_plan(check: impl Fn(&Plan, &DeviceLimits)) {
 }
 
 fn constant(step: &Step, name: &str) -> u64 {
-    let found = step
-        .constants
-        .iter()
-        .find(|(constant, _)| *constant == name);
-    found.map_or(1, |(_, value)| u64::from(*value))
+    step.constant(name).unwrap_or(1).into()
 }
 
 #[test]

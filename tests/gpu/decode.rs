@@ -2,8 +2,8 @@
 
 use ctc_wgpu::decode::STAR;
 use ctc_wgpu::{
-    Batch, BlankInLabels, CheckedBatch, Ctc, DeviceLimits, GpuCtc, Input, LabelLayout, Options,
-    Plan, RuntimeChecks, Status, Task, reference,
+    BlankInLabels, Ctc, DeviceLimits, GpuCtc, Input, Options, PlanVariant, RuntimeChecks, Status,
+    Task, reference,
 };
 
 use crate::support::adapters::on_each;
@@ -14,6 +14,7 @@ use crate::support::extreme_values::masked_labels;
 use crate::support::malformed;
 use crate::support::random::{Recipe, full};
 use crate::support::random_case::{RandomCase, log_probs};
+use crate::support::variants::{lowered, planned_shape};
 
 fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
     hold(ctc, &RandomCase::new(name.to_owned(), batch, options)).unwrap();
@@ -28,22 +29,13 @@ fn random_batches_and_every_option() {
     });
 }
 
-/// The plan of the batch's alignment, as the host makes it.
-fn plan(batch: &Batch<'_>, options: &Options, task: Task, limits: &DeviceLimits) -> Option<Plan> {
-    let mut shape = *CheckedBatch::new(batch, options).unwrap().shape();
-    if shape.label_layout == LabelLayout::Concatenated {
-        shape.max_labels = shape.max_labels.next_power_of_two();
-    }
-    Plan::new(&shape, options, task, limits).ok()
-}
-
 #[test]
 fn however_a_batch_is_cut() {
     type Cut = (
         &'static str,
         Task,
         fn(&DeviceLimits) -> DeviceLimits,
-        fn(&Plan) -> bool,
+        fn(&PlanVariant) -> bool,
     );
     let stored = |limits: &DeviceLimits| DeviceLimits {
         max_register_quads: 0,
@@ -57,33 +49,33 @@ fn however_a_batch_is_cut() {
                 subgroup_size: 0,
                 ..*l
             },
-            |p| !p.to_string().contains("subgroups"),
+            |v| !v.subgroups,
         ),
-        ("scores in storage", Task::Align, stored, |p| {
-            p.to_string().contains("by align_long")
+        ("scores in storage", Task::Align, stored, |v| {
+            v.states_in_storage
         }),
         (
             "pages",
             Task::Align,
             |l| *l,
-            |p| p.segments() > 1 && p.input_slices() == 1,
+            |v| v.checkpointed && !v.gathered,
         ),
-        ("pages in storage", Task::Align, stored, |p| {
-            p.segments() > 1 && p.to_string().contains("by align_long")
+        ("pages in storage", Task::Align, stored, |v| {
+            v.checkpointed && v.states_in_storage
         }),
-        ("chunks", Task::Align, |l| *l, |p| p.input_slices() > 1),
-        ("groups", Task::Align, |l| *l, |p| p.batch_tiles() > 1),
+        ("chunks", Task::Align, |l| *l, |v| v.gathered),
+        ("groups", Task::Align, |l| *l, |v| v.batch_tiles > 1),
         (
             "chunks of a reading",
             Task::Greedy,
             |l| *l,
-            |p| p.input_slices() > 1,
+            |v| v.input_slices > 1,
         ),
         (
             "groups of a reading",
             Task::Greedy,
             |l| *l,
-            |p| p.batch_tiles() > 1,
+            |v| v.batch_tiles > 1,
         ),
     ];
     // Of a few classes and many labels: what is kept of a frame is more than the frame, so it is cut first.
@@ -100,18 +92,9 @@ fn however_a_batch_is_cut() {
         for (name, task, change, is_meant) in cuts {
             let mut forced = 0;
             for drawn in &batches {
-                let batch = drawn.batch.batch();
-                let bindings =
-                    std::iter::successors(Some(1_u64 << 17), |n| (*n > 512).then_some(*n / 8 * 7));
-                let mut limits = bindings.map(|max_binding| DeviceLimits {
-                    max_binding,
-                    ..change(ctc.limits().unwrap())
-                });
-                let cut = |limits: &DeviceLimits| {
-                    plan(&batch, &drawn.options, task, limits)
-                        .is_some_and(|plan| is_meant(&plan) && plan.batch_tiles() > 0)
-                };
-                if let Some(limits) = limits.find(cut) {
+                let shape = planned_shape(&drawn.batch.batch(), &drawn.options).unwrap();
+                let limits = change(ctc.limits().unwrap());
+                if let Some(limits) = lowered(&shape, &drawn.options, task, &limits, is_meant) {
                     forced += 1;
                     let within = ctc.with_limits(&limits);
                     let held = match task {
