@@ -66,7 +66,7 @@ fn agrees(plan: &Plan) {
     let variant = plan.variant();
     let labelled = |label| plan.steps.iter().any(|step| step.label == label);
     let runs = |kernel| plan.steps.iter().any(|step| step.kernel.name == kernel);
-    let repeats = labelled("sweep recompute") || labelled("align again");
+    let repeats = labelled("sweep recompute") || labelled("viterbi recompute");
     assert_eq!(variant.checkpointed, repeats, "{plan}");
     let stored = runs("sweep_long") || runs("viterbi_long");
     assert_eq!(variant.states_in_storage, stored, "{plan}");
