@@ -20,6 +20,7 @@ from statistics import median
 
 import model_page
 from model_stages import NoEstimate, estimate, parse_plan
+from stage_names import current
 
 HERE = Path(__file__).resolve().parent
 CONSTANTS = HERE / "model_cards.json"
@@ -95,10 +96,15 @@ def row_of(plan, pipelines, card, model):
     return row
 
 
+def task_of(plan):
+    """Returns what a plan computes; earlier records call it a goal."""
+    return plan.get("task", plan.get("goal"))
+
+
 def rows_of(data, card, model):
     """The estimates of all plans for the loss and its gradient on adapters like the card."""
     pipelines = {pipeline["name"]: pipeline for pipeline in data["pipelines"]}
-    plans = [p for p in data["plans"] if p["adapter"] == card["adapter"] and p["goal"] == "LossAndGrad"]
+    plans = [p for p in data["plans"] if p["adapter"] == card["adapter"] and task_of(p) == "LossAndGrad"]
     if not plans:
         raise NoEstimate(f"the file has no plan of LossAndGrad for the adapter `{card['adapter']}`")
     return [row_of(plan, pipelines, card, model) for plan in plans]
@@ -115,7 +121,7 @@ def as_json(row):
 def measurements(node):
     """All objects with a shape and stages' times in a JSON file, whatever lists and objects they are in."""
     if isinstance(node, dict) and "stages_us" in node and "shape" in node:
-        return [node]
+        return [node | {"stages_us": {current(name): us for name, us in node["stages_us"].items()}}]
     inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
     return [one for each in inner for one in measurements(each)]
 

@@ -4,6 +4,8 @@ import math
 import re
 from dataclasses import dataclass, field
 
+from stage_names import current
+
 STAGES = ["check_labels", "label_links", "softmax_stats", "sweep inward", "join", "sweep outward", "grad"]
 WARP = 32
 # Frames of a block of the sweeps; bytes of a sector of the caches.
@@ -43,16 +45,16 @@ class Dispatch:
 
 
 HEADER = re.compile(r"(\w+) of N = (\d+), T = (\d+), C = (\d+), Lmax = (\d+):")
-LINE = re.compile(r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) iterations\b(.*)")
+LINE = re.compile(r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) (?:iterations|rounds)\b(.*)")
 
 
 def parse_plan(text):
-    """The goal, the shape (T, N, C, L) and the dispatches of a plan, as `Plan` prints them."""
+    """Returns the task, the shape (T, N, C, L) and the dispatches of a plan, as `Plan` prints them."""
     lines = text.splitlines()
     header = HEADER.match(lines[0] if lines else "")
     if not header:
         raise NoEstimate(f"not a printed plan: {text[:60]!r}")
-    goal, (items, frames, classes, labels) = header[1], map(int, header.groups()[1:])
+    task, (items, frames, classes, labels) = header[1], map(int, header.groups()[1:])
     dispatches = []
     for line in lines[1:]:
         match = LINE.match(line)
@@ -64,16 +66,16 @@ def parse_plan(text):
         constants = {name: int(value) for name, value in re.findall(r"\b([A-Z][A-Z_]*) (\d+)", rest)}
         dispatches.append(
             Dispatch(
-                label,
+                current(label),
                 times,
                 (x, y, z),
                 rounds,
-                kernel[1] if kernel else label.split()[0],
+                current(kernel[1] if kernel else label.split()[0]),
                 "with subgroups" in rest,
                 constants,
             )
         )
-    return goal, (frames, items, classes, labels), dispatches
+    return task, (frames, items, classes, labels), dispatches
 
 
 def seeded_labels(shape, seed=7):

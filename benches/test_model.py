@@ -9,6 +9,7 @@ from pathlib import Path
 import model
 import model_page
 import model_stages as stages
+import stage_names
 
 PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatches, 23.2 MiB of workspace
 batch tiles: 1, segments: 1, input slices: 1
@@ -77,14 +78,14 @@ def constants():
 
 
 def data():
-    plan = {"adapter": "nvidia", "goal": "LossAndGrad", "text": PLAN, "pipelines": NAMES}
+    plan = {"adapter": "nvidia", "task": "LossAndGrad", "text": PLAN, "pipelines": NAMES}
     return {"commit": "abc", "plans": [plan], "pipelines": pipelines()}
 
 
 class Plans(unittest.TestCase):
     def test_a_printed_plan_is_read_back(self):
-        goal, shape, dispatches = stages.parse_plan(PLAN)
-        self.assertEqual((goal, shape), ("LossAndGrad", (2000, 4, 128, 500)))
+        task, shape, dispatches = stages.parse_plan(PLAN)
+        self.assertEqual((task, shape), ("LossAndGrad", (2000, 4, 128, 500)))
         self.assertEqual([one.label for one in dispatches], stages.STAGES)
         sweep_in, out = dispatches[3], dispatches[5]
         self.assertEqual((sweep_in.times, sweep_in.grid, sweep_in.rounds, sweep_in.kernel), (1, (4, 1, 2), 1002, "sweep"))
@@ -96,6 +97,15 @@ class Plans(unittest.TestCase):
         line = "  sweep inward        3 × 4 × 1 × 2, 7 iterations   by sweep_long  with subgroups  LANES 256"
         _, _, (dispatch,) = stages.parse_plan(PLAN.splitlines()[0] + "\n" + line)
         self.assertEqual((dispatch.kernel, dispatch.times, dispatch.subgroups), ("sweep_long", 3, True))
+
+    def test_earlier_records_have_the_names_of_today(self):
+        earlier = {new: old for old, new in stage_names.EARLIER.items()}
+        lines = [line.replace("iterations", "rounds") for line in PLAN.splitlines()]
+        for name in stages.STAGES:
+            lines = [line.replace(f"  {name} ", f"  {earlier.get(name, name)} ") for line in lines]
+        self.assertNotIn("label_links", "\n".join(lines))
+        self.assertEqual(stages.parse_plan("\n".join(lines)), stages.parse_plan(PLAN))
+        self.assertEqual(model.task_of({"goal": "LossAndGrad"}), model.task_of({"task": "LossAndGrad"}))
 
     def test_other_text_is_refused(self):
         with self.assertRaises(stages.NoEstimate):
@@ -206,9 +216,9 @@ class Rows(unittest.TestCase):
         broken = data()
         broken["pipelines"][4]["compiled"] = {}
         (row,) = model.rows_of(broken, CARD, self.model)
-        self.assertEqual(row["missing"], {"join": "pipeline `meet` was not compiled by absent or ptxas"})
+        self.assertEqual(row["missing"], {"join": "pipeline `join` was not compiled by absent or ptxas"})
         self.assertNotIn("sum_us", row)
-        self.assertIn("none for meet: pipeline `meet` was not compiled", model_page.text([row]))
+        self.assertIn("none for join: pipeline `join` was not compiled", model_page.text([row]))
 
     def test_every_line_is_marked_as_an_estimate(self):
         lines = model_page.text([self.row]).splitlines()

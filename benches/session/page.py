@@ -6,6 +6,7 @@ import gpu_tables
 import report
 from gpu_tables import figure
 from host import slug
+from stage_names import current
 from tables import mebibytes, named, percent, significant, table
 
 from session import Failed, check, figures, machine
@@ -107,7 +108,7 @@ def table_of_stages(session):
     """The microseconds of each stage and its share of their sum, as the device's clock has them."""
     found = {shape: stages(line) for shape, line in figures.ours(session).items()}
     names = list(dict.fromkeys(name for one in found.values() for name in one))
-    if all(list(one) == sorted(one) for one in found.values()):
+    if all(in_order_of_the_alphabet(line) for line in figures.ours(session).values()):
         # The first records have the names in alphabetical order, later ones in that of the dispatches.
         names.sort(key=lambda name: (*STAGES, name).index(name))
     if not names:
@@ -120,6 +121,11 @@ def table_of_stages(session):
     return table(["T, N, C, L", *names, "sum"], rows)
 
 
+def in_order_of_the_alphabet(line):
+    names = list(line.get("stages_us") or {})
+    return names == sorted(names)
+
+
 def stages_timed_by(session):
     found = {line["stages_timed_by"] for line in figures.lines(session, "times") if "stages_timed_by" in line}
     return " or ".join(sorted(found)) or "nothing"
@@ -129,7 +135,7 @@ def stages(line):
     """The stages of a line by name. One that is dispatched more than once counts as one."""
     times = {}
     for name, us in (line.get("stages_us") or {}).items():
-        times[name] = times.get(name, 0) + us
+        times[current(name)] = times.get(current(name), 0) + us
     return times
 
 
