@@ -165,12 +165,12 @@ def markdown(results):
 
 def readme(results, stem):
     gone = [title(name) for name in results["absent"]]
-    gone = f" Not there: {', '.join(gone)}." if gone else ""
+    gone = f" Absent: {', '.join(gone)}." if gone else ""
     warning = f"{report.noise(results)}\n\n" if report.noise(results) else ""
     return (
         f"Alignment and decoding in ms on {report.machine(results)}, {results['date']}: {versions(results)}.{gone}\n\n{warning}"
         f"{table_of_times(results)}\n\nMeasured in {report.counted(results)} by `{results['command']}`; "
-        f"[the ratios, and all that is to say](benches/results/{stem}.md)."
+        f"[ratios, versions and environment](results/{stem}.md)."
     )
 
 
@@ -180,8 +180,8 @@ def write(results, readme_too):
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     path.with_suffix(".md").write_text(markdown(results))
     if readme_too:
-        front = run.ROOT / "README.md"
-        front.write_text(report.insert(front.read_text(), readme(results, path.stem), BEGIN, END))
+        text = report.README.read_text()
+        report.README.write_text(report.insert(text, readme(results, path.stem), BEGIN, END))
     run.say(f"written: {path.relative_to(run.ROOT)}, and .md beside it")
 
 

@@ -3,7 +3,8 @@
 
     python3 benches/report.py benches/results/RUN.json [--readme]
 
-Writes RUN.md and RUN.svg beside the results, and with --readme both into the README, between its two marks.
+Writes RUN.md and RUN.svg beside the results. With --readme, writes the table and the plot into
+benches/README.md too, between its two marks.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import gpu_tables
 import plot
 from tables import mebibytes, milliseconds, named, ratio, table
 
-ROOT = Path(__file__).resolve().parent.parent
+README = Path(__file__).resolve().parent / "README.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 TITLES = {
@@ -207,15 +208,15 @@ def picture(run):
 
 
 def readme(run, stem):
-    results = f"benches/results/{stem}"
+    results = f"results/{stem}"
     gone = [TITLES.get(name, name) for name in run["absent"]]
-    gone = f" Not there: {', '.join(gone)}." if gone else ""
+    gone = f" Absent: {', '.join(gone)}." if gone else ""
     warning = f"{noise(run)}\n\n" if noise(run) else ""
     return (
         f"Loss and gradient in ms on {machine(run)}, {run['date']}: {versions(run)}.{gone}\n\n{warning}"
         f"![Times of ctc-wgpu and other libraries]({results}.svg)\n\n{table_of_times(run)}\n\n"
         f"Measured in {counted(run)} by `{run['command']}`; "
-        f"[the ratios, and all that is to say]({results}.md)."
+        f"[ratios, versions and environment]({results}.md)."
     )
 
 
@@ -230,13 +231,12 @@ def write(path, readme_too):
     drawing.write_text(picture(run))
     path.with_suffix(".md").write_text(markdown(run, drawing.name))
     if readme_too:
-        front = ROOT / "README.md"
-        front.write_text(insert(front.read_text(), readme(run, path.stem)))
+        README.write_text(insert(README.read_text(), readme(run, path.stem)))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("results", type=Path)
-    parser.add_argument("--readme", action="store_true", help="put the table and the plot into the README")
+    parser.add_argument("--readme", action="store_true", help="write the table and the plot into benches/README.md")
     given = parser.parse_args()
     write(given.results, given.readme)

@@ -248,7 +248,7 @@ def parser(description, peers, shapes):
     parser.add_argument("--adapter", action="append", metavar="NAME", help="time ctc-wgpu on this GPU adapter; may be repeated; default: the best one")
     tool_arguments(parser)
     parser.add_argument("--no-install", action="store_true", help="run the peers on this Python, and build offline")
-    parser.add_argument("--readme", action="store_true", help="write the table and the plot into the README")
+    parser.add_argument("--readme", action="store_true", help="write the table and the plot into benches/README.md")
     return parser
 
 
