@@ -88,7 +88,7 @@ class Plans(unittest.TestCase):
         self.assertEqual((task, shape), ("LossAndGrad", (2000, 4, 128, 500)))
         self.assertEqual([one.label for one in dispatches], stages.STAGES)
         sweep_in, out = dispatches[3], dispatches[5]
-        self.assertEqual((sweep_in.times, sweep_in.grid, sweep_in.rounds, sweep_in.kernel), (1, (4, 1, 2), 1002, "sweep"))
+        self.assertEqual((sweep_in.times, sweep_in.grid, sweep_in.iterations, sweep_in.kernel), (1, (4, 1, 2), 1002, "sweep"))
         self.assertEqual((sweep_in.lanes, sweep_in.warps, sweep_in.workgroups), (128, 4, 8))
         self.assertEqual((sweep_in.subgroups, out.constants["OUT"]), (False, 1))
         self.assertEqual(dispatches[2].constants["ONCE"], 1)
@@ -124,15 +124,15 @@ class Counts(unittest.TestCase):
         self.assertEqual(stages.searches([7, 8, 7, 7]), [(1, 0, 0), (2, 0, 1), (0, 0, 1), (0, 0, 0)])
 
     def test_a_warp_searches_as_long_as_its_slowest_lane(self):
-        self.assertEqual(stages.search_rounds([7, 8, 7, 7], 64), [2, 0, 1])
+        self.assertEqual(stages.search_iterations([7, 8, 7, 7], 64), [2, 0, 1])
         # Label 32 is searched by the second warp, label 64 by the first one again.
         labels = list(range(1, 66))
-        self.assertEqual(stages.search_rounds(labels, 64), [64 + 0, 0, 31 + 64])
+        self.assertEqual(stages.search_iterations(labels, 64), [64 + 0, 0, 31 + 64])
 
-    def test_chains_of_a_class_are_as_long_as_it_is_frequent(self):
-        slowest, average = stages.link_rounds([1, 1, 1, 40], 64, 64)
+    def test_links_of_a_class_are_as_many_as_it_is_frequent(self):
+        slowest, average = stages.link_iterations([1, 1, 1, 40], 64, 64)
         self.assertEqual((slowest, average), (3, 2))
-        self.assertEqual(stages.link_rounds([1, 1, 1, 40], 64, 32), (4, 4))
+        self.assertEqual(stages.link_iterations([1, 1, 1, 40], 64, 32), (4, 4))
 
 
 class Arithmetic(unittest.TestCase):
@@ -152,7 +152,7 @@ class Arithmetic(unittest.TestCase):
 
     def test_many_warps_share_the_slots_of_a_scheduler(self):
         stage = self.of("softmax_stats", compiled(loop(10, 50), loop(10, 50, alu=20), code=1000))
-        # 2000 workgroups of 4 warps: 20 warps per scheduler; two folds of 5 rounds, one of which is bound by the ALU.
+        # 2000 workgroups of 4 warps: 20 warps per scheduler; two folds of 5 iterations, one of which is bound by the ALU.
         self.assertAlmostEqual(stage.us, 1 + 20 * (1000 + 5 * 10 + 5 * 40) / 0.5 / 1000)
         self.assertEqual(stage.bound, "issue")
 
@@ -170,7 +170,7 @@ class Arithmetic(unittest.TestCase):
 
     def test_searches_give_a_range(self):
         stage = self.of("label_links", pipelines()[1]["compiled"]["ptxas"])
-        searched = sum(max((stages.search_rounds(own, 64) for own in stages.seeded_labels(self.shape)), key=sum))
+        searched = sum(max((stages.search_iterations(own, 64) for own in stages.seeded_labels(self.shape)), key=sum))
         self.assertAlmostEqual(stage.high - stage.low, searched * (250 - 50) / 1000)
         self.assertAlmostEqual(stage.us, (stage.high + stage.low) / 2)
 
@@ -184,7 +184,7 @@ class Arithmetic(unittest.TestCase):
         stage = self.of("sweep outward", compiled(*folds, loop(2800, 6600), code=-80))
         # Four folds of 100 cycles within loops, and 467 cycles around them.
         self.assertAlmostEqual(stage.bounds["latency"], (250 * (6600 - 400 - 467) + 3 * 250) / 1000)
-        # A round of another length is another kernel.
+        # An iteration of another length is another kernel.
         other = self.of("sweep outward", compiled(*folds, loop(2800, 5000), code=-80))
         self.assertAlmostEqual(other.bounds["latency"], (250 * (5000 - 400) + 3 * 250) / 1000)
 
@@ -194,7 +194,7 @@ class Arithmetic(unittest.TestCase):
         self.assertAlmostEqual(rolled.bounds["latency"] - 6 * 50 / 1000, unrolled.bounds["latency"] - 60 * 3 / 1000)
 
     def test_loops_that_the_model_does_not_know_are_refused(self):
-        with self.assertRaisesRegex(stages.NoEstimate, "`sweep` compiled to 3 loops; the model knows 1: blocks"):
+        with self.assertRaisesRegex(stages.NoEstimate, "`sweep` compiled to 3 loops; the model has 1: blocks"):
             self.of("sweep inward", compiled(loop(1, 1), loop(1, 1), loop(1, 1)))
         nested = {**loop(1, 1), "inner": 1}
         with self.assertRaisesRegex(stages.NoEstimate, "compiled to 2 loops"):

@@ -165,7 +165,7 @@ class Runs(unittest.TestCase):
             "torchaudio": {task: line([0, 1], 2.0)},
         }
         decoders.compare(programs)
-        self.assertEqual(programs["ctc-wgpu GPU"][task]["error"], "1 of 1 items are others than ours")
+        self.assertEqual(programs["ctc-wgpu GPU"][task]["error"], "1 of 1 items differ from ours")
         self.assertNotIn("error", programs["torchaudio"][task])
 
     def test_a_tool_that_does_not_exist_is_an_error(self):

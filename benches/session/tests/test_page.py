@@ -42,19 +42,19 @@ class Figures(unittest.TestCase):
         sample.step(record, "again")["parts"][6]["data"] = [{"shape": [50, 32, 20, 12], "error": "loss off by 1"}]
         self.assertFalse(figures.passes(record))
         self.assertEqual(figures.ours(record)["50,32,20,12"], {"error": "loss off by 1"})
-        self.assertIn("answers of the timed batches: 8 of 9 right", figures.verdict(record))
+        self.assertIn("answers of the timed batches: 8 of 9 right", figures.correctness(record))
 
     def test_the_last_table_has_at_most_20_lines_and_every_shape(self):
         lines = figures.terminal(sample.session())
         self.assertLessEqual(len(lines), 20)
-        told = "\n".join(lines)
+        text = "\n".join(lines)
         for shape in [*SHAPES, *steps.LARGE]:
-            self.assertIn(steps.text(shape), told)
-        self.assertIn("`copy_` of 1024 MiB 3,000 GB/s", told)
+            self.assertIn(steps.text(shape), text)
+        self.assertIn("`copy_` of 1024 MiB 3,000 GB/s", text)
 
 
 class Page(unittest.TestCase):
-    def test_the_page_has_verdict_times_stages_ratios_and_environment(self):
+    def test_the_page_has_correctness_times_stages_ratios_and_environment(self):
         text = page.markdown(sample.session())
         self.assertTrue(text.startswith("# A session on a GPU, 2030-01-02, NVIDIA H100 80GB HBM3\n"))
         for part in (
@@ -108,14 +108,14 @@ class Page(unittest.TestCase):
         failing = sample.session()
         real = [part for part in sample.step(failing, "more")["parts"] if part["name"] == "check"]
         real[0]["data"][0]["passed"] = False
-        for record, told in [
+        for record, message in [
             (rehearsal, "rehearsal"),
             (wrong, "FAIL"),
             (incomplete, "incomplete"),
             (development, "development build"),
             (failing, "real network: FAIL"),
         ]:
-            with self.assertRaisesRegex(page.Failed, told):
+            with self.assertRaisesRegex(page.Failed, message):
                 page.write(record, readme=True)
 
     def test_a_rehearsal_is_called_one_in_its_title_and_its_name(self):

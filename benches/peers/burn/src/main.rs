@@ -110,8 +110,8 @@ fn read<const D: usize>(tensor: Tensor<D>) -> Outcome<Vec<f64>> {
 }
 
 /// Burn tells its causes in a list, the first cause last, and perhaps a backtrace after it.
-fn last_cause(told: &str) -> &str {
-    let cause = told.rsplit("Caused by:").next().unwrap_or(told);
+fn last_cause(message: &str) -> &str {
+    let cause = message.rsplit("Caused by:").next().unwrap_or(message);
     cause.trim().lines().next().unwrap_or_default()
 }
 
