@@ -52,7 +52,7 @@ LINE = re.compile(r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) (?:iterat
 
 
 def parse_plan(text):
-    """Returns the task, the shape (T, N, C, L) and the dispatches of a plan, as `Plan` prints them."""
+    """Returns the task, the shape (T, N, C, L) and the dispatches of a printed plan."""
     lines = text.splitlines()
     header = HEADER.match(lines[0] if lines else "")
     if not header:
@@ -168,8 +168,9 @@ class Loop:
 class Work:
     """The work of a dispatch.
 
-    An inner loop comes before the loop around it. `loads` are those outside loops that wait for each
-    other. `batch` and `workspace` are bytes: the batch may exceed the L2 cache, the workspace fits it.
+    An inner loop comes before the loop around it. `loads` are those outside loops that wait for
+    each other. `batch` and `workspace` are bytes: the batch may exceed the L2 cache, the workspace
+    fits it.
     """
 
     loops: list

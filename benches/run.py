@@ -48,7 +48,7 @@ BURN = "burn"
 # Peers for CUDA, whose packages are large. They are not installed without an NVIDIA driver.
 NVIDIA = ("torch-cuda", "torch-cudnn", "flag-gems", "optax-cuda")
 
-# Peers that PyTorch runs on CUDA. If one of them runs, the rate of PyTorch's `copy_` is measured too.
+# Peers that PyTorch runs on CUDA. If one runs, the rate of PyTorch's `copy_` is measured too.
 TORCH_CUDA = ("torch-cuda", "torch-cudnn", "flag-gems")
 COPY = "torch-copy"
 
@@ -180,7 +180,7 @@ def merged(rounds, key=lambda line: report.key(line["shape"])):
         if failed:
             results[shape] = failed[0]
             continue
-        # A profiler may fail in one round and not in the next: the most frequent kind of figure counts.
+        # A profiler may fail in one round and not in the next: the most frequent kind counts.
         by, _ = Counter(line.get("timed_by") for line in seen).most_common(1)[0]
         seen = [line for line in seen if line.get("timed_by") == by]
         times = [line["median_ms"] for line in seen]

@@ -1,7 +1,7 @@
 """The names of stages and kernels in records.
 
-Records made before the stages were renamed have the earlier names. Scripts read every record through
-`current`, so that tables have one name for one stage.
+Records made before the stages were renamed have the earlier names. Scripts read every record
+through `current`, so that tables have one name for one stage.
 """
 
 EARLIER = {

@@ -1,4 +1,7 @@
-"""`python3 -B -m unittest discover benches`: the parsing and the arithmetic of `model.py`, without a GPU or a compiler."""
+"""Tests the parsing and the arithmetic of `model.py`, without a GPU or a compiler.
+
+`python3 -B -m unittest discover benches` runs them.
+"""
 
 import copy
 import json
@@ -51,7 +54,8 @@ def pipelines():
     fold, search = loop(10, 50), loop(20, 300)
     of = {
         "check_labels": compiled(loop(50, 400)),
-        # The loop over labels has the three searches in it, whose instructions are not in the code twice.
+        # The loop over labels contains the three searches, whose instructions are in the code only
+        # once.
         "label_links": compiled(loop(10, 40), search, search, search, loop(100, 2000), code=-60),
         "softmax_stats": compiled(fold, fold, code=300),
         "in": compiled(loop(1700, 4000, alu=900)),
@@ -152,7 +156,8 @@ class Arithmetic(unittest.TestCase):
 
     def test_many_warps_share_the_slots_of_a_scheduler(self):
         stage = self.of("softmax_stats", compiled(loop(10, 50), loop(10, 50, alu=20), code=1000))
-        # 2000 workgroups of 4 warps: 20 warps per scheduler; two folds of 5 iterations, one of which is bound by the ALU.
+        # 2000 workgroups of 4 warps: 20 warps per scheduler; two folds of 5 iterations, one of
+        # which is bound by the ALU.
         self.assertAlmostEqual(stage.us, 1 + 20 * (1000 + 5 * 10 + 5 * 40) / 0.5 / 1000)
         self.assertEqual(stage.bound, "issue")
 

@@ -21,7 +21,7 @@ SMALL, LARGE = "50,32,20,12", "150,64,5000,20"
 
 
 def gpu_run():
-    """Returns a run on a GPU with round numbers: the small shape fits the L2 cache, the large one does not."""
+    """Returns a run on a GPU: the small shape fits the L2 cache, the large one does not."""
 
     def ours(median, queued, wall, rate):
         return {

@@ -4,9 +4,9 @@
     python decoders.py torchaudio|tensorflow|fast-ctc-decode|pyctcdecode
         [--threads N] [--enough SECONDS] [--shape T,N,C,L]...
 
-Prints one JSON line per shape and task. It contains the decoded classes and, if the library reports
-it, −ln p, so that the results can be compared. All libraries start from logits, as ours does: if one
-takes log-probabilities or probabilities, the softmax is part of its time.
+Prints one JSON line per shape and task. It contains the decoded classes and, if the library
+reports it, −ln p, so that the results can be compared. All libraries start from logits, as ours
+does: if one takes log-probabilities or probabilities, the softmax is part of its time.
 """
 
 import json
@@ -184,7 +184,7 @@ def main():
                 line = {"peer": args.peer, "shape": shape_, "task": task, "version": version(package)}
                 try:
                     line |= measure(step, converted, timer)
-                except Exception as error:  # Any failure of a library leaves the others to be timed.
+                except Exception as error:  # The other tasks can still be timed.
                     line["error"] = first_line(error)
                 print(json.dumps(line), flush=True)
     except (ImportError, OSError) as error:

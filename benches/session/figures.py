@@ -74,7 +74,7 @@ def compared(session):
 
 
 def run_of(session):
-    """Returns the record as a run for `gpu_tables`: the programs, ours first, and PyTorch's copy."""
+    """Returns the record as a run for `gpu_tables`: programs, ours first, and PyTorch's copy."""
     copied = lines(session, "torch", COPY)
     return {"programs": compared(session), "copy": copied[0] if copied and "absent" not in copied[0] else None}
 

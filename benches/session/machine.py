@@ -36,7 +36,7 @@ def quiet(command, limit_s=10, env=None):
 
 
 def facts():
-    """Returns facts about the machine, without its GPU. They do not identify its owner or network."""
+    """Returns facts about the machine, which do not identify its owner or network."""
     ldd = (quiet(["ldd", "--version"]) or "").splitlines() if platform.system() == "Linux" else []
     return {
         "os": f"{platform.system()} {platform.machine()}",

@@ -252,7 +252,7 @@ def platform_row(session):
 
 
 def row_mark(session):
-    """Returns the mark of a card's row. It is inside the row: between rows it would end the table."""
+    """Returns the mark of a card's row, which is inside it: between rows it would end the table."""
     return f"<!-- gpu:{slug(session['adapter']['name'])} -->"
 
 

@@ -18,7 +18,7 @@ def python_folders(python):
     found = shutil.which(python)
     if not found:
         return []
-    # `bin/python`, or on Windows `Scripts\\python.exe` inside and `python.exe` outside an environment.
+    # `bin/python`, or on Windows `Scripts\\python.exe` in an environment, else `python.exe`.
     up = (path if path.parent.name.lower() not in ("bin", "scripts") else path.parent for path in paths(found))
     folders = [path.parent for path in up]
     return [folder for folder in folders if str(folder) not in SYSTEM]

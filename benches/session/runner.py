@@ -34,8 +34,8 @@ class Session:
         self.large = steps.TINY_LARGE if tiny else steps.LARGE
         self.enough_s = steps.ENOUGH_S[args.limits]
         self.env = machine.basic(scratch)
-        # Peers run without the variables for the Vulkan driver. By default JAX allocates most of the
-        # GPU's memory at once.
+        # Peers run without the variables for the Vulkan driver. By default JAX allocates most of
+        # the GPU's memory at once.
         self.peer_env = {**self.env, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
         self.all = Clock(self.limits["all"] * args.scale)
         self.clock, self.entry = self.all, None
@@ -124,7 +124,7 @@ def run_step(session, step, entry):
                 tail=traceback.format_exc().splitlines()[-process.TAIL_LINES :],
             )
         if step.name in ("times", "torch", "again"):
-            # The clocks just after the work; idle clocks are others.
+            # The clocks just after the work; those of an idle GPU are lower.
             entry["smi"] = machine.smi()
     session.note(f"{entry['status']:<8} {entry['seconds']:6.1f} s  {entry['title']}" + reason_of(entry))
 
