@@ -167,7 +167,7 @@ def peer(session, name, share):
 
 
 def torch(session):
-    """Times PyTorch: its copy rate, its own kernels, cuDNN's and Triton's, or PyTorch on the CPU."""
+    """Times PyTorch: its copy rate, its own kernels, cuDNN's and Triton's, or else the CPU's."""
     shares = {figures.COPY: 0.25, "torch-cuda": 0.6, "torch-cudnn": 0.7, "flag-gems": 1.0}
     if not any([peer(session, name, share) for name, share in shares.items()]):
         peer(session, "torch", 1.0)
