@@ -24,7 +24,7 @@ class NoEstimate(Exception):
 
 @dataclass
 class Dispatch:
-    """One line of a printed plan: dispatches of one label."""
+    """One line of a printed plan: the dispatches of one stage."""
 
     label: str
     times: int
@@ -47,8 +47,13 @@ class Dispatch:
         return math.ceil(self.lanes * self.constants.get("ROWS", 1) / WARP)
 
 
-HEADER = re.compile(r"(\w+) of N = (\d+), T = (\d+), C = (\d+), Lmax = (\d+):")
-LINE = re.compile(r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) (?:iterations|rounds)\b(.*)")
+HEADER = re.compile(r"(\w[\w ]*?)(?: of|:) N = (\d+), T = (\d+), C = (\d+), Lmax = (\d+)")
+# The stage, its dispatches, the workgroups of each, the loop iterations, the kernel, the constants.
+LINE = re.compile(r"  (\S.*?) +(\d+)  (\d+) × (\d+) × (\d+) +(\d+)  by (\w+)(.*)")
+# The same in earlier records, which name the kernel only if it is not the stage's first word.
+EARLIER_LINE = re.compile(
+    r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) (?:iterations|rounds)(?: +by (\w+))?(.*)"
+)
 
 
 def parse_plan(text):
@@ -60,20 +65,19 @@ def parse_plan(text):
     task, (items, frames, classes, labels) = header[1], map(int, header.groups()[1:])
     dispatches = []
     for line in lines[1:]:
-        match = LINE.match(line)
+        match = LINE.match(line) or EARLIER_LINE.match(line)
         if not match:
             continue
-        label, *numbers, rest = match.groups()
+        label, *numbers, kernel, rest = match.groups()
         times, x, y, z, iterations = map(int, numbers)
-        kernel = re.search(r"\bby (\w+)", rest)
-        constants = {name: int(value) for name, value in re.findall(r"\b([A-Z][A-Z_]*) (\d+)", rest)}
+        constants = {current(name): int(value) for name, value in re.findall(r"\b([A-Z][A-Z_]*) (\d+)", rest)}
         dispatches.append(
             Dispatch(
                 current(label),
                 times,
                 (x, y, z),
                 iterations,
-                current(kernel[1] if kernel else label.split()[0]),
+                current(kernel or label.split()[0]),
                 "with subgroups" in rest,
                 constants,
             )
@@ -206,12 +210,12 @@ def work_of(dispatch, shape):
         clear = Loop("clear", math.ceil(classes / lanes))
         return Work([clear, *found, outer], 1, 0, 4 * items * classes + 16 * items * width, found)
     if name == "softmax_stats":
-        once = dispatch.constants.get("ONCE")
+        once = dispatch.constants.get("ROW_IN_REGISTERS")
         iterations = math.ceil(classes / (4 * lanes))
         maximum = [] if once else [Loop("maximum", iterations)]
         total = [] if once else [Loop("sum", iterations)]
         loops = [*maximum, Loop("fold of maxima", folds, fold=True), *total, Loop("fold of sums", folds, fold=True)]
-        if dispatch.constants.get("GATHER"):
+        if dispatch.constants.get("WRITE_GATHERED"):
             loops.append(Loop("gather", math.ceil((width + 1) / lanes)))
         return Work(loops, 2 if once else 1, logits, tops)
     if name == "sweep inward":

@@ -1,6 +1,6 @@
-"""The names of stages and kernels in records.
+"""The names of stages, kernels and constants in records.
 
-Records made before the stages were renamed have the earlier names. Scripts read every record
+Records made before they were renamed have the earlier names. Scripts read every record
 through `current`, so that tables have one name for one stage.
 """
 
@@ -19,9 +19,17 @@ EARLIER = {
     "trace": "backtrace",
     "score": "path_log_prob",
     "greedy": "collapse",
+    "GATHER": "WRITE_GATHERED",
+    "ONCE": "ROW_IN_REGISTERS",
+    "BEST": "GREEDY",
+    "KEEP": "STORE_ROWS",
+    "GATHERED": "READ_GATHERED",
+    "OUT": "OUTWARD",
+    "STARS": "ALLOW_STAR",
+    "LABELLED": "HAS_LABELS",
 }
 
 
 def current(name):
-    """Returns today's name of a stage or kernel."""
+    """Returns the name that is used today."""
     return EARLIER.get(name, name)

@@ -166,7 +166,7 @@ def measure(step, converted, timer):
         "median_ms": times[len(times) // 2],
         "min_ms": times[0],
         "runs": len(times),
-        "answers": answers,
+        "results": answers,
         "scores": scores,
     }
 

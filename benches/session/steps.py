@@ -128,7 +128,7 @@ def digest(report):
         for one in report["adapters"]
     ]
     cases = sum(row["cases"] or 0 for one in adapters for row in one["variants"])
-    return {"passed": report["passed"], "extent": report["extent"], "cases": cases, "adapters": adapters}
+    return {"passed": report["passed"], "extent": report["size"], "cases": cases, "adapters": adapters}
 
 
 def bench(session, shape, *flags, name=None):
@@ -230,7 +230,7 @@ def more(session):
     decoded = session.part("decode", [session.tool, *words], cache="timed", wanted=True)
     for line in decoded.get("data", []):
         # The decoded labels are only needed to compare libraries, and are most of the bytes.
-        line.pop("answers", None)
+        line.pop("results", None)
         line.pop("scores", None)
     variants(session, "barriers")
 
