@@ -19,7 +19,7 @@ class NoEstimate(Exception):
 
 @dataclass
 class Dispatch:
-    """One line of a printed plan: dispatches of one label."""
+    """One line of a printed plan: the dispatches of one stage."""
 
     label: str
     times: int
@@ -42,25 +42,25 @@ class Dispatch:
         return math.ceil(self.lanes * self.constants.get("ROWS", 1) / WARP)
 
 
-HEADER = re.compile(r"(\w+) of N = (\d+), T = (\d+), C = (\d+), Lmax = (\d+):")
-LINE = re.compile(r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) iterations\b(.*)")
+HEADER = re.compile(r"(\w[\w ]*): N = (\d+), T = (\d+), C = (\d+), Lmax = (\d+)$")
+# The stage; its dispatches; the workgroups of a dispatch, the loop iterations, the kernel and the constants.
+LINE = re.compile(r"  (\S.*?) +(\d+)  (\d+) × (\d+) × (\d+) +(\d+)  by (\w+)(.*)")
 
 
 def parse_plan(text):
-    """The goal, the shape (T, N, C, L) and the dispatches of a plan, as `Plan` prints them."""
+    """Returns the task, the shape (T, N, C, L) and the dispatches of a printed plan."""
     lines = text.splitlines()
     header = HEADER.match(lines[0] if lines else "")
     if not header:
         raise NoEstimate(f"not a printed plan: {text[:60]!r}")
-    goal, (items, frames, classes, labels) = header[1], map(int, header.groups()[1:])
+    task, (items, frames, classes, labels) = header[1], map(int, header.groups()[1:])
     dispatches = []
     for line in lines[1:]:
         match = LINE.match(line)
         if not match:
             continue
-        label, *numbers, rest = match.groups()
+        label, *numbers, kernel, rest = match.groups()
         times, x, y, z, rounds = map(int, numbers)
-        kernel = re.search(r"\bby (\w+)", rest)
         constants = {name: int(value) for name, value in re.findall(r"\b([A-Z][A-Z_]*) (\d+)", rest)}
         dispatches.append(
             Dispatch(
@@ -68,12 +68,12 @@ def parse_plan(text):
                 times,
                 (x, y, z),
                 rounds,
-                kernel[1] if kernel else label.split()[0],
+                kernel,
                 "with subgroups" in rest,
                 constants,
             )
         )
-    return goal, (frames, items, classes, labels), dispatches
+    return task, (frames, items, classes, labels), dispatches
 
 
 def seeded_labels(shape, seed=7):

@@ -10,15 +10,17 @@ import model
 import model_page
 import model_stages as stages
 
-PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatches, 23.2 MiB of workspace
-batch tiles: 1, segments: 1, input slices: 1
-  check_labels        1 × 4 × 1 × 1, 9 iterations   LANES 64  CONCATENATED 0  ALLOW_BLANK 0
-  label_links         1 × 4 × 1 × 1, 4020 iterations   LANES 64  CLEAR 1  LINK 1
-  softmax_stats       1 × 2000 × 1 × 1, 22 iterations   LANES 32  ROWS 4  INPUT 0  DIRECTIONS 2  BEST 0  GATHER 0  ONCE 1
-  sweep inward        1 × 4 × 1 × 2, 1002 iterations   LANES 128  KEEP 1  GATHERED 0  INPUT 0  DISTINCT 0  OUT 0
-  join                1 × 4 × 1 × 1, 19 iterations   LANES 64  ZERO_IMPOSSIBLE 0  INPUT 0  DISTINCT 0
-  sweep outward       1 × 4 × 1 × 2, 1002 iterations   LANES 128  KEEP 1  OUT 1
-  grad                1 × 2000 × 1 × 1, 640 iterations   LANES 128  ROWS 1  INPUT 0
+PLAN = """loss and gradient: N = 4, T = 2000, C = 128, Lmax = 500
+dispatches: 7, workspace: 23.2 MiB
+batch tiles: 1, checkpoint segments: 1, input slices: 1
+  stage              dispatches  workgroups         loop iterations
+  check_labels                1  4 × 1 × 1                        9  by check_labels, LANES 64, CONCATENATED 0, ALLOW_BLANK 0
+  label_links                 1  4 × 1 × 1                     4020  by label_links, LANES 64, CLEAR 1, LINK 1
+  softmax_stats               1  2000 × 1 × 1                    22  by softmax_stats, LANES 32, ROWS 4, INPUT 0, DIRECTIONS 2, BEST 0, GATHER 0, ONCE 1
+  sweep inward                1  4 × 1 × 2                     1002  by sweep, LANES 128, KEEP 1, GATHERED 0, INPUT 0, DISTINCT 0, OUT 0
+  join                        1  4 × 1 × 1                       19  by join, LANES 64, ZERO_IMPOSSIBLE 0, INPUT 0, DISTINCT 0
+  sweep outward               1  4 × 1 × 2                     1002  by sweep, LANES 128, KEEP 1, OUT 1
+  grad                        1  2000 × 1 × 1                   640  by grad, LANES 128, ROWS 1, INPUT 0
 """
 NAMES = ["check_labels", "label_links", "softmax_stats", "in", "join", "out", "grad"]
 
@@ -83,8 +85,8 @@ def data():
 
 class Plans(unittest.TestCase):
     def test_a_printed_plan_is_read_back(self):
-        goal, shape, dispatches = stages.parse_plan(PLAN)
-        self.assertEqual((goal, shape), ("LossAndGrad", (2000, 4, 128, 500)))
+        task, shape, dispatches = stages.parse_plan(PLAN)
+        self.assertEqual((task, shape), ("loss and gradient", (2000, 4, 128, 500)))
         self.assertEqual([one.label for one in dispatches], stages.STAGES)
         sweep_in, out = dispatches[3], dispatches[5]
         self.assertEqual((sweep_in.times, sweep_in.grid, sweep_in.rounds, sweep_in.kernel), (1, (4, 1, 2), 1002, "sweep"))
@@ -93,7 +95,7 @@ class Plans(unittest.TestCase):
         self.assertEqual(dispatches[2].constants["ONCE"], 1)
 
     def test_a_kernel_of_another_name_and_subgroups_are_found(self):
-        line = "  sweep inward        3 × 4 × 1 × 2, 7 iterations   by sweep_long  with subgroups  LANES 256"
+        line = "  sweep inward                3  4 × 1 × 2                        7  by sweep_long with subgroups, LANES 256"
         _, _, (dispatch,) = stages.parse_plan(PLAN.splitlines()[0] + "\n" + line)
         self.assertEqual((dispatch.kernel, dispatch.times, dispatch.subgroups), ("sweep_long", 3, True))
 
@@ -206,9 +208,9 @@ class Rows(unittest.TestCase):
         broken = data()
         broken["pipelines"][4]["compiled"] = {}
         (row,) = model.rows_of(broken, CARD, self.model)
-        self.assertEqual(row["missing"], {"join": "pipeline `meet` was not compiled by absent or ptxas"})
+        self.assertEqual(row["missing"], {"join": "pipeline `join` was not compiled by absent or ptxas"})
         self.assertNotIn("sum_us", row)
-        self.assertIn("none for meet: pipeline `meet` was not compiled", model_page.text([row]))
+        self.assertIn("none for join: pipeline `join` was not compiled", model_page.text([row]))
 
     def test_every_line_is_marked_as_an_estimate(self):
         lines = model_page.text([self.row]).splitlines()

@@ -7,8 +7,8 @@ use crate::batch::{Batch, CheckedBatch, Tables};
 use crate::blocking::block_on;
 use crate::cpu::{self, CpuBackend};
 use crate::error::{Error, refuse_impossible};
-use crate::fork::{Resident, on_threads};
-use crate::gpu::{self, Host, Selected, Waiting};
+use crate::fork::{ProcessBound, on_threads};
+use crate::gpu::{self, HostRunner, PollThread, Selected};
 use crate::idle::Idle;
 use crate::limits::DeviceLimits;
 use crate::options::{Impossible, Options};
@@ -103,7 +103,7 @@ impl Default for CacheLimits {
 pub struct Ctc {
     backend: Backend,
     /// Without it the CPU backend computes.
-    host: Option<Resident<Host>>,
+    host: Option<ProcessBound<HostRunner>>,
     cpu: CpuBackend,
     /// Of calls that have ended.
     tables: Idle<Tables>,
@@ -142,7 +142,7 @@ impl Ctc {
     /// # Errors
     /// As [`gpu`](Self::gpu).
     pub async fn gpu_async(name: &str) -> Result<Self, Error> {
-        gpu::first(name, Self::on).await
+        gpu::open_first(name, Self::on).await
     }
 
     /// This adapter, one of [`adapters`].
@@ -167,12 +167,12 @@ impl Ctc {
     /// [`Error::Plan`] if its limits are below what any plan needs.
     pub fn on_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
         let backend = Backend::Gpu(Box::new(device.adapter_info()));
-        Ok(Self::with(backend, Some(Host::new(device, queue)?)))
+        Ok(Self::with(backend, Some(HostRunner::new(device, queue)?)))
     }
 
     fn on(selected: &Selected) -> Result<Self, Error> {
-        let mut host = Host::new(&selected.device, &selected.queue)?;
-        host.watch();
+        let mut host = HostRunner::new(&selected.device, &selected.queue)?;
+        host.watch_lost();
         let backend = Backend::Gpu(Box::new(selected.info.clone()));
         Ok(Self::with(backend, Some(host)))
     }
@@ -188,11 +188,11 @@ impl Ctc {
         Self::with(backend, None)
     }
 
-    fn with(backend: Backend, host: Option<Host>) -> Self {
+    fn with(backend: Backend, host: Option<HostRunner>) -> Self {
         let CacheLimits { sessions, .. } = CacheLimits::default();
         Self {
             backend,
-            host: host.map(Resident::new),
+            host: host.map(ProcessBound::new),
             cpu: CpuBackend::new(sessions),
             tables: Idle::new(sessions),
         }
@@ -221,7 +221,7 @@ impl Ctc {
         self.host.as_ref().map(|host| host.device())
     }
 
-    pub(crate) fn host(&self) -> Option<&Host> {
+    pub(crate) fn host(&self) -> Option<&HostRunner> {
         self.host.as_deref()
     }
 
@@ -289,7 +289,7 @@ impl Ctc {
         output: &mut LossOutput,
     ) -> Result<(), Error> {
         let answer = take(output).into();
-        let run = self.run(batch, options, Task::Loss, Waiting::Here, answer);
+        let run = self.run(batch, options, Task::Loss, PollThread::Calling, answer);
         *output = block_on(run)?.into();
         Ok(())
     }
@@ -304,7 +304,7 @@ impl Ctc {
         options: &Options,
     ) -> Result<LossOutput, Error> {
         let answer = Answer::default();
-        let run = self.run(batch, options, Task::Loss, Waiting::Aside, answer);
+        let run = self.run(batch, options, Task::Loss, PollThread::Background, answer);
         Ok(run.await?.into())
     }
 
@@ -347,7 +347,13 @@ impl Ctc {
         output: &mut LossAndGradOutput,
     ) -> Result<(), Error> {
         let answer = take(output).into();
-        let run = self.run(batch, options, Task::LossAndGrad, Waiting::Here, answer);
+        let run = self.run(
+            batch,
+            options,
+            Task::LossAndGrad,
+            PollThread::Calling,
+            answer,
+        );
         *output = block_on(run)?.into();
         Ok(())
     }
@@ -362,7 +368,13 @@ impl Ctc {
         options: &Options,
     ) -> Result<LossAndGradOutput, Error> {
         let answer = Answer::default();
-        let run = self.run(batch, options, Task::LossAndGrad, Waiting::Aside, answer);
+        let run = self.run(
+            batch,
+            options,
+            Task::LossAndGrad,
+            PollThread::Background,
+            answer,
+        );
         Ok(run.await?.into())
     }
 
@@ -371,14 +383,14 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
         task: Task,
-        waiting: Waiting,
+        poll_thread: PollThread,
         mut answer: Answer,
     ) -> Result<Answer, Error> {
         let tables = self.tables.take(|_| true).unwrap_or_default();
         let checked = CheckedBatch::within(tables, batch, options)?;
         match &self.host {
             Some(host) => {
-                host.run(&checked, options, task, waiting, &mut answer)
+                host.run(&checked, options, task, poll_thread, &mut answer)
                     .await?;
             }
             None => self.cpu.run(&checked, options, task, &mut answer)?,

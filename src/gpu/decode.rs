@@ -1,28 +1,31 @@
-//! The buffers of an alignment and of a greedy reading.
+//! The buffers of forced alignment and of greedy decoding.
 
-use super::bindings::{Bindings, Work};
+use super::bindings::{Bindings, BufferSet};
 use crate::kernels::ArrayId;
 
-/// The buffers of an alignment: those that it reads are as those of a loss ([`Buffers`](crate::Buffers)), with the same rules.
+/// The buffers of a forced alignment, with the rules of [`Buffers`](crate::Buffers).
 ///
-/// A label of -1 is a [`STAR`](crate::decode::STAR). What is written past an item's frames or labels, or for an item without a path,
-/// is -1 in `path` and 0 elsewhere; its `score` is +∞ or NaN.
+/// A label of -1 is a [`STAR`](crate::decode::STAR). Elements beyond the frames or labels of an
+/// item, and all elements of an item without a path, are -1 in `path` and 0 in the other outputs,
+/// except that the `score` of an item without a path is +∞ or NaN.
 #[derive(Debug, Clone)]
 pub struct AlignBuffers<'a> {
-    /// The input, `[N, T, C]` or `[T, N, C]`: what the options' [`Input`](crate::Input) says.
+    /// The input, `[N, T, C]` or `[T, N, C]`, as declared by the [`Input`](crate::Input) of the
+    /// options.
     pub logits: wgpu::BufferBinding<'a>,
     /// i32, `[N, Lmax]` padded or `[ΣL]` concatenated.
     pub labels: wgpu::BufferBinding<'a>,
-    /// i32, `[N]`; without it all frames count.
+    /// i32, `[N]`. By default, all frames are valid.
     pub logit_lengths: Option<wgpu::BufferBinding<'a>>,
     /// i32, `[N]`
     pub label_lengths: wgpu::BufferBinding<'a>,
-    /// i32, `[N, T]` whatever the layout of the input, written: the class at each frame.
+    /// i32, `[N, T]` in either layout of the input, written: the class at each frame.
     pub path: wgpu::BufferBinding<'a>,
     /// f32, `[N, T]`, written: ln of that class's probability.
     pub log_probs: wgpu::BufferBinding<'a>,
-    /// u32, `[N, Lmax, 2]`, written: the first frame of each label, and the one after its last. With
-    /// [`RepeatedLabels::Collapse`](crate::RepeatedLabels::Collapse) labels count after the collapse.
+    /// u32, `[N, Lmax, 2]`, written: the first frame of each label and the frame after its last.
+    /// With [`RepeatedLabels::Collapse`](crate::RepeatedLabels::Collapse), the labels are those
+    /// after collapsing.
     pub spans: wgpu::BufferBinding<'a>,
     /// f32, `[N, Lmax]`, written: the mean probability of each label over its frames.
     pub probabilities: wgpu::BufferBinding<'a>,
@@ -35,7 +38,7 @@ pub struct AlignBuffers<'a> {
 impl<'a> AlignBuffers<'a> {
     pub(super) fn bindings(&self) -> Bindings<'a> {
         Bindings::new(
-            Work::Align,
+            BufferSet::Align,
             [
                 (ArrayId::Input, &self.logits),
                 (ArrayId::Labels, &self.labels),
@@ -54,18 +57,20 @@ impl<'a> AlignBuffers<'a> {
     }
 }
 
-/// The buffers of a greedy reading, with the rules of [`Buffers`](crate::Buffers).
+/// The buffers of greedy decoding, with the rules of [`Buffers`](crate::Buffers).
 #[derive(Debug, Clone)]
 pub struct GreedyBuffers<'a> {
-    /// The input, `[N, T, C]` or `[T, N, C]`: what the options' [`Input`](crate::Input) says.
+    /// The input, `[N, T, C]` or `[T, N, C]`, as declared by the [`Input`](crate::Input) of the
+    /// options.
     pub logits: wgpu::BufferBinding<'a>,
-    /// i32, `[N]`; without it all frames count.
+    /// i32, `[N]`. By default, all frames are valid.
     pub logit_lengths: Option<wgpu::BufferBinding<'a>>,
-    /// i32, `[N, T]` whatever the layout of the input, written: what each item reads, and -1 past that.
+    /// i32, `[N, T]` in either layout of the input, written: the labels of each item, then -1.
     pub labels: wgpu::BufferBinding<'a>,
-    /// u32, `[N]`, written: how many labels each item reads.
+    /// u32, `[N]`, written: the number of labels of each item.
     pub label_lengths: wgpu::BufferBinding<'a>,
-    /// u32, `[N, T, 2]`, written: the first frame of each label, and the one after its last; 0 past the last label.
+    /// u32, `[N, T, 2]`, written: the first frame of each label and the frame after its last, then
+    /// 0.
     pub frames: wgpu::BufferBinding<'a>,
     /// f32, `[N]`, written: −ln of the path's probability, in nats.
     pub score: wgpu::BufferBinding<'a>,
@@ -76,7 +81,7 @@ pub struct GreedyBuffers<'a> {
 impl<'a> GreedyBuffers<'a> {
     pub(super) fn bindings(&self) -> Bindings<'a> {
         Bindings::new(
-            Work::Greedy,
+            BufferSet::Greedy,
             [
                 (ArrayId::Input, &self.logits),
                 (ArrayId::HypothesisLabels, &self.labels),

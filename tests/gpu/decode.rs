@@ -1,4 +1,5 @@
-//! Alignments and greedy readings on adapters, against the CPU's in float64, which tests/host/decode.rs holds against all paths.
+//! Forced alignment and greedy decoding on every adapter, compared with the CPU backend in float64,
+//! which tests/host/decode.rs compares with all paths.
 
 use ctc_wgpu::decode::STAR;
 use ctc_wgpu::{
@@ -20,7 +21,7 @@ fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
 }
 
 #[test]
-fn random_batches_and_every_option() {
+fn random_batches_and_options_agree_with_the_cpu_backend() {
     on_each(|ctc| {
         for seed in 0..150 {
             hold(ctc, &RandomCase::of(seed)).unwrap();
@@ -28,7 +29,7 @@ fn random_batches_and_every_option() {
     });
 }
 
-/// The plan of the batch's alignment, as the host makes it.
+/// Returns the plan that the library uses for a batch of the host.
 fn plan(batch: &Batch<'_>, options: &Options, task: Task, limits: &DeviceLimits) -> Option<Plan> {
     let mut shape = *CheckedBatch::new(batch, options).unwrap().shape();
     if shape.label_layout == LabelLayout::Concatenated {
@@ -38,18 +39,18 @@ fn plan(batch: &Batch<'_>, options: &Options, task: Task, limits: &DeviceLimits)
 }
 
 #[test]
-fn however_a_batch_is_cut() {
-    type Cut = (
+fn split_batches_agree_with_the_cpu_backend() {
+    type Split = (
         &'static str,
         Task,
         fn(&DeviceLimits) -> DeviceLimits,
         fn(&Plan) -> bool,
     );
-    let stored = |limits: &DeviceLimits| DeviceLimits {
+    let spilled = |limits: &DeviceLimits| DeviceLimits {
         max_register_quads: 0,
         ..*limits
     };
-    let cuts: [Cut; 8] = [
+    let splits: [Split; 8] = [
         (
             "barriers",
             Task::Align,
@@ -59,34 +60,40 @@ fn however_a_batch_is_cut() {
             },
             |p| !p.to_string().contains("subgroups"),
         ),
-        ("scores in storage", Task::Align, stored, |p| {
+        ("spilled states", Task::Align, spilled, |p| {
             p.to_string().contains("by align_long")
         }),
         (
-            "pages",
+            "segments",
             Task::Align,
             |l| *l,
             |p| p.segments() > 1 && p.input_slices() == 1,
         ),
-        ("pages in storage", Task::Align, stored, |p| {
+        ("segments of spilled states", Task::Align, spilled, |p| {
             p.segments() > 1 && p.to_string().contains("by align_long")
         }),
-        ("chunks", Task::Align, |l| *l, |p| p.input_slices() > 1),
-        ("groups", Task::Align, |l| *l, |p| p.batch_tiles() > 1),
         (
-            "chunks of a reading",
+            "input slices",
+            Task::Align,
+            |l| *l,
+            |p| p.input_slices() > 1,
+        ),
+        ("batch tiles", Task::Align, |l| *l, |p| p.batch_tiles() > 1),
+        (
+            "input slices of greedy decoding",
             Task::Greedy,
             |l| *l,
             |p| p.input_slices() > 1,
         ),
         (
-            "groups of a reading",
+            "batch tiles of greedy decoding",
             Task::Greedy,
             |l| *l,
             |p| p.batch_tiles() > 1,
         ),
     ];
-    // Of a few classes and many labels: what is kept of a frame is more than the frame, so it is cut first.
+    // With few classes and many labels, the states of a frame exceed its logits, so that segments
+    // are needed before input slices.
     let narrow = (0..10).map(|seed| {
         let recipe = Recipe {
             ragged: seed % 2 == 0,
@@ -97,28 +104,28 @@ fn however_a_batch_is_cut() {
     });
     let batches: Vec<_> = (0..40).map(RandomCase::of).chain(narrow).collect();
     on_each(|ctc| {
-        for (name, task, change, is_meant) in cuts {
+        for (name, task, change, is_meant) in splits {
             let mut forced = 0;
-            for drawn in &batches {
-                let batch = drawn.batch.batch();
+            for case in &batches {
+                let batch = case.batch.batch();
                 let bindings =
                     std::iter::successors(Some(1_u64 << 17), |n| (*n > 512).then_some(*n / 8 * 7));
                 let mut limits = bindings.map(|max_binding| DeviceLimits {
                     max_binding,
                     ..change(ctc.limits().unwrap())
                 });
-                let cut = |limits: &DeviceLimits| {
-                    plan(&batch, &drawn.options, task, limits)
+                let is_split = |limits: &DeviceLimits| {
+                    plan(&batch, &case.options, task, limits)
                         .is_some_and(|plan| is_meant(&plan) && plan.batch_tiles() > 0)
                 };
-                if let Some(limits) = limits.find(cut) {
+                if let Some(limits) = limits.find(is_split) {
                     forced += 1;
-                    let within = ctc.with_limits(&limits);
-                    let held = match task {
-                        Task::Align => alignment(&within, drawn),
-                        _ => reading(&within, drawn),
+                    let limited = ctc.with_limits(&limits);
+                    let result = match task {
+                        Task::Align => alignment(&limited, case),
+                        _ => reading(&limited, case),
                     };
-                    held.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+                    result.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
                 }
             }
             assert!(forced >= 5, "{name}: only {forced} batches");
@@ -127,7 +134,7 @@ fn however_a_batch_is_cut() {
 }
 
 #[test]
-fn stars_stand_for_whatever_is_there() {
+fn stars_match_any_labels_as_on_the_cpu() {
     on_each(|ctc| {
         for seed in 0..30 {
             let recipe = Recipe {
@@ -158,7 +165,7 @@ fn stars_stand_for_whatever_is_there() {
             };
             holds(ctc, &format!("stars, seed {seed}"), batch.clone(), options);
             if seed % 5 == 0 {
-                // Where what a frame says is gathered, a star has no entry.
+                // The gathered inputs of a frame have no entry for a star.
                 let limits = DeviceLimits {
                     max_binding: 1_024,
                     ..*ctc.limits().unwrap()
@@ -170,13 +177,13 @@ fn stars_stand_for_whatever_is_there() {
 }
 
 #[test]
-fn ties_are_decided_as_on_the_cpu() {
+fn ties_are_resolved_as_on_the_cpu() {
     on_each(|ctc| {
         for (frames, labels) in [(1, 0), (6, 2), (40, 9), (90, 41)] {
             let mut batch = full([2, frames, 5], labels, 1.0, 3);
             batch.values.fill(0.25);
-            holds(ctc, "all alike", batch.clone(), Options::default());
-            // Two values only, so that nearly all paths have a rival of exactly their score.
+            holds(ctc, "all equal", batch.clone(), Options::default());
+            // Two values only, so that nearly every path has exactly the score of another.
             for (i, value) in batch.values.iter_mut().enumerate() {
                 *value = if i * i % 7 < 3 { 0.5 } else { -1.0 };
             }
@@ -186,7 +193,7 @@ fn ties_are_decided_as_on_the_cpu() {
 }
 
 #[test]
-fn long_items_and_long_labels() {
+fn long_items_and_long_labels_agree_with_the_cpu_backend() {
     on_each(|ctc| {
         for (dims, labels, scale) in [
             ([2, 3_000, 12], 700, 3.0),
@@ -201,16 +208,16 @@ fn long_items_and_long_labels() {
 }
 
 #[test]
-fn of_long_paths_that_nearly_agree_the_better_one_is_found() {
-    // Of two frames for one label one is better by 1e-6, of 4,000 frames whose scores add up to 41,000: a float32 there is a
-    // multiple of 0.004, and each of the sums loses something else on its way.
+fn the_better_of_two_nearly_equal_long_paths_is_found() {
+    // One of two frames for a label is better by 1e-6, of 4,000 frames whose scores sum to 41,000.
+    // There, f32 numbers are multiples of 0.004, and the rounding errors of the two sums differ.
     let frames = 4_000;
-    let places = [frames / 4, frames - 2];
+    let candidates = [frames / 4, frames - 2];
     on_each(|ctc| {
-        for better in places {
+        for better in candidates {
             let score = |t: usize| match t {
                 t if t == better => -7.0 + 1e-6,
-                t if places.contains(&t) => -7.0,
+                t if candidates.contains(&t) => -7.0,
                 _ => -11.3,
             };
             let logits: Vec<f32> = (0..frames).flat_map(|t| [-10.3, score(t)]).collect();
@@ -223,7 +230,7 @@ fn of_long_paths_that_nearly_agree_the_better_one_is_found() {
             assert_eq!(found.spans[0].frames, better..better + 1);
             holds(ctc, "nearly a tie", batch, options);
         }
-        // And so where the path ends: in the label or in the blank.
+        // The same at the end of the path, in the label or in the blank.
         for better in [0, 1] {
             let score = |t: usize, class: usize| match (t, class) {
                 (t, class) if t == frames - 1 && class == better => -10.3 + 1e-6,
@@ -250,24 +257,24 @@ fn an_item_has_the_same_bits_alone_and_in_any_batch() {
         for seed in 0..20 {
             let RandomCase { batch, options, .. } = RandomCase::of(seed);
             let alignments = ctc.align(&batch.batch(), &options).unwrap();
-            let readings = ctc.greedy(&batch.batch(), &options).unwrap();
+            let decoded = ctc.greedy(&batch.batch(), &options).unwrap();
             let same = |a: f64, b: f64| a.to_bits() == b.to_bits();
             for n in 0..batch.items() {
                 let alone = batch.alone(n);
                 let alignment = &ctc.align(&alone.batch(), &options).unwrap()[0];
                 let reading = &ctc.greedy(&alone.batch(), &options).unwrap()[0];
                 assert!(same(alignment.score, alignments[n].score));
-                assert!(same(reading.score, readings[n].score));
+                assert!(same(reading.score, decoded[n].score));
                 assert_eq!(alignment.log_probs, alignments[n].log_probs);
                 assert_eq!(alignment.spans, alignments[n].spans);
-                assert_eq!(reading.labels, readings[n].labels);
+                assert_eq!(reading.labels, decoded[n].labels);
             }
         }
     });
 }
 
 #[test]
-fn empty_batches_and_items() {
+fn empty_batches_and_items_agree_with_the_cpu_backend() {
     on_each(|ctc| {
         for dims in [[0, 5, 3], [2, 0, 3], [0, 0, 1]] {
             let labels = vec![Vec::<i32>::new(); dims[0]];
@@ -284,7 +291,7 @@ fn empty_batches_and_items() {
 }
 
 #[test]
-fn nan_spoils_its_own_item_only() {
+fn nan_affects_only_its_own_item() {
     on_each(|ctc| {
         let mut batch = full([3, 9, 4], 2, 1.0, 5);
         let row = batch.row(1, 4);
@@ -317,18 +324,18 @@ fn a_blank_among_the_labels_is_a_label() {
 }
 
 #[test]
-fn nonsense_on_the_device_spoils_its_item_alone() {
-    let mut spoilers = malformed::labels_that_are_no_class();
-    spoilers.extend(malformed::blank_among_the_labels());
-    spoilers.extend(malformed::logit_lengths_out_of_range());
-    spoilers.extend(malformed::label_lengths_out_of_range());
-    spoilers.extend(malformed::logits_without_a_meaning());
+fn malformed_input_on_the_device_affects_only_its_own_item() {
+    let mut corruptions = malformed::labels_that_are_no_class();
+    corruptions.extend(malformed::blank_among_the_labels());
+    corruptions.extend(malformed::logit_lengths_out_of_range());
+    corruptions.extend(malformed::label_lengths_out_of_range());
+    corruptions.extend(malformed::logits_without_a_meaning());
     on_each_device(|gpu| {
         for checks in [RuntimeChecks::On, RuntimeChecks::Off] {
             let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, checks).unwrap();
             for task in [Task::Align, Task::Greedy] {
-                for spoiler in &spoilers {
-                    guarded_buffers::check(spoiler, gpu, &ctc, task).unwrap();
+                for corruption in &corruptions {
+                    guarded_buffers::check(corruption, gpu, &ctc, task).unwrap();
                 }
                 for seed in 0..24 {
                     guarded_buffers::garbage(gpu, &ctc, seed, task).unwrap();
@@ -339,7 +346,7 @@ fn nonsense_on_the_device_spoils_its_item_alone() {
 }
 
 #[test]
-fn a_weight_of_minus_one_makes_the_exact_gradient_the_occupancies() {
+fn with_a_weight_of_minus_one_the_gradient_of_exact_log_probs_is_the_occupancy() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for seed in 0..10 {
@@ -361,7 +368,7 @@ fn a_weight_of_minus_one_makes_the_exact_gradient_the_occupancies() {
 }
 
 #[test]
-fn a_probability_of_0_is_on_no_path() {
+fn no_path_contains_a_probability_of_0() {
     on_each(|ctc| {
         for seed in 0..12 {
             let mut batch = Recipe {
@@ -381,10 +388,10 @@ fn a_probability_of_0_is_on_no_path() {
 }
 
 #[test]
-fn masks_and_the_least_probability_that_counts_are_as_on_the_cpu() {
+fn masked_labels_and_the_smallest_possible_probability_are_as_on_the_cpu() {
     on_each(|ctc| {
-        for drawn in masked_labels() {
-            hold(ctc, &drawn).unwrap();
+        for case in masked_labels() {
+            hold(ctc, &case).unwrap();
         }
         for (x, status) in [
             (-268_435_440.0, Status::Ok),
@@ -418,7 +425,7 @@ fn masks_and_the_least_probability_that_counts_are_as_on_the_cpu() {
                 ctc.greedy(&batch.batch(), &options).unwrap()[0].status,
                 Status::NotFinite
             );
-            holds(ctc, "log-probabilities without a meaning", batch, options);
+            holds(ctc, "invalid log-probabilities", batch, options);
         }
     });
 }

@@ -1,4 +1,5 @@
-//! A plan's launches, as a framework would run them: texts with nothing left to set, over one buffer for everything.
+//! A plan's launches, as a framework would run them: texts with nothing left to set, over one
+//! buffer for everything.
 
 use std::num::NonZeroU64;
 
@@ -13,7 +14,8 @@ use crate::support::variants::lowered;
 /// The largest offset alignment that WebGPU allows, in words.
 const ALIGNED: usize = 64;
 
-/// One buffer for all operands, each at an aligned offset, and full of garbage where nothing was given.
+/// One buffer for all operands, each at an aligned offset, and full of garbage where nothing was
+/// given.
 struct Arena {
     words: Vec<u32>,
     places: Vec<(Operand, usize, usize)>,
@@ -73,8 +75,8 @@ impl Arena {
         arena.room(Operand::HypothesisLabels, items * frames);
         arena.room(Operand::HypothesisLengths, items);
         arena.room(Operand::HypothesisFrames, 2 * items * frames);
-        for (number, bytes) in plan.tables().enumerate() {
-            arena.room(Operand::Table(number), bytes as usize / 4);
+        for (number, bytes) in plan.workspace_arrays().enumerate() {
+            arena.room(Operand::Workspace(number), bytes as usize / 4);
         }
         arena
     }

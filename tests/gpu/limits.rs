@@ -1,4 +1,5 @@
-//! No limit but memory: batches that pass a limit of the device are cut, and give what they give uncut.
+//! No limit but memory: batches that pass a limit of the device are cut, and give what they give
+//! uncut.
 
 use ctc_wgpu::{
     BatchShape, Ctc, DeviceLimits, Error, GpuCtc, Options, Plan, PlanError, Task, reference,
@@ -178,8 +179,8 @@ fn more_items_than_a_dimension_has_workgroups_are_right() {
 
 #[test]
 fn no_loop_ends_before_its_work_is_done() {
-    // 4,000 steps on the way in, each of 16 rounds for 501 places in 32 lanes, and the loop's own: 72,000 rounds, if one
-    // dispatch took them all. llvmpipe ends at 65,535, without a word.
+    // 4,000 steps on the way in, each of 16 rounds for 501 places in 32 lanes, and the loop's own:
+    // 72,000 rounds, if one dispatch took them all. llvmpipe ends at 65,535, without a word.
     let lanes = wgpu::Limits {
         max_compute_invocations_per_workgroup: 32,
         max_compute_workgroup_size_x: 32,

@@ -1,4 +1,5 @@
-//! Stages that go round: more items, and longer labels, than a workgroup has lanes, or than one dispatch takes.
+//! Stages that go round: more items, and longer labels, than a workgroup has lanes, or than one
+//! dispatch takes.
 
 use ctc_wgpu::{Batch, DeviceLimits, Options, Reduction, RepeatedLabels};
 
@@ -12,7 +13,8 @@ fn the_sums_of_a_batch_go_over_all_rounds_and_dispatches() {
     let batch = Recipe::new([700, 4, 3], 2).batch(11).weights(&weights);
     on_each(|ctc| {
         let limits = *ctc.limits().unwrap();
-        // 512 items' lengths or weights a binding, so that the second dispatch goes on from the first.
+        // 512 items' lengths or weights a binding, so that the second dispatch goes on from the
+        // first.
         for max_binding in [limits.max_binding, 2048] {
             let ctc = ctc.with_limits(&DeviceLimits {
                 max_binding,

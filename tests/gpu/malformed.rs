@@ -1,5 +1,5 @@
-//! Nonsense that is on the device already: each item is told of it, its neighbours do not notice, and nothing is
-//! touched that should not be, whether wgpu checks the kernels or not.
+//! Nonsense that is on the device already: each item is told of it, its neighbours do not notice,
+//! and nothing is touched that should not be, whether wgpu checks the kernels or not.
 
 use ctc_wgpu::{GpuCtc, RuntimeChecks};
 

@@ -95,7 +95,8 @@ fn a_batch_recorded_stage_by_stage_has_the_bits_of_encode() {
     });
 }
 
-/// Without wgpu's checks the kernels' own must hold, also for a caller who leaves out stages or changes their order.
+/// Without wgpu's checks the kernels' own must hold, also for a caller who leaves out stages or
+/// changes their order.
 #[test]
 fn stages_out_of_order_stay_in_bounds_and_spoil_no_later_batch() {
     on_each_device(|gpu| {

@@ -1,4 +1,5 @@
-//! Every variant of a plan, forced: each is held against the conformance cases, and gives the bits of the others.
+//! Every variant of a plan, forced: each is held against the conformance cases, and gives the bits
+//! of the others.
 
 use std::cell::Cell;
 

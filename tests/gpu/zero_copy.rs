@@ -1,4 +1,5 @@
-//! The caller's device, buffers and encoder: what is written, what is not, and that a plan keeps nothing of a batch.
+//! The caller's device, buffers and encoder: what is written, what is not, and that a plan keeps
+//! nothing of a batch.
 
 use ctc_wgpu::{GpuCtc, GpuPlan, Layout, Options, Reduction, Task};
 
