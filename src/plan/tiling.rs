@@ -27,8 +27,8 @@ const STATE_VECTORS: u64 = 4;
 /// Vectors of a quad in the lattice, per block of frames.
 const LATTICE_VECTORS: u64 = 6;
 
-/// Rows of states that a recursion with spilled states alternates between. Sweeps of the losses also
-/// need the rows of a block.
+/// Rows of states that a recursion with spilled states alternates between. Sweeps of the losses
+/// also need the rows of a block.
 const ALTERNATING_ROWS: u64 = 2;
 
 /// Steps whose backpointers share a word.
