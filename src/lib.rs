@@ -216,4 +216,4 @@ pub use options::{
     Status,
 };
 pub use output::{LossAndGradOutput, LossOutput};
-pub use plan::{BoundRange, Launch, Operand, Plan, Task};
+pub use plan::{BoundRange, Launch, Operand, Plan, PlanVariant, Task};

@@ -29,8 +29,10 @@ mod stages;
 #[cfg(test)]
 mod tests;
 mod tiling;
+mod variant;
 
 pub use launch::{BoundRange, Launch, Operand};
+pub use variant::PlanVariant;
 
 /// A computation on a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,6 +113,14 @@ pub(crate) struct PlannedDispatch {
     /// One range per binding of the kernel.
     pub(crate) ranges: Vec<BindingRange>,
     pub(crate) iterations: Iterations,
+}
+
+impl PlannedDispatch {
+    /// Returns the value of a pipeline constant, if the kernel has it.
+    fn constant(&self, name: &str) -> Option<u32> {
+        let mut constants = self.constants.iter();
+        constants.find_map(|(known, value)| (*known == name).then_some(*value))
+    }
 }
 
 /// The range of an array that a dispatch binds.

@@ -116,18 +116,14 @@ impl Plan {
             subgroups: dispatch.subgroups,
             ..self.source_variant()
         };
-        let constant = |name| {
-            let mut constants = dispatch.constants.iter();
-            let found = constants.find(|(constant, _)| *constant == name);
-            found.map_or(1, |(_, value)| *value)
-        };
+        let size = |constant| dispatch.constant(constant).unwrap_or(1);
         let bindings = dispatch.kernel.bindings.iter().zip(&dispatch.ranges);
         Launch {
             name: dispatch.kernel.name,
             wgsl: dispatch
                 .kernel
                 .specialised(variant, &dispatch.constants, &dispatch.params),
-            workgroup_size: [constant("LANES"), constant("ROWS"), 1],
+            workgroup_size: [size("LANES"), size("ROWS"), 1],
             grid: dispatch.grid,
             bindings: bindings
                 .map(|((array, _), range)| self.bound_range(*array, *range))

@@ -6,6 +6,7 @@ mod coverage;
 mod extreme;
 mod memory;
 mod refusals;
+mod variant;
 
 use std::collections::BTreeSet;
 
@@ -117,11 +118,7 @@ fn each_plan(check: impl Fn(&Plan, &DeviceLimits)) {
 }
 
 fn constant(dispatch: &PlannedDispatch, name: &str) -> u64 {
-    let found = dispatch
-        .constants
-        .iter()
-        .find(|(constant, _)| *constant == name);
-    found.map_or(1, |(_, value)| u64::from(*value))
+    dispatch.constant(name).unwrap_or(1).into()
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use ctc_wgpu::decode::STAR;
 use ctc_wgpu::{
-    Batch, BlankInLabels, CheckedBatch, Ctc, DeviceLimits, GpuCtc, Input, LabelLayout, Options,
-    Plan, RuntimeChecks, Status, Task, reference,
+    BlankInLabels, Ctc, DeviceLimits, GpuCtc, Input, Options, PlanVariant, RuntimeChecks, Status,
+    Task, reference,
 };
 
 use crate::support::adapters::on_each;
@@ -15,6 +15,7 @@ use crate::support::extreme_values::masked_labels;
 use crate::support::malformed;
 use crate::support::random::{Recipe, full};
 use crate::support::random_case::{RandomCase, log_probs};
+use crate::support::variants::{lowered, planned_shape};
 
 fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
     hold(ctc, &RandomCase::new(name.to_owned(), batch, options)).unwrap();
@@ -29,22 +30,13 @@ fn random_batches_and_options_agree_with_the_cpu_backend() {
     });
 }
 
-/// Returns the plan that the library uses for a batch of the host.
-fn plan(batch: &Batch<'_>, options: &Options, task: Task, limits: &DeviceLimits) -> Option<Plan> {
-    let mut shape = *CheckedBatch::new(batch, options).unwrap().shape();
-    if shape.label_layout == LabelLayout::Concatenated {
-        shape.max_labels = shape.max_labels.next_power_of_two();
-    }
-    Plan::new(&shape, options, task, limits).ok()
-}
-
 #[test]
 fn split_batches_agree_with_the_cpu_backend() {
     type Split = (
         &'static str,
         Task,
         fn(&DeviceLimits) -> DeviceLimits,
-        fn(&Plan) -> bool,
+        fn(&PlanVariant) -> bool,
     );
     let spilled = |limits: &DeviceLimits| DeviceLimits {
         max_register_quads: 0,
@@ -58,38 +50,33 @@ fn split_batches_agree_with_the_cpu_backend() {
                 subgroup_size: 0,
                 ..*l
             },
-            |p| !p.to_string().contains("subgroups"),
+            |v| !v.subgroups,
         ),
-        ("spilled states", Task::Align, spilled, |p| {
-            p.to_string().contains("by align_long")
+        ("spilled states", Task::Align, spilled, |v| {
+            v.states_in_storage
         }),
         (
             "segments",
             Task::Align,
             |l| *l,
-            |p| p.segments() > 1 && p.input_slices() == 1,
+            |v| v.checkpointed && !v.gathered,
         ),
-        ("segments of spilled states", Task::Align, spilled, |p| {
-            p.segments() > 1 && p.to_string().contains("by align_long")
+        ("segments of spilled states", Task::Align, spilled, |v| {
+            v.checkpointed && v.states_in_storage
         }),
-        (
-            "input slices",
-            Task::Align,
-            |l| *l,
-            |p| p.input_slices() > 1,
-        ),
-        ("batch tiles", Task::Align, |l| *l, |p| p.batch_tiles() > 1),
+        ("input slices", Task::Align, |l| *l, |v| v.gathered),
+        ("batch tiles", Task::Align, |l| *l, |v| v.batch_tiles > 1),
         (
             "input slices of greedy decoding",
             Task::Greedy,
             |l| *l,
-            |p| p.input_slices() > 1,
+            |v| v.input_slices > 1,
         ),
         (
             "batch tiles of greedy decoding",
             Task::Greedy,
             |l| *l,
-            |p| p.batch_tiles() > 1,
+            |v| v.batch_tiles > 1,
         ),
     ];
     // With few classes and many labels, the states of a frame exceed its logits, so that segments
@@ -107,18 +94,9 @@ fn split_batches_agree_with_the_cpu_backend() {
         for (name, task, change, is_meant) in splits {
             let mut forced = 0;
             for case in &batches {
-                let batch = case.batch.batch();
-                let bindings =
-                    std::iter::successors(Some(1_u64 << 17), |n| (*n > 512).then_some(*n / 8 * 7));
-                let mut limits = bindings.map(|max_binding| DeviceLimits {
-                    max_binding,
-                    ..change(ctc.limits().unwrap())
-                });
-                let is_split = |limits: &DeviceLimits| {
-                    plan(&batch, &case.options, task, limits)
-                        .is_some_and(|plan| is_meant(&plan) && plan.batch_tiles() > 0)
-                };
-                if let Some(limits) = limits.find(is_split) {
+                let shape = planned_shape(&case.batch.batch(), &case.options).unwrap();
+                let limits = change(ctc.limits().unwrap());
+                if let Some(limits) = lowered(&shape, &case.options, task, &limits, is_meant) {
                     forced += 1;
                     let limited = ctc.with_limits(&limits);
                     let result = match task {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use ctc_wgpu::{BoundRange, GpuCtc, Launch, Operand, Options, Plan, Reduction, Task};
+use ctc_wgpu::{BoundRange, GpuCtc, Launch, Operand, Options, Plan, PlanVariant, Reduction, Task};
 
 use crate::support::decoding::guarded_buffers;
 use crate::support::device::{BufferPlacement, DeviceBatch, Gpu, Outputs, on_each_device, run};
@@ -181,12 +181,13 @@ fn launches_over_one_buffer_give_the_bits_of_the_plan() {
             let batch = DeviceBatch::of(&case.batch);
             let options: &Options = &case.options;
             let own = ctc.limits();
-            let smaller =
-                |is_split: fn(&Plan) -> bool| lowered(&batch.shape, options, &own, is_split);
+            let smaller = |is_meant: fn(&PlanVariant) -> bool| {
+                lowered(&batch.shape, options, Task::LossAndGrad, &own, is_meant)
+            };
             let forced = match seen % 4 {
-                0 => smaller(|plan| plan.segments() > 1),
-                1 => smaller(|plan| plan.batch_tiles() > 1),
-                2 => smaller(|plan| plan.input_slices() > 1),
+                0 => smaller(|variant| variant.checkpointed),
+                1 => smaller(|variant| variant.batch_tiles > 1),
+                2 => smaller(|variant| variant.gathered),
                 _ => Some(own),
             };
             let Some(limits) = forced else { continue };

@@ -19,5 +19,4 @@ mod differences;
 mod enumeration;
 mod golden_files;
 mod input_errors;
-mod mutants;
 mod reference;

@@ -1,23 +1,34 @@
 #!/usr/bin/env python3
-"""Changes one operator or constant at a time and sees whether the tests notice.
+"""Injects one fault at a time and checks that a test fails.
 
-    python3 tests/mutants/run.py                  all of mutants.json; writes tests/mutants/results.md
-    python3 tests/mutants/run.py --quick          the same without the tests that take minutes; writes nothing
-    python3 tests/mutants/run.py --only chain     those whose file or description has that word; writes nothing
-    python3 tests/mutants/run.py --sample 3       as many, spread over the list; writes nothing
+    python3 tests/mutants/run.py                all mutants; writes killed.json and results.md
+    python3 tests/mutants/run.py --only chain   those with this text in file, id or description
+    python3 tests/mutants/run.py --sample 3     only this many, spread over the list
+    python3 tests/mutants/run.py --quick        without the tests that take minutes
+    python3 tests/mutants/run.py --refresh      runs nothing; updates mutants.json and results.md
 
-What was killed is kept in killed.json, so a run that was cut off goes on, and who survives with a reason is not tried again; --again
-tries all. results.md tells what has not
-been run yet.
+`--only`, `--sample` and `--quick` write nothing.
 
-The tree is copied below the target folder and built there once. A mutant of a shader needs no compiler: the tests'
-programs carry the text of every shader, and it is changed in a copy of them, its length kept by cutting the comment
-at its head or by spaces at its end. A mutant of the twin is built. Then the tests run, the likeliest first, until one fails.
-A run that passes its time is killed with all its children, and counts: a loop without an end is noticed too.
+To add a mutant, append an entry with `what`, `file`, `before` and `after` to mutants.json, where
+`before` occurs once in the file, and run `--refresh`. It adds an id and the site, which records
+where the mutation is, independent of names (see sites.py). After a rename or a rewrite of comments,
+`--refresh` updates `file`, `before` and `after` from the site. If the code itself has changed, it
+prints the mutants whose sites are lost: correct their `file`, `before` and `after` and delete their
+sites. A mutant that injects another fault than before needs another id.
+
+A run that was interrupted continues where it stopped. Mutants that are killed, or that survive for
+a known reason, are not run again without `--again`. A new survivor is added to survivors.json
+without a reason, and the tests fail until it has one.
+
+The tree is copied below the target folder and built there once. A mutant of a shader needs no
+compiler: the test programs contain the text of every shader, and it is changed in copies of the
+programs. The length stays the same: the comment at the head of the shader is shortened, or spaces
+are appended. A mutant of the CPU backend is built. Then the tests run until one fails, the
+likeliest first. A test program that exceeds its time limit is killed with all its children, and the
+mutant counts as killed, because an endless loop is a fault too.
 """
 
 import argparse
-import datetime
 import json
 import os
 import pathlib
@@ -27,48 +38,55 @@ import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+import lists
+from sites import ROOT, SiteError
+
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 SCRATCH = TARGET / "mutants"
-MUTANTS = HERE / "mutants.json"
-SURVIVORS = HERE / "survivors.json"
-KILLED = HERE / "killed.json"
-# Seconds for one test program. Whole ones take a tenth of that alone on two cores.
+# Seconds for one test program. On two cores a program takes a tenth of that.
 PATIENCE = 600
 
-# What runs, in order: a test program and the tests' names in it. The first of each list find most mutants in seconds.
+# What runs, in order: a test program and the names of tests in it. The first of each list kill most
+# mutants within seconds.
 SHADER_TESTS = [
-    ("gpu", ["conformance::", "variants::a_gradient_in_place", "variants::logits_and_gradients_of_f16", "zero_copy::"]),
-    ("gpu", ["rounds::", "variants::", "hostile::", "properties::", "buffer_errors::", "decode::"]),
+    (
+        "gpu",
+        [
+            "conformance::",
+            "variants::a_gradient_in_place",
+            "variants::logits_and_gradients_of_f16",
+            "zero_copy::",
+        ],
+    ),
+    ("gpu", ["loop_iterations::", "variants::", "malformed::", "properties::", "buffer_errors::", "decode::"]),
     ("lib", []),
 ]
-# Minutes on a software adapter: windows, pages and groups that only large batches have.
+# These take minutes on a software adapter, because they need large batches.
 LONG_SHADER_TESTS = [("gpu", ["limits::", "host_path::"])]
-# Without the check of this list, which would fail for each mutant because its text is no longer there.
-TWIN_TESTS = [("host", ["twin::"]), ("lib", []), ("host", ["--skip", "mutants::"])]
+CPU_TESTS = [("host", ["cpu_backend::"]), ("lib", []), ("host", [])]
 
 
 def build(tree, *tests):
-    """Compiles tests of `tree`; the programs by name, or None where it does not compile."""
+    """Compiles tests of `tree`. Returns the programs by name, or None and the compiler's errors."""
     command = ["cargo", "test", "--no-run", "--all-features", "--message-format", "json"]
     for test in tests:
         command += ["--lib"] if test == "lib" else ["--test", test]
     env = dict(os.environ, CARGO_TARGET_DIR=str(SCRATCH / "target"), CARGO_PROFILE_DEV_DEBUG="0")
-    done = subprocess.run(command, cwd=tree.path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=tree.path, env=env, capture_output=True, text=True)
     if done.returncode != 0:
         return None, done.stderr
     found = {}
     for line in done.stdout.splitlines():
         message = json.loads(line)
         if message.get("executable") and message["profile"]["test"]:
-            kind = message["target"]["kind"][0]
-            found["lib" if kind == "lib" else message["target"]["name"]] = pathlib.Path(message["executable"])
+            target = message["target"]
+            name = "lib" if target["kind"][0] == "lib" else target["name"]
+            found[name] = pathlib.Path(message["executable"])
     return found, ""
 
 
 class Tree:
-    """A copy of the sources, of which one file may be changed."""
+    """A copy of the sources, in which one file at a time is changed."""
 
     def __init__(self):
         self.path = SCRATCH / "tree"
@@ -80,7 +98,7 @@ class Tree:
         wanted = {name for name in files if name and (ROOT / name).is_file()}
         for name in wanted:
             source, copy = ROOT / name, self.path / name
-            # What is the same stays as it is, and so does what was compiled from it.
+            # A file that is the same keeps its time, so that cargo does not compile it again.
             if not copy.exists() or copy.read_bytes() != source.read_bytes():
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, copy)
@@ -89,18 +107,11 @@ class Tree:
                 copy.unlink()
 
 
-def changed(mutant):
-    text = (ROOT / mutant["file"]).read_text()
-    if text.count(mutant["before"]) != 1:
-        sys.exit(f"{mutant['file']}: {mutant['before']!r} does not occur exactly once")
-    return text, text.replace(mutant["before"], mutant["after"])
-
-
 def patched(program, before, after, copy):
-    """A copy of a program, with a shader's text changed wherever it carries that."""
+    """A copy of a program in which a shader's text is replaced wherever it occurs."""
     before, after = before.encode(), after.encode()
     while len(after) > len(before):
-        # The head of every shader is a comment.
+        # The first lines of every shader are a comment.
         line_end = after.index(b"\n")
         if line_end <= 2 or not after.startswith(b"//"):
             raise ValueError("the comment at its head is too short")
@@ -116,23 +127,23 @@ def patched(program, before, after, copy):
 
 
 def run(program, names, directory):
-    """None where all tests pass; else the first that failed, or what else ended it."""
+    """Returns None if all tests pass; else the first that failed or what else ended the program."""
     command = [str(program), *names, "--test-threads", "2"]
-    said = SCRATCH / "said"
+    printed = SCRATCH / "output"
     started = time.monotonic()
-    with said.open("w") as out:
+    with printed.open("w") as out:
         process = subprocess.Popen(
             command, cwd=directory, stdout=out, stderr=subprocess.DEVNULL, start_new_session=True,
             env=dict(os.environ, RUST_BACKTRACE="0"),
         )
     while process.poll() is None:
-        failed = failed_test(said.read_text(errors="replace"))
+        failed = failed_test(printed.read_text(errors="replace"))
         if failed or time.monotonic() - started > PATIENCE:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return failed or "time"
         time.sleep(0.05)
-    out = said.read_text(errors="replace")
+    out = printed.read_text(errors="replace")
     if process.returncode == 0:
         if "running 0 tests" in out:
             sys.exit(f"no test is called {names}")
@@ -147,33 +158,33 @@ def failed_test(out):
     return None
 
 
-def judge(mutant, tree, programs, quick):
-    before, after = changed(mutant)
-    if mutant["file"].endswith(".wgsl"):
-        return judge_shader(mutant, before, after, tree, programs, quick)
-    place = tree.path / mutant["file"]
-    place.write_text(after)
+def judge(mutant, place, tree, programs, quick):
+    """Returns the test that kills a mutant, or None if it survives."""
+    if place.source.suffix == ".wgsl":
+        return judge_shader(mutant, place, tree, programs, quick)
+    path = tree.path / place.source.name
+    path.write_text(place.mutated)
     try:
-        for name, filters in TWIN_TESTS:
-            programs, refused = build(tree, name)
+        for name, filters in CPU_TESTS:
+            programs, errors = build(tree, name)
             if programs is None:
-                sys.exit(f"{mutant['file']}: {mutant['after']!r} does not compile:\n{refused}")
+                sys.exit(f"{mutant['id']} does not compile:\n{errors}")
             failed = run(programs[name], filters, tree.path)
             if failed:
                 return failed
         return None
     finally:
-        place.write_text(before)
+        path.write_text(place.source.text)
 
 
-def judge_shader(mutant, before, after, tree, programs, quick):
+def judge_shader(mutant, place, tree, programs, quick):
     copies = {}
     for name, program in programs.items():
-        copy = patched(program, before, after, SCRATCH / f"{name}-mutant")
+        copy = patched(program, place.source.text, place.mutated, SCRATCH / f"{name}-mutant")
         if copy is None:
-            sys.exit(f"{mutant['file']} is not in the program of the tests `{name}`")
+            sys.exit(f"{place.source.name} is not in the test program `{name}`")
         copies[name] = copy
-    # Of what only some tests can see they go first.
+    # Some mutants are visible only to a few tests, which go first.
     likeliest = [("gpu", [mutant["first"]])] if "first" in mutant else []
     for name, filters in likeliest + SHADER_TESTS + ([] if quick else LONG_SHADER_TESTS):
         failed = run(copies[name], filters, tree.path)
@@ -182,78 +193,97 @@ def judge_shader(mutant, before, after, tree, programs, quick):
     return None
 
 
+def refresh():
+    """Updates mutants.json and results.md, and prints the mutants whose sites are lost."""
+    sides = lists.sides()
+    mutants, lost = [], 0
+    for mutant in lists.read(lists.MUTANTS):
+        try:
+            mutants.append(lists.refreshed(mutant, sides))
+        except SiteError as error:
+            mutants.append(mutant)
+            lost += 1
+            print(f"{mutant.get('id') or mutant['what']}: {error}")
+    lists.write_mutants(mutants)
+    if not lost:
+        write_report()
+    return 1 if lost else 0
+
+
+def write_report():
+    known = [lists.read(path) for path in (lists.MUTANTS, lists.KILLED, lists.SURVIVORS)]
+    lists.RESULTS.write_text(lists.report(*known))
+
+
+def selected(mutants, only, sample):
+    if only:
+        mutants = [m for m in mutants if any(only in m[field] for field in ("file", "id", "what"))]
+    if sample:
+        mutants = [mutants[i * len(mutants) // sample] for i in range(sample)]
+    # Those of shaders share one build, which those of the CPU backend overwrite.
+    return sorted(mutants, key=lambda mutant: not mutant["file"].endswith(".wgsl"))
+
+
+def shader_programs(tree):
+    found, errors = build(tree, "gpu", "lib")
+    if found is None:
+        sys.exit(errors)
+    return {
+        name: pathlib.Path(shutil.copy(path, SCRATCH / f"{name}-unchanged"))
+        for name, path in found.items()
+    }
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="mutants whose file or description has this word")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", help="mutants with this text in their file, id or description")
     parser.add_argument("--sample", type=int, help="this many mutants, spread over the list")
-    parser.add_argument("--again", action="store_true", help="all of them, also those that are known to be killed")
+    parser.add_argument("--again", action="store_true", help="also those whose result is known")
     parser.add_argument("--quick", action="store_true", help="without the tests that take minutes")
+    parser.add_argument("--refresh", action="store_true", help="update the lists and run nothing")
     args = parser.parse_args()
-    everything = mutants = json.loads(MUTANTS.read_text())
-    if args.only:
-        mutants = [m for m in mutants if args.only in m["file"] or args.only in m["what"]]
-    if args.sample:
-        mutants = [mutants[i * len(mutants) // args.sample] for i in range(args.sample)]
-    tree = Tree()
-    programs = {}
-    if any(m["file"].endswith(".wgsl") for m in mutants):
-        found, refused = build(tree, "gpu", "lib")
-        if found is None:
-            sys.exit(refused)
-        # Their places are the mutants' of the twin later.
-        for name, path in found.items():
-            programs[name] = pathlib.Path(shutil.copy(path, SCRATCH / f"{name}-unchanged"))
-    reasons = {key(s): s["why"] for s in json.loads(SURVIVORS.read_text())}
-    kept = json.loads(KILLED.read_text()) if KILLED.exists() and not args.again else []
-    killers = {key(k): k["by"] for k in kept}
-    survived = set()
+    if args.refresh:
+        return refresh()
+    everything = lists.read(lists.MUTANTS)
+    mutants = selected(everything, args.only, args.sample)
+    sides = lists.sides()
     try:
-        for mutant in sorted(mutants, key=lambda m: not m["file"].endswith(".wgsl")):
+        places = {mutant["id"]: lists.place(mutant, sides) for mutant in mutants}
+    except SiteError as error:
+        sys.exit(f"{error}\n--refresh prints every mutant whose site is lost")
+    killed = {} if args.again or not lists.KILLED.exists() else lists.read(lists.KILLED)
+    survivors = lists.read(lists.SURVIVORS)
+    explained = {id for id, why in survivors.items() if why}
+    survived = set()
+    tree = Tree()
+    programs = shader_programs(tree) if mutants and mutants[0]["file"].endswith(".wgsl") else {}
+    try:
+        for mutant in mutants:
+            id = mutant["id"]
             started = time.monotonic()
-            known = killers.keys() | (set() if args.again else reasons.keys())
-            if key(mutant) not in known or args.sample:
-                killer = judge(mutant, tree, programs, args.quick)
+            if args.again or args.sample or id not in killed.keys() | explained:
+                killer = judge(mutant, places[id], tree, programs, args.quick)
+                killed.pop(id, None)
                 if killer:
-                    killers[key(mutant)] = killer
+                    killed[id] = killer
                 else:
-                    survived.add(key(mutant))
+                    survived.add(id)
             seconds = time.monotonic() - started
-            result = killers.get(key(mutant)) or ("SURVIVED" if key(mutant) in survived else "survives, as known")
+            result = killed.get(id) or ("SURVIVED" if id in survived else "survives, as known")
             print(f"{seconds:6.1f} s  {mutant['file']}: {mutant['what']}: {result}", flush=True)
     finally:
         if not (args.only or args.sample or args.quick):
-            write(everything, killers, survived, reasons)
-    unknown = len(survived - reasons.keys())
-    print(f"{len(mutants)} mutants, {unknown} survived without a reason")
-    return 1 if unknown else 0
-
-
-def key(mutant):
-    return json.dumps([mutant["file"], mutant["before"], mutant["after"]])
-
-
-def write(mutants, killers, survived, reasons):
-    """killed.json, to go on from, and results.md, to read."""
-    killed = [m for m in mutants if key(m) in killers]
-    entries = [{**{side: m[side] for side in ("file", "before", "after")}, "by": killers[key(m)]} for m in killed]
-    KILLED.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
-    alive = [m for m in mutants if key(m) not in killers and (key(m) in survived or key(m) in reasons)]
-    lines = [
-        "# Mutants", "",
-        f"{len(mutants)} mutants: {len(killed)} killed, {len(alive)} survived, {len(mutants) - len(killed) - len(alive)} not run yet; "
-        f"{datetime.date.today().isoformat()}, by `python3 tests/mutants/run.py`.", "",
-        "| file | what is wrong | change | killed by |", "| --- | --- | --- | --- |",
-    ]
-    for m in mutants:
-        if m in killed:
-            result = f"`{killers[key(m)]}`"
-        elif m in alive:
-            result = "**survives**: " + reasons.get(key(m), "nobody has said why")
-        else:
-            result = "not run yet"
-        change = " → ".join("`" + " ".join(m[side].split()).replace("|", "\\|") + "`" for side in ("before", "after"))
-        lines.append(f"| `{m['file']}` | {m['what']} | {change} | {result} |")
-    (HERE / "results.md").write_text("\n".join(lines) + "\n")
+            in_order = [mutant["id"] for mutant in everything]
+            lists.write(lists.KILLED, {id: killed[id] for id in in_order if id in killed})
+            survivors |= {id: "" for id in in_order if id in survived - explained}
+            kept = {id: why for id, why in survivors.items() if why or id not in killed}
+            lists.write(lists.SURVIVORS, kept)
+            write_report()
+    surprises = len(survived - explained)
+    print(f"{len(mutants)} mutants, {surprises} survived without a known reason")
+    return 1 if surprises else 0
 
 
 if __name__ == "__main__":
