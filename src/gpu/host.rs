@@ -53,8 +53,8 @@ pub(crate) struct HostRunner {
 /// batches exceed the number of dispatches only within very low limits.
 const MANY_ELEMENTS: usize = 1 << 24;
 
-/// The maximum number of polls for the loss of the device after a failed call, and the pause between
-/// two polls: 0.1 s together.
+/// The maximum number of polls for the loss of the device after a failed call, and the pause
+/// between two polls: 0.1 s together.
 const LOST_POLLS: u32 = 20;
 const LOST_POLL_PAUSE: Duration = Duration::from_millis(5);
 
