@@ -172,7 +172,7 @@ fn each_constant_of_a_plan_is_an_override_of_its_kernel() {
     for shape in [&shape, &long] {
         for task in [Task::LossAndGrad, Task::Align, Task::Greedy] {
             let plan = Plan::new(shape, &options, task, &DeviceLimits::default()).unwrap();
-            steps.extend(plan.steps);
+            steps.extend(plan.dispatches);
         }
     }
     for kernel in KERNELS {

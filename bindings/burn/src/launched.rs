@@ -111,7 +111,7 @@ impl<H: Clone> Operands<H> {
             Operand::Status => Some(&self.status),
             Operand::Reduced => Some(&self.reduced),
             Operand::Grad => self.grad.as_ref(),
-            Operand::Table(number) => self.tables.get(number),
+            Operand::Workspace(number) => self.tables.get(number),
             // Those of alignments and readings, and those that later versions of the library add.
             _ => None,
         }
@@ -123,7 +123,7 @@ fn plan(work: &Work) -> Result<Arc<Planned>, Error> {
     let options = key.rules.options();
     let plan = Plan::new(&key.shape, &options, key.task, &DeviceLimits::default())?;
     Ok(Arc::new(Planned {
-        tables: plan.tables().collect(),
+        tables: plan.workspace_arrays().collect(),
         launches: plan.launches().map(Arc::new).collect(),
     }))
 }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn each_operand_of_a_loss_has_its_own_buffer() {
         let plan = plan(Task::LossAndGrad);
-        let operands = operands(plan.tables().count(), true);
+        let operands = operands(plan.workspace_arrays().count(), true);
         let bound = bind(&operands, &plan).expect("all operands of a loss are known");
         for (launch, names) in plan.launches().zip(bound) {
             for (bound, name) in launch.bindings.iter().zip(names) {
@@ -230,7 +230,7 @@ mod tests {
                     Operand::Labels => "targets".into(),
                     Operand::LogitLengths => "input lengths".into(),
                     Operand::LabelLengths => "target lengths".into(),
-                    Operand::Table(number) => format!("table {number}"),
+                    Operand::Workspace(number) => format!("table {number}"),
                     other => format!("{other:?}").to_lowercase(),
                 };
                 assert_eq!(name, expected);
@@ -240,12 +240,12 @@ mod tests {
 
     #[test]
     fn an_operand_that_is_not_known_is_an_error_and_no_other_buffer() {
-        let tables = |task| plan(task).tables().count();
+        let tables = |task| plan(task).workspace_arrays().count();
         for (operands, task, named) in [
             (operands(99, true), Task::Align, "Path"),
-            (operands(99, true), Task::Greedy, "Read"),
+            (operands(99, true), Task::Greedy, "Hypothesis"),
             (operands(99, false), Task::LossAndGrad, "Grad"),
-            (operands(tables(Task::Loss) - 1, false), Task::Loss, "Table"),
+            (operands(tables(Task::Loss) - 1, false), Task::Loss, "Workspace"),
         ] {
             let error = bind(&operands, &plan(task)).expect_err(named).to_string();
             assert!(

@@ -8,7 +8,8 @@ use crate::plan::{Plan, PlanVariant, Task};
 
 const TASKS: [Task; 4] = [Task::Loss, Task::LossAndGrad, Task::Align, Task::Greedy];
 
-/// Returns the plans of a batch that each of these limits splits in another way, or runs on other kernels.
+/// Returns the plans of a batch that each of these limits splits in another way, or runs on other
+/// kernels.
 fn plans(task: Task) -> Vec<Plan> {
     let default = DeviceLimits::default();
     let bound = |max_binding| DeviceLimits {
@@ -64,8 +65,8 @@ fn each_field_has_both_values_among_the_plans_of_a_goal() {
 
 fn agrees(plan: &Plan) {
     let variant = plan.variant();
-    let labelled = |label| plan.steps.iter().any(|step| step.label == label);
-    let runs = |kernel| plan.steps.iter().any(|step| step.kernel.name == kernel);
+    let labelled = |label| plan.dispatches.iter().any(|d| d.label == label);
+    let runs = |kernel| plan.dispatches.iter().any(|d| d.kernel.name == kernel);
     let repeats = labelled("sweep recompute") || labelled("viterbi recompute");
     assert_eq!(variant.checkpointed, repeats, "{plan}");
     let stored = runs("sweep_long") || runs("viterbi_long");
@@ -73,11 +74,11 @@ fn agrees(plan: &Plan) {
     // All recursions of a plan are of one kind.
     assert!(!(stored && (runs("sweep") || runs("viterbi"))), "{plan}");
     let recursions = plan
-        .steps
+        .dispatches
         .iter()
-        .filter(|step| step.constant("GATHERED").is_some());
-    for step in recursions {
-        let gathered = constant(step, "GATHERED") == 1;
+        .filter(|d| d.constant("GATHERED").is_some());
+    for dispatch in recursions {
+        let gathered = constant(dispatch, "GATHERED") == 1;
         assert_eq!(variant.gathered, gathered, "{plan}");
     }
     let has_subgroups = plan.shaders().any(|(shader, _)| shader.subgroups);
@@ -102,9 +103,9 @@ fn the_printed_names_of_the_dispatches_do_not_matter() {
         for plan in plans(task) {
             let mut renamed = plan.clone();
             renamed
-                .steps
+                .dispatches
                 .iter_mut()
-                .for_each(|step| step.label = "sweep recompute");
+                .for_each(|d| d.label = "sweep recompute");
             assert_ne!(renamed.to_string(), plan.to_string());
             assert_eq!(renamed.variant(), plan.variant());
         }
