@@ -234,7 +234,7 @@ def readme_section(session):
     page = f"benches/results/{stem(session)}.md"
     return (
         f"Loss and gradient in ms on {figures.card(session)}, {session['date']}. “kernels” is the time of the kernels "
-        f"alone, “queued” that of one of 20 steps that are queued before one wait.\n\n{readme_table(session)}\n\n"
+        f"alone, and “queued” the time per step of 20 steps that are queued before one wait.\n\n{readme_table(session)}\n\n"
         f"Measured by `{session['command']}`; [the stages, the ratios and the environment]({page})."
     )
 
