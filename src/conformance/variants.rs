@@ -75,7 +75,7 @@ pub const VARIANTS: [Variant; 9] = [
         limits: |shape, options, limits| {
             lowered(shape, options, limits, |plan| plan.input_slices() > 1)
         },
-        is_meant: |plan| plan.to_string().contains("GATHER 1"),
+        is_meant: |plan| plan.to_string().contains("WRITE_GATHERED 1"),
         same_bits: true,
     },
     Variant {

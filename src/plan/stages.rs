@@ -97,8 +97,8 @@ impl Builder<'_> {
                 ),
                 ("COLLAPSE", collapse.into()),
                 ("DISTINCT", self.distinct()),
-                ("STARS", (self.task == Task::Align).into()),
-                ("LABELLED", (self.task != Task::Greedy).into()),
+                ("ALLOW_STAR", (self.task == Task::Align).into()),
+                ("HAS_LABELS", (self.task != Task::Greedy).into()),
                 ("REDUCTION", reduction),
             ],
             params,
@@ -182,9 +182,9 @@ impl Builder<'_> {
             ];
             if kernel == &kernels::SOFTMAX_STATS {
                 constants.push(("DIRECTIONS", word(self.task.directions())));
-                constants.push(("BEST", (self.task == Task::Greedy).into()));
-                constants.push(("GATHER", self.tiling.gathered.into()));
-                constants.push(("ONCE", (classes <= 4 * lanes).into()));
+                constants.push(("GREEDY", (self.task == Task::Greedy).into()));
+                constants.push(("WRITE_GATHERED", self.tiling.gathered.into()));
+                constants.push(("ROW_IN_REGISTERS", (classes <= 4 * lanes).into()));
             }
             let shares = group.count * count.div_ceil(share);
             self.push(Step {
@@ -294,15 +294,15 @@ impl Builder<'_> {
             let saves = phase == Phase::In && first == page.first;
             let mut constants = vec![
                 ("LANES", word(lanes)),
-                ("KEEP", keeps.into()),
-                ("GATHERED", gathered.into()),
+                ("STORE_ROWS", keeps.into()),
+                ("READ_GATHERED", gathered.into()),
                 ("INPUT", self.input()),
                 ("DISTINCT", self.distinct()),
             ];
             constants.push(if aligns {
                 ("DIRECTIONS", 1)
             } else {
-                ("OUT", (phase == Phase::Out).into())
+                ("OUTWARD", (phase == Phase::Out).into())
             });
             self.push(Step {
                 kernel,

@@ -284,7 +284,7 @@ fn check_group(plan: &Plan, steps: &[&Step]) {
                 assert!(p.first_step.is_multiple_of(4) && p.segment_begin.is_multiple_of(4));
                 assert!(p.segment_begin <= p.first_step && p.end_step <= p.segment_end);
                 if s.label.starts_with("sweep") {
-                    assert_eq!(s.label == "sweep outward", constant(s, "OUT") == 1);
+                    assert_eq!(s.label == "sweep outward", constant(s, "OUTWARD") == 1);
                 }
                 (p.first_step.into(), p.end_step.into())
             })
@@ -344,7 +344,7 @@ fn check_kept(steps: &[&Step], aligns: bool, checkpointed: bool) {
     assert!(rows(way_in, |p| p.carry_row).is_empty());
     assert!(rows("sweep outward", |p| p.carry_row).is_empty());
     for step in steps.iter().filter(|s| s.label == way_in) {
-        assert!(constant(step, "KEEP") == 0 || !checkpointed);
+        assert!(constant(step, "STORE_ROWS") == 0 || !checkpointed);
         assert!(step.params.checkpoint_row < step.params.spill_row);
     }
 }
