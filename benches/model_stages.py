@@ -185,12 +185,12 @@ def work_of(dispatch, shape):
         clear = Loop("clear", math.ceil(classes / lanes))
         return Work([clear, *found, outer], 1, 0, 4 * items * classes + 16 * items * width, found)
     if name == "softmax_stats":
-        once = dispatch.constants.get("ONCE")
+        once = dispatch.constants.get("ROW_IN_REGISTERS")
         rounds = math.ceil(classes / (4 * lanes))
         maximum = [] if once else [Loop("maximum", rounds)]
         total = [] if once else [Loop("sum", rounds)]
         loops = [*maximum, Loop("fold of maxima", folds, fold=True), *total, Loop("fold of sums", folds, fold=True)]
-        if dispatch.constants.get("GATHER"):
+        if dispatch.constants.get("WRITE_GATHERED"):
             loops.append(Loop("gather", math.ceil((width + 1) / lanes)))
         return Work(loops, 2 if once else 1, logits, tops)
     if name == "sweep inward":

@@ -14,10 +14,10 @@ PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatches, 23.
 batch tiles: 1, segments: 1, input slices: 1
   check_labels        1 × 4 × 1 × 1, 9 iterations   LANES 64  CONCATENATED 0  ALLOW_BLANK 0
   label_links         1 × 4 × 1 × 1, 4020 iterations   LANES 64  CLEAR 1  LINK 1
-  softmax_stats       1 × 2000 × 1 × 1, 22 iterations   LANES 32  ROWS 4  INPUT 0  DIRECTIONS 2  BEST 0  GATHER 0  ONCE 1
-  sweep inward        1 × 4 × 1 × 2, 1002 iterations   LANES 128  KEEP 1  GATHERED 0  INPUT 0  DISTINCT 0  OUT 0
+  softmax_stats       1 × 2000 × 1 × 1, 22 iterations   LANES 32  ROWS 4  INPUT 0  DIRECTIONS 2  GREEDY 0  WRITE_GATHERED 0  ROW_IN_REGISTERS 1
+  sweep inward        1 × 4 × 1 × 2, 1002 iterations   LANES 128  STORE_ROWS 1  READ_GATHERED 0  INPUT 0  DISTINCT 0  OUTWARD 0
   join                1 × 4 × 1 × 1, 19 iterations   LANES 64  ZERO_IMPOSSIBLE 0  INPUT 0  DISTINCT 0
-  sweep outward       1 × 4 × 1 × 2, 1002 iterations   LANES 128  KEEP 1  OUT 1
+  sweep outward       1 × 4 × 1 × 2, 1002 iterations   LANES 128  STORE_ROWS 1  OUTWARD 1
   grad                1 × 2000 × 1 × 1, 640 iterations   LANES 128  ROWS 1  INPUT 0
 """
 NAMES = ["check_labels", "label_links", "softmax_stats", "in", "join", "out", "grad"]
@@ -89,8 +89,8 @@ class Plans(unittest.TestCase):
         sweep_in, out = dispatches[3], dispatches[5]
         self.assertEqual((sweep_in.times, sweep_in.grid, sweep_in.rounds, sweep_in.kernel), (1, (4, 1, 2), 1002, "sweep"))
         self.assertEqual((sweep_in.lanes, sweep_in.warps, sweep_in.workgroups), (128, 4, 8))
-        self.assertEqual((sweep_in.subgroups, out.constants["OUT"]), (False, 1))
-        self.assertEqual(dispatches[2].constants["ONCE"], 1)
+        self.assertEqual((sweep_in.subgroups, out.constants["OUTWARD"]), (False, 1))
+        self.assertEqual(dispatches[2].constants["ROW_IN_REGISTERS"], 1)
 
     def test_a_kernel_of_another_name_and_subgroups_are_found(self):
         line = "  sweep inward        3 × 4 × 1 × 2, 7 iterations   by sweep_long  with subgroups  LANES 256"
@@ -206,9 +206,9 @@ class Rows(unittest.TestCase):
         broken = data()
         broken["pipelines"][4]["compiled"] = {}
         (row,) = model.rows_of(broken, CARD, self.model)
-        self.assertEqual(row["missing"], {"join": "pipeline `meet` was not compiled by absent or ptxas"})
+        self.assertEqual(row["missing"], {"join": "pipeline `join` was not compiled by absent or ptxas"})
         self.assertNotIn("sum_us", row)
-        self.assertIn("none for meet: pipeline `meet` was not compiled", model_page.text([row]))
+        self.assertIn("none for join: pipeline `join` was not compiled", model_page.text([row]))
 
     def test_every_line_is_marked_as_an_estimate(self):
         lines = model_page.text([self.row]).splitlines()

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["dump", folder] => dump::dump(Path::new(folder)),
-        ["softmax_stats", folder, ref names @ ..] => stats::stats(Path::new(folder), names),
+        ["stats", folder, ref names @ ..] => stats::stats(Path::new(folder), names),
         _ => Err("usage: pipelines dump DIR | pipelines stats DIR NAME…".into()),
     }
 }
