@@ -98,8 +98,8 @@ impl Builder<'_> {
                 ),
                 ("COLLAPSE", collapse.into()),
                 ("DISTINCT", self.distinct()),
-                ("STARS", (self.task == Task::Align).into()),
-                ("LABELLED", (self.task != Task::Greedy).into()),
+                ("ALLOW_STAR", (self.task == Task::Align).into()),
+                ("HAS_LABELS", (self.task != Task::Greedy).into()),
                 ("REDUCTION", reduction),
             ],
             params,
@@ -185,9 +185,9 @@ impl Builder<'_> {
             ];
             if kernel == &kernels::SOFTMAX_STATS {
                 constants.push(("DIRECTIONS", word(self.task.directions())));
-                constants.push(("BEST", (self.task == Task::Greedy).into()));
-                constants.push(("GATHER", self.tiling.gathered.into()));
-                constants.push(("ONCE", (classes <= 4 * lanes).into()));
+                constants.push(("GREEDY", (self.task == Task::Greedy).into()));
+                constants.push(("WRITE_GATHERED", self.tiling.gathered.into()));
+                constants.push(("ROW_IN_REGISTERS", (classes <= 4 * lanes).into()));
             }
             let row_groups = tile.count * count.div_ceil(shared_frames);
             self.push(PlannedDispatch {
@@ -299,15 +299,15 @@ impl Builder<'_> {
             let stores_checkpoint = phase == Phase::Inward && first == segment.first;
             let mut constants = vec![
                 ("LANES", word(lanes)),
-                ("KEEP", stores_rows.into()),
-                ("GATHERED", gathered.into()),
+                ("STORE_ROWS", stores_rows.into()),
+                ("READ_GATHERED", gathered.into()),
                 ("INPUT", self.input_kind()),
                 ("DISTINCT", self.distinct()),
             ];
             constants.push(if aligns {
                 ("DIRECTIONS", 1)
             } else {
-                ("OUT", (phase == Phase::Outward).into())
+                ("OUTWARD", (phase == Phase::Outward).into())
             });
             self.push(PlannedDispatch {
                 kernel,

@@ -32,7 +32,7 @@ fn check_tile(plan: &Plan, dispatches: &[&PlannedDispatch]) {
                 assert!(p.first_step.is_multiple_of(4) && p.segment_begin.is_multiple_of(4));
                 assert!(p.segment_begin <= p.first_step && p.end_step <= p.segment_end);
                 if d.label.starts_with("sweep") {
-                    assert_eq!(d.label == "sweep outward", constant(d, "OUT") == 1);
+                    assert_eq!(d.label == "sweep outward", constant(d, "OUTWARD") == 1);
                 }
                 (p.first_step.into(), p.end_step.into())
             })
@@ -138,7 +138,7 @@ fn check_stored_rows(dispatches: &[&PlannedDispatch], aligns: bool, checkpointed
     assert!(rows(inward, |p| p.carry_row).is_empty());
     assert!(rows("sweep outward", |p| p.carry_row).is_empty());
     for dispatch in dispatches.iter().filter(|d| d.label == inward) {
-        assert!(constant(dispatch, "KEEP") == 0 || !checkpointed);
+        assert!(constant(dispatch, "STORE_ROWS") == 0 || !checkpointed);
         assert!(dispatch.params.checkpoint_row < dispatch.params.spill_row);
     }
 }

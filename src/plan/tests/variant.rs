@@ -76,9 +76,9 @@ fn agrees(plan: &Plan) {
     let recursions = plan
         .dispatches
         .iter()
-        .filter(|d| d.constant("GATHERED").is_some());
+        .filter(|d| d.constant("READ_GATHERED").is_some());
     for dispatch in recursions {
-        let gathered = constant(dispatch, "GATHERED") == 1;
+        let gathered = constant(dispatch, "READ_GATHERED") == 1;
         assert_eq!(variant.gathered, gathered, "{plan}");
     }
     let has_subgroups = plan.shaders().any(|(shader, _)| shader.subgroups);
