@@ -64,16 +64,16 @@ def compare(programs):
     for name, results in programs.items():
         for task, line in results.items():
             ours = programs[OURS].get(task, {})
-            if "error" in line or "answers" not in ours:
+            if "error" in line or "results" not in ours:
                 continue
-            if "answers" not in line:
+            if "results" not in line:
                 line["error"] = "it printed no answers"
                 continue
-            pairs = list(zip(line["answers"], ours["answers"]))
+            pairs = list(zip(line["results"], ours["results"]))
             same = [theirs == right for theirs, right in pairs]
             line["same"], line["items"] = sum(same), len(same)
             exact = task.split(" ", 1)[1] in ("align", "greedy")
-            if exact and not (len(line["answers"]) == len(ours["answers"]) and all(same)):
+            if exact and not (len(line["results"]) == len(ours["results"]) and all(same)):
                 line["error"] = f"{len(same) - sum(same)} of {len(same)} items are others than ours"
             if line.get("scores") is None:
                 continue
@@ -83,7 +83,7 @@ def compare(programs):
                     line["error"] = f"item {item}: −ln p is {theirs}, and ours {right}"
     for results in programs.values():
         for line in results.values():
-            line.pop("answers", None)
+            line.pop("results", None)
             line.pop("scores", None)
 
 

@@ -156,7 +156,7 @@ class Runs(unittest.TestCase):
 
     def test_an_alignment_of_an_adapter_that_differs_from_the_cpu_has_no_figure(self):
         def line(path, score):
-            return {"median_ms": 1.0, "answers": [path], "scores": [score]}
+            return {"median_ms": 1.0, "results": [path], "scores": [score]}
 
         task = f"{SMALL} align"
         programs = {

@@ -158,7 +158,7 @@ def measure(step, told, timer):
         "median_ms": times[len(times) // 2],
         "min_ms": times[0],
         "runs": len(times),
-        "answers": answers,
+        "results": answers,
         "scores": scores,
     }
 

@@ -119,7 +119,7 @@ def digest(report):
             **{key: one.get(key) for key in ("name", "backend", "driver", "passed", "reason", "numerics")},
             "variants": [
                 {
-                    **{k: row.get(k) for k in ("variant", "cases", "worst_grad", "worst_loss", "same_bits", "verdict")},
+                    **{k: row.get(k) for k in ("variant", "cases", "worst_grad", "worst_loss", "same_bits", "result")},
                     "failures": row.get("failures", [])[:5],
                 }
                 for row in one.get("variants", [])
@@ -128,7 +128,7 @@ def digest(report):
         for one in report["adapters"]
     ]
     cases = sum(row["cases"] or 0 for one in adapters for row in one["variants"])
-    return {"passed": report["passed"], "extent": report["extent"], "cases": cases, "adapters": adapters}
+    return {"passed": report["passed"], "extent": report["size"], "cases": cases, "adapters": adapters}
 
 
 def bench(session, shape, *flags, name=None):
@@ -224,7 +224,7 @@ def more(session):
     decoded = session.part("decode", [session.tool, *words], cache="timed", wanted=True)
     for line in decoded.get("data", []):
         # What was read is only needed to compare libraries, and is most of the bytes.
-        line.pop("answers", None)
+        line.pop("results", None)
         line.pop("scores", None)
     variants(session, "barriers")
 
