@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# `ctc-wgpu validate --quick` on every software driver that Debian has: lavapipe and SwiftShader for Vulkan, llvmpipe for GL; and
-# on the CPU backend.
+# Runs `ctc-wgpu validate --quick` on every software driver of Debian (lavapipe and SwiftShader for
+# Vulkan, llvmpipe for GL) and on the CPU backend.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/setup.sh
 . tests/swiftshader.sh
 
-# Beside the drivers that the system has.
+# Adds SwiftShader to the installed drivers.
 export VK_ADD_DRIVER_FILES=$icd
 
 cargo build --release --features cli
 tool=${CARGO_TARGET_DIR:-target}/release/ctc-wgpu
 found=$("$tool" adapters)
 echo "$found"
-# A driver that is missing has not been validated.
+# Fails if a driver is missing, since it would not be validated.
 for driver in 'llvmpipe.* vulkan ' 'SwiftShader.* vulkan ' 'llvmpipe.* gl '; do
-    grep -q "$driver" <<<"$found" || { echo "there is no adapter like '$driver'" >&2; exit 1; }
+    grep -q "$driver" <<<"$found" || { echo "error: no adapter matches '$driver'" >&2; exit 1; }
 done
 "$tool" validate --quick --report "$scratch/report.json"
 # The report lists the limits, the arithmetic and the variants of each adapter.

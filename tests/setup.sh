@@ -1,13 +1,13 @@
-# What the test scripts begin with; to be sourced. Leaves in $scratch a folder that goes with the script.
+# Sourced by the test scripts. Creates the folder $scratch, which is removed when the script ends.
 
 step() { printf '\n== %s\n' "$*"; }
 
-# Selects the crates that need no Python interpreter. Every script builds this selection: another one
-# enables other features of the dependencies, and compiles them again.
+# The crates that do not require a Python interpreter. Every script builds this selection, because
+# another one would enable other features of the dependencies and recompile them.
 crates=(--workspace --exclude ctc-wgpu-python --all-features)
 
-# Runs clippy and makes the documentation. With `--examples` both need the development dependencies,
-# so the second uses what the first has compiled.
+# Runs clippy and builds the documentation. With `--examples` both use the development dependencies,
+# so that the second reuses the builds of the first.
 check_crates() {
     cargo clippy "${crates[@]}" --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc "${crates[@]}" --no-deps --lib --examples
@@ -16,31 +16,31 @@ check_crates() {
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# Mesa's EGL and Vulkan's loader write to stderr without it, and some versions refuse to start.
+# Without it, Mesa's EGL and the Vulkan loader write to stderr, and some versions do not start.
 if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
     export XDG_RUNTIME_DIR=$scratch/runtime
     mkdir -m 700 "$XDG_RUNTIME_DIR"
 fi
 
-# Debian's packages of the linker, without which no crate builds.
+# Debian's packages of the linker, which every crate requires.
 compiler=(gcc libc6-dev)
 if command -v cc >/dev/null; then compiler=(); fi
-# Those of a software adapter for Vulkan (lavapipe).
+# Debian's packages of a software adapter for Vulkan (lavapipe).
 vulkan=(mesa-vulkan-drivers libvulkan1)
 
 # Ends the script if Rust is missing.
 require_cargo() {
     command -v cargo >/dev/null && return
-    echo "cargo is missing: install Rust from https://rustup.rs" >&2
+    echo "error: cargo was not found: install Rust from https://rustup.rs" >&2
     exit 1
 }
 
-# As root, or by sudo.
+# Runs a command as root, with sudo if necessary.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# install_packages PACKAGE…: those of Debian's packages that are missing; nothing where there is no apt-get.
+# install_packages PACKAGE…: installs the missing ones of these Debian packages, if apt-get exists.
 install_packages() {
     if [ $# -eq 0 ] || ! command -v apt-get >/dev/null; then return; fi
     local package missing=()
@@ -48,7 +48,7 @@ install_packages() {
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     if [ ${#missing[@]} -eq 0 ]; then
-        echo "found: $*"
+        echo "already installed: $*"
         return
     fi
     echo "installing ${missing[*]}"

@@ -1,5 +1,5 @@
-# Sourced by the scripts that need SwiftShader, a Vulkan driver in software and without LLVM; leaves its file in `icd`. It lies in
-# Chromium's package, of which nothing else is taken. `setup.sh` must have been sourced.
+# Sourced after `setup.sh` by the scripts that use SwiftShader, a software Vulkan driver without
+# LLVM. Sets `icd` to the path of its manifest. The driver is extracted from Chromium's package.
 icd=/usr/lib/chromium/vk_swiftshader_icd.json
 if [ ! -f $icd ]; then
     root=$(realpath -m "${CARGO_TARGET_DIR:-target}")/swiftshader

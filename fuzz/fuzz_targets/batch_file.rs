@@ -5,8 +5,8 @@
 #[path = "../../src/bin/ctc-wgpu/batch_file.rs"]
 mod batch_file;
 #[allow(dead_code, reason = "the tool uses the rest")]
-#[path = "../../src/bin/ctc-wgpu/fault.rs"]
-mod fault;
+#[path = "../../src/bin/ctc-wgpu/error.rs"]
+mod error;
 #[allow(dead_code, reason = "the tool uses the rest")]
 #[path = "../../src/bin/ctc-wgpu/npz.rs"]
 mod npz;

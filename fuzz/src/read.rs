@@ -1,7 +1,8 @@
-//! The reader of batch files: any bytes are a batch or a fault that says one line, and nothing else.
+//! Fuzzes the reader of batch files: any bytes must give a batch or an error of one line.
 //!
-//! The first byte says what the others are: 0 an archive as it is; else arrays, each a name and the bytes of its `.npy`,
-//! which are put into an archive whose checksums are right, so that what is behind those is reached.
+//! If the first byte is 0, the rest is an archive. Otherwise the rest is a list of arrays, each a
+//! name and the bytes of its `.npy`, which are put into an archive with valid checksums, so that
+//! the fuzzer reaches the code behind the checksums.
 
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ pub(crate) fn run(data: &[u8]) {
     std::fs::write(&path, &archive).expect("a scratch file");
     for layout in [Layout::BatchMajor, Layout::TimeMajor] {
         match BatchFile::read(&path, layout, ProgressBar::hidden()) {
-            Err(fault) => assert!(!fault.line().contains('\n')),
+            Err(error) => assert!(!error.one_line().contains('\n')),
             Ok(file) => {
                 let options =
                     Options::default().blank(file.blank.map_or(Blank::Index(0), Blank::Index));
@@ -36,7 +37,8 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// Arrays: a byte for the name, two for the length, and as many bytes, or as there are.
+/// Builds an archive of arrays: one byte for the name, two for the length, and that many bytes, or
+/// as many as are left.
 fn archived(mut rest: &[u8], deflated: bool) -> Vec<u8> {
     let method = if deflated {
         CompressionMethod::Deflated
@@ -49,7 +51,7 @@ fn archived(mut rest: &[u8], deflated: bool) -> Vec<u8> {
         let length = usize::from(u16::from_le_bytes([*low, *high])).min(after.len());
         let (bytes, left) = after.split_at(length);
         let name = NAMES[usize::from(*name) % NAMES.len()];
-        // A name that comes again is left out, as an archive has it once.
+        // Skips repeated names, which an archive cannot contain.
         if archive.start_file(format!("{name}.npy"), options).is_ok() {
             archive.write_all(bytes).expect("memory");
         }
@@ -58,7 +60,7 @@ fn archived(mut rest: &[u8], deflated: bool) -> Vec<u8> {
     archive.finish().expect("memory").into_inner()
 }
 
-/// A file of this process's own.
+/// Returns a path that only this process uses.
 fn scratch() -> PathBuf {
     std::env::temp_dir().join(format!("ctc-wgpu-fuzz-{}.npz", std::process::id()))
 }

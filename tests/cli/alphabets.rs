@@ -1,27 +1,27 @@
-//! Alphabets in the forms in which people have them. A symbol lost or added would shift all that
-//! follow.
+//! Reads alphabets in all supported formats. A missing or extra symbol would shift all symbols
+//! after it.
 
-use crate::support::{Npz, Run, json, read_of, refused, save, tool};
+use crate::support::{Npz, Run, json, refused, save, spelling, tool};
 
-/// What `decode` prints of a batch that reads as `labels`, with an alphabet of these bytes.
+/// Runs `decode` on a batch that decodes to `labels`, with an alphabet of these bytes.
 fn decoded(labels: &[i32], classes: usize, blank: usize, alphabet: &[u8], flags: &[&str]) -> Run {
-    let path = read_of(labels, classes, blank).save("alphabet.npz");
+    let path = spelling(labels, classes, blank).save("alphabet.npz");
     let alphabet = save("alphabet.txt", alphabet);
     let blank = blank.to_string();
     let arguments = ["decode", &path, "--alphabet", &alphabet, "--blank", &blank];
     tool([&arguments[..], flags].concat())
 }
 
-/// The batch reads as `text`, and nothing is said on stderr.
+/// Asserts that a batch of `labels` decodes to `text`, with nothing on stderr.
 #[track_caller]
-fn reads(labels: &[i32], classes: usize, blank: usize, alphabet: impl AsRef<[u8]>, text: &str) {
+fn decodes(labels: &[i32], classes: usize, blank: usize, alphabet: impl AsRef<[u8]>, text: &str) {
     let run = decoded(labels, classes, blank, alphabet.as_ref(), &["--json"]);
     assert_eq!((run.status, &*run.stderr), (0, ""));
     let report: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
-    assert_eq!(report["items"][0]["candidates"][0]["text"], text);
+    assert_eq!(report["items"][0]["hypotheses"][0]["text"], text);
 }
 
-/// The alphabet is refused, and each of `parts` stands in the message.
+/// Asserts that the alphabet is refused with a message that contains each of `parts`.
 #[track_caller]
 fn alphabet_refused(classes: usize, blank: usize, alphabet: impl AsRef<[u8]>, parts: &[&str]) {
     let label = i32::from(blank == 0);
@@ -34,45 +34,45 @@ fn alphabet_refused(classes: usize, blank: usize, alphabet: impl AsRef<[u8]>, pa
 }
 
 #[test]
-fn one_line_is_a_symbol_per_character_with_the_blank_or_without() {
+fn one_line_has_one_symbol_per_character_with_or_without_the_blank() {
     for text in ["abcd", "abcd\n", "abcd\r\n", "abcd\n\n\n", "\u{feff}abcd\n"] {
-        reads(&[0, 1, 2, 3], 5, 4, text, "abcd");
-        reads(&[1, 2, 3, 4], 5, 0, text, "abcd");
-        reads(&[0, 1, 3, 4], 5, 2, text, "abcd");
+        decodes(&[0, 1, 2, 3], 5, 4, text, "abcd");
+        decodes(&[1, 2, 3, 4], 5, 0, text, "abcd");
+        decodes(&[0, 1, 3, 4], 5, 2, text, "abcd");
     }
-    reads(&[1, 2, 3], 4, 0, "-abc", "abc");
-    reads(&[0, 1, 2], 4, 3, "\u{feff}a b_", "a b");
+    decodes(&[1, 2, 3], 4, 0, "-abc", "abc");
+    decodes(&[0, 1, 2], 4, 3, "\u{feff}a b_", "a b");
 }
 
 #[test]
-fn lines_are_symbols_whatever_ends_them() {
+fn each_line_is_a_symbol_with_any_line_ending() {
     for text in [
         "a\nb\nc\nd\n",
         "a\r\nb\r\nc\r\nd",
         "\u{feff}a\nb\nc\nd",
         "a\nb\nc\nd\n\n\n",
     ] {
-        reads(&[0, 1, 2, 3], 5, 4, text, "abcd");
-        reads(&[1, 2, 3, 4], 5, 0, text, "abcd");
+        decodes(&[0, 1, 2, 3], 5, 4, text, "abcd");
+        decodes(&[1, 2, 3, 4], 5, 0, text, "abcd");
     }
     // The blank's line may be empty, and PP-OCR's dictionaries have spaces.
-    reads(&[1, 2, 3], 4, 0, "\na\n \nb\n", "a b");
-    reads(&[0, 1, 2], 4, 3, "a\n\u{3000}\nb\n\n", "a\u{3000}b");
+    decodes(&[1, 2, 3], 4, 0, "\na\n \nb\n", "a b");
+    decodes(&[0, 1, 2], 4, 3, "a\n\u{3000}\nb\n\n", "a\u{3000}b");
 }
 
 #[test]
-fn named_blanks_and_tokens_do_not_make_characters_words() {
+fn characters_stay_unseparated_beside_named_tokens() {
     for blank in [
         "<blk>", "<blank>", "<pad>", "[PAD]", "<eps>", "<s>", "|", "-", "", "blank",
     ] {
-        reads(
+        decodes(
             &[1, 2, 3, 4],
             5,
             0,
             format!("{blank}\na\nb\nc\nd\n"),
             "abcd",
         );
-        reads(
+        decodes(
             &[0, 1, 2, 3],
             5,
             4,
@@ -82,14 +82,14 @@ fn named_blanks_and_tokens_do_not_make_characters_words() {
     }
     // wav2vec2's, as a list and as vocab.json.
     let list = "<pad>\n<s>\n</s>\n<unk>\n|\nE\nT\nA\n";
-    reads(&[7, 6, 4, 5, 3], 8, 0, list, "AT|E<unk>");
+    decodes(&[7, 6, 4, 5, 3], 8, 0, list, "AT|E<unk>");
     let json = r#"{"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, "|": 4, "E": 5, "A": 7, "T": 6}"#;
-    reads(&[7, 6, 4, 5, 3], 8, 0, json, "AT|E<unk>");
-    reads(&[1, 2], 3, 0, r#"["-", "a", "\n"]"#, "a\n");
+    decodes(&[7, 6, 4, 5, 3], 8, 0, json, "AT|E<unk>");
+    decodes(&[1, 2], 3, 0, r#"["-", "a", "\n"]"#, "a\n");
 }
 
 #[test]
-fn a_blank_that_is_named_is_the_blank() {
+fn a_named_blank_must_be_the_blank() {
     alphabet_refused(
         4,
         0,
@@ -102,12 +102,12 @@ fn a_blank_that_is_named_is_the_blank() {
         "<eps>\na\nb\nc\n",
         &["class 0 is `<eps>`", "`--blank 0`"],
     );
-    // One symbol is missing, and it is not the blank's.
+    // The blank's symbol is present and another one is missing.
     alphabet_refused(
         5,
         0,
         "<blank>\na\nb\nc\n",
-        &["4 symbols with `<blank>`, but 5 classes"],
+        &["4 symbols including the blank `<blank>`, but 5 classes"],
     );
     for (alphabet, note) in [
         ("a\nb\nc\n_\n", "class 0, the blank, is `a`"),
@@ -125,33 +125,33 @@ fn a_blank_that_is_named_is_the_blank() {
 }
 
 #[test]
-fn accents_count_as_the_classes_have_them() {
+fn the_number_of_classes_decides_how_accents_count() {
     let (composed, apart) = ("\u{e9}", "e\u{301}");
     for text in [format!("a{composed}z"), format!("a{apart}z")] {
         let e = text[1..].trim_end_matches('z');
-        reads(&[0, 1, 2], 4, 3, &text, &format!("a{e}z"));
-        reads(&[1, 2, 3], 4, 0, &text, &format!("a{e}z"));
+        decodes(&[0, 1, 2], 4, 3, &text, &format!("a{e}z"));
+        decodes(&[1, 2, 3], 4, 0, &text, &format!("a{e}z"));
     }
-    // A network whose classes are the marks: in Devanagari each sign is one.
-    reads(&[1, 2, 3, 4], 5, 0, "क\u{93e}ख\u{93f}", "क\u{93e}ख\u{93f}");
-    // Letters that have no composed form.
-    reads(
+    // A network whose classes are combining marks: in Devanagari each sign is one.
+    decodes(&[1, 2, 3, 4], 5, 0, "क\u{93e}ख\u{93f}", "क\u{93e}ख\u{93f}");
+    // Letters without a composed form.
+    decodes(
         &[1, 2, 3, 4],
         5,
         0,
         "ag\u{303}m\u{303}z",
         "ag\u{303}m\u{303}z",
     );
-    // 4 symbols and the blank among them, or 3 without it.
+    // Either 4 symbols including the blank, or 3 without it.
     let sign = "aक\u{93f}b";
     alphabet_refused(
         4,
         0,
         sign,
-        &["4 symbols, or 3", "can be either", "one symbol per line"],
+        &["4 symbols, or 3", "match either", "one symbol per line"],
     );
     alphabet_refused(9, 0, sign, &["4 symbols, or 3", "but 9 classes"]);
-    reads(
+    decodes(
         &[0, 2],
         5,
         4,
@@ -161,16 +161,16 @@ fn accents_count_as_the_classes_have_them() {
 }
 
 #[test]
-fn what_is_printed_between_symbols_can_be_chosen() {
-    reads(&[1, 2], 4, 0, "AH\nB\nK\n", "AH B");
-    // A few long lines among characters, as PP-OCR has them.
+fn the_separator_of_symbols_can_be_chosen() {
+    decodes(&[1, 2], 4, 0, "AH\nB\nK\n", "AH B");
+    // A few long lines among characters, as in PP-OCR's dictionaries.
     let characters: Vec<String> = ('\u{4e00}'..='\u{4eff}').map(String::from).collect();
     let dictionary = format!("{}\nab\n", characters.join("\n"));
     let classes = characters.len() + 2;
     let last = i32::try_from(classes - 1).expect("a class");
-    reads(&[1, last, 2], classes, 0, dictionary, "\u{4e00}ab\u{4e01}");
-    // SentencePiece's carry their spaces.
-    reads(&[2, 1, 3], 4, 0, "s\n▁it\n▁is\n", "▁its▁is");
+    decodes(&[1, last, 2], classes, 0, dictionary, "\u{4e00}ab\u{4e01}");
+    // SentencePiece's pieces mark their spaces.
+    decodes(&[2, 1, 3], 4, 0, "s\n▁it\n▁is\n", "▁its▁is");
     for (separator, text) in [("", "AHB"), ("-", "AH-B")] {
         let run = decoded(&[1, 2], 4, 0, b"AH\nB\nK\n", &["--separator", separator]);
         assert!(run.stdout.contains(text), "{}", run.stdout);
@@ -180,11 +180,11 @@ fn what_is_printed_between_symbols_can_be_chosen() {
 #[test]
 fn numbers_after_symbols_are_their_classes() {
     let tokens = "<blk> 0\n<unk> 3\nb 2\na 1\n#0 4\n#1 5\n";
-    reads(&[1, 2], 4, 0, tokens, "ab");
-    reads(&[1, 2], 4, 0, tokens.replace(' ', "\t"), "ab");
-    // The space is a symbol, or there is none before its number.
+    decodes(&[1, 2], 4, 0, tokens, "ab");
+    decodes(&[1, 2], 4, 0, tokens.replace(' ', "\t"), "ab");
+    // A space is the symbol, or the line has only a number.
     for space in ["  1", " 1", "1"] {
-        reads(
+        decodes(
             &[2, 1, 3],
             4,
             0,
@@ -192,7 +192,7 @@ fn numbers_after_symbols_are_their_classes() {
             "a b",
         );
     }
-    reads(&[0, 1], 3, 2, "b 1\na 0\n", "ab");
+    decodes(&[0, 1], 3, 2, "b 1\na 0\n", "ab");
     for (tokens, part) in [
         (
             "<blk> 0\na 1\nb 1\nc 3",
@@ -212,13 +212,8 @@ fn numbers_after_symbols_are_their_classes() {
 }
 
 #[test]
-fn what_is_no_alphabet_says_how_to_make_it_one() {
-    alphabet_refused(
-        5,
-        0,
-        "abc",
-        &["3 symbols, but 5 classes", "may be left out"],
-    );
+fn an_invalid_alphabet_is_refused_with_advice() {
+    alphabet_refused(5, 0, "abc", &["3 symbols, but 5 classes", "is optional"]);
     alphabet_refused(
         6,
         0,
@@ -230,7 +225,7 @@ fn what_is_no_alphabet_says_how_to_make_it_one() {
         3,
         0,
         b"a\nb\xe9\n",
-        &["not UTF-8 from byte 3 on", "save it as UTF-8"],
+        &["not valid UTF-8 at byte 3", "save it as UTF-8"],
     );
     alphabet_refused(3, 0, b"\xff\xfea\0\n\0b\0", &["UTF-16"]);
     alphabet_refused(3, 0, b"a\0\n\0b\0\n\0", &["UTF-16"]);
@@ -252,18 +247,18 @@ fn what_is_no_alphabet_says_how_to_make_it_one() {
 
 #[test]
 #[cfg(unix)]
-fn an_endless_alphabet_ends() {
+fn an_endless_alphabet_is_refused() {
     let batch = Npz::small().save("endless.npz");
     refused(
         &["decode", &batch, "--alphabet", "/dev/zero"],
         "/dev/zero",
-        "is longer than",
+        "is too long for an alphabet",
     );
 }
 
 #[test]
 fn classes_without_an_alphabet_are_numbers() {
-    let path = read_of(&[3, 1, 11], 12, 0).save("numbers.npz");
+    let path = spelling(&[3, 1, 11], 12, 0).save("numbers.npz");
     let report = json(&["decode", &path]);
-    assert_eq!(report["items"][0]["candidates"][0]["text"], "3 1 11");
+    assert_eq!(report["items"][0]["hypotheses"][0]["text"], "3 1 11");
 }

@@ -1,12 +1,12 @@
-//! Whatever is wrong with a file is said in one line, with exit status 2, and never by a panic.
+//! A bad file is reported on one line with exit status 2, never by a panic.
 
 use crate::support::{Npz, data, refused, save, scratch, tool};
 
-/// `loss` on the CPU backend refuses `npz`, naming the file and the fault.
+/// Asserts that `loss` refuses `npz` with a message that contains the file's name and `reason`.
 #[track_caller]
-fn bad(name: &str, npz: &Npz, fault: &str) {
+fn bad(name: &str, npz: &Npz, reason: &str) {
     let path = npz.save(name);
-    refused(&["loss", "--backend", "cpu", &path], name, fault);
+    refused(&["loss", "--backend", "cpu", &path], name, reason);
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn what_is_no_archive_is_refused() {
+fn a_file_that_is_not_an_archive_is_refused() {
     let text = save("text.npz", b"loss,grad\n1,2\n");
     refused(&["loss", &text], "text.npz", "not an .npz file");
     let empty = save("empty.npz", b"");
@@ -24,7 +24,7 @@ fn what_is_no_archive_is_refused() {
 }
 
 #[test]
-fn a_truncated_archive_is_refused_wherever_it_is_cut() {
+fn a_truncated_archive_is_refused_at_any_length() {
     let whole = std::fs::read(data("cli/compressed.npz")).expect("the fixture");
     for tenth in 1..10 {
         let cut = save("cut.npz", &whole[..whole.len() * tenth / 10]);
@@ -33,7 +33,7 @@ fn a_truncated_archive_is_refused_wherever_it_is_cut() {
 }
 
 #[test]
-fn a_flipped_bit_is_found_by_the_checksum() {
+fn the_checksum_detects_a_flipped_bit() {
     let mut bytes = Npz::small().bytes();
     // The pattern of 0.5, the logits' value.
     let half = 0.5_f32.to_le_bytes().repeat(3);
@@ -69,9 +69,9 @@ fn a_missing_array_is_named() {
 }
 
 #[test]
-fn two_inputs_are_one_too_many() {
+fn two_inputs_are_refused() {
     let npz = Npz::small().with("probs", &[2, 4, 3], &[0.3_f32; 24]);
-    bad("two.npz", &npz, "both logits and probs");
+    bad("two.npz", &npz, "contains both logits and probs");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_wrong_dtype_is_named() {
     bad(
         "ints.npz",
         &Npz::small().with("logits", &[2, 4, 3], &[1_i32; 24]),
-        "logits is of integers",
+        "logits is an integer array",
     );
     bad(
         "floats.npz",
@@ -121,7 +121,7 @@ fn a_wrong_rank_is_named() {
     bad(
         "flat.npz",
         &Npz::small().with("logits", &[24], &[0.5_f32; 24]),
-        "logits has shape [24]; [N, T, C]",
+        "logits has shape [24]: expected [N, T, C]",
     );
     bad(
         "deep.npz",
@@ -141,12 +141,12 @@ fn a_wrong_rank_is_named() {
     bad(
         "wide.npz",
         &Npz::small().with("weights", &[1, 2], &[1.0_f32; 2]),
-        "weights has shape [1, 2]; [N]",
+        "weights has shape [1, 2]: expected [N]",
     );
     bad(
-        "truth.npz",
+        "reference.npz",
         &Npz::small().with("loss_f64", &[3], &[1.0_f64; 3]),
-        "loss_f64 has shape [3]; [2]",
+        "loss_f64 has shape [3]: expected [2]",
     );
     let rows = Npz::small().with("labels", &[4, 2], &[1_i32; 8]);
     bad(
@@ -157,18 +157,18 @@ fn a_wrong_rank_is_named() {
 }
 
 #[test]
-fn numbers_that_32_bits_do_not_hold_are_named_as_given() {
+fn messages_contain_numbers_that_do_not_fit_into_32_bits() {
     let padded = |labels: &[u64; 4]| Npz::small().with("labels", &[2, 2], labels);
     bad(
         "wide.npz",
         &padded(&[1, 1, 1 << 63, 1]),
-        "item 1: label 9223372036854775808 at position 0 is no class",
+        "item 1: label 9223372036854775808 at position 0 is not a valid class",
     );
     let flat = Npz::small().with("labels", &[3], &[1_i64, 1, -(1 << 40)]);
     bad(
         "wide_flat.npz",
         &flat,
-        "label -1099511627776 at element 2 of labels is no class",
+        "label -1099511627776 at element 2 of labels is not a valid class",
     );
     bad(
         "wide_blank.npz",
@@ -180,10 +180,10 @@ fn numbers_that_32_bits_do_not_hold_are_named_as_given() {
         bad(
             name,
             &weights,
-            &format!("item 1: weight {weight:e} is out of the range of float32"),
+            &format!("item 1: weight {weight:e} is outside the range of float32"),
         );
     }
-    // What stands past an item's length is padding.
+    // Labels beyond an item's length are padding.
     let padding = padded(&[1, u64::MAX, 2, 1]).save("padding.npz");
     assert_eq!(tool(["loss", "--backend", "cpu", &padding]).status, 0);
 }
@@ -196,13 +196,13 @@ fn a_misspelled_array_is_named() {
     for command in [&["loss", "--backend", "cpu"][..], &["decode"], &["align"]] {
         let run = tool([command, &[&path]].concat());
         assert_eq!(run.status, 0, "{}", run.stderr);
-        let said = "the array label_length is not read";
-        assert!(run.stderr.contains(said), "{command:?}: {}", run.stderr);
+        let note = "the array label_length was ignored";
+        assert!(run.stderr.contains(note), "{command:?}: {}", run.stderr);
     }
 }
 
 #[test]
-fn lengths_that_do_not_fit_are_refused() {
+fn lengths_out_of_range_are_refused() {
     let lengths = |name: &str, values: &[i64; 2]| Npz::small().with(name, &[2], values);
     bad(
         "long.npz",
@@ -217,7 +217,7 @@ fn lengths_that_do_not_fit_are_refused() {
     bad(
         "huge.npz",
         &lengths("logit_lengths", &[4, 1 << 40]),
-        "logit_lengths is 1099511627776 for item 1",
+        "item 1: logit_lengths 1099511627776",
     );
     bad(
         "labels.npz",
@@ -231,7 +231,7 @@ fn lengths_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn labels_and_blanks_that_are_no_class_are_refused() {
+fn labels_and_blanks_that_are_not_valid_classes_are_refused() {
     bad(
         "label.npz",
         &Npz::small().with("labels", &[2, 2], &[1_i64, 2, 2, 1 << 40]),
@@ -293,18 +293,18 @@ fn a_header_that_claims_more_than_the_file_holds_is_refused_without_allocating_i
     bad(
         "long_header.npz",
         &Npz::small().with_raw("logits", long),
-        "its header claims 4294967295 bytes",
+        "the header claims 4294967295 bytes",
     );
     let none = Npz::default()
         .with::<f32>("logits", &[1 << 50, 0, 3], &[])
         .with::<i32>("labels", &[1 << 50, 0], &[]);
-    bad("none.npz", &none, "items without a number");
+    bad("none.npz", &none, "which has no elements");
     let zero = claims("(0, 9000000, 90000000)");
     bad("zero.npz", &zero, "but 96 bytes follow");
 }
 
 #[test]
-fn flags_that_do_not_fit_the_file_or_each_other_are_refused() {
+fn options_that_contradict_the_file_or_each_other_are_refused() {
     let path = Npz::small().save("flags.npz");
     refused(
         &["loss", &path, "--exact"],
@@ -329,7 +329,7 @@ fn flags_that_do_not_fit_the_file_or_each_other_are_refused() {
     refused(
         &["loss", &path, "--backend", "cpu", "--adapter", "x"],
         "",
-        "--adapter names a GPU",
+        "--adapter selects a GPU",
     );
     let name = "an adapter of no such name";
     refused(&["loss", &path, "--adapter", name], "", "no GPU adapter");
@@ -358,7 +358,7 @@ fn an_item_without_an_alignment_can_be_an_error() {
     refused(
         &args,
         "impossible.npz",
-        "item 1: no alignment of its 3 labels fits its 4 frames",
+        "item 1: no valid alignment of its 3 labels with its 4 frames",
     );
 }
 

@@ -1,15 +1,16 @@
-//! However numpy stores a batch, its losses and gradient come out right.
+//! Losses and gradients are right in every way in which numpy can store a batch.
 
 use serde_json::Value;
 
 use crate::support::{array, data, json, names, scratch, tool};
 
-/// The deviation of the loss from the file's own float64, and where the file has one that of the gradient.
+/// Asserts that the loss, and the gradient if the file has one, are close to the file's float64
+/// values.
 #[track_caller]
 fn agrees(args: &[&str], gradient: bool) {
     let report = json(args);
     let worst = |name: &str| report[name]["worst"].as_f64();
-    let loss = worst("loss_deviation").expect("the file holds the truth");
+    let loss = worst("loss_deviation").expect("the file has reference values");
     assert!(loss <= 1e-6, "{args:?}: loss is off by {loss}");
     match worst("grad_deviation") {
         Some(grad) => assert!(grad <= 1e-5, "{args:?}: gradient is off by {grad}"),
@@ -28,7 +29,7 @@ fn the_ocr_batches_agree_with_keras_on_every_kind_of_backend() {
 }
 
 #[test]
-fn every_way_in_which_numpy_stores_a_batch_is_read() {
+fn every_storage_format_of_numpy_is_read() {
     for (name, gradient) in [
         ("plain", true),
         ("compressed", true),
@@ -67,12 +68,12 @@ fn float64_is_rounded_with_a_note() {
     assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
     assert!(
         run.stderr
-            .contains("float64.npz: logits is float64 and is rounded")
+            .contains("float64.npz: logits is float64 and was rounded")
     );
 }
 
 #[test]
-fn absent_lengths_mean_the_whole_width() {
+fn missing_lengths_default_to_the_whole_width() {
     let report = json(&["loss", "--backend", "cpu", &data("cli/no_lengths.npz")]);
     assert_eq!(report["shape"]["max_labels"], 3);
     assert_eq!(report["status"], serde_json::json!(["ok", "ok"]));
@@ -100,7 +101,8 @@ fn log_probs_and_probs_give_the_losses_of_their_logits() {
         ("cli/probs.npz", &["--epsilon", "0"]),
     ] {
         for (got, want) in losses(name, flags).iter().zip(&logits) {
-            // The stored values are rounded to float32, each of some 30 frames by up to 1e-6 of its size.
+            // The stored values are rounded to float32: in each of some 30 frames by up to 1e-6 of
+            // its size.
             assert!(
                 (got - want).abs() < 1e-4,
                 "{name} {flags:?}: {got}, not {want}"
@@ -110,7 +112,7 @@ fn log_probs_and_probs_give_the_losses_of_their_logits() {
 }
 
 #[test]
-fn impossible_items_are_told_and_policies_hold() {
+fn impossible_items_are_reported_and_the_option_sets_their_loss() {
     let path = data("cli/impossible.npz");
     let report = json(&["loss", "--backend", "cpu", &path]);
     assert_eq!(report["loss"][1], "inf");
@@ -126,7 +128,7 @@ fn impossible_items_are_told_and_policies_hold() {
 }
 
 #[test]
-fn reductions_reduce() {
+fn every_reduction_has_its_formula() {
     let path = data("cli/plain.npz");
     let reduced = |name: &str| -> Value {
         json(&["loss", "--backend", "cpu", &path, "--reduction", name])["reduced"].clone()
@@ -151,7 +153,7 @@ fn reductions_reduce() {
 }
 
 #[test]
-fn what_is_written_is_what_is_printed_in_the_shape_of_the_input() {
+fn written_results_match_printed_results_and_the_input_shape() {
     let out = scratch("round_trip.npz").display().to_string();
     let path = data("cli/time_major.npz");
     let flags = ["--layout", "tnc", "--reduction", "sum"];
@@ -168,13 +170,13 @@ fn what_is_written_is_what_is_printed_in_the_shape_of_the_input() {
     let (shape, loss) = array::<f32>(&out, "loss");
     assert_eq!(shape, [2]);
     for (written, printed) in loss.iter().zip(report["loss"].as_array().expect("losses")) {
-        // As f32: serde_json may read the last digit of an f64 otherwise than it was written.
+        // As f32, because serde_json may parse the last digit of an f64 differently.
         assert_eq!(Some(*written), printed.as_f64().map(|p| p as f32));
     }
     let (shape, grad) = array::<f32>(&out, "grad");
     assert_eq!(shape, [50, 2, 20]);
-    let (_, truth) = array::<f64>(&path, "grad_f64");
-    for (got, want) in grad.iter().zip(&truth) {
+    let (_, reference) = array::<f64>(&path, "grad_f64");
+    for (got, want) in grad.iter().zip(&reference) {
         assert!((f64::from(*got) - want).abs() <= 1e-5, "{got}, not {want}");
     }
     let (shape, status) = array::<u32>(&out, "status");
@@ -188,7 +190,7 @@ fn what_is_written_is_what_is_printed_in_the_shape_of_the_input() {
 }
 
 #[test]
-fn without_a_gradient_none_is_written() {
+fn no_grad_writes_no_gradient() {
     let out = scratch("no_grad.npz").display().to_string();
     let path = data("cli/plain.npz");
     let report = json(&[

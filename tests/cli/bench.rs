@@ -1,4 +1,4 @@
-//! `ctc-wgpu bench`: what it prints and what it refuses. How fast anything is, no test says.
+//! `ctc-wgpu bench`: its output and the options that it refuses. No test asserts a speed.
 
 use serde_json::Value;
 
@@ -6,23 +6,23 @@ use crate::support::{json, tool};
 
 pub(crate) const SMALL: [&str; 4] = ["--shape", "6,2,5,3", "--shape", "7,1,4,0"];
 
-/// The list that `bench --json` prints.
+/// Returns the list that `bench --json` prints.
 fn bench(flags: &[&str]) -> Vec<Value> {
     let report = json(&[&["bench"], flags, &SMALL[..]].concat());
     report.as_array().expect("a list").clone()
 }
 
 #[track_caller]
-pub(crate) fn refused(flags: &[&str], told: &[&str]) {
+pub(crate) fn refused(flags: &[&str], parts: &[&str]) {
     let run = tool([&["bench"], flags].concat());
     assert_eq!(run.status, 2, "{flags:?}: {}{}", run.stdout, run.stderr);
-    for part in told {
+    for part in parts {
         assert!(run.stderr.contains(part), "no `{part}` in: {}", run.stderr);
     }
 }
 
 #[test]
-fn each_shape_has_its_figures() {
+fn each_shape_has_its_measurements() {
     for (backend, dispatches) in [("cpu", false), ("gpu", true)] {
         let rows = bench(&["--backend", backend]);
         assert_eq!(rows.len(), 2);
@@ -72,7 +72,7 @@ fn forward_only_has_a_loss_and_no_gradient() {
 }
 
 #[test]
-fn alignment_and_decoders_have_their_figures() {
+fn alignment_and_decoders_have_their_measurements() {
     let shape = ["--shape", "12,2,5,3"];
     let report = json(
         &[
@@ -86,12 +86,12 @@ fn alignment_and_decoders_have_their_figures() {
     for row in rows {
         assert_eq!(row["shape"], serde_json::json!([12, 2, 5, 3]));
         assert!(row["median_ms"].as_f64() > Some(0.0), "{row}");
-        for list in ["answers", "scores"] {
+        for list in ["results", "scores"] {
             assert_eq!(row[list].as_array().map(Vec::len), Some(2), "{row}");
         }
     }
     assert_eq!(rows[0]["task"], "align");
-    assert_eq!(rows[0]["answers"][0].as_array().map(Vec::len), Some(12));
+    assert_eq!(rows[0]["results"][0].as_array().map(Vec::len), Some(12));
     refused(&["--decode", "--forward-only"], &["--forward-only"]);
 }
 

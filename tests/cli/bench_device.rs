@@ -1,4 +1,5 @@
-//! `ctc-wgpu bench` on an adapter: the time of each stage, of queued steps and of the first use, and decoders.
+//! `ctc-wgpu bench` on an adapter: times of stages, of queued steps and of the first use, and
+//! decoders.
 
 use serde_json::{Value, json};
 
@@ -12,19 +13,20 @@ fn number(row: &Value, name: &str) -> f64 {
     value.unwrap_or_else(|| panic!("{name} is not a number in {row}"))
 }
 
-/// The stages of a row by name, in microseconds.
+/// Returns the stages of a row by name, in microseconds.
 fn stages(row: &Value) -> Vec<(&str, f64)> {
     let object = row["stages_us"].as_object();
     let object = object.unwrap_or_else(|| panic!("no stages_us in {row}"));
-    let figure = |(name, value): (_, &Value)| (name, value.as_f64().expect("a number"));
+    let time = |(name, value): (_, &Value)| (name, value.as_f64().expect("a number"));
     object
         .iter()
-        .map(|(name, value)| figure((name.as_str(), value)))
+        .map(|(name, value)| time((name.as_str(), value)))
         .collect()
 }
 
-/// Together about as long as a step. A busy machine may delay either, so only the order of magnitude is certain.
-fn plausible(row: &Value) {
+/// Asserts that the stages together take about as long as a step. A busy machine may delay either,
+/// so only the order of magnitude is certain.
+fn assert_plausible(row: &Value) {
     let sum: f64 = stages(row).iter().map(|(_, micros)| micros).sum();
     let wall = number(row, "wall_ms") * 1e3;
     assert!(
@@ -37,7 +39,7 @@ fn plausible(row: &Value) {
     );
 }
 
-/// The only row of `bench` on the adapter.
+/// Returns the only row of `bench` on the adapter.
 fn row(flags: &[&str]) -> Value {
     let args = [&["bench"], &GPU[..], &SMALL[..2], flags].concat();
     tool_json(&args)[0].take()
@@ -66,12 +68,12 @@ fn each_stage_has_its_time_in_every_way() {
         ] {
             assert!(names.contains(&stage), "no `{stage}` in {row}");
         }
-        plausible(&row);
+        assert_plausible(&row);
     }
 }
 
 #[test]
-fn queued_steps_and_the_first_use_have_their_figures() {
+fn queued_steps_and_the_first_use_are_measured() {
     let row = row(&["--queued", "3", "--stages", "--forward-only"]);
     assert_eq!(row["queued"], 3);
     let (queued, wall) = (number(&row, "queued_ms"), number(&row, "wall_ms"));
@@ -86,7 +88,7 @@ fn queued_steps_and_the_first_use_have_their_figures() {
         "hot or absent"
     };
     assert_eq!(row["driver_cache"], state, "{row}");
-    // The loss alone has no stages of a gradient.
+    // Without the gradient its stages do not run.
     let names: Vec<_> = stages(&row).into_iter().map(|(name, _)| name).collect();
     assert!(names.contains(&"join"), "{row}");
     assert!(
@@ -96,7 +98,7 @@ fn queued_steps_and_the_first_use_have_their_figures() {
 }
 
 #[test]
-fn a_variant_is_named_and_computes_the_same() {
+fn a_variant_is_named_and_gives_the_same_loss() {
     let measured = |name: &str| {
         let shape = ["--shape", "6,2,5,3", "--variant", name];
         tool_json(&[&["bench"], &GPU[..], &shape].concat())[0].take()
@@ -111,24 +113,24 @@ fn a_variant_is_named_and_computes_the_same() {
 }
 
 #[test]
-fn of_two_ways_to_copy_the_larger_rate_counts() {
+fn the_larger_copy_rate_is_used() {
     let row = row(&[]);
     let by = ["copy_by_command_gb_per_s", "copy_by_kernel_gb_per_s"].map(|way| number(&row, way));
     assert!(by.iter().all(|rate| *rate > 0.0), "{row}");
     assert_eq!(number(&row, "copy_gb_per_s"), by[0].max(by[1]));
-    // What was not requested is absent.
+    // Measurements that were not requested are absent.
     for name in ["stages_us", "stages_timed_by", "queued", "queued_ms"] {
         assert!(row[name].is_null(), "{name} in {row}");
     }
 }
 
 #[test]
-fn the_tables_have_a_line_for_each_stage_and_a_column_for_each_shape() {
+fn the_tables_have_one_line_per_stage_and_one_column_per_shape() {
     let flags = ["bench", "--backend", "gpu", "--stages", "--queued", "2"];
     let run = tool([&flags, &SMALL[..]].concat());
     assert_eq!(run.status, 0, "{}", run.stderr);
     for part in [
-        "by kernel; the larger counts",
+        "by kernel; the larger is used",
         "first use",
         "queued",
         "first plan",
@@ -148,7 +150,7 @@ fn the_tables_have_a_line_for_each_stage_and_a_column_for_each_shape() {
 }
 
 #[test]
-fn alignment_and_greedy_kernels_have_their_figures() {
+fn alignment_and_greedy_kernels_have_their_measurements() {
     let shape = ["--shape", "12,2,5,3"];
     let decode = |flags: &[&str]| tool_json(&[&["bench", "--decode"], flags, &shape[..]].concat());
     let report = decode(&["--backend", "gpu", "--stages", "--queued", "2"]);
@@ -160,13 +162,13 @@ fn alignment_and_greedy_kernels_have_their_figures() {
         assert_eq!(row["backend"], "gpu");
         assert_eq!(row["task"], expected["task"]);
         assert_eq!(row["shape"], json!([12, 2, 5, 3]));
-        assert_eq!(row["answers"], expected["answers"]);
+        assert_eq!(row["results"], expected["results"]);
         assert_eq!(row["scores"].as_array().map(Vec::len), Some(2), "{row}");
         assert_eq!(row["queued"], 2);
         for name in ["median_ms", "min_ms", "wall_ms", "queued_ms", "cpu_ms"] {
             assert!(number(row, name) > 0.0, "{name} in {row}");
         }
-        plausible(row);
+        assert_plausible(row);
     }
     assert!(
         stages(&rows[0])
@@ -178,7 +180,7 @@ fn alignment_and_greedy_kernels_have_their_figures() {
 }
 
 #[test]
-fn the_table_of_kernels_says_that_beams_have_none() {
+fn the_table_shows_that_beam_search_has_no_kernel() {
     let flags = ["bench", "--decode", "--backend", "gpu", "--stages"];
     let run = tool([&flags, &SMALL[..2]].concat());
     assert_eq!(run.status, 0, "{}", run.stderr);
@@ -192,7 +194,7 @@ fn the_table_of_kernels_says_that_beams_have_none() {
 }
 
 #[test]
-fn flags_that_need_an_adapter_are_refused_on_the_cpu() {
+fn options_that_require_an_adapter_are_refused_on_the_cpu() {
     for backend in [&["--backend", "cpu"][..], &["--decode"]] {
         let with = |flags: &'static [&str]| [backend, flags].concat();
         refused(

@@ -1,4 +1,4 @@
-//! The tool `ctc-wgpu` as a user runs it: what it prints, what it writes and how it exits.
+//! Runs the tool `ctc-wgpu` and checks its output, the files that it writes and its exit status.
 #![expect(
     clippy::expect_used,
     clippy::cast_possible_truncation,
@@ -10,11 +10,11 @@ mod bad_files;
 mod batches;
 mod bench;
 mod bench_device;
-mod forms;
-mod kept;
+mod claimed_sizes;
+mod decode_align;
+mod formats;
 mod outputs;
-mod reading;
+mod pipeline_cache;
 mod reports;
-mod sizes;
 mod support;
 mod validate;

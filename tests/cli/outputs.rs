@@ -1,11 +1,11 @@
-//! A file that the tool writes is whole or as it was, and never one that the tool reads.
+//! Output files are written atomically and never over an input.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::{Npz, command, data, names, refused, scratch, tool};
 
-/// A folder of its own for a test, with a batch and an alphabet in it.
+/// A folder for one test that contains a batch and an alphabet.
 struct Folder {
     path: PathBuf,
     batch: String,
@@ -60,42 +60,42 @@ impl Folder {
     }
 }
 
-/// Each way to write a file, with `out` as its name.
-fn ways(folder: &Folder, out: &str) -> Vec<Vec<String>> {
+/// Returns the arguments of each command that writes a file, here to `out`.
+fn commands(folder: &Folder, out: &str) -> Vec<Vec<String>> {
     vec![folder.loss(out).to_vec(), folder.plot(out).to_vec()]
 }
 
 #[track_caller]
-fn refused_and_unharmed(folder: &Folder, arguments: &[String], fault: &str) {
+fn refused_without_changes(folder: &Folder, arguments: &[String], reason: &str) {
     let before = (fs::read(&folder.batch), fs::read(&folder.alphabet));
     let files = folder.files();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    refused(&arguments, "", fault);
+    refused(&arguments, "", reason);
     let after = (fs::read(&folder.batch), fs::read(&folder.alphabet));
     assert_eq!(before.0.expect("a batch"), after.0.expect("the batch"));
     assert_eq!(
         before.1.expect("an alphabet"),
         after.1.expect("the alphabet")
     );
-    assert_eq!(files, folder.files(), "something is left behind");
+    assert_eq!(files, folder.files(), "a file is left behind");
 }
 
 #[test]
-fn an_output_never_replaces_an_input_by_its_own_name() {
+fn an_output_never_replaces_an_input() {
     let folder = Folder::new("own_names");
     let up = folder.join("../own_names/batch.npz");
     for out in [&folder.batch, &up] {
-        for way in ways(&folder, out) {
-            refused_and_unharmed(&folder, &way, "would overwrite");
+        for arguments in commands(&folder, out) {
+            refused_without_changes(&folder, &arguments, "would overwrite");
         }
     }
     let alphabet = folder.plot(&folder.alphabet);
-    refused_and_unharmed(&folder, &alphabet, "--plot would overwrite");
+    refused_without_changes(&folder, &alphabet, "--plot would overwrite");
 }
 
 #[test]
 #[cfg(unix)]
-fn an_output_never_replaces_an_input_by_a_link() {
+fn an_output_never_replaces_an_input_through_a_link() {
     let folder = Folder::new("links");
     let inputs = [
         ("batch.npz", &folder.batch),
@@ -106,20 +106,20 @@ fn an_output_never_replaces_an_input_by_a_link() {
         std::os::unix::fs::symlink(name, folder.join(&format!("soft_{name}"))).expect("a link");
     }
     for out in ["hard_batch.npz", "soft_batch.npz"] {
-        for way in ways(&folder, &folder.join(out)) {
-            refused_and_unharmed(&folder, &way, "would overwrite");
+        for arguments in commands(&folder, &folder.join(out)) {
+            refused_without_changes(&folder, &arguments, "would overwrite");
         }
     }
     for out in ["hard_alphabet.txt", "soft_alphabet.txt"] {
         let plot = folder.plot(&folder.join(out));
-        refused_and_unharmed(&folder, &plot, "would overwrite");
+        refused_without_changes(&folder, &plot, "would overwrite");
     }
-    // The batch by a link, the output by its name.
+    // The batch is a symbolic link, and the output is a hard link to the same file.
     let linked = Folder {
         batch: folder.join("soft_batch.npz"),
         ..Folder::new("links")
     };
-    refused_and_unharmed(
+    refused_without_changes(
         &linked,
         &linked.loss(&folder.join("hard_batch.npz")),
         "overwrite",
@@ -128,13 +128,13 @@ fn an_output_never_replaces_an_input_by_a_link() {
 
 #[test]
 #[cfg(unix)]
-fn a_link_is_followed_and_permissions_are_kept() {
+fn links_are_followed_and_permissions_are_preserved() {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     let folder = Folder::new("followed");
     fs::create_dir_all(folder.join("deeper")).expect("a folder");
     symlink("deeper/real.npz", folder.join("link.npz")).expect("a link");
-    // To a file that is not there yet, and then to one that is.
+    // First the target of the link does not exist, then it does.
     for _ in 0..2 {
         let run = tool(folder.loss(&folder.join("link.npz")));
         assert_eq!(run.status, 0, "{}", run.stderr);
@@ -152,12 +152,12 @@ fn a_link_is_followed_and_permissions_are_kept() {
         data.permissions().mode() & 0o777
     };
     assert_eq!(mode("deeper/real.npz"), 0o640);
-    // As any program's.
+    // The same mode as a file of any other program.
     fs::write(folder.join("usual"), "").expect("a file");
     assert_eq!(tool(folder.loss(&folder.join("new.npz"))).status, 0);
     assert_eq!(mode("new.npz"), mode("usual"));
     symlink("loop.npz", folder.join("loop.npz")).expect("a link");
-    refused_and_unharmed(
+    refused_without_changes(
         &folder,
         &folder.loss(&folder.join("loop.npz")),
         "cannot be written",
@@ -165,15 +165,15 @@ fn a_link_is_followed_and_permissions_are_kept() {
 }
 
 #[test]
-fn what_cannot_be_written_is_refused_before_anything_runs() {
+fn an_output_that_cannot_be_written_is_refused_before_anything_runs() {
     let folder = Folder::new("unwritable");
     fs::create_dir_all(folder.join("folder")).expect("a folder");
     for out in ["folder", "folder/", "no/such/folder/out", "batch.npz/out"] {
-        for way in ways(&folder, &folder.join(out)) {
-            refused_and_unharmed(&folder, &way, "cannot be written");
+        for arguments in commands(&folder, &folder.join(out)) {
+            refused_without_changes(&folder, &arguments, "cannot be written");
         }
     }
-    // It would take minutes to come to the end of that.
+    // Running the suite first would take minutes.
     let report = folder.join("no/such/folder/report.md");
     refused(
         &["validate", "--full", "--report", &report],
@@ -188,14 +188,18 @@ fn devices_and_pipes_are_written_to_and_not_replaced() {
     use std::os::unix::fs::FileTypeExt;
 
     let folder = Folder::new("devices");
-    for way in ways(&folder, "/dev/null") {
-        let run = tool(&way);
-        assert_eq!((run.status, &*run.stderr), (0, ""), "{way:?}");
+    for arguments in commands(&folder, "/dev/null") {
+        let run = tool(&arguments);
+        assert_eq!((run.status, &*run.stderr), (0, ""), "{arguments:?}");
     }
     let null = fs::symlink_metadata("/dev/null").expect("the device");
     assert!(null.file_type().is_char_device());
-    for way in ways(&folder, "/dev/stdout") {
-        refused_and_unharmed(&folder, &way, "names stdout, which has the report");
+    for arguments in commands(&folder, "/dev/stdout") {
+        refused_without_changes(
+            &folder,
+            &arguments,
+            "is stdout, where the report is printed",
+        );
     }
     let pipe = folder.join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
@@ -206,19 +210,19 @@ fn devices_and_pipes_are_written_to_and_not_replaced() {
     });
     assert_eq!(tool(folder.plot(&pipe)).status, 0);
     assert!(reader.join().expect("the reader").starts_with(b"<svg"));
-    // As input it is refused: nobody may ever write into it.
-    refused(&["loss", &pipe], "pipe", "not a file");
-    refused(&["loss", "/dev/zero"], "/dev/zero", "not a file");
+    // A pipe is refused as input, since opening it may block forever.
+    refused(&["loss", &pipe], "pipe", "not a regular file");
+    refused(&["loss", "/dev/zero"], "/dev/zero", "not a regular file");
     let name = folder.path.display().to_string();
-    refused(&["loss", &name], "devices", "not a file");
+    refused(&["loss", &name], "devices", "not a regular file");
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_one_line() {
+fn a_full_disk_is_reported_on_one_line() {
     let folder = Folder::new("full");
-    for way in ways(&folder, "/dev/full") {
-        refused_and_unharmed(&folder, &way, "No space left on device");
+    for arguments in commands(&folder, "/dev/full") {
+        refused_without_changes(&folder, &arguments, "No space left on device");
     }
     let full = fs::OpenOptions::new()
         .write(true)
@@ -235,29 +239,32 @@ fn a_full_disk_is_one_line() {
         (Some(1), 1),
         "{stderr}"
     );
-    assert!(stderr.contains("stdout: No space left"), "{stderr}");
+    assert!(
+        stderr.contains("cannot write to stdout: No space left"),
+        "{stderr}"
+    );
 }
 
 #[test]
 #[cfg(unix)]
-fn beyond_the_limit_on_the_size_of_files_the_older_result_stays() {
+fn a_write_beyond_the_file_size_limit_preserves_the_older_result() {
     let folder = Folder::new("limited");
     let batch = data("cli/plain.npz");
     let folder = Folder { batch, ..folder };
     let out = folder.join("out");
-    for way in ways(&folder, &out) {
-        let way: Vec<String> = way
+    for arguments in commands(&folder, &out) {
+        let arguments: Vec<String> = arguments
             .into_iter()
             .filter(|flag| flag != "--alphabet" && *flag != folder.alphabet)
             .collect();
         fs::write(&out, "older").expect("an older result");
         let mut limited = std::process::Command::new("sh");
         limited.args(["-c", "ulimit -f 1; exec \"$@\"", "sh"]);
-        limited.arg(env!("CARGO_BIN_EXE_ctc-wgpu")).args(&way);
+        limited.arg(env!("CARGO_BIN_EXE_ctc-wgpu")).args(&arguments);
         limited.env("XDG_RUNTIME_DIR", std::env::temp_dir());
         let run = limited.output().expect("sh starts");
         let stderr = String::from_utf8(run.stderr).expect("UTF-8");
-        assert_eq!(run.status.code(), Some(2), "{way:?}: {stderr}");
+        assert_eq!(run.status.code(), Some(2), "{arguments:?}: {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
         assert!(
             stderr.contains("cannot be written: File too large"),
@@ -270,7 +277,7 @@ fn beyond_the_limit_on_the_size_of_files_the_older_result_stays() {
 
 #[test]
 #[cfg(unix)]
-fn an_interrupted_run_leaves_the_older_report_and_nothing_else() {
+fn an_interrupted_run_preserves_the_older_report_and_leaves_no_file() {
     use std::os::unix::process::ExitStatusExt;
 
     for signal in ["INT", "TERM"] {
@@ -298,7 +305,7 @@ fn an_interrupted_run_leaves_the_older_report_and_nothing_else() {
             assert_eq!(
                 run.try_wait().expect("a child"),
                 None,
-                "it has ended already"
+                "the run has already ended"
             );
             std::thread::yield_now();
         }
@@ -319,15 +326,18 @@ fn an_interrupted_run_leaves_the_older_report_and_nothing_else() {
 }
 
 #[test]
-fn a_result_replaces_an_older_one_and_leaves_nothing_beside_it() {
+fn a_result_replaces_an_older_one_and_leaves_no_other_file() {
     let folder = Folder::new("replaced");
     for _ in 0..2 {
-        for (way, out) in [
+        for (arguments, out) in [
             (folder.loss("out.npz").to_vec(), "out.npz"),
             (folder.plot("out.svg").to_vec(), "out.svg"),
         ] {
-            // A name without a folder is one in the current folder.
-            let run = command().current_dir(&folder.path).args(&way).output();
+            // A name without a folder is in the current folder.
+            let run = command()
+                .current_dir(&folder.path)
+                .args(&arguments)
+                .output();
             assert!(run.expect("the tool starts").status.success());
             assert!(Path::new(&folder.join(out)).is_file());
         }

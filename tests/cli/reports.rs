@@ -1,4 +1,4 @@
-//! What the tool prints, for people and for scripts.
+//! The reports of the tool, as text and as JSON.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -29,7 +29,7 @@ fn the_report_of_a_loss_names_backend_shape_losses_time_and_deviation() {
 }
 
 #[test]
-fn without_an_adapter_one_line_says_that_the_twin_runs() {
+fn without_an_adapter_the_report_names_the_cpu_backend() {
     let adapters = json(&["adapters"])["adapters"].as_array().map(Vec::len);
     let run = tool(["loss", &data("cli/plain.npz")]);
     let first = run.stdout.lines().next().expect("a line");
@@ -38,7 +38,7 @@ fn without_an_adapter_one_line_says_that_the_twin_runs() {
 }
 
 #[test]
-fn another_blank_than_the_stored_one_is_not_compared_with_the_stored_truth() {
+fn results_for_another_blank_are_not_compared_with_the_stored_values() {
     let path = data("cli/plain.npz");
     let flags = ["--blank", "3", "--blank-in-labels", "allow"];
     let report = json(&[&["loss", "--backend", "cpu", &path][..], &flags].concat());
@@ -47,7 +47,7 @@ fn another_blank_than_the_stored_one_is_not_compared_with_the_stored_truth() {
 }
 
 #[test]
-fn a_batch_of_no_items_is_no_failure() {
+fn a_batch_without_items_succeeds() {
     let npz = Npz::default()
         .with::<f32>("logits", &[0, 4, 3], &[])
         .with::<i32>("labels", &[0, 2], &[]);
@@ -96,24 +96,24 @@ fn check_reports_each_backend_as_json() {
         adapters + 1,
         "each adapter and the CPU backend"
     );
-    let twin = backends.last().expect("the CPU backend");
-    assert_eq!(twin["verdict"], "pass");
-    assert!(twin["loss_error"]["worst"].as_f64().expect("an error") <= 1e-6);
-    assert!(twin["grad_error"]["worst"].as_f64().expect("an error") <= 1e-5);
+    let cpu = backends.last().expect("the CPU backend");
+    assert_eq!(cpu["result"], "pass");
+    assert!(cpu["loss_error"]["worst"].as_f64().expect("an error") <= 1e-6);
+    assert!(cpu["grad_error"]["worst"].as_f64().expect("an error") <= 1e-5);
 }
 
 #[test]
-fn check_says_when_it_has_no_adapter() {
+fn check_has_a_note_if_there_is_no_adapter() {
     let none = json(&["adapters"])["adapters"] == serde_json::json!([]);
     let run = tool(["check", &data("cli/plain.npz")]);
-    let said = run
+    let noted = run
         .stdout
         .contains("no GPU adapter was found: the CPU backend is checked alone");
-    assert_eq!(said, none, "{}", run.stdout);
+    assert_eq!(noted, none, "{}", run.stdout);
 }
 
 #[test]
-fn adapters_lists_what_there_is() {
+fn adapters_lists_every_adapter() {
     let run = tool(["adapters"]);
     assert_eq!(run.status, 0, "{}", run.stderr);
     let report = json(&["adapters"]);
@@ -134,7 +134,7 @@ fn adapters_lists_what_there_is() {
 }
 
 #[test]
-fn a_reader_that_stops_early_is_no_error() {
+fn a_reader_that_stops_early_is_not_an_error() {
     let mut child = command()
         .args(["loss", "--backend", "cpu", "--json", &data("cli/plain.npz")])
         .stdout(Stdio::piped())
@@ -142,9 +142,9 @@ fn a_reader_that_stops_early_is_no_error() {
         .spawn()
         .expect("the tool starts");
     drop(child.stdout.take());
-    let mut said = String::new();
+    let mut errors = String::new();
     let mut stderr = child.stderr.take().expect("a pipe");
-    stderr.read_to_string(&mut said).expect("UTF-8");
-    assert_eq!(said, "");
+    stderr.read_to_string(&mut errors).expect("UTF-8");
+    assert_eq!(errors, "");
     assert!(child.wait().expect("an exit status").success());
 }

@@ -10,19 +10,19 @@ use npyz::{AutoSerialize, Deserialize, NpyFile, WriterBuilder};
 use serde_json::Value;
 use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
 
-/// A file under `tests/data`.
+/// Returns the path of a file under `tests/data`.
 pub(crate) fn data(name: &str) -> String {
     format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A path in a folder of this test run's own.
+/// Returns a path in a folder that only this test run uses.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("the scratch folder");
     folder.join(name)
 }
 
-/// What one run of the tool left behind.
+/// The exit status and the output of a run of the tool.
 pub(crate) struct Run {
     pub(crate) status: i32,
     pub(crate) stdout: String,
@@ -45,34 +45,36 @@ pub(crate) fn tool<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>)
 
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ctc-wgpu"));
-    // Mesa's EGL writes to stderr where this is not set, and these tests count lines there.
+    // If this is not set, Mesa's EGL writes to stderr, where these tests count lines.
     command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-    // No test depends on what an earlier one compiled, or leaves anything in the user's folders.
+    // No cache: no test depends on kernels that another one compiled, or writes to the user's
+    // folders.
     command.env("CTC_WGPU_CACHE_DIR", "");
     command
 }
 
-/// Runs the tool with `--json`, which must succeed, and parses what it prints.
+/// Runs the tool with `--json`, asserts success, and parses the output.
 pub(crate) fn json(args: &[&str]) -> Value {
     let run = tool(args.iter().chain(&["--json"]));
     assert_eq!(run.status, 0, "{args:?}: {}", run.stderr);
     serde_json::from_str(&run.stdout).expect("one JSON object")
 }
 
-/// Asserts exit status 2, nothing on stdout, and one line on stderr that names the file and the fault.
+/// Asserts exit status 2, an empty stdout, and one line on stderr that contains `file` and
+/// `reason`.
 #[track_caller]
-pub(crate) fn refused(args: &[&str], file: &str, fault: &str) {
+pub(crate) fn refused(args: &[&str], file: &str, reason: &str) {
     let run = tool(args);
     assert_eq!(run.status, 2, "{args:?}: {}{}", run.stdout, run.stderr);
     assert_eq!(run.stdout, "", "{args:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{args:?}: {}", run.stderr);
     assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
-    for part in [file, fault] {
+    for part in [file, reason] {
         assert!(run.stderr.contains(part), "no `{part}` in: {}", run.stderr);
     }
 }
 
-/// An `.npz` file in the making: `.npy` bytes by name.
+/// Builds an `.npz` file: `.npy` bytes by name.
 #[derive(Clone, Default)]
 pub(crate) struct Npz(BTreeMap<String, Vec<u8>>);
 
@@ -104,13 +106,13 @@ impl Npz {
         self.with_raw(name, bytes)
     }
 
-    /// An entry of any bytes.
+    /// Adds an entry with any bytes.
     pub(crate) fn with_raw(mut self, name: &str, bytes: Vec<u8>) -> Self {
         self.0.insert(name.to_owned(), bytes);
         self
     }
 
-    /// An entry with any header, followed by `values` zero bytes.
+    /// Adds an entry with any header, followed by `values` zero bytes.
     pub(crate) fn with_header(self, name: &str, header: &str, values: usize) -> Self {
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
         let length = u16::try_from(header.len()).expect("a short header");
@@ -143,8 +145,8 @@ impl Npz {
     }
 }
 
-/// One item that reads as `labels`, each in two frames with a blank after it.
-pub(crate) fn read_of(labels: &[i32], classes: usize, blank: usize) -> Npz {
+/// Returns one item that decodes to `labels`, each with two frames and a blank after it.
+pub(crate) fn spelling(labels: &[i32], classes: usize, blank: usize) -> Npz {
     let class = |label: &i32| usize::try_from(*label).expect("a class");
     let frames = labels
         .iter()
@@ -165,7 +167,7 @@ pub(crate) fn save(name: &str, bytes: &[u8]) -> String {
     path.display().to_string()
 }
 
-/// An array of a file, which must be of `T`.
+/// Reads an array of type `T` from a file.
 pub(crate) fn array<T: Deserialize>(path: &str, name: &str) -> (Vec<u64>, Vec<T>) {
     let mut zip = ZipArchive::new(File::open(path).expect("the file")).expect("an archive");
     let entry = zip.by_name(&format!("{name}.npy")).expect("the array");
@@ -174,7 +176,7 @@ pub(crate) fn array<T: Deserialize>(path: &str, name: &str) -> (Vec<u64>, Vec<T>
     (shape, npy.into_vec().expect("the values"))
 }
 
-/// The names of a file's arrays.
+/// Returns the names of a file's arrays.
 pub(crate) fn names(path: &str) -> Vec<String> {
     let zip = ZipArchive::new(File::open(path).expect("the file")).expect("an archive");
     let mut names: Vec<String> = zip

@@ -1,15 +1,16 @@
-//! `ctc-wgpu validate`: what it says and writes, and what it refuses. `tests/every_driver.sh` runs it on adapters.
+//! `ctc-wgpu validate`: its output, its report files, and the options that it refuses.
+//! `tests/every_driver.sh` runs it on adapters.
 
 use crate::support::{json, scratch, tool};
 
-/// The CPU backend's row, which takes a moment; an adapter takes minutes in software.
+/// Validates only the CPU backend, which takes a moment; a software adapter takes minutes.
 const CPU: [&str; 4] = ["validate", "--quick", "--backend", "cpu"];
 
 #[test]
-fn the_twin_passes_every_case_and_its_row_says_so() {
+fn the_cpu_backend_passes_every_case() {
     let report = json(&CPU);
     assert_eq!(report["passed"], true);
-    assert_eq!(report["extent"], "quick");
+    assert_eq!(report["size"], "quick");
     let adapters = report["adapters"].as_array().expect("a list");
     assert_eq!(adapters.len(), 1);
     let planned = &adapters[0]["variants"][0];
@@ -17,7 +18,7 @@ fn the_twin_passes_every_case_and_its_row_says_so() {
     assert!(planned["cases"].as_u64() > Some(400), "{planned}");
     assert_eq!(planned["same_bits"], true);
     for worst in ["worst_loss", "worst_grad"] {
-        // A deviation of exactly 0 would be one that nobody measured.
+        // A largest deviation of exactly 0 would mean that none was measured.
         let worst = planned[worst].as_f64().expect("a number");
         assert!(worst > 0.0 && worst < 1e-5, "{planned}");
     }
@@ -42,7 +43,7 @@ fn the_twin_passes_every_case_and_its_row_says_so() {
 }
 
 #[test]
-fn a_report_is_written_as_its_name_says() {
+fn the_extension_selects_the_report_format() {
     for (name, begins, has) in [
         ("report.md", "# ctc-wgpu ", "| as planned | golden | "),
         (
@@ -67,8 +68,8 @@ fn a_report_is_written_as_its_name_says() {
 }
 
 #[test]
-fn what_cannot_be_judged_is_refused_before_anything_runs() {
-    for (flags, told) in [
+fn invalid_options_are_refused_before_anything_runs() {
+    for (flags, reason) in [
         (&["--report", "report.pdf"][..], ".md, .html or .json"),
         (&["--adapter", "no such adapter"], "no GPU adapter"),
         (&["--backend", "opengl"], "invalid value"),
@@ -77,7 +78,7 @@ fn what_cannot_be_judged_is_refused_before_anything_runs() {
         let run = tool([&["validate"], flags].concat());
         assert_eq!(run.status, 2, "{flags:?}: {}{}", run.stdout, run.stderr);
         assert!(
-            run.stdout.is_empty() && run.stderr.contains(told),
+            run.stdout.is_empty() && run.stderr.contains(reason),
             "{}",
             run.stderr
         );

@@ -1,5 +1,5 @@
-//! The inputs that the fuzzers found worth keeping, each through its target, as it is and changed at random: a short run
-//! without a fuzzer. See fuzz/README.md.
+//! Runs each fuzz target on its corpus, and on random changes of it, without a fuzzer. See
+//! fuzz/README.md.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,8 +23,8 @@ mod cpu_backend;
 #[path = "../../fuzz/src/draw.rs"]
 mod draw;
 #[allow(dead_code, reason = "the tool uses the rest")]
-#[path = "../../src/bin/ctc-wgpu/fault.rs"]
-mod fault;
+#[path = "../../src/bin/ctc-wgpu/error.rs"]
+mod error;
 #[allow(dead_code, reason = "the tool uses the rest")]
 #[path = "../../src/bin/ctc-wgpu/npz.rs"]
 mod npz;
@@ -33,10 +33,11 @@ mod read;
 
 use ctc_wgpu::conformance::random::Rng;
 
-/// Changed inputs for each that is kept.
+/// The number of changed inputs per file of a corpus.
 const CHANGES: u64 = 256;
 
-/// Runs each file of a target's corpus, and changes of it; their names are printed, so that a failure says which.
+/// Runs a target on each file of its corpus and on changes of it. Prints the file and the seed, so
+/// that a failure can be reproduced.
 fn each(target: &str, run: fn(&[u8])) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
@@ -45,21 +46,21 @@ fn each(target: &str, run: fn(&[u8])) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         println!("{}", path.display());
-        let kept = std::fs::read(path).unwrap();
-        run(&kept);
+        let input = std::fs::read(path).unwrap();
+        run(&input);
         for seed in 0..CHANGES {
             println!("  changed, seed {seed}");
-            run(&changed(&kept, seed));
+            run(&changed(&input, seed));
         }
         count += 1;
     }
     assert!(count >= 20, "only {count} inputs of `{target}`");
 }
 
-/// With some bytes set, flipped, left out or repeated.
-fn changed(kept: &[u8], seed: u64) -> Vec<u8> {
+/// Returns the input with some bytes set, flipped, removed or repeated.
+fn changed(input: &[u8], seed: u64) -> Vec<u8> {
     let mut rng = Rng::new(seed);
-    let mut bytes = kept.to_vec();
+    let mut bytes = input.to_vec();
     for _ in 0..=rng.below(6) {
         let at = rng.below(bytes.len().max(1));
         let end = (at + 1 + rng.below(16)).min(bytes.len());
@@ -79,16 +80,16 @@ fn changed(kept: &[u8], seed: u64) -> Vec<u8> {
 }
 
 #[test]
-fn any_bytes_are_a_batch_or_a_fault_of_one_line() {
+fn any_bytes_are_a_batch_or_an_error_of_one_line() {
     each("batch_file", read::run);
 }
 
 #[test]
-fn any_arrays_and_any_shape_are_taken_or_refused_with_words() {
+fn any_arrays_and_shapes_are_accepted_or_refused_with_a_message() {
     each("checked_batch", checked_batch::run);
 }
 
 #[test]
-fn the_twin_and_the_reference_agree() {
+fn the_cpu_backend_agrees_with_the_reference() {
     each("cpu_backend", cpu_backend::run);
 }

@@ -1,4 +1,4 @@
-//! `ctc-wgpu adapters`: what is there, with the limits that planning looks at.
+//! `ctc-wgpu adapters`: lists the adapters and the limits that plans depend on.
 
 use clap::Args;
 use ctc_wgpu::Error;
@@ -8,7 +8,7 @@ use crate::format::{self, Outcome};
 
 #[derive(Debug, Args)]
 pub(crate) struct AdaptersArgs {
-    /// Print one JSON object
+    /// Print the list as one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -16,8 +16,8 @@ pub(crate) struct AdaptersArgs {
 pub(crate) fn run(args: &AdaptersArgs) -> Outcome {
     let adapters = ctc_wgpu::adapters();
     if args.json {
-        let found: Vec<Value> = adapters.iter().map(facts).collect();
-        return Outcome::json(&json!({ "adapters": found }), true);
+        let adapters: Vec<Value> = adapters.iter().map(json).collect();
+        return Outcome::json(&json!({ "adapters": adapters }), true);
     }
     let text = if adapters.is_empty() {
         format!(
@@ -63,7 +63,7 @@ fn row(adapter: &wgpu::Adapter) -> Vec<String> {
     ]
 }
 
-fn facts(adapter: &wgpu::Adapter) -> Value {
+fn json(adapter: &wgpu::Adapter) -> Value {
     let (info, limits) = (adapter.get_info(), adapter.limits());
     json!({
         "name": info.name,

@@ -1,4 +1,4 @@
-//! `ctc-wgpu align`: where in time each label stands.
+//! `ctc-wgpu align`: finds the frames of each label by forced alignment.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::alphabet::{Alphabet, AlphabetArgs};
 use crate::args::InputArgs;
-use crate::fault::{Fault, escaped};
+use crate::error::{CliError, escaped};
 use crate::format::{self, Outcome};
-use crate::loss::Accepted;
+use crate::loaded_batch::LoadedBatch;
 use crate::output::Output;
 use crate::timing::{Aligned, Clock};
 use crate::{plot, timing};
@@ -25,30 +25,35 @@ pub(crate) struct AlignArgs {
     #[command(flatten)]
     alphabet: AlphabetArgs,
 
-    /// Take a label of -1 for unknown text: any one or more frames, of whatever classes; printed as `*`
+    /// Accept label -1 as a wildcard: one or more frames of any classes; printed as `*`
     #[arg(long)]
     star: bool,
 
-    /// Only this item, counted from 0 [default: all]
+    /// Align only this item, counted from 0 [default: all items]
     #[arg(long, value_name = "N")]
     item: Option<usize>,
 
-    /// What is printed; an item without an alignment is a note on stderr with ctm, of which it gets
-    /// no row, and with textgrid, of which it gets an empty tier
-    #[arg(long, value_enum, default_value = "table")]
+    /// The output format
+    ///
+    /// An item without a valid alignment has a line with its status in the table, no line in
+    /// CTM, and an empty tier in a TextGrid; for the last two, a note is printed on stderr.
+    #[arg(verbatim_doc_comment, long, value_enum, default_value = "table")]
     format: FormatArg,
 
-    /// Print one JSON object, with each path and its probabilities
-    #[arg(long, conflicts_with = "format")]
+    /// Print the results as one JSON object, which also contains the paths and their
+    /// log-probabilities
+    #[arg(verbatim_doc_comment, long, conflicts_with = "format")]
     json: bool,
 
-    /// With ctm and textgrid: how long a frame is, from 1e-6 to 3600
+    /// With ctm and textgrid: the duration of a frame in seconds, from 1e-6 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "0.02")]
     frame: f64,
 
-    /// Draw the occupancies over time with the alignment below; needs --item, and does
-    /// not go with --star, of which there is no occupancy
+    /// Draw the alignment and the occupancies, the posterior probabilities of the classes given
+    /// the labels, as SVG; requires --item and excludes --star, since a wildcard has no
+    /// occupancy
     #[arg(
+        verbatim_doc_comment,
         long,
         value_name = "OUT.svg",
         requires = "item",
@@ -59,91 +64,90 @@ pub(crate) struct AlignArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FormatArg {
-    /// A line per label
+    /// One line per label
     Table,
-    /// NIST's format for recognisers: a label is one word, a space in it is written `\u{20}`, a
-    /// space alone `<space>`, and a symbol of no characters `<eps>`
+    /// NIST CTM; a space within a symbol is printed as `\u{20}`, a single space as `<space>`, and
+    /// an empty symbol as `<eps>`
     Ctm,
-    /// Praat's; a space alone is `<space>`, and a symbol of no characters `<eps>`
+    /// Praat TextGrid; a single space is printed as `<space>`, and an empty symbol as `<eps>`
     Textgrid,
 }
 
-pub(crate) fn run(args: &AlignArgs) -> Result<Outcome, Fault> {
+pub(crate) fn run(args: &AlignArgs) -> Result<Outcome, CliError> {
     let clock = Clock::new(args.frame).ok_or_else(|| {
-        let reason = "a length of time is needed, from 1e-6 to 3600 seconds";
-        Fault::Usage(format!("--frame {}: {reason}", args.frame))
+        let reason = "the duration must be between 1e-6 and 3600 seconds";
+        CliError::Usage(format!("--frame {}: {reason}", args.frame))
     })?;
-    let batch: &Path = &args.input.file;
-    let mut inputs = vec![("the batch", batch)];
+    let path: &Path = &args.input.file;
+    let mut inputs = vec![("the batch", path)];
     inputs.extend(args.alphabet.file().map(|file| ("the alphabet", file)));
     let plot = args.plot.as_deref();
     let plot = plot.map(|path| Output::create("--plot", path, &inputs));
     let plot = plot.transpose()?;
-    let accepted = Accepted::unlabelled(&args.input, |file| args.input.options(file))?;
+    let batch = LoadedBatch::read_unlabelled(&args.input, |file| args.input.options(file))?;
     if !args.star {
-        accepted.checked()?;
+        batch.checked()?;
     }
-    let items = accepted.shape.items;
+    let items = batch.shape.items;
     if let Some(item) = args.item.filter(|item| *item >= items) {
         let reason = format!("--item {item}: the batch has {items} items, counted from 0");
-        return Err(Fault::file(&args.input.file, reason));
+        return Err(CliError::file(path, reason));
     }
-    let alphabet = args.alphabet.read(accepted.shape.classes, accepted.blank)?;
-    let fault = |error| Fault::library(&args.input.file, error);
-    let all = decode::align(&accepted.file.batch(), &accepted.options).map_err(fault)?;
-    let wanted = all
+    let alphabet = args.alphabet.read(batch.shape.classes, batch.blank)?;
+    let cli_error = |error| CliError::from_library(path, error);
+    let all = decode::align(&batch.file.batch(), &batch.options).map_err(cli_error)?;
+    let selected = all
         .iter()
         .enumerate()
         .filter(|(n, _)| args.item.is_none_or(|item| item == *n))
-        .map(|(n, alignment)| (n, accepted.file.frames(n), alignment));
-    let alignments: Vec<Aligned<'_>> = wanted.collect();
-    accepted.note_scores_below_0(
-        alignments
-            .iter()
-            .map(|(n, _, found)| (*n, 0.0 - found.log_prob)),
-    );
+        .map(|(n, alignment)| (n, batch.file.frames(n), alignment));
+    let alignments: Vec<Aligned<'_>> = selected.collect();
+    let scores = alignments
+        .iter()
+        .map(|(n, _, alignment)| (*n, 0.0 - alignment.log_prob));
+    batch.note_negative_scores(scores);
     if !args.json && args.format != FormatArg::Table {
-        note_missing(batch, &alignments);
+        note_missing(path, &alignments);
     }
     let mut text = match args.format {
-        _ if args.json => format!("{}\n", all_json(&alignments, &alphabet)),
-        FormatArg::Table => human(&alignments, &alphabet),
+        _ if args.json => format!("{}\n", json(&alignments, &alphabet)),
+        FormatArg::Table => table(&alignments, &alphabet),
         FormatArg::Ctm => timing::ctm(&alignments, &alphabet, clock),
         FormatArg::Textgrid => {
             timing::text_grid(&alignments, &alphabet, clock).ok_or_else(|| {
-                let reason =
-                    "no item has a frame, and a TextGrid must have a length: use another --format";
-                Fault::file(batch, reason)
+                let reason = "no item has a frame, and a TextGrid cannot be empty: use another \
+                              --format";
+                CliError::file(path, reason)
             })?
         }
     };
     if let (Some(plot), [(item, _, alignment)]) = (plot, &alignments[..]) {
         let occupancies = Ctc::cpu()
-            .occupancies(&accepted.file.batch(), &accepted.options)
-            .map_err(fault)?;
-        let svg = plot::alignment(&accepted, &alphabet, *item, alignment, &occupancies.values)?;
-        let drawn = format!("\ndrawn to {plot}\n");
+            .occupancies(&batch.file.batch(), &batch.options)
+            .map_err(cli_error)?;
+        let svg = plot::alignment(&batch, &alphabet, *item, alignment, &occupancies.values)?;
+        let written = format!("\nplot written to {plot}\n");
         plot.write(|file| file.write_all(svg.as_bytes()))?;
         if args.format == FormatArg::Table && !args.json {
-            text += &drawn;
+            text += &written;
         }
     }
     Ok(Outcome { text, passed: true })
 }
 
-/// Notes which items have no alignment, for forms that have no place for it.
-fn note_missing(batch: &Path, alignments: &[Aligned<'_>]) {
+/// Prints a note for each item without an alignment, for formats that cannot contain its status.
+fn note_missing(path: &Path, alignments: &[Aligned<'_>]) {
     let missing = alignments
         .iter()
         .filter(|(_, _, alignment)| alignment.status != Status::Ok);
     for (item, _, alignment) in missing {
         let status = alignment.status.name();
-        format::note(batch, &format!("item {item} has no alignment: {status}"));
+        format::note(path, &format!("item {item} has no alignment: {status}"));
     }
 }
 
-fn human(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> String {
-    let told = alignments.iter().map(|(item, _, alignment)| {
+fn table(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> String {
+    let items = alignments.iter().map(|(item, _, alignment)| {
         if alignment.status != Status::Ok {
             return format!("item {item}: {}\n", alignment.status.name());
         }
@@ -162,13 +166,13 @@ fn human(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> String {
             ]
         };
         let rows: Vec<_> = alignment.spans.iter().map(row).collect();
-        let header = ["label", "from frame", "up to", "probability"];
+        let header = ["label", "first frame", "end frame", "probability"];
         head + &format::table(&header, rows, &[0])
     });
-    told.collect::<Vec<_>>().join("\n")
+    items.collect::<Vec<_>>().join("\n")
 }
 
-/// A class as the file has it.
+/// Returns the label as it is in the file: −1 for a wildcard.
 fn class(class: u32) -> i64 {
     match class {
         u32::MAX => decode::STAR.into(),
@@ -176,7 +180,7 @@ fn class(class: u32) -> i64 {
     }
 }
 
-fn all_json(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> Value {
+fn json(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> Value {
     let items = alignments.iter().map(|(item, _, alignment)| {
         let spans = alignment.spans.iter().map(|span| {
             json!({

@@ -1,4 +1,4 @@
-//! What the classes mean, for people.
+//! The alphabet: the symbols of the classes.
 
 mod file;
 
@@ -8,36 +8,36 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::fault::{Fault, escaped};
+use crate::error::{CliError, escaped};
 use crate::format;
 
 #[derive(Debug, Args)]
 pub(crate) struct AlphabetArgs {
-    /// The symbols of the classes, in order [default: the classes' numbers]
+    /// The symbols of the classes, in order [default: the class numbers are printed]
     ///
-    /// UTF-8 text with one symbol per line, or one line with one symbol per character; k2's
-    /// tokens.txt (a symbol and its number per line); or JSON, a list or an object such as
-    /// wav2vec2's vocab.json. The blank's symbol may be left out. Marks of words, such as
-    /// wav2vec2's `|`, are printed as they are.
-    #[arg(long, value_name = "FILE")]
+    /// The file is UTF-8 text with one symbol per line; or one line with one symbol per
+    /// character; or k2's tokens.txt, with a symbol and its class number per line; or JSON, a
+    /// list of symbols or an object such as wav2vec2's vocab.json. The blank's symbol is
+    /// optional. Word separators, such as wav2vec2's `|`, are printed unchanged.
+    #[arg(verbatim_doc_comment, long, value_name = "FILE")]
     alphabet: Option<PathBuf>,
 
-    /// What is printed between two symbols [default: nothing between characters, a space between
-    /// longer symbols]
-    #[arg(long, value_name = "TEXT", requires = "alphabet")]
+    /// The text to print between two symbols [default: nothing between characters, a space
+    /// between longer symbols]
+    #[arg(verbatim_doc_comment, long, value_name = "TEXT", requires = "alphabet")]
     separator: Option<String>,
 }
 
-/// A symbol per class.
+/// One symbol per class.
 pub(crate) struct Alphabet {
-    /// None where the classes have numbers only.
+    /// `None` if the class numbers are printed.
     symbols: Option<Vec<String>>,
     separator: String,
 }
 
 impl AlphabetArgs {
-    /// For so many classes, of which one is the blank.
-    pub(crate) fn read(&self, classes: usize, blank: usize) -> Result<Alphabet, Fault> {
+    /// Reads the alphabet for the given number of classes.
+    pub(crate) fn read(&self, classes: usize, blank: usize) -> Result<Alphabet, CliError> {
         let Some(path) = &self.alphabet else {
             return Ok(Alphabet {
                 symbols: None,
@@ -45,9 +45,9 @@ impl AlphabetArgs {
             });
         };
         let symbols =
-            file::read(path, classes, blank).map_err(|reason| Fault::file(path, reason))?;
-        if let Some(doubt) = doubt(&symbols, blank) {
-            format::note(path, &doubt);
+            file::read(path, classes, blank).map_err(|reason| CliError::file(path, reason))?;
+        if let Some(warning) = blank_warning(&symbols, blank) {
+            format::note(path, &warning);
         }
         let separator = self.separator.clone();
         Ok(Alphabet {
@@ -56,13 +56,13 @@ impl AlphabetArgs {
         })
     }
 
-    /// The file, if one is given: an input that no output may replace.
+    /// Returns the path of the alphabet, which no output may replace.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.alphabet.as_deref()
     }
 }
 
-/// Whether it is a token with a name, such as `<unk>` or `[PAD]`, and not text.
+/// Returns true for a named token such as `<unk>` or `[PAD]`.
 fn is_named(symbol: &str) -> bool {
     let inside = |open, close| symbol.strip_prefix(open)?.strip_suffix(close);
     [inside('<', '>'), inside('[', ']')]
@@ -71,7 +71,7 @@ fn is_named(symbol: &str) -> bool {
         .any(|name: &&str| !name.is_empty())
 }
 
-/// Whether it is a name that only a blank has.
+/// Returns true for a name that only a blank has.
 fn is_blank(symbol: &str) -> bool {
     let name = symbol.trim_matches(['<', '>', '[', ']']).to_lowercase();
     is_named(symbol)
@@ -87,12 +87,12 @@ fn is_blank(symbol: &str) -> bool {
         .contains(&&*name)
 }
 
-/// What is odd about the blank's symbol, and may mean that the blank is another class.
-fn doubt(symbols: &[String], blank: usize) -> Option<String> {
+/// Returns a warning if the symbols suggest that the blank is another class.
+fn blank_warning(symbols: &[String], blank: usize) -> Option<String> {
     let own = symbols.get(blank)?;
     if own.chars().count() == 1 && own.chars().all(char::is_alphanumeric) {
         return Some(format!(
-            "class {blank}, the blank, is `{own}`: if another class is the blank, say so with `--blank`"
+            "class {blank}, the blank, is `{own}`: if another class is the blank, set it with `--blank`"
         ));
     }
     let padding = symbols
@@ -101,14 +101,15 @@ fn doubt(symbols: &[String], blank: usize) -> Option<String> {
     (padding != blank && !is_named(own)).then(|| {
         let name = &symbols[padding];
         format!(
-            "class {padding} is `{name}`, in many alphabets the blank, but the blank is class {blank}: \
-             if that is wrong, use `--blank {padding}`"
+            "class {padding} is `{name}`, which is the blank in many alphabets, but the blank is \
+             class {blank}: if that is wrong, use `--blank {padding}`"
         )
     })
 }
 
-/// Nothing between characters. A list of characters may have a few longer lines, as PP-OCR's have;
-/// phonemes and words have many. Pieces of words carry their own spaces (SentencePiece's `▁`).
+/// Returns the default separator: none for characters and word pieces, a space for longer symbols.
+/// A list of characters may contain a few longer lines, as PP-OCR's lists do; lists of phonemes or
+/// words contain many. Word pieces mark the spaces themselves (SentencePiece's `▁`).
 fn separator_of(symbols: &[String], blank: usize) -> &'static str {
     let text: Vec<&String> = symbols
         .iter()
@@ -129,10 +130,10 @@ fn separator_of(symbols: &[String], blank: usize) -> &'static str {
 }
 
 impl Alphabet {
-    /// The symbol as the file has it.
+    /// Returns the symbol as it is in the file.
     pub(crate) fn symbol(&self, class: u32) -> Cow<'_, str> {
         match &self.symbols {
-            // A star is no class of any network.
+            // The wildcard of `align --star`.
             _ if class == u32::MAX => "*".into(),
             Some(symbols) => symbols
                 .get(class as usize)
@@ -142,14 +143,14 @@ impl Alphabet {
         }
     }
 
-    /// The symbols of a reading.
+    /// Returns the symbols of the labels, joined by the separator.
     pub(crate) fn text(&self, labels: &[u32]) -> String {
         let symbols: Vec<_> = labels.iter().map(|label| self.symbol(*label)).collect();
         symbols.join(&self.separator)
     }
 
-    /// The symbol where it stands alone: never empty, without characters that steer a terminal or
-    /// that XML forbids, and without spaces at its ends, which readers cut off.
+    /// Returns the symbol for a table cell or an attribute: not empty, without characters that
+    /// control a terminal or that XML forbids, and without spaces at its ends, which parsers trim.
     pub(crate) fn label(&self, class: u32) -> String {
         let symbol = self.symbol(class);
         let from = symbol.len() - symbol.trim_start().len();
@@ -164,7 +165,7 @@ impl Alphabet {
         }
     }
 
-    /// The symbol as one word: [`label`](Self::label) without any space.
+    /// Returns the symbol as one word: [`label`](Self::label) with all spaces escaped.
     pub(crate) fn word(&self, class: u32) -> String {
         let escape = |c: char| match c {
             c if c.is_whitespace() => c.escape_unicode().to_string(),

@@ -1,4 +1,4 @@
-//! The flags that say what a batch means, shared by the subcommands.
+//! The options that describe a batch, shared by the commands.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,20 +7,19 @@ use clap::{Args, ValueEnum};
 use ctc_wgpu::{Blank, BlankInLabels, Impossible, Input, Layout, Options, Reduction};
 
 use crate::batch_file::{BatchFile, InputKind};
-use crate::fault::Fault;
+use crate::error::CliError;
 
-/// ε of `--epsilon` where it is not given: Keras's.
+/// The default of `--epsilon`, which is Keras's.
 const EPSILON: f32 = 1e-7;
 
-/// What the input is: what every subcommand that takes a batch asks for.
+/// The options of every command that reads a batch.
 #[derive(Debug, Args)]
 pub(crate) struct InputArgs {
-    /// The batch: one of logits, log_probs, probs; labels (to `decode` they are no need); and where they are needed
-    /// logit_lengths, label_lengths, weights and blank
+    /// The batch, a numpy archive; `--help` lists its arrays
     #[arg(value_name = "BATCH.npz")]
     pub(crate) file: PathBuf,
 
-    /// The blank's class: an index, or `last` [default: the file's, else 0]
+    /// The blank's class: its index, or `last` [default: the file's `blank`, else 0]
     #[arg(long, value_name = "K|last")]
     blank: Option<BlankArg>,
 
@@ -28,11 +27,11 @@ pub(crate) struct InputArgs {
     #[arg(long, value_enum, default_value = "ntc")]
     layout: LayoutArg,
 
-    /// Whether the blank may stand among the labels
+    /// How to treat labels that are the blank
     #[arg(long, value_enum, default_value = "reject")]
     blank_in_labels: BlankInLabelsArg,
 
-    /// With probs: what is added to each before the logarithm [default: 1e-7]
+    /// With probs: the constant added to each probability before the logarithm [default: 1e-7]
     #[arg(long, value_name = "E", allow_negative_numbers = true)]
     epsilon: Option<f32>,
 }
@@ -45,10 +44,10 @@ impl InputArgs {
         }
     }
 
-    /// The options for this file, or the flag that does not go with what it holds.
-    pub(crate) fn options(&self, file: &BatchFile) -> Result<Options, Fault> {
+    /// Returns the options for this file, or an error if one does not apply to its kind of input.
+    pub(crate) fn options(&self, file: &BatchFile) -> Result<Options, CliError> {
         if self.epsilon.is_some() && file.kind != InputKind::Probs {
-            return Err(misplaced(file, "--epsilon", InputKind::Probs));
+            return Err(not_applicable(file, "--epsilon", InputKind::Probs));
         }
         let blank = match self.blank {
             Some(BlankArg(blank)) => blank,
@@ -72,36 +71,36 @@ impl InputArgs {
     }
 }
 
-fn misplaced(file: &BatchFile, flag: &str, wanted: InputKind) -> Fault {
-    let (wanted, kind) = (wanted.name(), file.kind.name());
-    let reason = format!("{flag} is for {wanted}, but this holds {kind}");
-    Fault::file(&file.path, reason)
+fn not_applicable(file: &BatchFile, flag: &str, required: InputKind) -> CliError {
+    let (required, kind) = (required.name(), file.kind.name());
+    let reason = format!("{flag} is for {required}, but the file contains {kind}");
+    CliError::file(&file.path, reason)
 }
 
-/// What a loss means, beside the input.
+/// The options of every command that computes losses.
 #[derive(Debug, Args)]
 pub(crate) struct BatchArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
 
-    /// How the losses become one number, of which the gradient is taken
+    /// How the losses are reduced to one number; the gradient is that of the reduced number
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) reduction: ReductionArg,
 
-    /// What an item without an alignment gets: an infinite loss, a loss of 0, or an error
+    /// The loss of an item that has no valid alignment
     #[arg(long, value_enum, default_value = "inf")]
     impossible: ImpossibleArg,
 
-    /// With log_probs: the true derivative −γ, not PyTorch's exp(lp) − γ
+    /// With log_probs: return the exact gradient −γ instead of PyTorch's exp(log_prob) − γ
     #[arg(long)]
     exact: bool,
 }
 
 impl BatchArgs {
-    /// The options for this file, or the flag that does not go with what it holds.
-    pub(crate) fn options(&self, file: &BatchFile) -> Result<Options, Fault> {
+    /// Returns the options for this file, or an error if one does not apply to its kind of input.
+    pub(crate) fn options(&self, file: &BatchFile) -> Result<Options, CliError> {
         if self.exact && file.kind != InputKind::LogProbs {
-            return Err(misplaced(file, "--exact", InputKind::LogProbs));
+            return Err(not_applicable(file, "--exact", InputKind::LogProbs));
         }
         let options = self.input.options(file)?;
         let input = match options.input {
@@ -132,37 +131,37 @@ impl FromStr for BlankArg {
             _ => text
                 .parse()
                 .map(|index| Self(Blank::Index(index)))
-                .map_err(|_| "an index or `last` is needed"),
+                .map_err(|_| "expected a class index or `last`"),
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LayoutArg {
-    /// [N, T, C]: Keras
+    /// [N, T, C], as Keras
     Ntc,
-    /// [T, N, C]: PyTorch
+    /// [T, N, C], as PyTorch
     Tnc,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReductionArg {
-    /// No number; the gradient is that of the sum
+    /// No reduction; the gradient is that of the sum
     None,
     /// Σ w·loss
     Sum,
     /// Σ w·loss / N
     MeanBatch,
-    /// Σ w·loss/max(L, 1) / N: PyTorch
+    /// Σ w·loss/max(L, 1) / N, as PyTorch's `mean`
     MeanLabel,
-    /// Σ w·loss / ΣL
+    /// Σ w·loss / ΣL, as NeMo's `mean_volume`
     MeanVolume,
-    /// Σ w·loss / Σw: Keras
+    /// Σ w·loss / Σw, as Keras's `mean_with_sample_weight`
     MeanWeighted,
 }
 
 impl ReductionArg {
-    /// The value as it is typed.
+    /// Returns the value's name on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())
@@ -184,13 +183,18 @@ impl From<ReductionArg> for Reduction {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ImpossibleArg {
+    /// +inf
     Inf,
+    /// 0, as PyTorch's `zero_infinity`
     Zero,
+    /// Report an error instead
     Error,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum BlankInLabelsArg {
+    /// They are an error
     Reject,
+    /// They are labels like any other, as in PyTorch
     Allow,
 }

@@ -1,14 +1,14 @@
-//! A batch as it lies in an `.npz` file: which arrays there are, and what they must be.
+//! Reads a batch from an `.npz` file and checks the names, dtypes and shapes of its arrays.
 
 use std::path::{Path, PathBuf};
 
 use ctc_wgpu::{Batch, Layout};
 use indicatif::ProgressBar;
 
-use crate::fault::Fault;
+use crate::error::CliError;
 use crate::npz::{Array, NpzReader, Values};
 
-/// Which of the three inputs the file holds.
+/// The kind of input that the file contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InputKind {
     Logits,
@@ -29,7 +29,7 @@ impl InputKind {
     }
 }
 
-/// All arrays that are read.
+/// The names of all arrays that are read.
 pub(crate) const NAMES: [&str; 10] = [
     "logits",
     "log_probs",
@@ -43,7 +43,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "grad_f64",
 ];
 
-/// A batch read from a file, with the truth that the file may carry.
+/// A batch that was read from a file, with the reference values that the file may contain.
 #[derive(Debug)]
 pub(crate) struct BatchFile {
     pub(crate) path: PathBuf,
@@ -51,16 +51,16 @@ pub(crate) struct BatchFile {
     /// The input's shape as stored: `[N, T, C]` or `[T, N, C]`.
     pub(crate) shape: [usize; 3],
     pub(crate) layout: Layout,
-    /// Whether the input was rounded from float64.
+    /// True if the input was rounded from float64.
     rounded: bool,
-    /// The arrays that have no name of [`NAMES`], such as a misspelled one.
+    /// The arrays whose names are not in [`NAMES`], for example because of a spelling mistake.
     unread: Vec<String>,
     pub(crate) weights: Option<Vec<f32>>,
     pub(crate) blank: Option<u32>,
-    /// The losses that another implementation found in float64, `[N]`.
-    pub(crate) true_loss: Option<Vec<f64>>,
-    /// The gradient of the summed loss, shaped as the input.
-    pub(crate) true_grad: Option<Vec<f64>>,
+    /// The losses that another implementation computed in float64, `[N]`.
+    pub(crate) reference_loss: Option<Vec<f64>>,
+    /// The gradient of the summed loss, in the shape of the input.
+    pub(crate) reference_grad: Option<Vec<f64>>,
     values: Vec<f32>,
     labels: Option<LabelArray>,
     label_lengths: Vec<i32>,
@@ -74,11 +74,15 @@ enum LabelArray {
 }
 
 impl BatchFile {
-    pub(crate) fn read(path: &Path, layout: Layout, progress: ProgressBar) -> Result<Self, Fault> {
+    pub(crate) fn read(
+        path: &Path,
+        layout: Layout,
+        progress: ProgressBar,
+    ) -> Result<Self, CliError> {
         let mut file = Arrays {
             path,
             npz: NpzReader::open(path, progress)?,
-            wide: Vec::new(),
+            wide_labels: Vec::new(),
         };
         let (kind, input) = file.input()?;
         let [first, second, third] = input.shape[..] else {
@@ -86,7 +90,7 @@ impl BatchFile {
                 Layout::TimeMajor => "[T, N, C]",
                 _ => "[N, T, C]",
             };
-            return Err(file.wrong(kind.name(), &input, axes));
+            return Err(file.wrong_shape(kind.name(), &input.shape, axes));
         };
         let shape = [first, second, third];
         let items = match layout {
@@ -100,12 +104,13 @@ impl BatchFile {
             (Some(lengths), _) => lengths,
             (None, Some(Some(width))) => vec![i32::try_from(width).unwrap_or(i32::MAX); items],
             (None, Some(None)) => {
-                let reason = "label_lengths is missing: labels of rank 1 are cut by it";
-                return Err(Fault::file(path, reason));
+                let reason =
+                    "the array label_lengths is missing: concatenated labels [ΣL] require it";
+                return Err(CliError::file(path, reason));
             }
             (None, None) => Vec::new(),
         };
-        file.refuse_wide(width.flatten(), &label_lengths)?;
+        file.reject_wide_labels(width.flatten(), &label_lengths)?;
         let known = |name: &String| NAMES.contains(&name.as_str());
         let unread = file.npz.names().filter(|name| !known(name)).collect();
         Ok(Self {
@@ -118,8 +123,8 @@ impl BatchFile {
             logit_lengths: file.lengths("logit_lengths")?,
             weights: file.weights()?,
             blank: file.blank()?,
-            true_loss: file.truth("loss_f64", &[items])?,
-            true_grad: file.truth("grad_f64", &shape)?,
+            reference_loss: file.reference("loss_f64", &[items])?,
+            reference_grad: file.reference("grad_f64", &shape)?,
             values,
             labels,
             label_lengths,
@@ -133,7 +138,7 @@ impl BatchFile {
         }
     }
 
-    /// How many frames of an item count, as the file says.
+    /// Returns the number of valid frames of an item.
     pub(crate) fn frames(&self, item: usize) -> usize {
         let lengths = self.logit_lengths.as_ref();
         let length = lengths.and_then(|lengths| lengths.get(item));
@@ -144,12 +149,16 @@ impl BatchFile {
         }
     }
 
-    /// What a user should know of the file beside the results.
+    /// Returns notes for the user: values that were rounded, arrays that were ignored.
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         let name = self.kind.name();
-        let rounded = format!("{name} is float64 and is rounded to float32");
-        let unread =
-            |name: &String| format!("the array {name} is not read: {} are", NAMES.join(", "));
+        let rounded = format!("{name} is float64 and was rounded to float32");
+        let unread = |name: &String| {
+            format!(
+                "the array {name} was ignored: expected {}",
+                NAMES.join(", ")
+            )
+        };
         let unread = self.unread.iter().map(unread);
         self.rounded.then_some(rounded).into_iter().chain(unread)
     }
@@ -158,7 +167,7 @@ impl BatchFile {
         self.labels.is_some()
     }
 
-    /// The batch as the library takes it.
+    /// Returns the batch as the library's type.
     pub(crate) fn batch(&self) -> Batch<'_> {
         let batch = match self.layout {
             Layout::TimeMajor => Batch::time_major(self.shape, &self.values),
@@ -185,21 +194,21 @@ impl BatchFile {
 /// An array of integers: its shape and its elements.
 type Integers = (Vec<usize>, Vec<i128>);
 
-/// The arrays of one file, each with the check of its dtype and rank.
+/// Reads the arrays of one file and checks their dtypes and ranks.
 struct Arrays<'a> {
     path: &'a Path,
     npz: NpzReader,
-    /// The labels that 32 bits do not hold, and where each stands in the array.
-    wide: Vec<(usize, i128)>,
+    /// The labels that do not fit into 32 bits, each with its index in the array.
+    wide_labels: Vec<(usize, i128)>,
 }
 
 impl Arrays<'_> {
-    fn wrong(&self, name: &str, array: &Array, needed: &str) -> Fault {
-        let reason = format!("{name} has shape {:?}; {needed} is needed", array.shape);
-        Fault::file(self.path, reason)
+    fn wrong_shape(&self, name: &str, shape: &[usize], expected: &str) -> CliError {
+        let reason = format!("{name} has shape {shape:?}: expected {expected}");
+        CliError::file(self.path, reason)
     }
 
-    fn input(&mut self) -> Result<(InputKind, Array), Fault> {
+    fn input(&mut self) -> Result<(InputKind, Array), CliError> {
         let mut found: Option<(InputKind, Array)> = None;
         for kind in InputKind::ALL {
             let Some(array) = self.npz.array(kind.name())? else {
@@ -207,37 +216,35 @@ impl Arrays<'_> {
             };
             if let Some((first, _)) = found {
                 let reason = format!(
-                    "has both {} and {}: which is the input?",
+                    "contains both {} and {}: expected exactly one of logits, log_probs, probs",
                     first.name(),
                     kind.name()
                 );
-                return Err(Fault::file(self.path, reason));
+                return Err(CliError::file(self.path, reason));
             }
             found = Some((kind, array));
         }
         found.ok_or_else(|| {
-            Fault::file(
+            CliError::file(
                 self.path,
-                "one of the arrays logits, log_probs, probs is needed; it has none",
+                "contains none of the arrays logits, log_probs, probs: expected exactly one",
             )
         })
     }
 
-    fn floats(&self, name: &str, array: Array) -> Result<Vec<f32>, Fault> {
+    fn floats(&self, name: &str, array: Array) -> Result<Vec<f32>, CliError> {
         match array.values {
             Values::F32(values) => Ok(values),
             Values::F64(values) => Ok(values.into_iter().map(rounded).collect()),
             Values::Int(_) => {
-                let reason = format!(
-                    "{name} is of integers; float32 (or float64, which is rounded) is needed"
-                );
-                Err(Fault::file(self.path, reason))
+                let reason = format!("{name} is an integer array: expected float32 or float64");
+                Err(CliError::file(self.path, reason))
             }
         }
     }
 
-    /// An array of integers of any width.
-    fn integers(&mut self, name: &str) -> Result<Option<Integers>, Fault> {
+    /// Reads an array of integers of any width.
+    fn integers(&mut self, name: &str) -> Result<Option<Integers>, CliError> {
         match self.npz.array(name)? {
             None => Ok(None),
             Some(Array {
@@ -245,24 +252,24 @@ impl Arrays<'_> {
                 values: Values::Int(values),
             }) => Ok(Some((shape, values))),
             Some(Array { values, .. }) => {
-                let reason = format!("{name} is {}; an integer type is needed", values.kind());
-                Err(Fault::file(self.path, reason))
+                let reason = format!("{name} is {}: expected an integer array", values.kind());
+                Err(CliError::file(self.path, reason))
             }
         }
     }
 
-    /// The labels, if the file has any, and the width of a row where they are padded.
+    /// Reads the labels, if the file has any, and the width of a row if they are padded.
     fn labels(
         &mut self,
         items: usize,
         input: &str,
-    ) -> Result<Option<(LabelArray, Option<usize>)>, Fault> {
+    ) -> Result<Option<(LabelArray, Option<usize>)>, CliError> {
         let Some((shape, values)) = self.integers("labels")? else {
             return Ok(None);
         };
         let narrow = |(at, label): (usize, i128)| {
             i32::try_from(label).unwrap_or_else(|_| {
-                self.wide.push((at, label));
+                self.wide_labels.push((at, label));
                 i32::MAX
             })
         };
@@ -272,38 +279,37 @@ impl Arrays<'_> {
             [rows, width] if rows == items => Ok(Some((LabelArray::Padded(values), Some(width)))),
             [rows, _] => {
                 let reason = format!(
-                    "labels has {rows} rows, but {input} has {items} items (see `--layout`)"
+                    "labels has {rows} rows, but {input} has {items} items; `--layout` sets the order \
+                     of the input's axes"
                 );
-                Err(Fault::file(self.path, reason))
+                Err(CliError::file(self.path, reason))
             }
-            _ => {
-                let reason = format!("labels has shape {shape:?}; [N, Lmax] or [ΣL] is needed");
-                Err(Fault::file(self.path, reason))
-            }
+            _ => Err(self.wrong_shape("labels", &shape, "[N, Lmax] or [ΣL]")),
         }
     }
 
-    fn lengths(&mut self, name: &str) -> Result<Option<Vec<i32>>, Fault> {
+    fn lengths(&mut self, name: &str) -> Result<Option<Vec<i32>>, CliError> {
         let Some((shape, values)) = self.integers(name)? else {
             return Ok(None);
         };
         if shape.len() != 1 {
-            let reason = format!("{name} has shape {shape:?}; [N] is needed");
-            return Err(Fault::file(self.path, reason));
+            return Err(self.wrong_shape(name, &shape, "[N]"));
         }
         let length = |(item, length): (usize, i128)| {
             i32::try_from(length).map_err(|_| {
-                let reason = format!("{name} is {length} for item {item}: must be below 2^31");
-                Fault::file(self.path, reason)
+                let reason =
+                    format!("item {item}: {name} {length} is out of range: it must be below 2^31");
+                CliError::file(self.path, reason)
             })
         };
         let lengths = values.into_iter().enumerate().map(length);
         lengths.collect::<Result<_, _>>().map(Some)
     }
 
-    /// Padding may be any number, a label that counts may not. `width` is that of a row of padded labels.
-    fn refuse_wide(&self, width: Option<usize>, lengths: &[i32]) -> Result<(), Fault> {
-        for (at, label) in &self.wide {
+    /// Rejects labels that do not fit into 32 bits, except in the padding, which may hold any
+    /// number. `width` is that of a row of padded labels.
+    fn reject_wide_labels(&self, width: Option<usize>, lengths: &[i32]) -> Result<(), CliError> {
+        for (at, label) in &self.wide_labels {
             let place = match width {
                 None => format!("label {label} at element {at} of labels"),
                 Some(width) => {
@@ -315,57 +321,56 @@ impl Arrays<'_> {
                     format!("item {item}: label {label} at position {position}")
                 }
             };
-            return Err(Fault::file(self.path, place + " is no class"));
+            return Err(CliError::file(self.path, place + " is not a valid class"));
         }
         Ok(())
     }
 
-    fn weights(&mut self) -> Result<Option<Vec<f32>>, Fault> {
+    fn weights(&mut self) -> Result<Option<Vec<f32>>, CliError> {
         let Some(array) = self.npz.array("weights")? else {
             return Ok(None);
         };
         if array.shape.len() != 1 {
-            return Err(self.wrong("weights", &array, "[N]"));
+            return Err(self.wrong_shape("weights", &array.shape, "[N]"));
         }
         if let Values::F64(weights) = &array.values
-            && let Some(item) = weights.iter().position(|weight| is_lost(*weight))
+            && let Some(item) = weights.iter().position(|weight| is_out_of_range(*weight))
         {
             let weight = weights[item];
-            let reason = format!("item {item}: weight {weight:e} is out of the range of float32");
-            return Err(Fault::file(self.path, reason));
+            let reason = format!("item {item}: weight {weight:e} is outside the range of float32");
+            return Err(CliError::file(self.path, reason));
         }
         self.floats("weights", array).map(Some)
     }
 
-    fn blank(&mut self) -> Result<Option<u32>, Fault> {
+    fn blank(&mut self) -> Result<Option<u32>, CliError> {
         let Some((shape, values)) = self.integers("blank")? else {
             return Ok(None);
         };
         let [blank] = values[..] else {
-            let reason = format!("blank has shape {shape:?}; one number is needed");
-            return Err(Fault::file(self.path, reason));
+            return Err(self.wrong_shape("blank", &shape, "one number"));
         };
         u32::try_from(blank).map(Some).map_err(|_| {
-            Fault::file(
+            CliError::file(
                 self.path,
-                format!("blank is {blank}; the index of a class is needed"),
+                format!("blank is {blank}: expected the index of a class"),
             )
         })
     }
 
-    fn truth(&mut self, name: &str, shape: &[usize]) -> Result<Option<Vec<f64>>, Fault> {
+    fn reference(&mut self, name: &str, shape: &[usize]) -> Result<Option<Vec<f64>>, CliError> {
         let Some(array) = self.npz.array(name)? else {
             return Ok(None);
         };
         if array.shape != shape {
-            return Err(self.wrong(name, &array, &format!("{shape:?}")));
+            return Err(self.wrong_shape(name, &array.shape, &format!("{shape:?}")));
         }
         match array.values {
             Values::F64(values) => Ok(Some(values)),
             Values::F32(values) => Ok(Some(values.into_iter().map(f64::from).collect())),
-            Values::Int(_) => Err(Fault::file(
+            Values::Int(_) => Err(CliError::file(
                 self.path,
-                format!("{name} is of integers; float64 is needed"),
+                format!("{name} is an integer array: expected float32 or float64"),
             )),
         }
     }
@@ -373,14 +378,15 @@ impl Arrays<'_> {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "rounding to float32 is what is asked for"
+    reason = "rounding to float32 is intended"
 )]
 fn rounded(value: f64) -> f32 {
     value as f32
 }
 
-/// Whether rounding to float32 makes 0 or an infinity of a number.
-fn is_lost(value: f64) -> bool {
+/// Returns true if rounding to float32 turns a finite number into an infinity, or another one than
+/// 0 into 0.
+fn is_out_of_range(value: f64) -> bool {
     let near = rounded(value);
     value.is_finite() && (near.is_infinite() || near == 0.0 && value != 0.0)
 }

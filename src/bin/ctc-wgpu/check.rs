@@ -1,4 +1,4 @@
-//! `ctc-wgpu check`: every backend against the float64 reference, on one batch.
+//! `ctc-wgpu check`: compares every backend with the float64 reference on one batch.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::args::BatchArgs;
 use crate::compare::{Deviation, largest, loss_deviation, position};
-use crate::engine::{Answer, Engine, Timed};
-use crate::fault::Fault;
+use crate::engine::{EngineOutput, LossEngine, TimedRuns};
+use crate::error::CliError;
 use crate::format::{self, Outcome};
-use crate::loss::Accepted;
+use crate::loaded_batch::LoadedBatch;
 use crate::progress;
 
 /// The largest loss error that passes, relative to `max(1, |loss|)`.
@@ -20,7 +20,7 @@ const LOSS_TOLERANCE: f64 = 1e-6;
 /// The largest gradient error that passes.
 const GRAD_TOLERANCE: f64 = 1e-5;
 
-/// Runs after the first, for the timing.
+/// The number of runs after the first, for the timing.
 const MORE_RUNS: u32 = 3;
 
 #[derive(Debug, Args)]
@@ -28,146 +28,150 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     batch: BatchArgs,
 
-    /// Print one JSON object
+    /// Print the results as one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// What became of one backend.
-struct Row {
+/// The result of one backend.
+struct CheckRow {
     name: String,
-    /// Its errors, or why it has none to show.
-    result: Result<Compared, String>,
+    /// The comparison with the reference, or the reason why the backend failed.
+    comparison: Result<Comparison, String>,
 }
 
-struct Compared {
+struct Comparison {
     loss: Deviation,
     grad: Deviation,
-    /// How many items have another status than the reference's.
-    statuses_off: usize,
+    /// The number of items whose status differs from the reference's.
+    status_mismatches: usize,
     time: Duration,
 }
 
-impl Compared {
+impl Comparison {
     fn passes(&self) -> bool {
         self.loss.worst <= LOSS_TOLERANCE
             && self.grad.worst <= GRAD_TOLERANCE
-            && self.statuses_off == 0
+            && self.status_mismatches == 0
     }
 }
 
-impl Row {
-    fn verdict(&self) -> &'static str {
-        match &self.result {
-            Ok(found) if found.passes() => "pass",
+impl CheckRow {
+    fn result_name(&self) -> &'static str {
+        match &self.comparison {
+            Ok(comparison) if comparison.passes() => "pass",
             _ => "FAIL",
         }
     }
 
     fn fails(&self) -> bool {
-        self.verdict() == "FAIL"
+        self.result_name() == "FAIL"
     }
 }
 
 /// The backends to check.
 struct Backends {
-    /// Each adapter and the CPU backend, or why one could not be had.
-    found: Vec<(String, Result<Engine, String>)>,
+    /// Each adapter and the CPU backend, or the reason why no device could be created.
+    engines: Vec<(String, Result<LossEngine, String>)>,
     adapters: usize,
 }
 
 impl Backends {
     fn find() -> Self {
-        let mut found: Vec<(String, Result<Engine, String>)> = Vec::new();
+        let mut engines: Vec<(String, Result<LossEngine, String>)> = Vec::new();
         let adapters = ctc_wgpu::adapters();
         for adapter in &adapters {
-            let wanted = adapter.get_info();
-            let name = format!("{} ({})", wanted.name, wanted.backend);
+            let info = adapter.get_info();
+            let name = format!("{} ({})", info.name, info.backend);
             let engine = Ctc::on_adapter(adapter)
-                .map(|ctc| Engine::Ctc(Box::new(ctc)))
+                .map(|ctc| LossEngine::Ctc(Box::new(ctc)))
                 .map_err(|e| e.to_string());
-            found.push((name, engine));
+            engines.push((name, engine));
         }
-        let twin = Engine::Ctc(Box::new(Ctc::cpu()));
-        found.push((twin.name(), Ok(twin)));
+        let cpu = LossEngine::Ctc(Box::new(Ctc::cpu()));
+        engines.push((cpu.name(), Ok(cpu)));
         Self {
-            found,
+            engines,
             adapters: adapters.len(),
         }
     }
 }
 
-pub(crate) fn run(args: &CheckArgs) -> Result<Outcome, Fault> {
-    let accepted = Accepted::read(&args.batch)?;
+pub(crate) fn run(args: &CheckArgs) -> Result<Outcome, CliError> {
+    let batch = LoadedBatch::read(&args.batch)?;
     let backends = Backends::find();
-    let bar = progress::working(backends.found.len() as u64 + 1);
+    let bar = progress::working(backends.engines.len() as u64 + 1);
     bar.set_message("float64 reference");
-    let truth = Engine::Reference
-        .run(&accepted.file.batch(), &accepted.options, true)
-        .map_err(|e| Fault::library(&args.batch.input.file, e));
+    let reference = LossEngine::Reference
+        .run(&batch.file.batch(), &batch.options, true)
+        .map_err(|e| CliError::from_library(&args.batch.input.file, e));
     bar.inc(1);
-    let (truth, reference_time) = truth?;
-    truth
-        .fits(&accepted.shape)
-        .map_err(|reason| Fault::Compute(format!("float64 reference {reason}")))?;
-    let rows: Vec<Row> = backends
-        .found
+    let (reference, reference_time) = reference?;
+    reference
+        .check_sizes(&batch.shape)
+        .map_err(|reason| CliError::Compute(format!("float64 reference: {reason}")))?;
+    let rows: Vec<CheckRow> = backends
+        .engines
         .into_iter()
         .map(|(name, engine)| {
             bar.set_message(name.clone());
-            let result = engine.and_then(|engine| compare(&accepted, &engine, &truth));
+            let comparison = engine.and_then(|engine| compare(&batch, &engine, &reference));
             bar.inc(1);
-            Row { name, result }
+            CheckRow { name, comparison }
         })
         .collect();
     bar.finish_and_clear();
-    let passed = !rows.iter().any(Row::fails);
+    let passed = !rows.iter().any(CheckRow::fails);
     if args.json {
-        let value = json(&accepted, &rows, backends.adapters, reference_time);
+        let value = json(&batch, &rows, backends.adapters, reference_time);
         return Ok(Outcome::json(&value, passed));
     }
-    let text = human(&accepted, &rows, backends.adapters, reference_time);
+    let text = text(&batch, &rows, backends.adapters, reference_time);
     Ok(Outcome { text, passed })
 }
 
-fn compare(accepted: &Accepted, engine: &Engine, truth: &Answer) -> Result<Compared, String> {
-    let Accepted {
+fn compare(
+    batch: &LoadedBatch,
+    engine: &LossEngine,
+    reference: &EngineOutput,
+) -> Result<Comparison, String> {
+    let LoadedBatch {
         file,
         options,
         shape,
         ..
-    } = accepted;
-    let timed = Timed::run(engine, &file.batch(), options, true, MORE_RUNS, |_| ())
+    } = batch;
+    let timed = TimedRuns::run(engine, &file.batch(), options, true, MORE_RUNS, |_| ())
         .map_err(|e| e.to_string())?;
-    let answer = &timed.answer;
-    answer.fits(shape)?;
+    let output = &timed.output;
+    output.check_sizes(shape)?;
     let of_probs = matches!(options.input, Input::Probs { .. });
-    let scale = |at: usize, truth: f64| {
+    let scale = |at: usize, reference: f64| {
         let [item, ..] = position(shape, at);
         let weight = file
             .weights
             .as_ref()
             .map_or(1.0, |w| f64::from(w[item]).abs());
         // The gradient with respect to a probability grows as 1/(p + ε).
-        let size = if of_probs { truth.abs() } else { 1.0 };
+        let size = if of_probs { reference.abs() } else { 1.0 };
         weight.max(size).max(1.0)
     };
-    let (got, want) = (answer.grad.as_deref(), truth.grad.as_deref());
-    let pairs = answer.status.iter().zip(&truth.status);
-    Ok(Compared {
-        loss: loss_deviation(&answer.loss, &truth.loss),
-        grad: largest(got.unwrap_or_default(), want.unwrap_or_default(), scale),
-        statuses_off: pairs.filter(|(got, want)| got != want).count(),
+    let (got, expected) = (output.grad.as_deref(), reference.grad.as_deref());
+    let pairs = output.status.iter().zip(&reference.status);
+    Ok(Comparison {
+        loss: loss_deviation(&output.loss, &reference.loss),
+        grad: largest(got.unwrap_or_default(), expected.unwrap_or_default(), scale),
+        status_mismatches: pairs.filter(|(got, expected)| got != expected).count(),
         time: timed.median().unwrap_or(timed.first),
     })
 }
 
 const NO_ADAPTER: &str = "no GPU adapter was found: the CPU backend is checked alone";
 
-fn human(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration) -> String {
-    let Accepted {
+fn text(batch: &LoadedBatch, rows: &[CheckRow], adapters: usize, reference: Duration) -> String {
+    let LoadedBatch {
         file, shape, blank, ..
-    } = accepted;
+    } = batch;
     let mut text = format::line("batch", &format::shape(shape, *blank, file.kind.name()));
     if adapters == 0 {
         text += &format::line("note", NO_ADAPTER);
@@ -176,31 +180,30 @@ fn human(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration
     let mut table = vec![];
     for row in rows {
         let mut cells = vec![row.name.clone()];
-        cells.extend(match &row.result {
-            Ok(found) => [
-                format::small(found.loss.worst),
-                format::small(found.grad.worst),
-                match found.statuses_off {
+        cells.extend(match &row.comparison {
+            Ok(comparison) => [
+                format::small(comparison.loss.worst),
+                format::small(comparison.grad.worst),
+                match comparison.status_mismatches {
                     0 => "agree".to_owned(),
-                    off => format!("{off} differ"),
+                    count => format!("{count} differ"),
                 },
-                format::milliseconds(found.time),
+                format::milliseconds(comparison.time),
             ],
             Err(_) => std::array::from_fn(|_| "–".to_owned()),
         });
-        cells.push(row.verdict().to_owned());
+        cells.push(row.result_name().to_owned());
         table.push(cells);
     }
     let dash = || "–".to_owned();
     let time = format::milliseconds(reference);
-    let judge = Engine::Reference.name();
     table.push(vec![
-        judge,
+        LossEngine::Reference.name(),
         dash(),
         dash(),
         dash(),
         time,
-        "judge".to_owned(),
+        "reference".to_owned(),
     ]);
     let header = [
         "backend",
@@ -208,10 +211,10 @@ fn human(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration
         "gradient error",
         "statuses",
         "time",
-        "verdict",
+        "result",
     ];
     text += &format::table(&header, table, &[0, 5]);
-    let reasons: String = rows.iter().filter_map(|row| why(accepted, row)).collect();
+    let reasons: String = rows.iter().filter_map(|row| failure(batch, row)).collect();
     if !reasons.is_empty() {
         text.push('\n');
         text += &reasons;
@@ -219,52 +222,56 @@ fn human(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration
     text
 }
 
-/// Why a backend fails, in a line.
-fn why(accepted: &Accepted, row: &Row) -> Option<String> {
-    let found = match &row.result {
-        Err(trouble) => return Some(format!("{}: {}\n", row.name, trouble)),
-        Ok(found) if found.passes() => return None,
-        Ok(found) => found,
+/// Describes on one line why a backend fails; returns `None` if it passes.
+fn failure(batch: &LoadedBatch, row: &CheckRow) -> Option<String> {
+    let comparison = match &row.comparison {
+        Err(reason) => return Some(format!("{}: {}\n", row.name, reason)),
+        Ok(comparison) if comparison.passes() => return None,
+        Ok(comparison) => comparison,
     };
-    let mut told = Vec::new();
-    if found.loss.worst > LOSS_TOLERANCE {
-        let Deviation { worst, at } = found.loss;
-        told.push(format!(
-            "loss of item {at} is off by {} (up to {LOSS_TOLERANCE:e} passes)",
+    let mut reasons = Vec::new();
+    if comparison.loss.worst > LOSS_TOLERANCE {
+        let Deviation { worst, at } = comparison.loss;
+        reasons.push(format!(
+            "the loss of item {at} has an error of {}: at most {LOSS_TOLERANCE:e} passes",
             format::small(worst)
         ));
     }
-    if found.grad.worst > GRAD_TOLERANCE {
-        let Deviation { worst, at } = found.grad;
-        let [item, frame, class] = position(&accepted.shape, at);
-        told.push(format!(
-            "gradient at item {item}, frame {frame}, class {class} is off by {} (up to {GRAD_TOLERANCE:e} passes)",
+    if comparison.grad.worst > GRAD_TOLERANCE {
+        let Deviation { worst, at } = comparison.grad;
+        let [item, frame, class] = position(&batch.shape, at);
+        reasons.push(format!(
+            "the gradient at item {item}, frame {frame}, class {class} has an error of {}: at most \
+             {GRAD_TOLERANCE:e} passes",
             format::small(worst)
         ));
     }
-    if found.statuses_off > 0 {
-        told.push(format!("{} statuses differ", found.statuses_off));
+    if comparison.status_mismatches > 0 {
+        let count = comparison.status_mismatches;
+        reasons.push(format!(
+            "the statuses of {count} items differ from the reference's"
+        ));
     }
-    Some(format!("{}: {}\n", row.name, told.join("; ")))
+    Some(format!("{}: {}\n", row.name, reasons.join("; ")))
 }
 
-fn json(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration) -> Value {
-    let Accepted {
+fn json(batch: &LoadedBatch, rows: &[CheckRow], adapters: usize, reference: Duration) -> Value {
+    let LoadedBatch {
         file, shape, blank, ..
-    } = accepted;
-    let backends = rows.iter().map(|row| match &row.result {
-        Err(trouble) => json!({
+    } = batch;
+    let backends = rows.iter().map(|row| match &row.comparison {
+        Err(reason) => json!({
             "backend": row.name,
-            "reason": trouble,
-            "verdict": row.verdict(),
+            "reason": reason,
+            "result": row.result_name(),
         }),
-        Ok(found) => json!({
+        Ok(comparison) => json!({
             "backend": row.name,
-            "loss_error": format::deviation_json(found.loss, json!([found.loss.at])),
-            "grad_error": format::deviation_json(found.grad, json!(position(shape, found.grad.at))),
-            "statuses_off": found.statuses_off,
-            "median_ms": format::milliseconds_json(found.time),
-            "verdict": row.verdict(),
+            "loss_error": format::deviation_json(comparison.loss, json!([comparison.loss.at])),
+            "grad_error": format::deviation_json(comparison.grad, json!(position(shape, comparison.grad.at))),
+            "status_mismatches": comparison.status_mismatches,
+            "median_ms": format::milliseconds_json(comparison.time),
+            "result": row.result_name(),
         }),
     });
     json!({
@@ -274,7 +281,7 @@ fn json(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration)
         "reference_ms": format::milliseconds_json(reference),
         "loss_tolerance": LOSS_TOLERANCE,
         "grad_tolerance": GRAD_TOLERANCE,
-        "passed": !rows.iter().any(Row::fails),
+        "passed": !rows.iter().any(CheckRow::fails),
     })
 }
 
@@ -282,22 +289,22 @@ fn json(accepted: &Accepted, rows: &[Row], adapters: usize, reference: Duration)
 mod tests {
     use super::*;
 
-    fn row(loss: f64, grad: f64, statuses_off: usize) -> Row {
+    fn row(loss: f64, grad: f64, status_mismatches: usize) -> CheckRow {
         let at = |worst| Deviation { worst, at: 0 };
-        Row {
+        CheckRow {
             name: String::new(),
-            result: Ok(Compared {
+            comparison: Ok(Comparison {
                 loss: at(loss),
                 grad: at(grad),
-                statuses_off,
+                status_mismatches,
                 time: Duration::ZERO,
             }),
         }
     }
 
     #[test]
-    fn a_backend_fails_by_its_loss_its_gradient_its_statuses_or_an_error() {
-        assert_eq!(row(1e-6, 1e-5, 0).verdict(), "pass");
+    fn a_wrong_loss_gradient_or_status_or_an_error_fails_a_backend() {
+        assert_eq!(row(1e-6, 1e-5, 0).result_name(), "pass");
         for fails in [
             row(1.1e-6, 0.0, 0),
             row(0.0, 1.1e-5, 0),
@@ -306,9 +313,9 @@ mod tests {
         ] {
             assert!(fails.fails());
         }
-        let broken = Row {
+        let broken = CheckRow {
             name: String::new(),
-            result: Err("no device".to_owned()),
+            comparison: Err("no device".to_owned()),
         };
         assert!(broken.fails());
     }

@@ -1,4 +1,4 @@
-//! `ctc-wgpu decode`: what a network read.
+//! `ctc-wgpu decode`: decodes a batch, greedily or by beam search.
 
 use clap::Args;
 use ctc_wgpu::Status;
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::alphabet::{Alphabet, AlphabetArgs};
 use crate::args::InputArgs;
-use crate::fault::{Fault, escaped};
+use crate::error::{CliError, escaped};
 use crate::format::{self, Outcome};
-use crate::loss::Accepted;
+use crate::loaded_batch::LoadedBatch;
 
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
@@ -19,89 +19,89 @@ pub(crate) struct DecodeArgs {
     #[command(flatten)]
     alphabet: AlphabetArgs,
 
-    /// Search the likeliest labels over all their paths, keeping this many prefixes [default: read the likeliest path]
+    /// Decode by prefix beam search with this many prefixes [default: greedy decoding]
     #[arg(long, value_name = "WIDTH", value_parser = clap::value_parser!(u32).range(1..))]
     beam: Option<u32>,
 
-    /// With --beam: print this many candidates of each item, at most WIDTH
+    /// With --beam: the number of hypotheses per item to print, at most WIDTH
     #[arg(long, value_name = "K", default_value = "1", requires = "beam", value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
 
-    /// With --beam: only look at classes whose probability in a frame is at least this
+    /// With --beam: ignore classes whose probability at a frame is below P
     #[arg(long, value_name = "P", default_value = "0", requires = "beam")]
     least_probability: f64,
 
-    /// Print one JSON object
+    /// Print the results as one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// What was read in an item: the best, and the runners-up.
-struct Read {
-    candidates: Vec<(Vec<u32>, f64)>,
+/// The hypotheses of an item, the best first: labels, and −ln of their probability.
+struct DecodedItem {
+    hypotheses: Vec<(Vec<u32>, f64)>,
     status: Status,
 }
 
-pub(crate) fn run(args: &DecodeArgs) -> Result<Outcome, Fault> {
+pub(crate) fn run(args: &DecodeArgs) -> Result<Outcome, CliError> {
     if let Some(width) = args.beam
         && args.top > width
     {
         let top = args.top;
-        let reason = format!("--top {top}: --beam {width} keeps fewer candidates");
-        return Err(Fault::Usage(reason));
+        let reason = format!("--top {top}: must be at most the width of the beam, {width}");
+        return Err(CliError::Usage(reason));
     }
-    let accepted = Accepted::unlabelled(&args.input, |file| args.input.options(file))?;
-    let alphabet = args.alphabet.read(accepted.shape.classes, accepted.blank)?;
-    let wanted = accepted.file.has_labels().then(|| labels(&accepted));
-    let wanted = wanted.transpose()?;
-    let reads = read(args, &accepted)?;
-    let best = |read: &Read| read.candidates.first().map_or(0.0, |best| best.1);
-    accepted.note_scores_below_0(reads.iter().map(best).enumerate());
-    let report = Report {
+    let batch = LoadedBatch::read_unlabelled(&args.input, |file| args.input.options(file))?;
+    let alphabet = args.alphabet.read(batch.shape.classes, batch.blank)?;
+    let labels = batch.file.has_labels().then(|| labels(&batch));
+    let labels = labels.transpose()?;
+    let items = decode(args, &batch)?;
+    let best = |item: &DecodedItem| item.hypotheses.first().map_or(0.0, |best| best.1);
+    batch.note_negative_scores(items.iter().map(best).enumerate());
+    let report = DecodeReport {
         alphabet: &alphabet,
-        judged: wanted.map(|wanted| Judged::new(wanted, &reads)),
-        reads: &reads,
+        errors: labels.map(|labels| LabelErrors::new(labels, &items)),
+        items: &items,
     };
     if args.json {
         return Ok(Outcome::json(&report.json(), true));
     }
     Ok(Outcome {
-        text: report.human(args.beam),
+        text: report.text(args.beam),
         passed: true,
     })
 }
 
-fn read(args: &DecodeArgs, accepted: &Accepted) -> Result<Vec<Read>, Fault> {
-    let (batch, options) = (accepted.file.batch(), &accepted.options);
-    let fault = |error| Fault::library(&args.input.file, error);
+fn decode(args: &DecodeArgs, batch: &LoadedBatch) -> Result<Vec<DecodedItem>, CliError> {
+    let (file_batch, options) = (batch.file.batch(), &batch.options);
+    let cli_error = |error| CliError::from_library(&args.input.file, error);
     let Some(width) = args.beam else {
-        let readings = decode::greedy(&batch, options).map_err(fault)?;
-        let read = readings.into_iter().map(|reading| Read {
-            candidates: vec![(reading.labels, 0.0 - reading.log_prob)],
-            status: reading.status,
+        let hypotheses = decode::greedy(&file_batch, options).map_err(cli_error)?;
+        let items = hypotheses.into_iter().map(|hypothesis| DecodedItem {
+            hypotheses: vec![(hypothesis.labels, 0.0 - hypothesis.log_prob)],
+            status: hypothesis.status,
         });
-        return Ok(read.collect());
+        return Ok(items.collect());
     };
     let beam = BeamOptions::default()
         .width(width as usize)
         .top(args.top as usize)
         .least_probability(args.least_probability);
-    let found = decode::beam(&batch, options, &beam).map_err(fault)?;
-    let read = found.into_iter().map(|found| Read {
-        candidates: match found.status {
-            Status::Ok => (found.hypotheses.into_iter())
+    let results = decode::beam(&file_batch, options, &beam).map_err(cli_error)?;
+    let items = results.into_iter().map(|result| DecodedItem {
+        hypotheses: match result.status {
+            Status::Ok => (result.hypotheses.into_iter())
                 .map(|hypothesis| (hypothesis.labels, 0.0 - hypothesis.log_prob))
                 .collect(),
             _ => vec![(Vec::new(), f64::NAN)],
         },
-        status: found.status,
+        status: result.status,
     });
-    Ok(read.collect())
+    Ok(items.collect())
 }
 
-/// The labels of each item.
-fn labels(accepted: &Accepted) -> Result<Vec<Vec<u32>>, Fault> {
-    let checked = accepted.checked()?;
+/// Returns the labels of each item.
+fn labels(batch: &LoadedBatch) -> Result<Vec<Vec<u32>>, CliError> {
+    let checked = batch.checked()?;
     let items = 0..checked.shape().items;
     Ok(items
         .map(|item| {
@@ -114,28 +114,21 @@ fn labels(accepted: &Accepted) -> Result<Vec<Vec<u32>>, Fault> {
         .collect())
 }
 
-impl Read {
-    fn edits(&self, labels: &[u32]) -> EditCounts {
-        let best = self
-            .candidates
-            .first()
-            .map_or(&[][..], |(labels, _)| labels);
-        EditCounts::between(labels, best)
-    }
-}
-
-/// What was to be read, and what is wrong with what was.
-struct Judged {
-    wanted: Vec<Vec<u32>>,
+/// The labels of the file, and how the decoded labels differ from them.
+struct LabelErrors {
+    labels: Vec<Vec<u32>>,
     edits: Vec<EditCounts>,
 }
 
-impl Judged {
-    fn new(wanted: Vec<Vec<u32>>, reads: &[Read]) -> Self {
-        let both = wanted.iter().zip(reads);
+impl LabelErrors {
+    fn new(labels: Vec<Vec<u32>>, items: &[DecodedItem]) -> Self {
+        let edits = |(labels, item): (&Vec<u32>, &DecodedItem)| {
+            let best = item.hypotheses.first();
+            EditCounts::between(labels, best.map_or(&[][..], |(labels, _)| labels))
+        };
         Self {
-            edits: both.map(|(labels, read)| read.edits(labels)).collect(),
-            wanted,
+            edits: labels.iter().zip(items).map(edits).collect(),
+            labels,
         }
     }
 
@@ -147,7 +140,8 @@ impl Judged {
         let exact = self.edits.iter().filter(|edits| edits.total() == 0).count();
         let all = self.all();
         format!(
-            "{exact} of {} items without a fault; label error rate {:.2} %: {} substitutions, {} deletions, {} insertions in {} labels",
+            "{exact} of {} items without an error; label error rate {:.2} %: {} substitutions, \
+             {} deletions, {} insertions in {} labels",
             self.edits.len(),
             100.0 * all.rate(),
             all.substitutions,
@@ -158,74 +152,77 @@ impl Judged {
     }
 }
 
-struct Report<'a> {
+struct DecodeReport<'a> {
     alphabet: &'a Alphabet,
-    reads: &'a [Read],
-    /// Where the file has labels.
-    judged: Option<Judged>,
+    items: &'a [DecodedItem],
+    /// Present if the file has labels.
+    errors: Option<LabelErrors>,
 }
 
-impl Report<'_> {
-    fn human(&self, beam: Option<u32>) -> String {
+impl DecodeReport<'_> {
+    fn text(&self, beam: Option<u32>) -> String {
         let score = if beam.is_some() {
-            "loss"
+            "−ln p(labels)"
         } else {
             "−ln p(path)"
         };
-        let mut header = vec!["item", "read", score];
-        if self.judged.is_some() {
+        let mut header = vec!["item", "decoded", score];
+        if self.errors.is_some() {
             header.extend(["labels", "errors"]);
         }
         let mut rows = Vec::new();
-        for (item, read) in self.reads.iter().enumerate() {
-            for (rank, (labels, score)) in read.candidates.iter().enumerate() {
-                let first = rank == 0;
-                let only = |text: String| if first { text } else { String::new() };
+        for (index, item) in self.items.iter().enumerate() {
+            for (rank, (labels, score)) in item.hypotheses.iter().enumerate() {
+                let in_first_row = |text: String| if rank == 0 { text } else { String::new() };
                 let mut row = vec![
-                    only(item.to_string()),
-                    match read.status {
+                    in_first_row(index.to_string()),
+                    match item.status {
                         Status::Ok => escaped(&self.alphabet.text(labels)),
                         status => format!("({})", status.name()),
                     },
                     format::loss(*score),
                 ];
-                if let Some(Judged { wanted, edits }) = &self.judged {
-                    let wrong = match edits[item].total() {
+                if let Some(LabelErrors { labels, edits }) = &self.errors {
+                    let errors = match edits[index].total() {
                         0 => String::new(),
                         n => n.to_string(),
                     };
                     row.extend([
-                        only(escaped(&self.alphabet.text(&wanted[item]))),
-                        only(wrong),
+                        in_first_row(escaped(&self.alphabet.text(&labels[index]))),
+                        in_first_row(errors),
                     ]);
                 }
                 rows.push(row);
             }
         }
         let text = format::table(&header, rows, &[1, 3]);
-        match &self.judged {
-            Some(judged) => format!("{text}\n{}\n", judged.summary()),
+        match &self.errors {
+            Some(errors) => format!("{text}\n{}\n", errors.summary()),
             None => text,
         }
     }
 
     fn json(&self) -> Value {
-        let items = self.reads.iter().enumerate().map(|(item, read)| {
-            let candidates = read.candidates.iter().map(|(labels, score)| {
-                json!({ "labels": labels, "text": self.alphabet.text(labels), "score": format::number(*score) })
+        let items = self.items.iter().enumerate().map(|(index, item)| {
+            let hypotheses = item.hypotheses.iter().map(|(labels, score)| {
+                json!({
+                    "labels": labels,
+                    "text": self.alphabet.text(labels),
+                    "score": format::number(*score),
+                })
             });
             let mut value = json!({
-                "candidates": candidates.collect::<Vec<_>>(),
-                "status": read.status.name(),
+                "hypotheses": hypotheses.collect::<Vec<_>>(),
+                "status": item.status.name(),
             });
-            if let Some(judged) = &self.judged {
-                value["errors"] = json!(judged.edits[item].total());
+            if let Some(errors) = &self.errors {
+                value["errors"] = json!(errors.edits[index].total());
             }
             value
         });
         let mut value = json!({ "items": items.collect::<Vec<_>>() });
-        if let Some(judged) = &self.judged {
-            let all = judged.all();
+        if let Some(errors) = &self.errors {
+            let all = errors.all();
             value["label_error_rate"] = format::number(all.rate());
             value["substitutions"] = json!(all.substitutions);
             value["deletions"] = json!(all.deletions);

@@ -1,28 +1,28 @@
-//! The backends and the reference behind one call, and the clock around it.
+//! Runs a loss on a backend or on the reference, and measures the time.
 
 use std::time::{Duration, Instant};
 
 use ctc_wgpu::{Backend, Batch, BatchShape, Ctc, Error, Options, Status, reference};
 
-use crate::fault::Fault;
+use crate::error::CliError;
 
-/// What computes.
-pub(crate) enum Engine {
+/// An implementation of the loss: a backend of the library, or the float64 reference.
+pub(crate) enum LossEngine {
     Ctc(Box<Ctc>),
     Reference,
 }
 
-/// What an engine answers, widened to float64 (exact for float32) so that all are compared alike.
+/// The results of an engine in float64, which holds every float32 exactly.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct EngineOutput {
     pub(crate) loss: Vec<f64>,
     pub(crate) grad: Option<Vec<f64>>,
     pub(crate) status: Vec<Status>,
     pub(crate) reduced: Option<f64>,
 }
 
-impl Engine {
-    /// The engine's name and, of an adapter, its driver.
+impl LossEngine {
+    /// Returns the engine's name, with the driver of an adapter.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Ctc(ctc) => ctc.backend().to_string(),
@@ -34,48 +34,47 @@ impl Engine {
         matches!(self, Self::Ctc(ctc) if matches!(ctc.backend(), Backend::Gpu(_)))
     }
 
-    /// Computes once and says how long that took.
+    /// Computes once; returns the results and the time without their conversion to float64.
     pub(crate) fn run(
         &self,
         batch: &Batch<'_>,
         options: &Options,
         gradient: bool,
-    ) -> Result<(Answer, Duration), Error> {
+    ) -> Result<(EngineOutput, Duration), Error> {
         let start = Instant::now();
-        // The time is taken before the answer is widened, which is no part of the work.
         Ok(match self {
             Self::Ctc(ctc) if gradient => {
                 let out = ctc.loss_and_grad(batch, options)?;
                 let time = start.elapsed();
-                let answer = Answer {
+                let output = EngineOutput {
                     loss: widened(&out.loss),
                     grad: Some(widened(&out.grad)),
                     status: out.status,
                     reduced: out.reduced.map(f64::from),
                 };
-                (answer, time)
+                (output, time)
             }
             Self::Ctc(ctc) => {
                 let out = ctc.loss(batch, options)?;
                 let time = start.elapsed();
-                let answer = Answer {
+                let output = EngineOutput {
                     loss: widened(&out.loss),
                     grad: None,
                     status: out.status,
                     reduced: out.reduced.map(f64::from),
                 };
-                (answer, time)
+                (output, time)
             }
             Self::Reference => {
                 let out = reference::loss_and_grad(batch, options)?;
                 let time = start.elapsed();
-                let answer = Answer {
+                let output = EngineOutput {
                     loss: out.loss,
                     grad: gradient.then_some(out.grad),
                     status: out.status,
                     reduced: out.reduced,
                 };
-                (answer, time)
+                (output, time)
             }
         })
     }
@@ -85,18 +84,18 @@ fn widened(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
-impl Answer {
-    /// Whether the answer has one loss and one status an item and a gradient of the input's shape; if not, why.
-    pub(crate) fn fits(&self, shape: &BatchShape) -> Result<(), String> {
+impl EngineOutput {
+    /// Checks that there are one loss and one status per item and a gradient of the input's shape.
+    pub(crate) fn check_sizes(&self, shape: &BatchShape) -> Result<(), String> {
         let grad = self.grad.as_ref().map_or(shape.elements(), Vec::len);
-        for (what, got, wanted) in [
+        for (what, got, expected) in [
             ("losses", self.loss.len(), shape.items),
             ("statuses", self.status.len(), shape.items),
             ("gradient elements", grad, shape.elements()),
         ] {
-            if got != wanted {
+            if got != expected {
                 return Err(format!(
-                    "gave {got} {what}, not {wanted}: a bug in the backend"
+                    "internal error: the backend returned {got} {what}: expected {expected}"
                 ));
             }
         }
@@ -104,22 +103,22 @@ impl Answer {
     }
 }
 
-/// What an engine answered to a batch that was run several times.
-pub(crate) struct Timed {
-    pub(crate) answer: Answer,
+/// The results of an engine and the times of several runs.
+pub(crate) struct TimedRuns {
+    pub(crate) output: EngineOutput,
     /// The first run, which compiles the kernels.
     pub(crate) first: Duration,
     /// The runs after it, shortest first.
     pub(crate) more: Vec<Duration>,
 }
 
-/// After this long no further run is begun.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// After this time no further run is started.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-impl Timed {
-    /// Runs once and then up to `more` times; `begin` hears the number of each run.
+impl TimedRuns {
+    /// Runs once and then up to `more` times; calls `begin` with the number of each run.
     pub(crate) fn run(
-        engine: &Engine,
+        engine: &LossEngine,
         batch: &Batch<'_>,
         options: &Options,
         gradient: bool,
@@ -128,10 +127,10 @@ impl Timed {
     ) -> Result<Self, Error> {
         let start = Instant::now();
         begin(0);
-        let (answer, first) = engine.run(batch, options, gradient)?;
+        let (output, first) = engine.run(batch, options, gradient)?;
         let mut times = Vec::new();
         for run in 1..=more {
-            if start.elapsed() >= PATIENCE {
+            if start.elapsed() >= TIME_LIMIT {
                 break;
             }
             begin(run.into());
@@ -139,22 +138,22 @@ impl Timed {
         }
         times.sort_unstable();
         Ok(Self {
-            answer,
+            output,
             first,
             more: times,
         })
     }
 
-    /// The median of the runs after the first.
+    /// Returns the median of the runs after the first.
     pub(crate) fn median(&self) -> Option<Duration> {
         self.more.get(self.more.len() / 2).copied()
     }
-}
 
-/// Turns an answer of the wrong size into a fault of the computation.
-pub(crate) fn checked(timed: Timed, shape: &BatchShape, engine: &Engine) -> Result<Timed, Fault> {
-    match timed.answer.fits(shape) {
-        Ok(()) => Ok(timed),
-        Err(reason) => Err(Fault::Compute(format!("{} {reason}", engine.name()))),
+    /// Returns the runs if their results have the right sizes.
+    pub(crate) fn checked(self, shape: &BatchShape, engine: &LossEngine) -> Result<Self, CliError> {
+        match self.output.check_sizes(shape) {
+            Ok(()) => Ok(self),
+            Err(reason) => Err(CliError::Compute(format!("{}: {reason}", engine.name()))),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers as they are printed and as they go into JSON, and the one table style.
+//! Formats numbers, tables and statuses for the terminal and for JSON.
 
 use std::io::{Write, stderr};
 use std::path::Path;
@@ -9,9 +9,9 @@ use ctc_wgpu::{BatchShape, Layout, Status};
 use serde_json::{Value, json};
 
 use crate::compare::Deviation;
-use crate::fault::escaped;
+use crate::error::escaped;
 
-/// What a subcommand says on stdout, and whether its check passed.
+/// The text that a command prints on stdout, and whether its checks passed.
 pub(crate) struct Outcome {
     pub(crate) text: String,
     pub(crate) passed: bool,
@@ -24,19 +24,19 @@ impl Outcome {
     }
 }
 
-/// Prints a remark about a file on stderr, on one line.
+/// Prints a note about a file on stderr, on one line.
 pub(crate) fn note(path: &Path, text: &str) {
     let line = escaped(&format!("{}: {text}", path.display()));
-    // Nothing is left to tell a person whose stderr is closed.
+    // If stderr is closed, nothing can be reported.
     let _ = writeln!(stderr(), "note: {line}");
 }
 
-/// A line of a report, its first word in a column of its own.
+/// Formats a line of a report: a name in a column of its own, and a text.
 pub(crate) fn line(name: &str, text: &str) -> String {
     format!("{name:<9} {text}\n")
 }
 
-/// A deviation: two digits are enough to see how large it is.
+/// Formats a deviation with two significant digits.
 pub(crate) fn small(value: f64) -> String {
     if value == 0.0 {
         "0".to_owned()
@@ -45,7 +45,7 @@ pub(crate) fn small(value: f64) -> String {
     }
 }
 
-/// A loss: six significant digits, since a float32 has seven.
+/// Formats a loss with six significant digits; a float32 has about seven.
 pub(crate) fn loss(value: f64) -> String {
     if !value.is_finite() || value == 0.0 {
         return value.to_string();
@@ -75,12 +75,13 @@ pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// Bytes in the largest binary unit that divides them well: limits of adapters are powers of two, or one less.
+/// Formats bytes in the largest binary unit that is not larger than they are. Limits of adapters
+/// are powers of two or one less.
 pub(crate) fn bytes(count: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.iter().find(|(size, _)| count >= *size) {
         Some((size, unit)) if count.is_multiple_of(*size) => format!("{} {unit}", count / size),
-        // Rounding 2 GiB − 1 to 2.0 GiB is what a reader wants here.
+        // 2 GiB − 1 is printed as 2.0 GiB.
         Some((size, unit)) => {
             let tenths = (u128::from(count) * 10 + u128::from(*size) / 2) / u128::from(*size);
             format!("{}.{} {unit}", tenths / 10, tenths % 10)
@@ -89,7 +90,7 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
-/// The shape line of a report.
+/// Formats the shape of a batch for a report.
 pub(crate) fn shape(shape: &BatchShape, blank: usize, input: &str) -> String {
     let BatchShape {
         items,
@@ -121,7 +122,8 @@ pub(crate) fn shape_json(shape: &BatchShape, blank: usize, input: &str) -> Value
     })
 }
 
-/// Counts of the statuses that are not ok, with the first items that have them; `None` if all are ok.
+/// Formats the number of items with each status other than ok, and the first of these items;
+/// returns `None` if all are ok.
 pub(crate) fn statuses(status: &[Status]) -> Option<String> {
     let mut kinds: Vec<Status> = status
         .iter()
@@ -130,7 +132,7 @@ pub(crate) fn statuses(status: &[Status]) -> Option<String> {
         .collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let told = kinds.iter().map(|kind| {
+    let counts = kinds.iter().map(|kind| {
         let items: Vec<usize> = (0..status.len()).filter(|&i| status[i] == *kind).collect();
         let first: Vec<String> = items.iter().take(5).map(ToString::to_string).collect();
         let rest = if items.len() > first.len() {
@@ -146,10 +148,10 @@ pub(crate) fn statuses(status: &[Status]) -> Option<String> {
             first.join(", ")
         )
     });
-    (!kinds.is_empty()).then(|| told.collect::<Vec<_>>().join("; "))
+    (!kinds.is_empty()).then(|| counts.collect::<Vec<_>>().join("; "))
 }
 
-/// A number as JSON has it; infinities and NaN, which JSON has not, as strings.
+/// Converts a number to JSON; infinities and NaN, which JSON lacks, become strings.
 pub(crate) fn number(value: f64) -> Value {
     if value.is_nan() {
         json!("nan")
@@ -168,7 +170,8 @@ pub(crate) fn deviation_json(deviation: Deviation, at: Value) -> Value {
     json!({ "worst": number(deviation.worst), "at": at })
 }
 
-/// A table without lines: a header and columns two spaces apart, all but the first `left` to the right.
+/// Formats a table: a header, and columns two spaces apart, aligned to the right except those in
+/// `left`.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, left: &[usize]) -> String {
     let mut table = Table::new();
     table

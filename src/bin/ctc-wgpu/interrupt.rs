@@ -1,5 +1,5 @@
-//! Signals: an interrupted run leaves no unfinished file behind, and a limit on the size of files
-//! is an error like a full disk.
+//! Handles signals: an interrupted run removes its unfinished files, and a write beyond the limit
+//! on file sizes returns an error.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,16 +7,16 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use tempfile::NamedTempFile;
 
-/// The files to remove if the run ends before they have their names.
+/// The temporary files to remove if a signal ends the run.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Creates a file that is removed when the user or the system ends the run.
+/// Creates a temporary file that is removed if a signal ends the run.
 pub(crate) fn unfinished(
     create: impl FnOnce() -> io::Result<NamedTempFile>,
 ) -> io::Result<NamedTempFile> {
-    static LISTENING: Once = Once::new();
-    LISTENING.call_once(listen);
-    // Until the file is in the list, a signal waits.
+    static HANDLER: Once = Once::new();
+    HANDLER.call_once(handle_signals);
+    // The handler waits for the lock until the file is in the list.
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     let file = create()?;
     unfinished.push(file.path().to_owned());
@@ -25,26 +25,26 @@ pub(crate) fn unfinished(
 
 fn remove(unfinished: &[PathBuf]) {
     for path in unfinished {
-        // A file that has its name by now is not there any more.
+        // A finished file has been renamed and no longer exists under this name.
         drop(std::fs::remove_file(path));
     }
 }
 
-/// Removes the unfinished files. Never waits.
+/// Removes the unfinished files, without waiting for the lock.
 pub(crate) fn remove_unfinished() {
     if let Ok(unfinished) = UNFINISHED.try_lock() {
         remove(&unfinished);
     }
 }
 
-/// Waits for the signals that end a run, on a thread of its own.
+/// Starts a thread that waits for SIGINT and SIGTERM, removes the files, and ends the run.
 #[cfg(unix)]
-fn listen() {
+fn handle_signals() {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
-    // Without the thread a signal ends the run as always, and the file stays.
+    // If no handler can be installed, a signal ends the run and the files remain.
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else {
         return;
     };
@@ -57,16 +57,16 @@ fn listen() {
 }
 
 #[cfg(not(unix))]
-fn listen() {}
+fn handle_signals() {}
 
-/// Makes a write beyond the limit on the size of files (`ulimit -f`) an error, which is reported,
-/// where the system would end the run without a word.
+/// Turns a write beyond the limit on file sizes (`ulimit -f`) into an error that is reported. By
+/// default the system ends the process without a message.
 #[cfg(unix)]
 pub(crate) fn report_size_limit() {
     use signal_hook::{consts::SIGXFSZ, flag};
     use std::sync::{Arc, atomic::AtomicBool};
 
-    // A signal that is handled does not end the run; nobody looks at the flag.
+    // Any handler prevents the default action; the flag itself is not used.
     drop(flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))));
 }
 

@@ -1,23 +1,22 @@
-//! `ctc-wgpu loss`: one batch on one backend.
+//! `ctc-wgpu loss`: computes the losses and the gradient of a batch on one backend.
 
 use std::fmt::Write as _;
 use std::fs::File;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use ctc_wgpu::{BatchShape, CheckedBatch, Ctc, Options, Status};
+use ctc_wgpu::{Ctc, Status};
 use serde_json::{Value, json};
 
-use crate::args::{BatchArgs, InputArgs, ReductionArg};
-use crate::batch_file::BatchFile;
+use crate::args::{BatchArgs, ReductionArg};
 use crate::compare::{Deviation, largest, loss_deviation, position};
-use crate::engine::{Answer, Engine, Timed, checked};
-use crate::fault::Fault;
+use crate::engine::{EngineOutput, LossEngine, TimedRuns};
+use crate::error::CliError;
 use crate::format::{self, Outcome};
-use crate::kept::Kept;
-use crate::memory;
+use crate::loaded_batch::LoadedBatch;
 use crate::npz::NpzWriter;
 use crate::output::Output;
+use crate::pipeline_cache::PipelineCacheFile;
 use crate::progress;
 
 #[derive(Debug, Args)]
@@ -25,119 +24,55 @@ pub(crate) struct LossArgs {
     #[command(flatten)]
     batch: BatchArgs,
 
-    /// Where to compute: the best adapter or else the CPU, or one of them by name
+    /// The backend that computes
     #[arg(long, value_enum, default_value = "auto")]
     backend: BackendArg,
 
-    /// The GPU adapter whose name contains NAME
+    /// The GPU adapter whose name contains NAME [default: the best adapter]
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
 
-    /// Write loss, grad, status and, where it is asked for, reduced to this file
+    /// Write the results to this file [default: none is written]
     #[arg(long, value_name = "RESULT.npz")]
     out: Option<PathBuf>,
 
-    /// Compute the losses only
+    /// Compute the losses without the gradient
     #[arg(long)]
     no_grad: bool,
 
-    /// How many times to run again for the timing; none is begun after 10 s
+    /// The number of repeated runs for the timing; none is started after 10 s
     #[arg(long, value_name = "N", default_value = "5")]
     runs: u32,
 
-    /// Print one JSON object
+    /// Print the results as one JSON object
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum BackendArg {
+    /// The best GPU adapter, or the CPU backend if there is no adapter
     Auto,
+    /// A GPU adapter
     Gpu,
+    /// The CPU backend
     Cpu,
+    /// The float64 reference, which is slow
     Reference,
 }
 
-/// A batch that the library has accepted, and what is needed to speak of it.
-pub(crate) struct Accepted {
-    pub(crate) file: BatchFile,
-    pub(crate) options: Options,
-    pub(crate) shape: BatchShape,
-    pub(crate) blank: usize,
-}
-
-impl Accepted {
-    /// Reads and checks the batch, so that what is wrong with it is said before any device is touched.
-    pub(crate) fn read(args: &BatchArgs) -> Result<Self, Fault> {
-        let accepted = Self::unlabelled(&args.input, |file| args.options(file))?;
-        let shape = *accepted.checked()?.shape();
-        Ok(Self { shape, ..accepted })
-    }
-
-    /// [`read`](Self::read) without a look at the labels, which the file may lack; with the options that `options` has for it.
-    pub(crate) fn unlabelled(
-        args: &InputArgs,
-        options: impl FnOnce(&BatchFile) -> Result<Options, Fault>,
-    ) -> Result<Self, Fault> {
-        memory::needed_for(&args.file);
-        let bar = progress::reading();
-        let file = BatchFile::read(&args.file, args.layout(), bar.clone());
-        bar.finish_and_clear();
-        let file = file?;
-        for note in file.notes() {
-            format::note(&file.path, &note);
-        }
-        let options = options(&file)?;
-        let none = vec![0; file.items()];
-        let shape = *CheckedBatch::new(&file.batch().labels(&[], &none), &options)
-            .map_err(|e| Fault::input(&args.file, e))?
-            .shape();
-        let blank = options.blank.index(shape.classes);
-        Ok(Self {
-            file,
-            options,
-            shape,
-            blank,
-        })
-    }
-
-    /// The batch with its labels, checked too.
-    /// Notes the first item whose loss or score, which is −ln of a probability, is below 0.
-    pub(crate) fn note_below_0(&self, name: &str, mut scores: impl Iterator<Item = (usize, f64)>) {
-        if let Some((item, score)) = scores.find(|(_, score)| *score < 0.0) {
-            format::note(
-                &self.file.path,
-                &format!(
-                    "item {item} has a {name} of {score:.6}, below 0: its probabilities sum to more than 1; raw scores go in as `logits`"
-                ),
-            );
-        }
-    }
-
-    /// The same of scores, from which nothing has taken the rounding: as much as 1e-6 a frame.
-    pub(crate) fn note_scores_below_0(&self, scores: impl Iterator<Item = (usize, f64)>) {
-        let rounding = |item: usize| 1e-6 * self.file.frames(item) as f64;
-        self.note_below_0("score", scores.filter(|(n, score)| *score < -rounding(*n)));
-    }
-
-    pub(crate) fn checked(&self) -> Result<CheckedBatch<'_>, Fault> {
-        CheckedBatch::new(&self.file.batch(), &self.options)
-            .map_err(|e| Fault::input(&self.file.path, e))
-    }
-}
-
-pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
+pub(crate) fn run(args: &LossArgs) -> Result<Outcome, CliError> {
     let path = &args.batch.input.file;
     let out = args.out.as_deref();
     let out = out.map(|out| Output::create("--out", out, &[("the batch", path)]));
     let out = out.transpose()?;
-    let accepted = Accepted::read(&args.batch)?;
-    let (engine, kept) = engine(args)?;
+    let batch = LoadedBatch::read(&args.batch)?;
+    let (engine, pipeline_cache) = engine(args)?;
     let bar = progress::working(u64::from(args.runs) + 1);
-    let timed = Timed::run(
+    let timed = TimedRuns::run(
         &engine,
-        &accepted.file.batch(),
-        &accepted.options,
+        &batch.file.batch(),
+        &batch.options,
         !args.no_grad,
         args.runs,
         |run| {
@@ -146,19 +81,19 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
         },
     );
     bar.finish_and_clear();
-    let timed = timed.map_err(|e| Fault::library(path, e))?;
-    if let Some(kept) = &kept {
-        kept.save();
+    let timed = timed.map_err(|e| CliError::from_library(path, e))?;
+    if let Some(cache) = &pipeline_cache {
+        cache.save();
     }
-    let timed = checked(timed, &accepted.shape, &engine)?;
-    let losses = timed.answer.loss.iter().copied().enumerate();
-    accepted.note_below_0("loss", losses);
+    let timed = timed.checked(&batch.shape, &engine)?;
+    let losses = timed.output.loss.iter().copied().enumerate();
+    batch.note_negative("loss", losses);
     let written = out.as_ref().map(ToString::to_string);
     if let Some(out) = out {
-        out.write(|file| write(file, &accepted.file.shape, &timed.answer))?;
+        out.write(|file| write(file, &batch.file.shape, &timed.output))?;
     }
-    let report = Report {
-        accepted: &accepted,
+    let report = LossReport {
+        batch: &batch,
         engine: &engine,
         timed: &timed,
         reduction: args.batch.reduction,
@@ -167,44 +102,44 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
     if args.json {
         return Ok(Outcome::json(&report.json(), true));
     }
-    let mut text = report.human();
+    let mut text = report.text();
     if let Some(path) = written {
         text += &format::line("written", &path);
     }
     Ok(Outcome { text, passed: true })
 }
 
-fn engine(args: &LossArgs) -> Result<(Engine, Option<Kept>), Fault> {
+fn engine(args: &LossArgs) -> Result<(LossEngine, Option<PipelineCacheFile>), CliError> {
     let path = &args.batch.input.file;
     let ctc = match (args.backend, &args.adapter) {
         (BackendArg::Auto | BackendArg::Gpu, Some(name)) => Ctc::gpu_named(name),
         (BackendArg::Auto, None) => Ctc::new(),
         (BackendArg::Gpu, None) => Ctc::gpu(),
         (BackendArg::Cpu | BackendArg::Reference, Some(_)) => {
-            let reason = "--adapter names a GPU: it goes with --backend gpu or auto only";
-            return Err(Fault::Usage(reason.to_owned()));
+            let reason = "--adapter selects a GPU: it requires --backend gpu or auto";
+            return Err(CliError::Usage(reason.to_owned()));
         }
         (BackendArg::Cpu, None) => Ok(Ctc::cpu()),
-        (BackendArg::Reference, None) => return Ok((Engine::Reference, None)),
+        (BackendArg::Reference, None) => return Ok((LossEngine::Reference, None)),
     };
-    let ctc = ctc.map_err(|e| Fault::library(path, e))?;
-    let kept = Kept::of(&ctc);
-    let ctc = match &kept {
-        Some(kept) => ctc.with_cache(kept.cache()),
+    let ctc = ctc.map_err(|e| CliError::from_library(path, e))?;
+    let pipeline_cache = PipelineCacheFile::open(&ctc);
+    let ctc = match &pipeline_cache {
+        Some(cache) => ctc.with_cache(cache.cache()),
         None => ctc,
     };
-    Ok((Engine::Ctc(Box::new(ctc)), kept))
+    Ok((LossEngine::Ctc(Box::new(ctc)), pipeline_cache))
 }
 
-fn write(file: &mut File, shape: &[usize; 3], answer: &Answer) -> std::io::Result<()> {
-    let items = [answer.loss.len()];
+fn write(file: &mut File, shape: &[usize; 3], output: &EngineOutput) -> std::io::Result<()> {
+    let items = [output.loss.len()];
     let mut npz = NpzWriter::new(file);
-    npz.array("loss", &items, answer.loss.iter().copied().map(narrow))?;
-    if let Some(grad) = &answer.grad {
+    npz.array("loss", &items, output.loss.iter().copied().map(narrow))?;
+    if let Some(grad) = &output.grad {
         npz.array("grad", shape, grad.iter().copied().map(narrow))?;
     }
-    npz.array("status", &items, answer.status.iter().map(|s| *s as u32))?;
-    if let Some(reduced) = answer.reduced {
+    npz.array("status", &items, output.status.iter().map(|s| *s as u32))?;
+    if let Some(reduced) = output.reduced {
         npz.array("reduced", &[], std::iter::once(narrow(reduced)))?;
     }
     npz.finish()
@@ -218,66 +153,67 @@ fn narrow(value: f64) -> f32 {
     value as f32
 }
 
-struct Report<'a> {
-    accepted: &'a Accepted,
-    engine: &'a Engine,
-    timed: &'a Timed,
+struct LossReport<'a> {
+    batch: &'a LoadedBatch,
+    engine: &'a LossEngine,
+    timed: &'a TimedRuns,
     reduction: ReductionArg,
-    /// Whether the CPU backend runs because no adapter was found.
+    /// True if the CPU backend runs because no adapter was found.
     fell_back: bool,
 }
 
-/// How many losses are printed; `--json` and `--out` have them all.
+/// The number of losses that are printed; `--json` and `--out` contain all.
 const SHOWN: usize = 6;
 
-impl Report<'_> {
-    /// The mean loss of the items that went well, and their number.
+impl LossReport<'_> {
+    /// Returns the mean loss of the items with status `Ok`, and their number.
     fn mean(&self) -> (f64, usize) {
-        let answer = &self.timed.answer;
-        let pairs = answer.loss.iter().zip(&answer.status);
-        let fine: Vec<f64> = pairs
+        let output = &self.timed.output;
+        let pairs = output.loss.iter().zip(&output.status);
+        let ok: Vec<f64> = pairs
             .filter(|(_, status)| **status == Status::Ok)
             .map(|(loss, _)| *loss)
             .collect();
         #[expect(clippy::cast_precision_loss, reason = "a count of items")]
-        let mean = fine.iter().sum::<f64>() / fine.len().max(1) as f64;
-        (mean, fine.len())
+        let mean = ok.iter().sum::<f64>() / ok.len().max(1) as f64;
+        (mean, ok.len())
     }
 
-    /// Whether the file's truth was computed for the blank in use.
+    /// Returns true if the file's reference values were computed for the blank in use.
     fn comparable(&self) -> bool {
-        let Accepted { file, blank, .. } = self.accepted;
+        let LoadedBatch { file, blank, .. } = self.batch;
         file.blank.is_none_or(|stored| stored as usize == *blank)
     }
 
     fn loss_deviation(&self) -> Option<Deviation> {
-        let truth = self
-            .accepted
+        let reference = self
+            .batch
             .file
-            .true_loss
+            .reference_loss
             .as_ref()
             .filter(|_| self.comparable())?;
-        Some(loss_deviation(&self.timed.answer.loss, truth))
+        Some(loss_deviation(&self.timed.output.loss, reference))
     }
 
-    /// The gradient's deviation; the stored one belongs to the sum and says nothing about the mean.
+    /// Returns the gradient's deviation. The file's gradient is that of the summed loss, so it
+    /// cannot be compared with the gradient of a mean.
     fn grad_deviation(&self) -> Option<Deviation> {
-        let truth = self
-            .accepted
+        let reference = self
+            .batch
             .file
-            .true_grad
+            .reference_grad
             .as_ref()
             .filter(|_| self.comparable())?;
-        let grad = self.timed.answer.grad.as_ref()?;
+        let grad = self.timed.output.grad.as_ref()?;
         matches!(self.reduction, ReductionArg::None | ReductionArg::Sum)
-            .then(|| largest(grad, truth, |_, _| 1.0))
+            .then(|| largest(grad, reference, |_, _| 1.0))
     }
 
-    fn human(&self) -> String {
-        let Accepted {
+    fn text(&self) -> String {
+        let LoadedBatch {
             file, shape, blank, ..
-        } = self.accepted;
-        let answer = &self.timed.answer;
+        } = self.batch;
+        let output = &self.timed.output;
         let mut text = String::new();
         let mut backend = self.engine.name();
         if self.fell_back {
@@ -286,82 +222,82 @@ impl Report<'_> {
         text += &format::line("backend", &backend);
         text += &format::line("batch", &format::shape(shape, *blank, file.kind.name()));
         text += &format::line("loss", &self.losses());
-        if let Some(told) = format::statuses(&answer.status) {
-            text += &format::line("status", &told);
+        if let Some(statuses) = format::statuses(&output.status) {
+            text += &format::line("status", &statuses);
         }
-        if let Some(reduced) = answer.reduced {
-            let told = format!("{} ({})", format::loss(reduced), self.reduction.name());
-            text += &format::line("reduced", &told);
+        if let Some(reduced) = output.reduced {
+            let reduced = format!("{} ({})", format::loss(reduced), self.reduction.name());
+            text += &format::line("reduced", &reduced);
         }
-        let mut time = format!("{} the first run", format::milliseconds(self.timed.first));
+        let mut time = format!("{} first run", format::milliseconds(self.timed.first));
         if let Some(median) = self.timed.median() {
             let runs = self.timed.more.len();
             let _ = write!(
                 time,
-                ", {} the median of {runs} more",
+                ", {} median of {runs} more runs",
                 format::milliseconds(median)
             );
         }
         text += &format::line("time", &time);
-        if let Some(told) = self.deviations() {
-            text += &format::line("deviation", &told);
+        if let Some(deviations) = self.deviations() {
+            text += &format::line("deviation", &deviations);
         }
         text
     }
 
     fn losses(&self) -> String {
-        let losses = &self.timed.answer.loss;
+        let losses = &self.timed.output.loss;
         let first: Vec<String> = losses
             .iter()
             .take(SHOWN)
             .map(|l| format::loss(*l))
             .collect();
-        let mut told = first.join("  ");
+        let mut text = first.join("  ");
         if losses.len() > SHOWN {
-            told += "  …";
+            text += "  …";
         }
         match self.mean() {
             _ if losses.is_empty() => "no items".to_owned(),
-            (_, 0) => told,
+            (_, 0) => text,
             (mean, count) if count == losses.len() => {
-                told + &format!("  mean {}", format::loss(mean))
+                text + &format!("  mean {}", format::loss(mean))
             }
             (mean, count) => {
-                told + &format!("  mean {} of the {count} that are ok", format::loss(mean))
+                text + &format!("  mean {} of {count} with status ok", format::loss(mean))
             }
         }
     }
 
-    /// What the file's own float64 values say.
+    /// Describes the deviations from the file's float64 reference values, if it has any.
     fn deviations(&self) -> Option<String> {
-        let mut told = Vec::new();
+        let mut list = Vec::new();
         if let Some(Deviation { worst, at }) = self.loss_deviation() {
-            told.push(format!("loss {} (item {at})", format::small(worst)));
+            list.push(format!("loss {} (item {at})", format::small(worst)));
         }
         if let Some(Deviation { worst, at }) = self.grad_deviation() {
-            let [item, frame, class] = position(&self.accepted.shape, at);
-            let place = format!("(item {item}, frame {frame}, class {class})");
-            told.push(format!("gradient {} {place}", format::small(worst)));
+            let [item, frame, class] = position(&self.batch.shape, at);
+            let at = format!("(item {item}, frame {frame}, class {class})");
+            list.push(format!("gradient {} {at}", format::small(worst)));
         }
-        (!told.is_empty()).then(|| format!("{} from the file's float64", told.join(", ")))
+        (!list.is_empty()).then(|| format!("{} from the file's float64 values", list.join(", ")))
     }
 
     fn json(&self) -> Value {
-        let Accepted {
+        let LoadedBatch {
             file, shape, blank, ..
-        } = self.accepted;
-        let answer = &self.timed.answer;
-        let (mean, fine) = self.mean();
-        let names = answer.status.iter().map(|s| s.name());
+        } = self.batch;
+        let output = &self.timed.output;
+        let (mean, count) = self.mean();
+        let names = output.status.iter().map(|s| s.name());
         json!({
             "backend": self.engine.name(),
             "gpu": self.engine.is_gpu(),
             "shape": format::shape_json(shape, *blank, file.kind.name()),
-            "loss": answer.loss.iter().map(|l| format::number(*l)).collect::<Vec<_>>(),
-            "mean": (fine > 0).then(|| format::number(mean)),
+            "loss": output.loss.iter().map(|l| format::number(*l)).collect::<Vec<_>>(),
+            "mean": (count > 0).then(|| format::number(mean)),
             "status": names.collect::<Vec<_>>(),
             "reduction": self.reduction.name(),
-            "reduced": answer.reduced.map(format::number),
+            "reduced": output.reduced.map(format::number),
             "first_ms": format::milliseconds_json(self.timed.first),
             "median_ms": self.timed.median().map(format::milliseconds_json),
             "runs": self.timed.more.len(),

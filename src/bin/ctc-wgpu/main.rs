@@ -1,5 +1,5 @@
-//! `ctc-wgpu`: CTC losses of batches in numpy's format, on any GPU, and a check of the GPU by the float64 reference,
-//! and of its speed.
+//! `ctc-wgpu`: CTC losses, alignments and decoding of batches in numpy's `.npz` format, and checks
+//! and timings of GPUs.
 
 mod adapters;
 mod align;
@@ -11,14 +11,16 @@ mod check;
 mod compare;
 mod decode;
 mod engine;
-mod fault;
+mod error;
 mod format;
+mod help;
 mod interrupt;
-mod kept;
+mod loaded_batch;
 mod loss;
 mod memory;
 mod npz;
 mod output;
+mod pipeline_cache;
 mod plot;
 mod progress;
 mod timing;
@@ -29,18 +31,19 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use fault::Fault;
+use error::CliError;
 use format::Outcome;
 
 #[global_allocator]
-static ALLOCATOR: memory::Reporting = memory::Reporting;
+static ALLOCATOR: memory::ReportingAllocator = memory::ReportingAllocator;
 
-/// CTC loss and gradient on any GPU that wgpu reaches, or on the CPU.
-///
-/// Exit status: 0; 1 if a check or the computation failed; 2 for bad usage, bad input, or a batch
-/// that memory cannot hold.
+/// Computes CTC losses, gradients, alignments and decodings of batches, on a GPU or on the CPU.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "`ctc-wgpu help COMMAND` describes the input, the output and the exit status of a command."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -48,29 +51,30 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Compute the losses and the gradient of a batch
-    ///
-    /// Compiled kernels are kept in the user's cache folder where the driver allows it (Vulkan). CTC_WGPU_CACHE_DIR names
-    /// another folder; with an empty value nothing is kept.
+    /// Computes the loss of each item of a batch and the gradient
+    #[command(after_long_help = help::loss())]
     Loss(loss::LossArgs),
-    /// Run a batch on every backend there is, and compare each with the float64 reference
-    ///
-    /// A backend fails if a loss is off by more than 1e-6 (of its size, from 1 on) or an element of the gradient by
-    /// more than 1e-5 (times the item's weight, from 1 on; with probs of its size, from 1 on).
+    /// Runs a batch on every backend and compares each with the float64 reference
+    #[command(after_long_help = help::check())]
     Check(check::CheckArgs),
-    /// Run the conformance suite on every adapter, through every variant of the kernels, and on the CPU backend
+    /// Runs the conformance suite on every GPU adapter and on the CPU backend
     ///
-    /// Other libraries' numbers, the table of semantics, random batches, extreme and subnormal numbers, long and wide items,
-    /// garbage in every buffer, determinism: each answer is held against the truth, to 1e-6 of a loss and 1e-5 in a gradient.
-    /// What the driver makes of arithmetic is told too, since it explains most failures.
+    /// The suite contains golden values of other libraries, every rule of the documented
+    /// semantics, random batches, extreme and subnormal numbers, −∞, long items, many classes,
+    /// malformed input, and repeated runs that must give the same bits.
+    #[command(verbatim_doc_comment, after_long_help = help::VALIDATE)]
     Validate(validate::ValidateArgs),
-    /// Time batches of seeded logits, each checked first, and say how near to the machine's memory bandwidth they come
+    /// Measures the time of losses and gradients, or of alignment and decoding
+    #[command(after_long_help = help::BENCH)]
     Bench(bench::BenchArgs),
-    /// Read a batch: by the likeliest path, or by a beam over all paths; and count the errors where the file has labels
+    /// Decodes a batch, greedily or by beam search, and counts the errors if the file has labels
+    #[command(after_long_help = help::decode())]
     Decode(decode::DecodeArgs),
-    /// Find where in time each label stands, by the likeliest path through the labels
+    /// Finds the frames of each label by forced alignment
+    #[command(after_long_help = help::align())]
     Align(align::AlignArgs),
-    /// List the GPU adapters and those of their limits that matter here
+    /// Lists the GPU adapters and the limits that matter to the kernels
+    #[command(after_long_help = help::ADAPTERS)]
     Adapters(adapters::AdaptersArgs),
 }
 
@@ -85,24 +89,26 @@ fn main() -> ExitCode {
         Command::Align(args) => align::run(&args),
         Command::Adapters(args) => Ok(adapters::run(&args)),
     };
-    match result.and_then(|outcome| say(&outcome)) {
+    match result.and_then(|outcome| print(&outcome)) {
         Ok(status) => status,
-        Err(fault) => {
-            // Nothing is left to tell a person whose stderr is closed.
-            let _ = writeln!(stderr(), "error: {}", fault.line());
-            ExitCode::from(fault.exit_status())
+        Err(error) => {
+            // If stderr is closed, nothing can be reported.
+            let _ = writeln!(stderr(), "error: {}", error.one_line());
+            ExitCode::from(error.exit_status())
         }
     }
 }
 
-fn say(outcome: &Outcome) -> Result<ExitCode, Fault> {
+fn print(outcome: &Outcome) -> Result<ExitCode, CliError> {
     let mut out = stdout().lock();
     let written = out
         .write_all(outcome.text.as_bytes())
         .and_then(|()| out.flush());
     match written {
-        // A reader that has seen enough, such as `head`, is no failure.
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Fault::Compute(format!("stdout: {e}"))),
+        // A reader that stops early, such as `head`, is not an error.
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(CliError::Compute(format!("cannot write to stdout: {e}")))
+        }
         _ if outcome.passed => Ok(ExitCode::SUCCESS),
         _ => Ok(ExitCode::from(1)),
     }

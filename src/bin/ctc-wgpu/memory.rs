@@ -1,73 +1,74 @@
-//! What happens when memory runs out: one line and an exit status, not an abort.
+//! Reports an allocation failure with one line and an exit status instead of an abort.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::{fault, interrupt};
+use crate::{error, interrupt};
 
-/// The system's allocator. Where it has no memory left, the run ends with a message: Rust itself
-/// has no stable way to report that but to abort.
-pub(crate) struct Reporting;
+/// The system's allocator, except that an allocation failure ends the process with a message.
+/// Stable Rust can only abort.
+pub(crate) struct ReportingAllocator;
 
-/// The file whose contents need the memory.
+/// The file that an error message names.
 static BATCH: OnceLock<PathBuf> = OnceLock::new();
 
-/// Names the file that is at fault if memory runs out from now on.
-pub(crate) fn needed_for(batch: &Path) {
+/// Makes the messages of allocation failures name this file from now on.
+pub(crate) fn blame(batch: &Path) {
     BATCH.get_or_init(|| batch.to_owned());
 }
 
 #[allow(
     unsafe_code,
-    reason = "an allocator is an unsafe trait; the argument stands at the implementation"
+    reason = "GlobalAlloc is an unsafe trait; see the SAFETY comment of the implementation"
 )]
-// SAFETY: each call goes to `System` with the arguments as they came, and what `System` returns is
-// returned, so its guarantees hold. Where that would be null the function does not return at all.
-unsafe impl GlobalAlloc for Reporting {
+// SAFETY: each function passes its arguments to `System` and returns the result of `System`, so the
+// guarantees of `System` hold. If the result is null, the function does not return.
+unsafe impl GlobalAlloc for ReportingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is the one that `System` asks for.
-        given(unsafe { System.alloc(layout) }, layout.size())
+        // SAFETY: the caller upholds the contract of `System`.
+        or_exit(unsafe { System.alloc(layout) }, layout.size())
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is the one that `System` asks for.
-        given(unsafe { System.alloc_zeroed(layout) }, layout.size())
+        // SAFETY: the caller upholds the contract of `System`.
+        or_exit(unsafe { System.alloc_zeroed(layout) }, layout.size())
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller's promise is the one that `System` asks for.
-        given(unsafe { System.realloc(block, layout, size) }, size)
+        // SAFETY: the caller upholds the contract of `System`.
+        or_exit(unsafe { System.realloc(block, layout, size) }, size)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is the one that `System` asks for.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.dealloc(block, layout) }
     }
 }
 
-fn given(block: *mut u8, size: usize) -> *mut u8 {
+fn or_exit(block: *mut u8, size: usize) -> *mut u8 {
     if block.is_null() {
-        give_up(size);
+        exit_out_of_memory(size);
     }
     block
 }
 
-/// Ends the run. What it calls needs little memory, and what failed is seldom little.
+/// Ends the process with a message. The calls here allocate little, and a failed allocation is
+/// usually large.
 #[cold]
-fn give_up(size: usize) -> ! {
+fn exit_out_of_memory(size: usize) -> ! {
     interrupt::remove_unfinished();
-    // Nothing is left to do if stderr is closed.
+    // If stderr is closed, nothing can be reported.
     let _ = match BATCH.get() {
         Some(batch) => writeln!(
             stderr(),
-            "error: {}: memory ran out, {size} bytes were needed at once",
-            fault::escaped(&batch.display().to_string())
+            "error: {}: out of memory: could not allocate {size} bytes",
+            error::escaped(&batch.display().to_string())
         ),
         None => writeln!(
             stderr(),
-            "error: memory ran out, {size} bytes were needed at once"
+            "error: out of memory: could not allocate {size} bytes"
         ),
     };
     std::process::exit(if BATCH.get().is_some() { 2 } else { 1 });

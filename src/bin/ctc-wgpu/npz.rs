@@ -1,6 +1,7 @@
-//! numpy's `.npz`: a zip of `.npy` arrays. Nothing here knows what the arrays mean.
+//! Reads and writes numpy's `.npz` format: a zip archive of `.npy` arrays.
 //!
-//! Files come from anywhere, so no size that a file claims is believed before bytes have shown it.
+//! Files are untrusted: no memory is allocated for a size that a header claims before the bytes
+//! have been read.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -11,7 +12,7 @@ use npyz::{AutoSerialize, DType, Deserialize, NpyFile, NpyHeader, Order, TypeCha
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
-use crate::fault::Fault;
+use crate::error::CliError;
 
 /// An array in C order.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Array {
     pub(crate) values: Values,
 }
 
-/// The elements: integers of any width and sign as `i128`.
+/// The elements of an array. Integers of any width and sign are converted to `i128`.
 #[derive(Debug)]
 pub(crate) enum Values {
     Int(Vec<i128>),
@@ -29,7 +30,7 @@ pub(crate) enum Values {
 }
 
 impl Values {
-    /// Whether these are integers, `float32` or `float64`.
+    /// Returns `integer`, `float32` or `float64`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Int(_) => "integer",
@@ -39,35 +40,36 @@ impl Values {
     }
 }
 
-/// An archive that is being read.
+/// Reads the arrays of an archive.
 pub(crate) struct NpzReader {
     path: PathBuf,
     archive: ZipArchive<BufReader<File>>,
     progress: ProgressBar,
 }
 
-/// The longest header that is parsed; numpy has the same limit, for the same reason.
+/// The length in bytes of the longest header that is parsed. numpy has the same limit.
 const LONGEST_HEADER: usize = 10_000;
 
-/// The longest axis of an array without elements. Items, classes and labels cost memory and time,
-/// and there no byte of the file stands for them.
+/// The longest axis of an array without elements. Items, classes and labels cost memory and time
+/// although the file contains no bytes for them.
 const LONGEST_EMPTY_AXIS: usize = 1 << 20;
 
 impl NpzReader {
-    pub(crate) fn open(path: &Path, progress: ProgressBar) -> Result<Self, Fault> {
-        let fault = |reason: String| Fault::file(path, reason);
-        // Opening a pipe may wait for ever, and an archive is read from its end.
+    pub(crate) fn open(path: &Path, progress: ProgressBar) -> Result<Self, CliError> {
+        let error = |reason: String| CliError::file(path, reason);
+        // Opening a pipe may block forever, and reading an archive starts at its end.
         if !std::fs::metadata(path)
-            .map_err(|e| fault(e.to_string()))?
+            .map_err(|e| error(e.to_string()))?
             .is_file()
         {
-            return Err(fault(
-                "not a file: an .npz file is read from its end".to_owned(),
+            return Err(error(
+                "not a regular file: an .npz file cannot be read from a pipe, a device or a folder"
+                    .to_owned(),
             ));
         }
-        let file = File::open(path).map_err(|e| fault(e.to_string()))?;
+        let file = File::open(path).map_err(|e| error(e.to_string()))?;
         let archive = ZipArchive::new(BufReader::new(file))
-            .map_err(|e| fault(format!("not an .npz file, or a truncated one: {e}")))?;
+            .map_err(|e| error(format!("not an .npz file, or a truncated one: {e}")))?;
         Ok(Self {
             path: path.to_owned(),
             archive,
@@ -75,18 +77,19 @@ impl NpzReader {
         })
     }
 
-    /// The names of all arrays, in the archive's order; not those that are no text.
+    /// Returns the names of all arrays, in the archive's order, except those that are not valid
+    /// text.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         let names = self.archive.file_names().flatten();
         names.map(|name| name.strip_suffix(".npy").unwrap_or(&name).to_owned())
     }
 
-    /// The array of that name, if the archive has one.
-    pub(crate) fn array(&mut self, name: &str) -> Result<Option<Array>, Fault> {
+    /// Reads the array of that name, if the archive contains it.
+    pub(crate) fn array(&mut self, name: &str) -> Result<Option<Array>, CliError> {
         let entry = match self.archive.by_name(&format!("{name}.npy")) {
             Ok(entry) => entry,
             Err(ZipError::FileNotFound) => return Ok(None),
-            Err(e) => return Err(Fault::file(&self.path, format!("{name}: {e}"))),
+            Err(e) => return Err(CliError::file(&self.path, format!("{name}: {e}"))),
         };
         self.progress.set_message(name.to_owned());
         self.progress.inc_length(entry.size());
@@ -94,11 +97,11 @@ impl NpzReader {
         let mut reader = BufReader::with_capacity(1 << 18, self.progress.wrap_read(entry));
         read_array(&mut reader, size)
             .map(Some)
-            .map_err(|reason| Fault::file(&self.path, format!("{name}: {reason}")))
+            .map_err(|reason| CliError::file(&self.path, format!("{name}: {reason}")))
     }
 }
 
-/// Reads one `.npy` of `size` bytes, of which the header is a part.
+/// Reads one `.npy` array of `size` bytes, including its header.
 fn read_array(reader: &mut impl Read, size: u64) -> Result<Array, String> {
     let (header, header_bytes) = read_header(reader)?;
     let shape: Vec<usize> = header
@@ -108,26 +111,27 @@ fn read_array(reader: &mut impl Read, size: u64) -> Result<Array, String> {
         .collect::<Result<_, _>>()?;
     let (kind, width) = match header.dtype() {
         DType::Plain(ty) => (ty.type_char(), ty.size_field()),
-        _ => return Err("is a structured array; plain numbers are needed".to_owned()),
+        _ => return Err("is a structured array: expected plain numbers".to_owned()),
     };
-    if !is_read(kind, width) {
+    if !is_supported(kind, width) {
         let name = dtype_name(kind, width);
         return Err(format!(
-            "has dtype {name}; integers, float32 and float64 are read"
+            "has dtype {name}: expected integers, float32 or float64"
         ));
     }
     let claimed = header.len().checked_mul(width);
     let held = size.saturating_sub(header_bytes);
     if claimed != Some(held) {
         return Err(format!(
-            "its header says {shape:?} of {width} bytes each, but {held} bytes follow"
+            "the header describes shape {shape:?} with {width} bytes per element, but {held} bytes follow"
         ));
     }
     if shape.contains(&0)
         && let Some(axis) = shape.iter().find(|axis| **axis > LONGEST_EMPTY_AXIS)
     {
         return Err(format!(
-            "has shape {shape:?}: an axis of {axis} items without a number, and {LONGEST_EMPTY_AXIS} are the most"
+            "has shape {shape:?}, which has no elements: each axis must be at most {LONGEST_EMPTY_AXIS} \
+             long, but one is {axis}"
         ));
     }
     let order = header.order();
@@ -145,12 +149,12 @@ fn read_array(reader: &mut impl Read, size: u64) -> Result<Array, String> {
         (TypeChar::Uint, 8) => Values::Int(read_values(npy, order, &shape, |x: u64| x.into())?),
         _ => return Err(format!("has dtype {}", dtype_name(kind, width))),
     };
-    // The archive's checksum is compared only when a read meets the end.
+    // The zip reader compares the checksum only when a read reaches the end of the entry.
     reader.read(&mut [0]).map_err(damaged)?;
     Ok(Array { shape, values })
 }
 
-fn is_read(kind: TypeChar, width: u64) -> bool {
+fn is_supported(kind: TypeChar, width: u64) -> bool {
     match kind {
         TypeChar::Float => matches!(width, 4 | 8),
         TypeChar::Int | TypeChar::Uint => matches!(width, 1 | 2 | 4 | 8),
@@ -158,7 +162,7 @@ fn is_read(kind: TypeChar, width: u64) -> bool {
     }
 }
 
-/// The header, and how many bytes it took.
+/// Reads the header; returns it and its length in bytes.
 fn read_header(reader: &mut impl Read) -> Result<(NpyHeader, u64), String> {
     let mut bytes = vec![0; 10];
     reader.read_exact(&mut bytes).map_err(damaged)?;
@@ -174,22 +178,23 @@ fn read_header(reader: &mut impl Read) -> Result<(NpyHeader, u64), String> {
     }
     if length > LONGEST_HEADER {
         return Err(format!(
-            "its header claims {length} bytes; {LONGEST_HEADER} is the most"
+            "the header claims {length} bytes: at most {LONGEST_HEADER} are allowed"
         ));
     }
     let text_at = bytes.len();
     bytes.resize(text_at + length, 0);
     reader.read_exact(&mut bytes[text_at..]).map_err(damaged)?;
-    // npyz multiplies the axes unchecked and parses nested brackets by recursion. A header of up to 19 digits can
-    // name no product past 2^64, and a plain array has one dict and one tuple; structured ones are refused anyway.
+    // npyz multiplies the axes without an overflow check and parses nested brackets by recursion.
+    // With at most 19 digits in the header, the product is below 2^64. A plain array has one dict
+    // and one tuple, and structured arrays are not supported.
     let text = &bytes[text_at..];
     let digits = text.iter().filter(|b| b.is_ascii_digit()).count();
     let brackets = text.iter().filter(|b| b"([{".contains(b)).count();
     if digits > 19 || brackets > 2 {
-        return Err("its header does not describe a plain array of numbers".to_owned());
+        return Err("the header does not describe a plain array of numbers".to_owned());
     }
     let header = NpyHeader::from_reader(bytes.as_slice())
-        .map_err(|e| format!("its .npy header cannot be read: {e}"))?;
+        .map_err(|e| format!("the .npy header cannot be read: {e}"))?;
     Ok((header, bytes.len() as u64))
 }
 
@@ -200,7 +205,8 @@ fn read_values<R: Read, T: Deserialize, U: Copy>(
     convert: impl Fn(T) -> U,
 ) -> Result<Vec<U>, String> {
     let reader = npy.data::<T>().map_err(|e| e.to_string())?;
-    // Through `Result`, collecting grows the vector with what arrives and not to what the header promises.
+    // Collecting into a `Result` grows the vector as values arrive, without a reservation of the
+    // size that the header claims.
     let values: Vec<U> = reader
         .map(|value| value.map(&convert))
         .collect::<std::io::Result<_>>()
@@ -215,7 +221,7 @@ fn damaged(error: std::io::Error) -> String {
     format!("truncated or damaged: {error}")
 }
 
-/// Reorders values whose first axis is the fastest into C order.
+/// Reorders values in Fortran order, whose first axis varies fastest, to C order.
 fn c_order<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
     let strides: Vec<usize> = shape
         .iter()
@@ -243,7 +249,7 @@ fn c_order<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
     sorted
 }
 
-/// numpy's name of a dtype.
+/// Returns numpy's name of a dtype.
 fn dtype_name(kind: TypeChar, width: u64) -> String {
     let bits = width.saturating_mul(8);
     match kind {
@@ -258,7 +264,7 @@ fn dtype_name(kind: TypeChar, width: u64) -> String {
     }
 }
 
-/// An archive that is being written, its arrays stored as `np.savez` does.
+/// Writes an archive of uncompressed arrays, as `np.savez` does.
 pub(crate) struct NpzWriter<'a> {
     archive: ZipWriter<BufWriter<Deferred<'a>>>,
 }
@@ -301,9 +307,8 @@ impl<'a> NpzWriter<'a> {
     }
 }
 
-/// A file that accepts everything and keeps its first error for the end: the zip crate prints
-/// errors that it meets while an archive is dropped, and our message is the only one that a user
-/// should read.
+/// A file whose writes always succeed and that returns the first error at the end. The zip crate
+/// prints errors of writes while an archive is dropped, beside the message of the tool.
 struct Deferred<'a> {
     file: &'a mut File,
     error: Option<std::io::Error>,

@@ -1,7 +1,7 @@
-//! Files that the tool writes: whole or not at all, and never in place of a file that it reads.
+//! Writes files atomically, and never over a file that the tool reads.
 //!
-//! The bytes go to a temporary file beside the target, which then takes its name in one step. Until
-//! that step an older file is untouched, whatever happens: an error, Ctrl-C, a full disk.
+//! The bytes are written to a temporary file beside the target, which is then renamed. Until then
+//! an older file is unchanged, even after an error, Ctrl-C or a full disk.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -10,42 +10,46 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::fault::{Fault, escaped};
+use crate::error::{CliError, escaped};
 use crate::interrupt;
 
-/// A file that is being written.
+/// A file to write.
 pub(crate) struct Output {
-    /// The path as the user gave it, for messages.
-    given: PathBuf,
+    /// The path as the user wrote it, for messages.
+    path: PathBuf,
     target: Target,
     file: NamedTempFile,
 }
 
-/// What the bytes become in the end.
+/// The destination of the bytes.
 enum Target {
-    /// A file of this path, links followed: it is created or replaced.
+    /// The file at this path, with links resolved; it is created or replaced.
     File(PathBuf),
-    /// A pipe, a terminal or another device: it is written to.
+    /// A pipe, a terminal or another device, which is opened and written to.
     Device,
 }
 
 impl Output {
-    /// Prepares to write to `path`, which `flag` names and which must not be one of the `inputs`,
-    /// each with what it is. Called before any work is done, so that a path that cannot be written
-    /// costs no time.
-    pub(crate) fn create(flag: &str, path: &Path, inputs: &[(&str, &Path)]) -> Result<Self, Fault> {
+    /// Prepares to write to `path`, the value of `flag`, which must not be one of the `inputs`,
+    /// pairs of a description and a path. The commands call this before they compute anything, so
+    /// that a path that cannot be written is reported at once.
+    pub(crate) fn create(
+        flag: &str,
+        path: &Path,
+        inputs: &[(&str, &Path)],
+    ) -> Result<Self, CliError> {
         if let Some((what, _)) = inputs.iter().find(|(_, input)| same_file(input, path)) {
-            let reason = format!("{flag} would overwrite {what}: name another file");
-            return Err(Fault::file(path, reason));
+            let reason = format!("{flag} would overwrite {what}: choose another file");
+            return Err(CliError::file(path, reason));
         }
         if is_stdout(path) {
-            let reason = format!("{flag} names stdout, which has the report: name a file");
-            return Err(Fault::file(path, reason));
+            let reason = format!("{flag} is stdout, where the report is printed: choose a file");
+            return Err(CliError::file(path, reason));
         }
-        Self::open(path).map_err(|e| Fault::file(path, cannot_be_written(&e)))
+        Self::open(path).map_err(|e| CliError::file(path, cannot_be_written(&e)))
     }
 
-    /// [`create`](Self::create) of a file that is no answer to a flag.
+    /// Does the same for a path that is not the value of an option.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let old = match fs::metadata(path) {
             Ok(old) if old.is_dir() => return Err(ErrorKind::IsADirectory.into()),
@@ -58,7 +62,7 @@ impl Output {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            // The user's umask is applied to it, as to any new file.
+            // The system applies the user's umask, as to any new file.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let (target, file) = match old {
@@ -67,10 +71,10 @@ impl Output {
                 interrupt::unfinished(|| builder.tempfile())?,
             ),
             old => {
-                let path = followed(path)?;
+                let path = resolved(path)?;
                 let file = interrupt::unfinished(|| builder.tempfile_in(folder_of(&path)))?;
                 if let Some(old) = old {
-                    // A file that may not be written must not be replaced either.
+                    // Fails if the user has no permission to write the file.
                     fs::OpenOptions::new().write(true).open(&path)?;
                     file.as_file().set_permissions(old.permissions())?;
                 }
@@ -78,23 +82,23 @@ impl Output {
             }
         };
         Ok(Self {
-            given: path.to_owned(),
+            path: path.to_owned(),
             target,
             file,
         })
     }
 
-    /// Replaces the target by what `contents` writes.
+    /// Replaces the target with the bytes that `contents` writes.
     pub(crate) fn write(
         self,
         contents: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<(), Fault> {
-        let given = self.given.clone();
+    ) -> Result<(), CliError> {
+        let path = self.path.clone();
         self.replace(contents)
-            .map_err(|e| Fault::file(&given, cannot_be_written(&e)))
+            .map_err(|e| CliError::file(&path, cannot_be_written(&e)))
     }
 
-    /// [`write`](Self::write) with the system's own error.
+    /// Does the same as [`write`](Self::write) and returns the system's error.
     pub(crate) fn replace(
         mut self,
         contents: impl FnOnce(&mut File) -> io::Result<()>,
@@ -103,13 +107,13 @@ impl Output {
         contents(file)?;
         match self.target {
             Target::File(path) => {
-                // A full disk may show only here.
+                // Some systems report a full disk only here.
                 file.sync_all()?;
                 self.file.persist(path)?;
             }
             Target::Device => {
                 file.rewind()?;
-                io::copy(file, &mut File::options().write(true).open(&self.given)?)?;
+                io::copy(file, &mut File::options().write(true).open(&self.path)?)?;
             }
         }
         Ok(())
@@ -118,7 +122,7 @@ impl Output {
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&escaped(&self.given.display().to_string()))
+        f.write_str(&escaped(&self.path.display().to_string()))
     }
 }
 
@@ -126,7 +130,7 @@ fn cannot_be_written(error: &io::Error) -> String {
     format!("cannot be written: {error}")
 }
 
-/// The folder in which a file stands.
+/// Returns the folder that contains a file.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -134,10 +138,10 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// The path of the file itself where `path` is a symbolic link, perhaps to a file that is not there
-/// yet. A link is kept: the file that it names is replaced.
-fn followed(path: &Path) -> io::Result<PathBuf> {
-    // As many as Linux follows.
+/// Resolves symbolic links, also to files that do not exist yet, so that the file is replaced and
+/// not the link.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    // The limit of Linux.
     const MOST_LINKS: usize = 40;
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -149,17 +153,18 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// Whether two names lead to one file, by links of either kind too.
+/// Returns true if two paths lead to the same file, directly or through symbolic or hard links.
 fn same_file(a: &Path, b: &Path) -> bool {
-    // To compare them both are opened, and opening a pipe may wait for its other end.
+    // The comparison opens both, and opening a pipe may block until its other end is opened.
     let both_files = [a, b]
         .iter()
         .all(|path| fs::metadata(path).is_ok_and(|data| data.is_file()));
-    // Two files of which one cannot be opened for reading are two: the input is about to be read.
+    // If one cannot be opened for reading, it is not the input, or reading the input fails next.
     both_files && same_file::is_same_file(a, b).unwrap_or(false)
 }
 
-/// Whether `path` leads to the stdout of this process, and somebody may read what is written there.
+/// Returns true if `path` is the stdout of this process, unless that is a device such as
+/// `/dev/null`, where the report and the file cannot mix.
 #[cfg(unix)]
 fn is_stdout(path: &Path) -> bool {
     use std::io::{IsTerminal, stdout};
@@ -172,7 +177,6 @@ fn is_stdout(path: &Path) -> bool {
         return false;
     };
     let same = (own.dev(), own.ino()) == (other.dev(), other.ino());
-    // What is written to /dev/null harms nothing there.
     same && (stdout.is_terminal() || !own.file_type().is_char_device())
 }
 

@@ -1,14 +1,15 @@
-//! Occupancies over time, with the likeliest path and its symbols below.
+//! Draws the occupancies of an item's labels over time, with the most probable path below.
 
 use ctc_wgpu::decode::Alignment;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::alphabet::Alphabet;
-use crate::fault::{Fault, escaped};
-use crate::loss::Accepted;
+use crate::error::{CliError, escaped};
+use crate::loaded_batch::LoadedBatch;
 
-/// Okabe and Ito's colours, which those who see no red or no green tell apart too; without yellow, which white swallows.
+/// The palette of Okabe and Ito, which is safe for colour-blind readers, without its yellow, which
+/// has too little contrast on white.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -20,24 +21,24 @@ const COLOURS: [RGBColor; 6] = [
 const BLANK: RGBColor = RGBColor(140, 140, 140);
 const INK: RGBColor = RGBColor(40, 40, 40);
 
-/// Below 0 the path is drawn, this high.
-const PATH: f64 = 0.16;
+/// The height of the area below 0, in which the path is drawn.
+const PATH_HEIGHT: f64 = 0.16;
 
-/// The picture as SVG.
+/// Returns the plot of one item as SVG.
 pub(crate) fn alignment(
-    accepted: &Accepted,
+    batch: &LoadedBatch,
     alphabet: &Alphabet,
     item: usize,
     alignment: &Alignment,
     occupancies: &[f32],
-) -> Result<String, Fault> {
+) -> Result<String, CliError> {
     let frames = alignment.path.len();
     if frames == 0 {
-        let reason = format!("item {item} has no alignment to be drawn");
-        return Err(Fault::Usage(reason));
+        let reason = format!("item {item} has no valid alignment, so --plot has nothing to draw");
+        return Err(CliError::Usage(reason));
     }
     let occupancy = |class: u32| {
-        let shape = &accepted.shape;
+        let shape = &batch.shape;
         (0..frames).map(move |t| {
             let occupancy = occupancies[shape.row(item, t) + class as usize];
             (t as f64, f64::from(occupancy))
@@ -49,8 +50,8 @@ pub(crate) fn alignment(
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (width, 360)).into_drawing_area();
-        draw(&area, alignment, alphabet, item, accepted.blank, &occupancy)
-            .map_err(|e| Fault::Compute(format!("the plot: {e}")))?;
+        draw(&area, alignment, alphabet, item, batch.blank, &occupancy)
+            .map_err(|e| CliError::Compute(format!("could not draw the plot: {e}")))?;
     }
     Ok(svg)
 }
@@ -75,7 +76,7 @@ fn draw<'a, I: Iterator<Item = (f64, f64)> + Clone>(
         .caption(title, ("sans-serif", 18).into_font().color(&INK))
         .x_label_area_size(40)
         .y_label_area_size(52)
-        .build_cartesian_2d(-0.5..frames - 0.5, -PATH..1.0)?;
+        .build_cartesian_2d(-0.5..frames - 0.5, -PATH_HEIGHT..1.0)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -101,11 +102,11 @@ fn draw<'a, I: Iterator<Item = (f64, f64)> + Clone>(
         4,
         BLANK.stroke_width(1),
     ))?;
-    let mut drawn = Vec::new();
+    let mut labels = Vec::new();
     for span in &alignment.spans {
-        if !drawn.contains(&span.label) {
-            let colour = COLOURS[drawn.len() % COLOURS.len()];
-            drawn.push(span.label);
+        if !labels.contains(&span.label) {
+            let colour = COLOURS[labels.len() % COLOURS.len()];
+            labels.push(span.label);
             chart.draw_series(LineSeries::new(
                 occupancy(span.label),
                 colour.stroke_width(2),
@@ -121,15 +122,15 @@ fn draw<'a, I: Iterator<Item = (f64, f64)> + Clone>(
         .color(&INK)
         .pos(Pos::new(HPos::Center, VPos::Center));
     for span in &alignment.spans {
-        let colour = COLOURS[drawn
+        let colour = COLOURS[labels
             .iter()
             .position(|label| *label == span.label)
             .unwrap_or(0)
             % COLOURS.len()];
         let (from, to) = (span.frames.start as f64 - 0.5, span.frames.end as f64 - 0.5);
-        let corners = [(from, -PATH * 0.42), (to, -PATH * 0.08)];
+        let corners = [(from, -PATH_HEIGHT * 0.42), (to, -PATH_HEIGHT * 0.08)];
         chart.draw_series(std::iter::once(Rectangle::new(corners, colour.filled())))?;
-        let middle = (f64::midpoint(from, to), -PATH * 0.74);
+        let middle = (f64::midpoint(from, to), -PATH_HEIGHT * 0.74);
         let name = alphabet.label(span.label);
         chart.draw_series(std::iter::once(Text::new(name, middle, symbol.clone())))?;
     }

@@ -1,11 +1,11 @@
-//! Progress on stderr, and only where a person watches it.
+//! Progress bars on stderr, if it is a terminal.
 
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar that counts the bytes read.
+/// Returns a bar that counts the bytes read.
 pub(crate) fn reading() -> ProgressBar {
     bar(
         0,
@@ -13,10 +13,10 @@ pub(crate) fn reading() -> ProgressBar {
     )
 }
 
-/// A bar that counts steps of work.
+/// Returns a bar that counts steps of work.
 pub(crate) fn working(steps: u64) -> ProgressBar {
     let bar = bar(steps, "{spinner} {bar:30} {pos}/{len} {elapsed} {wide_msg}");
-    // A step may take minutes in which nothing else moves.
+    // A step may take minutes; the spinner shows that the tool is still running.
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

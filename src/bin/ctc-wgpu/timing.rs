@@ -1,4 +1,4 @@
-//! Alignments in the forms that speech tools read.
+//! Writes alignments in the formats of speech tools: CTM and TextGrid.
 
 use std::fmt::Write as _;
 
@@ -6,26 +6,27 @@ use ctc_wgpu::decode::Alignment;
 
 use crate::alphabet::Alphabet;
 
-/// How long a frame is, and the grid on which times are printed.
+/// The duration of a frame in seconds, and the number of decimals of printed times.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     frame: f64,
     decimals: usize,
 }
 
-/// The shortest frame: as fine as times are printed.
+/// The shortest frame in seconds, the finest resolution of printed times.
 const SHORTEST: f64 = 1e-6;
-/// The longest frame, with which the end of the longest item is still a number of microseconds.
+/// The longest frame in seconds, for which the end of the longest item in microseconds fits into 64
+/// bits.
 const LONGEST: f64 = 3600.0;
 
 impl Clock {
-    /// For frames of so many seconds; none for a length that is no time or that times cannot be
-    /// printed in.
+    /// Returns the clock for frames of `frame` seconds, or `None` if that is not between
+    /// [`SHORTEST`] and [`LONGEST`].
     pub(crate) fn new(frame: f64) -> Option<Self> {
         if !(SHORTEST..=LONGEST).contains(&frame) {
             return None;
         }
-        // As many as the frame has, so that its multiples are exact where that is possible.
+        // As many decimals as the frame has, so that its multiples are exact if possible.
         let text = frame.to_string();
         let decimals = text.split_once('.').map_or(0, |(_, digits)| digits.len());
         Some(Self {
@@ -34,7 +35,7 @@ impl Clock {
         })
     }
 
-    /// When a frame begins, in units of the last decimal.
+    /// Returns the start of a frame in ticks, units of the last decimal.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -45,14 +46,14 @@ impl Clock {
         (frame as f64 * self.frame * ticks_per_second).round() as u64
     }
 
-    /// So many ticks in seconds.
+    /// Formats ticks as seconds.
     fn seconds(self, ticks: u64) -> String {
         let per_second = 10_u64.pow(u32::try_from(self.decimals).unwrap_or_default());
         let (whole, rest) = (ticks / per_second, ticks % per_second);
         format!("{whole}.{rest:0width$}", width = self.decimals)
     }
 
-    /// When a frame begins, in seconds, as short as that can be written.
+    /// Formats the start of a frame in seconds, without trailing zeros.
     fn time(self, frame: usize) -> String {
         let seconds = self.seconds(self.ticks(frame));
         let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
@@ -60,16 +61,17 @@ impl Clock {
     }
 }
 
-/// An item, how many frames it has, and its alignment.
+/// The index of an item, its number of frames, and its alignment.
 pub(crate) type Aligned<'a> = (usize, usize, &'a Alignment);
 
-/// NIST's CTM: a line per label with file, channel, begin, duration, symbol, confidence.
+/// Writes NIST's CTM: one line per label with file, channel, start, duration, symbol and
+/// confidence.
 pub(crate) fn ctm(alignments: &[Aligned<'_>], alphabet: &Alphabet, clock: Clock) -> String {
     let mut text = String::new();
     for (item, _, alignment) in alignments {
         for span in &alignment.spans {
             let begin = clock.ticks(span.frames.start);
-            // The difference of what is printed, so that no label ends after the next begins.
+            // The difference of the rounded times, so that no label ends after the next one begins.
             let duration = clock.ticks(span.frames.end) - begin;
             let _ = writeln!(
                 text,
@@ -84,8 +86,8 @@ pub(crate) fn ctm(alignments: &[Aligned<'_>], alphabet: &Alphabet, clock: Clock)
     text
 }
 
-/// Praat's TextGrid, the long form: a tier per item, whose empty intervals are blanks; None if all
-/// items are empty, since a TextGrid has a length.
+/// Writes Praat's TextGrid in its long format: one tier per item, whose empty intervals are blanks.
+/// Returns `None` if no item has a frame, since a TextGrid cannot be empty.
 pub(crate) fn text_grid(
     alignments: &[Aligned<'_>],
     alphabet: &Alphabet,

@@ -1,6 +1,7 @@
-//! `ctc-wgpu validate`: the conformance suite through every variant of the kernels, on every adapter of the machine.
+//! `ctc-wgpu validate`: runs the conformance suite through every variant of the kernels, on every
+//! adapter of the machine and on the CPU backend.
 
-mod facts;
+mod adapter;
 mod json;
 mod markdown;
 mod terminal;
@@ -14,32 +15,34 @@ use ctc_wgpu::conformance::probe::Numerics;
 use ctc_wgpu::conformance::suite::{Subject, Suite, Tally, Trial};
 use indicatif::ProgressBar;
 
-use crate::fault::Fault;
+use crate::error::CliError;
 use crate::format::Outcome;
 use crate::output::Output;
 use crate::progress;
-use facts::Facts;
+use adapter::AdapterInfo;
 
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
-    /// Only adapters whose name contains NAME
+    /// Validate only adapters whose name contains NAME [default: all]
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
 
-    /// Only adapters of this backend, or only the CPU backend
+    /// Validate only adapters of this graphics API, or only the CPU backend [default: all]
     #[arg(long, value_enum)]
     backend: Option<BackendArg>,
 
-    /// Fewer cases: some seconds on a GPU
+    /// Run fewer cases, which takes some seconds on a GPU
     #[arg(long, conflicts_with = "full")]
     quick: bool,
 
-    /// More cases, and items and batches as large as they get: some minutes on a GPU, an hour on a software driver
-    #[arg(long)]
+    /// Run more cases and the largest items and batches, which takes some minutes on a GPU and
+    /// an hour on a software driver
+    #[arg(verbatim_doc_comment, long)]
     full: bool,
 
-    /// Write a report too, with limits, arithmetic and every failure; the name's end says what: .md, .html or .json
-    #[arg(long, value_name = "FILE")]
+    /// Also write a report with the adapter's limits, its arithmetic and every failure; FILE
+    /// must end in .md, .html or .json [default: none is written]
+    #[arg(verbatim_doc_comment, long, value_name = "FILE")]
     report: Option<PathBuf>,
 
     /// Print the report as one JSON object
@@ -49,15 +52,20 @@ pub(crate) struct ValidateArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum BackendArg {
+    /// Vulkan adapters
     Vulkan,
+    /// Metal adapters
     Metal,
+    /// Direct3D 12 adapters
     Dx12,
+    /// OpenGL and OpenGL ES adapters
     Gl,
+    /// The CPU backend
     Cpu,
 }
 
 impl BackendArg {
-    fn is(self, backend: wgpu::Backend) -> bool {
+    fn matches(self, backend: wgpu::Backend) -> bool {
         match self {
             Self::Vulkan => backend == wgpu::Backend::Vulkan,
             Self::Metal => backend == wgpu::Backend::Metal,
@@ -68,180 +76,193 @@ impl BackendArg {
     }
 }
 
-/// What a report is written as.
+/// The format of a report file.
 #[derive(Debug, Clone, Copy)]
-enum Form {
+enum ReportFormat {
     Markdown,
     Html,
     Json,
 }
 
-impl Form {
-    fn of(path: &Path) -> Result<Self, Fault> {
+impl ReportFormat {
+    fn of(path: &Path) -> Result<Self, CliError> {
         match path.extension().and_then(|end| end.to_str()) {
             Some("md") => Ok(Self::Markdown),
             Some("html") => Ok(Self::Html),
             Some("json") => Ok(Self::Json),
-            _ => Err(Fault::file(
+            _ => Err(CliError::file(
                 path,
-                "a report's name ends in .md, .html or .json",
+                "--report must end in .md, .html or .json",
             )),
         }
     }
 }
 
-/// What was found, on all that was judged.
-struct Verdict {
-    extent: &'static str,
-    judged: Vec<Judged>,
+/// The results of a run.
+struct ValidationReport {
+    size: &'static str,
+    adapters: Vec<AdapterReport>,
 }
 
-impl Verdict {
+impl ValidationReport {
     fn total(&self) -> Tally {
         let rows = self
-            .judged
+            .adapters
             .iter()
-            .filter_map(|judged| judged.rows.as_ref().ok());
+            .filter_map(|adapter| adapter.rows.as_ref().ok());
         rows.flatten()
             .fold(Tally::new(), |sum, row| sum.and(&row.total))
     }
 
     fn passed(&self) -> bool {
-        self.judged.iter().all(Judged::passed)
+        self.adapters.iter().all(AdapterReport::passed)
     }
 
-    /// The verdict in a line.
-    fn line(&self) -> String {
+    /// Returns a summary of one line.
+    fn summary(&self) -> String {
         let total = self.total();
-        let passed = self.judged.iter().filter(|judged| judged.passed()).count();
-        match self.judged.len() - passed {
+        let passed = self
+            .adapters
+            .iter()
+            .filter(|adapter| adapter.passed())
+            .count();
+        match self.adapters.len() - passed {
             0 => format!("all {} cases pass", total.cases),
             failed => format!(
-                "{failed} of {} fail, in {} ways",
-                self.judged.len(),
+                "{failed} of {} backends fail, with {} failures",
+                self.adapters.len(),
                 total.failures.len().max(1)
             ),
         }
     }
 }
 
-/// What was found on an adapter, or on the CPU backend.
-struct Judged {
-    facts: Facts,
+/// The results of an adapter or of the CPU backend.
+struct AdapterReport {
+    info: AdapterInfo,
     numerics: Option<Numerics>,
-    /// A row a variant, or why nothing could be run.
-    rows: Result<Vec<Row>, String>,
+    /// One row per variant, or the reason why no device could be created.
+    rows: Result<Vec<VariantRow>, String>,
 }
 
-impl Judged {
+impl AdapterReport {
     fn passed(&self) -> bool {
         let rows = self.rows.as_ref();
         rows.is_ok_and(|rows| rows.iter().all(|row| row.total.passed()))
     }
 }
 
-/// What was found in a variant.
-struct Row {
+/// The results of a variant.
+struct VariantRow {
     variant: &'static str,
     total: Tally,
     families: Vec<(&'static str, Tally)>,
 }
 
-/// A variant that ran no case is not validated, and fails.
-fn verdict(tally: &Tally) -> &'static str {
+/// Returns the word for the `result` column. A variant without cases has not been validated, and
+/// fails.
+fn result_name(tally: &Tally) -> &'static str {
     if tally.passed() { "pass" } else { "FAIL" }
 }
 
-pub(crate) fn run(args: &ValidateArgs) -> Result<Outcome, Fault> {
-    let report = match &args.report {
-        Some(path) => Some((Form::of(path)?, Output::create("--report", path, &[])?)),
+pub(crate) fn run(args: &ValidateArgs) -> Result<Outcome, CliError> {
+    let report_file = match &args.report {
+        Some(path) => Some((
+            ReportFormat::of(path)?,
+            Output::create("--report", path, &[])?,
+        )),
         None => None,
     };
-    let (extent, name) = match (args.quick, args.full) {
+    let (size, name) = match (args.quick, args.full) {
         (true, _) => (SuiteSize::Quick, "quick"),
         (_, true) => (SuiteSize::Full, "full"),
         _ => (SuiteSize::Usual, "usual"),
     };
-    let subjects = subjects(args)?;
-    let suite = Suite::new(extent);
-    let trials: Vec<_> = subjects
+    let targets = targets(args)?;
+    let suite = Suite::new(size);
+    let trials: Vec<_> = targets
         .iter()
         .map(|(_, subject)| subject.as_ref().map(|subject| suite.trials(subject)))
         .collect();
     let count: usize = trials.iter().flatten().map(Vec::len).sum();
     let bar = progress::working(count as u64);
-    let judged = subjects
+    let adapters = targets
         .iter()
         .zip(&trials)
-        .map(|((facts, subject), trials)| Judged {
-            facts: facts.clone(),
+        .map(|((info, subject), trials)| AdapterReport {
+            info: info.clone(),
             numerics: subject.as_ref().ok().and_then(Subject::numerics).cloned(),
             rows: match trials {
-                Ok(trials) => Ok(rows(trials, &facts.name, &bar)),
+                Ok(trials) => Ok(rows(trials, &info.name, &bar)),
                 Err(reason) => Err((*reason).clone()),
             },
         });
-    let verdict = Verdict {
-        extent: name,
-        judged: judged.collect(),
+    let report = ValidationReport {
+        size: name,
+        adapters: adapters.collect(),
     };
     bar.finish_and_clear();
-    if let Some((form, output)) = report {
-        let text = match form {
-            Form::Markdown => markdown::report(&verdict),
-            Form::Html => markdown::page(&verdict),
-            Form::Json => format!("{:#}\n", json::report(&verdict)),
+    if let Some((format, output)) = report_file {
+        let text = match format {
+            ReportFormat::Markdown => markdown::report(&report),
+            ReportFormat::Html => markdown::page(&report),
+            ReportFormat::Json => format!("{:#}\n", json::report(&report)),
         };
         output.write(|file| file.write_all(text.as_bytes()))?;
     }
-    let passed = verdict.passed();
+    let passed = report.passed();
     if args.json {
-        return Ok(Outcome::json(&json::report(&verdict), passed));
+        return Ok(Outcome::json(&json::report(&report), passed));
     }
-    let text = terminal::report(&verdict);
+    let text = terminal::report(&report);
     Ok(Outcome { text, passed })
 }
 
-/// What is judged, or why it cannot be.
-type Found = (Facts, Result<Subject, String>);
+/// An adapter or the CPU backend to validate, or the reason why no device could be created.
+type Target = (AdapterInfo, Result<Subject, String>);
 
-/// What is to be judged; an adapter that gives no device is judged too.
-fn subjects(args: &ValidateArgs) -> Result<Vec<Found>, Fault> {
+/// Returns the selected adapters, also those on which no device could be created, and the CPU
+/// backend.
+fn targets(args: &ValidateArgs) -> Result<Vec<Target>, CliError> {
     let wanted = args.adapter.as_deref().unwrap_or_default().to_lowercase();
-    let mut subjects = Vec::new();
+    let mut targets = Vec::new();
     for adapter in ctc_wgpu::adapters() {
         let info = adapter.get_info();
         let named = info.name.to_lowercase().contains(&wanted);
-        if named && args.backend.is_none_or(|backend| backend.is(info.backend)) {
-            subjects.push((Facts::of(&adapter), Subject::on(&adapter)));
+        if named
+            && args
+                .backend
+                .is_none_or(|backend| backend.matches(info.backend))
+        {
+            targets.push((AdapterInfo::of(&adapter), Subject::on(&adapter)));
         }
     }
     let all = args.adapter.is_none() && args.backend.is_none();
-    if subjects.is_empty() && args.backend != Some(BackendArg::Cpu) {
+    if targets.is_empty() && args.backend != Some(BackendArg::Cpu) {
         let missing = match args.backend {
             Some(_) => "no GPU adapter of that name and backend".to_owned(),
             None => ctc_wgpu::Error::no_adapter(args.adapter.as_deref()).to_string(),
         };
-        return Err(Fault::Usage(format!(
-            "{missing}; `--backend cpu` validates the CPU backend alone"
+        return Err(CliError::Usage(format!(
+            "{missing}; `--backend cpu` validates only the CPU backend"
         )));
     }
     if all || args.backend == Some(BackendArg::Cpu) {
-        let twin = Subject::cpu();
-        subjects.push((Facts::of_twin(&twin), Ok(twin)));
+        let cpu = Subject::cpu();
+        targets.push((AdapterInfo::cpu(&cpu), Ok(cpu)));
     }
-    Ok(subjects)
+    Ok(targets)
 }
 
-/// Runs the trials, and adds up those of a variant.
-fn rows(trials: &[Trial<'_>], subject: &str, bar: &ProgressBar) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
+/// Runs the trials and sums their tallies per variant.
+fn rows(trials: &[Trial<'_>], subject: &str, bar: &ProgressBar) -> Vec<VariantRow> {
+    let mut rows: Vec<VariantRow> = Vec::new();
     for trial in trials {
         bar.set_message(format!("{subject}: {}, {}", trial.variant, trial.family));
         let tally = trial.run();
         let at = rows.iter().position(|row| row.variant == trial.variant);
         let at = at.unwrap_or_else(|| {
-            rows.push(Row {
+            rows.push(VariantRow {
                 variant: trial.variant,
                 total: Tally::new(),
                 families: Vec::new(),
@@ -262,16 +283,16 @@ mod tests {
 
     use super::*;
 
-    fn judged(failures: &[&str]) -> Judged {
+    fn adapter_report(failures: &[&str]) -> AdapterReport {
         let total = Tally {
             cases: 7,
             failures: failures.iter().map(|text| (*text).to_owned()).collect(),
             ..Tally::new()
         };
-        Judged {
-            facts: Facts::of_twin(&Subject::cpu()),
+        AdapterReport {
+            info: AdapterInfo::cpu(&Subject::cpu()),
             numerics: None,
-            rows: Ok(vec![Row {
+            rows: Ok(vec![VariantRow {
                 variant: "as planned",
                 families: vec![("random", total.clone())],
                 total,
@@ -280,19 +301,22 @@ mod tests {
     }
 
     #[test]
-    fn one_failure_or_an_adapter_without_a_device_fails_the_whole() {
-        let of = |judged| Verdict {
-            extent: "quick",
-            judged,
+    fn one_failure_or_an_adapter_without_a_device_fails_the_run() {
+        let of = |adapters| ValidationReport {
+            size: "quick",
+            adapters,
         };
-        assert_eq!(of(vec![judged(&[])]).line(), "all 7 cases pass");
-        assert!(of(vec![judged(&[])]).passed());
-        let failed = of(vec![judged(&[]), judged(&["seed 3: a loss", "seed 4"])]);
+        assert_eq!(of(vec![adapter_report(&[])]).summary(), "all 7 cases pass");
+        assert!(of(vec![adapter_report(&[])]).passed());
+        let failed = of(vec![
+            adapter_report(&[]),
+            adapter_report(&["seed 3: a loss", "seed 4"]),
+        ]);
         assert!(!failed.passed());
-        assert_eq!(failed.line(), "1 of 2 fail, in 2 ways");
-        let broken = Judged {
+        assert_eq!(failed.summary(), "1 of 2 backends fail, with 2 failures");
+        let broken = AdapterReport {
             rows: Err("no device".to_owned()),
-            ..judged(&[])
+            ..adapter_report(&[])
         };
         let broken = of(vec![broken]);
         assert!(!broken.passed());
@@ -308,57 +332,57 @@ mod tests {
     fn a_variant_that_ran_no_case_fails_and_every_report_gives_the_reason() {
         let none = Tally::without_a_case();
         let reason = none.failures[0].clone();
-        let mut judged = judged(&[]);
-        if let Ok(rows) = &mut judged.rows {
-            rows.push(Row {
+        let mut adapter = adapter_report(&[]);
+        if let Ok(rows) = &mut adapter.rows {
+            rows.push(VariantRow {
                 variant: "checkpointed",
                 families: vec![(EVERY_FAMILY, none.clone())],
                 total: none,
             });
         }
-        let found = Verdict {
-            extent: "quick",
-            judged: vec![judged],
+        let report = ValidationReport {
+            size: "quick",
+            adapters: vec![adapter],
         };
-        assert!(!found.passed());
-        assert_eq!(found.line(), "1 of 1 fail, in 1 ways");
-        // By variant, and in a file also by kind of case.
+        assert!(!report.passed());
+        assert_eq!(report.summary(), "1 of 1 fail, in 1 ways");
+        // A file has a second table, by kind of case.
         for (times, text) in [
-            (1, terminal::report(&found)),
-            (2, markdown::report(&found)),
-            (2, markdown::page(&found)),
+            (1, terminal::report(&report)),
+            (2, markdown::report(&report)),
+            (2, markdown::page(&report)),
         ] {
             assert_eq!(text.matches("FAIL").count(), times, "{text}");
             assert!(text.contains(&reason), "{text}");
         }
-        let json = json::report(&found);
+        let json = json::report(&report);
         assert_eq!(json["passed"], false);
         let row = &json["adapters"][0]["variants"][1];
-        assert_eq!(row["verdict"], "FAIL");
+        assert_eq!(row["result"], "FAIL");
         assert_eq!(row["failures"][0], reason.as_str());
-        assert_eq!(row["families"][0]["verdict"], "FAIL");
+        assert_eq!(row["families"][0]["result"], "FAIL");
     }
 
     #[test]
-    fn every_report_tells_each_failure_with_its_variant() {
-        let found = Verdict {
-            extent: "usual",
-            judged: vec![judged(&["seed 3 <b>|*"])],
+    fn every_report_contains_each_failure_with_its_variant() {
+        let report = ValidationReport {
+            size: "usual",
+            adapters: vec![adapter_report(&["seed 3 <b>|*"])],
         };
-        let terminal = terminal::report(&found);
+        let terminal = terminal::report(&report);
         assert!(terminal.contains("as planned: seed 3 <b>|*"), "{terminal}");
         assert!(terminal.contains("FAIL"), "{terminal}");
-        let markdown = markdown::report(&found);
+        let markdown = markdown::report(&report);
         assert!(
             markdown.contains("- as planned, random: seed 3 \\<b\\>\\|\\*"),
             "{markdown}"
         );
-        let page = markdown::page(&found);
+        let page = markdown::page(&report);
         assert!(
             page.contains("as planned, random: seed 3 &lt;b&gt;|*"),
             "{page}"
         );
-        let json = json::report(&found);
+        let json = json::report(&report);
         assert_eq!(
             json["adapters"][0]["variants"][0]["failures"][0],
             "seed 3 <b>|*"
@@ -369,7 +393,7 @@ mod tests {
     #[test]
     fn the_report_names_the_wgpu_that_it_was_built_with() {
         let lock = include_str!("../../../Cargo.lock");
-        let of_wgpu = format!("name = \"wgpu\"\nversion = \"{}\"", facts::WGPU);
-        assert!(lock.contains(&of_wgpu), "{}", facts::WGPU);
+        let of_wgpu = format!("name = \"wgpu\"\nversion = \"{}\"", adapter::WGPU);
+        assert!(lock.contains(&of_wgpu), "{}", adapter::WGPU);
     }
 }

@@ -1,7 +1,7 @@
-//! Alphabets in the forms in which people have them.
+//! Reads alphabets in the common file formats.
 //!
-//! A symbol that is lost or added shifts all that follow, and nothing fails: so a file that can be
-//! read in two ways is an error that says how to write it.
+//! A missing or extra symbol would shift all symbols after it without any failure. An ambiguous
+//! file is therefore an error whose message describes an unambiguous way to write it.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,10 +13,11 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::is_blank;
 
-/// The longest file that is read; the largest alphabets have a few hundred thousand symbols.
+/// The size of the longest file that is read. The largest alphabets have a few hundred thousand
+/// symbols.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// A symbol for each class, or what is wrong with the file.
+/// Reads one symbol per class. The error is the reason, without the path.
 pub(super) fn read(path: &Path, classes: usize, blank: usize) -> Result<Vec<String>, String> {
     let mut bytes = Vec::new();
     File::open(path)
@@ -24,13 +25,13 @@ pub(super) fn read(path: &Path, classes: usize, blank: usize) -> Result<Vec<Stri
         .map_err(|e| e.to_string())?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(format!(
-            "is longer than {MOST_BYTES} bytes: not an alphabet"
+            "is too long for an alphabet: at most {MOST_BYTES} bytes are read"
         ));
     }
-    let symbols = Classes { classes, blank }.of(&text(bytes)?)?;
-    let named = |symbol: &String| is_blank(symbol);
-    match symbols.iter().position(named) {
-        Some(class) if !symbols.get(blank).is_some_and(named) => Err(format!(
+    let symbols = AlphabetParser { classes, blank }.parse(&text(bytes)?)?;
+    let names_blank = |symbol: &String| is_blank(symbol);
+    match symbols.iter().position(names_blank) {
+        Some(class) if !symbols.get(blank).is_some_and(names_blank) => Err(format!(
             "class {class} is `{}`, but the blank is class {blank}: use `--blank {class}`",
             symbols[class]
         )),
@@ -38,35 +39,37 @@ pub(super) fn read(path: &Path, classes: usize, blank: usize) -> Result<Vec<Stri
     }
 }
 
-/// The file as text, without a byte order mark.
+/// Decodes the file as UTF-8, without a byte order mark.
 fn text(bytes: Vec<u8>) -> Result<String, String> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.contains(&0) {
-        return Err("is not UTF-8 but perhaps UTF-16: save it as UTF-8".to_owned());
+        return Err("is not UTF-8, but perhaps UTF-16: save it as UTF-8".to_owned());
     }
     let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
-        format!("is not UTF-8 from byte {at} on: save it as UTF-8")
+        format!("is not valid UTF-8 at byte {at}: save it as UTF-8")
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     if text.replace("\r\n", "\n").contains('\r') {
-        return Err("has a carriage return within a line: end each line by a newline".to_owned());
+        return Err(
+            "contains a carriage return within a line: end each line with a newline".to_owned(),
+        );
     }
     Ok(text.to_owned())
 }
 
-/// The classes that the symbols are for.
-struct Classes {
+/// Parses an alphabet for a known number of classes and a known blank.
+struct AlphabetParser {
     classes: usize,
     blank: usize,
 }
 
-impl Classes {
-    fn of(&self, text: &str) -> Result<Vec<String>, String> {
+impl AlphabetParser {
+    fn parse(&self, text: &str) -> Result<Vec<String>, String> {
         if let Some(symbols) = self.json(text) {
             return symbols;
         }
         let mut lines: Vec<&str> = text.lines().collect();
-        // Editors leave empty lines at the end, and no symbol is empty but the blank's.
+        // Editors add empty lines at the end, and only the blank's symbol can be empty.
         while lines.last().is_some_and(|line| line.is_empty()) {
             lines.pop();
         }
@@ -79,11 +82,11 @@ impl Classes {
         }
     }
 
-    /// One symbol for each class, the blank's put in where it was left out; None if there are too
-    /// many or too few.
+    /// Inserts the blank's symbol if it is missing; returns `None` if there are too many or too few
+    /// symbols.
     fn fit(&self, mut symbols: Vec<String>) -> Option<Vec<String>> {
-        let left_out = !symbols.iter().any(|symbol| is_blank(symbol));
-        if left_out && symbols.len() + 1 == self.classes {
+        let without_blank = !symbols.iter().any(|symbol| is_blank(symbol));
+        if without_blank && symbols.len() + 1 == self.classes {
             symbols.insert(self.blank.min(symbols.len()), String::new());
         }
         (symbols.len() == self.classes).then_some(symbols)
@@ -93,52 +96,57 @@ impl Classes {
         let (got, classes) = (symbols.len(), self.classes);
         let named = symbols.iter().find(|symbol| is_blank(symbol)).cloned();
         self.fit(symbols).ok_or_else(|| match named {
-            Some(name) => format!("{got} symbols with `{name}`, but {classes} classes"),
+            Some(name) => format!("{got} symbols including the blank `{name}`, but {classes} classes"),
             None if got + 2 == classes => format!(
-                "{got} symbols, but {classes} classes: the blank's may be left out, and one more is missing \
-                 (PP-OCR's `use_space_char` adds a space: add it as a last line)"
+                "{got} symbols, but {classes} classes: the blank's symbol is optional, and one more is \
+                 missing (PP-OCR's `use_space_char` adds a space: add it as the last line)"
             ),
             None => {
-                format!("{got} symbols, but {classes} classes (the blank's may be left out)")
+                format!("{got} symbols, but {classes} classes (the blank's symbol is optional)")
             }
         })
     }
 
-    /// One line. A mark may be a symbol of its own or belong to the character before; the number of
-    /// classes decides. Equivalent texts are read alike: what has a composed form (`é`) is one
-    /// symbol however it is written.
+    /// Parses one line with one symbol per character. A combining mark may be a symbol of its own
+    /// or belong to the character before it; the number of classes decides. Equivalent texts give
+    /// the same symbols: a character that has a composed form (`é`) is one symbol in either form.
     fn characters(&self, line: &str) -> Result<Vec<String>, String> {
-        let joined: Vec<String> = line.graphemes(true).map(str::to_owned).collect();
-        let apart: Vec<String> = line.nfc().map(String::from).collect();
-        let (least, most, classes) = (joined.len(), apart.len(), self.classes);
+        let graphemes: Vec<String> = line.graphemes(true).map(str::to_owned).collect();
+        let characters: Vec<String> = line.nfc().map(String::from).collect();
+        let (least, most, classes) = (graphemes.len(), characters.len(), self.classes);
         if least == most {
-            return self.counted(joined);
+            return self.counted(graphemes);
         }
         let both =
             format!("{most} symbols, or {least} if each mark belongs to the character before it");
-        match (self.fit(joined), self.fit(apart)) {
+        match (self.fit(graphemes), self.fit(characters)) {
             (Some(symbols), None) | (None, Some(symbols)) => Ok(symbols),
             (Some(_), Some(_)) => Err(format!(
-                "{both}, and {classes} classes can be either (the blank's may be left out): write one symbol per line"
+                "{both}, and {classes} classes match either (the blank's symbol is optional): write one \
+                 symbol per line"
             )),
             (None, None) => Err(format!(
-                "{both}, but {classes} classes (the blank's may be left out): write one symbol per line"
+                "{both}, but {classes} classes (the blank's symbol is optional): write one symbol per \
+                 line"
             )),
         }
     }
 
-    /// Lines of a symbol and a number, as in k2's tokens.txt; None if most have none.
+    /// Parses lines of a symbol and a number, as in k2's tokens.txt; returns `None` if most lines
+    /// have no number.
     fn numbered_lines(&self, lines: &[&str]) -> Option<Result<Vec<String>, String>> {
         let numbered = lines.iter().filter(|line| entry(line).is_some()).count();
         if numbered * 2 <= lines.len() {
             return None;
         }
         let entries = lines.iter().enumerate().map(|(at, line)| {
-            // The symbol of a line that has a number only is a space.
+            // The symbol of a line with only a number is a space.
             let alone = || Some((" ", line.trim().parse().ok()?));
             entry(line).or_else(alone).ok_or_else(|| {
                 let number = at + 1;
-                format!("line {number} has no number after its symbol, and others have: `{line}`")
+                format!(
+                    "line {number} has no number after its symbol, but other lines do: `{line}`"
+                )
             })
         });
         Some(
@@ -148,7 +156,8 @@ impl Classes {
         )
     }
 
-    /// A list of symbols, or an object that maps each to its number; None if the text is neither.
+    /// Parses a list of symbols, or an object that maps each symbol to its class; returns `None` if
+    /// the text is neither.
     fn json(&self, text: &str) -> Option<Result<Vec<String>, String>> {
         if !text.trim_start().starts_with(['{', '[']) {
             return None;
@@ -171,7 +180,7 @@ impl Classes {
         }
     }
 
-    /// Symbols with their classes, in any order.
+    /// Arranges symbols with explicit classes, which may be in any order.
     fn numbered(&self, entries: Vec<(&str, usize)>) -> Result<Vec<String>, String> {
         let classes = self.classes;
         let mut symbols = vec![None; classes];
@@ -183,7 +192,7 @@ impl Classes {
                         "`{other}` and `{symbol}` both have the number {class}"
                     ));
                 }
-                // For decoding graphs, behind the classes.
+                // Symbols of decoding graphs, whose numbers follow the classes.
                 None if is_disambiguation(symbol) => {}
                 None => {
                     return Err(format!(
@@ -197,13 +206,13 @@ impl Classes {
             let blank = class == self.blank && !named;
             symbol
                 .or_else(|| blank.then(String::new))
-                .ok_or_else(|| format!("no symbol has the number {class} of {classes} classes"))
+                .ok_or_else(|| format!("no symbol has the number {class}, but there are {classes} classes, counted from 0"))
         });
         filled.collect()
     }
 }
 
-/// The symbol and the number of a line.
+/// Splits a line into its symbol and its number.
 fn entry(line: &str) -> Option<(&str, usize)> {
     let (symbol, class) = line.rsplit_once([' ', '\t'])?;
     let class = class.parse().ok()?;
@@ -213,7 +222,7 @@ fn entry(line: &str) -> Option<(&str, usize)> {
     }
 }
 
-/// `#0`, `#1`, …
+/// Returns true for `#0`, `#1`, …
 fn is_disambiguation(symbol: &str) -> bool {
     let number = symbol.strip_prefix('#');
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))

@@ -1,4 +1,5 @@
-//! How fast the machine copies, timed as the loss is: what a loss that only moved its data would reach.
+//! Measures the machine's memory bandwidth by copying, with the same clock as the loss. It bounds
+//! the speed of a loss that only moved its data.
 
 use std::time::Instant;
 
@@ -6,34 +7,36 @@ use ctc_wgpu::Error;
 use rayon::prelude::*;
 use wgpu::{BufferUsages, CommandEncoder};
 
+use super::backend::BenchBackend;
+use super::batch_times::time;
 use super::measure::Times;
-use super::on_device::time;
 use super::resident::Gpu;
-use super::stamps::Stamps;
-use super::subject::Subject;
+use super::timestamps::Timestamps;
 
 /// Larger than any cache.
 const BYTES: u64 = 256 << 20;
 
-/// What one invocation of `copy.wgsl` moves, and how many of those a workgroup has.
+/// The bytes that one invocation of `copy.wgsl` copies.
 const WORD: u64 = 16;
-const LANES: u64 = 256;
+/// The invocations per workgroup of `copy.wgsl`.
+const INVOCATIONS: u64 = 256;
 
-/// Bytes read and written per second. Neither way is the faster one on every GPU: the larger rate counts.
+/// Bytes read and written per second. Neither way of copying is the faster one on every GPU, so the
+/// larger rate is used.
 pub(crate) struct Bandwidth {
-    /// By the copy command, or on the host by all threads.
+    /// By the copy command; on the host by all threads.
     pub(crate) by_command: f64,
     /// By a compute shader.
     pub(crate) by_kernel: Option<f64>,
 }
 
 impl Bandwidth {
-    pub(crate) fn of(subject: &Subject) -> Result<Self, String> {
-        match subject {
-            Subject::Gpu { gpu, stamps, .. } => {
-                on_device(gpu, stamps.as_ref()).map_err(|e| e.to_string())
-            }
-            Subject::Cpu { pool, .. } => Ok(Self {
+    pub(crate) fn of(backend: &BenchBackend) -> Result<Self, String> {
+        match backend {
+            BenchBackend::Gpu {
+                gpu, timestamps, ..
+            } => on_device(gpu, timestamps.as_ref()).map_err(|e| e.to_string()),
+            BenchBackend::Cpu { pool, .. } => Ok(Self {
                 by_command: rate(BYTES, &pool.install(on_host)),
                 by_kernel: None,
             }),
@@ -51,7 +54,7 @@ fn rate(bytes: u64, times: &Times) -> f64 {
     moved / times.median().as_secs_f64()
 }
 
-fn on_device(gpu: &Gpu, stamps: Option<&Stamps>) -> Result<Bandwidth, Error> {
+fn on_device(gpu: &Gpu, timestamps: Option<&Timestamps>) -> Result<Bandwidth, Error> {
     let limits = gpu.device.limits();
     let whole = |bytes: u64| bytes / WORD * WORD;
     let bytes = whole(BYTES.min(limits.max_buffer_size));
@@ -76,7 +79,7 @@ fn on_device(gpu: &Gpu, stamps: Option<&Stamps>) -> Result<Bandwidth, Error> {
         layout: &pipeline.get_bind_group_layout(0),
         entries: &entries,
     });
-    let workgroups = u32::try_from(bound.div_ceil(WORD * LANES)).unwrap_or(u32::MAX);
+    let workgroups = u32::try_from(bound.div_ceil(WORD * INVOCATIONS)).unwrap_or(u32::MAX);
     let columns = workgroups.min(limits.max_compute_workgroups_per_dimension);
     let kernel = |encoder: &mut CommandEncoder| {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -86,8 +89,8 @@ fn on_device(gpu: &Gpu, stamps: Option<&Stamps>) -> Result<Bandwidth, Error> {
         Ok(())
     };
     Ok(Bandwidth {
-        by_command: rate(bytes, &Times::take(|| time(gpu, stamps, command))?),
-        by_kernel: Some(rate(bound, &Times::take(|| time(gpu, stamps, kernel))?)),
+        by_command: rate(bytes, &Times::take(|| time(gpu, timestamps, command))?),
+        by_kernel: Some(rate(bound, &Times::take(|| time(gpu, timestamps, kernel))?)),
     })
 }
 
@@ -103,7 +106,7 @@ fn pipeline(device: &wgpu::Device) -> wgpu::ComputePipeline {
     })
 }
 
-/// On all threads of the current pool.
+/// Copies on all threads of the current pool.
 fn on_host() -> Times {
     let words = usize::try_from(BYTES / 8).unwrap_or(0);
     let (from, mut to) = (vec![1_u64; words], vec![0_u64; words]);

@@ -1,4 +1,5 @@
-//! `ctc-wgpu bench --decode`: alignments and decoders, each held against the losses of what it reads and only then timed.
+//! `ctc-wgpu bench --decode`: checks alignment and each decoder against the losses of the labels
+//! that they return, and then times them.
 
 mod kernels;
 mod report;
@@ -10,16 +11,16 @@ use std::time::Instant;
 use ctc_wgpu::decode::{self, BeamOptions};
 use ctc_wgpu::{Batch, Ctc, Error, Options, Status};
 
+use super::backend::BenchBackend;
+use super::batch_times::{BatchTimes, MeasureOptions};
 use super::inputs::{Inputs, name};
 use super::measure::Times;
-use super::on_device::{Clocks, Extras};
-use super::subject::Subject;
-use crate::fault::Fault;
+use crate::error::CliError;
 use crate::format::Outcome;
-use report::{Report, Row};
+use report::{DecoderReport, DecoderRow};
 pub(crate) use trained::SHAPES;
 
-/// What is timed.
+/// Alignment or a decoder, with the options of a beam search.
 struct Decoder {
     name: &'static str,
     method: Method,
@@ -52,72 +53,75 @@ const fn beam(width: usize, least_probability: f64) -> Method {
     )
 }
 
-/// What an item's answer comes to: an alignment's path or a decoder's labels, and −ln of the probability that it tells.
-type Answer = (Vec<u32>, f64);
+/// The result of an item: the path of an alignment or the labels of a decoder, and −ln of their
+/// probability.
+type Decoded = (Vec<u32>, f64);
 
-struct Figures {
-    clocks: Clocks,
-    /// Beside an adapter's.
+struct DecoderMeasurement {
+    times: BatchTimes,
+    /// The times of the CPU backend, if the kernels of an adapter were timed.
     on_cpu: Option<Times>,
-    answers: Vec<Answer>,
+    results: Vec<Decoded>,
 }
 
-/// Times all tasks at these shapes; on an adapter those that it has kernels for.
+/// Times all decoders at these shapes; on an adapter those that have kernels.
 pub(crate) fn run(
-    subject: &Subject,
+    backend: &BenchBackend,
     shapes: &[[usize; 4]],
-    extras: Extras,
+    options: MeasureOptions,
     as_json: bool,
     mut begin: impl FnMut(&str),
-) -> Result<Outcome, Fault> {
+) -> Result<Outcome, CliError> {
     let mut rows = Vec::new();
     for &shape in shapes {
         let mut inputs = Inputs::new(shape, 1.0);
         trained::sharpen(&mut inputs.logits, &inputs.labels, shape);
         for decoder in &DECODERS {
             begin(&format!("{}, {}", name(shape), decoder.name));
-            let result = match subject {
-                Subject::Cpu { pool, ctc } => pool.install(|| measure(ctc, &inputs, decoder)),
-                Subject::Gpu { gpu, stamps, .. } => match kernels::task(decoder) {
+            let result = match backend {
+                BenchBackend::Cpu { pool, ctc } => pool.install(|| measure(ctc, &inputs, decoder)),
+                BenchBackend::Gpu {
+                    gpu, timestamps, ..
+                } => match kernels::task(decoder) {
                     Some(task) => {
-                        kernels::measure(gpu, stamps.as_ref(), extras, &inputs, decoder, task)
+                        kernels::measure(gpu, timestamps.as_ref(), options, &inputs, decoder, task)
                     }
                     None => continue,
                 },
             };
-            rows.push(Row {
+            rows.push(DecoderRow {
                 shape,
                 decoder: decoder.name,
                 result,
             });
         }
     }
-    Ok(Report { subject, rows }.outcome(as_json))
+    Ok(DecoderReport { backend, rows }.outcome(as_json))
 }
 
-fn measure(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder) -> Result<Figures, String> {
-    let told = |error: Error| error.to_string();
+fn measure(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder) -> Result<DecoderMeasurement, String> {
+    let message = |error: Error| error.to_string();
     let batch = inputs.batch();
-    let answers = answer(&batch, decoder).map_err(told)?;
-    check(ctc, inputs, decoder, &answers)?;
+    let results = decode(&batch, decoder).map_err(message)?;
+    check(ctc, inputs, decoder, &results)?;
     let times = Times::take(|| {
         let start = Instant::now();
-        answer(&batch, decoder)?;
+        decode(&batch, decoder)?;
         Ok(start.elapsed())
     });
-    Ok(Figures {
-        clocks: Clocks::host(times.map_err(told)?),
+    Ok(DecoderMeasurement {
+        times: BatchTimes::host(times.map_err(message)?),
         on_cpu: None,
-        answers,
+        results,
     })
 }
 
-fn answer(batch: &Batch<'_>, decoder: &Decoder) -> Result<Vec<Answer>, Error> {
+fn decode(batch: &Batch<'_>, decoder: &Decoder) -> Result<Vec<Decoded>, Error> {
     let options = Options::default();
     Ok(match &decoder.method {
         Method::Beam(beam) => {
-            let found = decode::beam(batch, &options, beam)?.into_iter();
-            found
+            let items = decode::beam(batch, &options, beam)?.into_iter();
+            items
                 .map(|item| {
                     let best = item.hypotheses.into_iter().next();
                     best.map_or((Vec::new(), f64::NAN), |best| {
@@ -127,31 +131,34 @@ fn answer(batch: &Batch<'_>, decoder: &Decoder) -> Result<Vec<Answer>, Error> {
                 .collect()
         }
         Method::Align => {
-            let found = decode::align(batch, &options)?.into_iter();
-            found.map(|item| (item.path, 0.0 - item.log_prob)).collect()
+            let items = decode::align(batch, &options)?.into_iter();
+            items.map(|item| (item.path, 0.0 - item.log_prob)).collect()
         }
         Method::Greedy => {
-            let found = decode::greedy(batch, &options)?.into_iter();
-            found
+            let items = decode::greedy(batch, &options)?.into_iter();
+            items
                 .map(|item| (item.labels, 0.0 - item.log_prob))
                 .collect()
         }
     })
 }
 
-/// How far a loss in f32 may be from one in f64.
+/// The tolerance between a loss in f32 and one in f64.
 const TOLERANCE: f64 = 1e-5;
 
-/// No path, and no paths that a beam kept, are likelier than all that read the same; and an alignment reads as the labels.
-fn check(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder, answers: &[Answer]) -> Result<(), String> {
-    for (n, (found, score)) in answers.iter().enumerate() {
-        let mut labels: Vec<i32> = found.iter().map(|class| class.cast_signed()).collect();
+/// Checks that no result is more probable than all paths of its labels together, and that an
+/// alignment has the labels of the item.
+fn check(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder, results: &[Decoded]) -> Result<(), String> {
+    for (n, (classes, score)) in results.iter().enumerate() {
+        let mut labels: Vec<i32> = classes.iter().map(|class| class.cast_signed()).collect();
         if matches!(decoder.method, Method::Align) {
             labels.dedup();
             labels.retain(|class| *class != 0);
-            let wanted = inputs.shape.max_labels;
-            if labels != inputs.labels[n * wanted..][..wanted] {
-                return Err(format!("item {n}: its path reads as other labels"));
+            let length = inputs.shape.max_labels;
+            if labels != inputs.labels[n * length..][..length] {
+                return Err(format!(
+                    "item {n}: the labels of the path differ from those of the item"
+                ));
             }
         }
         let length = [i32::try_from(labels.len()).unwrap_or(i32::MAX)];
@@ -162,7 +169,9 @@ fn check(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder, answers: &[Answer]) -> R
         // Not `score < …`: a NaN must fail.
         let possible = *score >= loss - TOLERANCE * loss.max(1.0);
         if output.status[0] != Status::Ok || !possible {
-            return Err(format!("item {n}: {score}, and the loss is {loss}"));
+            return Err(format!(
+                "item {n}: −ln p is {score}: expected at least the loss of the same labels, {loss}"
+            ));
         }
     }
     Ok(())

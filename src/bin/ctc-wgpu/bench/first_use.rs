@@ -1,4 +1,5 @@
-//! The time to the first plan and the first loss of a program: compiling its kernels.
+//! Measures the time to the first plan and the first loss on a device, in which the kernels are
+//! compiled.
 
 use std::time::{Duration, Instant};
 
@@ -8,17 +9,17 @@ use super::inputs::Inputs;
 use super::resident::{Arrays, Gpu, Resident};
 use super::variant::Variant;
 
-/// From making a `GpuCtc`, with the batch in the device's memory.
+/// Times from the start of creating a `GpuCtc`, with the batch already on the device.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FirstUse {
-    /// To the plan with its pipelines.
+    /// Until the plan and its pipelines are ready.
     pub(crate) plan: Duration,
-    /// To the first loss. Some drivers compile only when a kernel first runs.
+    /// Until the first loss is ready. Some drivers compile a kernel only when it first runs.
     pub(crate) loss: Duration,
 }
 
 impl FirstUse {
-    /// Runs a batch with a `GpuCtc` of its own, which shares no pipeline with an earlier one.
+    /// Runs a batch with a new `GpuCtc`, which shares no pipeline with an earlier one.
     pub(crate) fn of<'a>(
         gpu: &'a Gpu,
         inputs: &Inputs,
@@ -26,7 +27,7 @@ impl FirstUse {
         variant: Variant,
     ) -> Result<(Resident<'a>, Self), Error> {
         let arrays = Arrays::new(gpu, inputs, task);
-        // What was written is uploaded with the next submission.
+        // Buffer writes are uploaded with the next submission.
         gpu.run(|_| Ok(()))?;
         let start = Instant::now();
         let ctc = variant.ctc(gpu)?;
@@ -42,17 +43,17 @@ impl FirstUse {
     }
 }
 
-/// The first use of a batch's kernels on two devices, one after the other. A driver may keep what it compiled, on disk or
-/// for the process.
+/// The first uses of a batch's kernels on two devices, one after the other. A driver may cache
+/// compiled kernels, on disk or in the process.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Twice {
+pub(crate) struct FirstUses {
     pub(crate) first: FirstUse,
     pub(crate) second: FirstUse,
 }
 
-impl Twice {
-    /// Whether the driver had these kernels already. If it had to compile them, but keeps them from then on, the second
-    /// device is ready much sooner than the first.
+impl FirstUses {
+    /// Returns `cold` if the driver compiled the kernels for the first device and reused them for
+    /// the second, which was then ready much sooner.
     pub(crate) fn driver_cache(&self) -> &'static str {
         match self.second.loss.as_secs_f64() < 0.6 * self.first.loss.as_secs_f64() {
             true => "cold",

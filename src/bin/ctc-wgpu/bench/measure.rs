@@ -1,29 +1,29 @@
-//! One batch, checked and timed.
+//! Checks and times one batch.
 
 use std::time::{Duration, Instant};
 
 use ctc_wgpu::{Ctc, Error, LossAndGradOutput, LossOutput, Options, Task};
 
-use super::first_use::{FirstUse, Twice};
+use super::backend::BenchBackend;
+use super::batch_times::{BatchTimes, MeasureOptions};
+use super::first_use::{FirstUse, FirstUses};
 use super::inputs::Inputs;
-use super::on_device::{Clocks, Extras};
 use super::resident::{Gpu, Resident};
-use super::stamps::Stamps;
-use super::subject::Subject;
+use super::timestamps::Timestamps;
 use super::truth::Truth;
 
 const WARM_UP: Duration = Duration::from_millis(200);
-const ENOUGH: Duration = Duration::from_secs(1);
-const LEAST_RUNS: usize = 5;
-/// Within which those are to be had.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TARGET: Duration = Duration::from_secs(1);
+const MIN_RUNS: usize = 5;
+/// After this time no further run is started, even below [`MIN_RUNS`].
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long some runs took, shortest first; never empty.
+/// The durations of some runs, shortest first; never empty.
 pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
-    /// Runs `step`, which says how long it took, for about a second after a warm-up, and at least five times, unless
-    /// that takes too long.
+    /// Runs `step`, which returns its duration, for about a second after a warm-up, and at least
+    /// [`MIN_RUNS`] times within [`TIME_LIMIT`].
     pub(crate) fn take<E>(mut step: impl FnMut() -> Result<Duration, E>) -> Result<Self, E> {
         let start = Instant::now();
         while start.elapsed() < WARM_UP {
@@ -34,8 +34,8 @@ impl Times {
         loop {
             times.push(step()?);
             let enough = match times.len() {
-                ..LEAST_RUNS => PATIENCE,
-                _ => ENOUGH,
+                ..MIN_RUNS => TIME_LIMIT,
+                _ => TARGET,
             };
             if start.elapsed() >= enough {
                 break;
@@ -58,87 +58,88 @@ impl Times {
     }
 }
 
-/// What there is to say of a batch that was answered rightly.
-pub(crate) struct Figures {
-    pub(crate) clocks: Clocks,
-    /// On a device.
-    pub(crate) first_use: Option<Twice>,
+/// The measurement of a batch whose results are right.
+pub(crate) struct Measurement {
+    pub(crate) times: BatchTimes,
+    /// `None` on the CPU.
+    pub(crate) first_use: Option<FirstUses>,
     pub(crate) workspace_bytes: Option<u64>,
     pub(crate) dispatches: Option<usize>,
-    /// These two tell programs that time the same batch whether they compute the same.
+    /// The mean loss and the L1 norm of the gradient, by which programs that time the same batch
+    /// compare their results.
     pub(crate) mean_loss: f64,
     pub(crate) grad_l1: Option<f64>,
 }
 
-/// Holds an answer against the truth, and only then times it.
+/// Compares the results with the reference, and then times the batch.
 pub(crate) fn measure(
-    subject: &Subject,
+    backend: &BenchBackend,
     shape: [usize; 4],
     task: Task,
-    extras: Extras,
-) -> Result<Figures, String> {
+    options: MeasureOptions,
+) -> Result<Measurement, String> {
     let inputs = Inputs::new(shape, 1.0);
     let truth = Truth::of(&inputs).map_err(|e| e.to_string())?;
-    match subject {
-        Subject::Gpu {
+    match backend {
+        BenchBackend::Gpu {
             gpu,
-            stamps,
+            timestamps,
             adapter,
             ..
         } => {
-            let told = |error: Error| error.to_string();
+            let message = |error: Error| error.to_string();
             // A newly opened device comes first, so that the driver has seen none of the kernels.
-            let new = Gpu::open(adapter, wgpu::Features::empty()).map_err(told)?;
-            let (_, first) = FirstUse::of(&new, &inputs, task, extras.variant).map_err(told)?;
+            let new = Gpu::open(adapter, wgpu::Features::empty()).map_err(message)?;
+            let (_, first) = FirstUse::of(&new, &inputs, task, options.variant).map_err(message)?;
             drop(new);
-            let (resident, second) =
-                FirstUse::of(gpu, &inputs, task, extras.variant).map_err(told)?;
-            let first_use = Twice { first, second };
-            on_gpu(gpu, stamps.as_ref(), &resident, first_use, &truth, extras)
+            let (batch, second) =
+                FirstUse::of(gpu, &inputs, task, options.variant).map_err(message)?;
+            let first_use = FirstUses { first, second };
+            on_gpu(gpu, timestamps.as_ref(), &batch, first_use, &truth, options)
         }
-        Subject::Cpu { pool, ctc } => pool.install(|| on_cpu(ctc, &inputs, &truth, task)),
+        BenchBackend::Cpu { pool, ctc } => pool.install(|| on_cpu(ctc, &inputs, &truth, task)),
     }
 }
 
 fn on_gpu(
     gpu: &Gpu,
-    stamps: Option<&Stamps>,
-    resident: &Resident<'_>,
-    first_use: Twice,
+    timestamps: Option<&Timestamps>,
+    batch: &Resident<'_>,
+    first_use: FirstUses,
     truth: &Truth,
-    extras: Extras,
-) -> Result<Figures, String> {
-    let told = |error: Error| error.to_string();
+    options: MeasureOptions,
+) -> Result<Measurement, String> {
+    let message = |error: Error| error.to_string();
     let (loss, grad) = (
-        resident.loss().map_err(told)?,
-        resident.grad().map_err(told)?,
+        batch.loss().map_err(message)?,
+        batch.grad().map_err(message)?,
     );
     truth.check(&loss, grad.as_deref())?;
-    let prepared = resident.plan.prepare(&resident.arrays.buffers());
-    let prepared = prepared.map_err(told)?;
-    let clocks = Clocks::take(gpu, stamps, extras, &prepared, |encoder| {
-        resident.encode(encoder)
+    let prepared = batch.plan.prepare(&batch.arrays.buffers());
+    let prepared = prepared.map_err(message)?;
+    let times = BatchTimes::take(gpu, timestamps, options, &prepared, |encoder| {
+        batch.encode(encoder)
     });
-    Ok(Figures {
-        clocks: clocks.map_err(told)?,
+    Ok(Measurement {
+        times: times.map_err(message)?,
         first_use: Some(first_use),
-        workspace_bytes: Some(resident.plan.plan().workspace_bytes()),
-        dispatches: Some(resident.plan.plan().dispatches()),
+        workspace_bytes: Some(batch.plan.plan().workspace_bytes()),
+        dispatches: Some(batch.plan.plan().dispatches()),
         mean_loss: mean(&loss),
         grad_l1: grad.as_deref().map(l1),
     })
 }
 
-fn on_cpu(ctc: &Ctc, inputs: &Inputs, truth: &Truth, task: Task) -> Result<Figures, String> {
-    let told = |error: Error| error.to_string();
+fn on_cpu(ctc: &Ctc, inputs: &Inputs, truth: &Truth, task: Task) -> Result<Measurement, String> {
+    let message = |error: Error| error.to_string();
     let (batch, options) = (inputs.batch(), Options::default());
-    // Made once, as in a training loop; each call answers into them.
+    // Every call reuses these outputs, as a training loop does.
     let (mut both, mut loss) = (LossAndGradOutput::default(), LossOutput::default());
     let mut call = || match task {
         Task::LossAndGrad => ctc.loss_and_grad_into(&batch, &options, &mut both),
         _ => ctc.loss_into(&batch, &options, &mut loss),
     };
-    call().map_err(told)?;
+    call().map_err(message)?;
     let wall = Times::take(|| {
         let start = Instant::now();
         call()?;
@@ -149,8 +150,8 @@ fn on_cpu(ctc: &Ctc, inputs: &Inputs, truth: &Truth, task: Task) -> Result<Figur
         _ => (loss.loss, None),
     };
     truth.check(&loss, grad.as_deref())?;
-    Ok(Figures {
-        clocks: Clocks::host(wall.map_err(told)?),
+    Ok(Measurement {
+        times: BatchTimes::host(wall.map_err(message)?),
         first_use: None,
         workspace_bytes: ctc.cached_bytes(),
         dispatches: None,

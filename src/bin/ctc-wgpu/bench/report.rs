@@ -1,4 +1,4 @@
-//! The figures as a table and as JSON.
+//! The measurements as a table and as JSON.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,36 +6,36 @@ use std::time::Duration;
 use ctc_wgpu::{Backend, Task};
 use serde_json::{Value, json};
 
+use super::backend::BenchBackend;
 use super::bandwidth::Bandwidth;
-use super::first_use::Twice;
+use super::first_use::FirstUses;
 use super::inputs::name;
-use super::measure::Figures;
+use super::measure::Measurement;
 use super::stages::{self, Stages};
-use super::subject::Subject;
 use super::variant::Variant;
 use crate::format::{self, Outcome};
 
-/// What became of one batch: its figures, or why it has none.
-pub(crate) struct Row {
+/// The measurement of one batch, or the reason why it failed.
+pub(crate) struct BenchRow {
     pub(crate) shape: [usize; 4],
-    pub(crate) result: Result<Figures, String>,
+    pub(crate) result: Result<Measurement, String>,
 }
 
-pub(crate) struct Report<'a> {
-    pub(crate) subject: &'a Subject,
+pub(crate) struct BenchReport<'a> {
+    pub(crate) backend: &'a BenchBackend,
     pub(crate) task: Task,
     pub(crate) bandwidth: Bandwidth,
     pub(crate) variant: Variant,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<BenchRow>,
 }
 
-/// The rates at which a batch was answered.
+/// The speed of a batch.
 struct Rates {
-    nanoseconds_a_frame: f64,
-    bytes_a_second: f64,
+    nanoseconds_per_frame: f64,
+    bytes_per_second: f64,
 }
 
-impl Report<'_> {
+impl BenchReport<'_> {
     pub(crate) fn outcome(&self, as_json: bool) -> Outcome {
         let passed = self.rows.iter().all(|row| row.result.is_ok());
         if as_json {
@@ -46,18 +46,19 @@ impl Report<'_> {
         Outcome { text, passed }
     }
 
-    /// The logits are read twice, once for the normaliser of each frame and once for the gradient, which is written once;
-    /// the losses alone read them once. Nothing else that moves is counted.
+    /// Counts only the memory traffic that no implementation can avoid. With the gradient, the
+    /// logits are read twice, for the normaliser of each frame and for the gradient, and the
+    /// gradient is written once. The losses alone read the logits once.
     fn rates(&self, [frames, items, classes, _]: [usize; 4], time: Duration) -> Rates {
         let passes = match self.task {
             Task::LossAndGrad => 3.0,
             _ => 1.0,
         };
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let (frames_, logits) = (frames as f64, (frames * items * classes) as f64);
+        let (frame_count, logits) = (frames as f64, (frames * items * classes) as f64);
         Rates {
-            nanoseconds_a_frame: time.as_secs_f64() * 1e9 / frames_,
-            bytes_a_second: passes * logits * 4.0 / time.as_secs_f64(),
+            nanoseconds_per_frame: time.as_secs_f64() * 1e9 / frame_count,
+            bytes_per_second: passes * logits * 4.0 / time.as_secs_f64(),
         }
     }
 
@@ -66,11 +67,12 @@ impl Report<'_> {
             Task::LossAndGrad => "loss and gradient",
             _ => "loss",
         };
-        let mut text = format::line("backend", &self.subject.name());
+        let mut text = format::line("backend", &self.backend.name());
         text += &format::line("timed", &format!("{what}, {}", self.clock()));
         text += &format::line("copying", &self.copying());
-        if let Subject::Gpu { .. } = self.subject {
-            let first_use = "time to the first plan and the first loss on a new device, and to the first loss on a second";
+        if let BenchBackend::Gpu { .. } = self.backend {
+            let first_use = "time to the first plan and to the first loss on a new device, and to the first loss on a \
+                 second device";
             text += &format::line("first use", first_use);
         }
         text.push('\n');
@@ -86,16 +88,17 @@ impl Report<'_> {
     }
 
     fn clock(&self) -> &'static str {
-        match self.subject {
-            Subject::Gpu {
-                stamps: Some(_), ..
+        match self.backend {
+            BenchBackend::Gpu {
+                timestamps: Some(_),
+                ..
             } => {
-                "batch on the device, by its own clock (wall: from encoding to the end of waiting)"
+                "batch on the device, by its timestamps (wall: from encoding until the work is done)"
             }
-            Subject::Gpu { stamps: None, .. } => {
-                "batch on the device, from encoding to the end of waiting"
-            }
-            Subject::Cpu { .. } => "from call to answer",
+            BenchBackend::Gpu {
+                timestamps: None, ..
+            } => "batch on the device, from encoding until the work is done",
+            BenchBackend::Cpu { .. } => "wall time of a call",
         }
     }
 
@@ -108,42 +111,42 @@ impl Report<'_> {
         match by_kernel {
             None => rate(by_command),
             Some(by_kernel) => format!(
-                "{} by command, {} by kernel; the larger counts",
+                "{} by command, {} by kernel; the larger is used",
                 rate(by_command),
                 rate(by_kernel)
             ),
         }
     }
 
-    /// The batches whose stages were timed, under their names in two lines.
+    /// Returns the batches whose stages were timed, with their headings.
     fn stages(&self) -> Vec<(String, &Stages)> {
         let rows = self.rows.iter();
         rows.filter_map(|row| {
-            let stages = row.result.as_ref().ok()?.clocks.stages.as_ref()?;
+            let stages = row.result.as_ref().ok()?.times.stages.as_ref()?;
             Some((stages::heading(row.shape), stages))
         })
         .collect()
     }
 
-    /// The header and the cells: only the columns for which some batch has a figure. Wall time has one only beside the
-    /// device's own.
+    /// Returns the header and the cells of the columns that have a value. Wall time has a column
+    /// only beside the device time.
     fn columns(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
-        let on_gpu = matches!(self.subject, Subject::Gpu { .. });
-        let stamped = matches!(
-            self.subject,
-            Subject::Gpu {
-                stamps: Some(_),
+        let on_gpu = matches!(self.backend, BenchBackend::Gpu { .. });
+        let by_timestamps = matches!(
+            self.backend,
+            BenchBackend::Gpu {
+                timestamps: Some(_),
                 ..
             }
         );
-        let has_queued = |row: &Row| {
+        let has_queued = |row: &BenchRow| {
             let figures = row.result.as_ref();
-            figures.is_ok_and(|figures| figures.clocks.queued.is_some())
+            figures.is_ok_and(|figures| figures.times.queued.is_some())
         };
         let all = [
             ("shape", true),
             ("median", true),
-            ("wall", stamped),
+            ("wall", by_timestamps),
             ("queued", self.rows.iter().any(has_queued)),
             ("ns/frame", true),
             ("GB/s", true),
@@ -153,16 +156,16 @@ impl Report<'_> {
             ("first loss", on_gpu),
             ("second", on_gpu),
         ];
-        let kept = |cells: [String; 11]| {
+        let shown = |cells: [String; 11]| {
             let pairs = cells.into_iter().zip(all);
             pairs.filter_map(|(cell, (_, shown))| shown.then_some(cell))
         };
         let header = all.iter().filter(|(_, shown)| *shown);
-        let rows = self.rows.iter().map(|row| kept(self.cells(row)).collect());
+        let rows = self.rows.iter().map(|row| shown(self.cells(row)).collect());
         (header.map(|(title, _)| *title).collect(), rows.collect())
     }
 
-    fn cells(&self, row: &Row) -> [String; 11] {
+    fn cells(&self, row: &BenchRow) -> [String; 11] {
         let shape = name(row.shape);
         let Ok(figures) = &row.result else {
             let mut cells = std::array::from_fn(|_| "–".to_owned());
@@ -170,38 +173,38 @@ impl Report<'_> {
             cells[1] = "FAILED".to_owned();
             return cells;
         };
-        let clocks = &figures.clocks;
-        let median = clocks.times().median();
+        let times = &figures.times;
+        let median = times.best().median();
         let rates = self.rates(row.shape, median);
-        let first_use = |time: fn(&Twice) -> Duration| {
-            let twice = figures.first_use.as_ref();
-            twice.map_or_else(String::new, |twice| format::milliseconds(time(twice)))
+        let first_use = |time: fn(&FirstUses) -> Duration| {
+            let uses = figures.first_use.as_ref();
+            uses.map_or_else(String::new, |uses| format::milliseconds(time(uses)))
         };
-        let queued = clocks.queued.as_ref();
+        let queued = times.queued.as_ref();
         [
             shape,
             format::milliseconds(median),
-            format::milliseconds(clocks.wall.median()),
+            format::milliseconds(times.wall.median()),
             queued.map_or_else(String::new, |(_, times)| {
                 format::milliseconds(times.median())
             }),
-            format!("{:.0}", rates.nanoseconds_a_frame),
-            format!("{:.2}", rates.bytes_a_second * 1e-9),
+            format!("{:.0}", rates.nanoseconds_per_frame),
+            format!("{:.2}", rates.bytes_per_second * 1e-9),
             format!(
                 "{:.1} %",
-                rates.bytes_a_second / self.bandwidth.larger() * 100.0
+                rates.bytes_per_second / self.bandwidth.larger() * 100.0
             ),
             figures
                 .workspace_bytes
                 .map_or_else(String::new, format::bytes),
-            first_use(|twice| twice.first.plan),
-            first_use(|twice| twice.first.loss),
-            first_use(|twice| twice.second.loss),
+            first_use(|uses| uses.first.plan),
+            first_use(|uses| uses.first.loss),
+            first_use(|uses| uses.second.loss),
         ]
     }
 
-    fn json(&self, row: &Row) -> Value {
-        let mut value = subject_json(self.subject);
+    fn json(&self, row: &BenchRow) -> Value {
+        let mut value = backend_json(self.backend);
         value["shape"] = json!(row.shape);
         value["task"] = match self.task {
             Task::LossAndGrad => json!("loss+grad"),
@@ -218,17 +221,17 @@ impl Report<'_> {
                 return value;
             }
         };
-        figures.clocks.json(&mut value);
-        let rates = self.rates(row.shape, figures.clocks.times().median());
-        value["ns_per_frame"] = json!(rates.nanoseconds_a_frame);
-        value["gb_per_s"] = json!(rates.bytes_a_second * 1e-9);
-        if let Some(twice) = &figures.first_use {
+        figures.times.json(&mut value);
+        let rates = self.rates(row.shape, figures.times.best().median());
+        value["ns_per_frame"] = json!(rates.nanoseconds_per_frame);
+        value["gb_per_s"] = json!(rates.bytes_per_second * 1e-9);
+        if let Some(uses) = &figures.first_use {
             value["variant"] = json!(self.variant.name());
-            value["first_plan_ms"] = format::milliseconds_json(twice.first.plan);
-            value["first_loss_ms"] = format::milliseconds_json(twice.first.loss);
-            value["second_plan_ms"] = format::milliseconds_json(twice.second.plan);
-            value["second_loss_ms"] = format::milliseconds_json(twice.second.loss);
-            value["driver_cache"] = json!(twice.driver_cache());
+            value["first_plan_ms"] = format::milliseconds_json(uses.first.plan);
+            value["first_loss_ms"] = format::milliseconds_json(uses.first.loss);
+            value["second_plan_ms"] = format::milliseconds_json(uses.second.plan);
+            value["second_loss_ms"] = format::milliseconds_json(uses.second.loss);
+            value["driver_cache"] = json!(uses.driver_cache());
         }
         value["workspace_bytes"] = json!(figures.workspace_bytes);
         value["dispatches"] = json!(figures.dispatches);
@@ -238,17 +241,17 @@ impl Report<'_> {
     }
 }
 
-/// What was timed, the same in every object of the list.
-pub(crate) fn subject_json(subject: &Subject) -> Value {
-    match subject {
-        Subject::Gpu { info, .. } => json!({
+/// Describes the backend, for every object of the list.
+pub(crate) fn backend_json(backend: &BenchBackend) -> Value {
+    match backend {
+        BenchBackend::Gpu { info, .. } => json!({
             "backend": "gpu",
             "adapter": info.name,
             "api": info.backend.to_string(),
             "software": info.device_type == wgpu::DeviceType::Cpu,
             "driver": format!("{} {}", info.driver, info.driver_info).trim(),
         }),
-        Subject::Cpu { ctc, .. } => {
+        BenchBackend::Cpu { ctc, .. } => {
             let (threads, simd) = match ctc.backend() {
                 Backend::Cpu { threads, simd } => (Some(threads), Some(simd)),
                 _ => (None, None),

@@ -1,4 +1,4 @@
-//! `T,N,C,L` as it is typed.
+//! Parses `T,N,C,L`.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BenchShape(pub(crate) [usize; 4]);
 
-/// The most logits of a batch: 8 GiB, and as much again for the gradient.
+/// The largest number of logits of a batch: 8 GiB, and another 8 GiB for the gradient.
 const MOST_LOGITS: usize = 1 << 31;
 
 impl FromStr for BenchShape {
@@ -15,14 +15,14 @@ impl FromStr for BenchShape {
     fn from_str(text: &str) -> Result<Self, String> {
         let numbers: Result<Vec<usize>, _> = text.split(',').map(|n| n.trim().parse()).collect();
         let Ok(&[frames, items, classes, labels]) = numbers.as_deref() else {
-            return Err("four whole numbers T,N,C,L are needed, as in 150,32,28,40".to_owned());
+            return Err("expected four whole numbers T,N,C,L, such as 150,32,28,40".to_owned());
         };
         for (axis, value, least) in [("T", frames, 1), ("N", items, 1), ("C", classes, 2)] {
             if value < least {
                 return Err(format!("{axis} = {value}: must be at least {least}"));
             }
         }
-        // Each label may repeat the one before it, and then needs a blank between them.
+        // If a label equals the one before it, a blank is required between them.
         if labels > frames / 2 {
             return Err(format!(
                 "L = {labels}: must be at most T / 2 = {}, so that an alignment exists",
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shape_is_four_numbers_with_an_alignment_for_any_labels() {
+    fn a_shape_is_four_numbers_that_allow_an_alignment_of_any_labels() {
         assert!("150,32,28,40".parse::<BenchShape>().is_ok());
         assert!("1, 1, 2, 0".parse::<BenchShape>().is_ok());
         for (text, rule) in [

@@ -1,4 +1,4 @@
-//! The time of each stage of a batch on a device: labels, chain, stats, ….
+//! Measures the time of each stage of a batch on a device.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use wgpu::{CommandEncoder, ComputePassDescriptor, Features, QUERY_SET_MAX_QUERIE
 
 use super::measure::Times;
 use super::resident::Gpu;
-use super::stamps::Stamps;
+use super::timestamps::Timestamps;
 use crate::format;
 
-/// How to time each stage.
+/// How each stage is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Way {
-    /// Timestamps between the dispatches of one pass, as a batch normally runs
+pub(crate) enum StageTiming {
+    /// Timestamps between the dispatches of a single pass, as a batch normally runs
     Timestamps,
     /// One pass per stage, with timestamps at its beginning and end
     Passes,
@@ -23,8 +23,8 @@ pub(crate) enum Way {
     Submissions,
 }
 
-impl Way {
-    /// The requested way, or the first that a device with these features supports.
+impl StageTiming {
+    /// Returns the requested way, or the first that a device with these features supports.
     pub(crate) fn choose(requested: Option<Self>, features: Features) -> Result<Self, String> {
         let has = |way: &Self| features.contains(way.needs());
         let best_first = [Self::Timestamps, Self::Passes];
@@ -34,21 +34,24 @@ impl Way {
                 .find(has)
                 .unwrap_or(Self::Submissions)),
             Some(way) if has(&way) => Ok(way),
-            Some(way) => Err(format!("the adapter does not support {:?}", way.needs())),
+            Some(way) => Err(format!(
+                "the adapter lacks a required feature: {:?}",
+                way.needs()
+            )),
         }
     }
 
-    /// How many timestamps so many dispatches take, and the way to use: a query set holds a few thousand. A batch in more
-    /// parts than that is long enough for the wall clock.
-    fn within_a_query_set(self, dispatches: usize) -> (Self, u32) {
+    /// Returns the way to use and its number of timestamps. A query set holds a few thousand; a
+    /// batch with more dispatches takes long enough for the wall clock.
+    fn limited_by_query_set(self, dispatches: usize) -> (Self, u32) {
         let dispatches = u32::try_from(dispatches).unwrap_or(u32::MAX);
-        let stamps = match self {
+        let timestamps = match self {
             Self::Timestamps => dispatches.saturating_add(1),
             Self::Passes => dispatches.saturating_mul(2),
             Self::Submissions => 0,
         };
-        match stamps {
-            1..=QUERY_SET_MAX_QUERIES => (self, stamps),
+        match timestamps {
+            1..=QUERY_SET_MAX_QUERIES => (self, timestamps),
             _ => (Self::Submissions, 0),
         }
     }
@@ -70,30 +73,34 @@ impl Way {
     }
 }
 
-/// The median time of each stage, all its dispatches together, in the order in which stages first run.
+/// The median time of each stage, summed over its dispatches, in the order in which the stages
+/// first run.
 pub(crate) struct Stages {
     times: Vec<(&'static str, Duration)>,
-    way: Way,
+    way: StageTiming,
 }
 
 impl Stages {
-    /// Times a batch, as long and as often as [`Times::take`] does.
-    pub(crate) fn take(gpu: &Gpu, prepared: &Prepared, way: Way) -> Result<Self, Error> {
+    /// Times a batch as often as [`Times::take`] does.
+    pub(crate) fn take(gpu: &Gpu, prepared: &Prepared, way: StageTiming) -> Result<Self, Error> {
         let names: Vec<_> = prepared.stages().map(|stage| stage.name()).collect();
-        let (way, stamps) = way.within_a_query_set(names.len());
-        let stamps = (way != Way::Submissions).then(|| Stamps::new(gpu, stamps));
+        let (way, timestamps) = way.limited_by_query_set(names.len());
+        let timestamps =
+            (way != StageTiming::Submissions).then(|| Timestamps::new(gpu, timestamps));
         let mut runs = Vec::new();
         let counted = Times::take(|| {
-            let times = match &stamps {
-                Some(stamps) if way == Way::Passes => passes(gpu, prepared, stamps)?,
-                Some(stamps) => one_pass(gpu, prepared, stamps)?,
+            let times = match &timestamps {
+                Some(timestamps) if way == StageTiming::Passes => {
+                    passes(gpu, prepared, timestamps)?
+                }
+                Some(timestamps) => one_pass(gpu, prepared, timestamps)?,
                 None => submissions(gpu, prepared)?,
             };
             let total = times.iter().sum();
             runs.push(times);
             Ok::<_, Error>(total)
         })?;
-        // The runs before those are the warm-up.
+        // The earlier runs are the warm-up.
         let runs = runs.split_off(runs.len() - counted.runs());
         Ok(Self {
             times: medians(&names, &runs),
@@ -120,7 +127,8 @@ impl Stages {
     }
 }
 
-/// The dispatches of one stage added up in each run, and the median over the runs. `names` has the stage of each dispatch.
+/// Sums the dispatches of each stage in each run, and returns the median over the runs. `names`
+/// contains the stage of each dispatch.
 fn medians(names: &[&'static str], runs: &[Vec<Duration>]) -> Vec<(&'static str, Duration)> {
     let median = |stage: &'static str| {
         let of_stage = |run: &Vec<Duration>| {
@@ -140,7 +148,7 @@ fn medians(names: &[&'static str], runs: &[Vec<Duration>]) -> Vec<(&'static str,
         .collect()
 }
 
-/// Each name once, in the order in which they first occur.
+/// Returns each name once, in the order of first occurrence.
 fn distinct(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
     let mut seen = Vec::new();
     for name in names {
@@ -151,8 +159,12 @@ fn distinct(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
     seen
 }
 
-/// Between each dispatch and the next of one pass. A dispatch begins where the one before it ended.
-fn one_pass(gpu: &Gpu, prepared: &Prepared, stamps: &Stamps) -> Result<Vec<Duration>, Error> {
+/// Times the dispatches of one pass. A dispatch begins when the one before it ends.
+fn one_pass(
+    gpu: &Gpu,
+    prepared: &Prepared,
+    timestamps: &Timestamps,
+) -> Result<Vec<Duration>, Error> {
     let record = |encoder: &mut CommandEncoder, set: &QuerySet| {
         let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
         pass.write_timestamp(set, 0);
@@ -162,14 +174,14 @@ fn one_pass(gpu: &Gpu, prepared: &Prepared, stamps: &Stamps) -> Result<Vec<Durat
         }
         Ok(())
     };
-    let ticks = stamps.run(gpu, record)?;
+    let ticks = timestamps.run(gpu, record)?;
     let pairs = ticks.iter().zip(ticks.iter().skip(1));
     Ok(pairs
-        .map(|(begin, end)| stamps.between(*begin, *end))
+        .map(|(begin, end)| timestamps.between(*begin, *end))
         .collect())
 }
 
-fn passes(gpu: &Gpu, prepared: &Prepared, stamps: &Stamps) -> Result<Vec<Duration>, Error> {
+fn passes(gpu: &Gpu, prepared: &Prepared, timestamps: &Timestamps) -> Result<Vec<Duration>, Error> {
     let record = |encoder: &mut CommandEncoder, set: &QuerySet| {
         for (stage, index) in prepared.stages().zip(0..) {
             let descriptor = ComputePassDescriptor {
@@ -184,11 +196,11 @@ fn passes(gpu: &Gpu, prepared: &Prepared, stamps: &Stamps) -> Result<Vec<Duratio
         }
         Ok(())
     };
-    let ticks = stamps.run(gpu, record)?;
+    let ticks = timestamps.run(gpu, record)?;
     let (pairs, _) = ticks.as_chunks::<2>();
     Ok(pairs
         .iter()
-        .map(|[begin, end]| stamps.between(*begin, *end))
+        .map(|[begin, end]| timestamps.between(*begin, *end))
         .collect())
 }
 
@@ -208,12 +220,13 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// A shape over two lines, as the heading of a column.
+/// Formats a shape over two lines, for the heading of a column.
 pub(crate) fn heading([frames, items, classes, labels]: [usize; 4]) -> String {
     format!("T={frames} N={items}\nC={classes} L={labels}")
 }
 
-/// A paragraph with a row for each stage, and for each batch its microseconds and its share. Empty if no batch has stages.
+/// Formats a table with one row per stage, and per batch its microseconds and its share. Empty if
+/// no batch has stages.
 pub(crate) fn section(batches: &[(String, &Stages)]) -> String {
     if batches.is_empty() {
         return String::new();
@@ -260,38 +273,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_is_what_was_requested_or_the_best_that_the_device_has() {
+    fn the_way_is_the_requested_one_or_the_best_that_the_device_supports() {
         let passes = Features::TIMESTAMP_QUERY;
         let inside = passes | Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         for (features, best) in [
-            (Features::empty(), Way::Submissions),
-            (passes, Way::Passes),
-            (inside, Way::Timestamps),
+            (Features::empty(), StageTiming::Submissions),
+            (passes, StageTiming::Passes),
+            (inside, StageTiming::Timestamps),
         ] {
-            assert_eq!(Way::choose(None, features), Ok(best));
-            let slowest = Some(Way::Submissions);
-            assert_eq!(Way::choose(slowest, features), Ok(Way::Submissions));
+            assert_eq!(StageTiming::choose(None, features), Ok(best));
+            let slowest = Some(StageTiming::Submissions);
+            assert_eq!(
+                StageTiming::choose(slowest, features),
+                Ok(StageTiming::Submissions)
+            );
         }
-        let refusal = Way::choose(Some(Way::Timestamps), passes);
+        let refusal = StageTiming::choose(Some(StageTiming::Timestamps), passes);
         assert!(refusal.is_err_and(|reason| reason.contains("INSIDE_PASSES")));
-        assert!(Way::choose(Some(Way::Passes), Features::empty()).is_err());
+        assert!(StageTiming::choose(Some(StageTiming::Passes), Features::empty()).is_err());
     }
 
     #[test]
-    fn what_passes_a_query_set_is_timed_by_submissions() {
+    fn more_dispatches_than_a_query_set_holds_are_timed_by_submissions() {
         for (way, dispatches, expected) in [
-            (Way::Timestamps, 4095, (Way::Timestamps, 4096)),
-            (Way::Timestamps, 4096, (Way::Submissions, 0)),
-            (Way::Passes, 2048, (Way::Passes, 4096)),
-            (Way::Passes, 2049, (Way::Submissions, 0)),
-            (Way::Submissions, 7, (Way::Submissions, 0)),
+            (
+                StageTiming::Timestamps,
+                4095,
+                (StageTiming::Timestamps, 4096),
+            ),
+            (StageTiming::Timestamps, 4096, (StageTiming::Submissions, 0)),
+            (StageTiming::Passes, 2048, (StageTiming::Passes, 4096)),
+            (StageTiming::Passes, 2049, (StageTiming::Submissions, 0)),
+            (StageTiming::Submissions, 7, (StageTiming::Submissions, 0)),
         ] {
-            assert_eq!(way.within_a_query_set(dispatches), expected);
+            assert_eq!(way.limited_by_query_set(dispatches), expected);
         }
     }
 
     #[test]
-    fn the_dispatches_of_a_stage_are_added_up_before_the_median() {
+    fn the_dispatches_of_a_stage_are_summed_before_the_median() {
         let names = ["softmax_stats", "sweep inward", "softmax_stats"];
         let runs = [[1, 10, 5], [9, 20, 9], [2, 30, 2]];
         let runs = runs.map(|run| run.map(Duration::from_micros).to_vec());

@@ -1,4 +1,4 @@
-//! Another choice of kernels than the device's limits lead to.
+//! Forces another choice of kernels than the plan's.
 
 use clap::ValueEnum;
 use ctc_wgpu::{DeviceLimits, Error, GpuCtc, GpuPlan, Options, RuntimeChecks, Task};
@@ -11,7 +11,7 @@ pub(crate) enum Variant {
     /// The kernels that the plan selects
     #[default]
     Planned,
-    /// Workgroup memory and barriers in place of subgroup operations
+    /// Workgroup memory and barriers instead of subgroup operations
     Barriers,
     /// Shaders without the checks that wgpu adds to indexes and loops
     Unchecked,
@@ -39,7 +39,7 @@ impl Variant {
         limits.subgroup_size(subgroup)
     }
 
-    /// The name by which the command line has it.
+    /// Returns the value's name on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())

@@ -1,45 +1,45 @@
-//! The verdict for programs.
+//! The report as JSON.
 
 use ctc_wgpu::conformance::check::Tolerance;
 use ctc_wgpu::conformance::probe::Numerics;
 use ctc_wgpu::conformance::suite::Tally;
 use serde_json::{Value, json};
 
-use super::facts::WGPU;
-use super::{Judged, Row, Verdict, verdict};
+use super::adapter::WGPU;
+use super::{AdapterReport, ValidationReport, VariantRow, result_name};
 use crate::format::{milliseconds_json, number};
 
-pub(super) fn report(found: &Verdict) -> Value {
+pub(super) fn report(report: &ValidationReport) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "wgpu": WGPU,
         "os": std::env::consts::OS,
         "arch": std::env::consts::ARCH,
         "date": jiff::Timestamp::now().to_string(),
-        "extent": found.extent,
+        "size": report.size,
         "tolerance": { "loss": Tolerance::F32.loss, "grad": Tolerance::F32.grad },
-        "passed": found.passed(),
-        "adapters": found.judged.iter().map(one).collect::<Vec<_>>(),
+        "passed": report.passed(),
+        "adapters": report.adapters.iter().map(adapter_json).collect::<Vec<_>>(),
     })
 }
 
-fn one(judged: &Judged) -> Value {
-    let facts = &judged.facts;
-    let limits = facts
+fn adapter_json(adapter: &AdapterReport) -> Value {
+    let info = &adapter.info;
+    let limits = info
         .limits
         .iter()
         .map(|(name, value)| ((*name).to_owned(), json!(value)));
     json!({
-        "name": facts.name,
-        "backend": facts.backend,
-        "type": facts.kind,
-        "driver": facts.driver,
+        "name": info.name,
+        "backend": info.backend,
+        "type": info.kind,
+        "driver": info.driver,
         "limits": limits.collect::<serde_json::Map<_, _>>(),
-        "features": facts.features,
-        "numerics": judged.numerics.as_ref().map(numerics),
-        "passed": judged.passed(),
-        "reason": judged.rows.as_ref().err(),
-        "variants": judged.rows.as_deref().unwrap_or_default().iter().map(row).collect::<Vec<_>>(),
+        "features": info.features,
+        "numerics": adapter.numerics.as_ref().map(numerics),
+        "passed": adapter.passed(),
+        "reason": adapter.rows.as_ref().err(),
+        "variants": adapter.rows.as_deref().unwrap_or_default().iter().map(row).collect::<Vec<_>>(),
     })
 }
 
@@ -61,17 +61,17 @@ fn numerics(numerics: &Numerics) -> Value {
     })
 }
 
-fn row(row: &Row) -> Value {
+fn row(row: &VariantRow) -> Value {
     let families = row
         .families
         .iter()
-        .map(|(family, tally)| with("family", family, tally));
-    let mut value = with("variant", row.variant, &row.total);
+        .map(|(family, tally)| tally_json("family", family, tally));
+    let mut value = tally_json("variant", row.variant, &row.total);
     value["families"] = families.collect();
     value
 }
 
-fn with(what: &str, name: &str, tally: &Tally) -> Value {
+fn tally_json(what: &str, name: &str, tally: &Tally) -> Value {
     json!({
         what: name,
         "cases": tally.cases,
@@ -79,7 +79,7 @@ fn with(what: &str, name: &str, tally: &Tally) -> Value {
         "worst_loss": tally.worst.map(|worst| number(worst.loss)),
         "same_bits": tally.same_bits,
         "ms": milliseconds_json(tally.time),
-        "verdict": verdict(tally),
+        "result": result_name(tally),
         "failures": tally.failures,
     })
 }

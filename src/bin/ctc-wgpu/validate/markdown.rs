@@ -1,40 +1,40 @@
-//! The verdict as a document, and that as a page.
+//! The report as Markdown and as an HTML page.
 
 use ctc_wgpu::conformance::check::Tolerance;
 use pulldown_cmark::{Options, Parser, html};
 
-use super::facts::WGPU;
+use super::adapter::WGPU;
 use super::terminal::{HEADER, LEFT, cells, worst};
-use super::{Judged, Verdict, verdict};
+use super::{AdapterReport, ValidationReport, result_name};
 use crate::format;
 
-pub(super) fn report(found: &Verdict) -> String {
+pub(super) fn report(report: &ValidationReport) -> String {
     let Tolerance { loss, grad } = Tolerance::F32;
     let mut text = format!(
-        "# ctc-wgpu {}: {}\n\n{}, {} cases, wgpu {WGPU}, {} {}. A loss may be off by {loss:e} of its size, from 1 on, and an \
-         element of a gradient by {grad:e}.\n",
+        "# ctc-wgpu {}: {}\n\n{}, {} suite, wgpu {WGPU}, {} {}. Tolerances: {loss:e} for a loss, \
+         relative to max(1, |loss|), and {grad:e} for an element of a gradient.\n",
         env!("CARGO_PKG_VERSION"),
-        found.line(),
+        report.summary(),
         jiff::Timestamp::now().strftime("%F %T UTC"),
-        found.extent,
+        report.size,
         std::env::consts::OS,
         std::env::consts::ARCH,
     );
-    for judged in &found.judged {
-        text += &one(judged);
+    for adapter in &report.adapters {
+        text += &section(adapter);
     }
     text
 }
 
-/// The report as a page that needs no other file.
-pub(super) fn page(found: &Verdict) -> String {
-    let markdown = report(found);
+/// Returns the report as a self-contained HTML page.
+pub(super) fn page(validation: &ValidationReport) -> String {
+    let markdown = report(validation);
     let mut body = String::new();
     html::push_html(
         &mut body,
         Parser::new_ext(&markdown, Options::ENABLE_TABLES),
     );
-    let title = format!("ctc-wgpu: {}", found.line());
+    let title = format!("ctc-wgpu: {}", validation.summary());
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
@@ -43,15 +43,15 @@ pub(super) fn page(found: &Verdict) -> String {
     )
 }
 
-fn one(judged: &Judged) -> String {
-    let facts = &judged.facts;
-    let mut text = format!("\n## {}\n\n", escaped(&facts.line()));
-    let rows = match &judged.rows {
+fn section(adapter: &AdapterReport) -> String {
+    let info = &adapter.info;
+    let mut text = format!("\n## {}\n\n", escaped(&info.line()));
+    let rows = match &adapter.rows {
         Ok(rows) => rows,
         Err(reason) => return format!("{text}**FAIL**: {}\n", escaped(reason)),
     };
-    text += &table(&HEADER, cells(judged), &LEFT);
-    if let Some(numerics) = &judged.numerics {
+    text += &table(&HEADER, cells(adapter), &LEFT);
+    if let Some(numerics) = &adapter.numerics {
         text += &format!("\nArithmetic: {numerics}.\n");
     }
     let failing: Vec<_> = rows
@@ -59,7 +59,7 @@ fn one(judged: &Judged) -> String {
         .filter(|row| !row.total.failures.is_empty())
         .collect();
     if !failing.is_empty() {
-        text += "\n### What fails\n\n";
+        text += "\n### Failures\n\n";
     }
     for row in failing {
         for (family, tally) in &row.families {
@@ -78,7 +78,7 @@ fn one(judged: &Judged) -> String {
                 worst(tally, |worst| worst.grad),
                 worst(tally, |worst| worst.loss),
                 format::seconds(tally.time),
-                verdict(tally).to_owned(),
+                result_name(tally).to_owned(),
             ]
         })
     });
@@ -89,22 +89,22 @@ fn one(judged: &Judged) -> String {
         "gradient error",
         "loss error",
         "time",
-        "verdict",
+        "result",
     ];
     text += &table(&header, families.collect(), &[0, 1, 6]);
-    if !facts.limits.is_empty() {
-        text += &format!("\n### The {} adapter\n\n", facts.kind);
-        let limits = facts
+    if !info.limits.is_empty() {
+        text += &format!("\n### The {} adapter\n\n", info.kind);
+        let limits = info
             .limits
             .iter()
             .map(|(name, value)| vec![(*name).to_owned(), value.clone()]);
         text += &table(&["limit", ""], limits.collect(), &[0]);
-        text += &format!("\nFeatures: {}.\n", facts.features.join(", "));
+        text += &format!("\nFeatures: {}.\n", info.features.join(", "));
     }
     text
 }
 
-/// All columns but those at `left` to the right.
+/// Formats a table; all columns are aligned to the right except those in `left`.
 fn table(header: &[&str], rows: Vec<Vec<String>>, left: &[usize]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
@@ -125,7 +125,7 @@ fn table(header: &[&str], rows: Vec<Vec<String>>, left: &[usize]) -> String {
     line(&header) + &line(&rule) + &rows.collect::<String>()
 }
 
-/// What a driver or a message says, on one line and without a meaning to Markdown or HTML.
+/// Escapes a text from a driver or a message for Markdown and HTML, on one line.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {

@@ -1,12 +1,12 @@
-//! The verdict as a person reads it on a terminal.
+//! The report as text for a terminal.
 
 use ctc_wgpu::conformance::check::Worst;
 use ctc_wgpu::conformance::suite::Tally;
 
-use super::{Judged, Verdict, verdict};
+use super::{AdapterReport, ValidationReport, result_name};
 use crate::format;
 
-/// Failures of a subject that are shown; a report has all.
+/// The number of failures per adapter that are printed; a report file contains all.
 const SHOWN: usize = 10;
 
 pub(super) const HEADER: [&str; 7] = [
@@ -16,32 +16,32 @@ pub(super) const HEADER: [&str; 7] = [
     "loss error",
     "determinism",
     "time",
-    "verdict",
+    "result",
 ];
 
-/// The columns of [`HEADER`] that are words.
+/// The columns of [`HEADER`] that contain words.
 pub(super) const LEFT: [usize; 3] = [0, 4, 6];
 
-pub(super) fn report(found: &Verdict) -> String {
+pub(super) fn report(report: &ValidationReport) -> String {
     let mut text = String::new();
-    for judged in &found.judged {
-        text += &one(judged);
+    for adapter in &report.adapters {
+        text += &section(adapter);
         text.push('\n');
     }
-    text + &found.line() + "\n"
+    text + &report.summary() + "\n"
 }
 
-fn one(judged: &Judged) -> String {
-    let mut text = format!("{}\n", judged.facts.line());
-    if let Some(numerics) = &judged.numerics {
+fn section(adapter: &AdapterReport) -> String {
+    let mut text = format!("{}\n", adapter.info.line());
+    if let Some(numerics) = &adapter.numerics {
         let arithmetic = numerics.to_string().replace("; ", ";\n            ");
         text += &format!("arithmetic: {arithmetic}\n");
     }
-    let rows = match &judged.rows {
+    let rows = match &adapter.rows {
         Ok(rows) => rows,
         Err(reason) => return format!("{text}FAIL: {reason}\n"),
     };
-    text += &format::table(&HEADER, cells(judged), &LEFT);
+    text += &format::table(&HEADER, cells(adapter), &LEFT);
     let failures: Vec<String> = rows
         .iter()
         .flat_map(|row| {
@@ -56,16 +56,16 @@ fn one(judged: &Judged) -> String {
     }
     if failures.len() > SHOWN {
         text += &format!(
-            "  … and {} more (`--report` has them all)\n",
+            "  … and {} more (`--report` writes all of them)\n",
             failures.len() - SHOWN
         );
     }
     text
 }
 
-/// The rows below [`HEADER`].
-pub(super) fn cells(judged: &Judged) -> Vec<Vec<String>> {
-    let rows = judged.rows.as_ref().map_or(&[][..], Vec::as_slice);
+/// Returns the rows below [`HEADER`].
+pub(super) fn cells(adapter: &AdapterReport) -> Vec<Vec<String>> {
+    let rows = adapter.rows.as_ref().map_or(&[][..], Vec::as_slice);
     rows.iter()
         .map(|row| {
             let total = &row.total;
@@ -77,17 +77,17 @@ pub(super) fn cells(judged: &Judged) -> Vec<Vec<String>> {
                 match (total.cases, total.same_bits) {
                     (0, _) => "–",
                     (_, true) => "same bits",
-                    (_, false) => "OTHER BITS",
+                    (_, false) => "DIFFERENT BITS",
                 }
                 .to_owned(),
                 format::seconds(total.time),
-                verdict(total).to_owned(),
+                result_name(total).to_owned(),
             ]
         })
         .collect()
 }
 
-/// A deviation, if there was one to measure.
+/// Formats a deviation, or a dash if none was measured.
 pub(super) fn worst(tally: &Tally, of: fn(Worst) -> f64) -> String {
     let worst = tally.worst.map(|worst| format::small(of(worst)));
     worst.unwrap_or_else(|| "–".to_owned())

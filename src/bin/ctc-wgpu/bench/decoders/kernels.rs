@@ -1,15 +1,16 @@
-//! The alignment and greedy kernels on an adapter, held against the CPU's answers and only then timed.
+//! Checks the alignment and greedy kernels of an adapter against the CPU backend, and then times
+//! them.
 
 use ctc_wgpu::{AlignBuffers, Ctc, Error, GpuPlan, GreedyBuffers, Prepared, Task};
 use wgpu::{Buffer, CommandEncoder};
 
+use super::super::batch_times::{BatchTimes, MeasureOptions};
 use super::super::inputs::Inputs;
-use super::super::on_device::{Clocks, Extras};
 use super::super::resident::{Gpu, plan};
-use super::super::stamps::Stamps;
-use super::{Answer, Decoder, Figures, Method, TOLERANCE};
+use super::super::timestamps::Timestamps;
+use super::{Decoded, Decoder, DecoderMeasurement, Method, TOLERANCE};
 
-/// What an adapter has kernels for.
+/// Returns the task of a decoder that has kernels.
 pub(super) fn task(decoder: &Decoder) -> Option<Task> {
     match decoder.method {
         Method::Align => Some(Task::Align),
@@ -18,13 +19,13 @@ pub(super) fn task(decoder: &Decoder) -> Option<Task> {
     }
 }
 
-/// The arrays of a batch on a device, with room for the answer of either kernel.
+/// The arrays of a batch on a device, with outputs for either task.
 struct Arrays {
     task: Task,
     logits: Buffer,
     labels: Buffer,
     label_lengths: Buffer,
-    /// `[N, T]`: the class at each frame, or the labels that were read.
+    /// `[N, T]`: the class at each frame, or the decoded labels.
     path: Buffer,
     /// `[N, T]`
     log_probs: Buffer,
@@ -32,8 +33,8 @@ struct Arrays {
     spans: Buffer,
     /// `[N, L]`
     probabilities: Buffer,
-    /// `[N]`: how many labels were read.
-    read: Buffer,
+    /// `[N]`: the number of decoded labels.
+    decoded_lengths: Buffer,
     /// `[N]`
     path_log_prob: Buffer,
 }
@@ -51,7 +52,7 @@ impl Arrays {
             log_probs: gpu.room(n * t),
             spans: gpu.room(2 * n * t.max(l)),
             probabilities: gpu.room(n * l),
-            read: gpu.room(n),
+            decoded_lengths: gpu.room(n),
             path_log_prob: gpu.room(n),
         }
     }
@@ -68,7 +69,7 @@ impl Arrays {
     fn greedy(&self) -> GreedyBuffers<'_> {
         GreedyBuffers::new(&self.logits)
             .labels(&self.path)
-            .label_lengths(&self.read)
+            .label_lengths(&self.decoded_lengths)
             .frames(&self.spans)
             .path_log_prob(&self.path_log_prob)
     }
@@ -87,15 +88,15 @@ impl Arrays {
         }
     }
 
-    fn answers(&self, gpu: &Gpu, frames: usize) -> Result<Vec<Answer>, Error> {
+    fn results(&self, gpu: &Gpu, frames: usize) -> Result<Vec<Decoded>, Error> {
         let paths: Vec<u32> = gpu.read(&self.path)?;
         let log_probs: Vec<f32> = gpu.read(&self.path_log_prob)?;
         let lengths = match self.task {
             Task::Align => vec![frames; log_probs.len()],
             _ => {
-                let read: Vec<u32> = gpu.read(&self.read)?;
+                let lengths: Vec<u32> = gpu.read(&self.decoded_lengths)?;
                 let length = |length| usize::try_from(length).unwrap_or(usize::MAX);
-                read.into_iter().map(length).collect()
+                lengths.into_iter().map(length).collect()
             }
         };
         let items = paths.chunks_exact(frames).zip(lengths).zip(log_probs);
@@ -110,48 +111,53 @@ impl Arrays {
     }
 }
 
-/// Holds the answers against the CPU's, which are held against the losses of what they read, and then times both.
+/// Checks the results of the CPU backend and compares the adapter's with them, and then times both.
 pub(super) fn measure(
     gpu: &Gpu,
-    stamps: Option<&Stamps>,
-    extras: Extras,
+    timestamps: Option<&Timestamps>,
+    options: MeasureOptions,
     inputs: &Inputs,
     decoder: &Decoder,
     task: Task,
-) -> Result<Figures, String> {
-    let told = |error: Error| error.to_string();
+) -> Result<DecoderMeasurement, String> {
+    let message = |error: Error| error.to_string();
     let on_cpu = super::measure(&Ctc::cpu(), inputs, decoder)?;
     let arrays = Arrays::new(gpu, inputs, task);
-    let plan = plan(&gpu.ctc, inputs, task).map_err(told)?;
+    let plan = plan(&gpu.ctc, inputs, task).map_err(message)?;
     gpu.run(|encoder| arrays.encode(&plan, encoder))
-        .map_err(told)?;
-    let answers = arrays.answers(gpu, inputs.shape.frames).map_err(told)?;
-    same(&answers, &on_cpu.answers)?;
-    let prepared = arrays.prepare(&plan).map_err(told)?;
-    let clocks = Clocks::take(gpu, stamps, extras, &prepared, |encoder| {
+        .map_err(message)?;
+    let results = arrays.results(gpu, inputs.shape.frames).map_err(message)?;
+    compare(&results, &on_cpu.results)?;
+    let prepared = arrays.prepare(&plan).map_err(message)?;
+    let times = BatchTimes::take(gpu, timestamps, options, &prepared, |encoder| {
         arrays.encode(&plan, encoder)
     });
-    Ok(Figures {
-        clocks: clocks.map_err(told)?,
-        on_cpu: Some(on_cpu.clocks.wall),
-        answers,
+    Ok(DecoderMeasurement {
+        times: times.map_err(message)?,
+        on_cpu: Some(on_cpu.times.wall),
+        results,
     })
 }
 
-fn same(found: &[Answer], expected: &[Answer]) -> Result<(), String> {
-    if found.len() != expected.len() {
-        let (found, expected) = (found.len(), expected.len());
-        return Err(format!("{found} answers: expected {expected}"));
+fn compare(results: &[Decoded], expected: &[Decoded]) -> Result<(), String> {
+    if results.len() != expected.len() {
+        let (got, expected) = (results.len(), expected.len());
+        return Err(format!(
+            "the kernels returned {got} results: expected {expected}"
+        ));
     }
-    for (n, ((path, score), (expected, expected_score))) in found.iter().zip(expected).enumerate() {
+    for (n, ((path, score), (expected, expected_score))) in results.iter().zip(expected).enumerate()
+    {
         if path != expected {
-            return Err(format!("item {n}: the CPU's answer is another one"));
+            return Err(format!(
+                "item {n}: the result differs from that of the CPU backend"
+            ));
         }
         // Not `error > tolerance`: a NaN must fail.
         let near = (score - expected_score).abs() <= TOLERANCE * expected_score.max(1.0);
         if !near {
             return Err(format!(
-                "item {n}: {score}, and on the CPU {expected_score}"
+                "item {n}: −ln p is {score}: expected {expected_score}, as on the CPU"
             ));
         }
     }

@@ -1,6 +1,7 @@
-//! Compiled kernels in the user's cache folder, so that the next run need not compile them again.
+//! Stores compiled kernels in the user's cache folder, so that later runs can reuse them.
 //!
-//! A cache must never make a run fail: where the folder or the file cannot be used, kernels are compiled as without it.
+//! Errors of the cache are ignored: if the folder or the file cannot be used, the kernels are
+//! compiled.
 
 use std::fs;
 use std::io::Write;
@@ -11,19 +12,21 @@ use etcetera::BaseStrategy;
 
 use crate::output::Output;
 
-/// The folder to use in place of the user's cache folder; with an empty value nothing is kept.
+/// The folder to use instead of the user's cache folder; an empty value disables the cache.
 const FOLDER_VARIABLE: &str = "CTC_WGPU_CACHE_DIR";
 
-/// The pipeline cache of one adapter, and the file that it came from.
-pub(crate) struct Kept {
+/// The pipeline cache of one adapter, and the file that stores it.
+pub(crate) struct PipelineCacheFile {
     cache: wgpu::PipelineCache,
     file: PathBuf,
-    read: Option<Vec<u8>>,
+    /// The contents of the file when it was opened.
+    stored: Option<Vec<u8>>,
 }
 
-impl Kept {
-    /// The cache of the adapter that `ctc` computes on, if its driver has one and there is a folder.
-    pub(crate) fn of(ctc: &Ctc) -> Option<Self> {
+impl PipelineCacheFile {
+    /// Opens the cache of the adapter of `ctc`. Returns `None` on the CPU, if the driver does not
+    /// support pipeline caches, or if there is no cache folder.
+    pub(crate) fn open(ctc: &Ctc) -> Option<Self> {
         let (Backend::Gpu(info), Some(device)) = (ctc.backend(), ctc.device()) else {
             return None;
         };
@@ -32,11 +35,11 @@ impl Kept {
         }
         let key = wgpu::util::pipeline_cache_key(info)?;
         let file = folder()?.join(format!("{key}_{}", env!("CARGO_PKG_VERSION")));
-        let read = read(&file);
+        let stored = read(&file);
         Some(Self {
-            cache: open(device, read.as_deref()),
+            cache: create_cache(device, stored.as_deref()),
             file,
-            read,
+            stored,
         })
     }
 
@@ -44,11 +47,11 @@ impl Kept {
         &self.cache
     }
 
-    /// Writes the file if kernels were compiled since it was read.
+    /// Writes the file if kernels were compiled since it was opened.
     pub(crate) fn save(&self) {
         let data = self.cache.get_data().filter(|data| !data.is_empty());
-        if let Some(data) = data.filter(|data| self.read.as_ref() != Some(data)) {
-            // A full disk or a folder that cannot be written to must not make the run fail.
+        if let Some(data) = data.filter(|data| self.stored.as_ref() != Some(data)) {
+            // Ignores a full disk or a folder that cannot be written.
             drop(write(&self.file, &data));
         }
     }
@@ -67,26 +70,27 @@ fn folder() -> Option<PathBuf> {
 
 #[allow(
     unsafe_code,
-    reason = "wgpu requires it, because a driver may trust the data without checking them; the argument stands at the call"
+    reason = "a driver may trust the data without checking them; see the SAFETY comment"
 )]
-fn open(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
+fn create_cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
     let descriptor = wgpu::PipelineCacheDescriptor {
         label: Some("ctc-wgpu"),
         data,
-        // Data of another driver version are dropped.
+        // Data of another driver version are ignored.
         fallback: true,
     };
-    // SAFETY: the data are what `get_data` returned for an adapter with the same key: `write` put them into a folder of
-    // this user, and `read` compared their checksum. wgpu and the driver compare driver and device themselves.
+    // SAFETY: `get_data` returned these data for an adapter with the same key. `write` stored them
+    // in a folder of this user, and `read` compared their checksum. wgpu and the driver check that
+    // driver and device match.
     unsafe { device.create_pipeline_cache(&descriptor) }
 }
 
 /// The file begins with the CRC-32 of the rest.
 const CHECKSUM_BYTES: usize = 4;
 
-/// The data in a file, if they are whole.
+/// Reads the data of a file; returns `None` if their checksum is wrong.
 fn read(file: &Path) -> Option<Vec<u8>> {
-    // GreedyHypothesis a pipe would wait for a writer.
+    // Reading a pipe would block until another process writes to it.
     if !fs::metadata(file).ok()?.is_file() {
         return None;
     }
@@ -98,7 +102,7 @@ fn read(file: &Path) -> Option<Vec<u8>> {
     (bytes == checksum(&data)).then_some(data)
 }
 
-/// Replaces the file in one step, so that a run beside this one reads the old file or the new one.
+/// Replaces the file atomically, so that a concurrent run reads the old file or the new one.
 fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
@@ -118,8 +122,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read_and_what_is_not_whole_is_dropped() -> std::io::Result<()> {
-        let folder = std::env::temp_dir().join(format!("ctc-wgpu-kept-{}", std::process::id()));
+    fn written_data_is_read_back_and_damaged_data_is_ignored() -> std::io::Result<()> {
+        let folder =
+            std::env::temp_dir().join(format!("ctc-wgpu-pipeline-cache-{}", std::process::id()));
         let file = folder.join("deeper/key_0.1.0");
         let data: Vec<u8> = (0..100).collect();
         assert_eq!(read(&file), None);

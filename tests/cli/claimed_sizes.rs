@@ -1,5 +1,4 @@
-//! No size that a file claims is believed: what follows from it is one line and exit status 2,
-//! never an abort.
+//! A file that claims a wrong size is reported on one line with exit status 2, never by an abort.
 
 use std::io::Write;
 
@@ -7,7 +6,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use crate::support::{Npz, command, refused, save, scratch, tool};
 
-/// Every subcommand that reads a batch.
+/// Every command that reads a batch.
 const READERS: [&[&str]; 6] = [
     &["loss", "--backend", "cpu"],
     &["loss", "--backend", "reference"],
@@ -17,16 +16,16 @@ const READERS: [&[&str]; 6] = [
     &["check"],
 ];
 
-/// Refused by all of them.
+/// Asserts that all of them refuse the file.
 #[track_caller]
-fn refused_by_all(path: &str, fault: &str) {
+fn refused_by_all(path: &str, reason: &str) {
     for reader in READERS {
-        refused(&[reader, &[path]].concat(), path, fault);
+        refused(&[reader, &[path]].concat(), path, reason);
     }
 }
 
 #[test]
-fn an_axis_without_numbers_is_short() {
+fn a_long_axis_of_an_empty_array_is_refused() {
     let most = i32::MAX as u64;
     for shape in [
         [3, 0, most],
@@ -63,7 +62,7 @@ fn an_axis_without_numbers_is_short() {
 }
 
 #[test]
-fn an_empty_batch_of_the_longest_axes_is_no_failure() {
+fn an_empty_batch_with_the_longest_axes_succeeds() {
     let most = 1 << 20;
     for shape in [[3, 0, most], [0, most, most], [0, 4, most]] {
         let path = Npz::default()
@@ -81,7 +80,7 @@ fn an_empty_batch_of_the_longest_axes_is_no_failure() {
     }
 }
 
-/// An archive of one array of so many zero bytes, deflated.
+/// Writes an archive with an array of `bytes` zero bytes, deflated, and small labels.
 #[cfg(target_os = "linux")]
 fn deflated_zeros(name: &str, descr: &str, shape: &str, bytes: usize) -> String {
     let path = scratch(name);
@@ -114,10 +113,10 @@ fn deflated_zeros(name: &str, descr: &str, shape: &str, bytes: usize) -> String 
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_deflated_gibibyte_under_a_limit_of_memory_is_one_line() {
+fn a_deflated_gibibyte_under_a_memory_limit_is_reported_on_one_line() {
     let path = deflated_zeros("bomb.npz", "<f4", "(4, 1024, 65536)", 1 << 30);
     assert!(std::fs::metadata(&path).expect("the file").len() < 2 << 20);
-    // In KiB. Below each the batch, the gradient or a copy of it has no room.
+    // In KiB: too little for the batch, for the gradient, or for a copy of it.
     for limit in ["500000", "1400000", "2500000"] {
         for reader in [
             &["loss", "--backend", "cpu"][..],
@@ -131,7 +130,7 @@ fn a_deflated_gibibyte_under_a_limit_of_memory_is_one_line() {
             let mut limited = std::process::Command::new("sh");
             limited.args(["-c", script, limit, env!("CARGO_BIN_EXE_ctc-wgpu")]);
             limited.args(reader).arg(&path);
-            // The stacks of many threads would need memory too.
+            // The stacks of many threads would also need memory.
             limited.env("RAYON_NUM_THREADS", "2");
             let run = limited.output().expect("sh starts");
             let stderr = String::from_utf8(run.stderr).expect("UTF-8");
@@ -142,19 +141,19 @@ fn a_deflated_gibibyte_under_a_limit_of_memory_is_one_line() {
                 run.status
             );
             assert_eq!(stderr.lines().count(), 1, "{limit} {reader:?}: {stderr}");
-            assert!(stderr.contains("bomb.npz: memory ran out"), "{stderr}");
+            assert!(stderr.contains("bomb.npz: out of memory"), "{stderr}");
         }
     }
 }
 
-/// Read as it is or refused in one line.
+/// Asserts that a file is read correctly or refused on one line.
 #[track_caller]
 fn never_aborts(bytes: &[u8], claim: impl std::fmt::Debug) {
     let path = save("claims.npz", bytes);
     let run = tool(["loss", "--backend", "cpu", &path]);
     assert!([0, 2].contains(&run.status), "{claim:?}: {}", run.stderr);
     assert!(run.stderr.lines().count() <= 1, "{claim:?}: {}", run.stderr);
-    // What is read is what is there.
+    // If it was read, the loss is right.
     assert!(
         run.status == 2 || run.stdout.contains("2.09186"),
         "{claim:?}: {}",
@@ -163,11 +162,11 @@ fn never_aborts(bytes: &[u8], claim: impl std::fmt::Debug) {
 }
 
 #[test]
-fn counts_and_sizes_of_the_archive_are_not_believed() {
+fn wrong_counts_and_sizes_in_the_archive_never_abort() {
     let bytes = Npz::small().bytes();
     let end = bytes.len() - 22;
-    // At the end, the number of entries on this disk and in all, and the directory's size and
-    // place.
+    // In the end record: the number of entries on this disk and in total, and the directory's size
+    // and offset.
     for (at, width) in [(8, 2), (10, 2), (8, 4), (12, 4), (16, 4), (8, 12)] {
         for byte in [0, 1, 0x7f, 0xfe, 0xff] {
             let mut changed = bytes.clone();
@@ -175,7 +174,7 @@ fn counts_and_sizes_of_the_archive_are_not_believed() {
             never_aborts(&changed, (at, width, byte));
         }
     }
-    // Sizes of an entry in the directory.
+    // In the directory: the sizes of an entry.
     let entry = bytes
         .windows(4)
         .position(|w| w == b"PK\x01\x02")
@@ -266,7 +265,7 @@ fn headers_of_any_type_and_width_are_refused() {
             );
         }
     }
-    // A long string in the place of a type or a key.
+    // A long string instead of a type or a key.
     let long = "x".repeat(9_000);
     for header in [
         format!("{{'descr': '{long}', 'fortran_order': False, 'shape': (2, 4, 3), }}"),

@@ -1,24 +1,24 @@
-//! What ends a run early, and with which exit status.
+//! The errors that end the tool, and their exit statuses.
 
 use std::path::Path;
 
 use ctc_wgpu::{Error, InputError};
 
-/// An error as the person at the terminal reads it: one line.
+/// An error that ends the tool; it is printed on one line.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
-    /// Something about a file: how it is written, or what the library says of the batch in it.
+pub(crate) enum CliError {
+    /// A file that cannot be read or written, or a batch in it that breaks a rule.
     #[error("{path}: {reason}")]
     File { path: String, reason: String },
-    /// Flags that do not go together, or that ask for what the machine has not.
+    /// Options that exclude each other or that this machine cannot satisfy.
     #[error("{0}")]
     Usage(String),
-    /// The computation failed although the input was right.
+    /// A computation that failed although its input was valid.
     #[error("{0}")]
     Compute(String),
 }
 
-impl Fault {
+impl CliError {
     pub(crate) fn file(path: &Path, reason: impl ToString) -> Self {
         Self::File {
             path: path.display().to_string(),
@@ -26,11 +26,11 @@ impl Fault {
         }
     }
 
-    /// What the library answered to the batch in `path`.
-    pub(crate) fn library(path: &Path, error: Error) -> Self {
+    /// Converts an error that the library returned for the batch in `path`.
+    pub(crate) fn from_library(path: &Path, error: Error) -> Self {
         match error {
-            Error::Input(error) => Self::input(path, error),
-            // The library names its own types there; who types flags is better served with flags.
+            Error::Input(error) => Self::from_input(path, error),
+            // The library's message names its own types. A user of the tool needs the option.
             Error::Impossible {
                 item,
                 labels,
@@ -38,7 +38,8 @@ impl Fault {
             } => Self::file(
                 path,
                 format!(
-                    "item {item}: no alignment of its {labels} labels fits its {frames} frames (`--impossible error`)"
+                    "item {item}: no valid alignment of its {labels} labels with its {frames} \
+                     frames; `--impossible inf` or `--impossible zero` permits it"
                 ),
             ),
             Error::NoAdapter { .. } => Self::Usage(error.to_string()),
@@ -46,8 +47,8 @@ impl Fault {
         }
     }
 
-    /// A rule that the batch in `path` breaks.
-    pub(crate) fn input(path: &Path, error: InputError) -> Self {
+    /// Converts an error about the contents of the batch in `path`.
+    pub(crate) fn from_input(path: &Path, error: InputError) -> Self {
         match error {
             InputError::BlankLabel {
                 item,
@@ -56,7 +57,8 @@ impl Fault {
             } => Self::file(
                 path,
                 format!(
-                    "item {item}: label {label} at position {position} is the blank; `--blank-in-labels allow` permits it"
+                    "item {item}: label {label} at position {position} is the blank; \
+                     `--blank-in-labels allow` permits it"
                 ),
             ),
             InputError::NoLabels => Self::file(path, "the array labels is missing"),
@@ -71,17 +73,18 @@ impl Fault {
         }
     }
 
-    /// The message on one line, whatever a driver or a name put into it.
-    pub(crate) fn line(&self) -> String {
-        let words: Vec<_> = self.to_string().lines().map(escaped).collect();
-        words.join(" ")
+    /// Returns the message on one line. Messages of drivers and names of files may contain newlines
+    /// and control characters.
+    pub(crate) fn one_line(&self) -> String {
+        let lines: Vec<_> = self.to_string().lines().map(escaped).collect();
+        lines.join(" ")
     }
 }
 
-/// The text with all characters escaped that steer a terminal or that XML forbids.
+/// Escapes all characters that control a terminal or that XML forbids.
 pub(crate) fn escaped(text: &str) -> String {
     let escape = |c: char| match c {
-        // Those that turn the direction of writing make a text read as what it is not.
+        // Marks of the writing direction can make a text look like another one.
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
         '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}' => true,
         c => c.is_control(),

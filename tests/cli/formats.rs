@@ -1,12 +1,11 @@
-//! Every form that the tool prints or draws is valid for every symbol: read back by other projects'
-//! readers.
+//! Every output format is valid for every symbol; parsers of other projects read it back.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Npz, command, data, json, read_of, refused, save, scratch, tool};
+use crate::support::{Npz, command, data, json, refused, save, scratch, spelling, tool};
 
-/// Symbols that break a form if they are written as they are, and the same as one word, for CTM.
+/// Symbols that would break a format if they were not escaped, and each as one word, for CTM.
 const SYMBOLS: [(&str, &str); 16] = [
     (" ", "<space>"),
     ("", "<eps>"),
@@ -26,34 +25,35 @@ const SYMBOLS: [(&str, &str); 16] = [
     ("é\\%{};", "é\\%{};"),
 ];
 
-/// A batch that reads as all of them, and their alphabet as JSON, which can hold any symbol.
+/// Returns a batch that decodes to all of them, and their alphabet as JSON, which can hold any
+/// symbol.
 fn everything(name: &str) -> [String; 2] {
     let labels: Vec<i32> = (1..).take(SYMBOLS.len()).collect();
-    let batch = read_of(&labels, SYMBOLS.len() + 1, 0).save(&format!("{name}.npz"));
+    let batch = spelling(&labels, SYMBOLS.len() + 1, 0).save(&format!("{name}.npz"));
     let symbols: Vec<&str> = SYMBOLS.iter().map(|(symbol, _)| *symbol).collect();
     let alphabet = serde_json::to_string(&symbols).expect("JSON");
     [batch, save(&format!("{name}.json"), alphabet.as_bytes())]
 }
 
-/// What `align` prints in this form.
-fn aligned(name: &str, form: &str) -> String {
+/// Returns the output of `align` in this format.
+fn aligned(name: &str, format: &str) -> String {
     let [batch, alphabet] = everything(name);
-    let run = tool(["align", &batch, "--alphabet", &alphabet, "--format", form]);
+    let run = tool(["align", &batch, "--alphabet", &alphabet, "--format", format]);
     assert_eq!((run.status, &*run.stderr), (0, ""));
     run.stdout
 }
 
-/// Nothing that steers a terminal.
+/// Asserts that no character controls a terminal.
 #[track_caller]
-fn harmless(text: &str) {
-    let steers = |c: char| c.is_control() && c != '\n' || ('\u{202a}'..='\u{202e}').contains(&c);
-    assert!(!text.contains(steers), "{text:?}");
+fn assert_harmless(text: &str) {
+    let controls = |c: char| c.is_control() && c != '\n' || ('\u{202a}'..='\u{202e}').contains(&c);
+    assert!(!text.contains(controls), "{text:?}");
 }
 
 #[test]
 fn ctm_has_six_fields_for_every_symbol() {
     let text = aligned("ctm", "ctm");
-    harmless(&text);
+    assert_harmless(&text);
     let rows: Vec<&str> = text.lines().collect();
     assert_eq!(rows.len(), SYMBOLS.len(), "{text}");
     for (row, (_, word)) in rows.iter().zip(SYMBOLS) {
@@ -65,8 +65,8 @@ fn ctm_has_six_fields_for_every_symbol() {
 #[test]
 fn the_table_has_four_cells_for_every_symbol_and_no_control_character() {
     let text = aligned("table", "table");
-    harmless(&text);
-    // The item, the header and a row for each.
+    assert_harmless(&text);
+    // A line for the item, the header, and one row per symbol.
     assert_eq!(text.lines().count(), 2 + SYMBOLS.len(), "{text}");
     for row in text.lines().skip(2) {
         assert!(row.split_whitespace().count() >= 4, "{row}");
@@ -74,10 +74,10 @@ fn the_table_has_four_cells_for_every_symbol_and_no_control_character() {
     let [batch, alphabet] = everything("decode");
     let run = tool(["decode", &batch, "--alphabet", &alphabet]);
     assert_eq!(run.status, 0, "{}", run.stderr);
-    harmless(&run.stdout);
+    assert_harmless(&run.stdout);
     let report = json(&["decode", &batch, "--alphabet", &alphabet, "--separator", ""]);
     let whole: String = SYMBOLS.iter().map(|(symbol, _)| *symbol).collect();
-    assert_eq!(report["items"][0]["candidates"][0]["text"], whole);
+    assert_eq!(report["items"][0]["hypotheses"][0]["text"], whole);
 }
 
 #[test]
@@ -109,7 +109,8 @@ fn the_plot_is_xml_for_every_symbol() {
     }
 }
 
-/// Python with praatio, a reader of TextGrids; installed beside the tests where it is missing.
+/// Runs a Python script with praatio, a parser of TextGrids, which is installed into the tests'
+/// folder if it is missing.
 fn praatio(script: &str, file: &Path) -> serde_json::Value {
     let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("praatio-6.2.2");
     let python = |arguments: &[&str]| {
@@ -179,7 +180,7 @@ fn praatio_reads_the_textgrid_of_every_symbol() {
         ("<space>", "<eps>", "\\u{9}")
     );
 
-    // The item without an alignment has an empty tier, as long as the item with one.
+    // The item without an alignment has an empty tier of the same length.
     assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
     assert!(
         run.stderr.contains("item 0 has no alignment: impossible"),
@@ -193,7 +194,7 @@ fn praatio_reads_the_textgrid_of_every_symbol() {
 }
 
 #[test]
-fn an_item_without_an_alignment_is_noted_and_has_no_row() {
+fn an_item_without_an_alignment_has_a_note_and_no_line() {
     let path = data("cli/impossible.npz");
     let run = tool(["align", &path, "--format", "ctm"]);
     assert_eq!(run.status, 0, "{}", run.stderr);
@@ -217,7 +218,7 @@ fn an_item_without_an_alignment_is_noted_and_has_no_row() {
         "{}",
         run.stderr
     );
-    // All of its tiers are empty, and it has a length.
+    // All tiers are empty, and the TextGrid has a length.
     let run = tool(["align", &nan, "--format", "textgrid"]);
     assert!(run.stdout.contains("xmax = 0.08\n"), "{}", run.stdout);
 }
@@ -235,7 +236,7 @@ fn a_textgrid_without_frames_is_refused() {
     );
 }
 
-/// A decimal number in units of 1e-6.
+/// Parses a decimal number in units of 1e-6.
 fn micro(number: &str) -> u64 {
     let (whole, rest) = number.split_once('.').expect("decimals");
     let digits = format!("{whole}{rest:0<6}");
@@ -245,7 +246,7 @@ fn micro(number: &str) -> u64 {
 #[test]
 fn no_label_ends_after_the_next_begins() {
     let labels: Vec<i32> = (0..800).map(|at| 1 + at % 2).collect();
-    // All frames are alike, so labels follow each other without a blank.
+    // All frames are equal, so the labels follow each other without a blank.
     let path = Npz::default()
         .with("logits", &[1, 801, 3], &[0.5_f32; 801 * 3])
         .with("labels", &[1, 800], &labels)
@@ -281,18 +282,18 @@ fn no_label_ends_after_the_next_begins() {
     }
     for frame in ["0", "-1", "NaN", "inf", "1e-7", "3601", "1e300"] {
         let frame = format!("--frame={frame}");
-        refused(&["align", &path, &frame], "--frame", "a length of time");
+        refused(&["align", &path, &frame], "--frame", "the duration must be");
     }
 }
 
 #[test]
-fn names_of_files_cannot_steer_the_terminal() {
+fn file_names_cannot_control_the_terminal() {
     let run = command()
         .args(["loss", "no\u{1b}[31m\nsuch.npz"])
         .output()
         .expect("the tool starts");
     let stderr = String::from_utf8(run.stderr).expect("UTF-8");
     assert_eq!(run.status.code(), Some(2), "{stderr}");
-    harmless(&stderr);
+    assert_harmless(&stderr);
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }

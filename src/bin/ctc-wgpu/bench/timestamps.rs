@@ -1,4 +1,4 @@
-//! Timestamps of the device.
+//! Measures device time by timestamp queries.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use wgpu::{BufferUsages, CommandEncoder, Features, QUERY_SIZE, QuerySet};
 
 use super::resident::Gpu;
 
-/// Timestamps written during one submission.
-pub(crate) struct Stamps {
+/// The timestamps of one submission.
+pub(crate) struct Timestamps {
     set: QuerySet,
     resolved: wgpu::Buffer,
     count: u32,
@@ -16,22 +16,25 @@ pub(crate) struct Stamps {
     period: f64,
 }
 
-/// What [`Stamps::time`] needs.
-const AROUND: Features = Features::TIMESTAMP_QUERY.union(Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
+/// The features that [`Timestamps::time`] requires.
+const SUBMISSION_FEATURES: Features =
+    Features::TIMESTAMP_QUERY.union(Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
 
-impl Stamps {
-    /// The features that timestamps use, to request of an adapter as far as it has them.
-    pub(crate) const FEATURES: Features = AROUND.union(Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+impl Timestamps {
+    /// The features to request from an adapter, as far as it supports them.
+    pub(crate) const FEATURES: Features =
+        SUBMISSION_FEATURES.union(Features::TIMESTAMP_QUERY_INSIDE_PASSES);
 
-    /// The two timestamps of [`time`](Self::time), if the device has them. Not on a software adapter, where the wall
-    /// clock counts: its work runs on the CPU, and so does what a submission costs.
-    pub(crate) fn around(gpu: &Gpu, info: &wgpu::AdapterInfo) -> Option<Self> {
+    /// Returns the two timestamps for [`time`](Self::time), if the device supports them. Returns
+    /// `None` for a software adapter, which is timed by the wall clock because its work and its
+    /// submissions share the CPU.
+    pub(crate) fn for_submissions(gpu: &Gpu, info: &wgpu::AdapterInfo) -> Option<Self> {
         let software = info.device_type == wgpu::DeviceType::Cpu;
-        let has_them = gpu.device.features().contains(AROUND);
-        (has_them && !software).then(|| Self::new(gpu, 2))
+        let supported = gpu.device.features().contains(SUBMISSION_FEATURES);
+        (supported && !software).then(|| Self::new(gpu, 2))
     }
 
-    /// So many timestamps. The device needs [`Features::TIMESTAMP_QUERY`].
+    /// Creates `count` timestamps. The device must have [`Features::TIMESTAMP_QUERY`].
     pub(crate) fn new(gpu: &Gpu, count: u32) -> Self {
         Self {
             set: gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -48,7 +51,7 @@ impl Stamps {
         }
     }
 
-    /// Runs `work` and returns the device's time for it, without submitting and waiting.
+    /// Runs `work` and returns its time on the device, without the submission and the waiting.
     pub(crate) fn time(
         &self,
         gpu: &Gpu,

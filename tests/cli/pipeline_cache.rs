@@ -1,11 +1,12 @@
-//! Compiled kernels that the tool keeps. The fastest adapter of these tests is one of Vulkan, whose driver has caches.
+//! The cache of compiled kernels. The best adapter of the tests is a Vulkan adapter, whose driver
+//! supports pipeline caches.
 
 use std::fs;
 use std::path::Path;
 
 use crate::support::{command, data, scratch};
 
-/// The losses that a run prints, with the kernels kept in `folder`.
+/// Returns the losses that a run prints, with its cache in `folder`.
 fn losses(folder: &Path) -> serde_json::Value {
     let batch = data("ocr/keras_ocr_trained.npz");
     let mut command = command();
@@ -22,11 +23,11 @@ fn losses(folder: &Path) -> serde_json::Value {
 }
 
 #[test]
-fn kernels_are_kept_in_one_file_per_adapter_and_change_no_loss() {
-    let folder = scratch("kept");
+fn the_cache_is_one_file_per_adapter_and_changes_no_loss() {
+    let folder = scratch("pipeline_cache");
     let first = losses(&folder);
     let files: Vec<_> = fs::read_dir(&folder)
-        .expect("the folder that the tool made")
+        .expect("the folder that the tool created")
         .map(|entry| entry.expect("an entry").path())
         .collect();
     let [file] = &files[..] else {
@@ -34,15 +35,15 @@ fn kernels_are_kept_in_one_file_per_adapter_and_change_no_loss() {
     };
     assert_eq!(losses(&folder), first);
 
-    for spoiled in [&b""[..], b"abc", b"0000 and what was never a cache"] {
-        fs::write(file, spoiled).expect("writing over it");
+    for damaged in [&b""[..], b"abc", b"0000 and what was never a cache"] {
+        fs::write(file, damaged).expect("writing over it");
         assert_eq!(losses(&folder), first);
-        assert_ne!(fs::read(file).expect("a file"), spoiled, "not replaced");
+        assert_ne!(fs::read(file).expect("a file"), damaged, "not replaced");
     }
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_does_no_harm() {
+fn a_cache_folder_that_cannot_be_created_is_ignored() {
     let file = scratch("a_file_not_a_folder");
     fs::write(&file, "").expect("a file");
     losses(&file.join("below"));

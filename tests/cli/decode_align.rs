@@ -1,4 +1,4 @@
-//! `decode` and `align`: what was read, and where.
+//! `decode` and `align`: the decoded labels and their frames.
 
 use crate::support::{Npz, data, json, refused, save, tool};
 
@@ -9,11 +9,11 @@ fn alphabet() -> String {
 }
 
 #[test]
-fn the_trained_network_reads_29_of_its_32_lines() {
+fn the_trained_network_decodes_29_of_32_lines_without_an_error() {
     let run = tool(["decode", &data(TRAINED), "--alphabet", &alphabet()]);
     assert_eq!(run.status, 0, "{}", run.stderr);
     assert!(
-        run.stdout.contains("29 of 32 items without a fault"),
+        run.stdout.contains("29 of 32 items without an error"),
         "{}",
         run.stdout
     );
@@ -26,23 +26,23 @@ fn the_trained_network_reads_29_of_its_32_lines() {
 }
 
 #[test]
-fn a_beam_reads_no_worse_and_orders_its_candidates() {
+fn a_beam_is_at_least_as_accurate_and_sorts_its_hypotheses() {
     let report = json(&["decode", &data(TRAINED), "--beam", "16", "--top", "3"]);
     assert_eq!(report["errors"], serde_json::Value::Null);
     assert!(report["label_error_rate"].as_f64().expect("a rate") < 0.03);
     let items = report["items"].as_array().expect("items");
     assert_eq!(items.len(), 32);
     for item in items {
-        let candidates = item["candidates"].as_array().expect("candidates");
-        assert_eq!(candidates.len(), 3);
-        let loss = |at: usize| candidates[at]["score"].as_f64().expect("a loss");
+        let hypotheses = item["hypotheses"].as_array().expect("hypotheses");
+        assert_eq!(hypotheses.len(), 3);
+        let loss = |at: usize| hypotheses[at]["score"].as_f64().expect("a loss");
         assert!(loss(0) <= loss(1) && loss(1) <= loss(2));
     }
 }
 
 #[test]
 fn a_score_below_0_is_noted() {
-    // The first frame, the only one that decoders look at before they run, is one of log-probabilities.
+    // Decoders check that the first frame is a distribution, so it must be one.
     let mut raw = [2.0_f32; 12];
     raw[..3].fill(-3_f32.ln());
     let raw = Npz::default()
@@ -52,10 +52,10 @@ fn a_score_below_0_is_noted() {
     for command in [&["align"][..], &["decode"], &["decode", "--beam", "4"]] {
         let run = tool(command.iter().chain(&[&*raw]));
         assert_eq!(run.status, 0, "{command:?}: {}", run.stderr);
-        let said = "item 0 has a score of -";
-        assert!(run.stderr.contains(said), "{command:?}: {}", run.stderr);
+        let note = "item 0 has a score of -";
+        assert!(run.stderr.contains(note), "{command:?}: {}", run.stderr);
     }
-    // What rounding makes of certainty is not one.
+    // Rounding errors of a certain path have no note.
     let sure = Npz::default()
         .with("log_probs", &[1, 2, 2], &[6e-8_f32, -17.0, -17.0, 6e-8])
         .with("labels", &[1, 1], &[1_i32])
@@ -64,7 +64,7 @@ fn a_score_below_0_is_noted() {
 }
 
 #[test]
-fn an_alignment_tells_where_each_label_stands() {
+fn an_alignment_has_the_frames_of_each_label() {
     let (file, letters) = (data(TRAINED), alphabet());
     let run = tool(["align", &file, "--item", "3", "--alphabet", &letters]);
     assert_eq!(run.status, 0, "{}", run.stderr);
@@ -91,7 +91,7 @@ fn an_alignment_tells_where_each_label_stands() {
 }
 
 #[test]
-fn speech_tools_forms_have_times() {
+fn ctm_and_textgrid_have_times() {
     let (file, letters) = (data(TRAINED), alphabet());
     let arguments = [
         "align",
@@ -145,7 +145,7 @@ fn the_plot_is_drawn_with_each_symbol() {
         &path,
     ]);
     assert_eq!(run.status, 0, "{}", run.stderr);
-    assert!(run.stdout.contains("drawn to"), "{}", run.stdout);
+    assert!(run.stdout.contains("plot written to"), "{}", run.stdout);
     let svg = std::fs::read_to_string(path).expect("the picture");
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     for symbol in ["item 3: E4CKD", "\nE\n", "\nK\n", "occupancy"] {
@@ -158,7 +158,7 @@ fn the_plot_is_drawn_with_each_symbol() {
 }
 
 #[test]
-fn a_batch_without_labels_is_read_and_not_judged() {
+fn a_batch_without_labels_is_decoded_and_not_scored() {
     let path = Npz::small()
         .with("logits", &[1, 2, 3], &[0.0_f32, 9.0, 0.0, 0.0, 0.0, 9.0])
         .with("logit_lengths", &[1], &[2_i32])
@@ -173,7 +173,7 @@ fn a_batch_without_labels_is_read_and_not_judged() {
         assert!(!run.stdout.contains("error"), "{}", run.stdout);
         let report = json(&arguments);
         let item = &report["items"][0];
-        assert_eq!(item["candidates"][0]["labels"], serde_json::json!([1, 2]));
+        assert_eq!(item["hypotheses"][0]["labels"], serde_json::json!([1, 2]));
         assert!(item.get("errors").is_none() && report.get("labels").is_none());
     }
     for command in ["align", "loss", "check"] {
@@ -183,7 +183,7 @@ fn a_batch_without_labels_is_read_and_not_judged() {
             "the array labels is missing",
         );
     }
-    // Labels that are there are still looked at.
+    // Labels that are present are checked.
     let bad = Npz::small().with("labels", &[2, 2], &[1_i32, 2, 3, 1]);
     refused(
         &["decode", &bad.save("bad_labels.npz")],
@@ -193,8 +193,8 @@ fn a_batch_without_labels_is_read_and_not_judged() {
 }
 
 #[test]
-fn a_star_stands_for_unknown_text() {
-    // The frames read 1, blank, 2, 2, blank, 1; what is between the 1s is not known.
+fn a_wildcard_matches_unknown_text() {
+    // The frames are 1, blank, 2, 2, blank, 1. The text between the 1s is unknown.
     let logits: Vec<f32> = [1, 0, 2, 2, 0, 1]
         .into_iter()
         .flat_map(|class| (0..3).map(move |c| if c == class { 9.0 } else { 0.0 }))
@@ -233,7 +233,7 @@ fn a_star_stands_for_unknown_text() {
 }
 
 #[test]
-fn what_cannot_be_aligned_has_its_status() {
+fn an_item_without_an_alignment_has_its_status() {
     let path = Npz::small()
         .with("labels", &[2, 6], &[1_i32, 1, 1, 0, 0, 0, 1, 2, 0, 0, 0, 0])
         .with("label_lengths", &[2], &[3_i32, 2])
@@ -248,12 +248,12 @@ fn what_cannot_be_aligned_has_its_status() {
     refused(
         &["align", &path, "--item", "0", "--plot", "no.svg"],
         "item 0",
-        "no alignment to be drawn",
+        "has no valid alignment",
     );
 }
 
 #[test]
-fn arguments_that_do_not_fit_are_refused() {
+fn arguments_out_of_range_are_refused() {
     let file = data(TRAINED);
     refused(
         &["align", &file, "--item", "32"],
@@ -263,7 +263,7 @@ fn arguments_that_do_not_fit_are_refused() {
     refused(
         &["align", &file, "--frame", "0"],
         "--frame 0",
-        "a length of time",
+        "the duration must be",
     );
     let short = save("short.txt", b"abc");
     refused(
@@ -278,8 +278,8 @@ fn arguments_that_do_not_fit_are_refused() {
     );
     let run = tool(["decode", &file, "--beam", "2", "--top", "3"]);
     assert_eq!(run.status, 2, "{}", run.stderr);
-    let told = "--top 3: --beam 2 keeps fewer candidates";
-    assert!(run.stderr.contains(told), "{}", run.stderr);
+    let rule = "--top 3: must be at most the width of the beam, 2";
+    assert!(run.stderr.contains(rule), "{}", run.stderr);
     let run = tool(["decode", &file, "--top", "2"]);
     assert_eq!(run.status, 2, "{}", run.stderr);
     assert!(run.stderr.contains("--beam"), "{}", run.stderr);

@@ -1,25 +1,25 @@
-//! What is judged: the adapter, its driver, and what it gives.
+//! Describes an adapter: its driver, limits and features.
 
 use ctc_wgpu::conformance::suite::Subject;
 
 use crate::adapters::type_name;
 use crate::format;
 
-/// The versions that a report is worth nothing without. A test holds wgpu's against the lock file.
+/// The version of wgpu, for the report. A test compares it with the lock file.
 pub(super) const WGPU: &str = "30.0.1";
 
 #[derive(Debug, Clone)]
-pub(super) struct Facts {
+pub(super) struct AdapterInfo {
     pub(super) name: String,
     pub(super) backend: String,
     pub(super) kind: &'static str,
     pub(super) driver: String,
-    /// Those that planning looks at, and what else tells two devices apart.
+    /// The limits that plans depend on, and what distinguishes two devices.
     pub(super) limits: Vec<(&'static str, String)>,
     pub(super) features: Vec<String>,
 }
 
-impl Facts {
+impl AdapterInfo {
     pub(super) fn of(adapter: &wgpu::Adapter) -> Self {
         let (info, limits) = (adapter.get_info(), adapter.limits());
         let subgroups = match (info.subgroup_min_size, info.subgroup_max_size) {
@@ -40,15 +40,15 @@ impl Facts {
                 ),
                 ("buffer", format::bytes(limits.max_buffer_size)),
                 (
-                    "storage buffers a stage",
+                    "storage buffers per stage",
                     limits.max_storage_buffers_per_shader_stage.to_string(),
                 ),
                 (
-                    "workgroups a dimension",
+                    "workgroups per dimension",
                     limits.max_compute_workgroups_per_dimension.to_string(),
                 ),
                 (
-                    "invocations a workgroup",
+                    "invocations per workgroup",
                     limits.max_compute_invocations_per_workgroup.to_string(),
                 ),
                 (
@@ -73,23 +73,23 @@ impl Facts {
         }
     }
 
-    pub(super) fn of_twin(twin: &Subject) -> Self {
+    pub(super) fn cpu(cpu: &Subject) -> Self {
         Self {
-            name: twin.backend().to_string(),
+            name: cpu.backend().to_string(),
             backend: "cpu".to_owned(),
-            kind: "twin",
+            kind: "cpu",
             driver: String::new(),
             limits: Vec::new(),
             features: Vec::new(),
         }
     }
 
-    /// Name, backend, driver.
+    /// Returns name, graphics API and driver.
     pub(super) fn line(&self) -> String {
         let parts = [&self.name, &self.backend, &self.driver];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         match self.kind {
-            "twin" => self.name.clone(),
+            "cpu" => self.name.clone(),
             _ => parts
                 .iter()
                 .map(|part| part.as_str())

@@ -1,4 +1,4 @@
-//! A batch whose buffers lie on a device, timed in every way that was requested.
+//! Times a batch whose buffers are on a device, in every way that was requested.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -9,29 +9,30 @@ use wgpu::CommandEncoder;
 
 use super::measure::Times;
 use super::resident::Gpu;
-use super::stages::{Stages, Way};
-use super::stamps::Stamps;
+use super::stages::{StageTiming, Stages};
+use super::timestamps::Timestamps;
 use super::variant::Variant;
 use crate::format;
 
-/// What to time beside single steps, and by which kernels.
+/// The measurements beside single steps, and the kernels to use.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Extras {
-    /// The way to time each stage.
-    pub(crate) stages: Option<Way>,
-    /// How many steps to queue before waiting.
+pub(crate) struct MeasureOptions {
+    /// How to time each stage, if it is timed.
+    pub(crate) stages: Option<StageTiming>,
+    /// The number of steps to queue before waiting.
     pub(crate) queued: Option<NonZeroU32>,
     pub(crate) variant: Variant,
 }
 
-/// Runs `work` once: the device's time with `stamps`, else from encoding to the end of waiting.
+/// Runs `work` once; returns the device's time if there are `timestamps`, else the wall time from
+/// encoding until the work is done.
 pub(crate) fn time(
     gpu: &Gpu,
-    stamps: Option<&Stamps>,
+    timestamps: Option<&Timestamps>,
     work: impl Fn(&mut CommandEncoder) -> Result<(), Error>,
 ) -> Result<Duration, Error> {
-    match stamps {
-        Some(stamps) => stamps.time(gpu, work),
+    match timestamps {
+        Some(timestamps) => timestamps.time(gpu, work),
         None => {
             let start = Instant::now();
             gpu.run(work).map(|()| start.elapsed())
@@ -40,36 +41,37 @@ pub(crate) fn time(
 }
 
 /// The times of one batch.
-pub(crate) struct Clocks {
-    /// From the call to the answer; on a device from encoding to the end of waiting.
+pub(crate) struct BatchTimes {
+    /// Wall time: of the call on the CPU; on a device from encoding until the work is done.
     pub(crate) wall: Times,
-    /// By the device's timestamps.
-    pub(crate) stamped: Option<Times>,
-    /// The time per step of so many that were queued.
+    /// Device time by timestamps.
+    pub(crate) by_timestamps: Option<Times>,
+    /// The number of queued steps, and the wall time per step.
     pub(crate) queued: Option<(NonZeroU32, Times)>,
     pub(crate) stages: Option<Stages>,
 }
 
-impl Clocks {
+impl BatchTimes {
     pub(crate) fn host(wall: Times) -> Self {
         Self {
             wall,
-            stamped: None,
+            by_timestamps: None,
             queued: None,
             stages: None,
         }
     }
 
-    /// `encode` records a step as a caller would, bind groups included.
+    /// Measures the times. `encode` records a step as a caller would, including its bind groups.
     pub(crate) fn take(
         gpu: &Gpu,
-        stamps: Option<&Stamps>,
-        extras: Extras,
+        timestamps: Option<&Timestamps>,
+        options: MeasureOptions,
         prepared: &Prepared,
         encode: impl Fn(&mut CommandEncoder) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let wall = Times::take(|| time(gpu, None, &encode))?;
-        let stamped = stamps.map(|stamps| Times::take(|| time(gpu, Some(stamps), &encode)));
+        let by_timestamps =
+            timestamps.map(|timestamps| Times::take(|| time(gpu, Some(timestamps), &encode)));
         let queue = |steps: NonZeroU32| {
             let times = Times::take(|| {
                 let start = Instant::now();
@@ -80,30 +82,30 @@ impl Clocks {
             });
             times.map(|times| (steps, times))
         };
-        let stages = extras.stages.map(|way| Stages::take(gpu, prepared, way));
+        let stages = options.stages.map(|way| Stages::take(gpu, prepared, way));
         Ok(Self {
             wall,
-            stamped: stamped.transpose()?,
-            queued: extras.queued.map(queue).transpose()?,
+            by_timestamps: by_timestamps.transpose()?,
+            queued: options.queued.map(queue).transpose()?,
             stages: stages.transpose()?,
         })
     }
 
-    /// The times that count.
-    pub(crate) fn times(&self) -> &Times {
-        self.stamped.as_ref().unwrap_or(&self.wall)
+    /// Returns the device times if there are any, else the wall times.
+    pub(crate) fn best(&self) -> &Times {
+        self.by_timestamps.as_ref().unwrap_or(&self.wall)
     }
 
     pub(crate) fn timed_by(&self) -> &'static str {
-        match self.stamped {
+        match self.by_timestamps {
             Some(_) => "timestamps",
             None => "wall",
         }
     }
 
-    /// Adds all times to the object of a batch.
+    /// Adds all times to the JSON object of a batch.
     pub(crate) fn json(&self, object: &mut Value) {
-        let times = self.times();
+        let times = self.best();
         object["median_ms"] = format::milliseconds_json(times.median());
         object["min_ms"] = format::milliseconds_json(times.min());
         object["runs"] = json!(times.runs());

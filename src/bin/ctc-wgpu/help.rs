@@ -1,0 +1,132 @@
+//! The sections below the options in each command's `--help`: input, output, exit status, examples.
+
+/// The arrays of a batch file.
+const ARRAYS: &str = "\
+Input: BATCH.npz, a numpy archive. N items, T frames, C classes, at most Lmax labels per item:
+  logits, log_probs or probs  [N, T, C], or [T, N, C] with --layout tnc; exactly one of the three;
+                              float32 (float64 is rounded to float32)
+  labels                      [N, Lmax] (padded) or [ΣL] (concatenated), integers
+  label_lengths               [N], integers; default: Lmax; required if labels are concatenated
+  logit_lengths               [N], integers: the valid frames of each item; default: T
+  weights                     [N], float32: the factor of each item's loss; default: 1
+  blank                       one integer: the blank's class; default: 0
+  loss_f64, grad_f64          [N] and the shape of the input, float: reference values that `loss`
+                              compares its results with; optional
+";
+
+/// The exit statuses of a command that has nothing to check.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  success
+  1  the computation failed, or the output could not be written to stdout
+  2  invalid options or input, a file that cannot be written, or not enough memory for the batch
+";
+
+pub(crate) fn loss() -> String {
+    format!(
+        "{ARRAYS}
+Output: RESULT.npz, with --out:
+  loss     [N], float32
+  grad     the shape of the input, float32; absent with --no-grad
+  status   [N], uint32: 0 ok, 1 impossible, 2 not finite, 3 bad label, 4 bad length
+  reduced  one float32; absent with --reduction none
+
+{EXIT_STATUS}
+Environment:
+  CTC_WGPU_CACHE_DIR  the folder of compiled kernels, which Vulkan drivers can reuse; an empty value
+                      disables the cache; default: ctc-wgpu in the user's cache folder
+
+Example:
+  ctc-wgpu loss batch.npz --blank last --reduction mean-batch --out result.npz"
+    )
+}
+
+pub(crate) fn check() -> String {
+    format!(
+        "A backend passes if
+  each loss is within 1e-6 of the reference, relative to max(1, |loss|);
+  each gradient element is within 1e-5, relative to max(1, |weight of the item|) and, with probs, to
+  the element's own size where that is larger;
+  each item has the same status.
+
+{ARRAYS}
+Exit status:
+  0  every backend passes
+  1  a backend fails, or the computation failed
+  2  invalid options or input, or not enough memory for the batch
+
+Example:
+  ctc-wgpu check batch.npz --layout tnc"
+    )
+}
+
+pub(crate) fn decode() -> String {
+    format!(
+        "{ARRAYS}
+The labels are optional. If the file has them, they are compared with the decoded labels.
+
+{EXIT_STATUS}
+Examples:
+  ctc-wgpu decode batch.npz --alphabet alphabet.txt
+  ctc-wgpu decode batch.npz --beam 16 --top 3 --json"
+    )
+}
+
+pub(crate) fn align() -> String {
+    format!(
+        "{ARRAYS}
+Output: one table per item with one row per label:
+  first frame  the first frame of the label, counted from 0
+  end frame    the first frame after the label
+  probability  the mean probability of the label over its frames
+
+{EXIT_STATUS}
+Examples:
+  ctc-wgpu align batch.npz --alphabet alphabet.txt
+  ctc-wgpu align batch.npz --format ctm --frame 0.02
+  ctc-wgpu align batch.npz --item 3 --plot alignment.svg"
+    )
+}
+
+pub(crate) const VALIDATE: &str = "\
+Each row of the table is one variant: a choice of kernels, or a way of splitting a batch. Each column
+is over all cases of the variant:
+  cases           the number of cases that were run
+  gradient error  the largest error of a gradient element; up to 1e-5 passes
+  loss error      the largest error of a loss, relative to max(1, |loss|); up to 1e-6 passes
+  determinism     whether repeated runs give the same bits
+  result          pass, FAIL, or not run if no case ran through the variant
+The line `arithmetic` shows the measured precision of the driver's WGSL operations.
+
+Exit status:
+  0  every case passes
+  1  a case fails, or no device could be created on an adapter
+  2  invalid options, no matching adapter, or a report that cannot be written
+
+Examples:
+  ctc-wgpu validate --quick
+  ctc-wgpu validate --adapter NVIDIA --full --report report.html";
+
+pub(crate) const BENCH: &str = "\
+The batches are generated from fixed seeds. The results are checked before they are timed. `GB/s`
+counts two reads of the logits and one write of the gradient (with --forward-only one read); `of
+copying` is that rate relative to the machine's memory bandwidth, which is measured first.
+
+Exit status:
+  0  success
+  1  a result is wrong, or the computation failed
+  2  invalid options, or no matching adapter
+
+Examples:
+  ctc-wgpu bench --stages
+  ctc-wgpu bench --backend cpu --threads 4 --shape 150,32,28,40";
+
+pub(crate) const ADAPTERS: &str = "\
+Columns:
+  binding           the largest storage buffer binding
+  workgroup memory  the largest workgroup memory
+  invocations       the largest number of invocations per workgroup
+  subgroup          the subgroup size, or its smallest and largest value
+  f16               whether shaders can use 16-bit floats
+
+Exit status: 0, also if there is no adapter.";
