@@ -60,7 +60,7 @@ fn however_a_batch_is_cut() {
             |p| !p.to_string().contains("subgroups"),
         ),
         ("scores in storage", Task::Align, stored, |p| {
-            p.to_string().contains("by align_long")
+            p.to_string().contains("by viterbi_long")
         }),
         (
             "pages",
@@ -69,7 +69,7 @@ fn however_a_batch_is_cut() {
             |p| p.segments() > 1 && p.input_slices() == 1,
         ),
         ("pages in storage", Task::Align, stored, |p| {
-            p.segments() > 1 && p.to_string().contains("by align_long")
+            p.segments() > 1 && p.to_string().contains("by viterbi_long")
         }),
         ("chunks", Task::Align, |l| *l, |p| p.input_slices() > 1),
         ("groups", Task::Align, |l| *l, |p| p.batch_tiles() > 1),
