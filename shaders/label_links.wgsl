@@ -4,8 +4,8 @@
 // in: items [G].
 // in, out: label_table [G, label_capacity].
 // out: first_of_class [G, C].
-// grid: with CLEAR and LINK, one workgroup per item (y and z). With only one of them, one lane per
-// class (CLEAR) or per label (LINK) in x.
+// grid: items in y and z. With CLEAR and LINK, one workgroup per item; with only one of them, x has
+// one lane per class (CLEAR) or per label (LINK).
 // barriers: one, between clearing and writing first_of_class.
 
 override LANES: u32 = 64u;
