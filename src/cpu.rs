@@ -4,9 +4,9 @@
 //! its results agree with a GPU's within the tolerance of the validation suite. They do not have
 //! the same bits. The main differences from the shaders:
 //!
-//! - Order of the stages: each item is swept completely, by one thread of rayon's pool. Afterwards
-//!   each row of the class axis is read once, for its softmax statistics and its gradient together.
-//!   The losses come last.
+//! - Order of the stages: each item is swept completely, by one or two threads of rayon's pool;
+//!   then each row of the class axis is read once, for its softmax statistics and its gradient
+//!   together. The losses come last.
 //! - The exponential uses another polynomial (see [`scaled`]).
 //! - The reduced loss is summed in float64.
 //! - Each item has arrays of its own, so no batch is split into tiles, segments or input slices.

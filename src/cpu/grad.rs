@@ -54,8 +54,7 @@ pub(super) fn rows<S: Simd>(
         match options.input {
             Input::Probs { epsilon } => subtract_occupancies(item, t, out, |class, occupancy| {
                 let q = input[class] + epsilon;
-                // Divided first: the product could underflow where the quotient of two small
-                // numbers does not.
+                // Divided first: occupancy · scale could underflow although the result does not.
                 let quotient = if q < MIN_PROB { 0.0 } else { occupancy / q };
                 quotient * item.scale
             }),

@@ -19,7 +19,7 @@ pub(super) fn index_classes(
     item.class_index.clear();
     item.class_index.push(0);
     if item.labels.is_empty() {
-        // Nothing to look up. Without frames, the number of classes may exceed any real input.
+        // Without labels no table is needed. In an empty batch, the number of classes may be huge.
         item.class_index.resize(array_floats(item.pairs()), 0);
         return;
     }

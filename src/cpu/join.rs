@@ -115,7 +115,7 @@ struct Normaliser<S: Simd> {
     neg_log: f32x16<S>,
 }
 
-/// A factor is near 1 if its logarithm is below this.
+/// A factor exp(x) or 1 + x is near 1 if |x| is below this.
 const NEAR_ONE: f32 = 0.01;
 
 /// A likelihood with an exponent of at most this is 0. Exponents are clamped to `ZERO_EXPONENT`,

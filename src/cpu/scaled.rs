@@ -2,8 +2,8 @@
 //! idea.
 //!
 //! There are two exponentials. [`exp`] and [`exp_difference`] return scaled floats, for emissions
-//! and normalisation. [`exp_f32`] returns plain f32, for the softmax in the gradient. Both use a
-//! polynomial of their own, not the one of the shaders, so the last bits differ.
+//! and normalisation. [`exp_f32`] returns plain f32, for the softmax in the gradient. Both use the
+//! same polynomial. It is not that of the shaders, so the last bits differ.
 
 use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*, u32x16};
 

@@ -256,9 +256,9 @@ impl<'a, S: Simd> Block<'a, S> {
         current.clear_boundary(direction, &self.pairs);
     }
 
-    /// Computes a step, and multiplies the other direction's row of the same frame, `checkpoints`,
-    /// by the incoming paths of each state: the products are the occupancies up to a factor common
-    /// to the frame. Returns their largest exponent.
+    /// Computes a step, and multiplies `other_row`, the other direction's row of the same frame, by
+    /// the incoming paths of each state: the products are the occupancies up to a factor common to
+    /// the frame. Returns their largest exponent.
     #[inline(always)]
     fn step_and_multiply(
         &self,
@@ -266,11 +266,11 @@ impl<'a, S: Simd> Block<'a, S> {
         by_class: &[f32],
         by_pair: &[f32],
         current: &mut [f32],
-        checkpoints: &mut [f32],
+        other_row: &mut [f32],
     ) -> i32 {
         let simd = self.simd;
         let at = self.direction.label_offset();
-        let mut checkpoints = StateRowMut::new(checkpoints);
+        let mut other_row = StateRowMut::new(other_row);
         let mut max_exponent = i32x16::splat(simd, i32::MIN);
         self.step_with(
             previous,
@@ -279,8 +279,8 @@ impl<'a, S: Simd> Block<'a, S> {
             current,
             #[inline(always)]
             |p, incoming| {
-                let blank = checkpoints.multiply_blank(simd, p, incoming.to_blank);
-                let label = checkpoints.multiply_label(simd, p + at, incoming.to_label);
+                let blank = other_row.multiply_blank(simd, p, incoming.to_blank);
+                let label = other_row.multiply_label(simd, p + at, incoming.to_label);
                 max_exponent = max_exponent.max(blank.e.max(label.e));
             },
         );

@@ -1,11 +1,11 @@
-//! Occupancies of any backend against the reference's.
+//! Compares the occupancies of any backend with the reference's.
 
 use ctc_wgpu::{Ctc, Impossible, Options, reference};
 
 use super::random_case::RandomCase;
 
-/// On random batches and every option.
-pub(crate) fn hold(ctc: &Ctc) {
+/// Compares them for random batches and options.
+pub(crate) fn match_the_reference(ctc: &Ctc) {
     for seed in 0..60 {
         let drawn = RandomCase::of(seed);
         let batch = drawn.batch.batch();

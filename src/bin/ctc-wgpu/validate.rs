@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use ctc_wgpu::conformance::families::SuiteSize;
 use ctc_wgpu::conformance::probe::Numerics;
-use ctc_wgpu::conformance::suite::{Subject, Suite, Tally, Trial};
+use ctc_wgpu::conformance::suite::{Subject, Suite, Tally, TestGroup};
 use indicatif::ProgressBar;
 
 use crate::fault::Fault;
@@ -168,20 +168,20 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<Outcome, Fault> {
     };
     let subjects = subjects(args)?;
     let suite = Suite::new(extent);
-    let trials: Vec<_> = subjects
+    let groups: Vec<_> = subjects
         .iter()
-        .map(|(_, subject)| subject.as_ref().map(|subject| suite.trials(subject)))
+        .map(|(_, subject)| subject.as_ref().map(|subject| suite.groups(subject)))
         .collect();
-    let count: usize = trials.iter().flatten().map(Vec::len).sum();
+    let count: usize = groups.iter().flatten().map(Vec::len).sum();
     let bar = progress::working(count as u64);
     let judged = subjects
         .iter()
-        .zip(&trials)
-        .map(|((facts, subject), trials)| Judged {
+        .zip(&groups)
+        .map(|((facts, subject), groups)| Judged {
             facts: facts.clone(),
             numerics: subject.as_ref().ok().and_then(Subject::numerics).cloned(),
-            rows: match trials {
-                Ok(trials) => Ok(rows(trials, &facts.name, &bar)),
+            rows: match groups {
+                Ok(groups) => Ok(rows(groups, &facts.name, &bar)),
                 Err(reason) => Err((*reason).clone()),
             },
         });
@@ -236,15 +236,15 @@ fn subjects(args: &ValidateArgs) -> Result<Vec<Found>, Fault> {
 }
 
 /// Runs the trials, and adds up those of a variant.
-fn rows(trials: &[Trial<'_>], subject: &str, bar: &ProgressBar) -> Vec<Row> {
+fn rows(groups: &[TestGroup<'_>], subject: &str, bar: &ProgressBar) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    for trial in trials {
-        bar.set_message(format!("{subject}: {}, {}", trial.variant, trial.family));
-        let tally = trial.run();
-        let at = rows.iter().position(|row| row.variant == trial.variant);
+    for group in groups {
+        bar.set_message(format!("{subject}: {}, {}", group.variant, group.family));
+        let tally = group.run();
+        let at = rows.iter().position(|row| row.variant == group.variant);
         let at = at.unwrap_or_else(|| {
             rows.push(Row {
-                variant: trial.variant,
+                variant: group.variant,
                 total: Tally::new(),
                 families: Vec::new(),
             });
@@ -252,7 +252,7 @@ fn rows(trials: &[Trial<'_>], subject: &str, bar: &ProgressBar) -> Vec<Row> {
         });
         let row = &mut rows[at];
         row.total = std::mem::take(&mut row.total).and(&tally);
-        row.families.push((trial.family, tally));
+        row.families.push((group.family, tally));
         bar.inc(1);
     }
     rows

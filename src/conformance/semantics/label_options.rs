@@ -1,11 +1,11 @@
-//! The options that change what the labels mean.
+//! The options that change the meaning of the labels.
 
 use crate::{BlankInLabels, Options, RepeatedLabels, RepeatedOutputs};
 
 use super::product::{batch, usual_options};
-use super::{Row, row, usual};
+use super::{SemanticsCase, row, usual};
 
-pub(super) fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<SemanticsCase> {
     let options = usual_options();
     let allow = Options {
         blank_in_labels: BlankInLabels::Allow,
@@ -42,25 +42,25 @@ pub(super) fn rows() -> Vec<Row> {
             vec![usual(), usual(), usual()],
         ),
         row(
-            "allowing the blank changes nothing without one",
+            "allowing the blank changes nothing if no label is the blank",
             batch([2, 5, 4], &repeats),
             allow,
             vec![usual(), usual()],
         ),
         row(
-            "equal neighbours collapse where that is asked for",
+            "repeated labels are collapsed with RepeatedLabels::Collapse",
             batch([2, 5, 4], &repeats),
             collapse,
             vec![usual(), usual()],
         ),
         row(
-            "labels that fit only once collapsed are possible",
+            "labels that fit only after collapsing have an alignment",
             batch([2, 2, 4], &repeats),
             collapse,
             vec![usual(), usual()],
         ),
         row(
-            "distinct outputs merge nothing",
+            "distinct outputs are not merged",
             batch([2, 5, 4], &repeats),
             distinct,
             vec![usual(), usual()],

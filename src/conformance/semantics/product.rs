@@ -1,17 +1,19 @@
-//! What the crate promises, line by line.
+//! Ordinary items, label and frame layouts, and items without a valid alignment.
 
 use crate::{Blank, Impossible, Options, Reduction, Status};
 
-use super::{Expected, Grad, Item, Loss, Row, impossible, not_finite, row, usual};
+use super::{
+    Expected, ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, row, usual,
+};
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 use crate::conformance::golden::conformance::sparse;
-use crate::conformance::random::Recipe;
+use crate::conformance::random::BatchSpec;
 
 const NEVER: f32 = f32::NEG_INFINITY;
 
-/// Logits of `dims`, always the same for a seed.
+/// Generates logits, the same for each seed.
 pub(super) fn logits(dims: [usize; 3], seed: u64) -> Vec<f32> {
-    Recipe::new(dims, 0).batch(seed).values
+    BatchSpec::new(dims, 0).batch(seed).values
 }
 
 pub(super) fn batch(dims: [usize; 3], labels: &[&[i32]]) -> OwnedBatch {
@@ -22,20 +24,20 @@ pub(super) fn usual_options() -> Options {
     Options::default()
 }
 
-pub(super) fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<SemanticsCase> {
     [ordinary(), impossible_items()]
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn ordinary() -> Vec<Row> {
+fn ordinary() -> Vec<SemanticsCase> {
     let options = usual_options();
     let two: [&[i32]; 2] = [&[1, 2], &[3, 3]];
     let blank = |blank| Options { blank, ..options };
     vec![
         row(
-            "usual items",
+            "ordinary items",
             batch([2, 5, 4], &two),
             options,
             vec![usual(), usual()],
@@ -47,13 +49,13 @@ fn ordinary() -> Vec<Row> {
             vec![usual(), usual()],
         ),
         row(
-            "a blank in the middle",
+            "the blank as a middle class",
             batch([2, 5, 4], &[&[0, 1], &[3, 3]]),
             blank(Blank::Index(2)),
             vec![usual(), usual()],
         ),
         row(
-            "a blank that is last",
+            "the blank as the last class",
             batch([2, 5, 4], &[&[0, 1], &[2]]),
             blank(Blank::Last),
             vec![usual(), usual()],
@@ -68,7 +70,7 @@ fn ordinary() -> Vec<Row> {
             vec![usual(), usual()],
         ),
         row(
-            "sparse labels, one row of them empty",
+            "sparse labels with an empty row",
             batch([3, 5, 4], &[&[], &[], &[]]).labels(sparse(&[vec![1, 2], vec![], vec![3]])),
             options,
             vec![usual(), usual(), usual()],
@@ -84,19 +86,19 @@ fn ordinary() -> Vec<Row> {
             options,
             vec![usual(), usual()],
         ),
-        // Loss −Σ ln p(blank).
+        // The loss is −Σ ln p(blank).
         row(
-            "an empty label costs the blanks",
+            "the loss of an empty label is that of the blanks",
             batch([1, 4, 4], &[&[]]),
             options,
             vec![usual()],
         ),
         row(
-            "no frame and no label cost nothing",
+            "an item with no frames and no labels has loss 0",
             batch([2, 3, 4], &[&[], &[1]]).logit_lengths(&[0, 3]),
             options,
             vec![
-                Item {
+                ExpectedItem {
                     loss: Loss::Zero,
                     status: Status::Ok,
                     grad: Grad::Zero,
@@ -104,10 +106,10 @@ fn ordinary() -> Vec<Row> {
                 usual(),
             ],
         ),
-        Row {
+        SemanticsCase {
             expected: Expected::Reduced(vec![], 0.0),
             ..row(
-                "an empty batch is an empty answer",
+                "an empty batch gives an empty result",
                 OwnedBatch::new::<&[i32]>([0, 3, 4], vec![], &[]),
                 Options {
                     reduction: Reduction::MeanBatch,
@@ -117,11 +119,11 @@ fn ordinary() -> Vec<Row> {
             )
         },
         row(
-            "a batch without frames costs nothing for empty labels",
+            "a batch without frames has loss 0 for empty labels",
             batch([2, 0, 4], &[&[], &[1]]),
             options,
             vec![
-                Item {
+                ExpectedItem {
                     loss: Loss::Zero,
                     status: Status::Ok,
                     grad: Grad::Zero,
@@ -136,13 +138,13 @@ fn ordinary() -> Vec<Row> {
             vec![usual()],
         ),
         row(
-            "as many labels as frames leave one path",
+            "as many labels as frames have one path",
             batch([1, 4, 5], &[&[1, 2, 3, 4]]),
             options,
             vec![usual()],
         ),
         row(
-            "padding past the label length is never looked at",
+            "padding past the label length is ignored",
             batch([1, 4, 4], &[&[1]]).labels(OwnedLabels::Padded {
                 values: vec![1, -1, i32::MAX, i32::MIN],
                 lengths: vec![1],
@@ -151,7 +153,7 @@ fn ordinary() -> Vec<Row> {
             vec![usual()],
         ),
         row(
-            "weights scale the gradient, not the losses",
+            "weights scale the gradient and not the losses",
             batch([3, 4, 4], &[&[1], &[2, 3], &[1]]).weights(&[0.5, -2.0, 3.25]),
             options,
             vec![usual(), usual(), usual()],
@@ -159,7 +161,7 @@ fn ordinary() -> Vec<Row> {
     ]
 }
 
-fn impossible_items() -> Vec<Row> {
+fn impossible_items() -> Vec<SemanticsCase> {
     let options = usual_options();
     let zero = Options {
         impossible: Impossible::Zero,
@@ -177,31 +179,31 @@ fn impossible_items() -> Vec<Row> {
     hidden.values[0] = f32::NAN;
     vec![
         row(
-            "too few frames cost infinity",
+            "too few frames give an infinite loss",
             batch([3, 3, 4], &short),
             options,
             three(Loss::Inf),
         ),
         row(
-            "too few frames cost nothing where zero is asked for",
+            "too few frames give loss 0 with Impossible::Zero",
             batch([3, 3, 4], &short),
             zero,
             three(Loss::Zero),
         ),
         row(
-            "a label of probability 0 costs infinity",
+            "a label of probability 0 gives an infinite loss",
             blocked,
             options,
             vec![impossible(Loss::Inf), usual()],
         ),
         row(
-            "an empty label whose blank is impossible costs infinity",
+            "an empty label and a blank of probability 0 give an infinite loss",
             silent,
             options,
             vec![impossible(Loss::Inf)],
         ),
         row(
-            "labels without frames cost infinity",
+            "labels without frames give an infinite loss",
             batch([2, 3, 4], &[&[1], &[1]]).logit_lengths(&[0, 3]),
             options,
             vec![impossible(Loss::Inf), usual()],
@@ -212,21 +214,22 @@ fn impossible_items() -> Vec<Row> {
             options,
             vec![impossible(Loss::Inf), usual()],
         ),
-        // A NaN is a fault to be seen, whatever the labels; PyTorch's zero_infinity does not hide it either.
+        // A NaN is an error that must stay visible. PyTorch's zero_infinity does not hide it
+        // either.
         row(
-            "a NaN is not hidden by asking for zero",
+            "Impossible::Zero does not hide a NaN",
             hidden.clone(),
             zero,
             vec![not_finite(), usual()],
         ),
         row(
-            "a NaN wins over too few frames",
+            "a NaN takes precedence over too few frames",
             hidden,
             options,
             vec![not_finite(), usual()],
         ),
         row(
-            "asking for an error changes nothing where all is possible",
+            "Impossible::Error changes nothing if every item has an alignment",
             batch([1, 3, 4], &[&[1, 2]]),
             Options {
                 impossible: Impossible::Error,

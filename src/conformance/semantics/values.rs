@@ -1,9 +1,9 @@
-//! What the numbers of the input may be, by convention: infinities, NaN, zeros, and rows that sum to something else.
+//! Special values in each kind of input: infinities, NaN, zeros, and rows that do not sum to 1.
 
 use crate::{Input, Options, Status};
 
 use super::product::{batch, usual_options};
-use super::{Grad, Item, Loss, Row, not_finite, row, usual};
+use super::{ExpectedItem, Grad, Loss, SemanticsCase, not_finite, row, usual};
 use crate::conformance::batch::OwnedBatch;
 use crate::conformance::random_case::log_probs;
 
@@ -15,16 +15,16 @@ fn probs(batch: OwnedBatch) -> OwnedBatch {
     batch
 }
 
-pub(super) fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<SemanticsCase> {
     [not_finite_items(), conventions()]
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn not_finite_items() -> Vec<Row> {
+fn not_finite_items() -> Vec<SemanticsCase> {
     let options = usual_options();
-    // Item 1 goes on as usual beside each of these; the value stands in frame 1 of item 0.
+    // The value is in frame 1 of item 0. Item 1 must be unaffected.
     let with = |name, value: f32, input| {
         let mut batch = batch([2, 4, 4], &[&[1], &[2]]).logit_lengths(&[3, 4]);
         if matches!(input, Input::Probs { .. }) {
@@ -64,48 +64,48 @@ fn not_finite_items() -> Vec<Row> {
     }
     vec![
         with(
-            "a NaN logit costs NaN for that item alone",
+            "a NaN logit gives NaN for that item alone",
             f32::NAN,
             Input::Logits,
         ),
         with(
-            "a logit of +inf costs NaN for that item alone",
+            "a logit of +inf gives NaN for that item alone",
             f32::INFINITY,
             Input::Logits,
         ),
         with(
-            "a NaN log-probability costs NaN for that item alone",
+            "a NaN log-probability gives NaN for that item alone",
             f32::NAN,
             Input::LogProbs,
         ),
         with(
-            "a log-probability of +inf costs NaN for that item alone",
+            "a log-probability of +inf gives NaN for that item alone",
             f32::INFINITY,
             Input::LogProbsExact,
         ),
         with(
-            "a NaN probability costs NaN for that item alone",
+            "a NaN probability gives NaN for that item alone",
             f32::NAN,
             biased,
         ),
         with(
-            "an infinite probability costs NaN for that item alone",
+            "an infinite probability gives NaN for that item alone",
             f32::INFINITY,
             biased,
         ),
         with(
-            "a negative probability costs NaN for that item alone",
+            "a negative probability gives NaN for that item alone",
             -0.25,
             biased,
         ),
         row(
-            "a frame of -inf only costs NaN for that item alone",
+            "a frame of -inf in all classes gives NaN for that item alone",
             desert.clone(),
             options,
             vec![not_finite(), usual()],
         ),
         row(
-            "a frame of log-probabilities of -inf only costs NaN",
+            "a frame of log-probabilities of -inf in all classes gives NaN",
             {
                 let kept = desert.values[4..8].to_vec();
                 let mut desert = log_probs(&desert);
@@ -119,7 +119,7 @@ fn not_finite_items() -> Vec<Row> {
             vec![not_finite(), usual()],
         ),
         row(
-            "a frame of probability 0 only costs NaN where epsilon is 0",
+            "a frame of probability 0 in all classes gives NaN if epsilon is 0",
             nothing,
             Options {
                 input: Input::Probs { epsilon: 0.0 },
@@ -128,23 +128,23 @@ fn not_finite_items() -> Vec<Row> {
             vec![not_finite(), usual()],
         ),
         row(
-            "frames past the length do not count, NaN included",
+            "frames past the length are ignored, even if they are NaN",
             past.clone(),
             options,
             vec![usual(), usual()],
         ),
         row(
-            "frames past the length do not count in time-major order",
+            "frames past the length are ignored in time-major order",
             past.transposed(),
             options,
             vec![usual(), usual()],
         ),
         row(
-            "an item without frames is untouched by NaN",
+            "NaN does not affect an item without frames",
             empty,
             options,
             vec![
-                Item {
+                ExpectedItem {
                     loss: Loss::Zero,
                     status: Status::Ok,
                     grad: Grad::Zero,
@@ -167,17 +167,18 @@ fn not_finite_items() -> Vec<Row> {
     ]
 }
 
-fn conventions() -> Vec<Row> {
+fn conventions() -> Vec<SemanticsCase> {
     let options = usual_options();
     let input = |input| Options { input, ..options };
     let two: [&[i32]; 2] = [&[1, 2], &[3, 3]];
     let items = || vec![usual(), usual()];
     let biased = |epsilon| input(Input::Probs { epsilon });
-    // Class 3 has probability 0, and is in no label of item 0: gradient 1/Σ there, and nothing is divided by 0.
+    // Class 3 has probability 0 and is not a label of item 0: its gradient is 1/Σ, without a
+    // division by 0.
     let mut zeros = probs(batch([2, 4, 4], &[&[1, 2], &[2]]));
     zeros.values[3] = 0.0;
     zeros.values[4 + 1] = 0.0;
-    // Rows that sum to e^5: ln p is above 0, so the loss is below.
+    // Rows that sum to e^5: ln p is positive, so the loss is negative.
     let mut tall = log_probs(&batch([1, 3, 4], &[&[1]]));
     tall.values.iter_mut().for_each(|x| *x += 5.0);
     vec![
@@ -200,7 +201,7 @@ fn conventions() -> Vec<Row> {
             items(),
         ),
         row(
-            "probabilities, with no epsilon",
+            "probabilities, without epsilon",
             probs(batch([2, 5, 4], &two)),
             biased(0.0),
             items(),
@@ -216,19 +217,19 @@ fn conventions() -> Vec<Row> {
             items(),
         ),
         row(
-            "a probability of exactly 0 has the gradient of the normalisation alone",
+            "the gradient of a probability of exactly 0 is that of the normalisation alone",
             zeros,
             biased(0.0),
             items(),
         ),
         row(
-            "log-probabilities that sum to more than 1 may have a loss below 0",
+            "probabilities that sum to more than 1 may have a negative loss",
             tall.clone(),
             input(Input::LogProbs),
             vec![usual()],
         ),
         row(
-            "log-probabilities that sum to more than 1 may have a loss below 0, with the true derivative",
+            "probabilities that sum to more than 1 may have a negative loss, with the true derivative",
             tall,
             input(Input::LogProbsExact),
             vec![usual()],

@@ -1,6 +1,6 @@
 //! The verdict as a person reads it on a terminal.
 
-use ctc_wgpu::conformance::check::Worst;
+use ctc_wgpu::conformance::check::MaxDeviation;
 use ctc_wgpu::conformance::suite::Tally;
 
 use super::{Judged, Verdict, verdict};
@@ -88,7 +88,7 @@ pub(super) fn cells(judged: &Judged) -> Vec<Vec<String>> {
 }
 
 /// A deviation, if there was one to measure.
-pub(super) fn worst(tally: &Tally, of: fn(Worst) -> f64) -> String {
+pub(super) fn worst(tally: &Tally, of: fn(MaxDeviation) -> f64) -> String {
     let worst = tally.worst.map(|worst| format::small(of(worst)));
     worst.unwrap_or_else(|| "–".to_owned())
 }
