@@ -32,8 +32,8 @@ fn the_twin_passes_every_case_and_its_row_says_so() {
         "random",
         "subnormals",
         "−∞",
-        "run after run",
-        "items alone",
+        "repeated runs",
+        "single items",
     ] {
         let family = families.iter().find(|family| family["family"] == name);
         let family = family.unwrap_or_else(|| panic!("no {name}"));

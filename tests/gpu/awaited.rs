@@ -7,7 +7,7 @@ use ctc_wgpu::{Ctc, Options};
 use tokio::runtime::Builder;
 
 use crate::support::adapters::all;
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 #[test]
 fn tasks_of_tokio_get_what_a_thread_gets() {
@@ -74,5 +74,5 @@ fn a_call_that_is_given_up_leaves_the_context_as_it_was() {
 }
 
 fn batch(seed: usize) -> crate::support::batch::OwnedBatch {
-    Recipe::new([3, 20 + 5 * (seed % 3), 9], 5).batch(seed as u64)
+    BatchSpec::new([3, 20 + 5 * (seed % 3), 9], 5).batch(seed as u64)
 }

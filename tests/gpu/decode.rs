@@ -8,22 +8,22 @@ use ctc_wgpu::{
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
-use crate::support::decoding::{alignment, guarded_buffers, hold, reading};
+use crate::support::decoding::{check, check_alignment, check_greedy, guarded_buffers};
 use crate::support::device::{BufferPlacement, DeviceBatch, on_each_device, run};
 use crate::support::extreme_values::masked_labels;
 use crate::support::malformed;
-use crate::support::random::{Recipe, full};
+use crate::support::random::{BatchSpec, full};
 use crate::support::random_case::{RandomCase, log_probs};
 
 fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
-    hold(ctc, &RandomCase::new(name.to_owned(), batch, options)).unwrap();
+    check(ctc, &RandomCase::new(name.to_owned(), batch, options)).unwrap();
 }
 
 #[test]
 fn random_batches_and_every_option() {
     on_each(|ctc| {
         for seed in 0..150 {
-            hold(ctc, &RandomCase::of(seed)).unwrap();
+            check(ctc, &RandomCase::of(seed)).unwrap();
         }
     });
 }
@@ -88,9 +88,9 @@ fn however_a_batch_is_cut() {
     ];
     // Of a few classes and many labels: what is kept of a frame is more than the frame, so it is cut first.
     let narrow = (0..10).map(|seed| {
-        let recipe = Recipe {
+        let recipe = BatchSpec {
             ragged: seed % 2 == 0,
-            ..Recipe::new([1, 400 + seed as usize, 2], 40)
+            ..BatchSpec::new([1, 400 + seed as usize, 2], 40)
         };
         let name = format!("narrow, seed {seed}");
         RandomCase::new(name, recipe.batch(seed), Options::default())
@@ -115,8 +115,8 @@ fn however_a_batch_is_cut() {
                     forced += 1;
                     let within = ctc.with_limits(&limits);
                     let held = match task {
-                        Task::Align => alignment(&within, drawn),
-                        _ => reading(&within, drawn),
+                        Task::Align => check_alignment(&within, drawn),
+                        _ => check_greedy(&within, drawn),
                     };
                     held.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
                 }
@@ -130,9 +130,9 @@ fn however_a_batch_is_cut() {
 fn stars_stand_for_whatever_is_there() {
     on_each(|ctc| {
         for seed in 0..30 {
-            let recipe = Recipe {
+            let recipe = BatchSpec {
                 repeats: 0.3,
-                ..Recipe::new([3, 40, 9], 10)
+                ..BatchSpec::new([3, 40, 9], 10)
             };
             let mut batch = recipe.batch(seed);
             if seed % 3 == 1 {
@@ -318,11 +318,11 @@ fn a_blank_among_the_labels_is_a_label() {
 
 #[test]
 fn nonsense_on_the_device_spoils_its_item_alone() {
-    let mut spoilers = malformed::labels_that_are_no_class();
-    spoilers.extend(malformed::blank_among_the_labels());
+    let mut spoilers = malformed::labels_out_of_range();
+    spoilers.extend(malformed::blank_among_labels());
     spoilers.extend(malformed::logit_lengths_out_of_range());
     spoilers.extend(malformed::label_lengths_out_of_range());
-    spoilers.extend(malformed::logits_without_a_meaning());
+    spoilers.extend(malformed::logits_that_are_not_finite());
     on_each_device(|gpu| {
         for checks in [RuntimeChecks::On, RuntimeChecks::Off] {
             let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, checks).unwrap();
@@ -331,7 +331,7 @@ fn nonsense_on_the_device_spoils_its_item_alone() {
                     guarded_buffers::check(spoiler, gpu, &ctc, task).unwrap();
                 }
                 for seed in 0..24 {
-                    guarded_buffers::garbage(gpu, &ctc, seed, task).unwrap();
+                    guarded_buffers::random_bits(gpu, &ctc, seed, task).unwrap();
                 }
             }
         }
@@ -343,14 +343,14 @@ fn a_weight_of_minus_one_makes_the_exact_gradient_the_occupancies() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for seed in 0..10 {
-            let batch = Recipe::new([3, 20, 6], 4).batch(seed);
+            let batch = BatchSpec::new([3, 20, 6], 4).batch(seed);
             let options = Options {
                 input: Input::LogProbsExact,
                 ..Options::default()
             };
             let weighted = DeviceBatch::of(&batch.clone().weights(&[-1.0; 3]));
             let plan = ctc.plan(&weighted.shape, &options).unwrap();
-            let outputs = run(gpu, &plan, &weighted, BufferPlacement::Together);
+            let outputs = run(gpu, &plan, &weighted, BufferPlacement::OneBuffer);
             let expected = reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap();
             for (bits, expected) in outputs.grad.iter().zip(&expected.occupancy) {
                 let got = f64::from(f32::from_bits(*bits));
@@ -364,9 +364,9 @@ fn a_weight_of_minus_one_makes_the_exact_gradient_the_occupancies() {
 fn a_probability_of_0_is_on_no_path() {
     on_each(|ctc| {
         for seed in 0..12 {
-            let mut batch = Recipe {
+            let mut batch = BatchSpec {
                 minus_infinity: 0.3,
-                ..Recipe::new([3, 30, 5], 6)
+                ..BatchSpec::new([3, 30, 5], 6)
             }
             .batch(seed);
             batch = log_probs(&batch);
@@ -384,7 +384,7 @@ fn a_probability_of_0_is_on_no_path() {
 fn masks_and_the_least_probability_that_counts_are_as_on_the_cpu() {
     on_each(|ctc| {
         for drawn in masked_labels() {
-            hold(ctc, &drawn).unwrap();
+            check(ctc, &drawn).unwrap();
         }
         for (x, status) in [
             (-268_435_440.0, Status::Ok),

@@ -6,12 +6,12 @@ use ctc_wgpu::{
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
-use crate::support::check::Answer;
+use crate::support::check::Computed;
 use crate::support::device::on_each_device_within;
-use crate::support::random::{Recipe, full};
+use crate::support::random::{BatchSpec, full};
 
 /// Holds one item of a batch's answer against the reference.
-fn item_agrees(batch: &OwnedBatch, answer: &Answer, item: usize) {
+fn item_agrees(batch: &OwnedBatch, answer: &Computed, item: usize) {
     let alone = batch.alone(item);
     let judge = reference::loss_and_grad(&alone.batch(), &Options::default()).unwrap();
     let (got, want) = (answer.loss[item], judge.loss[0]);
@@ -34,7 +34,7 @@ fn item_agrees(batch: &OwnedBatch, answer: &Answer, item: usize) {
     }
 }
 
-fn answer(ctc: &Ctc, batch: &OwnedBatch) -> Answer {
+fn answer(ctc: &Ctc, batch: &OwnedBatch) -> Computed {
     ctc.loss_and_grad(&batch.batch(), &Options::default())
         .unwrap()
         .into()
@@ -80,7 +80,7 @@ fn within(max_binding: u64, max_workgroups: u32) -> wgpu::Limits {
 
 #[test]
 fn however_a_batch_is_cut_its_bits_are_the_same() {
-    let batch = Recipe::new([7, 90, 40], 25).batch(5);
+    let batch = BatchSpec::new([7, 90, 40], 25).batch(5);
     let transposed = batch.transposed();
     let uncut = answers(&wgpu::Limits::default(), &batch);
     for (max_binding, max_workgroups) in
@@ -119,7 +119,7 @@ fn however_a_batch_is_cut_its_bits_are_the_same() {
     );
 }
 
-fn answers(limits: &wgpu::Limits, batch: &OwnedBatch) -> Vec<Answer> {
+fn answers(limits: &wgpu::Limits, batch: &OwnedBatch) -> Vec<Computed> {
     let found = std::cell::RefCell::new(Vec::new());
     on_each_device_within(
         |_| limits.clone(),
@@ -153,9 +153,9 @@ fn ten_thousand_frames_are_right_flat_and_sharp() {
 #[test]
 fn more_items_than_a_dimension_has_workgroups_are_right() {
     let items = 70_000;
-    let batch = Recipe::new([items, 4, 3], 2).batch(6);
+    let batch = BatchSpec::new([items, 4, 3], 2).batch(6);
     let judge =
-        Answer::from(reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap());
+        Computed::from(reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap());
     on_each(|ctc| {
         let got = answer(ctc, &batch);
         assert_eq!(got.status, judge.status);

@@ -3,13 +3,13 @@
 use ctc_wgpu::{Batch, DeviceLimits, Options, Reduction, RepeatedLabels};
 
 use crate::support::adapters::on_each;
-use crate::support::check::{Answer, Tolerance, compare};
-use crate::support::random::Recipe;
+use crate::support::check::{Computed, Tolerance, compare};
+use crate::support::random::BatchSpec;
 
 #[test]
 fn the_sums_of_a_batch_go_over_all_rounds_and_dispatches() {
     let weights: Vec<f32> = (0..700).map(|item| 0.25 + (item % 7) as f32).collect();
-    let batch = Recipe::new([700, 4, 3], 2).batch(11).weights(&weights);
+    let batch = BatchSpec::new([700, 4, 3], 2).batch(11).weights(&weights);
     on_each(|ctc| {
         let limits = *ctc.limits().unwrap();
         // 512 items' lengths or weights a binding, so that the second dispatch goes on from the first.
@@ -24,7 +24,7 @@ fn the_sums_of_a_batch_go_over_all_rounds_and_dispatches() {
                     ..Options::default()
                 };
                 let run = |batch: &Batch<'_>, options: &Options| {
-                    ctc.loss_and_grad(batch, options).map(Answer::from)
+                    ctc.loss_and_grad(batch, options).map(Computed::from)
                 };
                 let name = format!("{} {reduction:?} {max_binding}", ctc.backend());
                 let found = compare(&name, &batch, &options, &run, Tolerance::F32);
@@ -36,10 +36,10 @@ fn the_sums_of_a_batch_go_over_all_rounds_and_dispatches() {
 
 #[test]
 fn labels_are_collapsed_over_all_rounds() {
-    let recipe = Recipe {
+    let recipe = BatchSpec {
         repeats: 0.5,
         ragged: false,
-        ..Recipe::new([6, 260, 8], 250)
+        ..BatchSpec::new([6, 260, 8], 250)
     };
     let batch = recipe.batch(12);
     let longest = (0..6).map(|item| batch.item_labels(item).len()).max();
@@ -53,7 +53,7 @@ fn labels_are_collapsed_over_all_rounds() {
             ..Options::default()
         };
         let run = |batch: &Batch<'_>, options: &Options| {
-            ctc.loss_and_grad(batch, options).map(Answer::from)
+            ctc.loss_and_grad(batch, options).map(Computed::from)
         };
         let name = ctc.backend().to_string();
         let found = compare(&name, &batch, &options, &run, Tolerance::F32);

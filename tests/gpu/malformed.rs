@@ -28,12 +28,12 @@ fn each_spoils_its_item_alone(spoilers: &[Corruption]) {
 
 #[test]
 fn a_label_that_is_no_class_spoils_its_item_alone() {
-    each_spoils_its_item_alone(&malformed::labels_that_are_no_class());
+    each_spoils_its_item_alone(&malformed::labels_out_of_range());
 }
 
 #[test]
 fn the_blank_among_the_labels_spoils_its_item_where_it_is_not_allowed() {
-    each_spoils_its_item_alone(&malformed::blank_among_the_labels());
+    each_spoils_its_item_alone(&malformed::blank_among_labels());
     on_each_context(malformed::allowed_blank);
 }
 
@@ -54,7 +54,7 @@ fn a_weight_that_is_not_finite_spoils_its_item_alone() {
 
 #[test]
 fn every_kind_of_nan_and_plus_infinity_in_a_frame_that_counts_spoils_its_item_alone() {
-    each_spoils_its_item_alone(&malformed::logits_without_a_meaning());
+    each_spoils_its_item_alone(&malformed::logits_that_are_not_finite());
 }
 
 #[test]
@@ -67,5 +67,5 @@ fn concatenated_lengths_whose_sum_leaves_the_buffer_or_overflows_spoil_the_items
 
 #[test]
 fn a_batch_of_nothing_but_garbage_touches_nothing_else() {
-    on_each_context(|gpu, ctc| (0..24).try_for_each(|seed| malformed::garbage(gpu, ctc, seed)));
+    on_each_context(|gpu, ctc| (0..24).try_for_each(|seed| malformed::random_bits(gpu, ctc, seed)));
 }

@@ -10,11 +10,11 @@ use crate::support::adapters;
 use crate::support::device::{
     ALL, BufferPlacement, DeviceBatch, Gpu, GuardedBuffers, on_each_device, run,
 };
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 const BUFFER_PLACEMENTS: [BufferPlacement; 3] = [
-    BufferPlacement::Apart,
-    BufferPlacement::Together,
+    BufferPlacement::Separate,
+    BufferPlacement::OneBuffer,
     BufferPlacement::InPlace,
 ];
 
@@ -23,9 +23,9 @@ fn batch() -> DeviceBatch {
 }
 
 fn seeded(seed: u64) -> DeviceBatch {
-    let recipe = Recipe {
+    let recipe = BatchSpec {
         weights: true,
-        ..Recipe::new([5, 40, 7], 9)
+        ..BatchSpec::new([5, 40, 7], 9)
     };
     DeviceBatch::of(&recipe.batch(seed))
 }
@@ -106,12 +106,12 @@ fn stages_out_of_order_stay_in_bounds_and_spoil_no_later_batch() {
         let other = others.find(|other| other.shape == batch.shape).unwrap();
         for index in 0..2 {
             let plan = &plans(&ctc, &batch)[index];
-            let expected = run(gpu, plan, &batch, BufferPlacement::Apart);
+            let expected = run(gpu, plan, &batch, BufferPlacement::Separate);
             // Fresh tables, and tables that hold another batch of the shape.
             for fresh in [true, false] {
                 let plan = &plans(&ctc, &batch)[index];
                 if !fresh {
-                    run(gpu, plan, &other, BufferPlacement::Apart);
+                    run(gpu, plan, &other, BufferPlacement::Separate);
                 }
                 let count = plan.plan().dispatches();
                 let forwards: Vec<_> = (0..count).collect();
@@ -120,7 +120,7 @@ fn stages_out_of_order_stay_in_bounds_and_spoil_no_later_batch() {
                     (1..count).map(|first| [&forwards[first..], &forwards[..first]].concat());
                 for order in [backwards].into_iter().chain(rotated) {
                     let placed =
-                        GuardedBuffers::new(gpu, plan, &batch, BufferPlacement::Apart, ALL);
+                        GuardedBuffers::new(gpu, plan, &batch, BufferPlacement::Separate, ALL);
                     let prepared = plan.prepare(&placed.buffers()).unwrap();
                     let stages: Vec<_> = prepared.stages().collect();
                     for &stage in &order {
@@ -131,7 +131,7 @@ fn stages_out_of_order_stay_in_bounds_and_spoil_no_later_batch() {
                     // Checks the inputs and the canaries around all buffers.
                     placed.outputs(gpu).unwrap();
                 }
-                let after = run(gpu, plan, &batch, BufferPlacement::Apart);
+                let after = run(gpu, plan, &batch, BufferPlacement::Separate);
                 after.same(&expected, "after stages out of order").unwrap();
             }
         }
@@ -169,7 +169,7 @@ fn stages_are_named_as_the_printed_plan_names_them() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = batch();
         for plan in plans(&ctc, &batch) {
-            let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Apart, ALL);
+            let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Separate, ALL);
             let prepared = plan.prepare(&placed.buffers()).unwrap();
             let names: Vec<_> = prepared.stages().map(|stage| stage.name()).collect();
             assert_eq!(names.len(), plan.plan().dispatches());
@@ -240,8 +240,8 @@ fn timestamps_of_stages_are_in_order() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = batch();
         for plan in plans(&ctc, &batch) {
-            let expected = run(&gpu, &plan, &batch, BufferPlacement::Apart);
-            let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::Apart, ALL);
+            let expected = run(&gpu, &plan, &batch, BufferPlacement::Separate);
+            let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::Separate, ALL);
             let prepared = plan.prepare(&placed.buffers()).unwrap();
             let stages = u32::try_from(prepared.stages().len()).unwrap();
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ctc_wgpu::{RepeatedOutputs, reference};
 
-use crate::support::check::{Answer, Failures, Tolerance, close, judged};
+use crate::support::check::{Computed, Failures, Tolerance, close, failures_of};
 use crate::support::golden::{
     self, FILES, Grad, LATER, conformance, edge, file, keras, list, number, tensorflow, text,
 };
@@ -118,7 +118,7 @@ fn tensorflow_differs_where_the_table_says_so() {
 #[test]
 fn the_peers_on_edge_cases_differ_where_the_table_says_so() {
     let run = |batch: &ctc_wgpu::Batch<'_>, options: &ctc_wgpu::Options| {
-        reference::loss_and_grad(batch, options).map(Answer::from)
+        reference::loss_and_grad(batch, options).map(Computed::from)
     };
     let mut told = BTreeSet::new();
     for golden in edge::cases_of_the_wrong() {
@@ -128,7 +128,7 @@ fn the_peers_on_edge_cases_differ_where_the_table_says_so() {
                 ..golden.clone()
             };
             assert!(
-                !judged(&one.into(), &run, Tolerance::F32).is_empty(),
+                !failures_of(&one.into(), &run, Tolerance::F32).is_empty(),
                 "{}: agrees with us",
                 expectation.source
             );

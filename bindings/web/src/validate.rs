@@ -4,7 +4,7 @@ use ctc_wgpu::Ctc;
 use ctc_wgpu::conformance::case::Case;
 use ctc_wgpu::conformance::check::Tolerance;
 use ctc_wgpu::conformance::families::SuiteSize;
-use ctc_wgpu::conformance::suite::{AS_PLANNED, Answered, HostPath, Suite};
+use ctc_wgpu::conformance::suite::{AS_PLANNED, CaseOutput, HostPath, Suite};
 use ctc_wgpu::conformance::variants::VARIANTS;
 use js_sys::{Array, Function};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -58,15 +58,15 @@ pub async fn validate(
     });
     let host = HostPath::new(&ctc);
     let forced = VARIANTS.iter().filter(|variant| variant.is_there(&limits));
-    let mut trials = Vec::new();
+    let mut groups = Vec::new();
     for variant in std::iter::once(None).chain(forced.map(Some)) {
         let families = suite.families().iter();
         let meant = families.filter(|family| variant.is_none() || family.every_variant);
-        trials.extend(meant.map(|family| (variant, family)));
+        groups.extend(meant.map(|family| (variant, family)));
     }
-    let total = u32::try_from(trials.len())?;
+    let total = u32::try_from(groups.len())?;
     let (rows, mut done, mut passed) = (Array::new(), 0_u32, true);
-    for (variant, family) in trials {
+    for (variant, family) in groups {
         let tally = host.family_with(family, variant, answer).await;
         passed &= tally.failures.is_empty();
         let failures: Array = tally.failures.into_iter().map(JsValue::from).collect();
@@ -94,7 +94,7 @@ pub async fn validate(
     ]))
 }
 
-async fn answer(ctc: &Ctc, case: &Case) -> Answered {
+async fn answer(ctc: &Ctc, case: &Case) -> CaseOutput {
     let batch = case.batch();
     Ok(ctc
         .loss_and_grad_async(&batch.batch(), case.options())
