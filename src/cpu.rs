@@ -233,7 +233,7 @@ impl Workspace {
 #[inline(always)]
 #[allow(
     clippy::too_many_arguments,
-    reason = "generic over the instruction set, so it cannot be a closure over these"
+    reason = "the batch and its options, one item, and the workspace"
 )]
 fn sweep_item<S: Simd>(
     simd: S,

@@ -140,7 +140,7 @@ impl AllowedError {
         }
     }
 
-    fn holds(self, got: f64, expected: f64) -> bool {
+    fn allows(self, got: f64, expected: f64) -> bool {
         close(got, expected, (self.tolerance + self.accuracy) * self.scale)
     }
 
@@ -176,12 +176,12 @@ impl Failures {
         got: f64,
         expected: f64,
         allowed: AllowedError,
-        place: impl FnOnce() -> String,
+        location: impl FnOnce() -> String,
     ) {
         let loss = allowed.deviation(got, expected);
         self.measured(MaxDeviation { loss, grad: 0.0 });
-        self.check(allowed.holds(got, expected), || {
-            format!("{}: loss {got:e}, expected {expected:e}", place())
+        self.check(allowed.allows(got, expected), || {
+            format!("{}: loss {got:e}, expected {expected:e}", location())
         });
     }
 
@@ -191,12 +191,12 @@ impl Failures {
         got: f64,
         expected: f64,
         allowed: AllowedError,
-        place: impl FnOnce() -> String,
+        location: impl FnOnce() -> String,
     ) {
         let grad = allowed.deviation(got, expected);
         self.measured(MaxDeviation { loss: 0.0, grad });
-        self.check(allowed.holds(got, expected), || {
-            format!("{}: gradient {got:e}, expected {expected:e}", place())
+        self.check(allowed.allows(got, expected), || {
+            format!("{}: gradient {got:e}, expected {expected:e}", location())
         });
     }
 

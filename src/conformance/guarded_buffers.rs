@@ -31,9 +31,9 @@ impl DeviceBatch {
     /// Converts a batch. Sparse and masked labels become padded labels.
     pub fn of(batch: &OwnedBatch) -> Self {
         let [items, frames, classes] = batch.dims;
-        let given = match &batch.labels {
-            given @ (OwnedLabels::Padded { .. } | OwnedLabels::Concatenated { .. }) => {
-                given.clone()
+        let labels_on_device = match &batch.labels {
+            labels_on_device @ (OwnedLabels::Padded { .. } | OwnedLabels::Concatenated { .. }) => {
+                labels_on_device.clone()
             }
             // On a device, labels are padded or concatenated.
             OwnedLabels::Sparse { .. } | OwnedLabels::Masked { .. } | OwnedLabels::Missing => {
@@ -41,11 +41,11 @@ impl DeviceBatch {
                 padded(&(0..items).map(list).collect::<Vec<Vec<i32>>>())
             }
         };
-        let label_layout = match &given {
+        let label_layout = match &labels_on_device {
             OwnedLabels::Concatenated { .. } => LabelLayout::Concatenated,
             _ => LabelLayout::Padded,
         };
-        let (labels, label_lengths) = given.into_values();
+        let (labels, label_lengths) = labels_on_device.into_values();
         let max_labels = match label_layout {
             LabelLayout::Padded => labels.len() / items.max(1),
             LabelLayout::Concatenated => label_lengths.iter().max().map_or(0, |l| *l as usize),
@@ -241,7 +241,7 @@ impl GuardedBuffers {
     ) -> Self {
         let mut rng = Rng::new(0xCA9A41E5);
         let plan = plan.plan();
-        let mut garbage =
+        let mut random_words =
             |words: usize| -> Vec<u32> { (0..words).map(|_| rng.bits() as u32).collect() };
         let items = batch.shape.items;
         let mut builder = BufferBuilder::new(placement == BufferPlacement::OneBuffer);
@@ -251,14 +251,14 @@ impl GuardedBuffers {
         let logit_lengths = logit_lengths.map(|lengths| builder.integers(lengths));
         let label_lengths = builder.integers(&batch.label_lengths);
         let weights = batch.weights.as_deref().map(|weights| builder.add(weights));
-        let loss = builder.add(&garbage(items));
-        let status = wanted.status.then(|| builder.add(&garbage(items)));
+        let loss = builder.add(&random_words(items));
+        let status = wanted.status.then(|| builder.add(&random_words(items)));
         let reduced = wanted.reduced && plan.options().reduction != Reduction::None;
-        let reduced = reduced.then(|| builder.add(&garbage(1)));
+        let reduced = reduced.then(|| builder.add(&random_words(1)));
         let grad = match (plan.task(), placement) {
             (Task::Loss | Task::Align | Task::Greedy, _) => None,
             (Task::LossAndGrad, BufferPlacement::InPlace) => Some(logits),
-            (Task::LossAndGrad, _) => Some(builder.add(&garbage(batch.logits.len()))),
+            (Task::LossAndGrad, _) => Some(builder.add(&random_words(batch.logits.len()))),
         };
         Self {
             buffers: builder.on(gpu),

@@ -106,11 +106,11 @@ impl BatchSpec {
 
     fn frame(&self, rng: &mut Rng) -> Vec<f32> {
         let classes = self.dims[2];
-        let stays = rng.below(classes);
+        let finite_class = rng.below(classes);
         let logit = |class| {
             let value = self.scale * rng.unit();
-            let gone = rng.chance(self.minus_infinity) && class != stays;
-            if gone { f32::NEG_INFINITY } else { value }
+            let masked = rng.chance(self.minus_infinity) && class != finite_class;
+            if masked { f32::NEG_INFINITY } else { value }
         };
         (0..classes).map(logit).collect()
     }

@@ -86,7 +86,7 @@ pub enum Grad {
 }
 
 /// Returns the result of an ordinary item that is small enough to enumerate.
-pub fn usual() -> ExpectedItem {
+pub fn ordinary() -> ExpectedItem {
     ExpectedItem {
         loss: Loss::Enumerated,
         status: Status::Ok,

@@ -47,7 +47,7 @@ pub(super) fn compute<S: Simd>(
                 #[inline(always)]
                 |x| x,
                 #[inline(always)]
-                |x, top| exp_difference(x, top).select_or(x.simd_gt(floor), Scaled::zero(simd)),
+                |x, max| exp_difference(x, max).select_or(x.simd_gt(floor), Scaled::zero(simd)),
             );
         }
         Input::Probs { epsilon } => {
@@ -61,8 +61,8 @@ pub(super) fn compute<S: Simd>(
                 #[inline(always)]
                 |x| add_epsilon(x, epsilon),
                 #[inline(always)]
-                |x, top| {
-                    ratio(x.max(MIN_PROB), top).select_or(x.simd_ge(MIN_PROB), Scaled::zero(simd))
+                |x, max| {
+                    ratio(x.max(MIN_PROB), max).select_or(x.simd_ge(MIN_PROB), Scaled::zero(simd))
                 },
             );
         }
@@ -82,7 +82,7 @@ fn emissions_of_frames<S: Simd>(
     item: &mut ItemData,
     n: usize,
     out: &mut Emissions,
-    least: f32,
+    min_score: f32,
     score: impl Fn(f32x16<S>) -> f32x16<S>,
     emission: impl Fn(f32x16<S>, f32x16<S>) -> Scaled<S>,
 ) {
@@ -96,18 +96,18 @@ fn emissions_of_frames<S: Simd>(
         for (entry, class) in entries.iter_mut().zip(&item.classes) {
             *entry = row[*class as usize];
         }
-        let mut top = f32x16::splat(simd, least);
+        let mut max = f32x16::splat(simd, min_score);
         for chunk in entries.chunks_exact(LANES) {
             let x = f32x16::from_slice(simd, chunk);
-            top = top.max(x.is_finite().select(score(x), lowest));
+            max = max.max(x.is_finite().select(score(x), lowest));
         }
-        let top = top.reduce_max();
-        item.frame_max.push(top);
+        let max = max.reduce_max();
+        item.frame_max.push(max);
         let pairs = &mut pairs[t * width * 2..(t + 1) * width * 2];
         for (index, chunk) in entries.chunks_exact(LANES).enumerate() {
             let x = f32x16::from_slice(simd, chunk);
             // −inf is a probability of 0. NaN and +inf are found later, with the row's statistics.
-            let y = emission(score(x), f32x16::splat(simd, top))
+            let y = emission(score(x), f32x16::splat(simd, max))
                 .select_or(x.is_finite(), Scaled::zero(simd));
             y.store_pairs(pairs, index * LANES);
         }

@@ -94,7 +94,7 @@ fn logits<S: Simd>(
     // which saves one pass over the row.
     let mut stats = exponentials(simd, &row, candidate, out.as_deref_mut());
     if stats.row_max.is_nan() {
-        let top = row_max(
+        let max = row_max(
             simd,
             &row,
             #[inline(always)]
@@ -102,7 +102,7 @@ fn logits<S: Simd>(
             f32::NEG_INFINITY,
             f32::MIN,
         );
-        stats = exponentials(simd, &row, top, out.as_deref_mut());
+        stats = exponentials(simd, &row, max, out.as_deref_mut());
     }
     if let Some(out) = out {
         let factor = scale / (1.0 + stats.sum_exp_m1);
@@ -123,7 +123,7 @@ const MAX_ABOVE: f32 = 60.0;
 fn exponentials<S: Simd>(
     simd: S,
     row: &RowVectors<'_>,
-    top: f32,
+    max: f32,
     out: Option<&mut [f32]>,
 ) -> RowStats {
     let mut sum = SumExpM1::new(simd);
@@ -134,18 +134,18 @@ fn exponentials<S: Simd>(
             out,
             #[inline(always)]
             |x| {
-                let d = x - top;
+                let d = x - max;
                 near &= d.simd_le(MAX_ABOVE);
-                sum.add(exp_f32(d), x, top)
+                sum.add(exp_f32(d), x, max)
             },
         ),
         None => row.each(
             simd,
             #[inline(always)]
             |x| {
-                let d = x - top;
+                let d = x - max;
                 near &= d.simd_le(MAX_ABOVE);
-                sum.add(exp_f32(d), x, top);
+                sum.add(exp_f32(d), x, max);
             },
         ),
     }
@@ -153,7 +153,7 @@ fn exponentials<S: Simd>(
     // If all scores are −inf, none of them equals `top`, and the sum is −1.
     let fits = near.all_true() && sum >= 0.0;
     RowStats {
-        row_max: if fits { top } else { f32::NAN },
+        row_max: if fits { max } else { f32::NAN },
         sum_exp_m1: sum,
     }
 }
@@ -162,7 +162,7 @@ fn exponentials<S: Simd>(
 #[inline(always)]
 fn log_probs<S: Simd>(simd: S, input: &[f32], scale: f32, out: Option<&mut [f32]>) -> RowStats {
     let row = RowVectors::new(input, f32::NEG_INFINITY);
-    let top = row_max(
+    let max = row_max(
         simd,
         &row,
         #[inline(always)]
@@ -180,9 +180,9 @@ fn log_probs<S: Simd>(simd: S, input: &[f32], scale: f32, out: Option<&mut [f32]
         ),
         None => {}
     }
-    let valid = top > -MAX_NATS && top <= MAX_LOG_PROB;
+    let valid = max > -MAX_NATS && max <= MAX_LOG_PROB;
     RowStats {
-        row_max: if valid { top } else { f32::NAN },
+        row_max: if valid { max } else { f32::NAN },
         sum_exp_m1: 0.0,
     }
 }
@@ -197,7 +197,7 @@ fn probs<S: Simd>(
     out: Option<&mut [f32]>,
 ) -> RowStats {
     let row = RowVectors::new(input, -epsilon);
-    let top = row_max(
+    let max = row_max(
         simd,
         &row,
         #[inline(always)]
@@ -211,15 +211,15 @@ fn probs<S: Simd>(
         #[inline(always)]
         |x| {
             let score = add_epsilon(x, epsilon);
-            sum.add(score / top, score, top);
+            sum.add(score / max, score, max);
         },
     );
     let sum = sum.total();
     if let Some(out) = out {
-        out.fill(scale / (top * (1.0 + sum)));
+        out.fill(scale / (max * (1.0 + sum)));
     }
     RowStats {
-        row_max: top,
+        row_max: max,
         sum_exp_m1: sum,
     }
 }

@@ -73,22 +73,22 @@ pub(super) fn row_max<S: Simd>(
     row: &RowVectors<'_>,
     score: impl Fn(f32x16<S>) -> f32x16<S>,
     floor: f32,
-    least: f32,
+    min: f32,
 ) -> f32 {
-    let mut top = f32x16::splat(simd, f32::NEG_INFINITY);
-    let mut valid = top.simd_eq(top);
+    let mut max = f32x16::splat(simd, f32::NEG_INFINITY);
+    let mut valid = max.simd_eq(max);
     row.each(
         simd,
         #[inline(always)]
         |x| {
             let score = score(x);
-            top = top.max(score);
+            max = max.max(score);
             valid &= score.simd_ge(floor);
         },
     );
-    let top = top.reduce_max();
-    if valid.all_true() && (least..=f32::MAX).contains(&top) {
-        top
+    let max = max.reduce_max();
+    if valid.all_true() && (min..=f32::MAX).contains(&max) {
+        max
     } else {
         f32::NAN
     }

@@ -121,7 +121,7 @@ fn the_peers_on_edge_cases_differ_where_the_table_says_so() {
         reference::loss_and_grad(batch, options).map(Computed::from)
     };
     let mut told = BTreeSet::new();
-    for golden in edge::cases_of_the_wrong() {
+    for golden in edge::cases_with_different_results() {
         for expectation in &golden.expectations {
             let one = golden::Golden {
                 expectations: vec![expectation.clone()],
@@ -138,7 +138,7 @@ fn the_peers_on_edge_cases_differ_where_the_table_says_so() {
     for (case, peer) in edge::refusals() {
         told.insert(format!("conformance:{case} {peer}"));
     }
-    for (case, peers) in edge::WRONG {
+    for (case, peers) in edge::DIFFERENT_RESULTS {
         for (peer, why) in peers {
             let known = told.remove(&format!("conformance:{case} {peer}"));
             assert!(

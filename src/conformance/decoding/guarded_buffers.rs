@@ -69,8 +69,8 @@ pub fn run(
     let outputs: Vec<_> = sizes
         .into_iter()
         .map(|words| {
-            let garbage: Vec<_> = (0..words).map(|_| rng.bits() as u32).collect();
-            builder.add(&garbage)
+            let random_words: Vec<_> = (0..words).map(|_| rng.bits() as u32).collect();
+            builder.add(&random_words)
         })
         .collect();
     let buffers = builder.on(gpu);

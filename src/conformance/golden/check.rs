@@ -60,7 +60,7 @@ impl Golden {
             scale: self.batch.largest_weight(),
             ..AllowedError::of_exact(tolerance.grad)
         };
-        let place = |at: usize| {
+        let location = |at: usize| {
             let [item, frame, class] = self.batch.position(at);
             format!("{name} item {item} frame {frame} class {class}")
         };
@@ -72,7 +72,7 @@ impl Golden {
                 });
                 for (at, (got, expected)) in computed.grad.iter().zip(expected).enumerate() {
                     let Some(expected) = *expected else { continue };
-                    failures.grad(*got, expected, of_grad, || place(at));
+                    failures.grad(*got, expected, of_grad, || location(at));
                 }
             }
             Grad::Sampled {
@@ -81,7 +81,7 @@ impl Golden {
                 checksum,
             } => {
                 for &(at, expected) in sample {
-                    failures.grad(computed.grad[at], expected, of_grad, || place(at));
+                    failures.grad(computed.grad[at], expected, of_grad, || location(at));
                 }
                 // The errors of the elements add up in a sum, so the tolerance is relative to Σ|g|.
                 let tolerance = (tolerance.grad + accuracy.grad) * of_grad.scale;

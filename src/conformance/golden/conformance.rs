@@ -190,12 +190,12 @@ fn losses(case: &Value, source: String) -> Golden {
     let expectation =
         |part: &str, loss: Option<&Value>, grad: Option<&Value>, accuracy: f64| Expectation {
             source: format!("{source}{part}"),
-            loss: match given(loss) {
+            loss: match non_null(loss) {
                 // Adding 0.0 turns the −0.0 in the file into our +0.0.
                 Some(loss) => numbers(loss).into_iter().map(|l| Some(l + 0.0)).collect(),
                 None => vec![None; items],
             },
-            grad: match given(grad) {
+            grad: match non_null(grad) {
                 Some(grad) => Grad::Full(numbers(grad).into_iter().map(Some).collect()),
                 None => Grad::NotGiven,
             },
@@ -249,7 +249,7 @@ fn losses(case: &Value, source: String) -> Golden {
     }
 }
 
-fn given(value: Option<&Value>) -> Option<&Value> {
+fn non_null(value: Option<&Value>) -> Option<&Value> {
     value.filter(|v| !v.is_null())
 }
 
@@ -283,7 +283,7 @@ fn below_the_threshold(case: &Value, source: String) -> Golden {
 fn labels(case: &Value, source: String) -> Golden {
     let rows = integer_lists(&case["labels"]);
     let lengths = integers(&case["lengths"]);
-    let cut = |rows: &[Vec<i32>], lengths: &[i32]| -> Vec<Vec<i32>> {
+    let truncated = |rows: &[Vec<i32>], lengths: &[i32]| -> Vec<Vec<i32>> {
         rows.iter()
             .zip(lengths)
             .map(|(row, length)| row[..*length as usize].to_vec())
@@ -297,7 +297,7 @@ fn labels(case: &Value, source: String) -> Golden {
         impossible: Impossible::Error,
         ..Options::default()
     };
-    let given = cut(&rows, &lengths);
+    let labels_of_items = truncated(&rows, &lengths);
     let read = match text(&case["op"]) {
         "collapse_repeated" => {
             options.repeated_labels = RepeatedLabels::Collapse;
@@ -306,14 +306,14 @@ fn labels(case: &Value, source: String) -> Golden {
                 values: rows.concat(),
                 lengths,
             };
-            cut(
+            truncated(
                 &integer_lists(&case["expected"]),
                 &integers(&case["expected_lengths"]),
             )
         }
         "dense_to_sparse" => {
-            batch.labels = sparse(&given);
-            given
+            batch.labels = sparse(&labels_of_items);
+            labels_of_items
         }
         other => panic!("{source}: unknown operation {other}"),
     };

@@ -1,7 +1,7 @@
 //! `conformance.json`, `edge_cases`: one batch per case, and the results of eight implementations.
 //!
-//! [`WRONG`] lists the results that differ from ours, and why we do not follow them. All other
-//! results must agree with ours.
+//! [`DIFFERENT_RESULTS`] lists the results that differ from ours, and why we do not follow them.
+//! All other results must agree with ours.
 
 use crate::{Blank, Impossible, Options, Status};
 use serde_json::Value;
@@ -85,7 +85,7 @@ const HALF: &str =
 
 /// For each case, the implementations with other results, and why we do not follow them. A test
 /// checks that each of them does differ.
-pub const WRONG: [(&str, &[(&str, &str)]); 14] = [
+pub const DIFFERENT_RESULTS: [(&str, &[(&str, &str)]); 14] = [
     ("normal_padded_T(il=5,3)", &[]),
     (
         "repeat_infeasible(1,1,2;T=3)+ok",
@@ -188,12 +188,12 @@ pub const WRONG: [(&str, &[(&str, &str)]); 14] = [
 
 /// Returns the cases, with the sources that must agree with us.
 pub fn cases() -> Vec<Golden> {
-    all(|case, peer| !wrong(case).any(|(who, _)| *who == peer))
+    all(|case, peer| !different_results(case).any(|(who, _)| *who == peer))
 }
 
-/// Returns the same cases with only the sources that [`WRONG`] lists.
-pub fn cases_of_the_wrong() -> Vec<Golden> {
-    all(|case, peer| wrong(case).any(|(who, _)| *who == peer))
+/// Returns the same cases with only the sources that [`DIFFERENT_RESULTS`] lists.
+pub fn cases_with_different_results() -> Vec<Golden> {
+    all(|case, peer| different_results(case).any(|(who, _)| *who == peer))
 }
 
 /// Returns pairs of a case and an implementation that rejects its batch with an error.
@@ -216,10 +216,12 @@ pub fn refusals() -> Vec<(String, String)> {
 }
 
 /// Returns the implementations with other results for a case, and why we do not follow them.
-pub fn wrong(case: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    let entry = WRONG.iter().find(|(name, _)| *name == case);
+pub fn different_results(
+    case: &str,
+) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let entry = DIFFERENT_RESULTS.iter().find(|(name, _)| *name == case);
     entry
-        .unwrap_or_else(|| panic!("{case}: not in WRONG"))
+        .unwrap_or_else(|| panic!("{case}: not in DIFFERENT_RESULTS"))
         .1
         .iter()
 }

@@ -219,9 +219,9 @@ fn exact(golden: &Golden) -> Golden {
     let batch = &golden.batch;
     let less = |(at, g): (usize, &Option<f64>)| {
         let [item, frame, _] = batch.position(at);
-        let counts = frame < batch.valid_frames(item);
+        let valid = frame < batch.valid_frames(item);
         g.map(|g| {
-            if counts {
+            if valid {
                 g - f64::from(batch.values[at]).exp()
             } else {
                 0.0

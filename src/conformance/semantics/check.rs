@@ -92,7 +92,7 @@ impl SemanticsCase {
             .flat_map(|t| computed.grad[self.batch.row(n, t)..][..classes].to_vec())
             .collect();
         let counted = counted.map(|(_, grad)| grad);
-        let counts = self.batch.valid_frames(n) * classes;
+        let valid_elements = self.batch.valid_frames(n) * classes;
         let expected = match (&item.grad, counted) {
             (Grad::Zero, _) => {
                 return failures.check(grad.iter().all(|g| *g == 0.0), || {
@@ -103,7 +103,7 @@ impl SemanticsCase {
             (Grad::Exact(expected), _) => expected.clone(),
             (Grad::Enumerated, Some(expected)) => expected,
             (Grad::Scaled(factor), Some(expected)) => expected.iter().map(|g| factor * g).collect(),
-            (Grad::Nan | Grad::Enumerated | Grad::Scaled(_), _) => vec![f64::NAN; counts],
+            (Grad::Nan | Grad::Enumerated | Grad::Scaled(_), _) => vec![f64::NAN; valid_elements],
         };
         for (at, (got, expected)) in grad.iter().zip(&expected).enumerate() {
             let (frame, class) = (at / classes, at % classes);

@@ -20,24 +20,24 @@ fn error(
     name: &'static str,
     batch: OwnedBatch,
     is: fn(&Error) -> bool,
-    says: &'static str,
+    message: &'static str,
 ) -> SemanticsCase {
     SemanticsCase {
         name,
         batch,
         options: Options::default(),
-        expected: Expected::Error(is, says),
+        expected: Expected::Error(is, message),
     }
 }
 
 /// A mean over two weights whose magnitudes sum to a number that f32 cannot represent or divide by.
-fn weight_sum(name: &'static str, weights: [f32; 2], says: &'static str) -> SemanticsCase {
+fn weight_sum(name: &'static str, weights: [f32; 2], message: &'static str) -> SemanticsCase {
     let refused = |error: &Error| matches!(error, Error::Input(InputError::WeightSum { .. }));
     let row = error(
         name,
         batch(&[&[1, 2], &[3]]).weights(&weights),
         refused,
-        says,
+        message,
     );
     let options = Options {
         reduction: Reduction::MeanWeighted,

@@ -7,21 +7,21 @@
 
 use crate::{Impossible, Options, Status};
 
-use super::product::{batch, usual_options};
-use super::{ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, row, usual};
+use super::product::{batch, default_options};
+use super::{ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, ordinary, row};
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 
-const NEVER: f32 = f32::NEG_INFINITY;
+const MINUS_INFINITY: f32 = f32::NEG_INFINITY;
 
 pub(super) fn rows() -> Vec<SemanticsCase> {
-    [without_a_path(), values(), sizes()]
+    [impossible_items(), values(), sizes()]
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn without_a_path() -> Vec<SemanticsCase> {
-    let options = usual_options();
+fn impossible_items() -> Vec<SemanticsCase> {
+    let options = default_options();
     let zero = Options {
         impossible: Impossible::Zero,
         ..options
@@ -29,7 +29,7 @@ fn without_a_path() -> Vec<SemanticsCase> {
     let long: [&[i32]; 2] = [&[1, 2, 3, 1], &[1, 2]];
     let repeated: [&[i32]; 2] = [&[1, 1, 2], &[1, 2]];
     let frameless: [&[i32]; 3] = [&[], &[1], &[1, 2]];
-    let nothing = || ExpectedItem {
+    let zero_loss = || ExpectedItem {
         loss: Loss::Zero,
         status: Status::Ok,
         grad: Grad::Zero,
@@ -44,13 +44,13 @@ fn without_a_path() -> Vec<SemanticsCase> {
             "L > T",
             batch([2, 3, 4], &long),
             options,
-            vec![impossible(Loss::Inf), usual()],
+            vec![impossible(Loss::Inf), ordinary()],
         ),
         row(
             "L > T, zero_infinity",
             batch([2, 3, 4], &long),
             zero,
-            vec![impossible(Loss::Zero), usual()],
+            vec![impossible(Loss::Zero), ordinary()],
         ),
         // As above, but TensorFlow's sparse loss returns +inf with the softmax as the gradient,
         // which unlearns the item, and its flag to ignore longer outputs does not cover this case.
@@ -58,13 +58,13 @@ fn without_a_path() -> Vec<SemanticsCase> {
             "L <= T < L + repeats",
             batch([2, 3, 4], &repeated),
             options,
-            vec![impossible(Loss::Inf), usual()],
+            vec![impossible(Loss::Inf), ordinary()],
         ),
         row(
             "L <= T < L + repeats, zero_infinity",
             batch([2, 3, 4], &repeated),
             zero,
-            vec![impossible(Loss::Zero), usual()],
+            vec![impossible(Loss::Zero), ordinary()],
         ),
         // PyTorch's gradient of an impossible item is NaN even if the incoming gradient is 0: 0 ·
         // NaN.
@@ -72,7 +72,7 @@ fn without_a_path() -> Vec<SemanticsCase> {
             "an incoming gradient of 0 for an impossible item",
             batch([2, 3, 4], &repeated).weights(&[0.0, 1.0]),
             options,
-            vec![impossible(Loss::Inf), usual()],
+            vec![impossible(Loss::Inf), ordinary()],
         ),
         // TensorFlow's sparse loss rejects the whole batch: "Labels length is zero". The item is
         // valid, with the loss of its blanks, as in all other libraries.
@@ -80,7 +80,7 @@ fn without_a_path() -> Vec<SemanticsCase> {
             "L = 0, T > 0",
             batch([2, 3, 4], &[&[], &[1]]),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         // warp-ctc: +inf for the empty item, 0 for the impossible one. TensorFlow's sparse loss
         // rejects both; its dense loss and optax return 707 and 1e5 for the impossible one. The
@@ -89,14 +89,14 @@ fn without_a_path() -> Vec<SemanticsCase> {
             "T_n = 0, with and without labels",
             batch([3, 3, 4], &frameless).logit_lengths(&[0, 0, 3]),
             options,
-            vec![nothing(), impossible(Loss::Inf), usual()],
+            vec![zero_loss(), impossible(Loss::Inf), ordinary()],
         ),
         // PyTorch rejects a tensor without frames; TensorFlow's dense loss returns 706.9.
         row(
             "T = 0",
             batch([2, 0, 4], &[&[], &[1]]),
             options,
-            vec![nothing(), impossible(Loss::Inf)],
+            vec![zero_loss(), impossible(Loss::Inf)],
         ),
         // PyTorch and TensorFlow reject a batch without items; optax returns an empty result, as we
         // do.
@@ -110,34 +110,43 @@ fn without_a_path() -> Vec<SemanticsCase> {
 }
 
 fn values() -> Vec<SemanticsCase> {
-    let options = usual_options();
+    let options = default_options();
     let zero = Options {
         impossible: Impossible::Zero,
         ..options
     };
-    let with = |frames: usize, places: &[(usize, f32)]| {
+    let with = |frames: usize, changed: &[(usize, f32)]| {
         let mut batch = batch([2, frames, 4], &[&[1, 2], &[3]]);
-        places
+        changed
             .iter()
             .for_each(|(at, value)| batch.values[*at] = *value);
         batch
     };
-    let fine = || vec![usual(), usual()];
-    let nan = || vec![not_finite(), usual()];
-    let blocked = || with(3, &[(2, NEVER), (6, NEVER), (10, NEVER)]);
+    let fine = || vec![ordinary(), ordinary()];
+    let nan = || vec![not_finite(), ordinary()];
+    let blocked = || {
+        with(
+            3,
+            &[
+                (2, MINUS_INFINITY),
+                (6, MINUS_INFINITY),
+                (10, MINUS_INFINITY),
+            ],
+        )
+    };
     vec![
         // PyTorch's loss is right, but its gradient is NaN in that frame; TensorFlow's dense loss
         // and optax return NaN, from 0 · −inf. Setting logits to −inf is the usual way of masking
         // classes, so it must be exact.
         row(
             "-inf on a class that is not in the label",
-            with(3, &[(3, NEVER)]),
+            with(3, &[(3, MINUS_INFINITY)]),
             options,
             fine(),
         ),
         row(
             "-inf on a class of the label, still possible",
-            with(3, &[(2, NEVER)]),
+            with(3, &[(2, MINUS_INFINITY)]),
             options,
             fine(),
         ),
@@ -147,19 +156,27 @@ fn values() -> Vec<SemanticsCase> {
             "-inf on a class of the label in all frames",
             blocked(),
             options,
-            vec![impossible(Loss::Inf), usual()],
+            vec![impossible(Loss::Inf), ordinary()],
         ),
         row(
             "-inf on a class of the label in all frames, zero_infinity",
             blocked(),
             zero,
-            vec![impossible(Loss::Zero), usual()],
+            vec![impossible(Loss::Zero), ordinary()],
         ),
         // All libraries return NaN, as we do, because the frame is not a distribution. warp-ctc has
         // NaN only in the gradient of the earlier frames.
         row(
             "a frame of -inf in all classes",
-            with(3, &[(4, NEVER), (5, NEVER), (6, NEVER), (7, NEVER)]),
+            with(
+                3,
+                &[
+                    (4, MINUS_INFINITY),
+                    (5, MINUS_INFINITY),
+                    (6, MINUS_INFINITY),
+                    (7, MINUS_INFINITY),
+                ],
+            ),
             options,
             nan(),
         ),
@@ -213,7 +230,7 @@ fn values() -> Vec<SemanticsCase> {
             "the gradient past the item's length",
             with(4, &[]).logit_lengths(&[3, 0]),
             options,
-            vec![usual(), impossible(Loss::Inf)],
+            vec![ordinary(), impossible(Loss::Inf)],
         ),
         // All libraries ignore it, except TensorFlow's dense loss with `unique`, which rejects it.
         row(
@@ -223,7 +240,7 @@ fn values() -> Vec<SemanticsCase> {
                 lengths: vec![2],
             }),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         // PyTorch, optax and TensorFlow's dense loss follow this rule, but the gradient of the last
         // is wrong for it; warp-ctc and Burn forbid the skip to a blank, which the paper does not
@@ -235,13 +252,13 @@ fn values() -> Vec<SemanticsCase> {
                 blank_in_labels: crate::BlankInLabels::Allow,
                 ..options
             },
-            vec![usual()],
+            vec![ordinary()],
         ),
     ]
 }
 
 fn sizes() -> Vec<SemanticsCase> {
-    let options = usual_options();
+    let options = default_options();
     let flat = |dims: [usize; 3], labels: &[i32]| {
         OwnedBatch::new(dims, vec![0.0; dims.iter().product()], &[labels])
     };

@@ -3,13 +3,13 @@
 use crate::{Blank, Impossible, Options, Reduction, Status};
 
 use super::{
-    Expected, ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, row, usual,
+    Expected, ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, ordinary, row,
 };
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 use crate::conformance::golden::conformance::sparse;
 use crate::conformance::random::BatchSpec;
 
-const NEVER: f32 = f32::NEG_INFINITY;
+const MINUS_INFINITY: f32 = f32::NEG_INFINITY;
 
 /// Generates logits, the same for each seed.
 pub(super) fn logits(dims: [usize; 3], seed: u64) -> Vec<f32> {
@@ -20,19 +20,19 @@ pub(super) fn batch(dims: [usize; 3], labels: &[&[i32]]) -> OwnedBatch {
     OwnedBatch::new(dims, logits(dims, 5), labels)
 }
 
-pub(super) fn usual_options() -> Options {
+pub(super) fn default_options() -> Options {
     Options::default()
 }
 
 pub(super) fn rows() -> Vec<SemanticsCase> {
-    [ordinary(), impossible_items()]
+    [ordinary_items(), impossible_items()]
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn ordinary() -> Vec<SemanticsCase> {
-    let options = usual_options();
+fn ordinary_items() -> Vec<SemanticsCase> {
+    let options = default_options();
     let two: [&[i32]; 2] = [&[1, 2], &[3, 3]];
     let blank = |blank| Options { blank, ..options };
     vec![
@@ -40,25 +40,25 @@ fn ordinary() -> Vec<SemanticsCase> {
             "ordinary items",
             batch([2, 5, 4], &two),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
             "time-major items",
             batch([2, 5, 4], &two).transposed(),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
             "the blank as a middle class",
             batch([2, 5, 4], &[&[0, 1], &[3, 3]]),
             blank(Blank::Index(2)),
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
             "the blank as the last class",
             batch([2, 5, 4], &[&[0, 1], &[2]]),
             blank(Blank::Last),
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
             "concatenated labels",
@@ -67,13 +67,13 @@ fn ordinary() -> Vec<SemanticsCase> {
                 lengths: vec![2, 2],
             }),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
             "sparse labels with an empty row",
             batch([3, 5, 4], &[&[], &[], &[]]).labels(sparse(&[vec![1, 2], vec![], vec![3]])),
             options,
-            vec![usual(), usual(), usual()],
+            vec![ordinary(), ordinary(), ordinary()],
         ),
         row(
             "label and frame masks",
@@ -84,14 +84,14 @@ fn ordinary() -> Vec<SemanticsCase> {
                 })
                 .logit_paddings(&[0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         // The loss is −Σ ln p(blank).
         row(
             "the loss of an empty label is that of the blanks",
             batch([1, 4, 4], &[&[]]),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
             "an item with no frames and no labels has loss 0",
@@ -103,7 +103,7 @@ fn ordinary() -> Vec<SemanticsCase> {
                     status: Status::Ok,
                     grad: Grad::Zero,
                 },
-                usual(),
+                ordinary(),
             ],
         ),
         SemanticsCase {
@@ -135,13 +135,13 @@ fn ordinary() -> Vec<SemanticsCase> {
             "one frame, one label",
             batch([1, 1, 3], &[&[2]]),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
             "as many labels as frames have one path",
             batch([1, 4, 5], &[&[1, 2, 3, 4]]),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
             "padding past the label length is ignored",
@@ -150,31 +150,31 @@ fn ordinary() -> Vec<SemanticsCase> {
                 lengths: vec![1],
             }),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
             "weights scale the gradient and not the losses",
             batch([3, 4, 4], &[&[1], &[2, 3], &[1]]).weights(&[0.5, -2.0, 3.25]),
             options,
-            vec![usual(), usual(), usual()],
+            vec![ordinary(), ordinary(), ordinary()],
         ),
     ]
 }
 
 fn impossible_items() -> Vec<SemanticsCase> {
-    let options = usual_options();
+    let options = default_options();
     let zero = Options {
         impossible: Impossible::Zero,
         ..options
     };
     let short: [&[i32]; 3] = [&[1, 1, 2], &[1, 2], &[1, 2, 3, 1]];
-    let three = |loss| vec![impossible(loss), usual(), impossible(loss)];
+    let three = |loss| vec![impossible(loss), ordinary(), impossible(loss)];
     let mut blocked = batch([2, 3, 4], &[&[1, 2], &[1, 2]]);
     for t in 0..3 {
-        blocked.values[t * 4 + 2] = NEVER;
+        blocked.values[t * 4 + 2] = MINUS_INFINITY;
     }
     let mut silent = batch([1, 3, 4], &[&[]]);
-    silent.values[4] = NEVER;
+    silent.values[4] = MINUS_INFINITY;
     let mut hidden = batch([2, 2, 4], &[&[1, 2, 3], &[1]]);
     hidden.values[0] = f32::NAN;
     vec![
@@ -194,7 +194,7 @@ fn impossible_items() -> Vec<SemanticsCase> {
             "a label of probability 0 gives an infinite loss",
             blocked,
             options,
-            vec![impossible(Loss::Inf), usual()],
+            vec![impossible(Loss::Inf), ordinary()],
         ),
         row(
             "an empty label and a blank of probability 0 give an infinite loss",
@@ -206,13 +206,13 @@ fn impossible_items() -> Vec<SemanticsCase> {
             "labels without frames give an infinite loss",
             batch([2, 3, 4], &[&[1], &[1]]).logit_lengths(&[0, 3]),
             options,
-            vec![impossible(Loss::Inf), usual()],
+            vec![impossible(Loss::Inf), ordinary()],
         ),
         row(
             "an impossible item of weight 0 has gradient 0",
             batch([2, 2, 4], &[&[1, 1], &[1]]).weights(&[0.0, 2.0]),
             options,
-            vec![impossible(Loss::Inf), usual()],
+            vec![impossible(Loss::Inf), ordinary()],
         ),
         // A NaN is an error that must stay visible. PyTorch's zero_infinity does not hide it
         // either.
@@ -220,13 +220,13 @@ fn impossible_items() -> Vec<SemanticsCase> {
             "Impossible::Zero does not hide a NaN",
             hidden.clone(),
             zero,
-            vec![not_finite(), usual()],
+            vec![not_finite(), ordinary()],
         ),
         row(
             "a NaN takes precedence over too few frames",
             hidden,
             options,
-            vec![not_finite(), usual()],
+            vec![not_finite(), ordinary()],
         ),
         row(
             "Impossible::Error changes nothing if every item has an alignment",
@@ -235,7 +235,7 @@ fn impossible_items() -> Vec<SemanticsCase> {
                 impossible: Impossible::Error,
                 ..options
             },
-            vec![usual()],
+            vec![ordinary()],
         ),
     ]
 }

@@ -3,8 +3,8 @@
 
 use crate::{BlankInLabels, Input, Options, Status};
 
-use super::product::usual_options;
-use super::{ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, row, usual};
+use super::product::default_options;
+use super::{ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, ordinary, row};
 use crate::conformance::batch::OwnedBatch;
 
 /// The largest f32 below `THRESHOLD`.
@@ -31,7 +31,7 @@ fn costs<const C: usize>(loss: f32, grad: [f64; C]) -> Vec<ExpectedItem> {
 pub(super) fn rows() -> Vec<SemanticsCase> {
     let options = Options {
         blank: crate::Blank::Index(0),
-        ..usual_options()
+        ..default_options()
     };
     let input = |input| Options { input, ..options };
     let none = || vec![impossible(Loss::Inf)];
@@ -77,13 +77,13 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
             "logits at -1e9 in classes that no label needs",
             unneeded(-1.0e9),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
             "logits at the lowest f32 in classes that no label needs",
             unneeded(f32::MIN),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
             "the threshold applies to the whole item: a loss below it",
@@ -155,7 +155,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
             "a probability at the threshold is not 0",
             OwnedBatch::one([1, 2], vec![SMALLEST; 2], &[1]),
             input(Input::Probs { epsilon: 0.0 }),
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
             "a probability just below the threshold is 0",
@@ -170,7 +170,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
                 blank_in_labels: BlankInLabels::Allow,
                 ..options
             },
-            vec![usual()],
+            vec![ordinary()],
         ),
     ]
 }

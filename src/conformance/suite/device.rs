@@ -67,7 +67,7 @@ pub(super) fn groups<'a>(gpu: &'a Gpu, f16: bool, seeds: u64) -> Vec<TestGroup<'
             })
         }),
     };
-    let garbage = |variant, checks| TestGroup {
+    let random_bits = |variant, checks| TestGroup {
         variant,
         family: "random bits in every buffer",
         run: Box::new(move || {
@@ -89,7 +89,7 @@ pub(super) fn groups<'a>(gpu: &'a Gpu, f16: bool, seeds: u64) -> Vec<TestGroup<'
     ] {
         groups.push(random(variant, checks, check_against_reference));
         groups.extend(corrupted(variant, checks));
-        groups.push(garbage(variant, checks));
+        groups.push(random_bits(variant, checks));
         groups.push(decoding(variant, checks));
     }
     groups.push(random(IN_PLACE, RuntimeChecks::On, |gpu, ctc, case, _| {

@@ -40,10 +40,10 @@ impl<'a> HostPath<'a> {
     }
 
     pub(super) fn family(&self, family: &Family, variant: Option<&Variant>) -> Tally {
-        let answer = async |ctc: &Ctc, case: &Case| {
+        let compute = async |ctc: &Ctc, case: &Case| {
             caught(|| Ok(ctc.loss_and_grad(&case.batch().batch(), case.options())))
         };
-        let tally = async { Ok(self.family_with(family, variant, answer).await) };
+        let tally = async { Ok(self.family_with(family, variant, compute).await) };
         block_on(tally).unwrap_or_else(|error| {
             let mut tally = Tally::new();
             tally.failures.push(error.to_string());
@@ -52,18 +52,18 @@ impl<'a> HostPath<'a> {
     }
 
     /// Runs the cases of a family that can be forced into the variant. Without a variant, runs all
-    /// cases as planned, twice each. `answer` computes a case; in a browser it awaits
+    /// cases as planned, twice each. `compute` runs a case; in a browser it awaits
     /// [`Ctc::loss_and_grad_async`].
     pub async fn family_with(
         &self,
         family: &Family,
         variant: Option<&Variant>,
-        answer: impl AsyncFn(&Ctc, &Case) -> CaseOutput,
+        compute: impl AsyncFn(&Ctc, &Case) -> CaseOutput,
     ) -> Tally {
         let mut tally = Tally::new();
         for (index, case) in family.cases.iter().enumerate() {
             let key = (family.name, index);
-            let within;
+            let forced;
             let ctc = match variant {
                 None => self.ctc,
                 Some(variant) => {
@@ -71,13 +71,13 @@ impl<'a> HostPath<'a> {
                     let Some(limits) = variant.forced(self.ctc, &batch, case.options()) else {
                         continue;
                     };
-                    within = self.ctc.with_limits(&limits);
-                    &within
+                    forced = self.ctc.with_limits(&limits);
+                    &forced
                 }
             };
             tally.cases += 1;
             let mut found = Failures::default();
-            let bits = match answer(ctc, case).await {
+            let bits = match compute(ctc, case).await {
                 Ok(first) => {
                     let bits = first.as_ref().ok().map(hashed);
                     case.check(&first.map(Computed::from), Tolerance::F32, &mut found);
@@ -89,7 +89,7 @@ impl<'a> HostPath<'a> {
                 }
             };
             let other = match variant {
-                None => match answer(ctc, case).await {
+                None => match compute(ctc, case).await {
                     Ok(again) => again.as_ref().ok().map(hashed),
                     Err(_) => None,
                 },
@@ -173,7 +173,7 @@ pub(super) fn single_items(ctc: &Ctc, seeds: u64) -> Tally {
                 let output = ctc.loss_and_grad(&batch.batch(), &options);
                 output.map_err(|e| format!("{name}: {e}"))
             };
-            let together = run(&batch)?;
+            let whole = run(&batch)?;
             for item in 0..batch.items() {
                 let other = batch.alone(item);
                 let alone = run(&other)?;
@@ -183,9 +183,9 @@ pub(super) fn single_items(ctc: &Ctc, seeds: u64) -> Tally {
                     let bits = frames.flat_map(row).map(f32::to_bits);
                     bits.collect::<Vec<u32>>()
                 };
-                let same = alone.loss[0].to_bits() == together.loss[item].to_bits()
-                    && alone.status[0] == together.status[item]
-                    && rows(&other, &alone.grad, 0) == rows(&batch, &together.grad, item);
+                let same = alone.loss[0].to_bits() == whole.loss[item].to_bits()
+                    && alone.status[0] == whole.status[item]
+                    && rows(&other, &alone.grad, 0) == rows(&batch, &whole.grad, item);
                 if !same {
                     return Err(format!("{name}: item {item} has different bits alone"));
                 }
