@@ -1,22 +1,32 @@
-//! The CPU backend: the recursion of the shaders, in f32, with the same names.
+//! The CPU backend: the loss and its gradient in f32, with threads and vector instructions.
 //!
-//! First the items are swept, each by a thread of rayon's pool, and last the rows of the class axis are read, each once,
-//! for their statistics and the gradient together. The loops are written with the vectors of `fearless_simd` and
-//! compiled for the best instructions that the machine has, found at run time: on x86-64 AVX-512, AVX2 or SSE; elsewhere
-//! NEON or plain Rust, untested so far.
+//! It computes what the shaders compute, by the same recursion in the same scaled arithmetic, and
+//! its results agree with a GPU's within the tolerance of the validation suite. They do not have
+//! the same bits. The main differences from the shaders:
 //!
-//! It differs from the shaders where a CPU does: an item's tables are its own, so nothing is cut; blanks and labels are
-//! separate arrays, padded to whole vectors; beta keeps alpha's order of states (see `states`); and the emissions are
-//! relative to the largest that the item needs of a frame, not to the row's, so that the sweeps read only those entries.
-//! The tables of a call are kept for the next: once a shape has been seen, nothing is allocated.
+//! - Order of the stages: each item is swept completely, by one or two threads of rayon's pool;
+//!   then each row of the class axis is read once, for its softmax statistics and its gradient
+//!   together. The losses come last.
+//! - The exponential uses another polynomial (see [`scaled`]).
+//! - The reduced loss is summed in float64.
+//! - Each item has arrays of its own, so no batch is split into tiles, segments or input slices.
+//! - The states of blanks and of labels are separate arrays, padded to whole vectors, and beta has
+//!   the order of states that alpha has (see [`states`]).
+//! - Emissions are relative to the largest class that the item needs in the frame, not to the
+//!   maximum of the row, so the sweeps read only the classes of the labels and the blank.
+//!
+//! The loops use the vectors of `fearless_simd` and are compiled for several instruction sets, of
+//! which the best one is selected at run time: AVX-512, AVX2 or SSE on x86-64. NEON and plain Rust
+//! are untested so far. The arrays of a call are kept for the next one, so repeated shapes allocate
+//! nothing.
 
 mod batch_totals;
-mod check_labels;
 mod emissions;
 mod grad;
 mod index;
+mod item;
+mod item_classes;
 mod join;
-mod label_links;
 mod reduce;
 mod scaled;
 mod softmax_stats;
@@ -36,85 +46,87 @@ use crate::idle::Idle;
 use crate::options::{Options, Reduction, Status};
 use crate::output::Answer;
 use crate::plan::Task;
-use batch_totals::Totals;
-use check_labels::Item;
+use batch_totals::BatchTotals;
 use emissions::Emissions;
-use index::bytes;
+use index::vec_bytes;
+use item::ItemData;
 pub(crate) use reduce::reduce;
-use softmax_stats::Stats;
+use softmax_stats::RowStats;
 use states::Direction;
-use sweep::{Arm, Kept};
+use sweep::{Checkpoints, Sweeper};
 
-/// The tables of calls that have ended, kept for the next ones.
+/// The workspaces of finished calls, kept for the next ones.
 #[derive(Debug)]
 pub(crate) struct CpuBackend {
     idle: Idle<Workspace>,
 }
 
-/// The tables of a call.
+/// The arrays of one call.
 #[derive(Debug, Default)]
 struct Workspace {
-    items: Vec<Item>,
-    /// Of the rows of the class axis, in the order of the input.
-    stats: Vec<Stats>,
-    /// One for each item that is being worked on.
-    scratch: Mutex<Vec<Scratch>>,
+    items: Vec<ItemData>,
+    /// One per row of the class axis, in the order of the input.
+    stats: Vec<RowStats>,
+    /// Those that no thread uses at the moment.
+    sweep_workspaces: Mutex<Vec<SweepWorkspace>>,
     scales: Vec<f32>,
 }
 
-/// The tables of one item that only its sweeps need.
+/// The arrays that only the sweeps of one item need; reused for other items.
 #[derive(Debug)]
-struct Scratch {
-    /// Of `chain`.
-    slot_of: Vec<u32>,
+struct SweepWorkspace {
+    /// See [`item_classes`].
+    index_of_class: Vec<u32>,
     emissions: Emissions,
-    arms: [Arm; 2],
-    kept: [Kept; 2],
+    sweepers: [Sweeper; 2],
+    checkpoints: [Checkpoints; 2],
 }
 
-impl Scratch {
+impl SweepWorkspace {
     fn bytes(&self) -> usize {
-        let arms = self.arms.iter().map(Arm::bytes).sum::<usize>();
-        let kept = self.kept.iter().map(bytes).sum::<usize>();
-        arms + kept + self.emissions.bytes() + bytes(&self.slot_of)
+        let sweepers = self.sweepers.iter().map(Sweeper::bytes).sum::<usize>();
+        let checkpoints = self.checkpoints.iter().map(vec_bytes).sum::<usize>();
+        sweepers + checkpoints + self.emissions.bytes() + vec_bytes(&self.index_of_class)
     }
 }
 
-impl Default for Scratch {
+impl Default for SweepWorkspace {
     fn default() -> Self {
         Self {
-            slot_of: Vec::new(),
+            index_of_class: Vec::new(),
             emissions: Emissions::default(),
-            arms: [Direction::Alpha, Direction::Beta].map(Arm::new),
-            kept: [Kept::new(), Kept::new()],
+            sweepers: [Direction::Alpha, Direction::Beta].map(Sweeper::new),
+            checkpoints: [Checkpoints::new(), Checkpoints::new()],
         }
     }
 }
 
-/// Floats of the class axis that are worth a thread's while.
-const CHUNK: usize = 8192;
+/// The least number of input elements that one task of the thread pool processes.
+const MIN_CHUNK_FLOATS: usize = 8192;
 
-/// Places of an item, over all frames, that are.
-const PLACES: usize = 16_384;
+/// The least number of state pairs of an item, over all frames, for which its two directions run on
+/// two threads.
+const MIN_PARALLEL_PAIRS: usize = 16_384;
 
 impl CpuBackend {
-    /// Keeps the tables of so many calls.
+    /// Creates a backend that keeps the workspaces of at most `most` calls.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             idle: Idle::new(most),
         }
     }
 
+    /// Changes how many workspaces are kept.
     pub(crate) fn keep_at_most(&self, most: usize) {
         self.idle.keep_at_most(most);
     }
 
-    /// The bytes of the tables that are kept.
+    /// Returns the size of the kept workspaces in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.idle.sum(Workspace::bytes)
     }
 
-    /// Losses and, if wanted, the gradient.
+    /// Computes the losses and, for [`Task::LossAndGrad`], the gradient.
     ///
     /// # Errors
     /// [`Error::Forked`] if a forked process cannot start threads.
@@ -134,10 +146,10 @@ impl CpuBackend {
 
 impl Workspace {
     fn bytes(&self) -> usize {
-        let items = self.items.iter().map(Item::bytes).sum::<usize>();
-        let scratch = locked(&self.scratch);
-        let scratch = scratch.iter().map(Scratch::bytes).sum::<usize>();
-        items + scratch + bytes(&self.items) + bytes(&self.stats) + bytes(&self.scales)
+        let items = self.items.iter().map(ItemData::bytes).sum::<usize>();
+        let sweeps = locked(&self.sweep_workspaces);
+        let sweeps = sweeps.iter().map(SweepWorkspace::bytes).sum::<usize>();
+        items + sweeps + vec_bytes(&self.items) + vec_bytes(&self.stats) + vec_bytes(&self.scales)
     }
 
     fn run(
@@ -149,38 +161,38 @@ impl Workspace {
     ) {
         let level = Level::new();
         let shape = *checked.shape();
-        let totals = Totals::new(checked, options.reduction);
+        let totals = BatchTotals::new(checked, options.reduction);
         if self.items.len() < shape.items {
-            self.items.resize_with(shape.items, Item::default);
+            self.items.resize_with(shape.items, ItemData::default);
         }
         let items = &mut self.items[..shape.items];
-        let scratch = &self.scratch;
+        let sweep_workspaces = &self.sweep_workspaces;
         let split = items.len() < rayon::current_num_threads();
         items.par_iter_mut().enumerate().for_each(|(n, item)| {
-            let mut mine = locked(scratch).pop().unwrap_or_default();
+            let mut workspace = locked(sweep_workspaces).pop().unwrap_or_default();
             dispatch!(level, simd => simd.vectorize(
                 #[inline(always)]
-                || sweeps(simd, checked, options, &totals, task, split, n, item, &mut mine)
+                || sweep_item(simd, checked, options, &totals, task, split, n, item, &mut workspace)
             ));
-            locked(scratch).push(mine);
+            locked(sweep_workspaces).push(workspace);
         });
         let rows = shape.items * shape.frames;
         if self.stats.len() < rows {
-            self.stats.resize(rows, Stats::default());
+            self.stats.resize(rows, RowStats::default());
         }
         let stats = &mut self.stats[..rows];
-        let chunk = CHUNK.div_ceil(shape.classes);
+        let rows_per_chunk = MIN_CHUNK_FLOATS.div_ceil(shape.classes);
         let swept = &*items;
-        let rows_of = |index: usize, stats: &mut [Stats], grad: Option<&mut [f32]>| {
+        let rows_of = |index: usize, stats: &mut [RowStats], grad: Option<&mut [f32]>| {
             dispatch!(level, simd => simd.vectorize(
                 #[inline(always)]
-                || grad::rows(simd, checked, options, swept, index * chunk, stats, grad)
+                || grad::rows(simd, checked, options, swept, index * rows_per_chunk, stats, grad)
             ));
         };
-        let stats_chunks = stats.par_chunks_mut(chunk).enumerate();
+        let stats_chunks = stats.par_chunks_mut(rows_per_chunk).enumerate();
         if task == Task::LossAndGrad {
             answer.resize_grad(shape.elements());
-            let grads = answer.grad.par_chunks_mut(chunk * shape.classes);
+            let grads = answer.grad.par_chunks_mut(rows_per_chunk * shape.classes);
             stats_chunks
                 .zip(grads)
                 .for_each(|((index, stats), grad)| rows_of(index, stats, Some(grad)));
@@ -198,8 +210,8 @@ impl Workspace {
             answer.loss.push(loss);
             answer.status.push(item.status);
             self.scales.push(item.scale);
-            // The gradient of what turned out last to have none.
-            let nothing = match item.status {
+            // The status was found after the rows of the gradient had been written.
+            let value = match item.status {
                 Status::NotFinite if item.scale != 0.0 => f32::NAN,
                 Status::Impossible if swept => 0.0,
                 _ => continue,
@@ -207,7 +219,7 @@ impl Workspace {
             if task == Task::LossAndGrad {
                 for t in 0..item.frames {
                     let start = shape.row(n, t);
-                    answer.grad[start..start + shape.classes].fill(nothing);
+                    answer.grad[start..start + shape.classes].fill(value);
                 }
             }
         }
@@ -217,79 +229,80 @@ impl Workspace {
     }
 }
 
-/// All that is made of an item before the rows of the class axis are read whole.
+/// Sweeps one item: its likelihood and, for the gradient, the occupancies of its classes.
 #[inline(always)]
 #[allow(
     clippy::too_many_arguments,
-    reason = "an item of a batch, what was asked of that, and room"
+    reason = "the batch and its options, one item, and the workspace"
 )]
-fn sweeps<S: Simd>(
+fn sweep_item<S: Simd>(
     simd: S,
     checked: &CheckedBatch<'_>,
     options: &Options,
-    totals: &Totals,
+    totals: &BatchTotals,
     task: Task,
     split: bool,
     n: usize,
-    item: &mut Item,
-    scratch: &mut Scratch,
+    item: &mut ItemData,
+    workspace: &mut SweepWorkspace,
 ) {
     item.fill(checked, options, totals, n);
-    let split = split && item.frames * item.places() >= PLACES;
+    let split = split && item.frames * item.pairs() >= MIN_PARALLEL_PAIRS;
     if item.status != Status::Ok {
         return;
     }
-    let Scratch {
-        slot_of,
+    let SweepWorkspace {
+        index_of_class,
         emissions,
-        arms: [alpha, beta],
-        kept: [alphas, betas],
-    } = scratch;
-    label_links::link(item, checked.blank, checked.shape().classes, slot_of);
-    emissions::emit(simd, checked, options, item, n, emissions);
-    both(
+        sweepers: [alpha, beta],
+        checkpoints: [alpha_checkpoints, beta_checkpoints],
+    } = workspace;
+    item_classes::index_classes(item, checked.blank, checked.shape().classes, index_of_class);
+    emissions::compute(simd, checked, options, item, n, emissions);
+    run_both(
         split,
         || {
             simd.vectorize(
                 #[inline(always)]
-                || alpha.sweep_in(simd, item, emissions, alphas),
+                || alpha.sweep_inward(simd, item, emissions, alpha_checkpoints),
             )
         },
         || {
             simd.vectorize(
                 #[inline(always)]
-                || beta.sweep_in(simd, item, emissions, betas),
+                || beta.sweep_inward(simd, item, emissions, beta_checkpoints),
             )
         },
     );
-    join::meet(simd, item, &alpha.newest_of(item), &beta.newest_of(item));
+    join::join(simd, item, &alpha.latest_row(item), &beta.latest_row(item));
     if task == Task::Loss || item.status != Status::Ok || item.scale == 0.0 {
         return;
     }
     let mut occupancies = std::mem::take(&mut item.occupancies);
     occupancies.resize(item.frames * item.classes.len(), 0.0);
-    let middle = index::half(Direction::Alpha, item.frames) * item.classes.len();
+    let middle = index::steps_to_middle(Direction::Alpha, item.frames) * item.classes.len();
     let (first, second) = occupancies.split_at_mut(middle);
-    both(
+    run_both(
         split,
         || {
             simd.vectorize(
                 #[inline(always)]
-                || alpha.sweep_out(simd, item, emissions, betas, second),
+                || alpha.sweep_outward(simd, item, emissions, beta_checkpoints, second),
             )
         },
         || {
             simd.vectorize(
                 #[inline(always)]
-                || beta.sweep_out(simd, item, emissions, alphas, first),
+                || beta.sweep_outward(simd, item, emissions, alpha_checkpoints, first),
             )
         },
     );
     item.occupancies = occupancies;
 }
 
-/// The two directions, on two threads where there are more of those than items.
-fn both(split: bool, alpha: impl FnOnce() + Send, beta: impl FnOnce() + Send) {
+/// Runs both directions, on two threads if `split`, which pays off if there are more threads than
+/// items.
+fn run_both(split: bool, alpha: impl FnOnce() + Send, beta: impl FnOnce() + Send) {
     if split {
         rayon::join(alpha, beta);
     } else {
@@ -298,15 +311,15 @@ fn both(split: bool, alpha: impl FnOnce() + Send, beta: impl FnOnce() + Send) {
     }
 }
 
-/// The factor of each item's loss in the reduced number.
+/// Returns the factor of each item's loss in the reduced loss.
 pub(crate) fn scales(checked: &CheckedBatch<'_>, reduction: Reduction) -> Vec<f32> {
-    let totals = Totals::new(checked, reduction);
+    let totals = BatchTotals::new(checked, reduction);
     (0..checked.shape().items)
         .map(|n| totals.scale_of(checked.weight(n), checked.label_lengths[n]))
         .collect()
 }
 
-/// The vector instructions that [`run`] will use on this machine.
+/// Returns the name of the vector instructions that [`CpuBackend::run`] uses on this machine.
 pub(crate) fn simd_name() -> &'static str {
     let name = format!("{:?}", Level::new());
     ["Avx512", "Avx2", "Sse4_2", "Sse2", "Neon", "WasmSimd128"]

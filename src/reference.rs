@@ -1,11 +1,13 @@
-//! The textbook recursion in float64 logarithms: slow on purpose, independent of all the rest, the judge.
+//! The reference: the textbook recursion in float64 logarithms. It is slow and simple on purpose.
 //!
-//! [`item`] is the recursion itself, for one item of log-probabilities; [`loss_and_grad`] answers for a whole batch with
-//! all its options, as [`Ctc::loss_and_grad`](crate::Ctc::loss_and_grad) does. Both follow A. Graves, S. Fernández,
-//! F. Gomez, J. Schmidhuber: *Connectionist temporal classification*, ICML 2006, section 4. Nothing of the scaled
-//! arithmetic is in here, so that an error there cannot hide.
+//! [`item`] is the recursion for one item of log-probabilities. [`loss_and_grad`] computes a batch
+//! with all options, like [`Ctc::loss_and_grad`](crate::Ctc::loss_and_grad). Both follow A. Graves,
+//! S. Fernández, F. Gomez, J. Schmidhuber: *Connectionist temporal classification*, ICML 2006,
+//! section 4. The reference does not share the scaled arithmetic of the backends, so it does not
+//! share its errors.
 //!
-//! Time and memory grow as frames × labels, in one thread, at about 50 ns a state of a frame.
+//! Time and memory are proportional to frames × labels. One thread takes about 50 ns per state and
+//! frame.
 
 use crate::batch::{Batch, CheckedBatch};
 use crate::error::{Error, InputError, refuse_impossible};
@@ -14,28 +16,31 @@ use crate::options::{Impossible, Input, Options, Reduction, RepeatedLabels, Stat
 mod lattice;
 pub use lattice::{Item, item};
 
-/// What the reference answers, in float64.
+/// The result of the reference, in float64.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ReferenceOutput {
-    /// The loss of each item in nats, `[N]`, not weighted. One below 0 by rounding is not made 0.
+    /// The loss of each item in nats, `[N]`, not weighted. A loss that rounding makes negative is
+    /// not clamped to 0.
     pub loss: Vec<f64>,
     /// The gradient of the reduced loss with respect to the input, in the input's shape and layout.
     pub grad: Vec<f64>,
-    /// The occupancy γ of each class at each frame, in the input's shape and layout: not weighted, 0 in frames past an
-    /// item's length and for an item without an alignment, NaN where the loss is NaN.
+    /// The occupancy γ of each class at each frame, in the input's shape and layout, not weighted:
+    /// 0 in frames past an item's length and for an item without a valid alignment, NaN if the loss
+    /// is NaN.
     pub occupancy: Vec<f64>,
-    /// How each item went, `[N]`.
+    /// The status of each item, `[N]`.
     pub status: Vec<Status>,
-    /// The one number that the reduction asks for.
+    /// The reduced loss; `None` with [`Reduction::None`].
     pub reduced: Option<f64>,
 }
 
-/// Losses and gradient by the textbook.
+/// Computes the losses and the gradient by the textbook recursion.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, reference};
-/// // One item of three frames over four equally likely classes, labelled [1, 2]: five of the 64 paths read so.
+/// // One item of three frames over four equally probable classes, labelled [1, 2]: five of the 64
+/// // paths collapse to these labels.
 /// let logits = [0.0; 12];
 /// let batch = Batch::new([1, 3, 4], &logits).labels(&[1, 2], &[2]);
 /// let output = reference::loss_and_grad(&batch, &Options::default())?;
@@ -44,15 +49,15 @@ pub struct ReferenceOutput {
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`] for a batch that breaks a rule, and [`Error::Impossible`] where an item has no alignment and the
-/// options ask for an error then.
+/// [`Error::Input`] for an invalid batch, and [`Error::Impossible`] if an item has no valid
+/// alignment and the options require an error for it.
 pub fn loss_and_grad(batch: &Batch<'_>, options: &Options) -> Result<ReferenceOutput, Error> {
     let checked = CheckedBatch::new(batch, options)?;
-    answer(&checked, checked.values, options)
+    compute(&checked, checked.values, options)
 }
 
-/// [`loss_and_grad`] of `values` in float64, for which those of the batch only stand: numerical derivatives need more digits
-/// than f32 has.
+/// Computes [`loss_and_grad`] with float64 `values` in place of the batch's, for example for
+/// numerical derivatives, which need more digits than f32 has.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, reference};
@@ -69,7 +74,8 @@ pub fn loss_and_grad(batch: &Batch<'_>, options: &Options) -> Result<ReferenceOu
 /// ```
 ///
 /// # Errors
-/// As [`loss_and_grad`], and [`InputError::Length`] if there are not as many values as in the batch.
+/// As [`loss_and_grad`], and [`InputError::Length`] if `values` does not have the length of the
+/// batch's values.
 pub fn loss_and_grad_f64(
     batch: &Batch<'_>,
     values: &[f64],
@@ -84,18 +90,18 @@ pub fn loss_and_grad_f64(
             rule: "as many as in the batch",
         }));
     }
-    answer(&checked, values, options)
+    compute(&checked, values, options)
 }
 
-/// For the values in the checked's order, whatever their precision.
-fn answer<V: Copy + Into<f64>>(
+/// Computes a batch with `values` of any precision, in the layout of the batch.
+fn compute<V: Copy + Into<f64>>(
     checked: &CheckedBatch<'_>,
     values: &[V],
     options: &Options,
 ) -> Result<ReferenceOutput, Error> {
     let shape = checked.shape;
     let labels: Vec<Vec<usize>> = (0..shape.items)
-        .map(|item| read_labels(checked.item_labels(item), options.repeated_labels))
+        .map(|item| classes_of(checked.item_labels(item), options.repeated_labels))
         .collect();
     let scale = scales(checked, &labels, options.reduction);
     let mut output = ReferenceOutput {
@@ -112,12 +118,13 @@ fn answer<V: Copy + Into<f64>>(
             .iter()
             .map(|&start| Row::new(&values[start..start + shape.classes], options.input));
         let rows: Vec<Row> = rows.collect();
-        let (loss, status, occupancy) = judge(&rows, labels, checked, options);
+        let (loss, status, occupancy) = item_result(&rows, labels, checked, options);
         for (t, (row, start)) in rows.iter().zip(starts).enumerate() {
             for class in 0..shape.classes {
                 let gamma = occupancy[t * shape.classes + class];
                 output.occupancy[start + class] = gamma;
-                // An impossible item, and one that adds nothing to the sum, has gradient 0, and not 0 · NaN.
+                // The gradient of an impossible item, and of one with scale 0, is 0 instead of 0 ·
+                // NaN.
                 if status != Status::Impossible && scale[n] != 0.0 {
                     output.grad[start + class] =
                         scale[n] * row.derivative(class, gamma, options.input);
@@ -134,17 +141,17 @@ fn answer<V: Copy + Into<f64>>(
     }
     if options.reduction != Reduction::None {
         let counted = scale.iter().zip(&output.loss).filter(|(s, _)| **s != 0.0);
-        // Adding to 0.0, and not `sum()`, whose start is −0.0.
+        // `sum()` would start at −0.0.
         output.reduced = Some(counted.fold(0.0, |sum, (scale, loss)| sum + scale * loss));
     }
     Ok(output)
 }
 
-/// A probability of e^−LEAST or less counts as 0: 2^28 nats.
-const LEAST: f64 = 268_435_456.0;
+/// A probability of e^(−MAX_NATS) or less counts as 0: 2^28 nats.
+const MAX_NATS: f64 = 268_435_456.0;
 
-/// Loss, status and occupancy of one item, after the policies.
-fn judge(
+/// Returns the loss, status and occupancy of one item, with the options for special cases applied.
+fn item_result(
     rows: &[Row],
     labels: &[usize],
     checked: &CheckedBatch<'_>,
@@ -163,7 +170,7 @@ fn judge(
         checked.blank,
         options.repeated_outputs,
     );
-    if found.loss >= LEAST {
+    if found.loss >= MAX_NATS {
         let loss = match options.impossible {
             Impossible::Zero => 0.0,
             Impossible::Infinity | Impossible::Error => f64::INFINITY,
@@ -173,8 +180,8 @@ fn judge(
     (found.loss, Status::Ok, found.occupancy)
 }
 
-/// The labels as classes. The check has seen that each is one.
-fn read_labels(labels: &[i32], repeated: RepeatedLabels) -> Vec<usize> {
+/// Converts the labels, which have been checked, to classes, and collapses them if required.
+fn classes_of(labels: &[i32], repeated: RepeatedLabels) -> Vec<usize> {
     let classes = labels
         .iter()
         .map(|label| usize::try_from(*label).unwrap_or(usize::MAX));
@@ -185,8 +192,9 @@ fn read_labels(labels: &[i32], repeated: RepeatedLabels) -> Vec<usize> {
     classes
 }
 
-/// What each item's loss is multiplied with in the reduced number: its weight over the reduction's divisor, and 0 where
-/// that divisor is 0. Label lengths are those given, before equal neighbours became one.
+/// Returns the factor of each item's loss in the reduced loss: its weight divided by the
+/// reduction's divisor, or 0 if that divisor is 0. Label lengths count before repeated labels are
+/// collapsed.
 fn scales(checked: &CheckedBatch<'_>, labels: &[Vec<usize>], reduction: Reduction) -> Vec<f64> {
     let items = labels.len() as f64;
     let weights: Vec<f64> = (0..labels.len())
@@ -195,14 +203,14 @@ fn scales(checked: &CheckedBatch<'_>, labels: &[Vec<usize>], reduction: Reductio
     let lengths = &checked.label_lengths;
     let total_labels: u64 = lengths.iter().copied().map(u64::from).sum();
     let total_weight: f64 = weights.iter().sum();
-    let total_size: f64 = weights.iter().map(|w| w.abs()).sum();
+    let total_magnitude: f64 = weights.iter().map(|w| w.abs()).sum();
     let divisor = |n: usize| match reduction {
         Reduction::None | Reduction::Sum => 1.0,
         Reduction::MeanBatch => items,
         Reduction::MeanLabel => items * f64::from(lengths[n].max(1)),
         Reduction::MeanVolume => total_labels.max(1) as f64,
-        // Weights that cancel to less than a thousandth of their sizes have no mean.
-        Reduction::MeanWeighted if total_weight.abs() <= 1e-3 * total_size => 0.0,
+        // Weights whose sum is at most a thousandth of their magnitudes have no mean.
+        Reduction::MeanWeighted if total_weight.abs() <= 1e-3 * total_magnitude => 0.0,
         Reduction::MeanWeighted => total_weight,
     };
     let scale = |(n, weight): (usize, &f64)| match divisor(n) {
@@ -212,21 +220,21 @@ fn scales(checked: &CheckedBatch<'_>, labels: &[Vec<usize>], reduction: Reductio
     weights.iter().enumerate().map(scale).collect()
 }
 
-/// `p + ε`, by the rule of [`Input::Probs`]: what is below the smallest normal number of f32 counts as 0.
+/// Returns `p + ε`, or 0 if that is below the smallest normal f32, as [`Input::Probs`] defines.
 fn biased(p: f64, epsilon: f32) -> f64 {
     let sum = p + f64::from(epsilon);
-    // The other backends have the border as an f32.
-    let border = f64::from(1.2e-38_f32);
-    if sum.abs() < border { 0.0 } else { sum }
+    // The backends have the threshold as an f32.
+    let threshold = f64::from(1.2e-38_f32);
+    if sum.abs() < threshold { 0.0 } else { sum }
 }
 
-/// A frame of the input, as logarithms.
+/// One frame of the input, as logarithms.
 struct Row {
-    /// What the input says of each class, as a logarithm: logits, log-probabilities, or `ln(p + ε)`.
+    /// The input of each class as a logarithm: logits, log-probabilities, or `ln(p + ε)`.
     scores: Vec<f64>,
-    /// The same, normalised where the convention asks for it.
+    /// The scores, normalised if the input is logits or probabilities.
     log_probs: Vec<f64>,
-    /// ln Σ exp(scores)
+    /// ln Σ exp(scores).
     log_sum: f64,
 }
 
@@ -234,7 +242,7 @@ impl Row {
     fn new<V: Copy + Into<f64>>(values: &[V], input: Input) -> Self {
         let score = |value: &V| match input {
             Input::Logits | Input::LogProbs | Input::LogProbsExact => (*value).into(),
-            // The logarithm of a negative number is NaN, which is what a negative probability deserves.
+            // The logarithm of a negative probability is NaN, as required.
             Input::Probs { epsilon } => biased((*value).into(), epsilon).ln(),
         };
         let scores: Vec<f64> = values.iter().map(score).collect();
@@ -242,10 +250,17 @@ impl Row {
         let log_rest = scores.iter().map(|s| (s - most).exp()).sum::<f64>().ln();
         let log_probs = match input {
             Input::LogProbs | Input::LogProbsExact => {
-                let counts = |s: &f64| if *s > -LEAST { *s } else { f64::NEG_INFINITY };
+                let counts = |s: &f64| {
+                    if *s > -MAX_NATS {
+                        *s
+                    } else {
+                        f64::NEG_INFINITY
+                    }
+                };
                 scores.iter().map(counts).collect()
             }
-            // Two subtractions: beside a score of 1e30 the logarithm of the sum would be lost in rounding.
+            // Two subtractions, because adding the logarithm to a score of 1e30 would lose it in
+            // rounding.
             Input::Logits | Input::Probs { .. } => {
                 scores.iter().map(|s| (s - most) - log_rest).collect()
             }
@@ -257,18 +272,19 @@ impl Row {
         }
     }
 
-    /// Whether no class is NaN or above what has a probability in f32, and at least one is possible.
+    /// Returns true if no class is NaN or above the largest valid score, and at least one class has
+    /// a probability above 0.
     fn is_finite(&self, input: Input) -> bool {
         let (most, impossible) = match input {
-            Input::LogProbs | Input::LogProbsExact => (88.0, -LEAST),
+            Input::LogProbs | Input::LogProbsExact => (88.0, -MAX_NATS),
             Input::Logits | Input::Probs { .. } => (f64::MAX, f64::NEG_INFINITY),
         };
         let scores = &self.scores;
         scores.iter().all(|s| *s <= most) && scores.iter().any(|s| *s > impossible)
     }
 
-    /// The derivative of the loss with respect to the input at `class`, of which γ is the occupancy: eq. 15 and 16 of the
-    /// paper, carried on to what the input is.
+    /// Returns the derivative of the loss with respect to the input at `class`, whose occupancy is
+    /// `gamma`: eq. 15 and 16 of the paper, extended to each kind of input.
     fn derivative(&self, class: usize, gamma: f64, input: Input) -> f64 {
         match input {
             Input::Logits | Input::LogProbs => self.log_probs[class].exp() - gamma,
@@ -279,7 +295,7 @@ impl Row {
                 } else {
                     gamma / self.scores[class].exp()
                 };
-                // softmax(ln(p + ε)) / (p + ε) is 1 / Σ(p + ε), which is right where p + ε is 0 too.
+                // softmax(ln(p + ε)) / (p + ε) is 1 / Σ(p + ε), which is defined for p + ε = 0 too.
                 (-self.log_sum).exp() - through_class
             }
         }

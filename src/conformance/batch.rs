@@ -2,45 +2,45 @@
 
 use crate::{Batch, Layout};
 
-/// Labels as a caller may give them; see the constructors of [`Batch`].
+/// Labels in any form that [`Batch`] accepts; see its methods.
 #[derive(Debug, Clone)]
 pub enum OwnedLabels {
-    /// Rows of labels, one after the other, as wide as each other.
+    /// Rows of labels, all of the same width.
     Padded {
         /// `[N, Lmax]`
         values: Vec<i32>,
-        /// How many of a row are the item's.
+        /// The number of valid labels in each row, `[N]`.
         lengths: Vec<i32>,
     },
-    /// Labels without rows.
+    /// Labels of all items in one list.
     Concatenated {
         /// `[ΣL]`
         values: Vec<i32>,
         /// `[N]`
         lengths: Vec<i32>,
     },
-    /// Labels by their places.
+    /// Labels with their indices.
     Sparse {
-        /// Item and position of each.
+        /// The item and position of each label.
         indices: Vec<[i64; 2]>,
         /// The labels.
         values: Vec<i32>,
-        /// N and Lmax.
+        /// `[N, Lmax]`.
         shape: [usize; 2],
     },
-    /// Rows with a mask, as optax has them.
+    /// Rows of labels with a mask, as in optax.
     Masked {
         /// `[N, Lmax]`
         values: Vec<i32>,
-        /// `[N, Lmax]`, 0 where a label counts.
+        /// `[N, Lmax]`, 0 for a valid label.
         paddings: Vec<f32>,
     },
-    /// None were given, which is an error.
+    /// No labels, which is an error.
     Missing,
 }
 
 impl OwnedLabels {
-    /// The labels and the items' lengths, where there are such.
+    /// Returns the labels, and the lengths of the items if this form has them.
     #[must_use]
     pub fn into_values(self) -> (Vec<i32>, Vec<i32>) {
         match self {
@@ -56,27 +56,27 @@ impl OwnedLabels {
 /// A batch that owns its arrays: [`batch`](Self::batch) lends it out.
 #[derive(Debug, Clone)]
 pub struct OwnedBatch {
-    /// N, T, C, whatever the layout.
+    /// N, T, C, in either layout.
     pub dims: [usize; 3],
     /// The order of the values' axes.
     pub layout: Layout,
-    /// Logits, or what else the options say they are.
+    /// Logits, log-probabilities or probabilities, as the options specify.
     pub values: Vec<f32>,
     /// The labels.
     pub labels: OwnedLabels,
-    /// `[N]`; all frames count without them.
+    /// `[N]`; without them all frames are valid.
     pub logit_lengths: Option<Vec<i32>>,
-    /// `[N, T]`, 0 where a frame counts.
+    /// `[N, T]`, 0 for a valid frame.
     pub logit_paddings: Option<Vec<f32>>,
-    /// `[N]`; 1 without them.
+    /// `[N]`; without them each weight is 1.
     pub weights: Option<Vec<f32>>,
 }
 
-/// Stands past an item's labels. No class, and no number that a test would use: who reads it fails.
+/// The padding past an item's labels. It is not a valid class, so code that reads it fails.
 pub const PADDING: i32 = -7;
 
 impl OwnedBatch {
-    /// A batch-major batch with one list of labels an item.
+    /// Creates a batch-major batch with one list of labels per item.
     pub fn new<L: AsRef<[i32]>>(dims: [usize; 3], values: Vec<f32>, labels: &[L]) -> Self {
         Self {
             dims,
@@ -89,12 +89,12 @@ impl OwnedBatch {
         }
     }
 
-    /// One item of `frames` × `classes`.
+    /// Creates a batch of one item with `frames` × `classes` values.
     pub fn one([frames, classes]: [usize; 2], values: Vec<f32>, labels: &[i32]) -> Self {
         Self::new([1, frames, classes], values, &[labels])
     }
 
-    /// Says that the values lie in the order `[T, N, C]`.
+    /// Declares that the values are in the order `[T, N, C]`.
     pub fn time_major(self) -> Self {
         Self {
             layout: Layout::TimeMajor,
@@ -102,12 +102,12 @@ impl OwnedBatch {
         }
     }
 
-    /// With these labels.
+    /// Sets the labels.
     pub fn labels(self, labels: OwnedLabels) -> Self {
         Self { labels, ..self }
     }
 
-    /// With these logit lengths.
+    /// Sets the logit lengths.
     pub fn logit_lengths(self, lengths: &[i32]) -> Self {
         Self {
             logit_lengths: Some(lengths.to_vec()),
@@ -115,7 +115,7 @@ impl OwnedBatch {
         }
     }
 
-    /// With this mask of frames.
+    /// Sets the mask of frames.
     pub fn logit_paddings(self, paddings: &[f32]) -> Self {
         Self {
             logit_paddings: Some(paddings.to_vec()),
@@ -123,7 +123,7 @@ impl OwnedBatch {
         }
     }
 
-    /// With these weights.
+    /// Sets the weights.
     pub fn weights(self, weights: &[f32]) -> Self {
         Self {
             weights: Some(weights.to_vec()),
@@ -131,7 +131,7 @@ impl OwnedBatch {
         }
     }
 
-    /// The batch, as the library takes it.
+    /// Returns the batch as the library's type, which borrows the arrays.
     pub fn batch(&self) -> Batch<'_> {
         let [items, frames, classes] = self.dims;
         let mut batch = match self.layout {
@@ -163,22 +163,22 @@ impl OwnedBatch {
         }
     }
 
-    /// N
+    /// Returns N.
     pub fn items(&self) -> usize {
         self.dims[0]
     }
 
-    /// T
+    /// Returns T.
     pub fn frames(&self) -> usize {
         self.dims[1]
     }
 
-    /// C
+    /// Returns C.
     pub fn classes(&self) -> usize {
         self.dims[2]
     }
 
-    /// Where a frame of an item starts in the values.
+    /// Returns the index of the first value of an item's frame.
     pub fn row(&self, item: usize, frame: usize) -> usize {
         let [items, frames, classes] = self.dims;
         classes
@@ -188,8 +188,8 @@ impl OwnedBatch {
             }
     }
 
-    /// Item, frame and class of an element.
-    pub fn place(&self, element: usize) -> [usize; 3] {
+    /// Returns the item, frame and class of an element of the values.
+    pub fn position(&self, element: usize) -> [usize; 3] {
         let [items, frames, classes] = self.dims;
         let (row, class) = (element / classes, element % classes);
         match self.layout {
@@ -198,8 +198,8 @@ impl OwnedBatch {
         }
     }
 
-    /// How many frames of an item count. Only for batches without errors.
-    pub fn counting(&self, item: usize) -> usize {
+    /// Returns the number of valid frames of an item. The batch must be valid.
+    pub fn valid_frames(&self, item: usize) -> usize {
         if let Some(paddings) = &self.logit_paddings {
             let row = &paddings[item * self.frames()..(item + 1) * self.frames()];
             return row.iter().filter(|p| **p == 0.0).count();
@@ -210,14 +210,15 @@ impl OwnedBatch {
         }
     }
 
-    /// The largest weight's magnitude, from 1 on: errors of gradients grow with it.
+    /// Returns the largest magnitude of a weight, or 1 if all are smaller. The errors of gradients
+    /// grow with it.
     #[must_use]
     pub fn largest_weight(&self) -> f64 {
         let weights = self.weights.iter().flatten();
         weights.fold(1.0, |most, w| f64::from(w.abs()).max(most))
     }
 
-    /// The labels of an item as classes. Only for batches without errors.
+    /// Returns the labels of an item as classes. The batch must be valid.
     pub fn item_labels(&self, item: usize) -> Vec<usize> {
         let width = |values: &[i32]| values.len() / self.items();
         let labels: Vec<i32> = match &self.labels {
@@ -250,7 +251,7 @@ impl OwnedBatch {
         labels.into_iter().map(class).collect()
     }
 
-    /// The same batch in the other layout.
+    /// Returns the same batch in the other layout.
     pub fn transposed(&self) -> Self {
         let layout = match self.layout {
             Layout::BatchMajor => Layout::TimeMajor,
@@ -264,7 +265,7 @@ impl OwnedBatch {
         }
     }
 
-    /// An array of the values' shape in the order of the other layout.
+    /// Reorders an array of the values' shape to the other layout.
     pub fn transpose<E: Copy>(&self, array: &[E]) -> Vec<E> {
         let [items, frames, classes] = self.dims;
         let rows = match self.layout {
@@ -280,7 +281,7 @@ impl OwnedBatch {
             .collect()
     }
 
-    /// One item alone, with its frames, labels, length and weight.
+    /// Returns a batch of one item, with its frames, labels, length and weight.
     pub fn alone(&self, item: usize) -> Self {
         let rows = (0..self.frames()).map(|t| self.row(item, t));
         let values = rows
@@ -288,7 +289,7 @@ impl OwnedBatch {
             .collect();
         let labels: Vec<i32> = self.item_labels(item).iter().map(|l| *l as i32).collect();
         let alone = Self::one([self.frames(), self.classes()], values, &labels);
-        let alone = alone.logit_lengths(&[self.counting(item) as i32]);
+        let alone = alone.logit_lengths(&[self.valid_frames(item) as i32]);
         match &self.weights {
             Some(weights) => alone.weights(&weights[item..=item]),
             None => alone,
@@ -296,7 +297,7 @@ impl OwnedBatch {
     }
 }
 
-/// Lists of labels as rows, as wide as the longest, with [`PADDING`] past each.
+/// Converts lists of labels to rows as wide as the longest list, with [`PADDING`] at the end.
 pub fn padded<L: AsRef<[i32]>>(labels: &[L]) -> OwnedLabels {
     let width = labels.iter().map(|l| l.as_ref().len()).max().unwrap_or(0);
     let row = |list: &L| {
@@ -310,7 +311,7 @@ pub fn padded<L: AsRef<[i32]>>(labels: &[L]) -> OwnedLabels {
     }
 }
 
-/// Lists of labels one after the other.
+/// Concatenates lists of labels.
 pub fn concatenated<L: AsRef<[i32]>>(labels: &[L]) -> OwnedLabels {
     OwnedLabels::Concatenated {
         values: labels.iter().flat_map(|l| l.as_ref().to_vec()).collect(),

@@ -1,4 +1,5 @@
-//! What only buffers of the caller's can show: where they lie among each other, and what they are made of.
+//! Tests of the arrangements of the caller's buffers: separate buffers, one buffer, gradient in
+//! place, and f16.
 
 use super::device::Gpu;
 use super::guarded_buffers::{BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, Outputs, run};
@@ -6,67 +7,70 @@ use super::random_case::RandomCase;
 use super::variants::lowered;
 use crate::{GpuCtc, Task};
 
-/// In buffers of their own and in one for all, a batch gives the same bits, and nothing but the outputs is written.
+/// Checks that a batch has the same bits in separate buffers and in one buffer, and that only the
+/// outputs are written.
 ///
 /// # Errors
-/// What was not as it must be.
-pub fn together(gpu: &Gpu, ctc: &GpuCtc, drawn: &RandomCase) -> Result<Outputs, String> {
-    let batch = DeviceBatch::of(&drawn.batch);
-    let plan = ctc.plan(&batch.shape, &drawn.options);
-    let plan = plan.map_err(|e| format!("{}: {e}", drawn.name))?;
-    let [apart, together] = BUFFER_PLACEMENTS.map(|placement| run(gpu, &plan, &batch, placement));
-    let (apart, together) = (apart?, together?);
-    together.same(&apart, &format!("{}, all in one buffer", drawn.name))?;
-    Ok(apart)
+/// The first difference.
+pub fn in_one_buffer(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<Outputs, String> {
+    let batch = DeviceBatch::of(&case.batch);
+    let plan = ctc.plan(&batch.shape, &case.options);
+    let plan = plan.map_err(|e| format!("{}: {e}", case.name))?;
+    let [separate, one_buffer] =
+        BUFFER_PLACEMENTS.map(|placement| run(gpu, &plan, &batch, placement));
+    let (separate, one_buffer) = (separate?, one_buffer?);
+    one_buffer.same(&separate, &format!("{}, all in one buffer", case.name))?;
+    Ok(separate)
 }
 
-/// A gradient in place of the logits has the bits of one beside them, whether the states fit the memory or not.
+/// Checks that a gradient that overwrites the logits has the same bits as one in a separate buffer,
+/// with and without checkpoint segments.
 ///
 /// # Errors
-/// What was not as it must be.
-pub fn in_place(gpu: &Gpu, ctc: &GpuCtc, drawn: &RandomCase) -> Result<(), String> {
-    let (options, batch) = (&drawn.options, DeviceBatch::of(&drawn.batch));
+/// The first difference.
+pub fn in_place(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<(), String> {
+    let (options, batch) = (&case.options, DeviceBatch::of(&case.batch));
     let task = Task::LossAndGrad;
-    let paged = lowered(&batch.shape, options, task, &ctc.limits(), |variant| {
+    let segmented = lowered(&batch.shape, options, task, &ctc.limits(), |variant| {
         variant.checkpointed
     });
-    for limits in std::iter::once(ctc.limits()).chain(paged) {
+    for limits in std::iter::once(ctc.limits()).chain(segmented) {
         let plan = ctc.plan_within(&batch.shape, options, task, &limits);
-        let plan = plan.map_err(|e| format!("{}: {e}", drawn.name))?;
-        let apart = run(gpu, &plan, &batch, BufferPlacement::Apart)?;
+        let plan = plan.map_err(|e| format!("{}: {e}", case.name))?;
+        let separate = run(gpu, &plan, &batch, BufferPlacement::Separate)?;
         let in_place = run(gpu, &plan, &batch, BufferPlacement::InPlace)?;
-        in_place.same(&apart, &format!("{}, in place", drawn.name))?;
+        in_place.same(&separate, &format!("{}, in place", case.name))?;
     }
     Ok(())
 }
 
-/// Logits of f16 have the loss of the same numbers in f32, and the gradient of that rounded once; in place too; and so it is where
-/// numbers are infinite or none.
+/// Checks that f16 logits have the loss of the same numbers in f32, and the gradient of these
+/// rounded once; in place too, and with infinities and NaN among the logits.
 ///
 /// # Errors
-/// What was not as it must be.
-pub fn narrow(gpu: &Gpu, ctc: &GpuCtc, drawn: &RandomCase) -> Result<(), String> {
-    narrow_as_it_is(gpu, ctc, drawn)?;
-    let mut spoiled = drawn.clone();
-    spoiled.name += " with odd numbers";
-    let classes = drawn.batch.classes();
+/// The first difference.
+pub fn f16(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<(), String> {
+    check_f16(gpu, ctc, case)?;
+    let mut corrupted = case.clone();
+    corrupted.name += " with infinities and NaN";
+    let classes = case.batch.classes();
     let odd = [f32::NAN, f32::NEG_INFINITY, -f32::NAN, f32::INFINITY];
-    for (item, odd) in (0..drawn.batch.items()).zip(odd.into_iter().cycle()) {
-        if drawn.batch.counting(item) > 0 {
-            let row = drawn.batch.row(item, 0);
-            spoiled.batch.values[row + item % classes] = odd;
+    for (item, odd) in (0..case.batch.items()).zip(odd.into_iter().cycle()) {
+        if case.batch.valid_frames(item) > 0 {
+            let row = case.batch.row(item, 0);
+            corrupted.batch.values[row + item % classes] = odd;
         }
     }
-    narrow_as_it_is(gpu, ctc, &spoiled)
+    check_f16(gpu, ctc, &corrupted)
 }
 
-fn narrow_as_it_is(gpu: &Gpu, ctc: &GpuCtc, drawn: &RandomCase) -> Result<(), String> {
+fn check_f16(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<(), String> {
     let RandomCase {
         name,
         batch,
         options,
         ..
-    } = drawn;
+    } = case;
     let mut batch = batch.clone();
     for value in &mut batch.values {
         *value = half::f16::from_f32(*value).to_f32();
@@ -77,11 +81,11 @@ fn narrow_as_it_is(gpu: &Gpu, ctc: &GpuCtc, drawn: &RandomCase) -> Result<(), St
         let plan = ctc.plan(&batch.shape, options);
         plan.map_err(|e| format!("{name}: {e}"))
     };
-    let expected = run(gpu, &plan(&wide)?, &wide, BufferPlacement::Apart)?;
-    for placement in [BufferPlacement::Apart, BufferPlacement::InPlace] {
+    let expected = run(gpu, &plan(&wide)?, &wide, BufferPlacement::Separate)?;
+    for placement in [BufferPlacement::Separate, BufferPlacement::InPlace] {
         let got = run(gpu, &plan(&narrow)?, &narrow, placement)?;
         let got = got.widened(batch.values.len());
-        // The loss does not know of the narrower numbers.
+        // The loss is f32 in both cases.
         let of_loss = |outputs: &Outputs| Outputs {
             grad: Vec::new(),
             ..outputs.clone()
@@ -90,7 +94,7 @@ fn narrow_as_it_is(gpu: &Gpu, ctc: &GpuCtc, drawn: &RandomCase) -> Result<(), St
         for (at, (got, want)) in got.grad.iter().zip(&expected.grad).enumerate() {
             let (got, want) = (f32::from_bits(*got), f32::from_bits(*want));
             let rounded = half::f16::from_f32(want).to_f32();
-            // A driver may round to either neighbour.
+            // A driver may round to either adjacent f16.
             let near = (got - want).abs() <= (want.abs() * 9.8e-4).max(6.0e-8);
             if !(got.is_nan() && want.is_nan() || got == rounded || near) {
                 return Err(format!("{name} as f16, element {at}: {got} is not {want}"));

@@ -1,65 +1,65 @@
-//! A case, whoever judges it.
+//! A test case with any of the three sources of expected results.
 
 use super::batch::OwnedBatch;
-use super::check::{Answer, Failures, Tolerance};
+use super::check::{Computed, Failures, Tolerance};
 use super::golden::Golden;
 use super::random_case::RandomCase;
-use super::semantics::Row;
+use super::semantics::SemanticsCase;
 use crate::{Error, Options};
 
-/// A batch, its options, and who says what must come of them.
+/// A batch, its options, and the source of the expected result.
 #[derive(Debug)]
 pub enum Case {
-    /// Another library's numbers.
+    /// Numbers that other libraries computed.
     Golden(Box<Golden>),
-    /// A row of the table of semantics, by closed forms and by counting all paths.
-    Row(Box<Row>),
+    /// A row of the table of semantics: closed forms, and the enumeration of all paths.
+    Semantics(Box<SemanticsCase>),
     /// The float64 reference.
-    RandomCase(Box<RandomCase>),
+    Random(Box<RandomCase>),
 }
 
 impl Case {
-    /// What it is called; a drawn one's name says how to draw it again.
+    /// Returns the name of the case. The name of a random case contains its seed.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Golden(golden) => &golden.name,
-            Self::Row(row) => row.name,
-            Self::RandomCase(drawn) => &drawn.name,
+            Self::Semantics(semantics) => semantics.name,
+            Self::Random(random) => &random.name,
         }
     }
 
-    /// The batch.
+    /// Returns the batch.
     #[must_use]
     pub fn batch(&self) -> &OwnedBatch {
         match self {
             Self::Golden(golden) => &golden.batch,
-            Self::Row(row) => &row.batch,
-            Self::RandomCase(drawn) => &drawn.batch,
+            Self::Semantics(semantics) => &semantics.batch,
+            Self::Random(random) => &random.batch,
         }
     }
 
-    /// Its options.
+    /// Returns the options.
     #[must_use]
     pub fn options(&self) -> &Options {
         match self {
             Self::Golden(golden) => &golden.options,
-            Self::Row(row) => &row.options,
-            Self::RandomCase(drawn) => &drawn.options,
+            Self::Semantics(semantics) => &semantics.options,
+            Self::Random(random) => &random.options,
         }
     }
 
-    /// Holds an answer against what must come of the case.
-    pub fn judge(
+    /// Compares a result with the expected one, and adds what differs to `failures`.
+    pub fn check(
         &self,
-        answer: &Result<Answer, Error>,
+        computed: &Result<Computed, Error>,
         tolerance: Tolerance,
         failures: &mut Failures,
     ) {
         match self {
-            Self::Golden(golden) => golden.judge(answer, tolerance, failures),
-            Self::Row(row) => row.judge(answer, tolerance, failures),
-            Self::RandomCase(drawn) => drawn.judge(answer, tolerance, failures),
+            Self::Golden(golden) => golden.check(computed, tolerance, failures),
+            Self::Semantics(semantics) => semantics.check(computed, tolerance, failures),
+            Self::Random(random) => random.check(computed, tolerance, failures),
         }
     }
 }
@@ -70,14 +70,14 @@ impl From<Golden> for Case {
     }
 }
 
-impl From<Row> for Case {
-    fn from(row: Row) -> Self {
-        Self::Row(Box::new(row))
+impl From<SemanticsCase> for Case {
+    fn from(semantics: SemanticsCase) -> Self {
+        Self::Semantics(Box::new(semantics))
     }
 }
 
 impl From<RandomCase> for Case {
-    fn from(drawn: RandomCase) -> Self {
-        Self::RandomCase(Box::new(drawn))
+    fn from(random: RandomCase) -> Self {
+        Self::Random(Box::new(random))
     }
 }

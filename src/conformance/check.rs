@@ -1,24 +1,24 @@
-//! What an answer is, how far off it may be, and the list of what is wrong.
+//! Results of a backend in float64, their tolerances, and the list of failed checks.
 
 use crate::reference::ReferenceOutput;
 use crate::{LossAndGradOutput, Status};
 
 use super::batch::OwnedBatch;
 
-/// What a backend answers, in float64.
+/// The result of a backend, converted to float64.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// In nats, `[N]`.
+pub struct Computed {
+    /// The losses in nats, `[N]`.
     pub loss: Vec<f64>,
-    /// In the order of the batch's values.
+    /// The gradient, in the order of the batch's values.
     pub grad: Vec<f64>,
-    /// `[N]`
+    /// The status of each item, `[N]`.
     pub status: Vec<Status>,
-    /// The reduced loss, where one was asked for.
+    /// The reduced loss, if the options have a reduction.
     pub reduced: Option<f64>,
 }
 
-impl From<LossAndGradOutput> for Answer {
+impl From<LossAndGradOutput> for Computed {
     fn from(output: LossAndGradOutput) -> Self {
         Self {
             loss: output.loss.into_iter().map(f64::from).collect(),
@@ -29,7 +29,7 @@ impl From<LossAndGradOutput> for Answer {
     }
 }
 
-impl From<ReferenceOutput> for Answer {
+impl From<ReferenceOutput> for Computed {
     fn from(output: ReferenceOutput) -> Self {
         let ReferenceOutput {
             loss,
@@ -47,62 +47,67 @@ impl From<ReferenceOutput> for Answer {
     }
 }
 
-/// How far off a number may be: both are relative above 1, and absolute below.
+/// The largest error allowed, relative to numbers above 1 and absolute for numbers below.
 ///
-/// For a gradient with respect to logits that is absolute, since none is larger than the item's weight. With respect to
-/// probabilities it is (softmax − γ)/(p + ε), whose terms reach 1/ε = 1e7: what a relative error of γ makes of them is
-/// relative too, and where the two terms cancel they are of the order of 1, as the probabilities sum to about 1.
+/// For a gradient with respect to logits the tolerance is effectively absolute, because no element
+/// is larger than the item's weight. The gradient with respect to probabilities is
+/// (softmax − γ)/(p + ε), whose terms reach 1/ε = 1e7. A relative error of γ is a relative error of
+/// such a term. Where the two terms cancel, both are about 1, because the probabilities sum to
+/// about 1.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
-    /// Of a loss.
+    /// The tolerance of a loss.
     pub loss: f64,
-    /// Of an element of a gradient.
+    /// The tolerance of an element of a gradient.
     pub grad: f64,
 }
 
 impl Tolerance {
-    /// What the crate promises of its f32 backends.
+    /// The accuracy that the crate guarantees for its f32 backends.
     pub const F32: Self = Self {
         loss: 1e-6,
         grad: 1e-5,
     };
-    /// Two float64 log-domain recursions that add in different orders: at a loss of 1e4 an ulp is 2e-12, and thousands
-    /// of frames add theirs up.
+    /// The difference between two float64 recursions in the log domain that add in different
+    /// orders. At a loss of 1e4 one ulp is 2e-12, and the errors of thousands of frames add up.
     pub const F64: Self = Self {
         loss: 1e-9,
         grad: 1e-9,
     };
 }
 
-/// Whether `got` is `expected`: NaN for NaN, the same infinity, or within `tolerance · max(1, |expected|)`.
+/// Returns true if both are NaN, both are the same infinity, or they differ by at most
+/// `tolerance · max(1, |expected|)`.
 pub fn close(got: f64, expected: f64, tolerance: f64) -> bool {
     if expected.is_nan() {
         return got.is_nan();
     }
-    // An infinite tolerance would let everything pass for an infinite number.
+    // Relative to an infinite number, the tolerance would be infinite and accept everything.
     got == expected
         || expected.is_finite() && (got - expected).abs() <= tolerance * expected.abs().max(1.0)
 }
 
-/// What was wrong in some cases, and how far off their numbers were.
+/// The failed checks of some cases, and the largest deviations of their numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Failures {
     list: Vec<String>,
     checks: usize,
-    worst: Option<Worst>,
+    worst: Option<MaxDeviation>,
 }
 
-/// The largest deviations: relative above 1, and absolute below. Infinite where a number is missing, or where none should be.
+/// The largest deviations from the expected numbers, relative to numbers above 1 and absolute for
+/// numbers below. Infinite if one of the two numbers is infinite or NaN and the other is not.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Worst {
-    /// Of a loss.
+pub struct MaxDeviation {
+    /// The largest deviation of a loss.
     pub loss: f64,
-    /// Of an element of the gradient, by the item's weight where that is above 1.
+    /// The largest deviation of an element of the gradient, divided by the item's weight if that is
+    /// above 1.
     pub grad: f64,
 }
 
-impl Worst {
-    /// The worse of both.
+impl MaxDeviation {
+    /// Returns the larger deviations of both.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -112,21 +117,22 @@ impl Worst {
     }
 }
 
-/// By how much a number may be off, relative above 1.
+/// The error that a comparison allows: `(tolerance + accuracy) · scale`, relative to numbers above
+/// 1.
 #[derive(Debug, Clone, Copy)]
-pub struct Allowed {
-    /// What is asked of the backend; for a gradient to be multiplied by `scale`.
+pub struct AllowedError {
+    /// The tolerance of the backend.
     pub tolerance: f64,
-    /// How good the expected number itself is.
+    /// The error of the expected number itself.
     pub accuracy: f64,
-    /// The largest weight, from 1 on, by which the error of a gradient grows.
+    /// For a gradient, the largest weight of the batch if that is above 1; else 1.
     pub scale: f64,
 }
 
-impl Allowed {
-    /// Of an expected number that is exact.
+impl AllowedError {
+    /// Returns the allowed error for an expected number that is exact.
     #[must_use]
-    pub fn exactly(tolerance: f64) -> Self {
+    pub fn of_exact(tolerance: f64) -> Self {
         Self {
             tolerance,
             accuracy: 0.0,
@@ -134,11 +140,11 @@ impl Allowed {
         }
     }
 
-    fn holds(self, got: f64, expected: f64) -> bool {
+    fn allows(self, got: f64, expected: f64) -> bool {
         close(got, expected, (self.tolerance + self.accuracy) * self.scale)
     }
 
-    /// What of a deviation is the backend's.
+    /// Returns the part of the deviation that the expected number's own error does not explain.
     fn deviation(self, got: f64, expected: f64) -> f64 {
         if close(got, expected, 0.0) {
             return 0.0;
@@ -152,11 +158,11 @@ impl Allowed {
     }
 }
 
-/// A wrong kernel is wrong everywhere: the first few places of a case tell enough.
+/// The number of failures that are listed per case. A wrong kernel usually fails in every element.
 const SHOWN: usize = 4;
 
 impl Failures {
-    /// Counts a check, with what to say if it failed.
+    /// Counts a check, and adds `message` to the failures if it failed.
     pub fn check(&mut self, right: bool, message: impl FnOnce() -> String) {
         self.checks += 1;
         if !right {
@@ -164,65 +170,66 @@ impl Failures {
         }
     }
 
-    /// A loss against the expected one.
+    /// Compares a loss with the expected one. `place` describes which one, for the message.
     pub fn loss(
         &mut self,
         got: f64,
         expected: f64,
-        allowed: Allowed,
-        place: impl FnOnce() -> String,
+        allowed: AllowedError,
+        location: impl FnOnce() -> String,
     ) {
         let loss = allowed.deviation(got, expected);
-        self.measured(Worst { loss, grad: 0.0 });
-        self.check(allowed.holds(got, expected), || {
-            format!("{}: loss {got:e}, expected {expected:e}", place())
+        self.measured(MaxDeviation { loss, grad: 0.0 });
+        self.check(allowed.allows(got, expected), || {
+            format!("{}: loss {got:e}, expected {expected:e}", location())
         });
     }
 
-    /// An element of a gradient against the expected one.
+    /// Compares an element of a gradient with the expected one. `place` describes which one.
     pub fn grad(
         &mut self,
         got: f64,
         expected: f64,
-        allowed: Allowed,
-        place: impl FnOnce() -> String,
+        allowed: AllowedError,
+        location: impl FnOnce() -> String,
     ) {
         let grad = allowed.deviation(got, expected);
-        self.measured(Worst { loss: 0.0, grad });
-        self.check(allowed.holds(got, expected), || {
-            format!("{}: gradient {got:e}, expected {expected:e}", place())
+        self.measured(MaxDeviation { loss: 0.0, grad });
+        self.check(allowed.allows(got, expected), || {
+            format!("{}: gradient {got:e}, expected {expected:e}", location())
         });
     }
 
-    fn measured(&mut self, worst: Worst) {
+    fn measured(&mut self, worst: MaxDeviation) {
         self.worst = Some(self.worst.unwrap_or_default().or(worst));
     }
 
-    /// Whether all was right so far.
+    /// Returns true if no check has failed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// What was wrong.
+    /// Returns the messages of the failed checks.
     #[must_use]
     pub fn list(&self) -> &[String] {
         &self.list
     }
 
-    /// How many checks there were.
+    /// Returns the number of checks.
     #[must_use]
     pub fn checks(&self) -> usize {
         self.checks
     }
 
-    /// The largest deviations so far, whether they were too large or not; none if nothing was measured.
+    /// Returns the largest deviations, including those within the tolerance; `None` if no numbers
+    /// were compared.
     #[must_use]
-    pub fn worst(&self) -> Option<Worst> {
+    pub fn worst(&self) -> Option<MaxDeviation> {
         self.worst
     }
 
-    /// Adds the failures of one case, cut to the first few.
+    /// Adds the checks of one case, and the first few of its failures.
     pub fn case(&mut self, case: Self) {
         self.checks += case.checks;
         if let Some(worst) = case.worst {
@@ -236,10 +243,10 @@ impl Failures {
         }
     }
 
-    /// Nothing, if there were checks and all held.
+    /// Returns `Ok` if there were checks and none failed.
     ///
     /// # Errors
-    /// All that was wrong, in lines; or that nothing was checked.
+    /// The failures, one per line, or that there were no checks.
     pub fn finish(self, what: &str) -> Result<(), String> {
         let (wrong, checks) = (self.list.len(), self.checks);
         if checks == 0 {
@@ -253,28 +260,33 @@ impl Failures {
     }
 }
 
-/// What holds of every answer: its lengths, no loss of −0, and exactly 0 in the frames past each item's length. False
-/// where the lengths are wrong, so that nothing else can be looked at.
+/// Checks what must be true of every result: the lengths of its arrays, no loss of −0, and a
+/// gradient of exactly 0 in the frames past each item's length. Returns false if a length is wrong,
+/// because the arrays cannot be compared then.
 pub fn well_formed(
     name: &str,
     batch: &OwnedBatch,
-    answer: &Answer,
+    computed: &Computed,
     failures: &mut Failures,
 ) -> bool {
     let [items, frames, _] = batch.dims;
-    let lengths = [answer.loss.len(), answer.status.len(), answer.grad.len()];
+    let lengths = [
+        computed.loss.len(),
+        computed.status.len(),
+        computed.grad.len(),
+    ];
     failures.check(lengths == [items, items, batch.values.len()], || {
         format!("{name}: lengths of loss, status and gradient are {lengths:?}")
     });
     if lengths != [items, items, batch.values.len()] {
         return false;
     }
-    for (item, loss) in answer.loss.iter().enumerate() {
+    for (item, loss) in computed.loss.iter().enumerate() {
         failures.check(loss.to_bits() != (-0.0_f64).to_bits(), || {
-            format!("{name} item {item}: loss {loss:?} has a minus")
+            format!("{name} item {item}: loss is −0")
         });
-        for frame in batch.counting(item)..frames {
-            let row = &answer.grad[batch.row(item, frame)..][..batch.classes()];
+        for frame in batch.valid_frames(item)..frames {
+            let row = &computed.grad[batch.row(item, frame)..][..batch.classes()];
             failures.check(row.iter().all(|g| *g == 0.0), || {
                 format!(
                     "{name} item {item} frame {frame}: past the length, but the gradient is {row:?}"

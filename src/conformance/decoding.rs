@@ -1,4 +1,5 @@
-//! Alignments and greedy readings of any backend against those that the CPU finds in float64.
+//! Compares alignments and greedy hypotheses of any backend with those that the CPU computes in
+//! float64.
 
 pub mod guarded_buffers;
 
@@ -6,32 +7,33 @@ use super::random_case::RandomCase;
 use crate::decode::{self, Alignment, GreedyHypothesis};
 use crate::{Ctc, Error, Input, Status};
 
-/// Holds the alignment of a batch, and what is read from it.
+/// Checks the alignments and the greedy hypotheses of a batch.
 ///
 /// # Errors
-/// What is wrong, with the batch's name.
-pub fn hold(ctc: &Ctc, drawn: &RandomCase) -> Result<(), String> {
-    alignment(ctc, drawn)?;
-    reading(ctc, drawn)
+/// The first difference, with the batch's name.
+pub fn check(ctc: &Ctc, case: &RandomCase) -> Result<(), String> {
+    check_alignment(ctc, case)?;
+    check_greedy(ctc, case)
 }
 
-/// The alignment alone.
+/// Checks the alignments of a batch.
 ///
 /// # Errors
-/// As [`hold`].
-pub fn alignment(ctc: &Ctc, drawn: &RandomCase) -> Result<(), String> {
-    let RandomCase { name, options, .. } = drawn;
-    let batch = drawn.batch.batch();
+/// As [`check`].
+pub fn check_alignment(ctc: &Ctc, case: &RandomCase) -> Result<(), String> {
+    let RandomCase { name, options, .. } = case;
+    let batch = case.batch.batch();
     let got = ctc.align(&batch, options);
     let expected = decode::align(&batch, options);
     each(name, got, expected, |n, got, expected| {
-        // Logarithms of probabilities are f32 on a device: of two paths that agree in as many digits either may be found.
+        // On a GPU the logarithms of probabilities are f32. If two paths agree in all digits of
+        // f32, either may be returned.
         if let Input::Probs { epsilon } = options.input
             && got.states != expected.states
         {
             equal("status", got.status, expected.status)?;
             equal("length", got.path.len(), expected.path.len())?;
-            let log_prob = log_prob_of(drawn, n, &got.path, epsilon);
+            let log_prob = log_prob_of(case, n, &got.path, epsilon);
             close("log_prob of the path", log_prob, expected.log_prob)?;
             return close("log_prob", got.log_prob, expected.log_prob);
         }
@@ -39,21 +41,21 @@ pub fn alignment(ctc: &Ctc, drawn: &RandomCase) -> Result<(), String> {
     })
 }
 
-/// The reading alone.
+/// Checks the greedy hypotheses of a batch.
 ///
 /// # Errors
-/// As [`hold`].
-pub fn reading(ctc: &Ctc, drawn: &RandomCase) -> Result<(), String> {
-    let RandomCase { name, options, .. } = drawn;
-    let batch = drawn.batch.batch();
+/// As [`check`].
+pub fn check_greedy(ctc: &Ctc, case: &RandomCase) -> Result<(), String> {
+    let RandomCase { name, options, .. } = case;
+    let batch = case.batch.batch();
     let got = ctc.greedy(&batch, options);
     let expected = decode::greedy(&batch, options);
     each(name, got, expected, |_, got, expected| {
-        same_reading(got, expected)
+        same_hypothesis(got, expected)
     })
 }
 
-/// Every item of two answers.
+/// Compares two results, item by item.
 fn each<T>(
     name: &str,
     got: Result<Vec<T>, Error>,
@@ -69,11 +71,11 @@ fn each<T>(
     })
 }
 
-/// ln of a path's probability.
-fn log_prob_of(drawn: &RandomCase, n: usize, path: &[u32], epsilon: f32) -> f64 {
+/// Returns ln of a path's probability.
+fn log_prob_of(case: &RandomCase, n: usize, path: &[u32], epsilon: f32) -> f64 {
     let frames = path.iter().enumerate().map(|(t, class)| {
-        let start = drawn.batch.row(n, t);
-        let row = &drawn.batch.values[start..start + drawn.batch.classes()];
+        let start = case.batch.row(n, t);
+        let row = &case.batch.values[start..start + case.batch.classes()];
         let biased = |p: &f32| f64::from(*p) + f64::from(epsilon);
         let sum: f64 = row.iter().map(biased).sum();
         (biased(&row[*class as usize]) / sum).ln()
@@ -88,7 +90,7 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Res
     Err(format!("{what} {got:?}, not {expected:?}"))
 }
 
-/// To so much of the expected number, or of 1.
+/// Requires the two numbers to differ by at most 1e-6, relative to numbers above 1.
 fn close(what: &str, got: f64, expected: f64) -> Result<(), String> {
     let same = got == expected || got.is_nan() && expected.is_nan();
     if same || (got - expected).abs() <= 1e-6 * expected.abs().max(1.0) {
@@ -118,7 +120,7 @@ fn same_alignment(got: &Alignment, expected: &Alignment) -> Result<(), String> {
     pairs.try_for_each(|(t, (got, expected))| close(&format!("frame {t}:"), *got, *expected))
 }
 
-fn same_reading(got: &GreedyHypothesis, expected: &GreedyHypothesis) -> Result<(), String> {
+fn same_hypothesis(got: &GreedyHypothesis, expected: &GreedyHypothesis) -> Result<(), String> {
     equal("status", got.status, expected.status)?;
     if got.status == Status::Ok {
         equal("labels", &got.labels, &expected.labels)?;

@@ -1,14 +1,14 @@
-//! A device of the suite's own.
+//! A device that is created for the tests.
 
 use std::time::{Duration, Instant};
 
 use crate::blocking::block_on;
 use crate::{DeviceLimits, Error};
 
-/// After this long a device is taken for one that hangs.
+/// After this time, a device is assumed to hang.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A device of its own on an adapter, with all features that kernels can use.
+/// A new device on an adapter, with all features that the kernels can use.
 #[derive(Debug)]
 pub struct Gpu {
     /// The adapter's name and backend.
@@ -21,15 +21,15 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// A device of this adapter with these limits.
+    /// Creates a device with these limits.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] if the adapter gives none.
+    /// [`Error::NoDevice`] if the device cannot be created.
     pub fn new(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Self, Error> {
         Self::with_features(adapter, limits, wgpu::Features::empty())
     }
 
-    /// A device of this adapter with these limits, and those of `features` that the adapter supports.
+    /// Creates a device with these limits, and with those of `features` that the adapter supports.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -55,7 +55,7 @@ impl Gpu {
         })
     }
 
-    /// Another device of the same adapter and instance.
+    /// Creates another device of the same adapter and instance.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -63,13 +63,13 @@ impl Gpu {
         Self::new(&self.adapter, self.device.limits())
     }
 
-    /// An encoder for work on it.
+    /// Creates a command encoder.
     #[must_use]
     pub fn encoder(&self) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&Default::default())
     }
 
-    /// A buffer with these words, that can be read back.
+    /// Creates a buffer with these words, which can be read back.
     #[must_use]
     pub fn buffer(&self, words: &[u32]) -> wgpu::Buffer {
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
@@ -85,10 +85,10 @@ impl Gpu {
         buffer
     }
 
-    /// The words of a buffer, after all that was submitted.
+    /// Reads the words of a buffer, after all submitted work.
     ///
     /// # Errors
-    /// What the device answers instead.
+    /// The message of wgpu, for example if the device is lost.
     pub fn read(&self, buffer: &wgpu::Buffer) -> Result<Vec<u32>, String> {
         let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("conformance.read"),
@@ -100,7 +100,7 @@ impl Gpu {
         encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
         self.queue.submit([encoder.finish()]);
         let (sender, mapped) = std::sync::mpsc::channel();
-        // Who has stopped listening has failed already.
+        // If the receiver is gone, this function has already returned an error.
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             drop(sender.send(result))
         });
@@ -109,7 +109,7 @@ impl Gpu {
             submission_index: None,
             timeout: Some(PATIENCE.saturating_sub(start.elapsed())),
         }) {
-            // GL ends a wait after 2^31 ns, whatever it was asked for.
+            // GL ends a wait after 2^31 ns, even if the timeout is longer.
             if !matches!(error, wgpu::PollError::Timeout) || start.elapsed() > PATIENCE {
                 return Err(error.to_string());
             }

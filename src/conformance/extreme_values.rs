@@ -1,43 +1,45 @@
-//! Numbers far from each other, where a formula that is right on paper loses its digits.
+//! Numbers of very different magnitude, for which a formula that is mathematically right can lose
+//! its digits.
 
 use super::batch::OwnedBatch;
-use super::random::Recipe;
+use super::random::BatchSpec;
 use super::random_case::RandomCase;
 use crate::Options;
 
-/// Losses of 1e7 nats and more, in which each path has its own exponent of 2 at each frame. A frame's label may be as
-/// unlikely as any mask makes it.
+/// Returns cases with losses of 1e7 nats and more, in which the probabilities of the paths differ
+/// by powers of 2 at each frame, and a label may be as improbable as a masked class.
 #[must_use]
 pub fn huge_losses() -> Vec<RandomCase> {
-    let drawn = |(seed, labels)| {
-        let recipe = Recipe {
+    let case = |(seed, labels)| {
+        let spec = BatchSpec {
             scale: 3e5,
             ragged: false,
-            ..Recipe::new([4, 150, 9], labels)
+            ..BatchSpec::new([4, 150, 9], labels)
         };
         let name = format!("losses of 1e7 nats, {labels} labels, seed {seed}");
-        RandomCase::new(name, recipe.batch(seed), Options::default())
+        RandomCase::new(name, spec.batch(seed), Options::default())
     };
-    // The last has 18 quads: no power of two of lanes.
-    [(0, 20), (1, 20), (2, 20), (3, 70)].map(drawn).into()
+    // The last case has 18 quads, which is not a power of two of lanes.
+    [(0, 20), (1, 20), (2, 20), (3, 70)].map(case).into()
 }
 
-/// The masks that people write into logits, from the smallest that count as such to the largest whose exponents are
-/// still exact: f16's lowest is −65504.
+/// Values that are used to mask classes in logits, up to the largest whose exponents are still
+/// exact. The lowest f16 is −65504.
 const MASKS: [f32; 6] = [-1.0e4, -65504.0, -1.0e5, -1.0e6, -1.0e7, -1.0e8];
 
-/// Labels whose classes are masked in every frame, and are needed all the same: what decides between their frames is
-/// far smaller than what is common to them. A class that no label needs may stand as far above.
+/// Returns cases whose labels are masked in every frame. The differences between the frames, which
+/// decide the alignment, are far smaller than the common mask. In half of the cases another class,
+/// which no label needs, is far above 0.
 #[must_use]
 pub fn masked_labels() -> Vec<RandomCase> {
-    let mut drawn = Vec::new();
+    let mut cases = Vec::new();
     for mask in MASKS {
         for (frames, labels) in [
             (12, vec![1, 3]),
             (200, vec![1, 3]),
             (40, vec![3, 4, 3, 1, 4]),
         ] {
-            // The loss stays below what counts as 0.
+            // The loss must stay below 2^28, from which on a probability counts as 0.
             if labels.len() > 2 && mask < -3.0e7 {
                 continue;
             }
@@ -45,27 +47,28 @@ pub fn masked_labels() -> Vec<RandomCase> {
                 if above > 0.0 && frames as f32 * (above - mask) > 2.0e8 {
                     continue;
                 }
-                let recipe = Recipe {
+                let spec = BatchSpec {
                     ragged: false,
-                    ..Recipe::new([1, frames, 6], 0)
+                    ..BatchSpec::new([1, frames, 6], 0)
                 };
-                let mut values = recipe.batch(frames as u64).values;
+                let mut values = spec.batch(frames as u64).values;
                 for row in values.chunks_mut(6) {
                     row[3..5].fill(mask);
                     row[5] += above;
                 }
                 let name =
-                    format!("needed labels at {mask}, another class at {above}, T = {frames}");
+                    format!("labels masked with {mask}, another class at {above}, T = {frames}");
                 let batch = OwnedBatch::one([frames, 6], values, &labels);
-                drawn.push(RandomCase::new(name, batch, Options::default()));
+                cases.push(RandomCase::new(name, batch, Options::default()));
             }
         }
     }
-    drawn
+    cases
 }
 
-/// In each frame a class that has no part in it yet, or no more, is `far_above` the two that have: what tells those apart
-/// is what rounding takes from their differences to the frame's maximum.
+/// Returns cases in which the maximum of each frame is a class that no path can use there, far
+/// above the two classes that paths can use. Only the rounding error of the differences to the
+/// maximum distinguishes those two.
 #[must_use]
 pub fn far_below() -> Vec<RandomCase> {
     [307.3, 9_007.3].map(far_below_by).into()

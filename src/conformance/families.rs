@@ -1,28 +1,28 @@
-//! Which cases there are, by what they are there for.
+//! The families of cases, by what they test.
 
 use super::case::Case;
 use super::random_case::RandomCase;
 use super::{extreme_values, golden, semantics, special_values};
 
-/// How much is run.
+/// The number of cases that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SuiteSize {
     /// Some seconds on a GPU.
     Quick,
-    /// What a new machine or driver should see once.
+    /// A full test of a new machine or driver.
     Usual,
     /// Minutes: long items, large batches, and more of everything.
     Full,
 }
 
-/// Cases of one kind.
+/// Cases that test the same property.
 #[derive(Debug)]
 pub struct Family {
-    /// What they have in common.
+    /// The name, as it is printed.
     pub name: &'static str,
     /// The cases.
     pub cases: Vec<Case>,
-    /// Whether they go through every variant, or through the device's own choice only.
+    /// True if the cases run through every variant, false if only as planned.
     pub every_variant: bool,
 }
 
@@ -35,7 +35,7 @@ impl Family {
         }
     }
 
-    fn once(self) -> Self {
+    fn only_as_planned(self) -> Self {
         Self {
             every_variant: false,
             ..self
@@ -43,10 +43,10 @@ impl Family {
     }
 }
 
-/// All families of an extent.
+/// Returns the families of a suite of this size.
 #[must_use]
-pub fn families(extent: SuiteSize) -> Vec<Family> {
-    let seeds = match extent {
+pub fn families(size: SuiteSize) -> Vec<Family> {
+    let seeds = match size {
         SuiteSize::Quick => 30,
         SuiteSize::Usual => 100,
         SuiteSize::Full => 1000,
@@ -56,7 +56,7 @@ pub fn families(extent: SuiteSize) -> Vec<Family> {
         Family::new("random", (0..seeds).map(RandomCase::of)),
         Family::new("extreme magnitudes", extreme_values::huge_losses()),
         Family::new("masked labels", extreme_values::masked_labels()),
-        Family::new("far from the maximum", extreme_values::far_below()),
+        Family::new("far below the maximum", extreme_values::far_below()),
         Family::new("subnormals", special_values::subnormals()),
         Family::new("−∞", special_values::minus_infinity()),
         Family::new(
@@ -73,13 +73,33 @@ pub fn families(extent: SuiteSize) -> Vec<Family> {
         ),
         Family::new("golden", golden::all()),
     ];
-    if extent >= SuiteSize::Usual {
-        families.push(Family::new("many frames, once", special_values::large(&FRAMES)).once());
-        families.push(Family::new("many labels, once", special_values::large(&LABELS)).once());
-        families.push(Family::new("many classes, once", special_values::large(&CLASSES)).once());
+    if size >= SuiteSize::Usual {
+        families.push(
+            Family::new(
+                "many frames, as planned only",
+                special_values::large(&FRAMES),
+            )
+            .only_as_planned(),
+        );
+        families.push(
+            Family::new(
+                "many labels, as planned only",
+                special_values::large(&LABELS),
+            )
+            .only_as_planned(),
+        );
+        families.push(
+            Family::new(
+                "many classes, as planned only",
+                special_values::large(&CLASSES),
+            )
+            .only_as_planned(),
+        );
     }
-    if extent == SuiteSize::Full {
-        families.push(Family::new("as large as it gets", special_values::large(&LARGEST)).once());
+    if size == SuiteSize::Full {
+        families.push(
+            Family::new("largest batches", special_values::large(&LARGEST)).only_as_planned(),
+        );
     }
     families
 }

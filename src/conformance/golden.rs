@@ -1,11 +1,12 @@
-//! Losses and gradients that other people's software computed, from the files in `tests/data/golden`.
+//! Losses and gradients that other libraries computed, from the files in `tests/data/golden`.
 //!
-//! Each file says in its `doc` with which versions and how it was made. Where a peer differs from this crate on purpose,
-//! the expectation is ours, or `None`, and a table here says which peer answers what and why that is not followed.
+//! The `doc` field of each file describes how it was generated, and with which versions. Where this
+//! crate differs from a source on purpose, the expectation is ours or `None`, and a table here has
+//! the source's result and the reason for ours.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "the files are part of this crate, and every case of each is read by its tests"
+    reason = "the files are part of this crate, and its tests read every case"
 )]
 
 use crate::{Options, Status};
@@ -13,72 +14,73 @@ use serde_json::Value;
 
 use super::batch::OwnedBatch;
 
+mod check;
 pub mod conformance;
 pub mod edge;
-mod judge;
 pub mod keras;
 pub mod tensorflow;
 pub mod torch;
 
-/// A batch and what others say of it.
+/// A batch, and the results of other libraries.
 #[derive(Debug, Clone)]
 pub struct Golden {
-    /// `file:case`, and what was made of it.
+    /// `file:case`, followed by the modification, if there is one.
     pub name: String,
     /// The batch.
     pub batch: OwnedBatch,
-    /// What its source has for options.
+    /// The options that correspond to those of the source.
     pub options: Options,
-    /// Ours: no peer has one.
+    /// The statuses of this crate; no other library has them.
     pub status: Vec<Status>,
-    /// What its sources say.
+    /// The results of the sources.
     pub expectations: Vec<Expectation>,
 }
 
-/// What one source says. `None` stands where our answer differs on purpose.
+/// The result of one source. Numbers from which we differ on purpose are `None`.
 #[derive(Debug, Clone)]
 pub struct Expectation {
-    /// `file:case`, with what follows a space being which part of the case.
+    /// `file:case`; a part of the case follows after a space.
     pub source: String,
-    /// `[N]`
+    /// The losses, `[N]`.
     pub loss: Vec<Option<f64>>,
-    /// With respect to the values.
+    /// The gradient with respect to the values.
     pub grad: Grad,
-    /// Where the source reduces.
+    /// The reduced loss, if the source has one.
     pub reduced: Option<f64>,
-    /// How good the numbers are.
+    /// The accuracy of the source's numbers.
     pub accuracy: Accuracy,
 }
 
-/// A gradient, whole or in part, in the batch's layout.
+/// A gradient or a part of it, in the batch's layout.
 #[derive(Debug, Clone)]
 pub enum Grad {
-    /// The source gives none.
+    /// The source has no gradient.
     NotGiven,
     /// Every element.
     Full(Vec<Option<f64>>),
-    /// Some, and sums over all.
+    /// Some elements, and sums over all.
     Sampled {
-        /// Elements by their places.
+        /// The index and the value of each sampled element.
         sample: Vec<(usize, f64)>,
-        /// Σ|g|
+        /// Σ|g|.
         abs_sum: f64,
         /// Σ of the gradient times the numbers of [`lcg_units`] from 12345.
         checksum: Option<f64>,
     },
 }
 
-/// How good the source's own numbers are; comes on top of what the backend may err. Relative above 1.
+/// The error of the source's own numbers, which is added to the tolerance; relative to numbers
+/// above 1.
 #[derive(Debug, Clone, Copy)]
 pub struct Accuracy {
-    /// Of losses.
+    /// The error of losses.
     pub loss: f64,
-    /// Of gradients.
+    /// The error of gradients.
     pub grad: f64,
 }
 
 impl Accuracy {
-    /// The same for both.
+    /// Returns the same error for losses and gradients.
     pub fn both(error: f64) -> Self {
         Self {
             loss: error,
@@ -86,8 +88,8 @@ impl Accuracy {
         }
     }
 
-    /// Adds what rounding the inputs to f32 by up to `rounding` each may change: a frame moves the loss by at most twice
-    /// that, and so it does the logarithm of any γ.
+    /// Adds the error from rounding the inputs to f32, by up to `rounding` each. One frame changes
+    /// the loss, and the logarithm of any γ, by at most twice that.
     pub fn of_rounded_input(self, rounding: f64, frames: usize) -> Self {
         let moved = 2.0 * rounding * frames as f64;
         Self {
@@ -97,7 +99,7 @@ impl Accuracy {
     }
 }
 
-/// The files by name.
+/// The names and contents of the files.
 pub const FILES: [(&str, &str); 5] = [
     (
         "ctc_torch_f64",
@@ -121,23 +123,23 @@ pub const FILES: [(&str, &str); 5] = [
     ),
 ];
 
-/// Cases that nothing here can run yet, each with what it waits for.
+/// Cases that cannot run, each with the reason.
 pub const LATER: [(&str, &str); 3] = [
     (
         "conformance:second_order/T4C3 y=[1,1]",
-        "second derivatives are a later feature",
+        "second derivatives are not implemented",
     ),
     (
         "conformance:keras3/ctc_decode greedy+beam",
-        "decoding is a later feature",
+        "decoders have golden files of their own",
     ),
     (
         "conformance:tf/ctc_unique_labels",
-        "the list of unique labels is inside the kernels, not an output; its effect is in every case with repeats",
+        "the list of unique labels is not an output; all cases with repeated labels test its effect",
     ),
 ];
 
-/// Every case of every file that can be run.
+/// Returns all cases of all files that can run.
 pub fn all() -> Vec<Golden> {
     let mut cases = torch::cases();
     cases.extend(keras::cases());
@@ -146,27 +148,27 @@ pub fn all() -> Vec<Golden> {
     cases
 }
 
-/// A file of [`FILES`], parsed.
+/// Parses a file of [`FILES`].
 pub fn file(name: &str) -> Value {
     let (_, text) = FILES.into_iter().find(|(file, _)| *file == name).unwrap();
     serde_json::from_str(text).unwrap()
 }
 
-/// The entries of an array.
+/// Returns the entries of an array.
 pub fn list(value: &Value) -> &[Value] {
     value
         .as_array()
         .unwrap_or_else(|| panic!("not an array: {value}"))
 }
 
-/// A text.
+/// Returns a string.
 pub fn text(value: &Value) -> &str {
     value
         .as_str()
         .unwrap_or_else(|| panic!("not a string: {value}"))
 }
 
-/// A number; those that JSON has no words for are strings.
+/// Returns a number. NaN and infinities, which JSON lacks, are strings.
 pub fn number(value: &Value) -> f64 {
     match value {
         Value::String(text) => text
@@ -179,7 +181,7 @@ pub fn number(value: &Value) -> f64 {
     }
 }
 
-/// A natural number.
+/// Returns a natural number.
 pub fn natural(value: &Value) -> usize {
     usize::try_from(
         value
@@ -189,7 +191,7 @@ pub fn natural(value: &Value) -> usize {
     .unwrap()
 }
 
-/// All numbers of a nested array, row-major.
+/// Returns all numbers of a nested array, row-major.
 pub fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(entries) => entries.iter().flat_map(numbers).collect(),
@@ -197,25 +199,25 @@ pub fn numbers(value: &Value) -> Vec<f64> {
     }
 }
 
-/// A list of integers.
+/// Returns a list of integers.
 pub fn integers(value: &Value) -> Vec<i32> {
     let integer = |v: &Value| i32::try_from(v.as_i64().unwrap()).unwrap();
     list(value).iter().map(integer).collect()
 }
 
-/// A list of lists of integers.
+/// Returns a list of lists of integers.
 pub fn integer_lists(value: &Value) -> Vec<Vec<i32>> {
     list(value).iter().map(integers).collect()
 }
 
-/// The numbers in [−1, 1) of the generator that the files' `doc` describes.
+/// Generates the numbers in [−1, 1) that the files' `doc` describes.
 pub fn lcg_units(seed: u32) -> impl Iterator<Item = f64> {
     let next = |s: &u32| Some(s.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
     let states = std::iter::successors(Some(seed), next).skip(1);
     states.map(|s| f64::from(s >> 8) / 16_777_216.0 * 2.0 - 1.0)
 }
 
-/// The logits of a case: one draw an element, times `scale`, in f32.
+/// Generates the logits of a case: one random number per element, times `scale`, in f32.
 pub fn generate(rule: &Value, elements: usize) -> Vec<f32> {
     let seed = u32::try_from(natural(&rule["seed"])).unwrap();
     let scale = number(&rule["scale"]) as f32;
@@ -225,7 +227,7 @@ pub fn generate(rule: &Value, elements: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The logarithm of the softmax of each row, in float64.
+/// Returns the log-softmax of each row, in float64.
 pub fn log_softmax(values: &[f64], classes: usize) -> Vec<f64> {
     let row = |row: &[f64]| {
         let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -235,7 +237,8 @@ pub fn log_softmax(values: &[f64], classes: usize) -> Vec<f64> {
     values.chunks(classes).flat_map(row).collect()
 }
 
-/// A gradient as the generator packs it; NaN, which stands for an item without an alignment, is our 0.
+/// Reads a gradient as the generator stores it. NaN, for an item without an alignment, becomes our
+/// 0.
 pub fn packed(grad: &Value) -> Grad {
     let ours = |value: f64| if value.is_nan() { 0.0 } else { value };
     if let Some(full) = grad.get("full") {
@@ -251,7 +254,7 @@ pub fn packed(grad: &Value) -> Grad {
     }
 }
 
-/// Values as our input, and by how much the largest of them was rounded.
+/// Rounds values to f32. Returns them, and the largest rounding error.
 pub fn rounded(values: &[f64]) -> (Vec<f32>, f64) {
     let single: Vec<f32> = values.iter().map(|v| *v as f32).collect();
     let errors = values
@@ -262,12 +265,12 @@ pub fn rounded(values: &[f64]) -> (Vec<f32>, f64) {
     (single, worst)
 }
 
-/// The frames that labels need: one each, and one more between equal neighbours.
+/// Returns the number of frames that labels need: one per label, and one between two equal labels.
 pub fn frames_needed(labels: &[i32]) -> usize {
     labels.len() + labels.windows(2).filter(|pair| pair[0] == pair[1]).count()
 }
 
-/// `Impossible` where the loss is infinite, else `Ok`.
+/// Returns `Impossible` for each infinite loss, and `Ok` for the others.
 pub fn status_of(loss: &[f64]) -> Vec<Status> {
     let status = |loss: &f64| {
         if *loss == f64::INFINITY {

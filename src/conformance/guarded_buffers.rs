@@ -1,8 +1,8 @@
-//! Batches in buffers on a device, whose neighbours are canaries.
+//! Batches in buffers on a device, with canaries around each array.
 
 use super::batch::{OwnedBatch, OwnedLabels, padded};
-use super::canaries::{Laid, Layer, Place};
-use super::check::Answer;
+use super::canaries::{ArrayRange, BufferBuilder, CanaryBuffers};
+use super::check::Computed;
 use super::device::Gpu;
 use super::random::Rng;
 use crate::gpu::guarded;
@@ -10,42 +10,42 @@ use crate::{
     BatchShape, Buffers, Error, GpuPlan, LabelLayout, LossAndGradOutput, Reduction, Status, Task,
 };
 
-/// A batch as the device sees it: bits, which need not be right.
+/// A batch as it is in buffers: bits, which need not be valid.
 #[derive(Debug, Clone)]
 pub struct DeviceBatch {
-    /// What a plan is made for.
+    /// The shape that is planned.
     pub shape: BatchShape,
-    /// The bits of f32s, or two f16s a word.
+    /// The bits of f32, or two f16 per word.
     pub logits: Vec<u32>,
-    /// Padded or concatenated.
+    /// The labels, padded or concatenated.
     pub labels: Vec<i32>,
-    /// `[N]`; all frames count without them.
+    /// `[N]`; without them all frames are valid.
     pub logit_lengths: Option<Vec<i32>>,
-    /// `[N]`
+    /// The label lengths, `[N]`.
     pub label_lengths: Vec<i32>,
-    /// The bits of f32s, `[N]`.
+    /// The bits of the f32 weights, `[N]`.
     pub weights: Option<Vec<u32>>,
 }
 
 impl DeviceBatch {
-    /// Of a batch with padded or concatenated labels, and lengths instead of masks.
+    /// Converts a batch. Sparse and masked labels become padded labels.
     pub fn of(batch: &OwnedBatch) -> Self {
         let [items, frames, classes] = batch.dims;
-        let given = match &batch.labels {
-            given @ (OwnedLabels::Padded { .. } | OwnedLabels::Concatenated { .. }) => {
-                given.clone()
+        let labels_on_device = match &batch.labels {
+            labels_on_device @ (OwnedLabels::Padded { .. } | OwnedLabels::Concatenated { .. }) => {
+                labels_on_device.clone()
             }
-            // A device has no other labels.
+            // On a device, labels are padded or concatenated.
             OwnedLabels::Sparse { .. } | OwnedLabels::Masked { .. } | OwnedLabels::Missing => {
                 let list = |item| batch.item_labels(item).iter().map(|l| *l as i32).collect();
                 padded(&(0..items).map(list).collect::<Vec<Vec<i32>>>())
             }
         };
-        let label_layout = match &given {
+        let label_layout = match &labels_on_device {
             OwnedLabels::Concatenated { .. } => LabelLayout::Concatenated,
             _ => LabelLayout::Padded,
         };
-        let (labels, label_lengths) = given.into_values();
+        let (labels, label_lengths) = labels_on_device.into_values();
         let max_labels = match label_layout {
             LabelLayout::Padded => labels.len() / items.max(1),
             LabelLayout::Concatenated => label_lengths.iter().max().map_or(0, |l| *l as usize),
@@ -66,7 +66,7 @@ impl DeviceBatch {
 }
 
 impl DeviceBatch {
-    /// With logits of f16, two in a word.
+    /// Converts the logits to f16, two per word.
     pub fn narrowed(self) -> Self {
         let narrow = |bits: &u32| u32::from(half::f16::from_f32(f32::from_bits(*bits)).to_bits());
         let word = |pair: &[u32]| narrow(&pair[0]) | pair.get(1).map_or(0, narrow) << 16;
@@ -78,21 +78,21 @@ impl DeviceBatch {
     }
 }
 
-/// The bits of numbers.
+/// Returns the bits of numbers.
 pub fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// What a batch gave, bit for bit. What was not asked for is empty.
+/// The outputs of a batch as bits. An output that was not requested is empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outputs {
-    /// Bits of f32s, `[N]`.
+    /// The bits of the f32 losses, `[N]`.
     pub loss: Vec<u32>,
-    /// In the order of the logits.
+    /// The gradient, in the order of the logits.
     pub grad: Vec<u32>,
-    /// Codes, `[N]`.
+    /// The status codes, `[N]`.
     pub status: Vec<u32>,
-    /// One word, or none.
+    /// The reduced loss: one word, or none.
     pub reduced: Vec<u32>,
 }
 
@@ -108,17 +108,18 @@ impl From<LossAndGradOutput> for Outputs {
 }
 
 impl Outputs {
-    /// As numbers.
+    /// Converts the bits to numbers.
     ///
     /// # Errors
-    /// A word that is no status.
-    pub fn answer(&self) -> Result<Answer, String> {
+    /// An item's status code that is not valid.
+    pub fn computed(&self) -> Result<Computed, String> {
         let wide = |words: &[u32]| words.iter().map(|w| f32::from_bits(*w).into()).collect();
         let status = |(item, code): (usize, &u32)| {
-            Status::from_code(*code).ok_or_else(|| format!("item {item}: {code} is no status"))
+            Status::from_code(*code)
+                .ok_or_else(|| format!("item {item}: {code} is not a valid status code"))
         };
         let reduced: Vec<f64> = wide(&self.reduced);
-        Ok(Answer {
+        Ok(Computed {
             loss: wide(&self.loss),
             grad: wide(&self.grad),
             status: self
@@ -131,7 +132,7 @@ impl Outputs {
         })
     }
 
-    /// A gradient of `count` numbers of f16, two in a word, as one of f32.
+    /// Converts a gradient of `count` f16, two per word, to f32.
     pub fn widened(self, count: usize) -> Self {
         let halves = self
             .grad
@@ -144,15 +145,15 @@ impl Outputs {
         }
     }
 
-    /// The loss of an item as a number.
+    /// Returns the loss of an item as a number.
     pub fn loss(&self, item: usize) -> f32 {
         f32::from_bits(self.loss[item])
     }
 
-    /// Whether the two are the same in every bit.
+    /// Requires both to have the same bits.
     ///
     /// # Errors
-    /// Where they differ first, after `what`.
+    /// The first difference, after `what`.
     pub fn same(&self, other: &Self, what: &str) -> Result<(), String> {
         for (name, a, b) in [
             ("status", &self.status, &other.status),
@@ -161,13 +162,17 @@ impl Outputs {
             ("gradient", &self.grad, &other.grad),
         ] {
             if a.len() != b.len() {
-                return Err(format!("{what}: {} and {} of {name}", a.len(), b.len()));
+                return Err(format!(
+                    "{what}: {} and {} elements of {name}",
+                    a.len(),
+                    b.len()
+                ));
             }
             if let Some(at) = a.iter().zip(b).position(|(a, b)| a != b) {
                 let count = a.iter().zip(b).filter(|(a, b)| a != b).count();
                 let [a, b] = [a[at], b[at]];
                 return Err(format!(
-                    "{what}: {name} differs in {count} places, first at {at}: {a:#x} ({:e}) and {b:#x} ({:e})",
+                    "{what}: {count} elements of {name} differ, first at {at}: {a:#x} ({:e}) and {b:#x} ({:e})",
                     f32::from_bits(a),
                     f32::from_bits(b)
                 ));
@@ -177,85 +182,86 @@ impl Outputs {
     }
 }
 
-/// Where the buffers of a batch lie.
+/// How the arrays of a batch are placed in buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BufferPlacement {
-    /// Each in a `wgpu::Buffer` of its own, not at its beginning.
-    Apart,
-    /// All in one.
-    Together,
-    /// As apart, but the gradient overwrites the logits.
+    /// Each array is in a `wgpu::Buffer` of its own, at an offset above 0.
+    Separate,
+    /// All arrays are in one `wgpu::Buffer`.
+    OneBuffer,
+    /// As `Separate`, but the gradient overwrites the logits.
     InPlace,
 }
 
-/// The placements of a gradient of its own.
+/// The placements in which the gradient has an array of its own.
 pub const BUFFER_PLACEMENTS: [BufferPlacement; 2] =
-    [BufferPlacement::Apart, BufferPlacement::Together];
+    [BufferPlacement::Separate, BufferPlacement::OneBuffer];
 
-/// Which of the optional outputs a batch has buffers for.
+/// The optional outputs that a batch has buffers for.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
-    /// The statuses.
+pub struct OptionalOutputs {
+    /// True if the statuses are requested.
     pub status: bool,
-    /// The reduced loss.
+    /// True if the reduced loss is requested.
     pub reduced: bool,
 }
 
-/// All of them.
-pub const ALL: Wanted = Wanted {
+/// All optional outputs.
+pub const ALL: OptionalOutputs = OptionalOutputs {
     status: true,
     reduced: true,
 };
 
-/// The buffers of a batch on a device, among canaries; outputs are full of garbage.
+/// The buffers of a batch on a device, with canaries around each array and random bits in the
+/// outputs.
 #[derive(Debug)]
 pub struct GuardedBuffers {
-    laid: Laid,
-    logits: Place,
-    labels: Place,
-    logit_lengths: Option<Place>,
-    label_lengths: Place,
-    weights: Option<Place>,
-    loss: Place,
-    status: Option<Place>,
-    reduced: Option<Place>,
-    /// Where the logits are, if it takes their place.
-    grad: Option<Place>,
+    buffers: CanaryBuffers,
+    logits: ArrayRange,
+    labels: ArrayRange,
+    logit_lengths: Option<ArrayRange>,
+    label_lengths: ArrayRange,
+    weights: Option<ArrayRange>,
+    loss: ArrayRange,
+    status: Option<ArrayRange>,
+    reduced: Option<ArrayRange>,
+    /// The range of the logits, if the gradient overwrites them.
+    grad: Option<ArrayRange>,
 }
 
 impl GuardedBuffers {
-    /// Buffers for a plan, with this batch in them.
+    /// Creates the buffers of a plan, and uploads a batch.
     #[must_use]
     pub fn new(
         gpu: &Gpu,
         plan: &GpuPlan,
         batch: &DeviceBatch,
         placement: BufferPlacement,
-        wanted: Wanted,
+        wanted: OptionalOutputs,
     ) -> Self {
         let mut rng = Rng::new(0xCA9A41E5);
         let plan = plan.plan();
-        let mut garbage =
+        let mut random_words =
             |words: usize| -> Vec<u32> { (0..words).map(|_| rng.bits() as u32).collect() };
         let items = batch.shape.items;
-        let mut layer = Layer::new(placement == BufferPlacement::Together);
-        let logits = layer.place(&batch.logits);
-        let labels = layer.integers(&batch.labels);
+        let mut builder = BufferBuilder::new(placement == BufferPlacement::OneBuffer);
+        let logits = builder.add(&batch.logits);
+        let labels = builder.integers(&batch.labels);
         let logit_lengths = batch.logit_lengths.as_deref();
-        let logit_lengths = logit_lengths.map(|lengths| layer.integers(lengths));
-        let label_lengths = layer.integers(&batch.label_lengths);
-        let weights = batch.weights.as_deref().map(|weights| layer.place(weights));
-        let loss = layer.place(&garbage(items));
-        let status = wanted.status.then(|| layer.place(&garbage(items)));
+        let logit_lengths = logit_lengths.map(|lengths| builder.integers(lengths));
+        let label_lengths = builder.integers(&batch.label_lengths);
+        let weights = batch.weights.as_deref().map(|weights| builder.add(weights));
+        let loss = builder.add(&random_words(items));
+        let status = wanted.status.then(|| builder.add(&random_words(items)));
         let reduced = wanted.reduced && plan.options().reduction != Reduction::None;
-        let reduced = reduced.then(|| layer.place(&garbage(1)));
+        let reduced = reduced.then(|| builder.add(&random_words(1)));
         let grad = match (plan.task(), placement) {
             (Task::Loss | Task::Align | Task::Greedy, _) => None,
             (Task::LossAndGrad, BufferPlacement::InPlace) => Some(logits),
-            (Task::LossAndGrad, _) => Some(layer.place(&garbage(batch.logits.len()))),
+            (Task::LossAndGrad, _) => Some(builder.add(&random_words(batch.logits.len()))),
         };
         Self {
-            laid: layer.on(gpu),
+            buffers: builder.on(gpu),
             logits,
             labels,
             logit_lengths,
@@ -268,32 +274,32 @@ impl GuardedBuffers {
         }
     }
 
-    /// What to encode the plan with.
+    /// Returns the bindings to encode the plan with.
     #[must_use]
     pub fn buffers(&self) -> Buffers<'_> {
-        let binding = |place: Option<Place>| place.map(|place| self.laid.binding(place));
+        let binding = |range: Option<ArrayRange>| range.map(|range| self.buffers.binding(range));
         Buffers {
-            logits: self.laid.binding(self.logits),
-            labels: self.laid.binding(self.labels),
+            logits: self.buffers.binding(self.logits),
+            labels: self.buffers.binding(self.labels),
             logit_lengths: binding(self.logit_lengths),
-            label_lengths: self.laid.binding(self.label_lengths),
+            label_lengths: self.buffers.binding(self.label_lengths),
             weights: binding(self.weights),
-            loss: self.laid.binding(self.loss),
+            loss: self.buffers.binding(self.loss),
             status: binding(self.status),
             reduced: binding(self.reduced),
             grad: binding(self.grad),
         }
     }
 
-    /// The outputs, after a check that nothing else was written: neither an input, nor a canary.
+    /// Reads the outputs, after a check that all inputs and canaries are unchanged.
     ///
     /// # Errors
-    /// What was written where nobody may write, and what the device answers instead of its words.
+    /// A word that was written outside of the outputs, or an error of the device.
     pub fn outputs(&self, gpu: &Gpu) -> Result<Outputs, String> {
         let written = [Some(self.loss), self.status, self.reduced, self.grad];
-        let places: Vec<_> = written.into_iter().flatten().collect();
-        let mut words = self.laid.words(gpu, &places)?.into_iter();
-        let mut next = |place: Option<Place>| match place {
+        let ranges: Vec<_> = written.into_iter().flatten().collect();
+        let mut words = self.buffers.words(gpu, &ranges)?.into_iter();
+        let mut next = |range: Option<ArrayRange>| match range {
             Some(_) => words.next().unwrap_or_default(),
             None => Vec::new(),
         };
@@ -307,31 +313,31 @@ impl GuardedBuffers {
     }
 }
 
-/// One batch through a plan, in buffers among canaries.
+/// Runs a batch through a plan, in buffers with canaries.
 ///
 /// # Errors
-/// What the device answers instead, and what was written where nobody may write.
+/// An error of the device, or a word that was written outside of the outputs.
 pub fn run(
     gpu: &Gpu,
     plan: &GpuPlan,
     batch: &DeviceBatch,
     placement: BufferPlacement,
 ) -> Result<Outputs, String> {
-    let outputs = guarded(&gpu.device, "a batch in buffers of its own", || {
-        let placed = GuardedBuffers::new(gpu, plan, batch, placement, ALL);
-        submit(gpu, plan, &placed).map_err(|e| e.to_string())?;
-        placed.outputs(gpu)
+    let outputs = guarded(&gpu.device, "a batch in buffers with canaries", || {
+        let buffers = GuardedBuffers::new(gpu, plan, batch, placement, ALL);
+        submit(gpu, plan, &buffers).map_err(|e| e.to_string())?;
+        buffers.outputs(gpu)
     });
     outputs.map_err(|e| e.to_string())?
 }
 
-/// Encodes a batch and submits it.
+/// Encodes and submits a batch.
 ///
 /// # Errors
 /// As [`GpuPlan::encode`].
-pub fn submit(gpu: &Gpu, plan: &GpuPlan, placed: &GuardedBuffers) -> Result<(), Error> {
+pub fn submit(gpu: &Gpu, plan: &GpuPlan, buffers: &GuardedBuffers) -> Result<(), Error> {
     let mut encoder = gpu.encoder();
-    plan.encode(&mut encoder, &placed.buffers())?;
+    plan.encode(&mut encoder, &buffers.buffers())?;
     gpu.queue.submit([encoder.finish()]);
     Ok(())
 }

@@ -1,17 +1,17 @@
-//! Nonsense that is on the device already: each item is told of it, its neighbours do not notice, and nothing is touched
-//! that should not be.
+//! Malformed input in the caller's buffers: the item gets an error status, the other items are
+//! unaffected, and nothing is read or written out of bounds.
 
 mod corruptions;
 
 pub use corruptions::{
-    Corruption, blank_among_the_labels, label_lengths_out_of_range, labels_that_are_no_class,
-    logit_lengths_out_of_range, logits_without_a_meaning, weights_that_are_not_finite,
+    Corruption, blank_among_labels, label_lengths_out_of_range, labels_out_of_range,
+    logit_lengths_out_of_range, logits_that_are_not_finite, weights_that_are_not_finite,
 };
 
 use super::batch::{OwnedLabels, concatenated, padded};
 use super::device::Gpu;
 use super::guarded_buffers::{BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, Outputs, run};
-use super::random::{Recipe, Rng};
+use super::random::{BatchSpec, Rng};
 use crate::{Blank, BlankInLabels, Error, GpuCtc, Impossible, Options, RepeatedLabels, Status};
 
 pub(super) const ITEMS: usize = 6;
@@ -20,8 +20,8 @@ pub(super) const CLASSES: usize = 5;
 pub(super) const LABELS: usize = 4;
 const BLANK: u8 = 2;
 
-/// The item that is spoiled; its neighbours on both sides are not.
-pub(super) const VICTIM: usize = 2;
+/// The item that is corrupted. The items before and after it are not.
+pub(super) const TARGET: usize = 2;
 
 pub(super) fn options() -> Options {
     Options {
@@ -30,13 +30,13 @@ pub(super) fn options() -> Options {
     }
 }
 
-/// A right batch whose items all have two labels or more and frames enough.
-pub(super) fn clean(joined: bool, time_major: bool) -> DeviceBatch {
-    let recipe = Recipe {
+/// Returns a valid batch whose items have at least two labels and enough frames.
+pub(super) fn clean(concatenate: bool, time_major: bool) -> DeviceBatch {
+    let spec = BatchSpec {
         blank: BLANK.into(),
         weights: true,
         ragged: false,
-        ..Recipe::new([ITEMS, FRAMES, CLASSES], LABELS)
+        ..BatchSpec::new([ITEMS, FRAMES, CLASSES], LABELS)
     };
     let lists: [&[i32]; ITEMS] = [
         &[1, 3],
@@ -46,12 +46,12 @@ pub(super) fn clean(joined: bool, time_major: bool) -> DeviceBatch {
         &[1, 0, 4, 3],
         &[4, 1],
     ];
-    let labels = if joined {
+    let labels = if concatenate {
         concatenated(&lists)
     } else {
         padded(&lists)
     };
-    let mut batch = recipe.batch(77).labels(labels);
+    let mut batch = spec.batch(77).labels(labels);
     batch = batch.logit_lengths(&[11, 9, 8, 11, 10, 7]);
     if time_major {
         batch = batch.transposed();
@@ -60,34 +60,36 @@ pub(super) fn clean(joined: bool, time_major: bool) -> DeviceBatch {
 }
 
 impl Corruption {
-    /// Spoils the victim of each layout and looks at what came of it.
+    /// Corrupts the target item in each layout, and checks the outputs of all items.
     ///
     /// # Errors
-    /// What was not as it must be.
+    /// The first output that is wrong.
     pub fn check(&self, gpu: &Gpu, ctc: &GpuCtc) -> Result<(), String> {
-        for (joined, time_major, placement) in [
-            (false, false, BufferPlacement::Apart),
-            (false, true, BufferPlacement::Together),
-            (true, false, BufferPlacement::Together),
-            (true, true, BufferPlacement::Apart),
+        for (concatenate, time_major, placement) in [
+            (false, false, BufferPlacement::Separate),
+            (false, true, BufferPlacement::OneBuffer),
+            (true, false, BufferPlacement::OneBuffer),
+            (true, true, BufferPlacement::Separate),
         ] {
-            if joined && !self.concatenated {
+            if concatenate && !self.concatenated {
                 continue;
             }
-            let clean = clean(joined, time_major);
+            let clean = clean(concatenate, time_major);
             let name = format!("{}, {:?}, {placement:?}", self.name, clean.shape);
-            let plan = ctc.plan(&clean.shape, &self.options).map_err(told)?;
+            let plan = ctc.plan(&clean.shape, &self.options).map_err(message)?;
             let expected = run(gpu, &plan, &clean, placement)?;
             ensure(expected.status == [0; ITEMS], || {
-                format!("{name}: not right before")
+                format!("{name}: the uncorrupted batch is not ok")
             })?;
             let mut batch = clean.clone();
             (self.change)(&mut batch);
             let outputs = run(gpu, &plan, &batch, placement)?;
-            check_item(&batch, &outputs, VICTIM, self.status, &name)?;
-            check_others(&batch, &outputs, &expected, &[VICTIM], &name)?;
-            // A plan of losses only comes to the same.
-            let losses = ctc.plan_loss(&clean.shape, &self.options).map_err(told)?;
+            check_item(&batch, &outputs, TARGET, self.status, &name)?;
+            check_others(&batch, &outputs, &expected, &[TARGET], &name)?;
+            // A plan without a gradient must give the same losses and statuses.
+            let losses = ctc
+                .plan_loss(&clean.shape, &self.options)
+                .map_err(message)?;
             let only = run(gpu, &losses, &batch, placement)?;
             let expected = Outputs {
                 grad: Vec::new(),
@@ -99,10 +101,10 @@ impl Corruption {
     }
 }
 
-/// The blank as a label where that is allowed.
+/// Checks that the blank is accepted as a label if the options allow it.
 ///
 /// # Errors
-/// What was not as it must be.
+/// The statuses, if one is not `Ok`.
 pub fn allowed_blank(gpu: &Gpu, ctc: &GpuCtc) -> Result<(), String> {
     let allow = Options {
         blank_in_labels: BlankInLabels::Allow,
@@ -110,14 +112,14 @@ pub fn allowed_blank(gpu: &Gpu, ctc: &GpuCtc) -> Result<(), String> {
     };
     let mut batch = clean(false, false);
     corruptions::put_a_blank(&mut batch);
-    let plan = ctc.plan(&batch.shape, &allow).map_err(told)?;
-    let outputs = run(gpu, &plan, &batch, BufferPlacement::Apart)?;
+    let plan = ctc.plan(&batch.shape, &allow).map_err(message)?;
+    let outputs = run(gpu, &plan, &batch, BufferPlacement::Separate)?;
     ensure(outputs.status == [Status::Ok as u32; ITEMS], || {
         format!("an allowed blank: statuses {:?}", outputs.status)
     })
 }
 
-pub(super) fn told(error: Error) -> String {
+pub(super) fn message(error: Error) -> String {
     error.to_string()
 }
 
@@ -125,7 +127,7 @@ pub(super) fn ensure(right: bool, message: impl FnOnce() -> String) -> Result<()
     if right { Ok(()) } else { Err(message()) }
 }
 
-/// What became of one item: its status, NaN or not, and every word of its gradient.
+/// Checks the status of one item, that its loss is NaN, and every element of its gradient.
 fn check_item(
     batch: &DeviceBatch,
     outputs: &Outputs,
@@ -137,14 +139,14 @@ fn check_item(
     ensure(got == status as u32 && loss.is_nan(), || {
         format!("{name}: status {got} and loss {loss}, expected {status:?} and NaN")
     })?;
-    let counting = match &batch.logit_lengths {
+    let valid = match &batch.logit_lengths {
         Some(lengths) => usize::try_from(lengths[item]).unwrap_or(0),
         None => FRAMES,
     };
     for frame in 0..FRAMES {
         let start = batch.shape.row(item, frame);
         for bits in &outputs.grad[start..start + CLASSES] {
-            let nan = status == Status::NotFinite && frame < counting;
+            let nan = status == Status::NotFinite && frame < valid;
             let right = if nan {
                 f32::from_bits(*bits).is_nan()
             } else {
@@ -156,31 +158,32 @@ fn check_item(
     Ok(())
 }
 
-/// All items but some have the same bits as in the clean batch.
+/// Checks that all items except the `corrupted` ones have the same bits as in the clean batch.
 fn check_others(
     batch: &DeviceBatch,
     outputs: &Outputs,
     clean: &Outputs,
-    spoiled: &[usize],
+    corrupted: &[usize],
     name: &str,
 ) -> Result<(), String> {
-    for item in (0..ITEMS).filter(|item| !spoiled.contains(item)) {
-        let told = |o: &Outputs| (o.status[item], o.loss[item]);
-        ensure(told(outputs) == told(clean), || {
-            format!("{name}: item {item} noticed")
+    for item in (0..ITEMS).filter(|item| !corrupted.contains(item)) {
+        let result = |o: &Outputs| (o.status[item], o.loss[item]);
+        ensure(result(outputs) == result(clean), || {
+            format!("{name}: item {item} was affected")
         })?;
         for frame in 0..FRAMES {
             let start = batch.shape.row(item, frame);
             let range = start..start + CLASSES;
             ensure(outputs.grad[range.clone()] == clean.grad[range], || {
-                format!("{name}: item {item} noticed in frame {frame}")
+                format!("{name}: item {item} was affected in frame {frame}")
             })?;
         }
     }
     Ok(())
 }
 
-/// Concatenated lengths, out of range or with sums that overflow or leave the buffer.
+/// Lengths of concatenated labels that are out of range, or whose sums overflow or exceed the
+/// buffer.
 pub const CONCATENATED_LENGTHS: [[i32; ITEMS]; 11] = [
     [2, 4, -1, 2, 4, 2],
     [2, 4, i32::MIN, 2, 4, 2],
@@ -195,27 +198,29 @@ pub const CONCATENATED_LENGTHS: [[i32; ITEMS]; 11] = [
     [1 << 30, 1 << 30, 1 << 30, 1 << 30, 1 << 30, 2],
 ];
 
-/// What concatenated lengths mean, hostile ones too: an item's labels begin at the sum of the lengths before it, those
-/// below 0 counting as 0, and must lie inside the buffer.
-fn places(lengths: &[i32], words: usize) -> Vec<Option<std::ops::Range<usize>>> {
+/// Returns the range of each item's labels, or `None` if it is invalid. An item's labels begin at
+/// the sum of the lengths before it, where negative lengths count as 0, and must be inside the
+/// buffer.
+fn label_ranges(lengths: &[i32], words: usize) -> Vec<Option<std::ops::Range<usize>>> {
     let mut start = 0_usize;
-    let place = |&length: &i32| {
+    let range = |&length: &i32| {
         let begin = start;
         start += usize::try_from(length).unwrap_or(0);
         let inside = (0..=LABELS as i32).contains(&length) && start <= words;
-        // An empty item may stand past the end.
+        // An empty item may begin past the end.
         (inside || length == 0).then_some(begin..start)
     };
-    lengths.iter().map(place).collect()
+    lengths.iter().map(range).collect()
 }
 
-/// Items whose labels these lengths put outside of the buffer are told of it, and the others have what stands there.
+/// Checks that items whose labels are outside of the buffer get [`Status::BadLength`], and that the
+/// others use the labels at their range.
 ///
 /// # Errors
-/// What was not as it must be.
+/// The first output that is wrong.
 pub fn concatenated_lengths(gpu: &Gpu, ctc: &GpuCtc, lengths: &[i32; ITEMS]) -> Result<(), String> {
     let clean = clean(true, false);
-    let plan = ctc.plan(&clean.shape, &options()).map_err(told)?;
+    let plan = ctc.plan(&clean.shape, &options()).map_err(message)?;
     let batch = DeviceBatch {
         label_lengths: lengths.to_vec(),
         ..clean.clone()
@@ -223,26 +228,26 @@ pub fn concatenated_lengths(gpu: &Gpu, ctc: &GpuCtc, lengths: &[i32; ITEMS]) -> 
     for placement in BUFFER_PLACEMENTS {
         let outputs = run(gpu, &plan, &batch, placement)?;
         let name = format!("label lengths {lengths:?}, {placement:?}");
-        let places = places(lengths, batch.labels.len());
-        for (item, place) in places.iter().enumerate() {
-            if place.is_none() {
+        let ranges = label_ranges(lengths, batch.labels.len());
+        for (item, range) in ranges.iter().enumerate() {
+            if range.is_none() {
                 check_item(&batch, &outputs, item, Status::BadLength, &name)?;
             }
         }
-        let list = |place: &Option<std::ops::Range<usize>>| match place {
-            Some(place) if !place.is_empty() => batch.labels[place.clone()].to_vec(),
+        let list = |range: &Option<std::ops::Range<usize>>| match range {
+            Some(range) if !range.is_empty() => batch.labels[range.clone()].to_vec(),
             _ => Vec::new(),
         };
-        let lists: Vec<Vec<i32>> = places.iter().map(list).collect();
-        let spoiled: Vec<_> = (0..ITEMS).filter(|i| places[*i].is_none()).collect();
+        let lists: Vec<Vec<i32>> = ranges.iter().map(list).collect();
+        let corrupted: Vec<_> = (0..ITEMS).filter(|i| ranges[*i].is_none()).collect();
         let expected = run(gpu, &plan, &relabelled(&clean, &lists), placement)?;
-        check_others(&batch, &outputs, &expected, &spoiled, &name)?;
+        check_others(&batch, &outputs, &expected, &corrupted, &name)?;
     }
     Ok(())
 }
 
-/// The clean batch with other, right labels. The longest item may be shorter now, and the plan is still for the clean
-/// batch.
+/// Returns the clean batch with other valid labels. Its longest item may be shorter, but the plan
+/// of the clean batch is used.
 fn relabelled(clean: &DeviceBatch, lists: &[Vec<i32>]) -> DeviceBatch {
     match concatenated(lists) {
         OwnedLabels::Concatenated { values, lengths } => DeviceBatch {
@@ -254,8 +259,8 @@ fn relabelled(clean: &DeviceBatch, lists: &[Vec<i32>]) -> DeviceBatch {
     }
 }
 
-/// A batch of every bit pattern, small numbers more often than they would come.
-pub(super) fn garbage_batch(seed: u64) -> DeviceBatch {
+/// Returns a batch of random bits, in which small integers are more frequent than by chance.
+pub(super) fn random_bits_batch(seed: u64) -> DeviceBatch {
     let mut rng = Rng::new(seed);
     let mut batch = clean(seed.is_multiple_of(2), seed % 4 < 2);
     let mut word = |small: usize| {
@@ -266,11 +271,11 @@ pub(super) fn garbage_batch(seed: u64) -> DeviceBatch {
             ((bits >> 8) as usize % small) as u32
         }
     };
-    let mut spoil =
+    let mut randomise =
         |words: &mut [i32], small| words.iter_mut().for_each(|w| *w = word(small) as i32);
-    spoil(&mut batch.labels, CLASSES);
-    spoil(&mut batch.label_lengths, LABELS + 2);
-    spoil(
+    randomise(&mut batch.labels, CLASSES);
+    randomise(&mut batch.label_lengths, LABELS + 2);
+    randomise(
         batch.logit_lengths.as_deref_mut().unwrap_or_default(),
         FRAMES + 2,
     );
@@ -283,12 +288,13 @@ pub(super) fn garbage_batch(seed: u64) -> DeviceBatch {
     batch
 }
 
-/// A batch of nothing but garbage touches nothing but its outputs, and each item gets a status that goes with its loss.
+/// Runs a batch of random bits, and checks that only the outputs are written and that each item's
+/// status agrees with its loss.
 ///
 /// # Errors
-/// What was not as it must be.
-pub fn garbage(gpu: &Gpu, ctc: &GpuCtc, seed: u64) -> Result<(), String> {
-    let batch = garbage_batch(seed);
+/// The first output that is wrong.
+pub fn random_bits(gpu: &Gpu, ctc: &GpuCtc, seed: u64) -> Result<(), String> {
+    let batch = random_bits_batch(seed);
 
     let options = Options {
         impossible: Impossible::Zero,
@@ -299,21 +305,21 @@ pub fn garbage(gpu: &Gpu, ctc: &GpuCtc, seed: u64) -> Result<(), String> {
         },
         ..options()
     };
-    let plan = ctc.plan(&batch.shape, &options).map_err(told)?;
-    let apart = run(gpu, &plan, &batch, BufferPlacement::Apart)?;
-    let together = run(gpu, &plan, &batch, BufferPlacement::Together)?;
-    together.same(&apart, &format!("garbage of seed {seed}, placements"))?;
-    for (item, code) in apart.status.iter().enumerate() {
-        let loss = apart.loss(item);
+    let plan = ctc.plan(&batch.shape, &options).map_err(message)?;
+    let separate = run(gpu, &plan, &batch, BufferPlacement::Separate)?;
+    let one_buffer = run(gpu, &plan, &batch, BufferPlacement::OneBuffer)?;
+    one_buffer.same(&separate, &format!("random bits, seed {seed}, placements"))?;
+    for (item, code) in separate.status.iter().enumerate() {
+        let loss = separate.loss(item);
         let status = Status::from_code(*code);
         let right = match status {
             None => false,
             Some(Status::Ok) => loss >= 0.0 && loss.is_finite(),
-            Some(Status::Impossible) => apart.loss[item] == 0,
+            Some(Status::Impossible) => separate.loss[item] == 0,
             Some(_) => loss.is_nan(),
         };
         ensure(right, || {
-            format!("garbage of seed {seed} item {item}: {status:?} and loss {loss}")
+            format!("random bits, seed {seed} item {item}: {status:?} and loss {loss}")
         })?;
         if let Some(status @ (Status::BadLabel | Status::BadLength)) = status {
             let unread = DeviceBatch {
@@ -322,10 +328,10 @@ pub fn garbage(gpu: &Gpu, ctc: &GpuCtc, seed: u64) -> Result<(), String> {
             };
             check_item(
                 &unread,
-                &apart,
+                &separate,
                 item,
                 status,
-                &format!("garbage of seed {seed}"),
+                &format!("random bits, seed {seed}"),
             )?;
         }
     }

@@ -1,4 +1,5 @@
-//! What a driver's arithmetic really does, where WGSL leaves it open: it explains a failure, and what is asked of a driver.
+//! Measures the arithmetic of a driver where WGSL leaves it open. The results help to explain
+//! failures.
 
 use std::fmt;
 
@@ -8,8 +9,8 @@ use crate::gpu::guarded;
 
 const WGSL: &str = include_str!("probe.wgsl");
 
-/// Operands an operation is tried on.
-const TRIED: usize = 1 << 15;
+/// The number of operands per operation.
+const OPERANDS: usize = 1 << 15;
 
 /// The operations of `probe.wgsl`, in its order.
 #[derive(Debug, Clone, Copy)]
@@ -29,59 +30,61 @@ enum Operation {
     Add,
 }
 
-/// What became of products that are added.
+/// The rounding of a product to which a number is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounding {
     /// Rounded once, after the sum.
     Once,
     /// Rounded before the sum and after it.
     Twice,
-    /// Neither at all places.
+    /// Neither for all operands.
     Other,
 }
 
-/// What a driver does. Errors are in ulp of the right result: half an ulp is correctly rounded.
+/// The measured arithmetic of a driver. Errors are in ulp of the exact result; correct rounding
+/// gives at most half an ulp.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Numerics {
-    /// `exp2` over the exponents of normal numbers. WGSL allows 3 + 2·|x|.
+    /// The error of `exp2`, for arguments in [−125, 125]. WGSL allows 3 + 2·|x|.
     pub exp2: f64,
-    /// `log2` over the positive normal numbers, but for [0.5, 2], where WGSL allows 2^-21.
+    /// The error of `log2` outside of [0.5, 2], where WGSL allows an absolute error of 2^-21.
     pub log2: f64,
-    /// `exp`. WGSL allows 3 + 2·|x|.
+    /// The error of `exp`. WGSL allows 3 + 2·|x|.
     pub exp: f64,
-    /// `log`, where `log2` is tried.
+    /// The error of `log`, for the arguments of `log2`.
     pub log: f64,
-    /// Division. WGSL allows 2.5.
+    /// The error of division. WGSL allows 2.5.
     pub division: f64,
-    /// `sqrt`.
+    /// The error of `sqrt`.
     pub sqrt: f64,
-    /// `fma`, which WGSL allows to round twice.
+    /// The rounding of `fma`, which WGSL allows to round twice.
     pub fma: Rounding,
-    /// `x * y + z`, which a driver may contract to one rounding.
+    /// The rounding of `x * y + z`, which a driver may contract to one rounding.
     pub multiply_add: Rounding,
-    /// Whether sums are reordered as if numbers were exact.
+    /// True if the driver reorders sums as if numbers were exact.
     pub reassociates: bool,
-    /// Whether what rounding takes from a difference can be computed (Knuth's two-sum), which reordering may undo.
+    /// True if the rounding error of a difference can be computed (Knuth's two-sum). Reordering may
+    /// break this.
     pub keeps_two_sums: bool,
-    /// Whether a subnormal operand is taken for 0.
+    /// True if a subnormal operand is flushed to 0.
     pub flushes_operands: bool,
-    /// Whether a subnormal result becomes 0.
+    /// True if a subnormal result is flushed to 0.
     pub flushes_results: bool,
-    /// Whether an overflow is infinite, and infinity less infinity NaN.
+    /// True if an overflow gives infinity, and infinity minus infinity gives NaN.
     pub keeps_infinities: bool,
 }
 
 impl Numerics {
-    /// Asks a device.
+    /// Measures the arithmetic of a device.
     ///
     /// # Errors
-    /// What the device answers instead.
+    /// An error of wgpu.
     pub fn of(gpu: &Gpu) -> Result<Self, String> {
-        let asked = |operation, operands: &[[f32; 4]]| ask(gpu, operation, operands);
+        let evaluate_on_gpu = |operation, operands: &[[f32; 4]]| evaluate(gpu, operation, operands);
         let of_one = |operation, draw: &dyn Fn(&mut Rng) -> f32, right: fn(f64) -> f64| {
-            let operands = drawn(|rng| [draw(rng), 1.0, 0.0, 0.0]);
+            let operands = random_operands(|rng| [draw(rng), 1.0, 0.0, 0.0]);
             let worst = |got: Vec<f32>| worst(&operands, &got, |v| right(v[0].into()));
-            asked(operation, &operands).map(worst)
+            evaluate_on_gpu(operation, &operands).map(worst)
         };
         let exponents = |rng: &mut Rng| 125.0 * rng.unit();
         let powers = |rng: &mut Rng| 86.0 * rng.unit();
@@ -89,25 +92,25 @@ impl Numerics {
             let x = rng.normal();
             if (0.5..=2.0).contains(&x) { 4.0 * x } else { x }
         };
-        let quotients = drawn(|rng| [rng.normal(), rng.normal(), 0.0, 0.0]);
-        let divided = asked(Operation::Divide, &quotients)?;
-        let sums = drawn(|rng| [rng.unit(), rng.unit(), rng.unit(), 0.0]);
-        let fma = asked(Operation::Fma, &sums)?;
-        let multiply_add = asked(Operation::MultiplyAdd, &sums)?;
+        let quotients = random_operands(|rng| [rng.normal(), rng.normal(), 0.0, 0.0]);
+        let divided = evaluate_on_gpu(Operation::Divide, &quotients)?;
+        let sums = random_operands(|rng| [rng.unit(), rng.unit(), rng.unit(), 0.0]);
+        let fma = evaluate_on_gpu(Operation::Fma, &sums)?;
+        let multiply_add = evaluate_on_gpu(Operation::MultiplyAdd, &sums)?;
         let tiny = f32::from_bits(0x0040_0000);
         let products = [
             [tiny, 16.0, 0.0, 0.0],
             [2.0_f32.powi(-100), 2.0_f32.powi(-30), 0.0, 0.0],
             [1e38, 10.0, 0.0, 0.0],
         ];
-        let product = asked(Operation::Multiply, &products)?;
+        let product = evaluate_on_gpu(Operation::Multiply, &products)?;
         let infinity = f32::INFINITY;
         let added = [
             [infinity, 1.0, 0.0, 0.0],
             [infinity, -infinity, 0.0, 0.0],
             [f32::NAN, 1.0, 0.0, 0.0],
         ];
-        let sum = asked(Operation::Add, &added)?;
+        let sum = evaluate_on_gpu(Operation::Add, &added)?;
         Ok(Self {
             exp2: of_one(Operation::Exp2, &exponents, f64::exp2)?,
             log2: of_one(Operation::Log2, &far_from_one, f64::log2)?,
@@ -129,14 +132,14 @@ impl Numerics {
     }
 }
 
-/// Whether sums come out otherwise than they are written, each as the kernels have it.
+/// Returns true if the driver reorders one of two sums as they occur in the kernels.
 fn reassociates(gpu: &Gpu) -> Result<bool, String> {
-    let looped = ask(gpu, Operation::Loop, &[[1e9 + 64.0, 1e9, 127.0, 3.0]])?;
-    let parts = drawn(|rng| {
+    let looped = evaluate(gpu, Operation::Loop, &[[1e9 + 64.0, 1e9, 127.0, 3.0]])?;
+    let parts = random_operands(|rng| {
         let e = (100.0 * rng.unit()).round();
         [e, e * std::f32::consts::LN_2 + 0.3 * rng.unit(), 0.0, 0.0]
     });
-    let rest = ask(gpu, Operation::LnTwo, &parts)?;
+    let rest = evaluate(gpu, Operation::LnTwo, &parts)?;
     let mut parts = parts.iter().zip(&rest);
     let merged = parts.any(|(v, got)| {
         let right = f64::from(v[1]) - f64::from(v[0]) * std::f64::consts::LN_2;
@@ -146,8 +149,8 @@ fn reassociates(gpu: &Gpu) -> Result<bool, String> {
 }
 
 fn keeps_two_sums(gpu: &Gpu) -> Result<bool, String> {
-    let far = drawn(|rng| [9.0 * rng.unit(), 9_007.3 + rng.unit(), 0.0, 0.0]);
-    let taken = ask(gpu, Operation::TwoSum, &far)?;
+    let far = random_operands(|rng| [9.0 * rng.unit(), 9_007.3 + rng.unit(), 0.0, 0.0]);
+    let taken = evaluate(gpu, Operation::TwoSum, &far)?;
     let exact = |v: &[f32; 4]| {
         let [x, y] = [f64::from(v[0]), f64::from(v[1])];
         (x - y) - f64::from(v[0] - v[1])
@@ -159,12 +162,12 @@ fn keeps_two_sums(gpu: &Gpu) -> Result<bool, String> {
     }))
 }
 
-fn drawn(mut draw: impl FnMut(&mut Rng) -> [f32; 4]) -> Vec<[f32; 4]> {
+fn random_operands(mut draw: impl FnMut(&mut Rng) -> [f32; 4]) -> Vec<[f32; 4]> {
     let mut rng = Rng::new(0x0009_806E);
-    (0..TRIED).map(|_| draw(&mut rng)).collect()
+    (0..OPERANDS).map(|_| draw(&mut rng)).collect()
 }
 
-/// The largest error in ulp of the right results, where those are normal numbers.
+/// Returns the largest error in ulp, over the operands whose exact result is a normal number.
 fn worst(operands: &[[f32; 4]], got: &[f32], right: impl Fn(&[f32; 4]) -> f64) -> f64 {
     let errors = operands.iter().zip(got).filter_map(|(operand, got)| {
         let right = right(operand);
@@ -172,14 +175,14 @@ fn worst(operands: &[[f32; 4]], got: &[f32], right: impl Fn(&[f32; 4]) -> f64) -
         let normal = f64::from(f32::MIN_POSITIVE)..f64::from(f32::MAX);
         let ulp = (magnitude.log2().floor() - 23.0).exp2();
         let off = (f64::from(*got) - right).abs() / ulp;
-        // NaN is as wrong as can be.
+        // NaN is an infinite error.
         let off = if off.is_nan() { f64::INFINITY } else { off };
         normal.contains(&magnitude).then_some(off)
     });
     errors.fold(0.0, f64::max)
 }
 
-/// How `x · y + z` was rounded, by the rows at which it matters.
+/// Determines how `x · y + z` was rounded, from the operands for which it makes a difference.
 fn rounding(operands: &[[f32; 4]], got: &[f32]) -> Rounding {
     let (mut once, mut twice) = (true, true);
     for ([x, y, z, _], got) in operands.iter().zip(got) {
@@ -193,10 +196,10 @@ fn rounding(operands: &[[f32; 4]], got: &[f32]) -> Rounding {
     }
 }
 
-fn ask(gpu: &Gpu, operation: Operation, operands: &[[f32; 4]]) -> Result<Vec<f32>, String> {
-    let during = format!("the numerics probe's {operation:?}");
-    let asked = guarded(&gpu.device, &during, || run(gpu, operation, operands));
-    let bits = asked.map_err(|e| e.to_string())??;
+fn evaluate(gpu: &Gpu, operation: Operation, operands: &[[f32; 4]]) -> Result<Vec<f32>, String> {
+    let during = format!("the arithmetic probe's {operation:?}");
+    let evaluate_on_gpu = guarded(&gpu.device, &during, || run(gpu, operation, operands));
+    let bits = evaluate_on_gpu.map_err(|e| e.to_string())??;
     Ok(bits.into_iter().map(f32::from_bits).collect())
 }
 
@@ -219,12 +222,12 @@ fn run(gpu: &Gpu, operation: Operation, operands: &[[f32; 4]]) -> Result<Vec<u32
         cache: None,
     });
     let words: &[u32] = bytemuck::cast_slice(operands);
-    let given = gpu.buffer(words);
+    let operands_buffer = gpu.buffer(words);
     let results = gpu.buffer(&vec![0x00c0_ffee; operands.len()]);
     let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some("probe"),
         layout: &pipeline.get_bind_group_layout(0),
-        entries: &[entry(0, &given), entry(1, &results)],
+        entries: &[entry(0, &operands_buffer), entry(1, &results)],
     });
     let mut encoder = gpu.encoder();
     {
@@ -244,7 +247,7 @@ fn entry(binding: u32, buffer: &wgpu::Buffer) -> wgpu::BindGroupEntry<'_> {
     }
 }
 
-/// In a line.
+/// Prints all properties in one line.
 impl fmt::Display for Numerics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, ulp) in [
@@ -268,9 +271,9 @@ impl fmt::Display for Numerics {
         })?;
         f.write_str(match (self.flushes_operands, self.flushes_results) {
             (false, false) => "subnormals are kept, ",
-            (true, false) => "subnormal operands are 0, ",
-            (false, true) => "subnormal results are 0, ",
-            (true, true) => "subnormals are 0, ",
+            (true, false) => "subnormal operands are flushed, ",
+            (false, true) => "subnormal results are flushed, ",
+            (true, true) => "subnormals are flushed, ",
         })?;
         f.write_str(match self.keeps_infinities {
             true => "infinities and NaN are kept",
@@ -284,7 +287,7 @@ impl fmt::Display for Rounding {
         f.write_str(match self {
             Self::Once => "rounds once",
             Self::Twice => "rounds twice",
-            Self::Other => "rounds as it likes",
+            Self::Other => "rounds inconsistently",
         })
     }
 }

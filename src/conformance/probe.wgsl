@@ -1,22 +1,23 @@
-// probe: what a driver makes of one operation. An invocation a row of operands; OPERATION says which.
+// probe: evaluates one operation, selected by OPERATION. One invocation per row of operands.
 
 override OPERATION: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> operands: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> results: array<u32>;
 
-// What rounding takes from x - y (Knuth's two-sum), without the `held` of shared/scaled.wgsl: 0 where a compiler takes it for
-// algebra.
-fn taken(x: f32, y: f32) -> f32 {
+// Returns the rounding error of x - y (Knuth's two-sum), without the `held` of shared/scaled.wgsl.
+// It is 0 if a compiler simplifies the expression as algebra.
+fn rounding_error(x: f32, y: f32) -> f32 {
     let d = 2.0 * max(0.5 * x - 0.5 * y, -1.0e37);
     let back = d - x;
     return (x - (d - back)) - (y + back);
 }
 
-// The sum of a loop whose terms all take the same y away: where y is moved out of it, small x are lost in it.
-fn without(v: vec4<f32>, rounds: u32) -> f32 {
+// Returns the maximum over a loop in which each term subtracts the same y from x. If a compiler
+// moves the subtraction behind the addition of z, small z are lost.
+fn loop_maximum(v: vec4<f32>, iterations: u32) -> f32 {
     var most = -1.0e30;
-    for (var i = 0u; i < rounds; i++) {
+    for (var i = 0u; i < iterations; i++) {
         most = max(most, (v.x - v.y) + v.z);
     }
     return most;
@@ -32,8 +33,8 @@ fn result(v: vec4<f32>) -> f32 {
         case 5u: { return sqrt(v.x); }
         case 6u: { return fma(v.x, v.y, v.z); }
         case 7u: { return v.x * v.y + v.z; }
-        case 8u: { return taken(v.x, v.y); }
-        case 9u: { return without(v, u32(v.w)); }
+        case 8u: { return rounding_error(v.x, v.y); }
+        case 9u: { return loop_maximum(v, u32(v.w)); }
         case 10u: { return fma(-v.x, -2.12194440e-4, fma(-v.x, 0.693359375, v.y)); }
         case 11u: { return v.x * v.y; }
         default: { return v.x + v.y; }

@@ -2,17 +2,17 @@
 
 use super::batch::{OwnedBatch, concatenated};
 
-/// SplitMix64 (Steele, Lea, Flood 2014): a few lines, and no crate whose next version gives other numbers.
+/// SplitMix64 (Steele, Lea, Flood 2014). A crate's next version could generate other numbers.
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// Draws from a seed.
+    /// Creates a generator from a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -21,52 +21,52 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// Uniform in `0..n`; the bias of the remainder does not matter here.
+    /// Returns a number in `0..n`, uniform up to the bias of the remainder.
     pub fn below(&mut self, n: usize) -> usize {
         (self.bits() % n.max(1) as u64) as usize
     }
 
-    /// Uniform in [−1, 1), a multiple of 2^-23.
+    /// Returns a multiple of 2^-23 in [−1, 1), uniformly distributed.
     pub fn unit(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / 8_388_608.0 - 1.0
     }
 
-    /// A positive normal number of any magnitude from 2^-60 to 2^60.
+    /// Returns a positive number between 2^-60 and 2^61, of any magnitude.
     pub fn normal(&mut self) -> f32 {
         (1.5 + 0.499 * self.unit()) * (60.0 * self.unit()).exp2()
     }
 
-    /// True with probability `p`.
+    /// Returns true with probability `p`.
     pub fn chance(&mut self, p: f32) -> bool {
         (self.unit() + 1.0) / 2.0 < p
     }
 }
 
-/// What a random batch looks like.
+/// The distribution of a random batch.
 #[derive(Debug, Clone)]
-pub struct Recipe {
+pub struct BatchSpec {
     /// N, T, C
     pub dims: [usize; 3],
-    /// Label lengths lie in `0..=max_labels`, and are not kept to what fits the frames.
+    /// Label lengths lie in `0..=max_labels`, and may exceed what fits the frames.
     pub max_labels: usize,
-    /// The blank's class, which no label is.
+    /// The class of the blank. No label has it.
     pub blank: usize,
     /// Logits lie in [−scale, scale).
     pub scale: f32,
-    /// How often a label repeats the one before it.
+    /// The probability that a label repeats the previous one.
     pub repeats: f32,
-    /// How often a logit is −inf; one class of each frame stays finite.
+    /// The probability that a logit is −inf. One class of each frame stays finite.
     pub minus_infinity: f32,
-    /// Whether logit lengths vary within `0..=T`.
+    /// True if logit lengths vary within `0..=T`.
     pub ragged: bool,
-    /// Whether items have weights, in [−2, 2).
+    /// True if items have weights, in [−2, 2).
     pub weights: bool,
-    /// Whether the labels are concatenated.
+    /// True if the labels are concatenated.
     pub concatenated: bool,
 }
 
-impl Recipe {
-    /// Ragged items with a fifth of repeats, and nothing else out of the ordinary.
+impl BatchSpec {
+    /// Returns the default distribution: variable lengths, and one repeated label in five.
     pub fn new(dims: [usize; 3], max_labels: usize) -> Self {
         Self {
             dims,
@@ -81,7 +81,7 @@ impl Recipe {
         }
     }
 
-    /// The batch-major batch of this recipe and `seed`.
+    /// Generates the batch-major batch of a seed.
     pub fn batch(&self, seed: u64) -> OwnedBatch {
         let mut rng = Rng::new(seed);
         let [items, frames, classes] = self.dims;
@@ -106,11 +106,11 @@ impl Recipe {
 
     fn frame(&self, rng: &mut Rng) -> Vec<f32> {
         let classes = self.dims[2];
-        let stays = rng.below(classes);
+        let finite_class = rng.below(classes);
         let logit = |class| {
             let value = self.scale * rng.unit();
-            let gone = rng.chance(self.minus_infinity) && class != stays;
-            if gone { f32::NEG_INFINITY } else { value }
+            let masked = rng.chance(self.minus_infinity) && class != finite_class;
+            if masked { f32::NEG_INFINITY } else { value }
         };
         (0..classes).map(logit).collect()
     }
@@ -122,27 +122,27 @@ impl Recipe {
         }
         let mut labels: Vec<i32> = Vec::new();
         for _ in 0..rng.below(self.max_labels + 1) {
-            let drawn = rng.below(classes - 1);
-            let drawn = if drawn < self.blank { drawn } else { drawn + 1 };
+            let class = rng.below(classes - 1);
+            let class = if class < self.blank { class } else { class + 1 };
             let repeated = labels.last().copied().filter(|_| rng.chance(self.repeats));
-            labels.push(repeated.unwrap_or(drawn as i32));
+            labels.push(repeated.unwrap_or(class as i32));
         }
         labels
     }
 }
 
-/// A batch whose labels are as long as `labels` says, and whose frames all count.
+/// Generates a batch with `labels` labels in each item, and all frames valid.
 #[must_use]
 pub fn full(dims: [usize; 3], labels: usize, scale: f32, seed: u64) -> OwnedBatch {
-    let recipe = Recipe {
+    let spec = BatchSpec {
         scale,
         ragged: false,
-        ..Recipe::new(dims, 0)
+        ..BatchSpec::new(dims, 0)
     };
-    let values = recipe.batch(seed).values;
+    let values = spec.batch(seed).values;
     let classes = dims[2] as u64;
     let label = |n: usize, i: usize| {
-        // Any fixed scramble: what matters is that classes repeat, and sometimes in a row.
+        // Any fixed hash will do, as long as classes repeat, sometimes consecutively.
         let mixed = (n as u64 * 31 + i as u64 * 7 + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
         1 + (mixed % (classes - 1)) as i32
     };

@@ -1,4 +1,4 @@
-//! Any backend against the reference, on random batches and every option.
+//! Random batches with random options, compared with the float64 reference.
 
 use std::sync::OnceLock;
 
@@ -7,24 +7,24 @@ use crate::{
 };
 
 use super::batch::OwnedBatch;
-use super::check::{Allowed, Answer, Failures, Tolerance, close, well_formed};
+use super::check::{AllowedError, Computed, Failures, Tolerance, close, well_formed};
 use super::golden::log_softmax;
-use super::random::{Recipe, Rng};
+use super::random::{BatchSpec, Rng};
 
-/// A batch that the reference judges.
+/// A batch with options, whose expected result the reference computes.
 #[derive(Debug, Clone)]
 pub struct RandomCase {
-    /// What it is called; a seed names it whole.
+    /// The name. For a random case, the seed and the options.
     pub name: String,
     /// The batch.
     pub batch: OwnedBatch,
-    /// Its options.
+    /// The options.
     pub options: Options,
-    expected: OnceLock<Result<Answer, String>>,
+    expected: OnceLock<Result<Computed, String>>,
 }
 
 impl RandomCase {
-    /// A batch under a name.
+    /// Creates a case from a batch and options.
     #[must_use]
     pub fn new(name: String, batch: OwnedBatch, options: Options) -> Self {
         Self {
@@ -35,66 +35,66 @@ impl RandomCase {
         }
     }
 
-    /// The batch and the options of a seed, the same everywhere.
+    /// Generates the case of a seed, the same on every machine.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        let (batch, options) = draw(seed);
+        let (batch, options) = generate(seed);
         Self::new(format!("seed {seed} {options:?}"), batch, options)
     }
 
-    /// Holds an answer against the reference's, which is computed once.
-    pub fn judge(
+    /// Compares a result with the reference's, which is computed only once.
+    pub fn check(
         &self,
-        answer: &Result<Answer, Error>,
+        computed: &Result<Computed, Error>,
         tolerance: Tolerance,
         failures: &mut Failures,
     ) {
         let name = &self.name;
         let expected = self.expected.get_or_init(|| {
             reference::loss_and_grad(&self.batch.batch(), &self.options)
-                .map(Answer::from)
+                .map(Computed::from)
                 .map_err(|error| format!("{name}: the reference: {error}"))
         });
-        let (expected, answer) = match (expected, answer) {
-            (Ok(expected), Ok(answer)) => (expected, answer),
+        let (expected, computed) = match (expected, computed) {
+            (Ok(expected), Ok(computed)) => (expected, computed),
             (Err(error), _) => return failures.check(false, || error.clone()),
             (_, Err(error)) => return failures.check(false, || format!("{name}: error {error}")),
         };
-        if !well_formed(name, &self.batch, answer, failures) {
+        if !well_formed(name, &self.batch, computed, failures) {
             return;
         }
-        let (got, right) = (&answer.status, &expected.status);
+        let (got, right) = (&computed.status, &expected.status);
         failures.check(got == right, || {
             format!("{name}: status {got:?}, expected {right:?}")
         });
-        let allowed = Allowed::exactly(tolerance.loss);
-        for (item, (got, expected)) in answer.loss.iter().zip(&expected.loss).enumerate() {
+        let allowed = AllowedError::of_exact(tolerance.loss);
+        for (item, (got, expected)) in computed.loss.iter().zip(&expected.loss).enumerate() {
             failures.loss(*got, *expected, allowed, || format!("{name} item {item}"));
         }
-        failures.check(same_reduced(answer, expected, tolerance), || {
+        failures.check(same_reduced(computed, expected, tolerance), || {
             format!(
                 "{name}: reduced {:?}, expected {:?}",
-                answer.reduced, expected.reduced
+                computed.reduced, expected.reduced
             )
         });
-        let allowed = Allowed {
+        let allowed = AllowedError {
             scale: self.batch.largest_weight(),
-            ..Allowed::exactly(tolerance.grad)
+            ..AllowedError::of_exact(tolerance.grad)
         };
-        for (at, (got, expected)) in answer.grad.iter().zip(&expected.grad).enumerate() {
+        for (at, (got, expected)) in computed.grad.iter().zip(&expected.grad).enumerate() {
             failures.grad(*got, *expected, allowed, || {
-                let [item, frame, class] = self.batch.place(at);
+                let [item, frame, class] = self.batch.position(at);
                 format!("{name} item {item} frame {frame} class {class}")
             });
         }
     }
 }
 
-fn same_reduced(answer: &Answer, expected: &Answer, tolerance: Tolerance) -> bool {
+fn same_reduced(computed: &Computed, expected: &Computed, tolerance: Tolerance) -> bool {
     let sum_of_magnitudes: f64 = expected.loss.iter().map(|l| l.abs()).sum();
-    match (answer.reduced, expected.reduced) {
+    match (computed.reduced, expected.reduced) {
         (None, None) => true,
-        // Terms of both signs may cancel, so what they err by is relative to their magnitudes.
+        // Terms of both signs may cancel, so the error is relative to the sum of their magnitudes.
         (Some(got), Some(expected)) if expected.is_finite() => {
             let magnitude = expected.abs().max(sum_of_magnitudes).max(1.0);
             (got - expected).abs() <= tolerance.loss * magnitude
@@ -104,13 +104,13 @@ fn same_reduced(answer: &Answer, expected: &Answer, tolerance: Tolerance) -> boo
     }
 }
 
-/// A batch and options that a seed names.
-pub fn draw(seed: u64) -> (OwnedBatch, Options) {
+/// Generates the batch and the options of a seed.
+pub fn generate(seed: u64) -> (OwnedBatch, Options) {
     let mut rng = Rng::new(seed ^ 0x00C7_C100);
     let classes = 1 + rng.below(40);
     let dims = [1 + rng.below(9), 1 + rng.below(80), classes];
     let blank = rng.below(classes);
-    let recipe = Recipe {
+    let spec = BatchSpec {
         blank,
         scale: [0.0, 1.0, 4.0, 30.0][rng.below(4)],
         repeats: [0.0, 0.3, 0.9][rng.below(3)],
@@ -118,9 +118,9 @@ pub fn draw(seed: u64) -> (OwnedBatch, Options) {
         ragged: rng.chance(0.7),
         weights: rng.chance(0.5),
         concatenated: rng.chance(0.3),
-        ..Recipe::new(dims, rng.below(30))
+        ..BatchSpec::new(dims, rng.below(30))
     };
-    let mut batch = recipe.batch(seed);
+    let mut batch = spec.batch(seed);
     let input = match rng.below(5) {
         0 => Input::LogProbs,
         1 => Input::LogProbsExact,
@@ -147,7 +147,8 @@ pub fn draw(seed: u64) -> (OwnedBatch, Options) {
     let options = Options {
         blank: Blank::Index(blank as u32),
         input,
-        // Without the mean over weights, whose divisor may be as small as rounding: it has rows in the table of semantics.
+        // Not the mean over weights, whose divisor may be as small as rounding errors. The table of
+        // semantics tests it.
         reduction: reductions[rng.below(6)],
         impossible: if rng.chance(0.3) {
             Impossible::Zero
@@ -169,7 +170,7 @@ pub fn draw(seed: u64) -> (OwnedBatch, Options) {
     (batch, options)
 }
 
-/// The batch with the log-softmax of its values.
+/// Returns the batch with its values replaced by their log-softmax.
 #[must_use]
 pub fn log_probs(batch: &OwnedBatch) -> OwnedBatch {
     let wide: Vec<f64> = batch.values.iter().map(|x| f64::from(*x)).collect();

@@ -1,123 +1,123 @@
-//! The table of semantics as cases for any backend.
+//! The table of semantics, as cases for any backend.
 //!
-//! The files `product`, `values`, `label_options` and `reductions` have the rows that the crate promises, `peers` those where
-//! other libraries disagree among each other, with what they answer, and `errors` what is refused. Expected numbers come from
-//! closed forms, or from an enumeration of
-//! all paths; none from a recursion.
+//! The modules `product`, `values`, `thresholds`, `label_options` and `reductions` have the rows
+//! that the crate guarantees; `peers` has the rows on which other libraries disagree, with their
+//! results; `errors` has the batches that are rejected. Expected numbers come from closed forms or
+//! from the enumeration of all paths, never from a recursion.
 
 use crate::{Error, Options, Status};
 
 use super::batch::OwnedBatch;
 
-mod borders;
+mod check;
 mod errors;
-mod judge;
 mod label_options;
 mod peers;
 mod product;
 mod reductions;
+mod thresholds;
 mod values;
 
 /// A row of the table.
 #[derive(Debug)]
-pub struct Row {
-    /// The promise.
+pub struct SemanticsCase {
+    /// The guarantee, as it is printed.
     pub name: &'static str,
     /// The batch.
     pub batch: OwnedBatch,
-    /// Its options.
+    /// The options.
     pub options: Options,
-    /// What must come of it.
+    /// The required result.
     pub expected: Expected,
 }
 
-/// What a row promises.
+/// The required result of a row.
 #[derive(Debug)]
 pub enum Expected {
-    /// One an item, in order.
-    Items(Vec<Item>),
-    /// The same, and the reduced number.
-    Reduced(Vec<Item>, f64),
-    /// An error; the text is what its message must say.
+    /// One entry per item, in order.
+    Items(Vec<ExpectedItem>),
+    /// One entry per item, and the reduced loss.
+    Reduced(Vec<ExpectedItem>, f64),
+    /// An error: a predicate for its kind, and its message.
     Error(fn(&Error) -> bool, &'static str),
 }
 
-/// What a row promises of an item.
+/// The required result of an item.
 #[derive(Debug)]
-pub struct Item {
-    /// What its loss must be.
+pub struct ExpectedItem {
+    /// The loss.
     pub loss: Loss,
-    /// What it is told.
+    /// The status.
     pub status: Status,
-    /// What its gradient must be.
+    /// The gradient.
     pub grad: Grad,
 }
 
-/// A loss of the table.
+/// A required loss.
 #[derive(Debug, Clone, Copy)]
 pub enum Loss {
-    /// This, within the tolerance.
+    /// This number, within the tolerance.
     Exact(f64),
-    /// What the enumeration of all paths says.
+    /// The loss by the enumeration of all paths.
     Enumerated,
     /// Exactly +0.0.
     Zero,
-    /// +∞
+    /// +∞.
     Inf,
-    /// NaN
+    /// NaN.
     Nan,
 }
 
-/// A gradient of the table.
+/// A required gradient.
 #[derive(Debug, Clone)]
 pub enum Grad {
-    /// Exactly 0 everywhere.
+    /// Exactly 0 in all elements.
     Zero,
-    /// NaN in every class of the frames that count, exactly 0 past them.
+    /// NaN in every class of the valid frames, exactly 0 in the other frames.
     Nan,
-    /// These, frames × classes.
+    /// These numbers, frames × classes.
     Exact(Vec<f64>),
-    /// What the enumeration of all paths says, times the item's weight.
+    /// The gradient by the enumeration of all paths, times the item's weight.
     Enumerated,
-    /// The same, times what the reduction makes of a weight.
+    /// As `Enumerated`, times the factor of the reduction.
     Scaled(f64),
-    /// Finite, no larger than 1, and each frame sums to 0: for items too large to enumerate.
+    /// Magnitudes of at most 1, and a sum of 0 in each frame: for items too large to enumerate.
     Balanced,
 }
 
-/// An item that goes as usual, and is small enough to enumerate.
-pub fn usual() -> Item {
-    Item {
+/// Returns the result of an ordinary item that is small enough to enumerate.
+pub fn ordinary() -> ExpectedItem {
+    ExpectedItem {
         loss: Loss::Enumerated,
         status: Status::Ok,
         grad: Grad::Enumerated,
     }
 }
 
-/// An item that no path reaches, with the loss that the policy gives it.
-pub fn impossible(loss: Loss) -> Item {
-    Item {
+/// Returns the result of an item without a valid alignment, with the loss that the options require.
+pub fn impossible(loss: Loss) -> ExpectedItem {
+    ExpectedItem {
         loss,
         status: Status::Impossible,
         grad: Grad::Zero,
     }
 }
 
-/// An item with a NaN or an infinity where it counts.
-pub fn not_finite() -> Item {
-    Item {
+/// Returns the result of an item with NaN or +∞ in a valid frame.
+pub fn not_finite() -> ExpectedItem {
+    ExpectedItem {
         loss: Loss::Nan,
         status: Status::NotFinite,
         grad: Grad::Nan,
     }
 }
 
-/// Every row.
-pub fn all() -> Vec<Row> {
+/// Returns all rows.
+pub fn all() -> Vec<SemanticsCase> {
     let files = [
         product::rows(),
         values::rows(),
-        borders::rows(),
+        thresholds::rows(),
         label_options::rows(),
         reductions::rows(),
         peers::rows(),
@@ -126,9 +126,14 @@ pub fn all() -> Vec<Row> {
     files.into_iter().flatten().collect()
 }
 
-/// Rows of one item a batch.
-pub fn row(name: &'static str, batch: OwnedBatch, options: Options, items: Vec<Item>) -> Row {
-    Row {
+/// Creates a row with the required result of each item.
+pub fn row(
+    name: &'static str,
+    batch: OwnedBatch,
+    options: Options,
+    items: Vec<ExpectedItem>,
+) -> SemanticsCase {
+    SemanticsCase {
         name,
         batch,
         options,

@@ -1,16 +1,17 @@
-//! Batches that are large along one axis, or whose numbers are at the edge of what f32 has.
+//! Batches with subnormal or infinite numbers, and batches that are large along one axis.
 
 use super::batch::OwnedBatch;
-use super::random::{Recipe, Rng, full};
+use super::random::{BatchSpec, Rng, full};
 use super::random_case::{RandomCase, log_probs};
 use crate::{Input, Options};
 
-/// Logits, log-probabilities, probabilities and weights that a device may take for 0.
+/// Returns cases with subnormal logits, log-probabilities, probabilities and weights, which a GPU
+/// may flush to 0.
 #[must_use]
 pub fn subnormals() -> Vec<RandomCase> {
-    let recipe = Recipe {
+    let spec = BatchSpec {
         ragged: false,
-        ..Recipe::new([3, 12, 6], 4)
+        ..BatchSpec::new([3, 12, 6], 4)
     };
     let tiny = |batch: &mut OwnedBatch, every: usize| {
         let mut rng = Rng::new(every as u64);
@@ -27,14 +28,14 @@ pub fn subnormals() -> Vec<RandomCase> {
         };
         RandomCase::new(format!("subnormal {name}"), batch, options)
     };
-    let mut all = recipe.batch(31);
+    let mut all = spec.batch(31);
     tiny(&mut all, 1);
-    let mut some = recipe.batch(32);
+    let mut some = spec.batch(32);
     tiny(&mut some, 3);
-    let mut logs = log_probs(&recipe.batch(33));
-    // A class of log-probability 0 leaves nothing to the others, and the rows need not sum to 1.
+    let mut logs = log_probs(&spec.batch(33));
+    // A class of log-probability 0 leaves nothing for the others. The rows need not sum to 1.
     tiny(&mut logs, 5);
-    let mut probs = log_probs(&recipe.batch(34));
+    let mut probs = log_probs(&spec.batch(34));
     probs.values.iter_mut().for_each(|x| *x = x.exp());
     tiny(&mut probs, 4);
     probs.values.iter_mut().for_each(|x| *x = x.abs());
@@ -43,7 +44,7 @@ pub fn subnormals() -> Vec<RandomCase> {
         *value = -*value;
     }
     let weights = [f32::from_bits(1), f32::from_bits(0x0040_0000), 1.5];
-    let weighted = recipe.batch(35).weights(&weights);
+    let weighted = spec.batch(35).weights(&weights);
     vec![
         with("logits", Input::Logits, all),
         with("logits among others", Input::Logits, some),
@@ -67,29 +68,29 @@ pub fn subnormals() -> Vec<RandomCase> {
     ]
 }
 
-/// Logits of −∞, from few to almost all.
+/// Returns cases in which some, or almost all, of the logits are −∞.
 #[must_use]
 pub fn minus_infinity() -> Vec<RandomCase> {
     let shares = [0.02, 0.2, 0.5, 0.9];
-    let drawn = |(index, minus_infinity): (usize, f32)| {
-        let recipe = Recipe {
+    let case = |(index, minus_infinity): (usize, f32)| {
+        let spec = BatchSpec {
             minus_infinity,
-            ..Recipe::new([5, 30, 12], 6)
+            ..BatchSpec::new([5, 30, 12], 6)
         };
-        let name = format!("a logit in {:.0} of 100 is −∞", 100.0 * minus_infinity);
-        RandomCase::new(name, recipe.batch(index as u64), Options::default())
+        let name = format!("{:.0} % of the logits are −∞", 100.0 * minus_infinity);
+        RandomCase::new(name, spec.batch(index as u64), Options::default())
     };
-    shares.into_iter().enumerate().map(drawn).collect()
+    shares.into_iter().enumerate().map(case).collect()
 }
 
-/// Batches whose frames and labels all count, with logits of this scale.
+/// Generates one case per shape (N, T, C), label length and scale of the logits, all frames valid.
 #[must_use]
 pub fn large(shapes: &[([usize; 3], usize, f32)]) -> Vec<RandomCase> {
-    let drawn = |(index, (dims, labels, scale)): (usize, &([usize; 3], usize, f32))| {
+    let case = |(index, (dims, labels, scale)): (usize, &([usize; 3], usize, f32))| {
         let [items, frames, classes] = dims;
         let name = format!("T={frames} N={items} C={classes} L={labels}, logits ×{scale}");
         let batch = full(*dims, *labels, *scale, index as u64);
         RandomCase::new(name, batch, Options::default())
     };
-    shapes.iter().enumerate().map(drawn).collect()
+    shapes.iter().enumerate().map(case).collect()
 }

@@ -1,4 +1,4 @@
-//! The suite: every family through every variant, on one adapter or on the CPU backend.
+//! Runs every family of cases through every variant, on an adapter or on the CPU backend.
 
 use std::fmt;
 use std::rc::Rc;
@@ -14,10 +14,10 @@ mod device;
 mod host;
 mod tally;
 
-pub use host::{Answered, HostPath};
+pub use host::{CaseOutput, HostPath};
 pub use tally::Tally;
 
-/// What is judged: an adapter, on devices of its own, or the CPU backend.
+/// The tested backend: an adapter, on devices that are created for the tests, or the CPU.
 #[derive(Debug)]
 pub struct Subject {
     ctc: Ctc,
@@ -26,10 +26,10 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// An adapter; its arithmetic is asked at once.
+    /// Creates devices on an adapter, and measures its arithmetic.
     ///
     /// # Errors
-    /// If it gives no device, or one on which the numerics probe does not run.
+    /// If a device cannot be created, or if the arithmetic probe fails on it.
     pub fn on(adapter: &wgpu::Adapter) -> Result<Self, String> {
         let ctc = Ctc::on_adapter(adapter).map_err(|e| e.to_string())?;
         let gpu = Gpu::new(adapter, adapter.limits()).map_err(|e| e.to_string())?;
@@ -41,7 +41,7 @@ impl Subject {
         })
     }
 
-    /// The CPU backend.
+    /// Returns the CPU backend as a subject.
     #[must_use]
     pub fn cpu() -> Self {
         Self {
@@ -51,27 +51,27 @@ impl Subject {
         }
     }
 
-    /// What computes.
+    /// Returns the backend that computes.
     #[must_use]
     pub fn backend(&self) -> &Backend {
         self.ctc.backend()
     }
 
-    /// What the adapter's driver makes of arithmetic.
+    /// Returns the measured properties of the driver's arithmetic; `None` on the CPU.
     #[must_use]
     pub fn numerics(&self) -> Option<&Numerics> {
         self.numerics.as_ref()
     }
 
-    /// The limits that plans keep within, of an adapter.
+    /// Returns the limits of the adapter's plans; `None` on the CPU.
     #[must_use]
     pub fn limits(&self) -> Option<&DeviceLimits> {
         self.ctc.limits()
     }
 }
 
-/// A family through a variant, still to run.
-pub struct Trial<'a> {
+/// One family of cases and the variant that they run through.
+pub struct TestGroup<'a> {
     /// The variant's name.
     pub variant: &'static str,
     /// The family's name.
@@ -79,13 +79,13 @@ pub struct Trial<'a> {
     run: Box<dyn Fn() -> Tally + 'a>,
 }
 
-impl fmt::Debug for Trial<'_> {
+impl fmt::Debug for TestGroup<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} through {}", self.family, self.variant)
     }
 }
 
-impl<'a> Trial<'a> {
+impl<'a> TestGroup<'a> {
     fn new(variant: &'static str, family: &'static str, run: impl Fn() -> Tally + 'a) -> Self {
         Self {
             variant,
@@ -94,7 +94,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Runs it.
+    /// Runs all cases of the group.
     #[must_use]
     pub fn run(&self) -> Tally {
         let start = Instant::now();
@@ -106,76 +106,78 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The name of the variant that a device gets without being forced.
+/// The name of the variant that forces nothing: the plan that the library chooses for the device.
 pub const AS_PLANNED: &str = "as planned";
 
-/// The name of what stands in the place of a family where no family has a case for a variant.
+/// The name printed in place of a family if no family has a case for a variant.
 pub const EVERY_FAMILY: &str = "every family";
 
 /// A variant, and a family that has a case for it; `None` if no family has.
 pub type Forced<'a> = (&'static Variant, Option<&'a Family>);
 
-/// The cases, drawn once for all subjects.
+/// The cases, generated once for all subjects.
 #[derive(Debug)]
 pub struct Suite {
-    extent: SuiteSize,
+    size: SuiteSize,
     families: Vec<Family>,
 }
 
 impl Suite {
-    /// All cases of an extent.
+    /// Generates the cases of a suite of this size.
     #[must_use]
-    pub fn new(extent: SuiteSize) -> Self {
+    pub fn new(size: SuiteSize) -> Self {
         Self {
-            extent,
-            families: families(extent),
+            size,
+            families: families(size),
         }
     }
 
-    /// All trials of a subject, in an order in which what is wrong comes early. The first ones are as planned, and the others
-    /// compare their bits with those.
+    /// Returns the test groups of a subject, ordered so that failures show up early. The first
+    /// groups run as planned, and the other variants compare their bits with them, so run the
+    /// groups in order.
     #[must_use]
-    pub fn trials<'a>(&'a self, subject: &'a Subject) -> Vec<Trial<'a>> {
+    pub fn groups<'a>(&'a self, subject: &'a Subject) -> Vec<TestGroup<'a>> {
         let ctc = &subject.ctc;
         let host = Rc::new(HostPath::new(ctc));
-        let (seeds, runs) = match self.extent {
+        let (seeds, runs) = match self.size {
             SuiteSize::Quick => (10, 10),
             SuiteSize::Usual => (40, 100),
             SuiteSize::Full => (200, 100),
         };
-        let mut trials = Vec::new();
+        let mut groups = Vec::new();
         for family in &self.families {
             let host = host.clone();
-            trials.push(Trial::new(AS_PLANNED, family.name, move || {
+            groups.push(TestGroup::new(AS_PLANNED, family.name, move || {
                 host.family(family, None)
             }));
         }
-        trials.push(Trial::new(AS_PLANNED, "run after run", move || {
-            host::repeated(ctc, runs)
+        groups.push(TestGroup::new(AS_PLANNED, "repeated runs", move || {
+            host::repeated_runs(ctc, runs)
         }));
-        trials.push(Trial::new(AS_PLANNED, "items alone", move || {
-            host::alone(ctc, seeds)
+        groups.push(TestGroup::new(AS_PLANNED, "single items", move || {
+            host::single_items(ctc, seeds)
         }));
         if let Some(limits) = ctc.limits() {
-            trials.push(Trial::new(
+            groups.push(TestGroup::new(
                 AS_PLANNED,
-                "alignments and readings",
-                move || host::decoded(ctc, seeds),
+                "alignments and greedy decoding",
+                move || host::decoding(ctc, seeds),
             ));
-            trials.extend(forced_trials(&host, self.forced(limits)));
+            groups.extend(forced_groups(&host, self.forced(limits)));
         }
         if let Some(gpu) = &subject.gpu {
             let f16 = ctc.limits().is_some_and(|limits| limits.f16);
-            trials.extend(device::trials(gpu, f16, seeds));
+            groups.extend(device::groups(gpu, f16, seeds));
         }
-        trials
+        groups
     }
 
-    /// Returns each variant that a device with these limits supports, with each family that has a case for it.
+    /// Returns each variant that a device with these limits supports, with each family that has a
+    /// case for it.
     ///
-    /// A family without such a case is left out: its batches are, for example, too short to be checkpointed. A variant that
-    /// no family has a case for would not be validated at all, which is a failure: it is returned once, without a family,
-    /// and its result is [`Tally::without_a_case`].
+    /// A family without such a case is left out: its batches are, for example, too short for
+    /// checkpoints. A variant for which no family has a case is returned once, without a family.
+    /// It cannot be validated, which is a failure: its result is [`Tally::without_a_case`].
     #[must_use]
     pub fn forced(&self, limits: &DeviceLimits) -> Vec<Forced<'_>> {
         self.forced_of(&VARIANTS, limits)
@@ -200,24 +202,24 @@ impl Suite {
         forced
     }
 
-    /// The families, in the order in which they are tried.
+    /// Returns the families in the order in which they run.
     #[must_use]
     pub fn families(&self) -> &[Family] {
         &self.families
     }
 }
 
-fn forced_trials<'a>(host: &Rc<HostPath<'a>>, forced: Vec<Forced<'a>>) -> Vec<Trial<'a>> {
-    let trial = |(variant, family): Forced<'a>| match family {
-        None => Trial::new(variant.name, EVERY_FAMILY, Tally::without_a_case),
+fn forced_groups<'a>(host: &Rc<HostPath<'a>>, forced: Vec<Forced<'a>>) -> Vec<TestGroup<'a>> {
+    let group = |(variant, family): Forced<'a>| match family {
+        None => TestGroup::new(variant.name, EVERY_FAMILY, Tally::without_a_case),
         Some(family) => {
             let host = host.clone();
-            Trial::new(variant.name, family.name, move || {
+            TestGroup::new(variant.name, family.name, move || {
                 host.family(family, Some(variant))
             })
         }
     };
-    forced.into_iter().map(trial).collect()
+    forced.into_iter().map(group).collect()
 }
 
 #[cfg(test)]
@@ -236,13 +238,13 @@ mod tests {
         let suite = Suite::new(SuiteSize::Quick);
         let forced = suite.forced_of(&UNREACHABLE, &DeviceLimits::default());
         let ctc = Ctc::cpu();
-        let trials = forced_trials(&Rc::new(HostPath::new(&ctc)), forced);
-        assert_eq!(trials.len(), 1);
+        let groups = forced_groups(&Rc::new(HostPath::new(&ctc)), forced);
+        assert_eq!(groups.len(), 1);
         assert_eq!(
-            (trials[0].variant, trials[0].family),
+            (groups[0].variant, groups[0].family),
             ("unreachable", EVERY_FAMILY)
         );
-        let tally = trials[0].run();
+        let tally = groups[0].run();
         assert!(!tally.passed());
         assert_eq!((tally.cases, tally.failures.len()), (0, 1));
         assert!(

@@ -1,38 +1,41 @@
-//! totals: what a reduction needs of the whole batch; twin of `shaders/batch_totals.wgsl`.
+//! The sums over the batch that the reductions divide by; must match `shaders/batch_totals.wgsl`.
 
 use crate::batch::CheckedBatch;
 use crate::options::Reduction;
 
-/// The sums of the batch.
+/// The sums over the batch, and the reduction that uses them.
 #[derive(Debug)]
-pub(super) struct Totals {
+pub(super) struct BatchTotals {
     reduction: Reduction,
     items: f32,
     labels: f32,
-    /// 0 where they cancel.
+    /// 0 if they cancel.
     weights: f32,
 }
 
-/// Weights whose sum is this small a part of their sizes have no mean: the losses' own rounding would decide it.
-const CANCELS: f64 = 1e-3;
+/// Weights cancel, and have no mean, if the magnitude of their sum is at most this part of the sum
+/// of their magnitudes: the rounding of the losses would dominate the mean.
+const MIN_RELATIVE_SUM: f64 = 1e-3;
 
-/// The sum of the weights.
+/// Returns the sum of the weights, or 0 if they cancel.
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "the nearest f32 is what is wanted"
+    reason = "rounding to the nearest f32 is intended"
 )]
-fn sum_of(weights: impl Iterator<Item = f32>) -> f32 {
-    let (sum, size) = weights
+fn sum_of_weights(weights: impl Iterator<Item = f32>) -> f32 {
+    let (sum, magnitude) = weights
         .map(f64::from)
-        .fold((0.0, 0.0), |(sum, size), w| (sum + w, size + w.abs()));
-    if sum.abs() <= CANCELS * size {
+        .fold((0.0, 0.0), |(sum, magnitude), w| {
+            (sum + w, magnitude + w.abs())
+        });
+    if sum.abs() <= MIN_RELATIVE_SUM * magnitude {
         0.0
     } else {
         sum as f32
     }
 }
 
-impl Totals {
+impl BatchTotals {
     pub(super) fn new(checked: &CheckedBatch<'_>, reduction: Reduction) -> Self {
         let items = checked.shape().items;
         let labels: u64 = checked.label_lengths.iter().copied().map(u64::from).sum();
@@ -40,11 +43,11 @@ impl Totals {
             reduction,
             items: items as f32,
             labels: labels.max(1) as f32,
-            weights: sum_of((0..items).map(|n| checked.weight(n))),
+            weights: sum_of_weights((0..items).map(|n| checked.weight(n))),
         }
     }
 
-    /// The factor of an item's loss in the reduced number: of its gradient too.
+    /// Returns the factor of an item's loss in the reduced loss. Its gradient has the same factor.
     pub(super) fn scale_of(&self, weight: f32, labels: u32) -> f32 {
         match self.reduction {
             Reduction::None | Reduction::Sum => weight,

@@ -1,40 +1,43 @@
-//! emit: the probabilities that an item needs, relative to the largest of them in each frame.
+//! Emissions: the probabilities of the classes that an item needs, relative to the largest of them
+//! in each frame.
 
 use fearless_simd::{Simd, f32x16, prelude::*};
 
-use super::check_labels::Item;
-use super::index::{LANES, bytes, lines, lines_of};
-use super::scaled::{LEAST, SMALLEST, Scaled, biased, exp_below, ratio};
+use super::index::{LANES, aligned, aligned_ref, vec_bytes};
+use super::item::ItemData;
+use super::scaled::{MAX_NATS, MIN_PROB, Scaled, add_epsilon, exp_difference, ratio};
 use crate::batch::CheckedBatch;
 use crate::options::{Input, Options};
 
-/// The emissions of an item: pairs of mantissa and exponent, a row a frame, in the order of the item's classes.
+/// The emissions of an item: pairs of mantissa and exponent, one row per frame, in the order of the
+/// item's classes.
 #[derive(Debug, Default)]
 pub(super) struct Emissions {
     pairs: Vec<f32>,
-    /// The entries of one frame.
+    /// The input of one frame, gathered.
     entries: Vec<f32>,
 }
 
-/// Fills `out` and the item's `tops`.
+/// Computes the emissions of item `n` into `out`, and the item's `frame_max`.
 #[inline(always)]
-pub(super) fn emit<S: Simd>(
+pub(super) fn compute<S: Simd>(
     simd: S,
     checked: &CheckedBatch<'_>,
     options: &Options,
-    item: &mut Item,
+    item: &mut ItemData,
     n: usize,
     out: &mut Emissions,
 ) {
-    // One copy of the loops for each convention, with nothing to choose inside.
+    // The loops are compiled once per kind of input, so that they contain no branches on it.
     match options.input {
         Input::Logits | Input::LogProbs | Input::LogProbsExact => {
-            // Log-probabilities count by themselves, logits by how far they are below the frame's largest.
+            // A log-probability below the threshold counts as 0 by itself; of logits, only the
+            // difference to the frame's largest matters.
             let floor = match options.input {
                 Input::Logits => f32::NEG_INFINITY,
-                _ => -LEAST,
+                _ => -MAX_NATS,
             };
-            frames(
+            emissions_of_frames(
                 simd,
                 checked,
                 item,
@@ -44,45 +47,48 @@ pub(super) fn emit<S: Simd>(
                 #[inline(always)]
                 |x| x,
                 #[inline(always)]
-                |x, top| exp_below(x, top).or(x.simd_gt(floor), Scaled::zero(simd)),
+                |x, max| exp_difference(x, max).select_or(x.simd_gt(floor), Scaled::zero(simd)),
             );
         }
         Input::Probs { epsilon } => {
-            frames(
+            emissions_of_frames(
                 simd,
                 checked,
                 item,
                 n,
                 out,
-                SMALLEST,
+                MIN_PROB,
                 #[inline(always)]
-                |x| biased(x, epsilon),
+                |x| add_epsilon(x, epsilon),
                 #[inline(always)]
-                |x, top| ratio(x.max(SMALLEST), top).or(x.simd_ge(SMALLEST), Scaled::zero(simd)),
+                |x, max| {
+                    ratio(x.max(MIN_PROB), max).select_or(x.simd_ge(MIN_PROB), Scaled::zero(simd))
+                },
             );
         }
     }
 }
 
-/// Each frame: its largest score, no less than `least`, and the emissions relative to that.
+/// For each frame, finds the largest score, at least `least`, and computes the emissions relative
+/// to it.
 #[inline(always)]
 #[allow(
     clippy::too_many_arguments,
-    reason = "the convention comes as two functions"
+    reason = "two functions describe the kind of input"
 )]
-fn frames<S: Simd>(
+fn emissions_of_frames<S: Simd>(
     simd: S,
     checked: &CheckedBatch<'_>,
-    item: &mut Item,
+    item: &mut ItemData,
     n: usize,
     out: &mut Emissions,
-    least: f32,
+    min_score: f32,
     score: impl Fn(f32x16<S>) -> f32x16<S>,
     emission: impl Fn(f32x16<S>, f32x16<S>) -> Scaled<S>,
 ) {
     let width = item.width();
-    let pairs = lines(&mut out.pairs, item.frames * width * 2);
-    let entries = lines(&mut out.entries, width);
+    let pairs = aligned(&mut out.pairs, item.frames * width * 2);
+    let entries = aligned(&mut out.entries, width);
     entries.fill(f32::NEG_INFINITY);
     let lowest = f32x16::splat(simd, f32::MIN);
     for t in 0..item.frames {
@@ -90,19 +96,19 @@ fn frames<S: Simd>(
         for (entry, class) in entries.iter_mut().zip(&item.classes) {
             *entry = row[*class as usize];
         }
-        let mut top = f32x16::splat(simd, least);
+        let mut max = f32x16::splat(simd, min_score);
         for chunk in entries.chunks_exact(LANES) {
             let x = f32x16::from_slice(simd, chunk);
-            top = top.max(x.is_finite().select(score(x), lowest));
+            max = max.max(x.is_finite().select(score(x), lowest));
         }
-        let top = top.reduce_max();
-        item.tops.push(top);
+        let max = max.reduce_max();
+        item.frame_max.push(max);
         let pairs = &mut pairs[t * width * 2..(t + 1) * width * 2];
         for (index, chunk) in entries.chunks_exact(LANES).enumerate() {
             let x = f32x16::from_slice(simd, chunk);
-            // −inf means a probability of 0; what means nothing is found out with the row's statistics.
-            let y =
-                emission(score(x), f32x16::splat(simd, top)).or(x.is_finite(), Scaled::zero(simd));
+            // −inf is a probability of 0. NaN and +inf are found later, with the row's statistics.
+            let y = emission(score(x), f32x16::splat(simd, max))
+                .select_or(x.is_finite(), Scaled::zero(simd));
             y.store_pairs(pairs, index * LANES);
         }
     }
@@ -110,13 +116,13 @@ fn frames<S: Simd>(
 
 impl Emissions {
     pub(super) fn bytes(&self) -> usize {
-        bytes(&self.pairs) + bytes(&self.entries)
+        vec_bytes(&self.pairs) + vec_bytes(&self.entries)
     }
 
-    /// The pairs of frame `t` by slot.
+    /// Returns the emissions of frame `t`, by class index.
     #[inline(always)]
-    pub(super) fn frame(&self, t: usize, item: &Item) -> &[f32] {
+    pub(super) fn frame(&self, t: usize, item: &ItemData) -> &[f32] {
         let floats = item.width() * 2;
-        &lines_of(&self.pairs)[t * floats..(t + 1) * floats]
+        &aligned_ref(&self.pairs)[t * floats..(t + 1) * floats]
     }
 }

@@ -1,24 +1,25 @@
-//! grad: the rows of the class axis, each read once: their statistics, and the gradient; twin of `shaders/grad.wgsl`.
+//! The softmax statistics and the gradient of each row of the class axis, in one pass over the
+//! input.
 
 use fearless_simd::{Simd, f32x16, prelude::*};
 
-use super::check_labels::Item;
 use super::index::item_and_frame;
-use super::scaled::{LEAST, MOST, SMALLEST, biased, exp_plain};
-use super::softmax_stats::{Excess, Stats, Vectors, top_of};
+use super::item::ItemData;
+use super::scaled::{MAX_LOG_PROB, MAX_NATS, MIN_PROB, add_epsilon, exp_f32};
+use super::softmax_stats::{RowStats, RowVectors, SumExpM1, row_max};
 use crate::batch::CheckedBatch;
 use crate::options::{Input, Options, Status};
 
-/// The rows from `first` on, in the order of the input: as many as there are `stats`, and of the gradient if there is
-/// one. Rows of items that have no gradient are 0, as are those past an item's length.
+/// Computes `stats`, and `grad` if there is one, of the rows from `first` on, in the order of the
+/// input. The gradient is 0 past an item's length, and for items without a gradient.
 #[inline(always)]
 pub(super) fn rows<S: Simd>(
     simd: S,
     checked: &CheckedBatch<'_>,
     options: &Options,
-    items: &[Item],
+    items: &[ItemData],
     first: usize,
-    stats: &mut [Stats],
+    stats: &mut [RowStats],
     mut grad: Option<&mut [f32]>,
 ) {
     let classes = checked.shape().classes;
@@ -36,57 +37,64 @@ pub(super) fn rows<S: Simd>(
             continue;
         }
         let input = &checked.values[row * classes..(row + 1) * classes];
-        let live = item.status == Status::Ok && item.scale != 0.0;
-        if !live && let Some(out) = out.take() {
+        let has_grad = item.status == Status::Ok && item.scale != 0.0;
+        if !has_grad && let Some(out) = out.take() {
             out.fill(0.0);
         }
-        // An item that was not swept has none.
-        let local = item.tops.get(t).copied().unwrap_or(f32::NAN);
-        // One copy of the loops for each convention, with nothing to choose inside.
+        // An item that was not swept has no maxima.
+        let candidate = item.frame_max.get(t).copied().unwrap_or(f32::NAN);
+        // The loops are compiled once per kind of input, so that they contain no branches on it.
         *stats = match options.input {
-            Input::Logits => logits(simd, input, local, item.scale, out.as_deref_mut()),
+            Input::Logits => logits(simd, input, candidate, item.scale, out.as_deref_mut()),
             Input::LogProbs => log_probs(simd, input, item.scale, out.as_deref_mut()),
             Input::LogProbsExact => log_probs(simd, input, 0.0, out.as_deref_mut()),
             Input::Probs { epsilon } => probs(simd, input, epsilon, item.scale, out.as_deref_mut()),
         };
         let Some(out) = out else { continue };
         match options.input {
-            Input::Probs { epsilon } => occupy(item, t, out, |class, occupancy| {
+            Input::Probs { epsilon } => subtract_occupancies(item, t, out, |class, occupancy| {
                 let q = input[class] + epsilon;
-                // The quotient of two small numbers first: neither it nor the product need be small or large.
-                let quotient = if q < SMALLEST { 0.0 } else { occupancy / q };
+                // Divided first: occupancy · scale could underflow although the result does not.
+                let quotient = if q < MIN_PROB { 0.0 } else { occupancy / q };
                 quotient * item.scale
             }),
-            _ => occupy(item, t, out, |_, occupancy| occupancy * item.scale),
+            _ => subtract_occupancies(item, t, out, |_, occupancy| occupancy * item.scale),
         }
     }
 }
 
-/// Takes `share` of the occupancy of each class off the gradient of frame `t`.
+/// Subtracts `derivative(class, occupancy)` from the gradient of frame `t`, for each class of the
+/// item.
 #[inline(always)]
-fn occupy(item: &Item, t: usize, out: &mut [f32], share: impl Fn(usize, f32) -> f32) {
+fn subtract_occupancies(
+    item: &ItemData,
+    t: usize,
+    out: &mut [f32],
+    derivative: impl Fn(usize, f32) -> f32,
+) {
     let width = item.classes.len();
     let occupancies = &item.occupancies[t * width..(t + 1) * width];
     for (class, occupancy) in item.classes.iter().zip(occupancies) {
         let class = *class as usize;
-        out[class] -= share(class, *occupancy);
+        out[class] -= derivative(class, *occupancy);
     }
 }
 
-/// The softmax, times `scale`. `local` is a score of the row, or NaN.
+/// Writes the softmax times `scale`. `candidate` is a score of the row, or NaN.
 #[inline(always)]
 fn logits<S: Simd>(
     simd: S,
     input: &[f32],
-    local: f32,
+    candidate: f32,
     scale: f32,
     mut out: Option<&mut [f32]>,
-) -> Stats {
-    let row = Vectors::new(input, f32::NEG_INFINITY);
-    // Nearly always the largest score that the labels need will do, and the row need not be searched for its own.
-    let mut stats = shares(simd, &row, local, out.as_deref_mut());
-    if stats.top.is_nan() {
-        let top = top_of(
+) -> RowStats {
+    let row = RowVectors::new(input, f32::NEG_INFINITY);
+    // The largest score that the labels need is nearly always close enough to the row's maximum,
+    // which saves one pass over the row.
+    let mut stats = exponentials(simd, &row, candidate, out.as_deref_mut());
+    if stats.row_max.is_nan() {
+        let max = row_max(
             simd,
             &row,
             #[inline(always)]
@@ -94,10 +102,10 @@ fn logits<S: Simd>(
             f32::NEG_INFINITY,
             f32::MIN,
         );
-        stats = shares(simd, &row, top, out.as_deref_mut());
+        stats = exponentials(simd, &row, max, out.as_deref_mut());
     }
     if let Some(out) = out {
-        let factor = scale / (1.0 + stats.excess);
+        let factor = scale / (1.0 + stats.sum_exp_m1);
         for out in out {
             *out *= factor;
         }
@@ -105,13 +113,20 @@ fn logits<S: Simd>(
     stats
 }
 
-/// How far above what its row is relative to a score may lie, for all exponentials to have a sum.
-const FARTHEST: f32 = 60.0;
+/// How far above the score that the row is relative to another score may lie, so that the sum of
+/// the exponentials does not overflow.
+const MAX_ABOVE: f32 = 60.0;
 
-/// The exponentials of a row relative to `top`; NaN for a top that is none of its scores or far below another.
+/// Writes the exponentials of a row relative to `top`. The returned `row_max` is NaN if `top` is
+/// not one of the scores, or if it is too far below another score.
 #[inline(always)]
-fn shares<S: Simd>(simd: S, row: &Vectors<'_>, top: f32, out: Option<&mut [f32]>) -> Stats {
-    let mut excess = Excess::none(simd);
+fn exponentials<S: Simd>(
+    simd: S,
+    row: &RowVectors<'_>,
+    max: f32,
+    out: Option<&mut [f32]>,
+) -> RowStats {
+    let mut sum = SumExpM1::new(simd);
     let mut near = f32x16::splat(simd, 0.0).simd_eq(0.0);
     match out {
         Some(out) => row.map(
@@ -119,35 +134,35 @@ fn shares<S: Simd>(simd: S, row: &Vectors<'_>, top: f32, out: Option<&mut [f32]>
             out,
             #[inline(always)]
             |x| {
-                let d = x - top;
-                near &= d.simd_le(FARTHEST);
-                excess.add(exp_plain(d), x, top)
+                let d = x - max;
+                near &= d.simd_le(MAX_ABOVE);
+                sum.add(exp_f32(d), x, max)
             },
         ),
         None => row.each(
             simd,
             #[inline(always)]
             |x| {
-                let d = x - top;
-                near &= d.simd_le(FARTHEST);
-                excess.add(exp_plain(d), x, top);
+                let d = x - max;
+                near &= d.simd_le(MAX_ABOVE);
+                sum.add(exp_f32(d), x, max);
             },
         ),
     }
-    let excess = excess.sum();
-    // Nothing but −inf has no tie.
-    let fits = near.all_true() && excess >= 0.0;
-    Stats {
-        top: if fits { top } else { f32::NAN },
-        excess,
+    let sum = sum.total();
+    // If all scores are −inf, none of them equals `top`, and the sum is −1.
+    let fits = near.all_true() && sum >= 0.0;
+    RowStats {
+        row_max: if fits { max } else { f32::NAN },
+        sum_exp_m1: sum,
     }
 }
 
-/// The probabilities, times `scale`: nothing is divided by.
+/// Writes the probabilities times `scale`. Log-probabilities are taken as normalised.
 #[inline(always)]
-fn log_probs<S: Simd>(simd: S, input: &[f32], scale: f32, out: Option<&mut [f32]>) -> Stats {
-    let row = Vectors::new(input, f32::NEG_INFINITY);
-    let top = top_of(
+fn log_probs<S: Simd>(simd: S, input: &[f32], scale: f32, out: Option<&mut [f32]>) -> RowStats {
+    let row = RowVectors::new(input, f32::NEG_INFINITY);
+    let max = row_max(
         simd,
         &row,
         #[inline(always)]
@@ -161,18 +176,18 @@ fn log_probs<S: Simd>(simd: S, input: &[f32], scale: f32, out: Option<&mut [f32]
             simd,
             out,
             #[inline(always)]
-            |x| exp_plain(x.min(MOST)) * scale,
+            |x| exp_f32(x.min(MAX_LOG_PROB)) * scale,
         ),
         None => {}
     }
-    let known = top > -LEAST && top <= MOST;
-    Stats {
-        top: if known { top } else { f32::NAN },
-        excess: 0.0,
+    let valid = max > -MAX_NATS && max <= MAX_LOG_PROB;
+    RowStats {
+        row_max: if valid { max } else { f32::NAN },
+        sum_exp_m1: 0.0,
     }
 }
 
-/// What every entry has in its derivative, times `scale`.
+/// Writes the term that the derivatives of all entries share, 1 / Σ(p + ε), times `scale`.
 #[inline(always)]
 fn probs<S: Simd>(
     simd: S,
@@ -180,28 +195,31 @@ fn probs<S: Simd>(
     epsilon: f32,
     scale: f32,
     out: Option<&mut [f32]>,
-) -> Stats {
-    let row = Vectors::new(input, -epsilon);
-    let top = top_of(
+) -> RowStats {
+    let row = RowVectors::new(input, -epsilon);
+    let max = row_max(
         simd,
         &row,
         #[inline(always)]
-        |x| biased(x, epsilon),
+        |x| add_epsilon(x, epsilon),
         0.0,
-        SMALLEST,
+        MIN_PROB,
     );
-    let mut excess = Excess::none(simd);
+    let mut sum = SumExpM1::new(simd);
     row.each(
         simd,
         #[inline(always)]
         |x| {
-            let score = biased(x, epsilon);
-            excess.add(score / top, score, top);
+            let score = add_epsilon(x, epsilon);
+            sum.add(score / max, score, max);
         },
     );
-    let excess = excess.sum();
+    let sum = sum.total();
     if let Some(out) = out {
-        out.fill(scale / (top * (1.0 + excess)));
+        out.fill(scale / (max * (1.0 + sum)));
     }
-    Stats { top, excess }
+    RowStats {
+        row_max: max,
+        sum_exp_m1: sum,
+    }
 }

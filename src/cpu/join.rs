@@ -1,24 +1,32 @@
-//! meet: all paths summed where alpha and beta have met, and the loss; twin of `shaders/join.wgsl`.
+//! The join of alpha and beta in the middle of the item, which gives its likelihood, and the loss.
 
 use fearless_simd::{Simd, f32x16, prelude::*};
 
-use super::check_labels::Item;
 use super::index::LANES;
-use super::scaled::{LEAST, Scaled, ZERO, exp, exp_below, ln_1_plus, minus_ln};
-use super::softmax_stats::Stats;
-use super::states::{Direction, Row};
+use super::item::ItemData;
+use super::scaled::{MAX_NATS, Scaled, ZERO_EXPONENT, exp, exp_difference, ln_1_plus, neg_ln};
+use super::softmax_stats::RowStats;
+use super::states::{Direction, StateRow};
 use crate::options::{Impossible, Input, Options, Status};
 
-/// The sum of all paths: what leads to each state of alpha's next frame, times beta there.
+/// Sums all paths of an item into its `likelihood`: alpha, one step further, times beta in that
+/// frame.
 #[inline(always)]
-pub(super) fn meet<S: Simd>(simd: S, item: &mut Item, alpha: &Row<'_>, beta: &Row<'_>) {
+pub(super) fn join<S: Simd>(
+    simd: S,
+    item: &mut ItemData,
+    alpha: &StateRow<'_>,
+    beta: &StateRow<'_>,
+) {
     let mut sum = Scaled::zero(simd);
-    for p in (0..item.places()).step_by(LANES) {
-        let paths = alpha.paths(simd, Direction::Alpha, item, p);
-        let blank = paths.to_blank.by(Scaled::load(simd, beta.blank, p));
-        let label = paths
-            .to_label
-            .by(Scaled::load(simd, beta.label, p + Direction::Alpha.own()));
+    for p in (0..item.pairs()).step_by(LANES) {
+        let incoming = alpha.incoming(simd, Direction::Alpha, item, p);
+        let blank = incoming.to_blank.times(Scaled::load(simd, beta.blank, p));
+        let label = incoming.to_label.times(Scaled::load(
+            simd,
+            beta.label,
+            p + Direction::Alpha.label_offset(),
+        ));
         let both = blank.normalised().plus(label.normalised());
         sum = sum.plus(both).normalised();
     }
@@ -27,31 +35,32 @@ pub(super) fn meet<S: Simd>(simd: S, item: &mut Item, alpha: &Row<'_>, beta: &Ro
         #[inline(always)]
         |a, b| a.plus(b),
     );
-    item.paths = (sum.m[0], sum.e[0]);
-    if item.paths.1 <= HARDLY {
+    item.likelihood = (sum.m[0], sum.e[0]);
+    if item.likelihood.1 <= ZERO_THRESHOLD {
         item.status = Status::Impossible;
     }
 }
 
-/// The loss of an item; `stats` are those of its frames.
+/// Returns the loss of an item, and sets its final status. `stats(t)` are the statistics of frame
+/// `t`.
 #[inline(always)]
 pub(super) fn loss<S: Simd>(
     simd: S,
-    item: &mut Item,
+    item: &mut ItemData,
     options: &Options,
-    stats: impl Fn(usize) -> Stats,
+    stats: impl Fn(usize) -> RowStats,
 ) -> f32 {
-    if (0..item.frames).any(|t| stats(t).top.is_nan()) {
+    if (0..item.frames).any(|t| stats(t).row_max.is_nan()) {
         item.status = Status::NotFinite;
     }
     if item.status == Status::Ok {
-        let found = minus_ln_of_paths(simd, item, options.input, stats);
-        if found < LEAST {
-            // Not `max`, which may keep a negative 0.
-            return if found <= 0.0 && found > -ROUNDING {
+        let loss = neg_log_likelihood(simd, item, options.input, stats);
+        if loss < MAX_NATS {
+            // `max` may return a negative 0.
+            return if loss <= 0.0 && loss > -LOSS_ROUNDING {
                 0.0
             } else {
-                found
+                loss
             };
         }
         item.status = Status::Impossible;
@@ -63,84 +72,97 @@ pub(super) fn loss<S: Simd>(
     }
 }
 
-/// The loss by the formula.
+/// Returns −ln of the likelihood with all normalisation applied.
 #[inline(always)]
-fn minus_ln_of_paths<S: Simd>(
+fn neg_log_likelihood<S: Simd>(
     simd: S,
-    item: &Item,
+    item: &ItemData,
     input: Input,
-    stats: impl Fn(usize) -> Stats,
+    stats: impl Fn(usize) -> RowStats,
 ) -> f32 {
-    let mut norm = Norm {
+    let mut norm = Normaliser {
         product: Scaled::new(simd, 1.0, 0),
-        rest: f32x16::splat(simd, 0.0),
+        neg_log: f32x16::splat(simd, 0.0),
     };
     for first in (0..item.frames).step_by(LANES) {
-        // Lanes past the last frame change nothing.
-        let (mut local, mut top, mut excess) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        // In lanes past the last frame, zeros leave the normaliser unchanged.
+        let (mut frame_max, mut row_max, mut sum_exp_m1) =
+            ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
         for (lane, t) in (first..item.frames).take(LANES).enumerate() {
-            local[lane] = item.tops[t];
-            top[lane] = stats(t).top;
-            excess[lane] = stats(t).excess;
+            frame_max[lane] = item.frame_max[t];
+            row_max[lane] = stats(t).row_max;
+            sum_exp_m1[lane] = stats(t).sum_exp_m1;
         }
-        let frames = [local, top, excess];
+        let frames = [frame_max, row_max, sum_exp_m1];
         norm.add(simd, input, &frames);
     }
-    let share = norm.product.fold(
+    let factor = norm.product.fold(
         simd,
         #[inline(always)]
-        |a, b| a.by(b),
+        |a, b| a.times(b),
     );
-    let share = share.by(Scaled::new(simd, item.paths.0, item.paths.1));
-    norm.rest.reduce_sum() + minus_ln(share.normalised())[0]
+    let factor = factor.times(Scaled::new(simd, item.likelihood.0, item.likelihood.1));
+    norm.neg_log.reduce_sum() + neg_ln(factor.normalised())[0]
 }
 
-/// What the paths are multiplied with for all frames to have their probabilities: `product · exp(-rest)`, a lane for
-/// every so many frames. Factors near 1 are added up as logarithms, whose digits a product would lose; the others are
-/// multiplied, since a sum of large logarithms would lose digits too.
+/// The factor `product · exp(-neg_log)` that turns the relative likelihood into a probability. Each
+/// lane has the factors of every 16th frame. Factors near 1 are summed as logarithms, because their
+/// product would lose digits; the others are multiplied, because a sum of large logarithms would
+/// lose digits too.
 #[derive(Debug, Clone, Copy)]
-struct Norm<S: Simd> {
+struct Normaliser<S: Simd> {
     product: Scaled<S>,
-    rest: f32x16<S>,
+    neg_log: f32x16<S>,
 }
 
+/// A factor exp(x) or 1 + x is near 1 if |x| is below this.
 const NEAR_ONE: f32 = 0.01;
 
-/// An exponent no larger has been cut off at `ZERO`, but for what sums and normalising have added since.
-const HARDLY: i32 = ZERO + 4096;
+/// A likelihood with an exponent of at most this is 0. Exponents are clamped to `ZERO_EXPONENT`,
+/// but additions and normalisation may have raised them since.
+const ZERO_THRESHOLD: i32 = ZERO_EXPONENT + 4096;
 
-/// A loss below 0 by less is 0 but for rounding; below that, the input was no distribution.
-const ROUNDING: f32 = 1e-6;
+/// A negative loss above −1e-6 is the result of rounding and becomes 0. A lower one is returned:
+/// the input is then not a distribution.
+const LOSS_ROUNDING: f32 = 1e-6;
 
-impl<S: Simd> Norm<S> {
-    /// Takes in a frame a lane, whose emissions were relative to `local`.
+impl<S: Simd> Normaliser<S> {
+    /// Multiplies by the factors of one frame per lane. The emissions of these frames are relative
+    /// to `frame_max`.
     #[inline(always)]
-    fn add(&mut self, simd: S, input: Input, [local, top, excess]: &[[f32; LANES]; 3]) {
-        let local = f32x16::simd_from(simd, *local);
-        let top = f32x16::simd_from(simd, *top);
-        let excess = f32x16::simd_from(simd, *excess);
+    fn add(&mut self, simd: S, input: Input, [frame_max, row_max, sum_exp_m1]: &[[f32; LANES]; 3]) {
+        let frame_max = f32x16::simd_from(simd, *frame_max);
+        let row_max = f32x16::simd_from(simd, *row_max);
+        let sum_exp_m1 = f32x16::simd_from(simd, *sum_exp_m1);
         let one = Scaled::new(simd, 1.0, 0);
-        let mut share = match input {
-            // Log-probs are divided by nothing: what was taken off them comes back.
+        let mut factor = match input {
+            // Log-probabilities need no normalisation: only exp(frame_max) is multiplied back.
             Input::LogProbs | Input::LogProbsExact => {
-                let near = local.abs().simd_lt(NEAR_ONE);
-                self.rest -= near.select(local, f32x16::splat(simd, 0.0));
-                self.product = self.product.by(one.or(near, exp(local))).normalised();
+                let near = frame_max.abs().simd_lt(NEAR_ONE);
+                self.neg_log -= near.select(frame_max, f32x16::splat(simd, 0.0));
+                self.product = self
+                    .product
+                    .times(one.select_or(near, exp(frame_max)))
+                    .normalised();
                 return;
             }
-            Input::Logits => exp_below(local, top),
+            Input::Logits => exp_difference(frame_max, row_max),
             Input::Probs { .. } => {
-                let local = Scaled { m: local, ..one }.normalised();
-                let top = Scaled { m: top, ..one }.normalised();
+                let frame_max = Scaled {
+                    m: frame_max,
+                    ..one
+                }
+                .normalised();
+                let row_max = Scaled { m: row_max, ..one }.normalised();
                 Scaled {
-                    m: local.m / top.m,
-                    e: local.e - top.e,
+                    m: frame_max.m / row_max.m,
+                    e: frame_max.e - row_max.e,
                 }
             }
         };
-        let near = excess.simd_lt(NEAR_ONE);
-        self.rest += near.select(ln_1_plus(excess), f32x16::splat(simd, 0.0));
-        share.m = near.select(share.m, share.m / (excess + 1.0));
-        self.product = self.product.by(share).normalised();
+        let near = sum_exp_m1.simd_lt(NEAR_ONE);
+        self.neg_log += near.select(ln_1_plus(sum_exp_m1), f32x16::splat(simd, 0.0));
+        factor.m = near.select(factor.m, factor.m / (sum_exp_m1 + 1.0));
+        self.product = self.product.times(factor).normalised();
     }
 }

@@ -1,24 +1,29 @@
-//! Scaled floats: probabilities `m · 2^e`, a vector at a time; twin of `shaders/shared/scaled.wgsl`, where the idea is
-//! explained.
+//! Scaled floats: vectors of probabilities `m · 2^e`. `shaders/shared/scaled.wgsl` explains the
+//! idea.
+//!
+//! There are two exponentials. [`exp`] and [`exp_difference`] return scaled floats, for emissions
+//! and normalisation. [`exp_f32`] returns plain f32, for the softmax in the gradient. Both use the
+//! same polynomial. It is not that of the shaders, so the last bits differ.
 
 use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*, u32x16};
 
 use super::index::LANES;
 
-/// The exponent of 0. The sum of two is still an `i32`.
-pub(super) const ZERO: i32 = -(1 << 29);
+/// The exponent of a probability of 0. The sum of two such exponents does not overflow `i32`.
+pub(super) const ZERO_EXPONENT: i32 = -(1 << 29);
 
-/// A probability of `exp(-LEAST)` or less counts as 0.
-pub(super) const LEAST: f32 = 268_435_456.0;
+/// A probability of `exp(-MAX_NATS)` or less counts as 0.
+pub(super) const MAX_NATS: f32 = 268_435_456.0;
 
-/// No f32 holds the probability of a log-probability above this.
-pub(super) const MOST: f32 = 88.0;
+/// The exponential of a log-probability above this overflows f32.
+pub(super) const MAX_LOG_PROB: f32 = 88.0;
 
-/// How far apart two log-probabilities that count may be, and somewhat more.
-const FARTHEST: f32 = LEAST + 256.0;
+/// An upper bound of the distance between two log-probabilities that do not count as 0.
+const MAX_ABS_EXPONENT: f32 = MAX_NATS + 256.0;
 
-/// The smallest normal number, rounded up: nothing is divided by less.
-pub(super) const SMALLEST: f32 = 1.2e-38;
+/// The smallest normal f32, rounded up. A smaller probability counts as 0, so it is never a
+/// divisor.
+pub(super) const MIN_PROB: f32 = 1.2e-38;
 
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
@@ -41,10 +46,10 @@ impl<S: Simd> Scaled<S> {
 
     #[inline(always)]
     pub(super) fn zero(simd: S) -> Self {
-        Self::new(simd, 1.0, ZERO)
+        Self::new(simd, 1.0, ZERO_EXPONENT)
     }
 
-    /// The lanes that begin at `p`, of mantissas and of the bits of exponents.
+    /// Loads the vector at `p` from mantissas and the bits of exponents.
     #[inline(always)]
     pub(super) fn load(simd: S, (m, e): (&[f32], &[f32]), p: usize) -> Self {
         Self {
@@ -60,7 +65,7 @@ impl<S: Simd> Scaled<S> {
         bits.store_slice(&mut e[p..p + LANES]);
     }
 
-    /// The lanes that begin at `p`, of mantissas and the bits of exponents in turn.
+    /// Loads the vector at `p` from pairs of a mantissa and the bits of an exponent.
     #[inline(always)]
     pub(super) fn load_pairs(simd: S, pairs: &[f32], p: usize) -> Self {
         let pairs = &pairs[2 * p..2 * (p + LANES)];
@@ -78,41 +83,41 @@ impl<S: Simd> Scaled<S> {
         second.store_slice(&mut pairs[LANES..]);
     }
 
-    /// This where `mask` holds, else `other`.
+    /// Returns `self` in the lanes where `mask` is true, and `other` elsewhere.
     #[inline(always)]
-    pub(super) fn or(self, mask: mask32x16<S>, other: Self) -> Self {
+    pub(super) fn select_or(self, mask: mask32x16<S>, other: Self) -> Self {
         Self {
             m: mask.select(self.m, other.m),
             e: mask.select(self.e, other.e),
         }
     }
 
-    /// m in [1, 2) again; it must be positive and normal.
+    /// Normalises m, which must be positive and normal, to [1, 2).
     #[inline(always)]
     pub(super) fn normalised(self) -> Self {
         let bits: u32x16<S> = self.m.bitcast();
         let exponent: i32x16<S> = (bits >> 23).bitcast();
         Self {
             m: ((bits & 0x007f_ffff) | 0x3f80_0000).bitcast(),
-            e: (self.e + (exponent - 127)).max(ZERO),
+            e: (self.e + (exponent - 127)).max(ZERO_EXPONENT),
         }
     }
 
-    /// The product, not normalised.
+    /// Returns the product, not normalised.
     #[inline(always)]
-    pub(super) fn by(self, other: Self) -> Self {
+    pub(super) fn times(self, other: Self) -> Self {
         Self {
             m: self.m * other.m,
             e: self.e + other.e,
         }
     }
 
-    /// The sum; m of the result is less than the sum of the two.
+    /// Returns the sum; its m is at most the sum of both m.
     #[inline(always)]
     pub(super) fn plus(self, other: Self) -> Self {
         let larger = self.e.simd_ge(other.e);
         let e = self.e.max(other.e);
-        let shift = power(self.e.min(other.e) - e);
+        let shift = power_of_two(self.e.min(other.e) - e);
         let (first, second) = (
             larger.select(self.m, other.m),
             larger.select(other.m, self.m),
@@ -123,27 +128,27 @@ impl<S: Simd> Scaled<S> {
         }
     }
 
-    /// All lanes joined, in their order.
+    /// Combines all lanes, in their order.
     #[inline(always)]
     pub(super) fn fold(self, simd: S, join: impl Fn(Self, Self) -> Self) -> Self {
-        let mut whole = Self::new(simd, self.m[0], self.e[0]);
+        let mut sum = Self::new(simd, self.m[0], self.e[0]);
         for i in 1..LANES {
-            whole = join(whole, Self::new(simd, self.m[i], self.e[i])).normalised();
+            sum = join(sum, Self::new(simd, self.m[i], self.e[i])).normalised();
         }
-        whole
+        sum
     }
 }
 
-/// `2^d` for integral `d` up to 0; 0 below -126.
+/// Returns `2^d` for d ≤ 0, and 0 for d < −126.
 #[inline(always)]
-pub(super) fn power<S: Simd>(d: i32x16<S>) -> f32x16<S> {
+pub(super) fn power_of_two<S: Simd>(d: i32x16<S>) -> f32x16<S> {
     ((d.max(-127) + 127) << 23).bitcast()
 }
 
-/// `exp(r)` for |r| ≤ ½ ln 2: the polynomial of degree 6, with its first two terms exact, whose relative error is
-/// smallest there, 3e-9.
+/// Returns `exp(r)` for |r| ≤ ½ ln 2: the polynomial of degree 6 with the smallest relative error
+/// on this range, 3e-9, among those whose first two terms are exact.
 #[inline(always)]
-fn exp_near_0<S: Simd>(r: f32x16<S>) -> f32x16<S> {
+fn exp_polynomial<S: Simd>(r: f32x16<S>) -> f32x16<S> {
     let mut p = r.mul_add(1.381_422_4e-3, 8.368_899e-3);
     for c in [4.166_840_4e-2, 1.666_652e-1, 4.999_999_4e-1, 1.0, 1.0] {
         p = p.mul_add(r, c);
@@ -151,47 +156,53 @@ fn exp_near_0<S: Simd>(r: f32x16<S>) -> f32x16<S> {
     p
 }
 
-/// Beyond this `exp` is taken in two steps.
-const NEAR: f32 = 512.0;
+/// For larger arguments, `exp` splits off the powers of two in f64.
+const MAX_DIRECT: f32 = 512.0;
 
 /// 1.5 · 2^23
 const ROUND: f32 = 12_582_912.0;
 
-/// `exp(d + low)` for |d| ≤ `FARTHEST`; beyond, as of `FARTHEST`.
+/// Returns `exp(d + low)`; |d| is clamped to `MAX_ABS_EXPONENT`.
 #[inline(always)]
 fn exp_scaled<S: Simd>(d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
-    if d.abs().simd_gt(NEAR).any_true() {
+    if d.abs().simd_gt(MAX_DIRECT).any_true() {
         let simd = d.token();
         let (mut r, mut e) = ([0.0; LANES], [0; LANES]);
-        split_far(d.as_array(), low.as_array(), &mut r, &mut e);
+        split_powers_f64(d.as_array(), low.as_array(), &mut r, &mut e);
         return Scaled {
-            m: exp_near_0(f32x16::simd_from(simd, r)),
+            m: exp_polynomial(f32x16::simd_from(simd, r)),
             e: i32x16::simd_from(simd, e),
         };
     }
-    // Rounds to an integer, which then stands in the low bits.
+    // Rounds to an integer, whose bits are then the low bits of the sum.
     let rounded = d * std::f32::consts::LOG2_E + ROUND;
     let e = rounded - ROUND;
     let bits: i32x16<S> = rounded.bitcast();
-    // Exact where the machine rounds these once, and where it rounds twice.
+    // Exact with fused and with separate rounding of the multiplication and the addition.
     let r = e.mul_add(-LN2_LOW, e.mul_add(-LN2_HIGH, d)) + low;
     Scaled {
-        m: exp_near_0(r.max(-0.4).min(0.4)),
+        m: exp_polynomial(r.max(-0.4).min(0.4)),
         e: bits - ROUND.to_bits().cast_signed(),
     }
 }
 
-/// Splits the powers of two off exponents that are not all near 0, in f64. By reference: it is not compiled for the
-/// instructions of its callers, which have their vectors in registers.
+/// Splits the powers of two off exponents that are not all near 0, in f64. It is not compiled for
+/// the instruction set of its callers, so vectors are passed by reference, not in registers.
 #[cold]
 #[inline(never)]
-fn split_far(d: &[f32; LANES], low: &[f32; LANES], r: &mut [f32; LANES], e: &mut [i32; LANES]) {
+fn split_powers_f64(
+    d: &[f32; LANES],
+    low: &[f32; LANES],
+    r: &mut [f32; LANES],
+    e: &mut [i32; LANES],
+) {
     for lane in 0..LANES {
-        let d = f64::from(d[lane].clamp(-FARTHEST, FARTHEST)) + f64::from(low[lane]);
+        let d =
+            f64::from(d[lane].clamp(-MAX_ABS_EXPONENT, MAX_ABS_EXPONENT)) + f64::from(low[lane]);
         let powers = (d * std::f64::consts::LOG2_E).round();
         #[allow(
             clippy::cast_possible_truncation,
-            reason = "an integer below 2^29, and what is left of the argument"
+            reason = "an integer below 2^29, and a remainder of at most ½ ln 2"
         )]
         {
             e[lane] = powers as i32;
@@ -200,29 +211,30 @@ fn split_far(d: &[f32; LANES], low: &[f32; LANES], r: &mut [f32; LANES], e: &mut
     }
 }
 
-/// `exp(x)`, m in [1, 2).
+/// Returns `exp(x)`, m in [1, 2).
 #[inline(always)]
 pub(super) fn exp<S: Simd>(x: f32x16<S>) -> Scaled<S> {
     exp_scaled(x, f32x16::splat(x.token(), 0.0)).normalised()
 }
 
-/// `exp(x - top)` with what rounding took from the difference put back, m in [1, 2); 0 for what is too far below to
-/// count, −∞ too: what fills up a row must not take the far path.
+/// Returns `exp(x - top)` with the rounding error of the difference compensated (two-sum), m in [1,
+/// 2). A difference below `-MAX_ABS_EXPONENT`, as of −∞, gives 0 and does not take the slow f64
+/// path: the padding of a row is −∞.
 #[inline(always)]
-pub(super) fn exp_below<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S> {
-    // Held off infinity.
+pub(super) fn exp_difference<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S> {
+    // Halved and clamped, so that the difference cannot overflow.
     let d = (x * 0.5 - top * 0.5).max(-1.0e37) * 2.0;
     let back = d - x;
     let low = (x - (d - back)) - (top + back);
     let simd = x.token();
     let none = f32x16::splat(simd, 0.0);
-    let counts = d.simd_gt(-FARTHEST);
+    let counts = d.simd_gt(-MAX_ABS_EXPONENT);
     exp_scaled(counts.select(d, none), counts.select(low, none))
         .normalised()
-        .or(counts, Scaled::zero(simd))
+        .select_or(counts, Scaled::zero(simd))
 }
 
-/// `x / y` of positive normal numbers, however far apart, m in [1, 2).
+/// Returns `x / y` of positive normal numbers of any magnitude, m in [1, 2).
 #[inline(always)]
 pub(super) fn ratio<S: Simd>(x: f32x16<S>, y: f32x16<S>) -> Scaled<S> {
     let e = i32x16::splat(x.token(), 0);
@@ -237,29 +249,30 @@ pub(super) fn ratio<S: Simd>(x: f32x16<S>, y: f32x16<S>) -> Scaled<S> {
     .normalised()
 }
 
-/// `p + ε`; exactly 0 below the smallest normal number, where a device may take it for that.
+/// Returns `p + ε`, or exactly 0 if that is below the smallest normal number, because a GPU may
+/// flush it to 0.
 #[inline(always)]
-pub(super) fn biased<S: Simd>(p: f32x16<S>, epsilon: f32) -> f32x16<S> {
+pub(super) fn add_epsilon<S: Simd>(p: f32x16<S>, epsilon: f32) -> f32x16<S> {
     let sum = p + epsilon;
     let none = f32x16::splat(p.token(), 0.0);
-    sum.abs().simd_lt(SMALLEST).select(none, sum)
+    sum.abs().simd_lt(MIN_PROB).select(none, sum)
 }
 
-/// `exp(d)` as a plain number, for what is at most 88; 0 where it would not be normal, and for NaN.
+/// Returns `exp(d)` as f32, for d ≤ 88; 0 if the result would be subnormal, or if d is NaN.
 #[inline(always)]
-pub(super) fn exp_plain<S: Simd>(d: f32x16<S>) -> f32x16<S> {
-    // Less than that is 2^-127 too, whose exponent's bits are those of 0.
+pub(super) fn exp_f32<S: Simd>(d: f32x16<S>) -> f32x16<S> {
+    // At −88 the power of two is 2^-127, whose exponent bits are those of 0.
     let d = d.max(-88.0);
-    // 1.5 · 2^23 rounds to an integer, and 127 more makes it the exponent's bits.
+    // Adding 1.5 · 2^23 rounds to an integer; the further 127 is the bias of the exponent bits.
     let magic = 12_583_039.0;
     let k = d.mul_add(std::f32::consts::LOG2_E, magic);
     let r = (k - magic).mul_add(-std::f32::consts::LN_2, d);
     let bits: u32x16<S> = k.bitcast();
     let scale: f32x16<S> = (bits << 23).bitcast();
-    exp_near_0(r) * scale
+    exp_polynomial(r) * scale
 }
 
-/// `ln(1 + x)` for 0 ≤ x ≤ 0.5
+/// Returns `ln(1 + x)` for |x| ≤ 0.5.
 #[inline(always)]
 pub(super) fn ln_1_plus<S: Simd>(x: f32x16<S>) -> f32x16<S> {
     let q = x / (x + 2.0);
@@ -270,9 +283,9 @@ pub(super) fn ln_1_plus<S: Simd>(x: f32x16<S>) -> f32x16<S> {
     q * 2.0 * p.mul_add(q2, 1.0)
 }
 
-/// `-ln(m · 2^e)` for m in [1, 2).
+/// Returns `-ln(m · 2^e)` for m in [1, 2).
 #[inline(always)]
-pub(super) fn minus_ln<S: Simd>(s: Scaled<S>) -> f32x16<S> {
+pub(super) fn neg_ln<S: Simd>(s: Scaled<S>) -> f32x16<S> {
     let high = s.m.simd_gt(std::f32::consts::SQRT_2);
     let m = high.select(s.m * 0.5, s.m);
     let e: f32x16<S> = high.select(s.e + 1, s.e).to_float();
@@ -285,7 +298,8 @@ mod tests {
 
     use super::*;
 
-    /// `f` of all numbers, through a vector of the machine's best instructions.
+    /// Evaluates an expression for all numbers, in one vector of the best available instruction
+    /// set.
     macro_rules! each {
         ($numbers:expr, |$simd:ident, $x:ident| $f:expr) => {{
             let mut lanes = [0.0; LANES];
@@ -298,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exponential_is_right_to_its_last_bits_at_any_size() {
+    fn the_scaled_exponential_is_accurate_at_any_magnitude() {
         let numbers = [
             0.0, -1e-6, -0.3, -1.0, -17.25, -80.0, -1000.0, 12.5, -10_007.3,
         ];
@@ -317,21 +331,21 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_exponential_is_right_to_its_last_bits_or_0() {
+    fn the_f32_exponential_is_accurate_or_0() {
         let numbers = [0.0, -1e-6, -0.3, -1.0, -17.25, -86.9, 12.5, 87.9];
-        let found = each!(numbers, |simd, x| exp_plain(x).as_slice().to_vec());
+        let found = each!(numbers, |simd, x| exp_f32(x).as_slice().to_vec());
         for (x, y) in numbers.into_iter().zip(found) {
             let error = f64::from(y) / f64::from(x).exp() - 1.0;
             let bound = 1.5e-7 + 2e-9 * f64::from(x).abs();
             assert!(error.abs() < bound, "exp({x}) is not {y}");
         }
         let none = [-88.0, -1e38, f32::NEG_INFINITY, f32::NAN];
-        let found = each!(none, |simd, x| exp_plain(x).as_slice().to_vec());
+        let found = each!(none, |simd, x| exp_f32(x).as_slice().to_vec());
         assert_eq!(found[..none.len()], [0.0; 4]);
     }
 
     #[test]
-    fn zero_adds_nothing_and_stays_zero() {
+    fn adding_zero_changes_nothing_and_zero_times_a_number_is_zero() {
         let (sum, still) = each!([1.0], |simd, m| {
             let half = Scaled {
                 m,
@@ -339,19 +353,19 @@ mod tests {
             };
             let zero = Scaled::zero(simd);
             let sum = half.plus(zero).plus(zero);
-            let still = zero.plus(zero).by(half).normalised();
+            let still = zero.plus(zero).times(half).normalised();
             ((sum.m[0], sum.e[0]), still.e[0])
         });
         assert_eq!(sum, (1.0, -1));
-        assert_eq!(still, ZERO);
+        assert_eq!(still, ZERO_EXPONENT);
     }
 
     #[test]
-    fn a_logarithm_near_probability_one_keeps_its_digits() {
+    fn the_logarithm_of_a_probability_near_1_is_accurate() {
         let p = 1.0 - 3.0e-6_f32;
         let found = each!([p], |simd, m| {
             let e = i32x16::splat(simd, 0);
-            minus_ln(Scaled { m, e }.normalised())[0]
+            neg_ln(Scaled { m, e }.normalised())[0]
         });
         let want = -f64::from(p).ln();
         let error = f64::from(found) / want - 1.0;
@@ -359,10 +373,12 @@ mod tests {
     }
 
     #[test]
-    fn a_power_of_two_is_exact_or_zero() {
-        let found = each!([0.0, -126.0, -127.0, -1.0e9], |simd, d| power(d.to_int())
-            .as_slice()
-            .to_vec());
+    fn powers_of_two_are_exact_or_zero() {
+        let found = each!([0.0, -126.0, -127.0, -1.0e9], |simd, d| power_of_two(
+            d.to_int()
+        )
+        .as_slice()
+        .to_vec());
         assert_eq!(found[..4], [1.0, f32::MIN_POSITIVE, 0.0, 0.0]);
     }
 }

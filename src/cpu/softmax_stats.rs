@@ -1,30 +1,33 @@
-//! stats: what a row of the class axis is divided by, and whether it means anything.
+//! Statistics of a row of the class axis: the divisor of its softmax, and whether it is valid.
 
 use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::index::LANES;
 
-/// Of a frame: one of its largest scores, NaN where the row means nothing, and the excess: what the exponentials of the
-/// others, relative to that one, sum to.
+/// The statistics of one frame.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Stats {
-    pub(super) top: f32,
-    pub(super) excess: f32,
+pub(super) struct RowStats {
+    /// The largest score, or a score at most `MAX_ABOVE` (see [`grad`](super::grad)) below it; NaN
+    /// if the row is not a distribution.
+    pub(super) row_max: f32,
+    /// The sum of exp(score − row_max) over the row, minus 1. For probabilities, the sum of
+    /// score / row_max, minus 1; for log-probabilities, 0.
+    pub(super) sum_exp_m1: f32,
 }
 
-/// A row as whole vectors, the last one filled up.
+/// A row as whole vectors; the last one is padded.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Vectors<'a> {
+pub(super) struct RowVectors<'a> {
     whole: &'a [[f32; LANES]],
     last: Option<[f32; LANES]>,
 }
 
-impl<'a> Vectors<'a> {
-    /// `rest` fills up the last.
+impl<'a> RowVectors<'a> {
+    /// Splits a row into vectors, of which `padding` completes the last one.
     #[inline(always)]
-    pub(super) fn new(row: &'a [f32], rest: f32) -> Self {
+    pub(super) fn new(row: &'a [f32], padding: f32) -> Self {
         let (whole, last) = row.as_chunks::<LANES>();
-        let mut padded = [rest; LANES];
+        let mut padded = [padding; LANES];
         padded[..last.len()].copy_from_slice(last);
         Self {
             whole,
@@ -32,6 +35,7 @@ impl<'a> Vectors<'a> {
         }
     }
 
+    /// Calls `take` with each vector.
     #[inline(always)]
     pub(super) fn each<S: Simd>(&self, simd: S, mut take: impl FnMut(f32x16<S>)) {
         for vector in self.whole {
@@ -42,7 +46,7 @@ impl<'a> Vectors<'a> {
         }
     }
 
-    /// Writes `value` of each vector to `out`, a row of the same length.
+    /// Writes `value(vector)` for each vector to `out`, a row of the same length.
     #[inline(always)]
     pub(super) fn map<S: Simd>(
         &self,
@@ -61,44 +65,46 @@ impl<'a> Vectors<'a> {
     }
 }
 
-/// The largest score if that is a number no less than `least`, and all are no less than `floor`; else NaN.
+/// Returns the largest score, or NaN if that is not a finite number of at least `least`, or if any
+/// score is NaN or below `floor`.
 #[inline(always)]
-pub(super) fn top_of<S: Simd>(
+pub(super) fn row_max<S: Simd>(
     simd: S,
-    row: &Vectors<'_>,
+    row: &RowVectors<'_>,
     score: impl Fn(f32x16<S>) -> f32x16<S>,
     floor: f32,
-    least: f32,
+    min: f32,
 ) -> f32 {
-    let mut top = f32x16::splat(simd, f32::NEG_INFINITY);
-    let mut fine = top.simd_eq(top);
+    let mut max = f32x16::splat(simd, f32::NEG_INFINITY);
+    let mut valid = max.simd_eq(max);
     row.each(
         simd,
         #[inline(always)]
         |x| {
             let score = score(x);
-            top = top.max(score);
-            fine &= score.simd_ge(floor);
+            max = max.max(score);
+            valid &= score.simd_ge(floor);
         },
     );
-    let top = top.reduce_max();
-    if fine.all_true() && (least..=f32::MAX).contains(&top) {
-        top
+    let max = max.reduce_max();
+    if valid.all_true() && (min..=f32::MAX).contains(&max) {
+        max
     } else {
         f32::NAN
     }
 }
 
-/// The sums that make an excess, a lane each.
+/// Accumulates a sum of exponentials minus 1, lane by lane. Elements equal to the maximum are
+/// counted apart, so the 1 is subtracted from an exact number and small sums keep their digits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Excess<S: Simd> {
+pub(super) struct SumExpM1<S: Simd> {
     ties: f32x16<S>,
     others: f32x16<S>,
 }
 
-impl<S: Simd> Excess<S> {
+impl<S: Simd> SumExpM1<S> {
     #[inline(always)]
-    pub(super) fn none(simd: S) -> Self {
+    pub(super) fn new(simd: S) -> Self {
         let zero = f32x16::splat(simd, 0.0);
         Self {
             ties: zero,
@@ -106,20 +112,20 @@ impl<S: Simd> Excess<S> {
         }
     }
 
-    /// Adds the shares of some scores, and hands them on.
+    /// Adds the exponentials of a vector of scores, and returns them.
     #[inline(always)]
-    pub(super) fn add(&mut self, share: f32x16<S>, score: f32x16<S>, top: f32) -> f32x16<S> {
-        let simd = share.token();
+    pub(super) fn add(&mut self, exp: f32x16<S>, score: f32x16<S>, max: f32) -> f32x16<S> {
+        let simd = exp.token();
         let (zero, one) = (f32x16::splat(simd, 0.0), f32x16::splat(simd, 1.0));
-        let tie = score.simd_eq(top);
+        let tie = score.simd_eq(max);
         self.ties += tie.select(one, zero);
-        self.others += tie.select(zero, share);
-        share
+        self.others += tie.select(zero, exp);
+        exp
     }
 
-    /// Beyond one of the largest.
+    /// Returns the sum, minus 1 for one of the elements that are equal to the maximum.
     #[inline(always)]
-    pub(super) fn sum(self) -> f32 {
+    pub(super) fn total(self) -> f32 {
         (self.ties.reduce_sum() - 1.0) + self.others.reduce_sum()
     }
 }

@@ -1,81 +1,83 @@
-//! The recursion on one row of states, for both directions; twin of `shaders/shared/states.wgsl`.
+//! One row of lattice states, and the recursion from one row to the next, for both directions.
 //!
-//! Blanks and labels are arrays of their own. The label of place p stands at p + 1, so that a neighbour is a slice that
-//! begins one further on or back. A vector of alpha holds the blanks p and the labels p, of beta the blanks p and the
-//! labels p − 1: so in both a label is reached from the blanks of its own lanes.
+//! The states are numbered in pairs: pair p is the blank before label p, and label p. Blanks and
+//! labels are separate arrays, in which label p has index p + 1, so that the neighbours of a vector
+//! are a slice that starts one element earlier or later. A vector of alpha consists of the blanks p
+//! and the labels p, and a vector of beta of the blanks p and the labels p − 1. In both directions,
+//! the transition from a blank to a label thus stays in the same lane.
 
 use std::ops::Range;
 
 use fearless_simd::{Simd, f32x16, i32x16, prelude::*};
 
-use super::check_labels::Item;
 use super::index::LANES;
-use super::scaled::{Scaled, ZERO};
+use super::item::ItemData;
+use super::scaled::{Scaled, ZERO_EXPONENT};
 
-/// The bits of the exponent of 0.
-const NO_PATH: f32 = f32::from_bits(ZERO.cast_unsigned());
+/// The bits of the exponent of a probability of 0.
+const NO_PATH: f32 = f32::from_bits(ZERO_EXPONENT.cast_unsigned());
 
-/// Which way a sweep goes.
+/// The direction of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
-    /// From the first frame on.
+    /// Forward, from the first frame.
     Alpha,
-    /// From the last frame back.
+    /// Backward, from the last frame.
     Beta,
 }
 
 impl Direction {
     #[inline(always)]
-    pub(super) fn other(self) -> Self {
+    pub(super) fn opposite(self) -> Self {
         match self {
             Self::Alpha => Self::Beta,
             Self::Beta => Self::Alpha,
         }
     }
 
-    /// Where the labels of the first vector begin.
+    /// Returns the index of the labels that belong to the first vector of blanks.
     #[inline(always)]
-    pub(super) fn own(self) -> usize {
+    pub(super) fn label_offset(self) -> usize {
         match self {
             Self::Alpha => 1,
             Self::Beta => 0,
         }
     }
 
-    /// Where the labels begin that lead to the first vector.
+    /// Returns the index of the labels from which transitions lead to the first vector of blanks.
     #[inline(always)]
-    fn near(self) -> usize {
-        1 - self.own()
+    fn neighbour_offset(self) -> usize {
+        1 - self.label_offset()
     }
 }
 
-/// The floats of each of a row's four arrays.
+/// Returns the length of each of the four arrays of a row.
 #[inline(always)]
-pub(super) fn room(places: usize) -> usize {
-    places + LANES
+pub(super) fn array_floats(pairs: usize) -> usize {
+    pairs + LANES
 }
 
-/// The floats of a row.
+/// Returns the length of a row.
 #[inline(always)]
-pub(super) fn row_floats(places: usize) -> usize {
-    4 * room(places)
+pub(super) fn row_floats(pairs: usize) -> usize {
+    4 * array_floats(pairs)
 }
 
-/// A row of states, read: mantissas and the bits of exponents.
+/// A row of states: for the blanks and the labels, the mantissas and the bits of the exponents.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Row<'a> {
+pub(super) struct StateRow<'a> {
     pub(super) blank: (&'a [f32], &'a [f32]),
     pub(super) label: (&'a [f32], &'a [f32]),
 }
 
-/// A row of states, written.
+/// A mutable row of states.
 #[derive(Debug)]
-pub(super) struct RowMut<'a> {
+pub(super) struct StateRowMut<'a> {
     pub(super) blank: (&'a mut [f32], &'a mut [f32]),
     pub(super) label: (&'a mut [f32], &'a mut [f32]),
 }
 
-impl<'a> Row<'a> {
+impl<'a> StateRow<'a> {
     #[inline(always)]
     pub(super) fn new(floats: &'a [f32]) -> Self {
         let (blank, label) = floats.split_at(floats.len() / 2);
@@ -85,38 +87,39 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// What leads to the vectors at `p`.
+    /// Sums the paths that lead to the vectors at `p` in the next row.
     #[inline(always)]
-    pub(super) fn paths<S: Simd>(
+    pub(super) fn incoming<S: Simd>(
         &self,
         simd: S,
         direction: Direction,
-        item: &Item,
+        item: &ItemData,
         p: usize,
-    ) -> Paths<S> {
+    ) -> Incoming<S> {
         let blank = Scaled::load(simd, self.blank, p);
-        let mut label = Scaled::load(simd, self.label, p + direction.own());
-        let near = Scaled::load(simd, self.label, p + direction.near());
-        let reached = f32x16::from_slice(simd, &item.reached[p..p + LANES]).simd_gt(0.0);
-        let to_blank = blank.plus(near);
-        if !item.lasting {
-            label.e = i32x16::splat(simd, ZERO);
+        let mut label = Scaled::load(simd, self.label, p + direction.label_offset());
+        let neighbour = Scaled::load(simd, self.label, p + direction.neighbour_offset());
+        let skip_allowed = f32x16::from_slice(simd, &item.skip_allowed[p..p + LANES]).simd_gt(0.0);
+        let to_blank = blank.plus(neighbour);
+        if !item.self_loops {
+            label.e = i32x16::splat(simd, ZERO_EXPONENT);
         }
-        Paths {
+        Incoming {
             to_blank,
-            to_label: label.plus(to_blank.or(reached, blank)),
+            to_label: label.plus(to_blank.select_or(skip_allowed, blank)),
         }
     }
 }
 
-/// What leads to a vector of blanks and one of labels; m is in [1, 6).
+/// The sums of the paths that lead to a vector of blanks and a vector of labels, before the
+/// emissions; the mantissas are in [1, 6).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Paths<S: Simd> {
+pub(super) struct Incoming<S: Simd> {
     pub(super) to_blank: Scaled<S>,
     pub(super) to_label: Scaled<S>,
 }
 
-impl<'a> RowMut<'a> {
+impl<'a> StateRowMut<'a> {
     #[inline(always)]
     pub(super) fn new(floats: &'a mut [f32]) -> Self {
         let (blank, label) = floats.split_at_mut(floats.len() / 2);
@@ -127,8 +130,9 @@ impl<'a> RowMut<'a> {
         }
     }
 
-    /// Before the first frame all of the probability waits before the first blank; beta's, after the last.
-    pub(super) fn begin(&mut self, direction: Direction, labels: usize) {
+    /// Sets the row before the first step: probability 1 in the first blank (for beta, in the last
+    /// one), 0 elsewhere.
+    pub(super) fn set_initial(&mut self, direction: Direction, labels: usize) {
         for m in [&mut *self.blank.0, &mut *self.label.0] {
             m.fill(1.0);
         }
@@ -142,37 +146,38 @@ impl<'a> RowMut<'a> {
         self.blank.1[first] = f32::from_bits(0);
     }
 
-    /// The paths of the vectors at `p` times the emissions of a frame: the blank's, and `y` by place.
+    /// Writes the vectors at `p`: the incoming paths times the emissions of the frame, which are
+    /// `y_blank` for the blanks and `y` for the labels.
     #[inline(always)]
-    pub(super) fn emit<S: Simd>(
+    pub(super) fn apply_emissions<S: Simd>(
         &mut self,
         simd: S,
         direction: Direction,
         p: usize,
-        paths: &Paths<S>,
+        incoming: &Incoming<S>,
         y_blank: Scaled<S>,
         y: &[f32],
     ) {
-        let own = p + direction.own();
-        let y = Scaled::load_pairs(simd, y, own);
-        let blank = paths.to_blank.by(y_blank).normalised();
-        let label = paths.to_label.by(y).normalised();
+        let at = p + direction.label_offset();
+        let y = Scaled::load_pairs(simd, y, at);
+        let blank = incoming.to_blank.times(y_blank).normalised();
+        let label = incoming.to_label.times(y).normalised();
         blank.store((&mut *self.blank.0, &mut *self.blank.1), p);
-        label.store((&mut *self.label.0, &mut *self.label.1), own);
+        label.store((&mut *self.label.0, &mut *self.label.1), at);
     }
 
-    /// Puts 0 beside the vectors of labels at `places`, where a neighbour is looked for.
+    /// Sets the label next to those of `pairs` to 0, because the next step reads it as a neighbour.
     #[inline(always)]
-    pub(super) fn close(&mut self, direction: Direction, places: &Range<usize>) {
-        let beside = match direction {
-            Direction::Alpha => places.start,
-            Direction::Beta => places.end,
+    pub(super) fn clear_boundary(&mut self, direction: Direction, pairs: &Range<usize>) {
+        let boundary = match direction {
+            Direction::Alpha => pairs.start,
+            Direction::Beta => pairs.end,
         };
-        self.label.0[beside] = 1.0;
-        self.label.1[beside] = NO_PATH;
+        self.label.0[boundary] = 1.0;
+        self.label.1[boundary] = NO_PATH;
     }
 
-    /// The vector of blanks at `p` times `factor`, which takes its place.
+    /// Multiplies the vector of blanks at `p` by `factor`, in place, and returns the product.
     #[inline(always)]
     pub(super) fn multiply_blank<S: Simd>(
         &mut self,
@@ -183,7 +188,7 @@ impl<'a> RowMut<'a> {
         multiply(simd, (&mut *self.blank.0, &mut *self.blank.1), p, factor)
     }
 
-    /// The same of labels.
+    /// Multiplies the vector of labels at `p` by `factor`, in place, and returns the product.
     #[inline(always)]
     pub(super) fn multiply_label<S: Simd>(
         &mut self,
@@ -202,7 +207,7 @@ fn multiply<S: Simd>(
     p: usize,
     factor: Scaled<S>,
 ) -> Scaled<S> {
-    let product = Scaled::load(simd, (&*m, &*e), p).by(factor);
+    let product = Scaled::load(simd, (&*m, &*e), p).times(factor);
     product.store((m, e), p);
     product
 }

@@ -1,313 +1,328 @@
-//! sweep: alpha and beta from the ends of the item to its middle, and on to the other ends; twin of
-//! `shaders/sweep.wgsl`.
+//! The sweeps: alpha and beta run from the ends of the item to its middle (inward), and on to the
+//! other ends (outward).
 //!
-//! On the way in a direction keeps the first row of each block of frames. On the way out the other one comes by, makes
-//! the rows between them again, which the cache holds, and turns each into the occupancies of its frame.
+//! An inward sweep stores the first row of each block of frames as a checkpoint. The outward sweep
+//! of the other direction recomputes the rows between the checkpoints, one block at a time, which
+//! fits the cache, and combines each row with its own into the occupancies of the frame.
 
 use std::iter::StepBy;
 use std::ops::Range;
 
 use fearless_simd::{Simd, f32x16, i32x16, prelude::*};
 
-use super::check_labels::Item;
 use super::emissions::Emissions;
-use super::index::{BLOCK, LANES, bytes, frame, half, lines, lines_of, padded};
-use super::scaled::{Scaled, power};
-use super::states::{Direction, Paths, Row, RowMut, room, row_floats};
+use super::index::{
+    BLOCK, LANES, aligned, aligned_ref, frame_of_step, padded, steps_to_middle, vec_bytes,
+};
+use super::item::ItemData;
+use super::scaled::{Scaled, power_of_two};
+use super::states::{Direction, Incoming, StateRow, StateRowMut, array_floats, row_floats};
 
-/// The first row of each block that a direction came through on its way in.
-pub(super) type Kept = Vec<f32>;
+/// The first row of each block of an inward sweep.
+pub(super) type Checkpoints = Vec<f32>;
 
-/// What a direction needs of its own, so that the two can run on two threads.
+/// One direction with its buffers; the two directions may run on two threads.
 #[derive(Debug)]
-pub(super) struct Arm {
+pub(super) struct Sweeper {
     direction: Direction,
-    /// The newest row.
-    before: Vec<f32>,
-    /// The one that is being made.
-    now: Vec<f32>,
-    /// A block of the other direction's rows.
-    block: Vec<f32>,
-    /// The emissions of a block's frames: pairs by place, as the labels stand in a row.
+    /// The row of the last frame that has been computed.
+    previous: Vec<f32>,
+    /// The row that is being computed.
+    current: Vec<f32>,
+    /// A block of rows of the other direction.
+    recomputed: Vec<f32>,
+    /// The emissions of the labels in each frame of a block, mantissa and exponent, in the order of
+    /// a row.
     emissions: Vec<f32>,
-    /// The occupancies of a block's frames by slot, not normalised.
-    sums: Vec<[f32; BLOCK]>,
+    /// For each class of the item, its occupancies in the frames of a block, not normalised.
+    class_sums: Vec<[f32; BLOCK]>,
 }
 
-impl Arm {
+impl Sweeper {
     pub(super) fn new(direction: Direction) -> Self {
         Self {
             direction,
-            before: Vec::new(),
-            now: Vec::new(),
-            block: Vec::new(),
+            previous: Vec::new(),
+            current: Vec::new(),
+            recomputed: Vec::new(),
             emissions: Vec::new(),
-            sums: Vec::new(),
+            class_sums: Vec::new(),
         }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let floats = [&self.before, &self.now, &self.block, &self.emissions];
-        floats.map(bytes).iter().sum::<usize>() + bytes(&self.sums)
+        let floats = [
+            &self.previous,
+            &self.current,
+            &self.recomputed,
+            &self.emissions,
+        ];
+        floats.map(vec_bytes).iter().sum::<usize>() + vec_bytes(&self.class_sums)
     }
 
-    /// The row that was made last.
+    /// Returns the row of the last frame that has been computed.
     #[inline(always)]
-    pub(super) fn newest_of(&self, item: &Item) -> Row<'_> {
-        Row::new(&lines_of(&self.before)[..row_floats(item.places())])
+    pub(super) fn latest_row(&self, item: &ItemData) -> StateRow<'_> {
+        StateRow::new(&aligned_ref(&self.previous)[..row_floats(item.pairs())])
     }
 
-    /// From the end to the middle.
+    /// Sweeps from the end of the item to its middle, storing checkpoints.
     #[inline(always)]
-    pub(super) fn sweep_in<S: Simd>(
+    pub(super) fn sweep_inward<S: Simd>(
         &mut self,
         simd: S,
-        item: &Item,
+        item: &ItemData,
         emissions: &Emissions,
-        kept: &mut Kept,
+        checkpoints: &mut Checkpoints,
     ) {
         let direction = self.direction;
-        let floats = row_floats(item.places());
-        let steps = half(direction, item.frames);
-        let kept = lines(kept, steps.div_ceil(BLOCK) * floats);
-        let mut before = lines(&mut self.before, floats);
-        let mut now = lines(&mut self.now, floats);
-        let by_place = lines(&mut self.emissions, 2 * room(item.places()));
-        RowMut::new(before).begin(direction, item.labels.len());
-        RowMut::new(now).begin(direction, item.labels.len());
+        let floats = row_floats(item.pairs());
+        let steps = steps_to_middle(direction, item.frames);
+        let checkpoints = aligned(checkpoints, steps.div_ceil(BLOCK) * floats);
+        let mut previous = aligned(&mut self.previous, floats);
+        let mut current = aligned(&mut self.current, floats);
+        let by_pair = aligned(&mut self.emissions, 2 * array_floats(item.pairs()));
+        StateRowMut::new(previous).set_initial(direction, item.labels.len());
+        StateRowMut::new(current).set_initial(direction, item.labels.len());
         for first in (0..steps).step_by(BLOCK) {
             let block = Block::new(simd, direction, item, first);
             for k in first..first + block.count {
-                let by_slot = emissions.frame(frame(direction, item.frames, k), item);
-                block.spread(by_slot, by_place);
-                block.step(before, by_slot, by_place, now);
+                let by_class = emissions.frame(frame_of_step(direction, item.frames, k), item);
+                block.expand_emissions(by_class, by_pair);
+                block.step(previous, by_class, by_pair, current);
                 if k == first {
-                    kept[k / BLOCK * floats..][..floats].copy_from_slice(now);
+                    checkpoints[k / BLOCK * floats..][..floats].copy_from_slice(current);
                 }
-                std::mem::swap(&mut before, &mut now);
+                std::mem::swap(&mut previous, &mut current);
             }
         }
         if steps % 2 == 1 {
-            std::mem::swap(&mut self.before, &mut self.now);
+            std::mem::swap(&mut self.previous, &mut self.current);
         }
     }
 
-    /// From the middle to the other end, along the rows that the other direction kept, writing the occupancies of the
-    /// frames there.
+    /// Sweeps from the middle to the other end, along the checkpoints of the other direction, and
+    /// writes the occupancies of these frames.
     #[inline(always)]
-    pub(super) fn sweep_out<S: Simd>(
+    pub(super) fn sweep_outward<S: Simd>(
         &mut self,
         simd: S,
-        item: &Item,
+        item: &ItemData,
         emissions: &Emissions,
-        kept: &Kept,
+        checkpoints: &Checkpoints,
         occupancies: &mut [f32],
     ) {
-        let (direction, other) = (self.direction, self.direction.other());
-        let (floats, y_floats) = (row_floats(item.places()), 2 * room(item.places()));
+        let (direction, other) = (self.direction, self.direction.opposite());
+        let (floats, y_floats) = (row_floats(item.pairs()), 2 * array_floats(item.pairs()));
         let classes = item.classes.len();
-        let steps = half(other, item.frames);
+        let steps = steps_to_middle(other, item.frames);
         let first_frame = match direction {
             Direction::Alpha => item.frames - steps,
             Direction::Beta => 0,
         };
-        let kept = lines_of(kept);
-        let mut before = lines(&mut self.before, floats);
-        let mut now = lines(&mut self.now, floats);
-        let rows = lines(&mut self.block, BLOCK * floats);
-        let by_place = lines(&mut self.emissions, BLOCK * y_floats);
+        let checkpoints = aligned_ref(checkpoints);
+        let mut previous = aligned(&mut self.previous, floats);
+        let mut current = aligned(&mut self.current, floats);
+        let rows = aligned(&mut self.recomputed, BLOCK * floats);
+        let by_pair = aligned(&mut self.emissions, BLOCK * y_floats);
         for first in (0..steps).step_by(BLOCK).rev() {
-            let again = Block::new(simd, other, item, first);
+            let recompute = Block::new(simd, other, item, first);
             let block = Block {
                 direction,
-                ..again.clone()
+                ..recompute.clone()
             };
-            let frame = |j: usize| frame(other, item.frames, first + j);
-            rows[..floats].copy_from_slice(&kept[first / BLOCK * floats..][..floats]);
+            let frame = |j: usize| frame_of_step(other, item.frames, first + j);
+            rows[..floats].copy_from_slice(&checkpoints[first / BLOCK * floats..][..floats]);
             for j in 0..block.count {
-                let by_slot = emissions.frame(frame(j), item);
-                let by_place = &mut by_place[j * y_floats..][..y_floats];
-                block.spread(by_slot, by_place);
+                let by_class = emissions.frame(frame(j), item);
+                let by_pair = &mut by_pair[j * y_floats..][..y_floats];
+                block.expand_emissions(by_class, by_pair);
                 if j > 0 {
                     let (done, rest) = rows.split_at_mut(j * floats);
                     let last = &done[(j - 1) * floats..];
-                    again.step(last, by_slot, by_place, &mut rest[..floats]);
+                    recompute.step(last, by_class, by_pair, &mut rest[..floats]);
                 }
             }
-            self.sums.clear();
-            self.sums.resize(classes, [0.0; BLOCK]);
+            self.class_sums.clear();
+            self.class_sums.resize(classes, [0.0; BLOCK]);
             let mut inverses = [0.0; BLOCK];
             for j in (0..block.count).rev() {
-                let by_slot = emissions.frame(frame(j), item);
-                let by_place = &by_place[j * y_floats..][..y_floats];
+                let by_class = emissions.frame(frame(j), item);
+                let by_pair = &by_pair[j * y_floats..][..y_floats];
                 let row = &mut rows[j * floats..][..floats];
-                let top = block.occupy(before, by_slot, by_place, now, row);
-                let [of_blank, of_labels] = block.weigh(row, top);
-                self.sums[0][j] = of_blank;
-                inverses[j] = 1.0 / (of_blank + of_labels);
-                std::mem::swap(&mut before, &mut now);
+                let max_exponent =
+                    block.step_and_multiply(previous, by_class, by_pair, current, row);
+                let [blank_sum, label_sum] = block.sum_occupancies(row, max_exponent);
+                self.class_sums[0][j] = blank_sum;
+                inverses[j] = 1.0 / (blank_sum + label_sum);
+                std::mem::swap(&mut previous, &mut current);
             }
-            block.add_up(rows, &mut self.sums);
+            block.add_class_sums(rows, &mut self.class_sums);
             for (j, inverse) in inverses.iter().enumerate().take(block.count) {
                 let start = (frame(j) - first_frame) * classes;
                 let row = &mut occupancies[start..start + classes];
-                for (out, sums) in row.iter_mut().zip(&self.sums) {
-                    *out = sums[j] * inverse;
+                for (out, class_sums) in row.iter_mut().zip(&self.class_sums) {
+                    *out = class_sums[j] * inverse;
                 }
             }
         }
     }
 }
 
-/// Some frames, and a direction that comes through them.
+/// A block of frames, and the direction of a sweep through them.
 #[derive(Debug, Clone)]
 struct Block<'a, S: Simd> {
     simd: S,
     direction: Direction,
-    item: &'a Item,
-    /// Frames.
+    item: &'a ItemData,
+    /// The number of frames.
     count: usize,
-    /// The places that an alignment can be at in these frames, in whole vectors: it has had too few frames for those
-    /// above, and would have too few left from those below. There a row holds anything but NaN, and 0 where the other
-    /// direction's is not.
-    places: Range<usize>,
+    /// The state pairs that an alignment can pass through in these frames, rounded to whole
+    /// vectors: too few frames come before to reach the higher pairs, and too few are left after
+    /// the lower ones. A row holds arbitrary numbers outside this range, but not NaN, and 0
+    /// wherever the other direction's row is not 0.
+    pairs: Range<usize>,
 }
 
 impl<'a, S: Simd> Block<'a, S> {
-    /// The block that begins at step `first` of `direction`.
+    /// Creates the block that begins at step `first` of `direction`.
     #[inline(always)]
-    fn new(simd: S, direction: Direction, item: &'a Item, first: usize) -> Self {
+    fn new(simd: S, direction: Direction, item: &'a ItemData, first: usize) -> Self {
         let labels = item.labels.len();
-        let count = BLOCK.min(half(direction, item.frames) - first);
-        let ends = [first, first + count - 1].map(|k| frame(direction, item.frames, k));
+        let count = BLOCK.min(steps_to_middle(direction, item.frames) - first);
+        let ends = [first, first + count - 1].map(|k| frame_of_step(direction, item.frames, k));
         let (first, last) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
         let lowest = (first + labels).saturating_sub(item.frames);
-        // Beta's vector of labels is one behind that of blanks.
+        // Beta's vector of labels is one element behind its vector of blanks.
         let highest = (last + 1).min(labels);
         Self {
             simd,
             direction,
             item,
             count,
-            places: lowest / LANES * LANES..padded(highest + 1),
+            pairs: lowest / LANES * LANES..padded(highest + 1),
         }
     }
 
     #[inline(always)]
     fn vectors(&self) -> StepBy<Range<usize>> {
-        self.places.clone().step_by(LANES)
+        self.pairs.clone().step_by(LANES)
     }
 
-    /// The emissions of a frame, pairs by slot, as pairs by place.
+    /// Expands the emissions of a frame from one per class to one per label.
     #[inline(always)]
-    fn spread(&self, by_slot: &[f32], by_place: &mut [f32]) {
-        let labels = self.places.start..self.places.end + 1;
-        let (by_slot, _) = by_slot.as_chunks::<2>();
-        let (by_place, _) = by_place.as_chunks_mut::<2>();
-        let slots = &self.item.slots[labels.clone()];
-        for (out, slot) in by_place[labels].iter_mut().zip(slots) {
-            *out = by_slot[*slot as usize];
+    fn expand_emissions(&self, by_class: &[f32], by_pair: &mut [f32]) {
+        let labels = self.pairs.start..self.pairs.end + 1;
+        let (by_class, _) = by_class.as_chunks::<2>();
+        let (by_pair, _) = by_pair.as_chunks_mut::<2>();
+        let class_indices = &self.item.class_index[labels.clone()];
+        for (out, index) in by_pair[labels].iter_mut().zip(class_indices) {
+            *out = by_class[*index as usize];
         }
     }
 
-    /// From the row `before` and the emissions of a frame to the row `now`.
+    /// Computes the row `current` from the row `previous` and the emissions of a frame.
     #[inline(always)]
-    fn step(&self, before: &[f32], by_slot: &[f32], by_place: &[f32], now: &mut [f32]) {
-        self.step_seen(
-            before,
-            by_slot,
-            by_place,
-            now,
+    fn step(&self, previous: &[f32], by_class: &[f32], by_pair: &[f32], current: &mut [f32]) {
+        self.step_with(
+            previous,
+            by_class,
+            by_pair,
+            current,
             #[inline(always)]
             |_, _| (),
         );
     }
 
-    /// A step of which `visit` sees what leads to each vector.
+    /// Computes a step, and calls `visit` with the incoming paths of each vector.
     #[inline(always)]
-    fn step_seen(
+    fn step_with(
         &self,
-        before: &[f32],
-        by_slot: &[f32],
-        by_place: &[f32],
-        now: &mut [f32],
-        mut visit: impl FnMut(usize, &Paths<S>),
+        previous: &[f32],
+        by_class: &[f32],
+        by_pair: &[f32],
+        current: &mut [f32],
+        mut visit: impl FnMut(usize, &Incoming<S>),
     ) {
         let (simd, direction) = (self.simd, self.direction);
-        let before = Row::new(before);
-        let mut now = RowMut::new(now);
-        let y_blank = Scaled::new(simd, by_slot[0], by_slot[1].to_bits().cast_signed());
+        let previous = StateRow::new(previous);
+        let mut current = StateRowMut::new(current);
+        let y_blank = Scaled::new(simd, by_class[0], by_class[1].to_bits().cast_signed());
         for p in self.vectors() {
-            let paths = before.paths(simd, direction, self.item, p);
-            visit(p, &paths);
-            now.emit(simd, direction, p, &paths, y_blank, by_place);
+            let incoming = previous.incoming(simd, direction, self.item, p);
+            visit(p, &incoming);
+            current.apply_emissions(simd, direction, p, &incoming, y_blank, by_pair);
         }
-        now.close(direction, &self.places);
+        current.clear_boundary(direction, &self.pairs);
     }
 
-    /// A step that also makes occupancies, up to a factor of the frame, of the row that the other direction kept: what
-    /// leads to each state times what was there. The largest exponent among them.
+    /// Computes a step, and multiplies `other_row`, the other direction's row of the same frame, by
+    /// the incoming paths of each state: the products are the occupancies up to a factor common to
+    /// the frame. Returns their largest exponent.
     #[inline(always)]
-    fn occupy(
+    fn step_and_multiply(
         &self,
-        before: &[f32],
-        by_slot: &[f32],
-        by_place: &[f32],
-        now: &mut [f32],
-        kept: &mut [f32],
+        previous: &[f32],
+        by_class: &[f32],
+        by_pair: &[f32],
+        current: &mut [f32],
+        other_row: &mut [f32],
     ) -> i32 {
         let simd = self.simd;
-        let own = self.direction.own();
-        let mut kept = RowMut::new(kept);
-        let mut top = i32x16::splat(simd, i32::MIN);
-        self.step_seen(
-            before,
-            by_slot,
-            by_place,
-            now,
+        let at = self.direction.label_offset();
+        let mut other_row = StateRowMut::new(other_row);
+        let mut max_exponent = i32x16::splat(simd, i32::MIN);
+        self.step_with(
+            previous,
+            by_class,
+            by_pair,
+            current,
             #[inline(always)]
-            |p, paths| {
-                let blank = kept.multiply_blank(simd, p, paths.to_blank);
-                let label = kept.multiply_label(simd, p + own, paths.to_label);
-                top = top.max(blank.e.max(label.e));
+            |p, incoming| {
+                let blank = other_row.multiply_blank(simd, p, incoming.to_blank);
+                let label = other_row.multiply_label(simd, p + at, incoming.to_label);
+                max_exponent = max_exponent.max(blank.e.max(label.e));
             },
         );
-        top.reduce_max()
+        max_exponent.reduce_max()
     }
 
-    /// The occupancies in a row as plain numbers: their sums over the blanks and over the labels, of which each is left
-    /// where its mantissa was.
+    /// Converts the occupancies in a row to f32, relative to 2^`max_exponent`. Returns their sums
+    /// over the blanks and over the labels; those of the labels replace the mantissas in the row.
     #[inline(always)]
-    fn weigh(&self, row: &mut [f32], top: i32) -> [f32; 2] {
-        let row = RowMut::new(row);
-        let mut of_blank = f32x16::splat(self.simd, 0.0);
-        let mut of_labels = of_blank;
+    fn sum_occupancies(&self, row: &mut [f32], max_exponent: i32) -> [f32; 2] {
+        let row = StateRowMut::new(row);
+        let mut blank_sum = f32x16::splat(self.simd, 0.0);
+        let mut label_sum = blank_sum;
         for p in self.vectors() {
-            let own = p + self.direction.own();
+            let at = p + self.direction.label_offset();
             let blank = Scaled::load(self.simd, (&*row.blank.0, &*row.blank.1), p);
-            let label = Scaled::load(self.simd, (&*row.label.0, &*row.label.1), own);
-            let weight = label.m * power(label.e - top);
-            weight.store_slice(&mut row.label.0[own..own + LANES]);
-            of_blank = blank.m.mul_add(power(blank.e - top), of_blank);
-            of_labels += weight;
+            let label = Scaled::load(self.simd, (&*row.label.0, &*row.label.1), at);
+            let weight = label.m * power_of_two(label.e - max_exponent);
+            weight.store_slice(&mut row.label.0[at..at + LANES]);
+            blank_sum = blank
+                .m
+                .mul_add(power_of_two(blank.e - max_exponent), blank_sum);
+            label_sum += weight;
         }
-        [of_blank.reduce_sum(), of_labels.reduce_sum()]
+        [blank_sum.reduce_sum(), label_sum.reduce_sum()]
     }
 
-    /// Adds the weights of each slot's labels, in their order, for all frames of the block at once.
+    /// Adds the occupancies of the labels of each class, in the order of the labels, for all frames
+    /// of the block at once.
     #[inline(always)]
-    fn add_up(&self, rows: &[f32], sums: &mut [[f32; BLOCK]]) {
-        let own = self.direction.own();
-        let first = (self.places.start + own).max(1);
-        let end = (self.places.end + own).min(self.item.labels.len() + 1);
-        let slots = &self.item.slots[first..end];
+    fn add_class_sums(&self, rows: &[f32], class_sums: &mut [[f32; BLOCK]]) {
+        let at = self.direction.label_offset();
+        let first = (self.pairs.start + at).max(1);
+        let end = (self.pairs.end + at).min(self.item.labels.len() + 1);
+        let class_indices = &self.item.class_index[first..end];
         let weights: [_; BLOCK] = std::array::from_fn(|j| {
             let floats = rows.len() / BLOCK;
-            let row = Row::new(&rows[j * floats..(j + 1) * floats]);
+            let row = StateRow::new(&rows[j * floats..(j + 1) * floats]);
             &row.label.0[first..end]
         });
-        for (i, slot) in slots.iter().enumerate() {
-            let sum = &mut sums[*slot as usize];
+        for (i, index) in class_indices.iter().enumerate() {
+            let sum = &mut class_sums[*index as usize];
             for (sum, weights) in sum.iter_mut().zip(weights) {
                 *sum += weights[i];
             }

@@ -1,27 +1,29 @@
-//! One item: the forward and backward variables of Graves et al. 2006, section 4.1, as natural logarithms.
+//! The recursion for one item: the forward and backward variables of Graves et al. 2006, section
+//! 4.1, as natural logarithms.
 
 use crate::options::RepeatedOutputs;
 
-/// What the labels of one item cost, and where their alignments pass.
+/// The loss of one item, and the occupancies of its alignments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// `−ln p(labels)` in nats; `+inf` where no alignment exists. Not clamped: below 0 only where a row of the input sums
-    /// to more than 1.
+    /// `−ln p(labels)` in nats; `+inf` if no alignment exists. Not clamped: it can be negative, if
+    /// a row of the input sums to more than 1.
     pub loss: f64,
-    /// `γ`, frames × classes, row-major: the posterior probability that the alignment passes through a class at a frame.
-    /// The rows sum to 1, or all are 0 where no alignment exists.
+    /// `γ`, frames × classes, row-major: the posterior probability that the alignment passes
+    /// through a class at a frame. Each row sums to 1; without an alignment, all elements are 0.
     pub occupancy: Vec<f64>,
 }
 
-/// Loss and occupancy of one item, by the textbook (Graves et al. 2006, eq. 5 to 15).
+/// Computes the loss and the occupancy of one item (Graves et al. 2006, eq. 5 to 15).
 ///
-/// `log_probs` holds natural logarithms, frames × `classes`, row-major, each below `+inf` and none of them NaN. The rows
-/// need not sum to 1, and a last row that is not whole is left out. A label is a class like any other even if it is the `blank`, and one that is no class at all has
-/// probability 0.
+/// `log_probs` has frames × `classes` natural logarithms, row-major, none of them `+inf` or NaN.
+/// The rows need not sum to 1, and an incomplete last row is ignored. A label that equals `blank`
+/// is an ordinary label, and a label that is not a valid class has probability 0.
 ///
 /// ```
 /// use ctc_wgpu::{RepeatedOutputs, reference};
-/// // Two frames over {blank, a}, each equally likely: of the four paths, three read "a": "a-", "-a" and "aa".
+/// // Two frames over {blank, a}, equally probable: of the four paths, three collapse to "a": "a-",
+/// // "-a" and "aa".
 /// let half = 0.5_f64.ln();
 /// let item = reference::item(&[half; 4], 2, &[1], 0, RepeatedOutputs::Merge);
 /// assert!((item.loss - -(0.75_f64).ln()).abs() < 1e-15);
@@ -50,19 +52,19 @@ pub fn item(
         lattice.occupancy(&rows, &forward, classes)
     };
     Item {
-        // Not −ln p, which is −0.0 where p is 1.
+        // −ln p would be −0.0 if p is 1.
         loss: 0.0 - log_p,
         occupancy,
     }
 }
 
-/// The labels with blanks around and between them: `l'` of the paper, `2L + 1` states.
+/// The labels with blanks around and between them: `l'` of the paper, with `2L + 1` states.
 struct Lattice {
     class: Vec<usize>,
-    /// Whether a state may last for another frame.
-    stays: Vec<bool>,
-    /// Whether a state may be reached from the one two before it, leaving out the blank between.
-    skips: Vec<bool>,
+    /// True if a state has a self-loop.
+    self_loop: Vec<bool>,
+    /// True if a path may go to a state from the one two before it, skipping the blank between.
+    skip_allowed: Vec<bool>,
 }
 
 impl Lattice {
@@ -70,17 +72,17 @@ impl Lattice {
         let distinct = repeated_outputs == RepeatedOutputs::Distinct;
         let mut lattice = Self {
             class: vec![blank],
-            stays: vec![true],
-            skips: vec![false],
+            self_loop: vec![true],
+            skip_allowed: vec![false],
         };
         let mut before = None;
         for &label in labels {
             lattice.class.extend([label, blank]);
-            // With distinct outputs a second frame of the same label would be a second label, so a label lasts for one
-            // frame, and equal neighbours need no blank to tell them apart.
-            lattice.stays.extend([!distinct, true]);
-            let skips = before.is_some_and(|before| distinct || before != label);
-            lattice.skips.extend([skips, false]);
+            // With distinct outputs, a second frame of a label is a second label. So a label takes
+            // one frame, and repeated labels need no blank between them.
+            lattice.self_loop.extend([!distinct, true]);
+            let skip = before.is_some_and(|before| distinct || before != label);
+            lattice.skip_allowed.extend([skip, false]);
             before = Some(label);
         }
         lattice
@@ -90,13 +92,13 @@ impl Lattice {
         self.class.len()
     }
 
-    /// ln y of a state's class in a frame.
+    /// Returns ln y of a state's class in a frame.
     fn emission(&self, row: &[f64], state: usize) -> f64 {
         let class = self.class[state];
         row.get(class).copied().unwrap_or(f64::NEG_INFINITY)
     }
 
-    /// ln α, a row a frame (eq. 5 to 7).
+    /// Returns ln α, one row per frame (eq. 5 to 7).
     fn forward(&self, rows: &[&[f64]]) -> Vec<Vec<f64>> {
         let mut all: Vec<Vec<f64>> = Vec::with_capacity(rows.len());
         for row in rows {
@@ -114,16 +116,16 @@ impl Lattice {
         all
     }
 
-    /// The sum over the states from which `state` is reached (eq. 6).
+    /// Sums the paths over the transitions to `state` (eq. 6).
     fn arriving(&self, before: &[f64], state: usize) -> f64 {
         log_sum([
-            allowed(self.stays[state], before[state]),
+            allowed(self.self_loop[state], before[state]),
             allowed(state >= 1, before[state.saturating_sub(1)]),
-            allowed(self.skips[state], before[state.saturating_sub(2)]),
+            allowed(self.skip_allowed[state], before[state.saturating_sub(2)]),
         ])
     }
 
-    /// ln p(labels): all paths end in the last blank or the last label (eq. 8).
+    /// Returns ln p(labels): all paths end in the last blank or the last label (eq. 8).
     fn total(&self, last: &[f64]) -> f64 {
         let end = self.states() - 1;
         log_sum([
@@ -133,17 +135,17 @@ impl Lattice {
         ])
     }
 
-    /// The β of the frame before (eq. 9 to 11), but without that frame's own emission, so that α·β needs no division by
-    /// an emission that may be 0. `next` has the β of the frame `row`.
+    /// Returns ln β of the previous frame (eq. 9 to 11), without that frame's own emission, so that
+    /// α·β needs no division by an emission that may be 0. `next` is ln β of the frame `row`.
     fn backward(&self, row: &[f64], next: &[f64]) -> Vec<f64> {
         let through = |state: usize| next[state] + self.emission(row, state);
         let states = self.states();
         (0..states)
             .map(|state| {
                 let one = state + 1 < states;
-                let two = state + 2 < states && self.skips[state + 2];
+                let two = state + 2 < states && self.skip_allowed[state + 2];
                 log_sum([
-                    if self.stays[state] {
+                    if self.self_loop[state] {
                         through(state)
                     } else {
                         f64::NEG_INFINITY
@@ -163,10 +165,12 @@ impl Lattice {
             .collect()
     }
 
-    /// γ of each class: α·β of its states, over the sum of all states in that frame (eq. 14 and 15).
+    /// Returns γ of each class: α·β of its states, divided by the sum of all states in that frame
+    /// (eq. 14 and 15).
     ///
-    /// By eq. 14 that sum is p(labels) in every frame. Taking the frame's own leaves out what rounding has done to it
-    /// since the other end, which at a loss of 1e30 is more than any exponent holds.
+    /// By eq. 14 that sum is p(labels) in every frame. Dividing by the frame's own sum cancels the
+    /// rounding errors that have accumulated since the other end; at a loss of 1e30, their
+    /// exponentials would overflow.
     fn occupancy(&self, rows: &[&[f64]], forward: &[Vec<f64>], classes: usize) -> Vec<f64> {
         let mut occupancy = vec![0.0; rows.len() * classes];
         let states = self.states();
@@ -194,7 +198,7 @@ fn allowed(is: bool, log: f64) -> f64 {
     if is { log } else { f64::NEG_INFINITY }
 }
 
-/// ln of a sum of three numbers given as logarithms.
+/// Returns ln of a sum of three numbers, whose logarithms are the arguments.
 fn log_sum(logs: [f64; 3]) -> f64 {
     let most = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
     if most == f64::NEG_INFINITY {

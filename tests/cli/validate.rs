@@ -33,8 +33,8 @@ fn the_cpu_backend_passes_every_case() {
         "random",
         "subnormals",
         "−∞",
-        "run after run",
-        "items alone",
+        "repeated runs",
+        "single items",
     ] {
         let family = families.iter().find(|family| family["family"] == name);
         let family = family.unwrap_or_else(|| panic!("no {name}"));

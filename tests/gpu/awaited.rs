@@ -7,7 +7,7 @@ use ctc_wgpu::{Ctc, Options};
 use tokio::runtime::Builder;
 
 use crate::support::adapters::all;
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 #[test]
 fn tokio_tasks_compute_the_same_results_as_one_thread() {
@@ -74,5 +74,5 @@ fn a_cancelled_call_does_not_affect_later_calls() {
 }
 
 fn batch(seed: usize) -> crate::support::batch::OwnedBatch {
-    Recipe::new([3, 20 + 5 * (seed % 3), 9], 5).batch(seed as u64)
+    BatchSpec::new([3, 20 + 5 * (seed % 3), 9], 5).batch(seed as u64)
 }

@@ -4,7 +4,7 @@ use ctc_wgpu::{BatchShape, CacheLimits, Ctc, GpuCtc, Input, LossAndGradOutput, O
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 /// Batches of several shapes and options, no two of which share all of their pipelines.
 fn runs() -> Vec<(OwnedBatch, Options)> {
@@ -17,7 +17,7 @@ fn runs() -> Vec<(OwnedBatch, Options)> {
     let mut runs = Vec::new();
     for labels in [2, 30, 130] {
         for input in inputs {
-            let mut batch = Recipe::new([2, 2 * labels + 10, 9], labels).batch(labels as u64);
+            let mut batch = BatchSpec::new([2, 2 * labels + 10, 9], labels).batch(labels as u64);
             // Probabilities, or logarithms of some.
             for value in &mut batch.values {
                 *value = match input {

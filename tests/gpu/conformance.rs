@@ -4,12 +4,12 @@ use ctc_wgpu::{Batch, Ctc, Error, Options};
 
 use crate::support::adapters::on_each;
 use crate::support::check::{
-    Answer, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
+    Computed, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
 };
 use crate::support::special_values::{minus_infinity, subnormals};
 
-fn through(ctc: &Ctc) -> impl Fn(&Batch<'_>, &Options) -> Result<Answer, Error> {
-    |batch, options| ctc.loss_and_grad(batch, options).map(Answer::from)
+fn through(ctc: &Ctc) -> impl Fn(&Batch<'_>, &Options) -> Result<Computed, Error> {
+    |batch, options| ctc.loss_and_grad(batch, options).map(Computed::from)
 }
 
 #[test]

@@ -9,23 +9,23 @@ use ctc_wgpu::{
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
-use crate::support::decoding::{alignment, guarded_buffers, hold, reading};
+use crate::support::decoding::{check, check_alignment, check_greedy, guarded_buffers};
 use crate::support::device::{BufferPlacement, DeviceBatch, on_each_device, run};
 use crate::support::extreme_values::masked_labels;
 use crate::support::malformed;
-use crate::support::random::{Recipe, full};
+use crate::support::random::{BatchSpec, full};
 use crate::support::random_case::{RandomCase, log_probs};
 use crate::support::variants::{lowered, planned_shape};
 
 fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
-    hold(ctc, &RandomCase::new(name.to_owned(), batch, options)).unwrap();
+    check(ctc, &RandomCase::new(name.to_owned(), batch, options)).unwrap();
 }
 
 #[test]
 fn random_batches_and_options_agree_with_the_cpu_backend() {
     on_each(|ctc| {
         for seed in 0..150 {
-            hold(ctc, &RandomCase::of(seed)).unwrap();
+            check(ctc, &RandomCase::of(seed)).unwrap();
         }
     });
 }
@@ -76,9 +76,9 @@ fn split_batches_agree_with_the_cpu_backend() {
     // With few classes and many labels, the states of a frame exceed its logits, so that segments
     // are needed before input slices.
     let narrow = (0..10).map(|seed| {
-        let recipe = Recipe {
+        let recipe = BatchSpec {
             ragged: seed % 2 == 0,
-            ..Recipe::new([1, 400 + seed as usize, 2], 40)
+            ..BatchSpec::new([1, 400 + seed as usize, 2], 40)
         };
         let name = format!("narrow, seed {seed}");
         RandomCase::new(name, recipe.batch(seed), Options::default())
@@ -94,8 +94,8 @@ fn split_batches_agree_with_the_cpu_backend() {
                     forced += 1;
                     let limited = ctc.with_limits(&limits).unwrap();
                     let result = match task {
-                        Task::Align => alignment(&limited, case),
-                        _ => reading(&limited, case),
+                        Task::Align => check_alignment(&limited, case),
+                        _ => check_greedy(&limited, case),
                     };
                     result.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
                 }
@@ -109,9 +109,9 @@ fn split_batches_agree_with_the_cpu_backend() {
 fn stars_match_any_labels_as_on_the_cpu() {
     on_each(|ctc| {
         for seed in 0..30 {
-            let recipe = Recipe {
+            let recipe = BatchSpec {
                 repeats: 0.3,
-                ..Recipe::new([3, 40, 9], 10)
+                ..BatchSpec::new([3, 40, 9], 10)
             };
             let mut batch = recipe.batch(seed);
             if seed % 3 == 1 {
@@ -284,11 +284,11 @@ fn a_blank_among_the_labels_is_a_label() {
 
 #[test]
 fn malformed_input_on_the_device_affects_only_its_own_item() {
-    let mut corruptions = malformed::labels_that_are_no_class();
-    corruptions.extend(malformed::blank_among_the_labels());
+    let mut corruptions = malformed::labels_out_of_range();
+    corruptions.extend(malformed::blank_among_labels());
     corruptions.extend(malformed::logit_lengths_out_of_range());
     corruptions.extend(malformed::label_lengths_out_of_range());
-    corruptions.extend(malformed::logits_without_a_meaning());
+    corruptions.extend(malformed::logits_that_are_not_finite());
     on_each_device(|gpu| {
         for checks in [RuntimeChecks::On, RuntimeChecks::Off] {
             let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, checks).unwrap();
@@ -297,7 +297,7 @@ fn malformed_input_on_the_device_affects_only_its_own_item() {
                     guarded_buffers::check(corruption, gpu, &ctc, task).unwrap();
                 }
                 for seed in 0..24 {
-                    guarded_buffers::garbage(gpu, &ctc, seed, task).unwrap();
+                    guarded_buffers::random_bits(gpu, &ctc, seed, task).unwrap();
                 }
             }
         }
@@ -309,11 +309,11 @@ fn with_a_weight_of_minus_one_the_gradient_of_exact_log_probs_is_the_occupancy()
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for seed in 0..10 {
-            let batch = Recipe::new([3, 20, 6], 4).batch(seed);
+            let batch = BatchSpec::new([3, 20, 6], 4).batch(seed);
             let options = Options::default().input(Input::LogProbsExact);
             let weighted = DeviceBatch::of(&batch.clone().weights(&[-1.0; 3]));
             let plan = ctc.plan(&weighted.shape, &options).unwrap();
-            let outputs = run(gpu, &plan, &weighted, BufferPlacement::Together);
+            let outputs = run(gpu, &plan, &weighted, BufferPlacement::OneBuffer);
             let expected = reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap();
             for (bits, expected) in outputs.grad.iter().zip(&expected.occupancy) {
                 let got = f64::from(f32::from_bits(*bits));
@@ -327,9 +327,9 @@ fn with_a_weight_of_minus_one_the_gradient_of_exact_log_probs_is_the_occupancy()
 fn no_path_contains_a_probability_of_0() {
     on_each(|ctc| {
         for seed in 0..12 {
-            let mut batch = Recipe {
+            let mut batch = BatchSpec {
                 minus_infinity: 0.3,
-                ..Recipe::new([3, 30, 5], 6)
+                ..BatchSpec::new([3, 30, 5], 6)
             }
             .batch(seed);
             batch = log_probs(&batch);
@@ -344,7 +344,7 @@ fn no_path_contains_a_probability_of_0() {
 fn masked_labels_and_the_smallest_possible_probability_are_as_on_the_cpu() {
     on_each(|ctc| {
         for case in masked_labels() {
-            hold(ctc, &case).unwrap();
+            check(ctc, &case).unwrap();
         }
         for (x, status) in [
             (-268_435_440.0, Status::Ok),

@@ -3,7 +3,7 @@
 use ctc_wgpu::{BatchShape, Ctc, Error, GpuCtc, LossAndGradOutput, Options};
 
 use crate::support::adapters::all;
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 /// An empty cache, or one from the data of an earlier cache on the same adapter.
 #[allow(
@@ -22,7 +22,7 @@ fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
 }
 
 fn output(ctc: &Ctc) -> LossAndGradOutput {
-    let batch = Recipe::new([3, 30, 9], 5).batch(1);
+    let batch = BatchSpec::new([3, 30, 9], 5).batch(1);
     ctc.loss_and_grad(&batch.batch(), &Options::default())
         .unwrap()
 }
@@ -61,7 +61,7 @@ fn a_cache_of_another_device_is_an_error() {
     for adapter in &with_caches() {
         let [ctc, other] = [(); 2].map(|()| Ctc::on_adapter(adapter).unwrap());
         let foreign = cache(other.device().unwrap(), None);
-        let batch = Recipe::new([3, 30, 9], 5).batch(1);
+        let batch = BatchSpec::new([3, 30, 9], 5).batch(1);
         let ctc = ctc.with_cache(&foreign);
         let refused = ctc.loss_and_grad(&batch.batch(), &Options::default());
         let Err(Error::Gpu { during, .. }) = refused else {

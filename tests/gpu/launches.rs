@@ -204,7 +204,7 @@ fn launches_over_one_buffer_give_the_bits_of_the_plan() {
                 continue;
             }
             seen += 1;
-            let expected = run(gpu, &plan, &batch, BufferPlacement::Apart);
+            let expected = run(gpu, &plan, &batch, BufferPlacement::Separate);
             let got = outputs(gpu, plan.plan(), &batch);
             got.same(&expected, &case.name).unwrap();
             split[0] |= plan.plan().segments() > 1;
@@ -248,7 +248,7 @@ fn launches_of_alignment_and_greedy_decoding_give_the_bits_of_the_plan() {
                     .plan_within(&batch.shape, &case.options, task, &ctc.limits())
                     .unwrap();
                 let expected =
-                    guarded_buffers::run(gpu, &plan, &batch, BufferPlacement::Apart).unwrap();
+                    guarded_buffers::run(gpu, &plan, &batch, BufferPlacement::Separate).unwrap();
                 let words = launched(gpu, plan.plan(), &batch);
                 let got: Vec<_> = of(task).into_iter().map(words).collect();
                 assert_eq!(got, expected.arrays, "{task:?} of {}", case.name);

@@ -7,12 +7,12 @@ use ctc_wgpu::{
 
 use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
-use crate::support::check::Answer;
+use crate::support::check::Computed;
 use crate::support::device::on_each_device_within;
-use crate::support::random::{Recipe, full};
+use crate::support::random::{BatchSpec, full};
 
 /// Compares one item of an output with the reference.
-fn item_agrees(batch: &OwnedBatch, output: &Answer, item: usize) {
+fn item_agrees(batch: &OwnedBatch, output: &Computed, item: usize) {
     let alone = batch.alone(item);
     let expected = reference::loss_and_grad(&alone.batch(), &Options::default()).unwrap();
     let (got, want) = (output.loss[item], expected.loss[0]);
@@ -35,7 +35,7 @@ fn item_agrees(batch: &OwnedBatch, output: &Answer, item: usize) {
     }
 }
 
-fn output(ctc: &Ctc, batch: &OwnedBatch) -> Answer {
+fn output(ctc: &Ctc, batch: &OwnedBatch) -> Computed {
     ctc.loss_and_grad(&batch.batch(), &Options::default())
         .unwrap()
         .into()
@@ -78,7 +78,7 @@ fn lower_limits(max_binding: u64, max_workgroups: u32) -> wgpu::Limits {
 
 #[test]
 fn split_batches_have_the_same_bits() {
-    let batch = Recipe::new([7, 90, 40], 25).batch(5);
+    let batch = BatchSpec::new([7, 90, 40], 25).batch(5);
     let transposed = batch.transposed();
     let unsplit = outputs(&wgpu::Limits::default(), &batch);
     for (max_binding, max_workgroups) in
@@ -117,7 +117,7 @@ fn split_batches_have_the_same_bits() {
     );
 }
 
-fn outputs(limits: &wgpu::Limits, batch: &OwnedBatch) -> Vec<Answer> {
+fn outputs(limits: &wgpu::Limits, batch: &OwnedBatch) -> Vec<Computed> {
     let found = std::cell::RefCell::new(Vec::new());
     on_each_device_within(
         |_| limits.clone(),
@@ -151,9 +151,9 @@ fn ten_thousand_frames_are_right_for_flat_and_sharp_distributions() {
 #[test]
 fn more_items_than_workgroups_per_dimension_are_right() {
     let items = 70_000;
-    let batch = Recipe::new([items, 4, 3], 2).batch(6);
+    let batch = BatchSpec::new([items, 4, 3], 2).batch(6);
     let expected =
-        Answer::from(reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap());
+        Computed::from(reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap());
     on_each(|ctc| {
         let got = output(ctc, &batch);
         assert_eq!(got.status, expected.status);

@@ -4,13 +4,13 @@
 use ctc_wgpu::{Batch, Options, Reduction, RepeatedLabels};
 
 use crate::support::adapters::on_each;
-use crate::support::check::{Answer, Tolerance, compare};
-use crate::support::random::Recipe;
+use crate::support::check::{Computed, Tolerance, compare};
+use crate::support::random::BatchSpec;
 
 #[test]
 fn batch_totals_include_all_iterations_and_dispatches() {
     let weights: Vec<f32> = (0..700).map(|item| 0.25 + (item % 7) as f32).collect();
-    let batch = Recipe::new([700, 4, 3], 2).batch(11).weights(&weights);
+    let batch = BatchSpec::new([700, 4, 3], 2).batch(11).weights(&weights);
     on_each(|ctc| {
         let limits = *ctc.limits().unwrap();
         // Bindings with the lengths or weights of 512 items, so that the second dispatch continues
@@ -20,7 +20,7 @@ fn batch_totals_include_all_iterations_and_dispatches() {
             for reduction in [Reduction::MeanVolume, Reduction::MeanWeighted] {
                 let options = Options::default().reduction(reduction);
                 let run = |batch: &Batch<'_>, options: &Options| {
-                    ctc.loss_and_grad(batch, options).map(Answer::from)
+                    ctc.loss_and_grad(batch, options).map(Computed::from)
                 };
                 let name = format!("{} {reduction:?} {max_binding}", ctc.backend());
                 let found = compare(&name, &batch, &options, &run, Tolerance::F32);
@@ -32,10 +32,10 @@ fn batch_totals_include_all_iterations_and_dispatches() {
 
 #[test]
 fn labels_are_collapsed_across_all_iterations() {
-    let recipe = Recipe {
+    let recipe = BatchSpec {
         repeats: 0.5,
         ragged: false,
-        ..Recipe::new([6, 260, 8], 250)
+        ..BatchSpec::new([6, 260, 8], 250)
     };
     let batch = recipe.batch(12);
     let longest = (0..6).map(|item| batch.item_labels(item).len()).max();
@@ -46,7 +46,7 @@ fn labels_are_collapsed_across_all_iterations() {
     on_each(|ctc| {
         let options = Options::default().repeated_labels(RepeatedLabels::Collapse);
         let run = |batch: &Batch<'_>, options: &Options| {
-            ctc.loss_and_grad(batch, options).map(Answer::from)
+            ctc.loss_and_grad(batch, options).map(Computed::from)
         };
         let name = ctc.backend().to_string();
         let found = compare(&name, &batch, &options, &run, Tolerance::F32);

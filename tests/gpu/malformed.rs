@@ -28,12 +28,12 @@ fn each_affects_only_its_item(corruptions: &[Corruption]) {
 
 #[test]
 fn an_invalid_label_affects_only_its_item() {
-    each_affects_only_its_item(&malformed::labels_that_are_no_class());
+    each_affects_only_its_item(&malformed::labels_out_of_range());
 }
 
 #[test]
 fn the_blank_among_the_labels_affects_only_its_item_and_may_be_allowed() {
-    each_affects_only_its_item(&malformed::blank_among_the_labels());
+    each_affects_only_its_item(&malformed::blank_among_labels());
     on_each_context(malformed::allowed_blank);
 }
 
@@ -54,7 +54,7 @@ fn a_weight_that_is_not_finite_affects_only_its_item() {
 
 #[test]
 fn every_kind_of_nan_and_plus_infinity_in_a_valid_frame_affects_only_its_item() {
-    each_affects_only_its_item(&malformed::logits_without_a_meaning());
+    each_affects_only_its_item(&malformed::logits_that_are_not_finite());
 }
 
 #[test]
@@ -67,5 +67,5 @@ fn concatenated_lengths_that_exceed_the_buffer_or_overflow_affect_only_the_items
 
 #[test]
 fn a_batch_of_random_words_writes_nothing_but_its_outputs() {
-    on_each_context(|gpu, ctc| (0..24).try_for_each(|seed| malformed::garbage(gpu, ctc, seed)));
+    on_each_context(|gpu, ctc| (0..24).try_for_each(|seed| malformed::random_bits(gpu, ctc, seed)));
 }

@@ -6,13 +6,13 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::adapters::{all, on_each};
 use crate::support::batch::{OwnedBatch, OwnedLabels};
-use crate::support::check::{Answer, Tolerance, compare, run_cases};
+use crate::support::check::{Computed, Tolerance, compare, run_cases};
 use crate::support::exponential;
 use crate::support::extreme_values::{far_below, huge_losses, masked_labels};
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 /// Generates recipes and seeds of batches.
-fn recipes() -> impl Strategy<Value = (Recipe, u64)> {
+fn recipes() -> impl Strategy<Value = (BatchSpec, u64)> {
     let sizes = (1_usize..6, 1_usize..60, 2_usize..24, 0_usize..20);
     let values = (
         prop::sample::select(vec![0.0_f32, 1.0, 10.0]),
@@ -22,7 +22,7 @@ fn recipes() -> impl Strategy<Value = (Recipe, u64)> {
     (sizes, values, any::<[bool; 3]>(), any::<u64>()).prop_map(|(sizes, values, flags, seed)| {
         let (items, frames, classes, max_labels) = sizes;
         let (scale, minus_infinity, repeats) = values;
-        let recipe = Recipe {
+        let recipe = BatchSpec {
             dims: [items, frames, classes],
             max_labels,
             blank: (seed % classes as u64) as usize,
@@ -89,7 +89,7 @@ fn rows(batch: &OwnedBatch, grad: &[f32], item: usize) -> Vec<u32> {
 #[test]
 fn kernels_and_cpu_backend_agree_with_the_reference() {
     holds(40, |ctc, batch, options| {
-        let run = |b: &Batch<'_>, o: &Options| ctc.loss_and_grad(b, o).map(Answer::from);
+        let run = |b: &Batch<'_>, o: &Options| ctc.loss_and_grad(b, o).map(Computed::from);
         let mut failures = compare("generated", batch, options, &run, Tolerance::F32);
         let other = batch.transposed();
         failures.case(compare("transposed", &other, options, &run, Tolerance::F32));
@@ -103,7 +103,7 @@ fn the_rows_of_a_gradient_with_respect_to_logits_sum_to_0() {
     holds(40, |ctc, batch, options| {
         let output = run(ctc, batch, options);
         for (index, row) in output.grad.chunks(batch.classes()).enumerate() {
-            let item = batch.place(index * batch.classes())[0];
+            let item = batch.position(index * batch.classes())[0];
             let weight = batch.weights.as_ref().map_or(1.0, |w| w[item].abs());
             let sum: f64 = row.iter().map(|g| f64::from(*g)).sum();
             // A frame that cannot be has a gradient of NaN.
@@ -201,7 +201,7 @@ fn frames_past_the_logit_length_do_not_affect_the_output() {
         for garbage in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30] {
             let mut dirty = batch.clone();
             for item in 0..batch.items() {
-                for frame in batch.counting(item)..batch.frames() {
+                for frame in batch.valid_frames(item)..batch.frames() {
                     let start = batch.row(item, frame);
                     dirty.values[start..start + batch.classes()].fill(garbage);
                 }
@@ -221,7 +221,7 @@ fn frames_past_the_logit_length_do_not_affect_the_output() {
 fn losses_of_extreme_values_are_right() {
     for adapter in &all() {
         let ctc = Ctc::on_adapter(adapter).unwrap();
-        exponential::keeps_what_rounding_took(&ctc);
+        exponential::compensates_rounding(&ctc);
         let limits = *ctc.limits().unwrap();
         for max_register_quads in [limits.max_register_quads, 0] {
             let ctc = ctc
@@ -229,7 +229,7 @@ fn losses_of_extreme_values_are_right() {
                 .unwrap();
             println!("{}, {max_register_quads} quads in registers", ctc.backend());
             let run = |batch: &Batch<'_>, options: &Options| {
-                ctc.loss_and_grad(batch, options).map(Answer::from)
+                ctc.loss_and_grad(batch, options).map(Computed::from)
             };
             run_cases("huge losses", huge_losses(), &run, Tolerance::F32);
             run_cases("masked labels", masked_labels(), &run, Tolerance::F32);
@@ -240,5 +240,5 @@ fn losses_of_extreme_values_are_right() {
 
 #[test]
 fn the_exponential_has_no_bias() {
-    on_each(exponential::hold);
+    on_each(exponential::is_unbiased);
 }

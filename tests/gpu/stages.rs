@@ -9,11 +9,11 @@ use crate::support::adapters;
 use crate::support::device::{
     ALL, BufferPlacement, DeviceBatch, Gpu, GuardedBuffers, on_each_device, run,
 };
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 const BUFFER_PLACEMENTS: [BufferPlacement; 3] = [
-    BufferPlacement::Apart,
-    BufferPlacement::Together,
+    BufferPlacement::Separate,
+    BufferPlacement::OneBuffer,
     BufferPlacement::InPlace,
 ];
 
@@ -22,9 +22,9 @@ fn batch() -> DeviceBatch {
 }
 
 fn seeded(seed: u64) -> DeviceBatch {
-    let recipe = Recipe {
+    let recipe = BatchSpec {
         weights: true,
-        ..Recipe::new([5, 40, 7], 9)
+        ..BatchSpec::new([5, 40, 7], 9)
     };
     DeviceBatch::of(&recipe.batch(seed))
 }
@@ -100,12 +100,12 @@ fn stages_out_of_order_stay_in_bounds_and_do_not_affect_later_batches() {
         let other = others.find(|other| other.shape == batch.shape).unwrap();
         for index in 0..2 {
             let plan = &plans(&ctc, &batch)[index];
-            let expected = run(gpu, plan, &batch, BufferPlacement::Apart);
+            let expected = run(gpu, plan, &batch, BufferPlacement::Separate);
             // A new workspace, and one that another batch of the shape has used.
             for fresh in [true, false] {
                 let plan = &plans(&ctc, &batch)[index];
                 if !fresh {
-                    run(gpu, plan, &other, BufferPlacement::Apart);
+                    run(gpu, plan, &other, BufferPlacement::Separate);
                 }
                 let count = plan.plan().dispatches();
                 let forwards: Vec<_> = (0..count).collect();
@@ -114,7 +114,7 @@ fn stages_out_of_order_stay_in_bounds_and_do_not_affect_later_batches() {
                     (1..count).map(|first| [&forwards[first..], &forwards[..first]].concat());
                 for order in [backwards].into_iter().chain(rotated) {
                     let placed =
-                        GuardedBuffers::new(gpu, plan, &batch, BufferPlacement::Apart, ALL);
+                        GuardedBuffers::new(gpu, plan, &batch, BufferPlacement::Separate, ALL);
                     let prepared = plan.prepare(&placed.buffers()).unwrap();
                     let stages: Vec<_> = prepared.stages().collect();
                     for &stage in &order {
@@ -125,7 +125,7 @@ fn stages_out_of_order_stay_in_bounds_and_do_not_affect_later_batches() {
                     // Checks the inputs and the canaries around all buffers.
                     placed.outputs(gpu).unwrap();
                 }
-                let after = run(gpu, plan, &batch, BufferPlacement::Apart);
+                let after = run(gpu, plan, &batch, BufferPlacement::Separate);
                 after.same(&expected, "after stages out of order").unwrap();
             }
         }
@@ -163,7 +163,7 @@ fn stages_have_the_names_in_the_printed_plan() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = batch();
         for plan in plans(&ctc, &batch) {
-            let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Apart, ALL);
+            let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Separate, ALL);
             let prepared = plan.prepare(&placed.buffers()).unwrap();
             let names: Vec<_> = prepared.stages().map(|stage| stage.name()).collect();
             assert_eq!(names.len(), plan.plan().dispatches());
@@ -234,8 +234,8 @@ fn timestamps_of_stages_are_in_order() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = batch();
         for plan in plans(&ctc, &batch) {
-            let expected = run(&gpu, &plan, &batch, BufferPlacement::Apart);
-            let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::Apart, ALL);
+            let expected = run(&gpu, &plan, &batch, BufferPlacement::Separate);
+            let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::Separate, ALL);
             let prepared = plan.prepare(&placed.buffers()).unwrap();
             let stages = u32::try_from(prepared.stages().len()).unwrap();
 

@@ -7,13 +7,13 @@ use ctc_wgpu::{Batch, BatchShape, Error, GpuCtc, Options};
 
 use crate::support::adapters::on_each;
 use crate::support::buffer_layouts;
-use crate::support::check::{Answer, Tolerance, run_golden, run_random, run_semantics};
+use crate::support::check::{Computed, Tolerance, run_golden, run_random, run_semantics};
 use crate::support::device::{Gpu, Outputs, on_each_device_within};
 use crate::support::random_case::RandomCase;
 use crate::support::variants::VARIANTS;
 
 /// Runs `suite` with each variant. At least `least` of its cases must use the variant.
-fn holds(least: usize, suite: impl Fn(&dyn Fn(&Batch<'_>, &Options) -> Result<Answer, Error>)) {
+fn holds(least: usize, suite: impl Fn(&dyn Fn(&Batch<'_>, &Options) -> Result<Computed, Error>)) {
     on_each(|ctc| {
         for variant in &VARIANTS {
             let limits = ctc.limits().unwrap();
@@ -25,7 +25,7 @@ fn holds(least: usize, suite: impl Fn(&dyn Fn(&Batch<'_>, &Options) -> Result<An
             suite(&|batch, options| {
                 let plain = || ctc.loss_and_grad(batch, options);
                 let Some(limits) = variant.forced(limits, batch, options) else {
-                    return plain().map(Answer::from);
+                    return plain().map(Computed::from);
                 };
                 forced.set(forced.get() + 1);
                 let output = ctc
@@ -89,7 +89,7 @@ fn logits_and_gradients_of_f16_are_those_of_f32_rounded() {
     on_each_able_device(|gpu, ctc| {
         if ctc.limits().f16 {
             return (0..60)
-                .try_for_each(|seed| buffer_layouts::narrow(gpu, ctc, &RandomCase::of(seed)));
+                .try_for_each(|seed| buffer_layouts::f16(gpu, ctc, &RandomCase::of(seed)));
         }
         let shape = BatchShape::new(2, 3, 4, 1).f16();
         let error = ctc.plan(&shape, &Options::default()).unwrap_err();

@@ -6,10 +6,10 @@ use ctc_wgpu::{GpuCtc, GpuPlan, Layout, Options, Reduction, Task};
 use crate::support::batch::OwnedBatch;
 use crate::support::check::{Tolerance, compare};
 use crate::support::device::{
-    ALL, BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, Gpu, GuardedBuffers, Outputs, Wanted,
-    on_each_device, run, submit,
+    ALL, BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, Gpu, GuardedBuffers, OptionalOutputs,
+    Outputs, on_each_device, run, submit,
 };
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 const REDUCTIONS: [Reduction; 6] = [
     Reduction::None,
@@ -21,10 +21,10 @@ const REDUCTIONS: [Reduction; 6] = [
 ];
 
 /// A batch whose sizes are all odd, so that no range ends at an aligned offset.
-fn recipe() -> Recipe {
-    Recipe {
+fn recipe() -> BatchSpec {
+    BatchSpec {
         weights: true,
-        ..Recipe::new([5, 13, 7], 5)
+        ..BatchSpec::new([5, 13, 7], 5)
     }
 }
 
@@ -37,7 +37,7 @@ fn plan(ctc: &GpuCtc, batch: &DeviceBatch, options: &Options) -> GpuPlan {
 }
 
 fn agrees_with_the_reference(name: &str, batch: &OwnedBatch, options: &Options, got: Outputs) {
-    let got = got.answer().unwrap();
+    let got = got.computed().unwrap();
     let run = |_: &ctc_wgpu::Batch<'_>, _: &Options| Ok(got.clone());
     let found = compare(name, batch, options, &run, Tolerance::F32);
     found.finish(name).unwrap();
@@ -49,7 +49,7 @@ fn only_outputs_are_written_in_every_placement_of_the_buffers() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for (case, reduction) in REDUCTIONS.into_iter().enumerate() {
             for concatenated in [false, true] {
-                let mut batch = Recipe {
+                let mut batch = BatchSpec {
                     concatenated,
                     // The divisor of a mean over weights of both signs may be near 0.
                     weights: reduction != Reduction::MeanWeighted,
@@ -79,7 +79,7 @@ fn only_outputs_are_written_in_every_placement_of_the_buffers() {
 fn omitted_buffers_default_to_full_lengths_and_weights_of_one() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
-        let with = Recipe {
+        let with = BatchSpec {
             ragged: false,
             weights: false,
             ..recipe()
@@ -108,7 +108,7 @@ fn omitting_optional_outputs_changes_no_other_output() {
         for placement in BUFFER_PLACEMENTS {
             let all = run(gpu, &plan, &batch, placement);
             for (status, reduced) in [(false, true), (true, false), (false, false)] {
-                let wanted = Wanted { status, reduced };
+                let wanted = OptionalOutputs { status, reduced };
                 let placed = GuardedBuffers::new(gpu, &plan, &batch, placement, wanted);
                 submit(gpu, &plan, &placed);
                 let some = placed.outputs(gpu).unwrap();
@@ -173,11 +173,11 @@ fn a_plan_keeps_no_state_of_earlier_batches() {
                 // The first frames are kept, so that all states are reachable in this batch.
                 let from = garbage.logits.len() / 7;
                 garbage.logits[from..].fill(filler.to_bits());
-                run(gpu, &reused, &garbage, BufferPlacement::Apart);
+                run(gpu, &reused, &garbage, BufferPlacement::Separate);
                 let batch = DeviceBatch::of(&padded_batch(seed));
                 let fresh = ctc.plan(&batch.shape, &options).unwrap();
-                let expected = run(gpu, &fresh, &batch, BufferPlacement::Apart);
-                run(gpu, &reused, &batch, BufferPlacement::Apart)
+                let expected = run(gpu, &fresh, &batch, BufferPlacement::Separate);
+                run(gpu, &reused, &batch, BufferPlacement::Separate)
                     .same(&expected, "a reused plan")
                     .unwrap();
             }
@@ -235,7 +235,7 @@ fn threads_may_encode_one_plan_and_plans_of_one_context_at_the_same_time() {
         let shared = plan(&ctc, &batches[0], &options);
         let expected: Vec<_> = batches
             .iter()
-            .map(|batch| run(gpu, &shared, batch, BufferPlacement::Apart))
+            .map(|batch| run(gpu, &shared, batch, BufferPlacement::Separate))
             .collect();
         std::thread::scope(|scope| {
             for (batch, expected) in batches.iter().zip(&expected) {
@@ -264,11 +264,12 @@ fn several_plans_in_flight_do_not_affect_each_other() {
         let options = reduced(Reduction::Sum);
         let submitted: Vec<_> = (0..6)
             .map(|seed| {
-                let recipe = Recipe::new([1 + seed, 5 + 3 * seed, 4 + seed], 2 + seed);
+                let recipe = BatchSpec::new([1 + seed, 5 + 3 * seed, 4 + seed], 2 + seed);
                 let batch = DeviceBatch::of(&recipe.batch(seed as u64));
                 let plan = plan(&ctc, &batch, &options);
-                let expected = run(gpu, &plan, &batch, BufferPlacement::Apart);
-                let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Apart, ALL);
+                let expected = run(gpu, &plan, &batch, BufferPlacement::Separate);
+                let placed =
+                    GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Separate, ALL);
                 (plan, placed, expected)
             })
             .collect();
@@ -293,7 +294,7 @@ fn encoding_submits_nothing() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&recipe().batch(9));
         let plan = plan(&ctc, &batch, &Options::default());
-        let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Apart, ALL);
+        let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Separate, ALL);
         let untouched = placed.outputs(gpu).unwrap();
         let mut encoder = gpu.encoder();
         plan.encode(&mut encoder, &placed.buffers()).unwrap();
@@ -316,9 +317,9 @@ fn a_plan_and_a_clone_of_its_context_outlive_the_context() {
         let first = plan(&ctc, &batch, &Options::default());
         let clone = ctc.clone();
         drop(ctc);
-        let expected = run(gpu, &first, &batch, BufferPlacement::Together);
+        let expected = run(gpu, &first, &batch, BufferPlacement::OneBuffer);
         let second = plan(&clone, &batch, &Options::default());
-        run(gpu, &second, &batch, BufferPlacement::Together)
+        run(gpu, &second, &batch, BufferPlacement::OneBuffer)
             .same(&expected, "a clone's plan")
             .unwrap();
     });

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use ctc_wgpu::{Batch, Error, Options, Reduction, RepeatedLabels, Status, reference};
 
 use crate::support::check::{
-    Answer, Tolerance, close, judged, run_golden, run_ocr, run_random, run_semantics,
+    Computed, Tolerance, close, failures_of, run_golden, run_ocr, run_random, run_semantics,
 };
 use crate::support::golden;
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 use crate::support::random_case;
 use crate::support::semantics::{self, Expected};
 
@@ -39,8 +39,8 @@ fn closeness_is_relative_above_one_and_exact_for_what_is_not_finite() {
 
 #[test]
 fn a_random_batch_is_the_same_on_every_machine() {
-    let batch = Recipe::new([2, 2, 3], 3).batch(7);
-    let again = Recipe::new([2, 2, 3], 3).batch(7);
+    let batch = BatchSpec::new([2, 2, 3], 3).batch(7);
+    let again = BatchSpec::new([2, 2, 3], 3).batch(7);
     assert_eq!(
         (&batch.values, batch.item_labels(0)),
         (&again.values, again.item_labels(0))
@@ -58,8 +58,8 @@ fn the_rows_of_the_table_have_names_of_their_own() {
 }
 
 /// Right in its shapes and status, wrong in all numbers.
-fn nonsense(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
-    let mut answer = Answer::from(reference::loss_and_grad(batch, options)?);
+fn nonsense(batch: &Batch<'_>, options: &Options) -> Result<Computed, Error> {
+    let mut answer = Computed::from(reference::loss_and_grad(batch, options)?);
     answer.loss.iter_mut().for_each(|l| *l += 0.5);
     answer
         .loss
@@ -77,7 +77,7 @@ fn a_backend_that_answers_nonsense_fails_every_row() {
             continue;
         }
         let name = row.name;
-        let failures = judged(&row.into(), &nonsense, Tolerance::F32);
+        let failures = failures_of(&row.into(), &nonsense, Tolerance::F32);
         assert!(!failures.is_empty(), "{name}: passes with nonsense");
     }
 }
@@ -86,7 +86,7 @@ fn a_backend_that_answers_nonsense_fails_every_row() {
 fn a_backend_that_answers_nonsense_fails_every_golden_case() {
     for case in golden::all() {
         let name = case.name.clone();
-        let failures = judged(&case.into(), &nonsense, Tolerance::F32);
+        let failures = failures_of(&case.into(), &nonsense, Tolerance::F32);
         assert!(!failures.is_empty(), "{name}: passes with nonsense");
     }
 }
@@ -95,12 +95,12 @@ fn a_backend_that_answers_nonsense_fails_every_golden_case() {
 fn random_batches_tell_a_backend_that_errs_a_little_in_one_option() {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     let right = |batch: &Batch<'_>, options: &Options| {
-        reference::loss_and_grad(batch, options).map(Answer::from)
+        reference::loss_and_grad(batch, options).map(Computed::from)
     };
     run_random(&right, Tolerance::F32, 0..60);
     // A label length that counts the repeats that were collapsed is off in this one place.
     let wrong = |batch: &Batch<'_>, options: &Options| {
-        let mut answer = Answer::from(reference::loss_and_grad(batch, options)?);
+        let mut answer = Computed::from(reference::loss_and_grad(batch, options)?);
         if options.reduction == Reduction::MeanLabel
             && options.repeated_labels == RepeatedLabels::Collapse
         {
@@ -119,7 +119,7 @@ fn random_batches_have_items_of_every_kind() {
     let mut seen = BTreeSet::new();
     let mut usual = 0;
     for seed in 0..60 {
-        let (batch, options) = random_case::draw(seed);
+        let (batch, options) = random_case::generate(seed);
         let output = reference::loss_and_grad(&batch.batch(), &options).unwrap();
         usual += output.status.iter().filter(|s| **s == Status::Ok).count();
         seen.extend(output.status);
@@ -133,7 +133,7 @@ fn random_batches_have_items_of_every_kind() {
 #[test]
 fn right_answers_rounded_to_f32_pass_every_check_of_an_f32_backend() {
     let rounded = |batch: &Batch<'_>, options: &Options| {
-        let mut answer = Answer::from(reference::loss_and_grad(batch, options)?);
+        let mut answer = Computed::from(reference::loss_and_grad(batch, options)?);
         let all = answer
             .loss
             .iter_mut()

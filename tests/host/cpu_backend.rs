@@ -3,14 +3,14 @@
 use ctc_wgpu::{Batch, Ctc, Error, Options};
 
 use crate::support::check::{
-    Answer, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
+    Computed, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
 };
 use crate::support::exponential;
 use crate::support::extreme_values::{far_below, huge_losses, masked_labels};
 use crate::support::special_values::{minus_infinity, subnormals};
 
-fn cpu(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
-    Ctc::cpu().loss_and_grad(batch, options).map(Answer::from)
+fn cpu(batch: &Batch<'_>, options: &Options) -> Result<Computed, Error> {
+    Ctc::cpu().loss_and_grad(batch, options).map(Computed::from)
 }
 
 #[test]
@@ -48,6 +48,6 @@ fn numbers_far_from_each_other_are_right_on_the_cpu_backend() {
 
 #[test]
 fn the_exponential_has_no_bias() {
-    exponential::hold(&Ctc::cpu());
-    exponential::keeps_what_rounding_took(&Ctc::cpu());
+    exponential::is_unbiased(&Ctc::cpu());
+    exponential::compensates_rounding(&Ctc::cpu());
 }

@@ -7,7 +7,7 @@ use ctc_wgpu::{Batch, Blank, Ctc, Error, Input, Options, RepeatedOutputs, Status
 use proptest::prelude::*;
 
 use crate::support::occupancies;
-use crate::support::random::{Recipe, Rng};
+use crate::support::random::{BatchSpec, Rng};
 
 /// Every path over the classes and its probability; probabilities are frames × classes.
 fn paths(probabilities: &[Vec<f64>], visit: &mut dyn FnMut(&[usize], f64)) {
@@ -50,12 +50,12 @@ fn small(seed: u64) -> (usize, Vec<f32>, Vec<i32>, usize) {
     let mut rng = Rng::new(seed);
     let (frames, classes) = (rng.below(7), 2 + rng.below(3));
     let blank = rng.below(classes);
-    let batch = Recipe {
+    let batch = BatchSpec {
         blank,
         ragged: false,
         repeats: 0.4,
         minus_infinity: if seed.is_multiple_of(3) { 0.2 } else { 0.0 },
-        ..Recipe::new([1, frames, classes], 3)
+        ..BatchSpec::new([1, frames, classes], 3)
     }
     .batch(seed);
     let labels = batch.item_labels(0).iter().map(|l| *l as i32).collect();
@@ -224,7 +224,7 @@ fn what_cannot_be_read_has_a_status() {
 
 #[test]
 fn every_input_says_the_same() {
-    let batch = Recipe::new([3, 12, 5], 4).batch(5);
+    let batch = BatchSpec::new([3, 12, 5], 4).batch(5);
     let rows: Vec<_> = batch.values.chunks(5).map(softmax).collect();
     let log_probs: Vec<f32> = rows.iter().flatten().map(|p| p.ln() as f32).collect();
     let probs: Vec<f32> = rows.iter().flatten().map(|p| *p as f32).collect();
@@ -317,9 +317,9 @@ impl Scorer for Without {
 
 #[test]
 fn a_scorer_forbids_and_favours() {
-    let batch = Recipe {
+    let batch = BatchSpec {
         ragged: false,
-        ..Recipe::new([1, 6, 4], 0)
+        ..BatchSpec::new([1, 6, 4], 0)
     }
     .batch(3);
     let given = Batch::new([1, 6, 4], &batch.values);
@@ -361,9 +361,9 @@ impl Scorer for Unbounded {
 fn what_a_search_leaves_out_would_not_have_come_into_the_beam() {
     for seed in 0..60 {
         let shape = [2, 24, 3 + seed as usize % 40];
-        let batch = Recipe {
+        let batch = BatchSpec {
             minus_infinity: if seed % 3 == 0 { 0.2 } else { 0.0 },
-            ..Recipe::new(shape, 3)
+            ..BatchSpec::new(shape, 3)
         }
         .batch(seed);
         let given = Batch::new(shape, &batch.values);
@@ -414,7 +414,7 @@ fn list<T>(value: &serde_json::Value, read: fn(&serde_json::Value) -> T) -> Vec<
 
 #[test]
 fn occupancies_are_the_references() {
-    occupancies::hold(&Ctc::cpu());
+    occupancies::match_the_reference(&Ctc::cpu());
 }
 
 #[test]

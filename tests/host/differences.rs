@@ -5,7 +5,7 @@ use ctc_wgpu::{BlankInLabels, Input, Options, Reduction, RepeatedOutputs, refere
 use crate::support::batch::{OwnedBatch, padded};
 use crate::support::check::{Failures, close};
 use crate::support::golden::log_softmax;
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 const REDUCTIONS: [Reduction; 6] = [
     Reduction::None,
@@ -44,7 +44,7 @@ fn differences(batch: &OwnedBatch, options: &Options, step: f32) -> Vec<f64> {
 
 /// Three items with repeats and an empty label among them, on multiples of 2^-10.
 fn batch(seed: u64) -> OwnedBatch {
-    let mut recipe = Recipe::new([3, 6, 4], 0);
+    let mut recipe = BatchSpec::new([3, 6, 4], 0);
     recipe.weights = true;
     recipe.ragged = false;
     let mut batch = recipe.batch(seed);

@@ -5,9 +5,9 @@ use ctc_wgpu::{
 };
 
 use crate::support::batch::OwnedBatch;
-use crate::support::brute;
+use crate::support::brute_force;
 use crate::support::check::{Failures, close};
-use crate::support::random::{Recipe, Rng};
+use crate::support::random::{BatchSpec, Rng};
 
 /// 200 batches of two items, of 1 to 6 frames over 2 to 4 classes.
 fn agrees(what: &str, options: Options, blanks_among_labels: bool) {
@@ -17,12 +17,12 @@ fn agrees(what: &str, options: Options, blanks_among_labels: bool) {
         let mut rng = Rng::new(1000 + seed);
         let classes = 2 + rng.below(3);
         let blank = rng.below(classes);
-        let recipe = Recipe {
+        let recipe = BatchSpec {
             blank,
             repeats: 0.4,
             minus_infinity: 0.1,
             weights: true,
-            ..Recipe::new(
+            ..BatchSpec::new(
                 [2, 1 + rng.below(if classes == 4 { 5 } else { 6 }), classes],
                 3,
             )
@@ -36,7 +36,7 @@ fn agrees(what: &str, options: Options, blanks_among_labels: bool) {
         }
         let options = options.blank(Blank::Index(blank as u32));
         let output = reference::loss_and_grad(&batch.batch(), &options).unwrap();
-        let (loss, grad) = brute::loss_and_grad(&batch, &options);
+        let (loss, grad) = brute_force::loss_and_grad(&batch, &options);
         possible += output.status.iter().filter(|s| **s == Status::Ok).count();
         for (item, (got, expected)) in output.loss.iter().zip(loss).enumerate() {
             failures.check(close(*got, expected, 1e-12), || {
@@ -134,7 +134,7 @@ fn a_blank_among_the_labels_follows_pytorchs_rule() {
 fn the_enumeration_itself_counts_what_can_be_counted_by_hand() {
     // Two frames, classes {blank, a}: "a" is read from a-, -a and aa, the empty label from --.
     let half = [0.5; 4];
-    let count = |labels: &[usize]| brute::count(&half, 2, labels, 0, &Options::default());
+    let count = |labels: &[usize]| brute_force::sum_paths(&half, 2, labels, 0, &Options::default());
     assert_eq!(count(&[1]).probability, 0.75);
     assert_eq!(count(&[1]).through, [0.25, 0.5, 0.25, 0.5]);
     assert_eq!(count(&[]).probability, 0.25);
@@ -142,7 +142,7 @@ fn the_enumeration_itself_counts_what_can_be_counted_by_hand() {
     let repeated_outputs = RepeatedOutputs::Distinct;
     let distinct = Options::default().repeated_outputs(repeated_outputs);
     assert_eq!(
-        brute::count(&half, 2, &[1, 1], 0, &distinct).probability,
+        brute_force::sum_paths(&half, 2, &[1, 1], 0, &distinct).probability,
         0.25
     );
 }

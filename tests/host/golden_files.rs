@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ctc_wgpu::{RepeatedOutputs, reference};
 
-use crate::support::check::{Answer, Failures, Tolerance, close, judged};
+use crate::support::check::{Computed, Failures, Tolerance, close, failures_of};
 use crate::support::golden::{
     self, FILES, Grad, LATER, conformance, edge, file, keras, list, number, tensorflow, text,
 };
@@ -118,17 +118,17 @@ fn tensorflow_differs_where_the_table_says_so() {
 #[test]
 fn the_peers_on_edge_cases_differ_where_the_table_says_so() {
     let run = |batch: &ctc_wgpu::Batch<'_>, options: &ctc_wgpu::Options| {
-        reference::loss_and_grad(batch, options).map(Answer::from)
+        reference::loss_and_grad(batch, options).map(Computed::from)
     };
     let mut told = BTreeSet::new();
-    for golden in edge::cases_of_the_wrong() {
+    for golden in edge::cases_with_different_results() {
         for expectation in &golden.expectations {
             let one = golden::Golden {
                 expectations: vec![expectation.clone()],
                 ..golden.clone()
             };
             assert!(
-                !judged(&one.into(), &run, Tolerance::F32).is_empty(),
+                !failures_of(&one.into(), &run, Tolerance::F32).is_empty(),
                 "{}: agrees with us",
                 expectation.source
             );
@@ -138,7 +138,7 @@ fn the_peers_on_edge_cases_differ_where_the_table_says_so() {
     for (case, peer) in edge::refusals() {
         told.insert(format!("conformance:{case} {peer}"));
     }
-    for (case, peers) in edge::WRONG {
+    for (case, peers) in edge::DIFFERENT_RESULTS {
         for (peer, why) in peers {
             let known = told.remove(&format!("conformance:{case} {peer}"));
             assert!(

@@ -3,12 +3,12 @@
 use ctc_wgpu::{Batch, Error, Options, RepeatedOutputs, reference};
 
 use crate::support::check::{
-    Answer, Failures, Tolerance, run_golden, run_ocr, run_semantics, well_formed,
+    Computed, Failures, Tolerance, run_golden, run_ocr, run_semantics, well_formed,
 };
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
-fn run(batch: &Batch<'_>, options: &Options) -> Result<Answer, Error> {
-    reference::loss_and_grad(batch, options).map(Answer::from)
+fn run(batch: &Batch<'_>, options: &Options) -> Result<Computed, Error> {
+    reference::loss_and_grad(batch, options).map(Computed::from)
 }
 
 #[test]
@@ -28,10 +28,10 @@ fn the_reference_agrees_with_pytorch_on_the_batches_of_a_real_network() {
 
 #[test]
 fn an_item_alone_equals_the_item_in_a_batch() {
-    let recipe = Recipe {
+    let recipe = BatchSpec {
         weights: true,
         minus_infinity: 0.05,
-        ..Recipe::new([6, 12, 5], 5)
+        ..BatchSpec::new([6, 12, 5], 5)
     };
     for seed in 0..20 {
         let batch = recipe.batch(seed);
@@ -54,13 +54,13 @@ fn an_item_alone_equals_the_item_in_a_batch() {
 #[test]
 fn both_layouts_and_both_ways_to_give_labels_answer_the_same() {
     for seed in 0..20 {
-        let recipe = Recipe {
+        let recipe = BatchSpec {
             weights: true,
-            ..Recipe::new([4, 9, 5], 4)
+            ..BatchSpec::new([4, 9, 5], 4)
         };
         let batch = recipe.batch(seed);
         let expected = run(&batch.batch(), &Options::default()).unwrap();
-        let other = Recipe {
+        let other = BatchSpec {
             concatenated: true,
             ..recipe
         }
@@ -74,10 +74,10 @@ fn both_layouts_and_both_ways_to_give_labels_answer_the_same() {
 
 #[test]
 fn occupancies_of_a_frame_sum_to_one_and_those_past_the_length_are_zero() {
-    let recipe = Recipe {
+    let recipe = BatchSpec {
         minus_infinity: 0.1,
         scale: 20.0,
-        ..Recipe::new([5, 40, 6], 8)
+        ..BatchSpec::new([5, 40, 6], 8)
     };
     let mut failures = Failures::default();
     for seed in 0..20 {
@@ -87,7 +87,7 @@ fn occupancies_of_a_frame_sum_to_one_and_those_past_the_length_are_zero() {
             let lives = output.loss[item].is_finite();
             for frame in 0..batch.frames() {
                 let sum: f64 = output.occupancy[batch.row(item, frame)..][..6].iter().sum();
-                let counts = lives && frame < batch.counting(item);
+                let counts = lives && frame < batch.valid_frames(item);
                 let expected = if counts { 1.0 } else { 0.0 };
                 failures.check((sum - expected).abs() < 1e-12, || {
                     format!("seed {seed} item {item} frame {frame}: {sum}")
@@ -97,7 +97,7 @@ fn occupancies_of_a_frame_sum_to_one_and_those_past_the_length_are_zero() {
         well_formed(
             &format!("seed {seed}"),
             &batch,
-            &Answer::from(output),
+            &Computed::from(output),
             &mut failures,
         );
     }

@@ -1,17 +1,18 @@
-//! Every adapter of the machine. A test of kernels that finds none fails: it never passes by skipping.
+//! Runs tests on every adapter of the machine. A test that finds no adapter fails; it is never
+//! skipped.
 
 use ctc_wgpu::Ctc;
 
-/// Restricts the tests to adapters whose name contains its value, in any case. It is the variable that wgpu's own
-/// examples read, as they do `WGPU_BACKEND`, which the tests obey too.
+/// Restricts the tests to adapters whose name contains this variable's value, ignoring case. wgpu's
+/// own examples read the same variable, and `WGPU_BACKEND`, which applies to the tests too.
 const NAME: &str = "WGPU_ADAPTER_NAME";
 
-/// All adapters, or those that `WGPU_ADAPTER_NAME` selects; none is a failure.
+/// Returns all adapters, or those that `WGPU_ADAPTER_NAME` selects. Panics if there is none.
 pub(crate) fn all() -> Vec<wgpu::Adapter> {
     let mut adapters = ctc_wgpu::adapters();
     assert!(
         !adapters.is_empty(),
-        "no GPU adapter: on Debian or Ubuntu `apt-get install mesa-vulkan-drivers` brings a software one"
+        "no GPU adapter: on Debian or Ubuntu, `apt-get install mesa-vulkan-drivers` installs a software one"
     );
     if let Ok(name) = std::env::var(NAME) {
         let wanted = name.to_lowercase();
@@ -24,7 +25,7 @@ pub(crate) fn all() -> Vec<wgpu::Adapter> {
     adapters
 }
 
-/// Runs `test` on each adapter; its name is printed, so that a failure says where.
+/// Runs `test` on each adapter, after printing its name, so that a failure shows the adapter.
 pub(crate) fn on_each(test: impl Fn(&Ctc)) {
     for adapter in &all() {
         let ctc = Ctc::on_adapter(adapter).unwrap();

@@ -1,8 +1,9 @@
-//! Holds any backend against the cases of the suite, and panics with all that is wrong at once.
+//! Runs the cases of the conformance suite on any backend, and panics with the list of all
+//! failures.
 
 pub(crate) use ctc_wgpu::conformance::case::Case;
 pub(crate) use ctc_wgpu::conformance::check::{
-    Allowed, Answer, Failures, Tolerance, close, well_formed,
+    AllowedError, Computed, Failures, Tolerance, close, well_formed,
 };
 use ctc_wgpu::{Batch, Error, Options};
 
@@ -10,18 +11,18 @@ use super::batch::OwnedBatch;
 use super::random_case::RandomCase;
 use super::{golden, ocr, semantics};
 
-/// A backend: what takes a batch and answers.
-pub(crate) type Run<'a> = dyn Fn(&Batch<'_>, &Options) -> Result<Answer, Error> + 'a;
+/// A backend: a function that computes a batch.
+pub(crate) type Run<'a> = dyn Fn(&Batch<'_>, &Options) -> Result<Computed, Error> + 'a;
 
-/// What is wrong in an answer to a case.
-pub(crate) fn judged(case: &Case, run: &Run<'_>, tolerance: Tolerance) -> Failures {
+/// Runs a case, and returns the failed checks.
+pub(crate) fn failures_of(case: &Case, run: &Run<'_>, tolerance: Tolerance) -> Failures {
     let mut failures = Failures::default();
     let answer = run(&case.batch().batch(), case.options());
-    case.judge(&answer, tolerance, &mut failures);
+    case.check(&answer, tolerance, &mut failures);
     failures
 }
 
-/// Cases of one kind.
+/// Runs cases of one kind.
 pub(crate) fn run_cases<C: Into<Case>>(
     what: &str,
     cases: impl IntoIterator<Item = C>,
@@ -30,34 +31,35 @@ pub(crate) fn run_cases<C: Into<Case>>(
 ) {
     let mut failures = Failures::default();
     for case in cases {
-        failures.case(judged(&case.into(), run, tolerance));
+        failures.case(failures_of(&case.into(), run, tolerance));
     }
     failures
         .finish(what)
         .unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
-/// Every golden case.
+/// Runs all golden cases.
 pub(crate) fn run_golden(run: &Run<'_>, tolerance: Tolerance) {
     run_cases("golden cases", golden::all(), run, tolerance);
 }
 
-/// Every row of the table of semantics.
+/// Runs all rows of the table of semantics.
 pub(crate) fn run_semantics(run: &Run<'_>, tolerance: Tolerance) {
     run_cases("table of semantics", semantics::all(), run, tolerance);
 }
 
-/// The batches of a real network, against PyTorch in float64.
+/// Compares the batches of a real network with PyTorch in float64.
 pub(crate) fn run_ocr(run: &Run<'_>, tolerance: Tolerance) {
     run_cases("batches of a real network", ocr::cases(), run, tolerance);
 }
 
-/// Answers to `seeds` random batches: the same seed is the same batch and the same options everywhere.
+/// Compares random batches with the reference. A seed gives the same batch and options on every
+/// machine.
 pub(crate) fn run_random(run: &Run<'_>, tolerance: Tolerance, seeds: std::ops::Range<u64>) {
     run_cases("random batches", seeds.map(RandomCase::of), run, tolerance);
 }
 
-/// One batch against the reference.
+/// Compares one batch with the reference.
 pub(crate) fn compare(
     name: &str,
     batch: &OwnedBatch,
@@ -65,6 +67,6 @@ pub(crate) fn compare(
     run: &Run<'_>,
     tolerance: Tolerance,
 ) -> Failures {
-    let drawn = RandomCase::new(name.to_owned(), batch.clone(), *options);
-    judged(&drawn.into(), run, tolerance)
+    let case = RandomCase::new(name.to_owned(), batch.clone(), *options);
+    failures_of(&case.into(), run, tolerance)
 }

@@ -1,20 +1,21 @@
-//! Devices for the tests that bring their own buffers.
+//! Devices for the tests that bind their own buffers.
 
 use ctc_wgpu::GpuPlan;
 pub(crate) use ctc_wgpu::conformance::device::Gpu;
 use ctc_wgpu::conformance::guarded_buffers;
 pub(crate) use ctc_wgpu::conformance::guarded_buffers::{
-    ALL, BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, GuardedBuffers, Outputs, Wanted, bits,
+    ALL, BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, GuardedBuffers, OptionalOutputs, Outputs,
+    bits,
 };
 
 use super::adapters;
 
-/// Runs `test` on each adapter with all that it gives; its name is printed, so that a failure says where.
+/// Runs `test` on each adapter, on a device with all of its limits, after printing its name.
 pub(crate) fn on_each_device(test: impl Fn(&Gpu)) {
     on_each_device_within(wgpu::Adapter::limits, test);
 }
 
-/// Runs `test` on each adapter, on a device made with these limits.
+/// Runs `test` on each adapter, on a device with these limits.
 pub(crate) fn on_each_device_within(
     limits: impl Fn(&wgpu::Adapter) -> wgpu::Limits,
     test: impl Fn(&Gpu),
@@ -26,7 +27,7 @@ pub(crate) fn on_each_device_within(
     }
 }
 
-/// One batch through a plan, in buffers among canaries.
+/// Runs a batch through a plan, in buffers with canaries.
 pub(crate) fn run(
     gpu: &Gpu,
     plan: &GpuPlan,
@@ -37,7 +38,7 @@ pub(crate) fn run(
         .unwrap_or_else(|wrong| panic!("{}: {wrong}", gpu.name))
 }
 
-/// Encodes a batch and submits it.
-pub(crate) fn submit(gpu: &Gpu, plan: &GpuPlan, placed: &GuardedBuffers) {
-    guarded_buffers::submit(gpu, plan, placed).unwrap();
+/// Encodes and submits a batch.
+pub(crate) fn submit(gpu: &Gpu, plan: &GpuPlan, buffers: &GuardedBuffers) {
+    guarded_buffers::submit(gpu, plan, buffers).unwrap();
 }

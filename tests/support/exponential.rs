@@ -1,10 +1,11 @@
-//! The exponential in the softmax, more finely than any tolerance of a whole loss: its polynomial's error would be a bias that
-//! depends on where between two powers of 2 an argument lies.
+//! Tests of the exponential in the softmax, finer than the tolerance of a loss. An error of its
+//! polynomial would be a bias that depends on the position of an argument between two powers of 2.
 
 use ctc_wgpu::{Batch, Ctc, Options, reference};
 
-/// The mean relative error of exp(−r − k ln 2), k = 4…11, over `around` ± 0.02 for r, read from the gradient of a class that no path
-/// needs: its probability.
+/// Returns the mean relative error of exp(−r − k ln 2), for k = 4…11 and r in `around` ± 0.02. It
+/// is computed from the gradient of a class that no path needs, which is the probability of that
+/// class.
 fn bias(ctc: &Ctc, around: f64) -> f64 {
     let frames = 2048;
     let logits: Vec<f32> = (0..frames)
@@ -23,9 +24,9 @@ fn bias(ctc: &Ctc, around: f64) -> f64 {
     errors.sum::<f64>() / frames as f64
 }
 
-/// The polynomial is no worse at the ends of its range than in the middle. What else a driver does to a quotient is the same at
-/// both.
-pub(crate) fn hold(ctc: &Ctc) {
+/// Checks that the bias at the ends of the polynomial's range equals that in the middle. Other
+/// errors of a driver, as of a quotient, are the same at both.
+pub(crate) fn is_unbiased(ctc: &Ctc) {
     let middle = bias(ctc, 0.0);
     for end in [-0.32, 0.32] {
         let off = bias(ctc, end) - middle;
@@ -33,9 +34,11 @@ pub(crate) fn hold(ctc: &Ctc) {
     }
 }
 
-/// A label's logit of −16 and less, whose distance to the blank's 9e-7 f32 rounds to its distance to 0, always the same way; in the
-/// frame after, the blank's is 0. What rounding took tells the two frames apart: for the reference by 4.5e-7 of occupancy.
-pub(crate) fn keeps_what_rounding_took(ctc: &Ctc) {
+/// Checks that the rounding error of a difference is compensated. In the first frame, the logit of
+/// the blank is 9e-7, and the label's is −16 or less, so that f32 always rounds their difference to
+/// the label's logit. In the second frame, the logit of the blank is 0. Only the rounding error
+/// distinguishes the frames: the reference's occupancies differ by 4.5e-7.
+pub(crate) fn compensates_rounding(ctc: &Ctc) {
     let items = 64;
     let logits: Vec<f32> = (0..items)
         .flat_map(|n| {

@@ -1,5 +1,5 @@
-//! What the tests on the host and the tests on adapters share: the library's conformance suite, where a failure is a panic,
-//! every adapter, and the batches of a real network.
+//! Shared by the tests on the host and the tests on adapters: the library's conformance suite, with
+//! a panic for each failure; the adapters of the machine; and the batches of a real network.
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(unused_imports, reason = "each test binary uses a part")]
 #![allow(
@@ -8,11 +8,11 @@
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
-    reason = "a test that panics has failed, and its numbers are small"
+    reason = "a panic fails the test, and the numbers of tests are small"
 )]
 
 pub(crate) use ctc_wgpu::conformance::{
-    batch, brute, buffer_layouts, decoding, extreme_values, golden, malformed, probe, random,
+    batch, brute_force, buffer_layouts, decoding, extreme_values, golden, malformed, probe, random,
     random_case, semantics, special_values, variants,
 };
 

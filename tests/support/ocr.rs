@@ -1,4 +1,5 @@
-//! Batches of a real network, from `tests/data/ocr`: its README says how they were made.
+//! Batches of a real network, from `tests/data/ocr`, whose README describes how they were
+//! generated.
 
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -9,10 +10,10 @@ use npyz::npz::NpzArchive;
 use super::batch::{OwnedBatch, OwnedLabels};
 use super::golden::{Accuracy, Expectation, Golden, Grad};
 
-/// How far the network has come: its outputs get sharper from one to the next.
+/// The stages of training. The outputs get more confident from one stage to the next.
 pub(crate) const STAGES: [&str; 3] = ["untrained", "early", "trained"];
 
-/// The 32 lines of text at each stage, with PyTorch's losses and gradients in float64.
+/// Returns the 32 lines of text at each stage, with PyTorch's losses and gradients in float64.
 pub(crate) fn cases() -> Vec<Golden> {
     STAGES.into_iter().map(read).collect()
 }
@@ -50,8 +51,8 @@ fn read(stage: &str) -> Golden {
     }
 }
 
-/// The folder that holds `tests/data`. Cargo sets the variable for the tests that it runs; a test binary that was carried to
-/// another machine is given the folder there by the same variable.
+/// Returns the folder that contains `tests/data`. Cargo sets the variable for the tests that it
+/// runs. To run a test binary on another machine, set the variable to the folder there.
 fn root() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)

@@ -4,7 +4,7 @@ use ctc_wgpu::Ctc;
 use ctc_wgpu::conformance::case::Case;
 use ctc_wgpu::conformance::check::Tolerance;
 use ctc_wgpu::conformance::families::SuiteSize;
-use ctc_wgpu::conformance::suite::{AS_PLANNED, Answered, EVERY_FAMILY, HostPath, Suite, Tally};
+use ctc_wgpu::conformance::suite::{AS_PLANNED, CaseOutput, EVERY_FAMILY, HostPath, Suite, Tally};
 use js_sys::{Array, Function};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
@@ -59,10 +59,10 @@ pub async fn validate(
     let planned = suite.families().iter().map(|family| (None, Some(family)));
     let forced = suite.forced(&limits).into_iter();
     let forced = forced.map(|(variant, family)| (Some(variant), family));
-    let trials: Vec<_> = planned.chain(forced).collect();
-    let total = u32::try_from(trials.len())?;
+    let groups: Vec<_> = planned.chain(forced).collect();
+    let total = u32::try_from(groups.len())?;
     let (rows, mut done, mut passed) = (Array::new(), 0_u32, true);
-    for (variant, family) in trials {
+    for (variant, family) in groups {
         let tally = match family {
             Some(family) => host.family_with(family, variant, answer).await,
             None => Tally::without_a_case(),
@@ -93,7 +93,7 @@ pub async fn validate(
     ]))
 }
 
-async fn answer(ctc: &Ctc, case: &Case) -> Answered {
+async fn answer(ctc: &Ctc, case: &Case) -> CaseOutput {
     let batch = case.batch();
     Ok(ctc
         .loss_and_grad_async(&batch.batch(), case.options())

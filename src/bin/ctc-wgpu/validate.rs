@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use ctc_wgpu::conformance::families::SuiteSize;
 use ctc_wgpu::conformance::probe::Numerics;
-use ctc_wgpu::conformance::suite::{Subject, Suite, Tally, Trial};
+use ctc_wgpu::conformance::suite::{Subject, Suite, Tally, TestGroup};
 use indicatif::ProgressBar;
 
 use crate::error::CliError;
@@ -180,20 +180,20 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<Outcome, CliError> {
     };
     let targets = targets(args)?;
     let suite = Suite::new(size);
-    let trials: Vec<_> = targets
+    let groups: Vec<_> = targets
         .iter()
-        .map(|(_, subject)| subject.as_ref().map(|subject| suite.trials(subject)))
+        .map(|(_, subject)| subject.as_ref().map(|subject| suite.groups(subject)))
         .collect();
-    let count: usize = trials.iter().flatten().map(Vec::len).sum();
+    let count: usize = groups.iter().flatten().map(Vec::len).sum();
     let bar = progress::working(count as u64);
     let adapters = targets
         .iter()
-        .zip(&trials)
-        .map(|((info, subject), trials)| AdapterReport {
+        .zip(&groups)
+        .map(|((info, subject), groups)| AdapterReport {
             info: info.clone(),
             numerics: subject.as_ref().ok().and_then(Subject::numerics).cloned(),
-            rows: match trials {
-                Ok(trials) => Ok(rows(trials, &info.name, &bar)),
+            rows: match groups {
+                Ok(groups) => Ok(rows(groups, &info.name, &bar)),
                 Err(reason) => Err((*reason).clone()),
             },
         });
@@ -255,15 +255,15 @@ fn targets(args: &ValidateArgs) -> Result<Vec<Target>, CliError> {
 }
 
 /// Runs the trials and sums their tallies per variant.
-fn rows(trials: &[Trial<'_>], subject: &str, bar: &ProgressBar) -> Vec<VariantRow> {
+fn rows(groups: &[TestGroup<'_>], subject: &str, bar: &ProgressBar) -> Vec<VariantRow> {
     let mut rows: Vec<VariantRow> = Vec::new();
-    for trial in trials {
-        bar.set_message(format!("{subject}: {}, {}", trial.variant, trial.family));
-        let tally = trial.run();
-        let at = rows.iter().position(|row| row.variant == trial.variant);
+    for group in groups {
+        bar.set_message(format!("{subject}: {}, {}", group.variant, group.family));
+        let tally = group.run();
+        let at = rows.iter().position(|row| row.variant == group.variant);
         let at = at.unwrap_or_else(|| {
             rows.push(VariantRow {
-                variant: trial.variant,
+                variant: group.variant,
                 total: Tally::new(),
                 families: Vec::new(),
             });
@@ -271,7 +271,7 @@ fn rows(trials: &[Trial<'_>], subject: &str, bar: &ProgressBar) -> Vec<VariantRo
         });
         let row = &mut rows[at];
         row.total = std::mem::take(&mut row.total).and(&tally);
-        row.families.push((trial.family, tally));
+        row.families.push((group.family, tally));
         bar.inc(1);
     }
     rows

@@ -1,19 +1,21 @@
-//! Alignments and greedy readings in the caller's buffers: nonsense on the device, and what is written where.
+//! Alignment and greedy decoding in the caller's buffers, with malformed input, and a check of
+//! every word that is written.
 
-use super::super::canaries::Layer;
+use super::super::canaries::BufferBuilder;
 use super::super::device::Gpu;
 use super::super::guarded_buffers::{BufferPlacement, DeviceBatch};
 use super::super::malformed::{
-    Corruption, FRAMES, ITEMS, LABELS, VICTIM, clean, ensure, garbage_batch, options, told,
+    Corruption, FRAMES, ITEMS, LABELS, TARGET, clean, ensure, message, options, random_bits_batch,
 };
 use super::super::random::Rng;
 use crate::decode::STAR;
 use crate::{AlignBuffers, Error, GpuCtc, GpuPlan, GreedyBuffers, Options, Status, Task};
 
-/// What a plan wrote: the arrays of [`AlignBuffers`] or [`GreedyBuffers`], in the order of their fields.
+/// The output arrays of a plan, in the order of the fields of [`AlignBuffers`] or
+/// [`GreedyBuffers`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    /// What was planned.
+    /// The task of the plan.
     pub task: Task,
     /// The words of each array.
     pub arrays: Vec<Vec<u32>>,
@@ -24,7 +26,7 @@ impl Decoded {
         self.arrays.last().map_or(&[], Vec::as_slice)
     }
 
-    /// One item's part of each array.
+    /// Returns one item's part of each array.
     fn of_item(&self, n: usize) -> Vec<&[u32]> {
         let part = |array: &'_ Vec<u32>| -> (usize, usize) {
             let each = array.len() / ITEMS;
@@ -40,10 +42,11 @@ impl Decoded {
     }
 }
 
-/// A batch through a plan, in buffers among canaries, the outputs full of garbage.
+/// Runs a batch through a plan, in buffers that are surrounded by canaries. The outputs hold random
+/// bits before.
 ///
 /// # Errors
-/// What the device answers instead, and what was written where nobody may write.
+/// An error of the device, or a word that was written outside of the outputs.
 pub fn run(
     gpu: &Gpu,
     plan: &GpuPlan,
@@ -52,12 +55,12 @@ pub fn run(
 ) -> Result<Decoded, String> {
     let (task, shape) = (plan.plan().task(), batch.shape);
     let [n, t, l] = [shape.items, shape.frames, shape.max_labels];
-    let mut layer = Layer::new(placement == BufferPlacement::Together);
-    let logits = layer.place(&batch.logits);
-    let labels = layer.integers(&batch.labels);
-    let label_lengths = layer.integers(&batch.label_lengths);
+    let mut builder = BufferBuilder::new(placement == BufferPlacement::OneBuffer);
+    let logits = builder.add(&batch.logits);
+    let labels = builder.integers(&batch.labels);
+    let label_lengths = builder.integers(&batch.label_lengths);
     let logit_lengths = batch.logit_lengths.as_deref();
-    let logit_lengths = logit_lengths.map(|lengths| layer.integers(lengths));
+    let logit_lengths = logit_lengths.map(|lengths| builder.integers(lengths));
     let sizes = match task {
         Task::Align => vec![n * t, n * t, 2 * n * l, n * l, n, n],
         _ => vec![n * t, n, 2 * n * t, n, n],
@@ -66,21 +69,21 @@ pub fn run(
     let outputs: Vec<_> = sizes
         .into_iter()
         .map(|words| {
-            let garbage: Vec<_> = (0..words).map(|_| rng.bits() as u32).collect();
-            layer.place(&garbage)
+            let random_words: Vec<_> = (0..words).map(|_| rng.bits() as u32).collect();
+            builder.add(&random_words)
         })
         .collect();
-    let laid = layer.on(gpu);
-    let out = |index: usize| laid.binding(outputs[index]);
-    let logit_lengths = logit_lengths.map(|place| laid.binding(place));
+    let buffers = builder.on(gpu);
+    let out = |index: usize| buffers.binding(outputs[index]);
+    let logit_lengths = logit_lengths.map(|range| buffers.binding(range));
     let mut encoder = gpu.encoder();
     let encoded = match task {
         Task::Align => {
             let buffers = AlignBuffers {
-                logits: laid.binding(logits),
-                labels: laid.binding(labels),
+                logits: buffers.binding(logits),
+                labels: buffers.binding(labels),
                 logit_lengths,
-                label_lengths: laid.binding(label_lengths),
+                label_lengths: buffers.binding(label_lengths),
                 path: Some(out(0)),
                 log_probs: Some(out(1)),
                 spans: Some(out(2)),
@@ -92,7 +95,7 @@ pub fn run(
         }
         _ => {
             let buffers = GreedyBuffers {
-                logits: laid.binding(logits),
+                logits: buffers.binding(logits),
                 logit_lengths,
                 labels: Some(out(0)),
                 label_lengths: Some(out(1)),
@@ -103,9 +106,9 @@ pub fn run(
             plan.encode_greedy(&mut encoder, &buffers)
         }
     };
-    encoded.map_err(told)?;
+    encoded.map_err(message)?;
     gpu.queue.submit([encoder.finish()]);
-    let arrays = laid.words(gpu, &outputs)?;
+    let arrays = buffers.words(gpu, &outputs)?;
     Ok(Decoded { task, arrays })
 }
 
@@ -121,35 +124,36 @@ fn planned(
     }
 }
 
-/// Spoils the victim of each layout and looks at what came of it.
+/// Corrupts the target item in each layout, and checks the outputs of all items.
 ///
 /// # Errors
-/// What was not as it must be.
-pub fn check(spoiler: &Corruption, gpu: &Gpu, ctc: &GpuCtc, task: Task) -> Result<(), String> {
-    for (joined, time_major, placement) in [
-        (false, false, BufferPlacement::Apart),
-        (false, true, BufferPlacement::Together),
-        (true, false, BufferPlacement::Together),
-        (true, true, BufferPlacement::Apart),
+/// The first output that is wrong.
+pub fn check(corruption: &Corruption, gpu: &Gpu, ctc: &GpuCtc, task: Task) -> Result<(), String> {
+    for (concatenate, time_major, placement) in [
+        (false, false, BufferPlacement::Separate),
+        (false, true, BufferPlacement::OneBuffer),
+        (true, false, BufferPlacement::OneBuffer),
+        (true, true, BufferPlacement::Separate),
     ] {
-        if joined && !spoiler.concatenated {
+        if concatenate && !corruption.concatenated {
             continue;
         }
-        let clean = clean(joined, time_major);
+        let clean = clean(concatenate, time_major);
         let name = format!(
             "{task:?}, {}, {:?}, {placement:?}",
-            spoiler.name, clean.shape
+            corruption.name, clean.shape
         );
-        let plan = planned(ctc, &clean, &spoiler.options, task).map_err(told)?;
+        let plan = planned(ctc, &clean, &corruption.options, task).map_err(message)?;
         let expected = run(gpu, &plan, &clean, placement)?;
         ensure(expected.statuses() == [Status::Ok as u32; ITEMS], || {
-            format!("{name}: not right before")
+            format!("{name}: the uncorrupted batch is not ok")
         })?;
         (0..ITEMS).try_for_each(|n| check_padding(&clean, &expected, n, &name))?;
         let mut batch = clean.clone();
-        (spoiler.change)(&mut batch);
+        (corruption.change)(&mut batch);
         let got = run(gpu, &plan, &batch, placement)?;
-        // Neither looks at weights, a greedy reading at no labels, and an alignment knows a star.
+        // Neither task reads weights, greedy decoding reads no labels, and −1 is a wildcard for
+        // alignment.
         let harmless = batch.logits == clean.logits
             && batch.logit_lengths == clean.logit_lengths
             && (task == Task::Greedy
@@ -159,18 +163,22 @@ pub fn check(spoiler: &Corruption, gpu: &Gpu, ctc: &GpuCtc, task: Task) -> Resul
                         .iter()
                         .zip(&clean.labels)
                         .all(|(a, b)| a == b || *a == STAR));
-        let status = if harmless { Status::Ok } else { spoiler.status };
-        check_item(&got, VICTIM, status, &name)?;
-        for n in (0..ITEMS).filter(|n| *n != VICTIM) {
+        let status = if harmless {
+            Status::Ok
+        } else {
+            corruption.status
+        };
+        check_item(&got, TARGET, status, &name)?;
+        for n in (0..ITEMS).filter(|n| *n != TARGET) {
             ensure(got.of_item(n) == expected.of_item(n), || {
-                format!("{name}: item {n} noticed")
+                format!("{name}: item {n} was affected")
             })?;
         }
     }
     Ok(())
 }
 
-/// Past an item's frames and labels nothing is left of what was in its arrays either.
+/// Checks that the outputs past an item's frames and labels were overwritten with padding.
 fn check_padding(batch: &DeviceBatch, got: &Decoded, n: usize, name: &str) -> Result<(), String> {
     let arrays = got.of_item(n);
     let length = |lengths: &[i32]| lengths[n] as usize;
@@ -198,11 +206,11 @@ fn check_padding(batch: &DeviceBatch, got: &Decoded, n: usize, name: &str) -> Re
         rests
             .iter()
             .all(|(rest, word)| rest.iter().all(|w| w == word)),
-        || format!("{name}: item {n}: something is left: {arrays:?}"),
+        || format!("{name}: item {n}: not padded: {arrays:?}"),
     )
 }
 
-/// What became of one item: its status, and that nothing is left of what was in its arrays.
+/// Checks one item's status and, if that is not `Ok`, that its outputs are empty.
 fn check_item(got: &Decoded, n: usize, status: Status, name: &str) -> Result<(), String> {
     let arrays = got.of_item(n);
     let code = got.statuses()[n];
@@ -218,7 +226,7 @@ fn check_item(got: &Decoded, n: usize, status: Status, name: &str) -> Result<(),
         _ => vec![&none, &[0], &[0; 2 * FRAMES]],
     };
     ensure(arrays[..empty.len()] == empty, || {
-        format!("{name}: something is left: {arrays:?}")
+        format!("{name}: not empty: {arrays:?}")
     })?;
     let log_prob = f32::from_bits(arrays[empty.len()][0]);
     let right = match status {
@@ -230,23 +238,24 @@ fn check_item(got: &Decoded, n: usize, status: Status, name: &str) -> Result<(),
     })
 }
 
-/// A batch of nothing but garbage touches nothing but its outputs, and each item gets a status that goes with its score.
+/// Runs a batch of random bits, and checks that only the outputs are written and that each item's
+/// status agrees with its score.
 ///
 /// # Errors
-/// What was not as it must be.
-pub fn garbage(gpu: &Gpu, ctc: &GpuCtc, seed: u64, task: Task) -> Result<(), String> {
-    let batch = garbage_batch(seed);
-    let plan = planned(ctc, &batch, &options(), task).map_err(told)?;
-    let apart = run(gpu, &plan, &batch, BufferPlacement::Apart)?;
-    let together = run(gpu, &plan, &batch, BufferPlacement::Together)?;
-    let name = format!("{task:?} of garbage, seed {seed}");
-    ensure(apart == together, || {
-        format!("{name}: other words where the buffers lie in one")
+/// The first output that is wrong.
+pub fn random_bits(gpu: &Gpu, ctc: &GpuCtc, seed: u64, task: Task) -> Result<(), String> {
+    let batch = random_bits_batch(seed);
+    let plan = planned(ctc, &batch, &options(), task).map_err(message)?;
+    let separate = run(gpu, &plan, &batch, BufferPlacement::Separate)?;
+    let one_buffer = run(gpu, &plan, &batch, BufferPlacement::OneBuffer)?;
+    let name = format!("{task:?} of random bits, seed {seed}");
+    ensure(separate == one_buffer, || {
+        format!("{name}: different words with all arrays in one buffer")
     })?;
-    for (n, code) in apart.statuses().iter().enumerate() {
+    for (n, code) in separate.statuses().iter().enumerate() {
         let status = Status::from_code(*code);
         let status = status.ok_or_else(|| format!("{name}: status {code}"))?;
-        check_item(&apart, n, status, &format!("{name}, item {n}"))?;
+        check_item(&separate, n, status, &format!("{name}, item {n}"))?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `conformance.json`, `cases`: what other projects' test suites assert, and what an enumeration of all paths gives.
+//! `conformance.json`, `cases`: the assertions of other projects' test suites, and results of an
+//! enumeration of all paths.
 
 use crate::{
     Blank, BlankInLabels, Impossible, Options, Reduction, RepeatedLabels, RepeatedOutputs, Status,
@@ -11,95 +12,96 @@ use super::{
     number, numbers, rounded, status_of, text,
 };
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
-use crate::conformance::random::Recipe;
+use crate::conformance::random::BatchSpec;
 
-/// The lists of errors that other suites assert, item by item: which row of our table of semantics is ours, or why there
-/// is none. A test sees to it that the lists are complete and the rows exist.
+/// The errors that other test suites assert, each with the corresponding row of the table of
+/// semantics, or the reason why there is none. A test checks that the list is complete and that the
+/// rows exist.
 pub const ERRORS: [(&str, &str, Result<&str, &str>); 18] = [
     (
         "tf/errors",
         "logits rank<3 -> error",
-        Err("the rank is in the type"),
+        Err("the type of the input fixes its rank"),
     ),
     (
         "tf/errors",
         "num_classes==0 -> error",
-        Ok("no classes are refused"),
+        Ok("a batch without classes is rejected"),
     ),
     (
         "tf/errors",
         "blank_index -4 with C=3 -> error (valid range [-3,3))",
-        Err("a negative index cannot be written; the last class is Blank::Last"),
+        Err("the type has no negative index; the last class is Blank::Last"),
     ),
     (
         "tf/errors",
         "batch_size 0 -> InvalidArgument 'batch_size must not be 0'",
-        Ok("an empty batch is an empty answer"),
+        Ok("an empty batch gives an empty result"),
     ),
     (
         "tf/errors",
         "second gradient of sparse op -> LookupError 'explicitly disabled'",
-        Err("second derivatives are a later feature"),
+        Err("second derivatives are not implemented"),
     ),
     (
         "burn/errors",
         "blank>=C panics",
-        Ok("a blank that is no class is refused"),
+        Ok("a blank that is not a valid class is rejected"),
     ),
     (
         "burn/errors",
         "targets batch != N panics",
-        Ok("labels of another number of items are refused"),
+        Ok("labels for a different number of items are rejected"),
     ),
     (
         "burn/errors",
         "input_lengths len != N panics",
-        Ok("too few logit lengths are refused"),
+        Ok("too few logit lengths are rejected"),
     ),
     (
         "burn/errors",
         "target_lengths len != N panics",
-        Ok("too few label lengths are refused"),
+        Ok("too few label lengths are rejected"),
     ),
     (
         "burn/errors",
         "debug builds: target_len<0, >width, input_len<target_len, input_len>T panic",
-        Ok("a label length above the row is refused"),
+        Ok("a label length above the width of the row is rejected"),
     ),
     (
         "torch/errors",
         "input_len>T",
-        Ok("a logit length above the frames is refused"),
+        Ok("a logit length above the number of frames is rejected"),
     ),
     (
         "torch/errors",
         "input_len<0",
-        Ok("a negative logit length is refused"),
+        Ok("a negative logit length is rejected"),
     ),
     (
         "torch/errors",
         "target_len<0",
-        Ok("a negative label length is refused"),
+        Ok("a negative label length is rejected"),
     ),
     (
         "torch/errors",
         "target_len>targets.size(1)",
-        Ok("a label length above the row is refused"),
+        Ok("a label length above the width of the row is rejected"),
     ),
     (
         "torch/errors",
         "1-D targets whose length != sum(target_lengths)",
-        Ok("concatenated labels left over are refused"),
+        Ok("more concatenated labels than the lengths count are rejected"),
     ),
     (
         "torch/errors",
         "blank<0 or >=C",
-        Ok("a blank that is no class is refused"),
+        Ok("a blank that is not a valid class is rejected"),
     ),
     (
         "torch/errors",
         "empty log_probs (N==0 or T==0): 'log_probs tensor must not be empty'",
-        Ok("a batch without frames costs nothing for empty labels"),
+        Ok("a batch without frames has loss 0 for empty labels"),
     ),
     (
         "torch/errors",
@@ -108,7 +110,7 @@ pub const ERRORS: [(&str, &str, Result<&str, &str>); 18] = [
     ),
 ];
 
-/// The cases.
+/// Returns all cases.
 pub fn cases() -> Vec<Golden> {
     let mut cases = Vec::new();
     for case in list(&file("conformance")["cases"]) {
@@ -118,7 +120,7 @@ pub fn cases() -> Vec<Golden> {
         }
         match text(&case["kind"]) {
             "loss" | "loss+alignment" => cases.push(losses(case, source)),
-            "loss_property" => cases.push(sharp_as_a_sentinel(case, source)),
+            "loss_property" => cases.push(below_the_threshold(case, source)),
             "label_op" => cases.push(labels(case, source)),
             "error" => assert!(
                 ERRORS.iter().any(|(list, ..)| *list == case["name"]),
@@ -130,7 +132,7 @@ pub fn cases() -> Vec<Golden> {
     cases
 }
 
-/// The batch of a case, whose input is time-major, and by how much rounding moved the input.
+/// Returns the time-major batch of a case, and the largest rounding error of its input.
 fn read(case: &Value) -> (OwnedBatch, f64) {
     let [frames, items, classes] = [0, 1, 2].map(|axis| natural(&case["shape"][axis]));
     assert_eq!(
@@ -166,7 +168,7 @@ fn losses(case: &Value, source: String) -> Golden {
                 options.repeated_outputs = RepeatedOutputs::Distinct
             }
             "preprocess_collapse_repeated" | "ctc_merge_repeated" => {}
-            // The case's own labels are what the flag made of these.
+            // The labels of the case are the result of the flag for these labels.
             "raw_labels" => {
                 batch = OwnedBatch {
                     labels: crate::conformance::batch::padded(&[integers(value)]),
@@ -179,8 +181,8 @@ fn losses(case: &Value, source: String) -> Golden {
             other => panic!("{source}: unknown option {other}"),
         }
     }
-    // keras.losses.CTC counts the labels that are not 0 and takes as many from the left, so that its own test has the blank
-    // for a label, and asserts PyTorch's rule for it.
+    // keras.losses.CTC counts the labels other than 0 and uses that many from the left, so its own
+    // test has the blank as a label, and asserts PyTorch's rule for it.
     if source.contains("losses.CTC") {
         options.blank_in_labels = BlankInLabels::Allow;
     }
@@ -188,20 +190,20 @@ fn losses(case: &Value, source: String) -> Golden {
     let expectation =
         |part: &str, loss: Option<&Value>, grad: Option<&Value>, accuracy: f64| Expectation {
             source: format!("{source}{part}"),
-            loss: match given(loss) {
-                // −0.0 stands in the file for a loss of 0; ours is +0.0.
+            loss: match non_null(loss) {
+                // Adding 0.0 turns the −0.0 in the file into our +0.0.
                 Some(loss) => numbers(loss).into_iter().map(|l| Some(l + 0.0)).collect(),
                 None => vec![None; items],
             },
-            grad: match given(grad) {
+            grad: match non_null(grad) {
                 Some(grad) => Grad::Full(numbers(grad).into_iter().map(Some).collect()),
                 None => Grad::NotGiven,
             },
             reduced: None,
             accuracy: Accuracy::both(accuracy).of_rounded_input(rounding, batch.frames()),
         };
-    // Published numbers have as many digits as their suite prints; those of the file's own oracle and of its enumeration
-    // are float64.
+    // Published numbers have the digits that their suite prints. The numbers of the file's own
+    // oracle and of its enumeration are float64.
     let published = if case["kind"] == "loss" {
         number(&case["atol"])
     } else {
@@ -231,7 +233,7 @@ fn losses(case: &Value, source: String) -> Golden {
     let impossible = known.clone().any(|l| *l == f64::INFINITY);
     assert!(
         !impossible || items == 1,
-        "{source}: say which item is impossible"
+        "{source}: it is unclear which item is impossible"
     );
     let status = if impossible {
         Status::Impossible
@@ -247,13 +249,14 @@ fn losses(case: &Value, source: String) -> Golden {
     }
 }
 
-fn given(value: Option<&Value>) -> Option<&Value> {
+fn non_null(value: Option<&Value>) -> Option<&Value> {
     value.filter(|v| !v.is_null())
 }
 
-/// warp-ctc's `inf_test`: the first label has a logit of −1e30 in every frame. It asserts +inf, and answers 182 by its floor
-/// under the probabilities. A probability of e^(−2^28) or less counts as 0, so there is no alignment.
-fn sharp_as_a_sentinel(case: &Value, source: String) -> Golden {
+/// Reads warp-ctc's `inf_test`: the first label has a logit of −1e30 in every frame. The test
+/// asserts +inf, but warp-ctc returns 182, because it bounds probabilities from below. Here a
+/// probability of e^(−2^28) or less counts as 0, so there is no alignment.
+fn below_the_threshold(case: &Value, source: String) -> Golden {
     let (batch, _) = read(case);
     let options = Options {
         blank: Blank::Index(natural(&case["blank"]) as u32),
@@ -274,42 +277,43 @@ fn sharp_as_a_sentinel(case: &Value, source: String) -> Golden {
     }
 }
 
-/// TensorFlow's functions on labels, as options and as a way to give labels: the loss must be that of the labels that they
-/// put out, and label 0, which is none of their paddings, must survive.
+/// Reads the cases of TensorFlow's functions on labels, which are options or label layouts here.
+/// The loss must be that of the labels that the functions return, and label 0, which is not
+/// padding, must be kept.
 fn labels(case: &Value, source: String) -> Golden {
     let rows = integer_lists(&case["labels"]);
     let lengths = integers(&case["lengths"]);
-    let cut = |rows: &[Vec<i32>], lengths: &[i32]| -> Vec<Vec<i32>> {
+    let truncated = |rows: &[Vec<i32>], lengths: &[i32]| -> Vec<Vec<i32>> {
         rows.iter()
             .zip(lengths)
             .map(|(row, length)| row[..*length as usize].to_vec())
             .collect()
     };
-    let mut recipe = Recipe::new([rows.len(), 12, 11], 0);
-    recipe.ragged = false;
-    let mut batch = recipe.batch(1);
+    let mut spec = BatchSpec::new([rows.len(), 12, 11], 0);
+    spec.ragged = false;
+    let mut batch = spec.batch(1);
     let mut options = Options {
         blank: Blank::Last,
         impossible: Impossible::Error,
         ..Options::default()
     };
-    let given = cut(&rows, &lengths);
+    let labels_of_items = truncated(&rows, &lengths);
     let read = match text(&case["op"]) {
         "collapse_repeated" => {
             options.repeated_labels = RepeatedLabels::Collapse;
-            // The rows as they are, with what lies past their lengths.
+            // The unchanged rows, including the padding past their lengths.
             batch.labels = OwnedLabels::Padded {
                 values: rows.concat(),
                 lengths,
             };
-            cut(
+            truncated(
                 &integer_lists(&case["expected"]),
                 &integers(&case["expected_lengths"]),
             )
         }
         "dense_to_sparse" => {
-            batch.labels = sparse(&given);
-            given
+            batch.labels = sparse(&labels_of_items);
+            labels_of_items
         }
         other => panic!("{source}: unknown operation {other}"),
     };
@@ -338,7 +342,7 @@ fn labels(case: &Value, source: String) -> Golden {
     }
 }
 
-/// Lists of labels as a sparse tensor.
+/// Converts lists of labels to a sparse tensor.
 pub fn sparse(labels: &[Vec<i32>]) -> OwnedLabels {
     let entries = || {
         labels

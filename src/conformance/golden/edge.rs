@@ -1,6 +1,7 @@
-//! `conformance.json`, `edge_cases`: one batch each, and what eight implementations answered to it.
+//! `conformance.json`, `edge_cases`: one batch per case, and the results of eight implementations.
 //!
-//! [`WRONG`] says who is not followed and why; all others must agree with us.
+//! [`DIFFERENT_RESULTS`] lists the results that differ from ours, and why we do not follow them.
+//! All other results must agree with ours.
 
 use crate::{Blank, Impossible, Options, Status};
 use serde_json::Value;
@@ -11,12 +12,12 @@ use super::{
 };
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 
-/// The printed gradients have six decimals, and all but the reference are f32.
+/// The gradients in the file have six decimals, and all but the reference's are f32.
 const OBSERVED: Accuracy = Accuracy {
     loss: 1e-6,
     grad: 2e-6,
 };
-/// Beside that, Keras's ε of 1e-7 moves every probability, the small ones by much.
+/// Keras's ε of 1e-7 additionally changes every probability, small ones considerably.
 const WITH_EPSILON: Accuracy = Accuracy {
     loss: 5e-6,
     grad: 1e-5,
@@ -31,16 +32,23 @@ const OPTAX: &str = "optax0.2.8";
 const SEQ2SEQ: &str = "tf-seq2seq-losses0.3";
 const WARP: &str = "warp-ctc_cpu";
 
-/// Cases that are errors here: which row of the table of semantics they are. What the peers answer is told there.
+/// Cases that are errors here, each with its row in the table of semantics, which describes the
+/// results of the other libraries.
 pub const ERRORS: [(&str, &str); 5] = [
-    ("negative target (1,-1)", "a label of -1 is refused"),
-    ("negative input_len", "a negative logit length is refused"),
-    ("label_len>width", "a label length above the row is refused"),
-    ("target>=C (1,4)", "a label that is no class is refused"),
-    ("negative label_len", "a negative label length is refused"),
+    ("negative target (1,-1)", "a label of -1 is rejected"),
+    ("negative input_len", "a negative logit length is rejected"),
+    (
+        "label_len>width",
+        "a label length above the width of the row is rejected",
+    ),
+    (
+        "target>=C (1,4)",
+        "a label that is not a valid class is rejected",
+    ),
+    ("negative label_len", "a negative label length is rejected"),
 ];
 
-/// How the items of each other case go.
+/// The statuses of the items of the other cases.
 const STATUS: [(&str, &[Status]); 14] = {
     use Status::{Impossible as No, NotFinite as Nan, Ok};
     [
@@ -61,22 +69,23 @@ const STATUS: [(&str, &[Status]); 14] = {
     ]
 };
 
-const REFUSED: &str = "refuses the batch for one legal item";
-const SOFTMAX: &str =
-    "the gradient of an impossible item is the softmax, as if it were to be unlearnt";
+const REFUSED: &str = "rejects the whole batch because of one valid item";
+const SOFTMAX: &str = "the gradient of an impossible item is the softmax instead of 0";
 const SENTINEL: &str =
-    "a finite number stands for −inf, and comes out as the loss, with a gradient of nothing";
-const SILENT: &str = "a loss of 0 for an impossible item hides it";
-const NAN_GRADIENT: &str = "a NaN gradient spoils the step for all items";
-const ZERO_TIMES: &str = "0 · −inf or 0 · NaN inside";
-const PADDING: &str = "what lies in a frame that does not count must not come out";
-const UNDERFLOW: &str = "softmax first, logarithm after: what underflows is lost";
-const EPSILON: &str = "another loss: ε bounds every probability from below";
+    "a finite number replaces −inf and becomes the loss, with a meaningless gradient";
+const SILENT: &str = "a loss of 0 hides the impossible item";
+const NAN_GRADIENT: &str = "a NaN gradient makes the training step of the whole batch NaN";
+const ZERO_TIMES: &str = "0 · −inf or 0 · NaN in an intermediate result";
+const PADDING: &str = "the input past an item's length must not affect the result";
+const UNDERFLOW: &str =
+    "the softmax is computed before the logarithm, so small probabilities underflow to 0";
+const EPSILON: &str = "a different loss: ε bounds every probability from below";
 const HALF: &str =
-    "NaN reaches only some of the item's frames: which, is an accident of the recursion";
+    "NaN is in only some of the item's frames, depending on the order of the recursion";
 
-/// Who answers otherwise, and why that is not followed. A test sees to it that each of them does.
-pub const WRONG: [(&str, &[(&str, &str)]); 14] = [
+/// For each case, the implementations with other results, and why we do not follow them. A test
+/// checks that each of them does differ.
+pub const DIFFERENT_RESULTS: [(&str, &[(&str, &str)]); 14] = [
     ("normal_padded_T(il=5,3)", &[]),
     (
         "repeat_infeasible(1,1,2;T=3)+ok",
@@ -97,7 +106,7 @@ pub const WRONG: [(&str, &[(&str, &str)]); 14] = [
         &[
             (SPARSE, REFUSED),
             (KERAS, REFUSED),
-            (WARP, "+inf, though the empty path reads as the empty label"),
+            (WARP, "+inf, although the empty path gives the empty label"),
         ],
     ),
     (
@@ -177,17 +186,17 @@ pub const WRONG: [(&str, &[(&str, &str)]); 14] = [
     ),
 ];
 
-/// The cases, with the sources that must agree with us.
+/// Returns the cases, with the sources that must agree with us.
 pub fn cases() -> Vec<Golden> {
-    all(|case, peer| !wrong(case).any(|(who, _)| *who == peer))
+    all(|case, peer| !different_results(case).any(|(who, _)| *who == peer))
 }
 
-/// The same cases with the peers that [`WRONG`] lists, alone.
-pub fn cases_of_the_wrong() -> Vec<Golden> {
-    all(|case, peer| wrong(case).any(|(who, _)| *who == peer))
+/// Returns the same cases with only the sources that [`DIFFERENT_RESULTS`] lists.
+pub fn cases_with_different_results() -> Vec<Golden> {
+    all(|case, peer| different_results(case).any(|(who, _)| *who == peer))
 }
 
-/// Who refuses the batch of a case with an error.
+/// Returns pairs of a case and an implementation that rejects its batch with an error.
 pub fn refusals() -> Vec<(String, String)> {
     let answered = |case: &Value| !ERRORS.iter().any(|(name, _)| *name == case["name"]);
     let file = file("conformance");
@@ -206,16 +215,19 @@ pub fn refusals() -> Vec<(String, String)> {
     cases.flat_map(refusals).collect()
 }
 
-/// Who answers otherwise to a case, and why that is not followed.
-pub fn wrong(case: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    let entry = WRONG.iter().find(|(name, _)| *name == case);
+/// Returns the implementations with other results for a case, and why we do not follow them.
+pub fn different_results(
+    case: &str,
+) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let entry = DIFFERENT_RESULTS.iter().find(|(name, _)| *name == case);
     entry
-        .unwrap_or_else(|| panic!("{case}: not in WRONG"))
+        .unwrap_or_else(|| panic!("{case}: not in DIFFERENT_RESULTS"))
         .1
         .iter()
 }
 
-/// One golden case for the peers that answer +inf for an impossible item, and one for PyTorch's `zero_infinity`.
+/// Returns one golden case for the sources whose loss of an impossible item is +inf, and one for
+/// PyTorch's `zero_infinity`.
 fn all(wanted: impl Fn(&str, &str) -> bool) -> Vec<Golden> {
     let mut cases = Vec::new();
     for case in list(&file("conformance")["edge_cases"]) {
@@ -278,7 +290,7 @@ fn batch(case: &Value) -> OwnedBatch {
 fn expectation(source: String, peer: &str, answer: &Value) -> Expectation {
     Expectation {
         source,
-        // −0.0 and −8e-8 stand there for a loss of 0.
+        // Some sources have −0.0 or −8e-8 for a loss of 0.
         loss: list(&answer["loss"])
             .iter()
             .map(|l| Some(number(l)).map(|l| if l < 0.0 { 0.0 } else { l }))

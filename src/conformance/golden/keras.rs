@@ -1,4 +1,5 @@
-//! `keras_ctc_batch_cost.json`: Keras's loss of probabilities, and its gradient with respect to them.
+//! `keras_ctc_batch_cost.json`: Keras's loss of probabilities, and its gradient with respect to
+//! them.
 
 use crate::{Options, Status, reference};
 use serde_json::Value;
@@ -9,37 +10,38 @@ use super::{
 };
 use crate::conformance::batch::OwnedBatch;
 
-/// Keras's ε, which the file names.
+/// Keras's ε, as in the file.
 pub const EPSILON: f64 = 1e-7;
 
-/// TensorFlow adds in logarithms of float32 even here: errors of 3e-8 an operation, which 1/(p + ε) makes larger.
+/// TensorFlow adds float32 logarithms even here: errors of 3e-8 per operation, which 1/(p + ε)
+/// enlarges.
 pub const TENSORFLOW: Accuracy = Accuracy {
     loss: 1e-6,
     grad: 2e-6,
 };
 
-/// A case in float64, as Keras had it.
+/// A case with the float64 input that Keras had.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// `file:case`
+    /// The name of the case.
     pub name: String,
-    /// N, T, C
+    /// N, T, C.
     pub dims: [usize; 3],
-    /// `[N, T, C]`
+    /// The probabilities, `[N, T, C]`.
     pub probs: Vec<f64>,
-    /// An item's a list.
+    /// One list per item.
     pub labels: Vec<Vec<i32>>,
-    /// How many frames of an item count.
+    /// The number of valid frames of each item.
     pub frames: Vec<i32>,
-    /// `[N]`
+    /// The losses, `[N]`.
     pub loss: Vec<f64>,
-    /// With respect to the probabilities.
+    /// The gradient with respect to the probabilities.
     pub grad: Grad,
-    /// With respect to the logits of the softmax before it, where there is one.
+    /// The gradient with respect to the logits, if the probabilities are a softmax.
     pub grad_of_logits: Option<Grad>,
 }
 
-/// All ten.
+/// Returns all ten cases in float64.
 pub fn in_f64() -> Vec<Case> {
     list(&file("keras_ctc_batch_cost")["cases"])
         .iter()
@@ -56,14 +58,14 @@ fn read(case: &Value) -> Case {
         "{}: the blank is the last class",
         case["name"]
     );
-    let drawn = generate(&case["gen"], dims.iter().product());
-    let drawn: Vec<f64> = drawn.into_iter().map(f64::from).collect();
+    let units = generate(&case["gen"], dims.iter().product());
+    let generated: Vec<f64> = units.into_iter().map(f64::from).collect();
     let probs = match text(&case["y_pred"]).split_once(':') {
-        None if case["y_pred"] == "softmax" => log_softmax(&drawn, classes)
+        None if case["y_pred"] == "softmax" => log_softmax(&generated, classes)
             .iter()
             .map(|x| x.exp())
             .collect(),
-        None if case["y_pred"] == "abs" => drawn.iter().map(|x| x.abs()).collect(),
+        None if case["y_pred"] == "abs" => generated.iter().map(|x| x.abs()).collect(),
         Some(("onehot", path)) => path
             .split(',')
             .map(|class| class.parse::<usize>().unwrap())
@@ -89,7 +91,7 @@ fn read(case: &Value) -> Case {
     }
 }
 
-/// The cases, with probabilities rounded to f32.
+/// Returns the cases, with probabilities rounded to f32.
 pub fn cases() -> Vec<Golden> {
     let mut cases: Vec<Golden> = in_f64().into_iter().map(golden).collect();
     cases.extend(
@@ -117,14 +119,14 @@ fn golden(case: Case) -> Golden {
     Golden {
         name: source,
         status: vec![Status::Ok; case.dims[0]],
-        // Keras's numbers belong to float64 probabilities; those that the backend was given have their own.
+        // Keras's results are for float64 probabilities, the reference's for the rounded ones.
         expectations: vec![theirs, by_reference(&batch, &options)],
         batch,
         options,
     }
 }
 
-/// What the reference says of exactly the given f32 input.
+/// Computes the expected result of the f32 input with the reference.
 fn by_reference(batch: &OwnedBatch, options: &Options) -> Expectation {
     let output = reference::loss_and_grad(&batch.batch(), options).unwrap();
     Expectation {
@@ -136,10 +138,11 @@ fn by_reference(batch: &OwnedBatch, options: &Options) -> Expectation {
     }
 }
 
-/// `edge_behaviour`: one item of three or so frames over four classes. Keras refuses three of the five.
+/// Reads `edge_behaviour`: one item of one to five frames over four classes. Keras rejects three of
+/// the five cases.
 fn edge(case: &Value) -> Golden {
     let name = text(&case["name"]);
-    // The file leaves the number of frames to the generator's source.
+    // The number of frames is not in the file; it is from the generator's source.
     let frames = match name {
         "empty_label" => 5,
         "infeasible" | "infeasible_repeat" | "input_length_0" => 3,
@@ -159,14 +162,16 @@ fn edge(case: &Value) -> Golden {
         .logit_lengths(&integers(&case["input_length"]));
     let zero = Grad::Full(vec![Some(0.0); frames * 4]);
     let (loss, grad) = match name {
-        // Keras: "Labels length is zero". It is a legal item that costs its blanks.
+        // Keras: "Labels length is zero". The item is valid, with the loss of its blanks.
         "empty_label" => {
             let blank = |p: &[f64]| -((p[3] + EPSILON) / (1.0 + 4.0 * EPSILON)).ln();
             (probs.chunks(4).map(blank).sum(), Grad::NotGiven)
         }
-        // Keras: "Not enough time for target transition", for the whole batch; ours is this item's affair.
+        // Keras rejects the whole batch: "Not enough time for target transition". Here only this
+        // item is impossible.
         "infeasible" | "input_length_0" => (f64::INFINITY, zero),
-        // Keras has the loss, but a gradient whose magnitudes sum to 12, as if the item were to be unlearnt.
+        // Keras has the same loss, but a gradient whose magnitudes sum to 12, as if the item had to
+        // be unlearnt.
         "infeasible_repeat" => (number(&case["loss"][0]), zero),
         _ => {
             let abs_sum = number(&case["grad_abs_sum"]);

@@ -1,37 +1,40 @@
-//! `ctc_tensorflow.json` and `keras_ops_ctc_loss.json`: TensorFlow and Keras on the batches of `ctc_torch_f64.json`.
+//! `ctc_tensorflow.json` and `keras_ops_ctc_loss.json`: TensorFlow and Keras on the batches of
+//! `ctc_torch_f64.json`.
 
 use serde_json::Value;
 
 use super::torch::finite;
 use super::{Accuracy, Expectation, Golden, Grad, number, numbers};
 
-/// TensorFlow computes in float32, and its float64 has logarithms of float32: errors of 3e-8 an operation.
+/// TensorFlow computes in float32, and its float64 version uses float32 logarithms: errors of 3e-8
+/// per operation.
 const TENSORFLOW: Accuracy = Accuracy {
     loss: 1e-6,
     grad: 1e-6,
 };
 
-/// Refusals, by what their messages say.
+/// The error messages with which TensorFlow rejects batches, each with the reason why we accept
+/// them.
 pub const REFUSED: [(&str, &str); 2] = [
     (
         "Labels length is zero",
-        "an item without labels is a legal item: it costs its blanks",
+        "an item without labels is valid, with the loss of its blanks",
     ),
     (
         "Not enough time for target transition",
-        "one impossible item is no reason to refuse the batch",
+        "one impossible item must not make the whole batch an error",
     ),
 ];
 
-/// A loss that differs: case, which part of TensorFlow, item.
+/// A loss that differs from ours.
 pub struct Differs {
     /// The case's name.
     pub case: &'static str,
-    /// Which of its answers.
+    /// The implementation.
     pub part: &'static str,
     /// The item.
     pub item: usize,
-    /// Why it differs.
+    /// The reason for the difference.
     pub why: &'static str,
 }
 
@@ -50,14 +53,15 @@ const fn differs(
 }
 
 const NO_PATH: &str =
-    "no alignment: +inf by the definition, but log(1e-307) ≈ −707 stands for −inf in it";
-const UNDERFLOW: &str = "the softmax is taken first and its logarithm after: what underflows becomes −inf, the loss +inf";
+    "no alignment: +inf by the definition, but log(1e-307) ≈ −707 replaces −inf in it";
+const UNDERFLOW: &str = "the softmax is computed before the logarithm: small probabilities underflow, and the loss is +inf";
 const FLOOR: &str =
-    "log(1e-307) ≈ −707 bounds each state from below, which cuts what sharp logits cost";
+    "log(1e-307) ≈ −707 bounds each state from below, so large losses are too small";
 const NAN: &str = "0 · −inf in its einsum: NaN from a class of probability 0";
 
-/// Where TensorFlow's loss is wrong, and why. (Its gradient is too in every impossible item: the softmax, as if the item
-/// were to be unlearnt; ours is 0.) A test sees to it that each of them does differ.
+/// The wrong losses of TensorFlow, with the reasons. A test checks that each of them does differ.
+/// In addition, TensorFlow's gradient of an impossible item is always the softmax, as if the item
+/// had to be unlearnt, where ours is 0.
 pub const DIFFERS: [Differs; 17] = [
     differs("exactly_feasible_repeats", "dense_float32", 0, NO_PATH),
     differs("infeasible_long", "dense_float32", 0, NO_PATH),
@@ -78,21 +82,21 @@ pub const DIFFERS: [Differs; 17] = [
     differs("neginf_logit_infeasible", "dense_float32", 0, NAN),
 ];
 
-/// The losses of a part, with `None` where the table says that they differ.
+/// Returns the losses of an implementation, with `None` for those in [`DIFFERS`].
 fn compared(case: &str, part: &str, loss: &[f64]) -> Vec<Option<f64>> {
     let differs = |item: usize| {
         DIFFERS
             .iter()
             .any(|d| (d.case, d.part, d.item) == (case, part, item))
     };
-    // A confident right answer costs −8e-8 there, which rounding explains.
+    // If p is 1, TensorFlow's loss is −8e-8 because of rounding.
     loss.iter()
         .enumerate()
         .map(|(item, l)| (!differs(item)).then_some(finite(l.max(0.0))))
         .collect()
 }
 
-/// What TensorFlow's two implementations say of a case of `golden`'s file.
+/// Returns the results of TensorFlow's two implementations for a case of `golden`'s file.
 pub fn of_case(name: &str, answer: &Value, golden: &Golden) -> Vec<Expectation> {
     let mut expectations = Vec::new();
     for part in ["sparse_float64", "dense_float32"] {
@@ -104,7 +108,7 @@ pub fn of_case(name: &str, answer: &Value, golden: &Golden) -> Vec<Expectation> 
                 .iter()
                 .any(|(message, _)| error.as_str().unwrap().contains(message));
             assert!(known, "{source}: {error}");
-            // Refused there, answered here: the expectation of the torch file stands.
+            // TensorFlow rejects the batch; the expectation of PyTorch's file remains.
             expectations.push(Expectation {
                 source: format!("{source} refused"),
                 loss: vec![None; items],
@@ -122,8 +126,8 @@ pub fn of_case(name: &str, answer: &Value, golden: &Golden) -> Vec<Expectation> 
                     .into_iter()
                     .enumerate()
                     .map(|(at, g)| {
-                        let item = golden.batch.place(at)[0];
-                        // An impossible item has the softmax for a gradient there, and 0 here.
+                        let item = golden.batch.position(at)[0];
+                        // TensorFlow's gradient of an impossible item is the softmax; ours is 0.
                         (loss[item].is_some_and(f64::is_finite)).then_some(g)
                     })
                     .collect(),
@@ -140,7 +144,7 @@ pub fn of_case(name: &str, answer: &Value, golden: &Golden) -> Vec<Expectation> 
     expectations
 }
 
-/// What `keras.ops.ctc_loss` says of it, on TensorFlow's dense implementation.
+/// Returns the result of `keras.ops.ctc_loss`, which uses TensorFlow's dense implementation.
 pub fn of_keras(name: &str, answer: &Value, golden: &Golden) -> Expectation {
     let theirs: Vec<f64> = super::list(&answer["loss_f32"])
         .iter()

@@ -1,5 +1,5 @@
-//! `ctc_torch_f64.json`: PyTorch in float64 beside the generator's own float64 recursion, with TensorFlow's and Keras's
-//! answers to the same batches added from their files.
+//! `ctc_torch_f64.json`: the results of PyTorch in float64 and of the generator's own float64
+//! recursion, with TensorFlow's and Keras's results for the same batches, from their files.
 
 use crate::{Blank, Impossible, Input, Options, Reduction, Status};
 use serde_json::Value;
@@ -10,13 +10,14 @@ use super::{
 };
 use crate::conformance::batch::{OwnedBatch, concatenated, padded};
 
-/// 17 and 12 digits are printed; the recursions of PyTorch and of the generator differ by up to 5e-11 at T = 4000.
+/// The file has 17 and 12 digits; the recursions of PyTorch and of the generator differ by up to
+/// 5e-11 at T = 4000.
 const PRINTED: Accuracy = Accuracy {
     loss: 1e-12,
     grad: 1e-10,
 };
 
-/// The cases.
+/// Returns the cases.
 pub fn cases() -> Vec<Golden> {
     let tensorflow = file("ctc_tensorflow");
     let keras = file("keras_ops_ctc_loss");
@@ -40,7 +41,7 @@ pub fn cases() -> Vec<Golden> {
                 .expectations
                 .push(tensorflow::of_keras(name, &answer, &golden));
         }
-        // The small ones once more: in the other layout, and as the two numbers that PyTorch reduces them to.
+        // Small cases run again: in the other layout, and with the two reductions of PyTorch.
         if let Grad::Full(_) = golden.expectations[0].grad {
             cases.push(transposed(&golden));
             cases.push(reduced(case, &golden, Reduction::MeanLabel, "mean"));
@@ -54,10 +55,11 @@ pub fn cases() -> Vec<Golden> {
     cases
 }
 
-/// A loss as large as this is infinite for us, since a probability of e^(−2^28) or less counts as 0.
+/// A loss of at least this is infinite here, because a probability of e^(−2^28) or less counts as
+/// 0.
 const LEAST: f64 = 268_435_456.0;
 
-/// What our loss is where the definition has this one.
+/// Converts a loss by the definition to ours.
 pub(super) fn finite(loss: f64) -> f64 {
     if loss >= LEAST { f64::INFINITY } else { loss }
 }
@@ -78,7 +80,7 @@ fn read(case: &Value) -> Golden {
         .logit_lengths(&input_lengths);
     batch.labels = match (case.get("labels_layout"), padded(&rows)) {
         (Some(_), _) => concatenated(&labels),
-        // The rows may be longer than their labels, which must not matter.
+        // The rows may be longer than their labels, which must not change the result.
         (None, super::super::batch::OwnedLabels::Padded { values, .. }) => {
             super::super::batch::OwnedLabels::Padded { values, lengths }
         }
@@ -117,8 +119,9 @@ fn read(case: &Value) -> Golden {
     Golden {
         name: source.clone(),
         status: (0..items).map(status).collect(),
-        // PyTorch's gradient of an item without an alignment is NaN; ours is 0 (see `packed`). Its gradient at −inf is NaN,
-        // for which the file has the limit, computed by the generator.
+        // PyTorch's gradient of an item without an alignment is NaN; ours is 0 (see `packed`). Its
+        // gradient at −inf is NaN as well; the file has the limit instead, computed by the
+        // generator.
         expectations: vec![Expectation {
             source,
             loss: loss.iter().map(|l| Some(finite(*l))).collect(),
@@ -135,7 +138,7 @@ fn read(case: &Value) -> Golden {
     }
 }
 
-/// The input by the rules of the file's `doc`.
+/// Generates the input by the rules of the file's `doc`.
 fn values(case: &Value, [frames, items, classes]: [usize; 3]) -> Vec<f32> {
     let rules = &case["logits"];
     let mut values = generate(&rules["gen"], frames * items * classes);
@@ -166,7 +169,7 @@ fn values(case: &Value, [frames, items, classes]: [usize; 3]) -> Vec<f32> {
     values
 }
 
-/// The same numbers batch-major.
+/// Returns the case in batch-major layout.
 fn transposed(golden: &Golden) -> Golden {
     let expectation = &golden.expectations[0];
     let Grad::Full(grad) = &expectation.grad else {
@@ -184,7 +187,7 @@ fn transposed(golden: &Golden) -> Golden {
     }
 }
 
-/// The one number that PyTorch's `reduction` makes of the case, without weights, which it does not know.
+/// Returns the case with one of PyTorch's reductions, which have no weights.
 fn reduced(case: &Value, golden: &Golden, reduction: Reduction, field: &str) -> Golden {
     let theirs = number(&case["torch_f64"][field]);
     Golden {
@@ -206,7 +209,8 @@ fn reduced(case: &Value, golden: &Golden, reduction: Reduction, field: &str) -> 
     }
 }
 
-/// The same log-probabilities with the true derivative, which is PyTorch's less exp(lp).
+/// Returns the case with the true derivative, which is PyTorch's gradient minus
+/// exp(log-probability).
 fn exact(golden: &Golden) -> Golden {
     let expectation = &golden.expectations[0];
     let Grad::Full(grad) = &expectation.grad else {
@@ -214,10 +218,10 @@ fn exact(golden: &Golden) -> Golden {
     };
     let batch = &golden.batch;
     let less = |(at, g): (usize, &Option<f64>)| {
-        let [item, frame, _] = batch.place(at);
-        let counts = frame < batch.counting(item);
+        let [item, frame, _] = batch.position(at);
+        let valid = frame < batch.valid_frames(item);
         g.map(|g| {
-            if counts {
+            if valid {
                 g - f64::from(batch.values[at]).exp()
             } else {
                 0.0

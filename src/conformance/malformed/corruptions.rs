@@ -1,16 +1,16 @@
-//! The ways to spoil an item.
+//! The ways of corrupting an item.
 
-use super::{BLANK, CLASSES, FRAMES, LABELS, VICTIM, options};
+use super::{BLANK, CLASSES, FRAMES, LABELS, TARGET, options};
 use crate::conformance::batch::PADDING;
 use crate::conformance::guarded_buffers::DeviceBatch;
 use crate::{LabelLayout, Options, RepeatedLabels, Status};
 
-/// A way to spoil an item, and what must come of it.
+/// A change that makes an item invalid, and the status that it must get.
 pub struct Corruption {
     pub(in crate::conformance) name: String,
     pub(in crate::conformance) status: Status,
     pub(in crate::conformance) options: Options,
-    /// Whether it is meant for concatenated labels too.
+    /// True if it applies to concatenated labels too.
     pub(in crate::conformance) concatenated: bool,
     pub(in crate::conformance) change: Box<dyn Fn(&mut DeviceBatch)>,
 }
@@ -33,32 +33,36 @@ impl Corruption {
     }
 }
 
-/// Labels that are no class, at each place of the victim, kept and collapsed.
+/// Returns labels out of range, at each position of the target item, with repeated labels kept and
+/// collapsed.
 #[must_use]
-pub fn labels_that_are_no_class() -> Vec<Corruption> {
+pub fn labels_out_of_range() -> Vec<Corruption> {
     let collapse = Options {
         repeated_labels: RepeatedLabels::Collapse,
         ..options()
     };
-    let mut spoilers = Vec::new();
+    let mut corruptions = Vec::new();
     for options in [options(), collapse] {
         for label in [-1, CLASSES as i32, 1000, i32::MIN, i32::MAX, PADDING] {
             for position in 0..3 {
                 let name = format!("label {label} at {position}");
-                let spoiler = Corruption::new(name, Status::BadLabel, move |batch| {
+                let corruption = Corruption::new(name, Status::BadLabel, move |batch| {
                     let at = first_label(batch) + position;
                     batch.labels[at] = label;
                 });
-                spoilers.push(Corruption { options, ..spoiler });
+                corruptions.push(Corruption {
+                    options,
+                    ..corruption
+                });
             }
         }
     }
-    spoilers
+    corruptions
 }
 
-/// The blank among the victim's labels.
+/// Returns the blank among the labels of the target item.
 #[must_use]
-pub fn blank_among_the_labels() -> Vec<Corruption> {
+pub fn blank_among_labels() -> Vec<Corruption> {
     vec![Corruption::new(
         "blank".into(),
         Status::BadLabel,
@@ -71,64 +75,65 @@ pub(super) fn put_a_blank(batch: &mut DeviceBatch) {
     batch.labels[at] = BLANK.into();
 }
 
-/// Logit lengths out of range.
+/// Returns logit lengths out of range.
 #[must_use]
 pub fn logit_lengths_out_of_range() -> Vec<Corruption> {
     let lengths = [-1, FRAMES as i32 + 1, 1 << 20, i32::MIN, i32::MAX];
-    let spoiler = |length| {
+    let corruption = |length| {
         let name = format!("logit length {length}");
         Corruption::new(name, Status::BadLength, move |batch| {
             if let Some(lengths) = &mut batch.logit_lengths {
-                lengths[VICTIM] = length;
+                lengths[TARGET] = length;
             }
         })
     };
-    lengths.into_iter().map(spoiler).collect()
+    lengths.into_iter().map(corruption).collect()
 }
 
-/// Lengths of padded labels out of range; those of concatenated labels move the labels of all items after them.
+/// Returns lengths of padded labels out of range. They do not apply to concatenated labels, where a
+/// length changes the labels of all later items.
 #[must_use]
 pub fn label_lengths_out_of_range() -> Vec<Corruption> {
     let lengths = [-1, LABELS as i32 + 1, 1 << 20, i32::MIN, i32::MAX];
-    let spoiler = |length| {
+    let corruption = |length| {
         let name = format!("label length {length}");
-        let spoiler = Corruption::new(name, Status::BadLength, move |batch| {
-            batch.label_lengths[VICTIM] = length;
+        let corruption = Corruption::new(name, Status::BadLength, move |batch| {
+            batch.label_lengths[TARGET] = length;
         });
         Corruption {
             concatenated: false,
-            ..spoiler
+            ..corruption
         }
     };
-    lengths.into_iter().map(spoiler).collect()
+    lengths.into_iter().map(corruption).collect()
 }
 
-/// Weights that are not finite.
+/// Returns weights that are not finite.
 #[must_use]
 pub fn weights_that_are_not_finite() -> Vec<Corruption> {
-    let odd = [
+    let bad_bits = [
         0x7fc0_0000,
         0xffc0_0000,
         0x7f80_0001,
         0x7f80_0000,
         0xff80_0000,
     ];
-    let spoiler = |bits: u32| {
+    let corruption = |bits: u32| {
         let name = format!("weight {bits:#x}");
         Corruption::new(name, Status::NotFinite, move |batch| {
             if let Some(weights) = &mut batch.weights {
-                weights[VICTIM] = bits;
+                weights[TARGET] = bits;
             }
         })
     };
-    odd.into_iter().map(spoiler).collect()
+    bad_bits.into_iter().map(corruption).collect()
 }
 
-/// Every kind of NaN and +∞ in a frame that counts, and a frame of −∞ only.
+/// Returns several NaN and +∞ in a valid frame, and a frame that is −∞ in all classes.
 #[must_use]
-pub fn logits_without_a_meaning() -> Vec<Corruption> {
+pub fn logits_that_are_not_finite() -> Vec<Corruption> {
     // Quiet, signalling, negative, all ones, the smallest payload; +inf.
-    let odd = [
+    let bad_bits = [
         0x7fc0_0000,
         0x7fa0_0000,
         0xffc0_1234,
@@ -136,30 +141,34 @@ pub fn logits_without_a_meaning() -> Vec<Corruption> {
         0x7f80_0001,
         0x7f80_0000,
     ];
-    let mut spoilers = Vec::new();
-    for bits in odd {
+    let mut corruptions = Vec::new();
+    for bits in bad_bits {
         for frame in [0, 4, 7] {
             for class in [0, usize::from(BLANK), CLASSES - 1] {
                 let name = format!("{bits:#x} in frame {frame} class {class}");
-                spoilers.push(Corruption::new(name, Status::NotFinite, move |batch| {
-                    let at = batch.shape.row(VICTIM, frame) + class;
+                corruptions.push(Corruption::new(name, Status::NotFinite, move |batch| {
+                    let at = batch.shape.row(TARGET, frame) + class;
                     batch.logits[at] = bits;
                 }));
             }
         }
     }
-    let desert = |batch: &mut DeviceBatch| {
-        let start = batch.shape.row(VICTIM, 3);
+    let all_minus_infinity = |batch: &mut DeviceBatch| {
+        let start = batch.shape.row(TARGET, 3);
         batch.logits[start..start + CLASSES].fill(0xff80_0000);
     };
-    spoilers.push(Corruption::new("all −∞".into(), Status::NotFinite, desert));
-    spoilers
+    corruptions.push(Corruption::new(
+        "all −∞".into(),
+        Status::NotFinite,
+        all_minus_infinity,
+    ));
+    corruptions
 }
 
-/// Where the victim's labels begin.
+/// Returns the index of the target item's first label.
 fn first_label(batch: &DeviceBatch) -> usize {
     match batch.shape.label_layout {
-        LabelLayout::Padded => VICTIM * batch.shape.max_labels,
-        LabelLayout::Concatenated => batch.label_lengths[..VICTIM].iter().sum::<i32>() as usize,
+        LabelLayout::Padded => TARGET * batch.shape.max_labels,
+        LabelLayout::Concatenated => batch.label_lengths[..TARGET].iter().sum::<i32>() as usize,
     }
 }

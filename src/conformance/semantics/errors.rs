@@ -1,37 +1,43 @@
-//! What is refused before anything runs, with the message that the caller reads.
+//! Batches that are rejected before anything runs, with the error messages.
 //!
-//! The host calls refuse what would be a wrong answer or a read out of bounds: several peers give a number instead.
+//! These inputs would give a wrong result or an out-of-bounds read. Several other libraries return
+//! a number instead of an error.
 
 use crate::{Blank, Error, Impossible, Input, InputError, Options, ParameterError, Reduction};
 
-use super::{Expected, Row};
+use super::{Expected, SemanticsCase};
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
-use crate::conformance::random::Recipe;
+use crate::conformance::random::BatchSpec;
 
 fn batch(labels: &[&[i32]]) -> OwnedBatch {
-    let mut recipe = Recipe::new([labels.len(), 4, 4], 0);
-    recipe.ragged = false;
-    let values = recipe.batch(11).values;
+    let mut spec = BatchSpec::new([labels.len(), 4, 4], 0);
+    spec.ragged = false;
+    let values = spec.batch(11).values;
     OwnedBatch::new([labels.len(), 4, 4], values, labels)
 }
 
-fn error(name: &'static str, batch: OwnedBatch, is: fn(&Error) -> bool, says: &'static str) -> Row {
-    Row {
+fn error(
+    name: &'static str,
+    batch: OwnedBatch,
+    is: fn(&Error) -> bool,
+    message: &'static str,
+) -> SemanticsCase {
+    SemanticsCase {
         name,
         batch,
         options: Options::default(),
-        expected: Expected::Error(is, says),
+        expected: Expected::Error(is, message),
     }
 }
 
-/// A mean over two weights whose sizes sum to what a device cannot hold or divide by.
-fn weight_sum(name: &'static str, weights: [f32; 2], says: &'static str) -> Row {
+/// A mean over two weights whose magnitudes sum to a number that f32 cannot represent or divide by.
+fn weight_sum(name: &'static str, weights: [f32; 2], message: &'static str) -> SemanticsCase {
     let refused = |error: &Error| matches!(error, Error::Input(InputError::WeightSum { .. }));
     let row = error(
         name,
         batch(&[&[1, 2], &[3]]).weights(&weights),
         refused,
-        says,
+        message,
     );
     let options = Options {
         reduction: Reduction::MeanWeighted,
@@ -40,11 +46,11 @@ fn weight_sum(name: &'static str, weights: [f32; 2], says: &'static str) -> Row 
     with(row, options)
 }
 
-fn with(row: Row, options: Options) -> Row {
-    Row { options, ..row }
+fn with(row: SemanticsCase, options: Options) -> SemanticsCase {
+    SemanticsCase { options, ..row }
 }
 
-/// A predicate for a kind of [`InputError`].
+/// Creates a predicate for a kind of [`InputError`].
 macro_rules! input {
     ($pattern:pat) => {
         |error| matches!(error, Error::Input($pattern))
@@ -66,7 +72,7 @@ fn sparse(indices: &[[i64; 2]], values: &[i32], shape: [usize; 2]) -> OwnedLabel
     }
 }
 
-pub(super) fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<SemanticsCase> {
     let two = || batch(&[&[1, 2], &[3]]);
     let probs = |epsilon| Options {
         input: Input::Probs { epsilon },
@@ -80,7 +86,7 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend([
         with(
             error(
-                "a blank that is no class is refused",
+                "a blank that is not a valid class is rejected",
                 two(),
                 input!(InputError::Parameter(ParameterError::Blank {
                     blank: 4,
@@ -92,7 +98,7 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         with(
             error(
-                "a negative epsilon is refused",
+                "a negative epsilon is rejected",
                 two(),
                 input!(InputError::Parameter(ParameterError::Epsilon(_))),
                 "epsilon -1 must be finite and not negative",
@@ -101,16 +107,16 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         with(
             error(
-                "an epsilon of NaN is refused",
+                "an epsilon of NaN is rejected",
                 two(),
                 input!(InputError::Parameter(ParameterError::Epsilon(_))),
                 "epsilon NaN must be finite and not negative",
             ),
             probs(f32::NAN),
         ),
-        // TensorFlow's dense loss and optax take it for an empty item: 706.9 and 99999.
+        // TensorFlow's dense loss and optax treat this as an empty item: 706.9 and 99999.
         error(
-            "a negative logit length is refused",
+            "a negative logit length is rejected",
             two().logit_lengths(&[4, -1]),
             input!(InputError::LogitLength {
                 item: 1,
@@ -119,9 +125,10 @@ pub(super) fn rows() -> Vec<Row> {
             }),
             "item 1: logit length -1 is not within 0..=4 frames",
         ),
-        // TensorFlow's dense loss, optax and tf-seq2seq-losses silently take all frames; warp-ctc reads past the end.
+        // TensorFlow's dense loss, optax and tf-seq2seq-losses silently use all frames; warp-ctc
+        // reads out of bounds.
         error(
-            "a logit length above the frames is refused",
+            "a logit length above the number of frames is rejected",
             two().logit_lengths(&[5, 4]),
             input!(InputError::LogitLength {
                 item: 0,
@@ -130,9 +137,9 @@ pub(super) fn rows() -> Vec<Row> {
             }),
             "item 0: logit length 5 is not within 0..=4 frames",
         ),
-        // TensorFlow's dense loss answers 707.7, optax takes it for an empty label.
+        // TensorFlow's dense loss returns 707.7; optax treats this as an empty label.
         error(
-            "a negative label length is refused",
+            "a negative label length is rejected",
             two().labels(padded(&[1, 2, 3, 3], &[2, -1])),
             input!(InputError::LabelLength {
                 item: 1,
@@ -141,10 +148,10 @@ pub(super) fn rows() -> Vec<Row> {
             }),
             "item 1: label length -1 is not within 0..=2 labels",
         ),
-        // optax cuts it to the width; TensorFlow's dense loss answers 707.7, tf-seq2seq-losses a wrong number; warp-ctc
-        // reads the next item's labels.
+        // optax truncates the length to the width; TensorFlow's dense loss returns 707.7,
+        // tf-seq2seq-losses a wrong number; warp-ctc reads the labels of the next item.
         error(
-            "a label length above the row is refused",
+            "a label length above the width of the row is rejected",
             two().labels(padded(&[1, 2, 3, 3], &[2, 3])),
             input!(InputError::LabelLength {
                 item: 1,
@@ -153,10 +160,11 @@ pub(super) fn rows() -> Vec<Row> {
             }),
             "item 1: label length 3 is not within 0..=2 labels",
         ),
-        // PyTorch reads out of bounds here, on a GPU as well. Keras's CTC, which pads with −1 by its own recipe, TensorFlow's
-        // dense loss and optax take it for a label of probability 1, and so report a loss far too small.
+        // PyTorch reads out of bounds here, on a GPU as well. Keras's CTC, whose documented padding
+        // is −1, TensorFlow's dense loss and optax treat −1 as a label of probability 1, so their
+        // loss is far too small.
         error(
-            "a label of -1 is refused",
+            "a label of -1 is rejected",
             batch(&[&[1, -1]]),
             input!(InputError::Label {
                 item: 0,
@@ -166,9 +174,10 @@ pub(super) fn rows() -> Vec<Row> {
             }),
             "item 0: label -1 at position 1 is negative, not within 0..4: if it is padding, label_lengths must not count it",
         ),
-        // The same in PyTorch, TensorFlow's dense loss and optax; TensorFlow's sparse one ends the label there, silently.
+        // PyTorch, TensorFlow's dense loss and optax treat this as they treat −1. TensorFlow's
+        // sparse loss silently ends the label there.
         error(
-            "a label that is no class is refused",
+            "a label that is not a valid class is rejected",
             batch(&[&[1, 2], &[3, 4]]),
             input!(InputError::Label {
                 item: 1,
@@ -178,10 +187,11 @@ pub(super) fn rows() -> Vec<Row> {
             }),
             "item 1: label 4 at position 1 is not below 4 classes",
         ),
-        // Accepted by PyTorch, optax and TensorFlow's dense loss as a label of its own, and by warp-ctc and Burn with another
-        // meaning (12.31 for 7.38): who means it says so. TensorFlow's sparse loss refuses it too, but drops a trailing one.
+        // PyTorch, optax and TensorFlow's dense loss accept this as an ordinary label, and warp-ctc
+        // and Burn with another meaning (12.31 instead of 7.38), so it must be allowed explicitly.
+        // TensorFlow's sparse loss rejects it too, but silently drops a trailing one.
         error(
-            "the blank among the labels is refused",
+            "the blank among the labels is rejected",
             batch(&[&[1, 0, 2]]),
             input!(InputError::BlankLabel {
                 item: 0,
@@ -191,24 +201,24 @@ pub(super) fn rows() -> Vec<Row> {
             "item 0: label 0 at position 1 is the blank; BlankInLabels::Allow permits it",
         ),
         error(
-            "a weight that is not finite is refused",
+            "a weight that is not finite is rejected",
             two().weights(&[1.0, f32::INFINITY]),
             input!(InputError::Weight { item: 1, .. }),
             "item 1: weight inf is not finite",
         ),
         weight_sum(
-            "a mean over weights whose sum no f32 holds is refused",
+            "a mean over weights whose sum overflows f32 is rejected",
             [3e38, 3e38],
             "weights: their sizes sum to 6.000e38, not to 0 or within 1e-30..=1e37: a mean over them stays the same when all are multiplied by one number",
         ),
         weight_sum(
-            "a mean over subnormal weights is refused",
+            "a mean over subnormal weights is rejected",
             [1e-40, 0.0],
             "weights: their sizes sum to 1.000e-40, not to 0 or within 1e-30..=1e37: a mean over them stays the same when all are multiplied by one number",
         ),
         with(
             error(
-                "an impossible item is an error where that is asked for",
+                "an impossible item is an error if the options require it",
                 batch(&[&[1, 2], &[3, 3, 3]]),
                 |error| {
                     matches!(
@@ -231,15 +241,15 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
-/// Arrays of the wrong size or order.
-fn arrays() -> Vec<Row> {
+/// Returns arrays of the wrong size or order.
+fn arrays() -> Vec<SemanticsCase> {
     let two = || batch(&[&[1, 2], &[3]]);
     let mut short = two();
     short.values.pop();
     let empty = OwnedBatch::new([1, 3, 0], vec![], &[[]]);
     vec![
         error(
-            "no classes are refused",
+            "a batch without classes is rejected",
             empty,
             input!(InputError::Parameter(ParameterError::Axis {
                 axis: "classes C",
@@ -249,7 +259,7 @@ fn arrays() -> Vec<Row> {
             "classes C = 0: must be at least 1: the blank is a class",
         ),
         error(
-            "too few logits are refused",
+            "too few logits are rejected",
             short,
             input!(InputError::Length {
                 array: "logits",
@@ -260,19 +270,19 @@ fn arrays() -> Vec<Row> {
             "logits has 31 elements, but 32 are needed: N·T·C",
         ),
         error(
-            "a batch without labels is refused",
+            "a batch without labels is rejected",
             two().labels(OwnedLabels::Missing),
             input!(InputError::NoLabels),
             "the batch has no labels: call one of Batch::labels, labels_concatenated, labels_sparse, label_paddings",
         ),
         error(
-            "labels of another number of items are refused",
+            "labels for a different number of items are rejected",
             two().labels(padded(&[1, 2, 3], &[2, 1])),
             input!(InputError::RaggedLabels { got: 3, items: 2 }),
             "labels has 3 elements, which is not a multiple of the 2 items: padded labels are [N, Lmax]",
         ),
         error(
-            "too few label lengths are refused",
+            "too few label lengths are rejected",
             two().labels(padded(&[1, 2, 3, 3], &[2])),
             input!(InputError::Length {
                 array: "label_lengths",
@@ -283,7 +293,7 @@ fn arrays() -> Vec<Row> {
             "label_lengths has 1 elements, but 2 are needed: one an item",
         ),
         error(
-            "too few logit lengths are refused",
+            "too few logit lengths are rejected",
             two().logit_lengths(&[4]),
             input!(InputError::Length {
                 array: "logit_lengths",
@@ -294,7 +304,7 @@ fn arrays() -> Vec<Row> {
             "logit_lengths has 1 elements, but 2 are needed: one an item",
         ),
         error(
-            "too few weights are refused",
+            "too few weights are rejected",
             two().weights(&[1.0]),
             input!(InputError::Length {
                 array: "weights",
@@ -305,7 +315,7 @@ fn arrays() -> Vec<Row> {
             "weights has 1 elements, but 2 are needed: one an item",
         ),
         error(
-            "concatenated labels left over are refused",
+            "more concatenated labels than the lengths count are rejected",
             two().labels(OwnedLabels::Concatenated {
                 values: vec![1, 2, 3, 3],
                 lengths: vec![2, 1],
@@ -319,7 +329,7 @@ fn arrays() -> Vec<Row> {
             "labels has 4 elements, but 3 are needed: the sum of label_lengths",
         ),
         error(
-            "concatenated labels that run out are refused",
+            "fewer concatenated labels than the lengths count are rejected",
             two().labels(OwnedLabels::Concatenated {
                 values: vec![1, 2, 3],
                 lengths: vec![2, 2],
@@ -332,7 +342,7 @@ fn arrays() -> Vec<Row> {
             "item 1: label length 2 is not within 0..=1 labels",
         ),
         error(
-            "a sparse index outside its shape is refused",
+            "a sparse index outside of the dense shape is rejected",
             two().labels(sparse(&[[0, 0], [0, 2]], &[1, 2], [2, 2])),
             input!(InputError::SparseIndex {
                 entry: 1,
@@ -344,7 +354,7 @@ fn arrays() -> Vec<Row> {
             "sparse label 1: index [0, 2] is outside the dense shape [2, 2]",
         ),
         error(
-            "a negative sparse index is refused",
+            "a negative sparse index is rejected",
             two().labels(sparse(&[[-1, 0]], &[1], [2, 2])),
             input!(InputError::SparseIndex {
                 entry: 0,
@@ -354,7 +364,7 @@ fn arrays() -> Vec<Row> {
             "sparse label 0: index [-1, 0] is outside the dense shape [2, 2]",
         ),
         error(
-            "sparse labels with a hole are refused",
+            "sparse labels with a gap in a row are rejected",
             two().labels(sparse(&[[0, 0], [1, 1]], &[1, 2], [2, 2])),
             input!(InputError::SparseOrder {
                 entry: 1,
@@ -365,7 +375,7 @@ fn arrays() -> Vec<Row> {
             "sparse label 1: index [1, 1] should be [1, 0]: rows in order, each without holes",
         ),
         error(
-            "sparse labels out of order are refused",
+            "sparse labels out of order are rejected",
             two().labels(sparse(&[[1, 0], [0, 0]], &[1, 2], [2, 2])),
             input!(InputError::SparseRow {
                 entry: 1,
@@ -376,7 +386,7 @@ fn arrays() -> Vec<Row> {
             "sparse label 1: index [0, 0] is out of order after row 1: sort the labels by row, then column",
         ),
         error(
-            "a sparse shape of another number of items is refused",
+            "a sparse shape for a different number of items is rejected",
             two().labels(sparse(&[[0, 0]], &[1], [3, 2])),
             input!(InputError::Length {
                 array: "sparse shape's first axis",
@@ -387,7 +397,7 @@ fn arrays() -> Vec<Row> {
             "sparse shape's first axis has 3 elements, but 2 are needed: N",
         ),
         error(
-            "a label mask with a hole is refused",
+            "a label mask with a gap is rejected",
             two().labels(OwnedLabels::Masked {
                 values: vec![1, 2, 3, 3],
                 paddings: vec![0.0, 0.0, 1.0, 0.0],
@@ -401,7 +411,7 @@ fn arrays() -> Vec<Row> {
             "item 1: label_paddings is 0 at position 1: must be 0 for what counts, then 1 to the end",
         ),
         error(
-            "a frame mask that is neither 0 nor 1 is refused",
+            "a frame mask with a value other than 0 and 1 is rejected",
             two().logit_paddings(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.0]),
             input!(InputError::Padding {
                 mask: "logit_paddings",

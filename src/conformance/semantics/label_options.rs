@@ -1,12 +1,12 @@
-//! The options that change what the labels mean.
+//! The options that change the meaning of the labels.
 
 use crate::{BlankInLabels, Options, RepeatedLabels, RepeatedOutputs};
 
-use super::product::{batch, usual_options};
-use super::{Row, row, usual};
+use super::product::{batch, default_options};
+use super::{SemanticsCase, ordinary, row};
 
-pub(super) fn rows() -> Vec<Row> {
-    let options = usual_options();
+pub(super) fn rows() -> Vec<SemanticsCase> {
+    let options = default_options();
     let allow = Options {
         blank_in_labels: BlankInLabels::Allow,
         ..options
@@ -30,7 +30,7 @@ pub(super) fn rows() -> Vec<Row> {
             "a blank among the labels is a label, by PyTorch's rule",
             batch([3, 4, 3], &blanks),
             allow,
-            vec![usual(), usual(), usual()],
+            vec![ordinary(), ordinary(), ordinary()],
         ),
         row(
             "a blank among the labels, with distinct outputs",
@@ -39,43 +39,43 @@ pub(super) fn rows() -> Vec<Row> {
                 repeated_outputs: RepeatedOutputs::Distinct,
                 ..allow
             },
-            vec![usual(), usual(), usual()],
+            vec![ordinary(), ordinary(), ordinary()],
         ),
         row(
-            "allowing the blank changes nothing without one",
+            "allowing the blank changes nothing if no label is the blank",
             batch([2, 5, 4], &repeats),
             allow,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
-            "equal neighbours collapse where that is asked for",
+            "repeated labels are collapsed with RepeatedLabels::Collapse",
             batch([2, 5, 4], &repeats),
             collapse,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
-            "labels that fit only once collapsed are possible",
+            "labels that fit only after collapsing have an alignment",
             batch([2, 2, 4], &repeats),
             collapse,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
-            "distinct outputs merge nothing",
+            "distinct outputs are not merged",
             batch([2, 5, 4], &repeats),
             distinct,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
             "distinct outputs need no blank between equal labels",
             batch([2, 3, 4], &repeats),
             distinct,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
             "distinct outputs of collapsed labels",
             batch([2, 5, 4], &repeats),
             both,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
     ]
 }

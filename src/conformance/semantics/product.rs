@@ -1,79 +1,82 @@
-//! What the crate promises, line by line.
+//! Ordinary items, label and frame layouts, and items without a valid alignment.
 
 use crate::{Blank, Impossible, Options, Reduction, Status};
 
-use super::{Expected, Grad, Item, Loss, Row, impossible, not_finite, row, usual};
+use super::{
+    Expected, ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, ordinary, row,
+};
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 use crate::conformance::golden::conformance::sparse;
-use crate::conformance::random::Recipe;
+use crate::conformance::random::BatchSpec;
 
-const NEVER: f32 = f32::NEG_INFINITY;
+const MINUS_INFINITY: f32 = f32::NEG_INFINITY;
 
-/// Logits of `dims`, always the same for a seed.
+/// Generates logits, the same for each seed.
 pub(super) fn logits(dims: [usize; 3], seed: u64) -> Vec<f32> {
-    Recipe::new(dims, 0).batch(seed).values
+    BatchSpec::new(dims, 0).batch(seed).values
 }
 
 pub(super) fn batch(dims: [usize; 3], labels: &[&[i32]]) -> OwnedBatch {
     OwnedBatch::new(dims, logits(dims, 5), labels)
 }
 
-/// Returns the number of paths through `frames` for so many labels, neighbours distinct: C(T + L, 2L).
+/// Returns the number of paths of `labels` labels through `frames` frames, if neighbouring labels
+/// differ: C(T + L, 2L).
 fn paths(frames: u32, labels: u32) -> f64 {
     let factor = |i: u32| f64::from(frames - labels + i) / f64::from(i);
     (1..=2 * labels).map(factor).product()
 }
 
-pub(super) fn usual_options() -> Options {
+pub(super) fn default_options() -> Options {
     Options::default()
 }
 
-pub(super) fn rows() -> Vec<Row> {
-    [ordinary(), impossible_items()]
+pub(super) fn rows() -> Vec<SemanticsCase> {
+    [ordinary_items(), impossible_items()]
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn ordinary() -> Vec<Row> {
-    let options = usual_options();
+fn ordinary_items() -> Vec<SemanticsCase> {
+    let options = default_options();
     let two: [&[i32]; 2] = [&[1, 2], &[3, 3]];
     let blank = |blank| Options { blank, ..options };
     vec![
         row(
-            "usual items",
+            "ordinary items",
             batch([2, 5, 4], &two),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
             "time-major items",
             batch([2, 5, 4], &two).transposed(),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         // More states than logits: on a device with small bindings its states are split over time before its logits are.
         row(
             "T = 60 and L = 8, all classes alike",
             OwnedBatch::new([1, 60, 3], vec![0.0; 180], &[[1, 2, 1, 2, 1, 2, 1, 2]]),
             options,
-            vec![Item {
+            vec![ExpectedItem {
                 loss: Loss::Exact(60.0 * 3.0_f64.ln() - paths(60, 8).ln()),
                 status: Status::Ok,
                 grad: Grad::Balanced,
             }],
         ),
         row(
-            "a blank in the middle",
+            "the blank as a middle class",
             batch([2, 5, 4], &[&[0, 1], &[3, 3]]),
             blank(Blank::Index(2)),
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
-            "a blank that is last",
+            "the blank as the last class",
             batch([2, 5, 4], &[&[0, 1], &[2]]),
             blank(Blank::Last),
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
             "concatenated labels",
@@ -82,13 +85,13 @@ fn ordinary() -> Vec<Row> {
                 lengths: vec![2, 2],
             }),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
-            "sparse labels, one row of them empty",
+            "sparse labels with an empty row",
             batch([3, 5, 4], &[&[], &[], &[]]).labels(sparse(&[vec![1, 2], vec![], vec![3]])),
             options,
-            vec![usual(), usual(), usual()],
+            vec![ordinary(), ordinary(), ordinary()],
         ),
         row(
             "label and frame masks",
@@ -99,32 +102,32 @@ fn ordinary() -> Vec<Row> {
                 })
                 .logit_paddings(&[0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
-        // Loss −Σ ln p(blank).
+        // The loss is −Σ ln p(blank).
         row(
-            "an empty label costs the blanks",
+            "the loss of an empty label is that of the blanks",
             batch([1, 4, 4], &[&[]]),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
-            "no frame and no label cost nothing",
+            "an item with no frames and no labels has loss 0",
             batch([2, 3, 4], &[&[], &[1]]).logit_lengths(&[0, 3]),
             options,
             vec![
-                Item {
+                ExpectedItem {
                     loss: Loss::Zero,
                     status: Status::Ok,
                     grad: Grad::Zero,
                 },
-                usual(),
+                ordinary(),
             ],
         ),
-        Row {
+        SemanticsCase {
             expected: Expected::Reduced(vec![], 0.0),
             ..row(
-                "an empty batch is an empty answer",
+                "an empty batch gives an empty result",
                 OwnedBatch::new::<&[i32]>([0, 3, 4], vec![], &[]),
                 Options {
                     reduction: Reduction::MeanBatch,
@@ -134,11 +137,11 @@ fn ordinary() -> Vec<Row> {
             )
         },
         row(
-            "a batch without frames costs nothing for empty labels",
+            "a batch without frames has loss 0 for empty labels",
             batch([2, 0, 4], &[&[], &[1]]),
             options,
             vec![
-                Item {
+                ExpectedItem {
                     loss: Loss::Zero,
                     status: Status::Ok,
                     grad: Grad::Zero,
@@ -150,106 +153,107 @@ fn ordinary() -> Vec<Row> {
             "one frame, one label",
             batch([1, 1, 3], &[&[2]]),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
-            "as many labels as frames leave one path",
+            "as many labels as frames have one path",
             batch([1, 4, 5], &[&[1, 2, 3, 4]]),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
-            "padding past the label length is never looked at",
+            "padding past the label length is ignored",
             batch([1, 4, 4], &[&[1]]).labels(OwnedLabels::Padded {
                 values: vec![1, -1, i32::MAX, i32::MIN],
                 lengths: vec![1],
             }),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
-            "weights scale the gradient, not the losses",
+            "weights scale the gradient and not the losses",
             batch([3, 4, 4], &[&[1], &[2, 3], &[1]]).weights(&[0.5, -2.0, 3.25]),
             options,
-            vec![usual(), usual(), usual()],
+            vec![ordinary(), ordinary(), ordinary()],
         ),
     ]
 }
 
-fn impossible_items() -> Vec<Row> {
-    let options = usual_options();
+fn impossible_items() -> Vec<SemanticsCase> {
+    let options = default_options();
     let zero = Options {
         impossible: Impossible::Zero,
         ..options
     };
     let short: [&[i32]; 3] = [&[1, 1, 2], &[1, 2], &[1, 2, 3, 1]];
-    let three = |loss| vec![impossible(loss), usual(), impossible(loss)];
+    let three = |loss| vec![impossible(loss), ordinary(), impossible(loss)];
     let mut blocked = batch([2, 3, 4], &[&[1, 2], &[1, 2]]);
     for t in 0..3 {
-        blocked.values[t * 4 + 2] = NEVER;
+        blocked.values[t * 4 + 2] = MINUS_INFINITY;
     }
     let mut silent = batch([1, 3, 4], &[&[]]);
-    silent.values[4] = NEVER;
+    silent.values[4] = MINUS_INFINITY;
     let mut hidden = batch([2, 2, 4], &[&[1, 2, 3], &[1]]);
     hidden.values[0] = f32::NAN;
     vec![
         row(
-            "too few frames cost infinity",
+            "too few frames give an infinite loss",
             batch([3, 3, 4], &short),
             options,
             three(Loss::Inf),
         ),
         row(
-            "too few frames cost nothing where zero is asked for",
+            "too few frames give loss 0 with Impossible::Zero",
             batch([3, 3, 4], &short),
             zero,
             three(Loss::Zero),
         ),
         row(
-            "a label of probability 0 costs infinity",
+            "a label of probability 0 gives an infinite loss",
             blocked,
             options,
-            vec![impossible(Loss::Inf), usual()],
+            vec![impossible(Loss::Inf), ordinary()],
         ),
         row(
-            "an empty label whose blank is impossible costs infinity",
+            "an empty label and a blank of probability 0 give an infinite loss",
             silent,
             options,
             vec![impossible(Loss::Inf)],
         ),
         row(
-            "labels without frames cost infinity",
+            "labels without frames give an infinite loss",
             batch([2, 3, 4], &[&[1], &[1]]).logit_lengths(&[0, 3]),
             options,
-            vec![impossible(Loss::Inf), usual()],
+            vec![impossible(Loss::Inf), ordinary()],
         ),
         row(
             "an impossible item of weight 0 has gradient 0",
             batch([2, 2, 4], &[&[1, 1], &[1]]).weights(&[0.0, 2.0]),
             options,
-            vec![impossible(Loss::Inf), usual()],
+            vec![impossible(Loss::Inf), ordinary()],
         ),
-        // A NaN is a fault to be seen, whatever the labels; PyTorch's zero_infinity does not hide it either.
+        // A NaN is an error that must stay visible. PyTorch's zero_infinity does not hide it
+        // either.
         row(
-            "a NaN is not hidden by asking for zero",
+            "Impossible::Zero does not hide a NaN",
             hidden.clone(),
             zero,
-            vec![not_finite(), usual()],
+            vec![not_finite(), ordinary()],
         ),
         row(
-            "a NaN wins over too few frames",
+            "a NaN takes precedence over too few frames",
             hidden,
             options,
-            vec![not_finite(), usual()],
+            vec![not_finite(), ordinary()],
         ),
         row(
-            "asking for an error changes nothing where all is possible",
+            "Impossible::Error changes nothing if every item has an alignment",
             batch([1, 3, 4], &[&[1, 2]]),
             Options {
                 impossible: Impossible::Error,
                 ..options
             },
-            vec![usual()],
+            vec![ordinary()],
         ),
     ]
 }

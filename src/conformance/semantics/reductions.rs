@@ -1,26 +1,27 @@
-//! The one number, and the gradient that belongs to it.
+//! The reduced loss and its gradient.
 
 use crate::{Impossible, Options, Reduction, RepeatedLabels, Status};
 
-use super::{Expected, Grad, Item, Loss, Row, impossible, not_finite, row};
+use super::{Expected, ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, row};
 use crate::conformance::batch::OwnedBatch;
 
-pub(super) fn rows() -> Vec<Row> {
-    // All logits equal: a frame's classes have probability 1/4, and the losses are ln 4^T less the logarithm of a count.
-    // [1] in 3 frames has 6 paths, [1, 2] has 5, and [2, 2] has 1.
+pub(super) fn rows() -> Vec<SemanticsCase> {
+    // All logits are equal: each class of a frame has probability 1/4, so the loss is ln 4^T minus
+    // the logarithm of the number of paths. In 3 frames [1] has 6 paths, [1, 2] has 5, and [] has
+    // 1.
     let flat = |labels: &[&[i32]]| {
         OwnedBatch::new([labels.len(), 3, 4], vec![0.0; labels.len() * 12], labels)
     };
     let nat = |paths: f64| 64.0_f64.ln() - paths.ln();
     let labels: [&[i32]; 3] = [&[1], &[1, 2], &[]];
     let (one, two, none) = (nat(6.0), nat(5.0), nat(1.0));
-    // `factor` is what the reduction makes of an item's weight.
-    let item = |loss, factor| Item {
+    // `factor` is the factor by which the reduction multiplies an item's weight.
+    let item = |loss, factor| ExpectedItem {
         loss: Loss::Exact(loss),
         status: Status::Ok,
         grad: Grad::Scaled(factor),
     };
-    let reduced = |name, batch, reduction, items, expected| Row {
+    let reduced = |name, batch, reduction, items, expected| SemanticsCase {
         expected: Expected::Reduced(items, expected),
         ..row(
             name,
@@ -41,7 +42,7 @@ pub(super) fn rows() -> Vec<Row> {
         item(none, 1.0 / 3.0),
     ];
     let by_label = 0.5 * one + 0.25 * two / 2.0 - 0.5 * none;
-    let weightless = || Item {
+    let weightless = || ExpectedItem {
         grad: Grad::Zero,
         ..item(one, 0.0)
     };
@@ -75,7 +76,7 @@ pub(super) fn rows() -> Vec<Row> {
             sum / 3.0,
         ),
         reduced(
-            "a mean by label length, where an empty label counts as one",
+            "a mean by label length, in which an empty label has length 1",
             weighted(),
             Reduction::MeanLabel,
             by_length,
@@ -103,7 +104,7 @@ pub(super) fn rows() -> Vec<Row> {
             0.0,
         ),
         reduced(
-            "a mean over weights that cancel to less than a thousandth of their sizes is 0",
+            "a mean over weights whose sum is below a thousandth of their magnitudes is 0",
             flat(&[&[1], &[1]]).weights(&[1000.0, -999.5]),
             Reduction::MeanWeighted,
             vec![weightless(), weightless()],
@@ -117,7 +118,7 @@ pub(super) fn rows() -> Vec<Row> {
             one,
         ),
         reduced(
-            "a mean over no labels divides by 1",
+            "a mean over all labels divides by 1 if there are none",
             flat(&[&[], &[]]),
             Reduction::MeanVolume,
             vec![item(none, 1.0), item(none, 1.0)],
@@ -142,15 +143,15 @@ pub(super) fn rows() -> Vec<Row> {
             f64::NAN,
         ),
         reduced(
-            "an item of weight 0 adds exactly 0, whatever its loss",
+            "an item of weight 0 adds exactly 0, even if its loss is NaN or infinite",
             poisoned,
             Reduction::Sum,
             {
-                let untouched = Item {
+                let untouched = ExpectedItem {
                     grad: Grad::Zero,
                     ..not_finite()
                 };
-                let right = Item {
+                let right = ExpectedItem {
                     loss: Loss::Exact(two),
                     status: Status::Ok,
                     grad: Grad::Enumerated,
@@ -159,22 +160,22 @@ pub(super) fn rows() -> Vec<Row> {
             },
             2.0 * two,
         ),
-        Row {
+        SemanticsCase {
             expected: Expected::Reduced(vec![item(one, 1.0), impossible(Loss::Zero)], one),
             ..row(
-                "a zeroed item adds 0 to the sum",
+                "an impossible item adds 0 to the sum with Impossible::Zero",
                 flat(&[&[1], &[1, 1, 1]]),
                 zero,
                 vec![],
             )
         },
-        Row {
+        SemanticsCase {
             expected: Expected::Reduced(
                 vec![item(one, 1.0 / 5.0), item(two, 1.0 / 5.0)],
                 (one + two) / 5.0,
             ),
             ..row(
-                "label lengths are those given, before collapsing",
+                "reductions use the label lengths before collapsing",
                 flat(&[&[1, 1], &[1, 2, 2]]),
                 Options {
                     reduction: Reduction::MeanVolume,

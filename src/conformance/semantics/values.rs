@@ -1,13 +1,13 @@
-//! What the numbers of the input may be, by convention: infinities, NaN, zeros, and rows that sum to something else.
+//! Special values in each kind of input: infinities, NaN, zeros, and rows that do not sum to 1.
 
 use crate::{Input, Options, Status};
 
-use super::product::{batch, usual_options};
-use super::{Grad, Item, Loss, Row, not_finite, row, usual};
+use super::product::{batch, default_options};
+use super::{ExpectedItem, Grad, Loss, SemanticsCase, not_finite, ordinary, row};
 use crate::conformance::batch::OwnedBatch;
 use crate::conformance::random_case::log_probs;
 
-const NEVER: f32 = f32::NEG_INFINITY;
+const MINUS_INFINITY: f32 = f32::NEG_INFINITY;
 
 fn probs(batch: OwnedBatch) -> OwnedBatch {
     let mut batch = log_probs(&batch);
@@ -15,16 +15,16 @@ fn probs(batch: OwnedBatch) -> OwnedBatch {
     batch
 }
 
-pub(super) fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<SemanticsCase> {
     [not_finite_items(), conventions()]
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn not_finite_items() -> Vec<Row> {
-    let options = usual_options();
-    // Item 1 goes on as usual beside each of these; the value stands in frame 1 of item 0.
+fn not_finite_items() -> Vec<SemanticsCase> {
+    let options = default_options();
+    // The value is in frame 1 of item 0. Item 1 must be unaffected.
     let with = |name, value: f32, input| {
         let mut batch = batch([2, 4, 4], &[&[1], &[2]]).logit_lengths(&[3, 4]);
         if matches!(input, Input::Probs { .. }) {
@@ -37,16 +37,16 @@ fn not_finite_items() -> Vec<Row> {
             name,
             batch,
             Options { input, ..options },
-            vec![not_finite(), usual()],
+            vec![not_finite(), ordinary()],
         )
     };
     let biased = Input::Probs { epsilon: 1e-7 };
-    let mut desert = batch([2, 3, 4], &[&[1], &[2]]);
-    desert.values[4..8].fill(NEVER);
-    let mut nothing = probs(batch([2, 3, 4], &[&[1], &[2]]));
-    nothing.values[4..8].fill(0.0);
+    let mut all_minus_infinity = batch([2, 3, 4], &[&[1], &[2]]);
+    all_minus_infinity.values[4..8].fill(MINUS_INFINITY);
+    let mut all_zero = probs(batch([2, 3, 4], &[&[1], &[2]]));
+    all_zero.values[4..8].fill(0.0);
     let mut past = batch([2, 4, 4], &[&[1, 2], &[3]]).logit_lengths(&[3, 2]);
-    for (at, value) in [f32::NAN, f32::INFINITY, NEVER, 1e30]
+    for (at, value) in [f32::NAN, f32::INFINITY, MINUS_INFINITY, 1e30]
         .into_iter()
         .enumerate()
     {
@@ -55,131 +55,135 @@ fn not_finite_items() -> Vec<Row> {
     past.values[24..].fill(f32::NAN);
     let mut empty = batch([2, 2, 4], &[&[], &[1]]).logit_lengths(&[0, 2]);
     empty.values[..8].fill(f32::NAN);
-    let mut unlearnt = batch([2, 3, 4], &[&[1], &[2]]);
-    unlearnt.values[2] = NEVER;
-    unlearnt.values[5] = NEVER;
-    let mut lone = unlearnt.clone();
-    for (class, value) in [NEVER, 0.5, NEVER, NEVER].into_iter().enumerate() {
-        lone.values[4 + class] = value;
+    let mut masked = batch([2, 3, 4], &[&[1], &[2]]);
+    masked.values[2] = MINUS_INFINITY;
+    masked.values[5] = MINUS_INFINITY;
+    let mut one_class = masked.clone();
+    for (class, value) in [MINUS_INFINITY, 0.5, MINUS_INFINITY, MINUS_INFINITY]
+        .into_iter()
+        .enumerate()
+    {
+        one_class.values[4 + class] = value;
     }
     vec![
         with(
-            "a NaN logit costs NaN for that item alone",
+            "a NaN logit gives NaN for that item alone",
             f32::NAN,
             Input::Logits,
         ),
         with(
-            "a logit of +inf costs NaN for that item alone",
+            "a logit of +inf gives NaN for that item alone",
             f32::INFINITY,
             Input::Logits,
         ),
         with(
-            "a NaN log-probability costs NaN for that item alone",
+            "a NaN log-probability gives NaN for that item alone",
             f32::NAN,
             Input::LogProbs,
         ),
         with(
-            "a log-probability of +inf costs NaN for that item alone",
+            "a log-probability of +inf gives NaN for that item alone",
             f32::INFINITY,
             Input::LogProbsExact,
         ),
         with(
-            "a NaN probability costs NaN for that item alone",
+            "a NaN probability gives NaN for that item alone",
             f32::NAN,
             biased,
         ),
         with(
-            "an infinite probability costs NaN for that item alone",
+            "an infinite probability gives NaN for that item alone",
             f32::INFINITY,
             biased,
         ),
         with(
-            "a negative probability costs NaN for that item alone",
+            "a negative probability gives NaN for that item alone",
             -0.25,
             biased,
         ),
         row(
-            "a frame of -inf only costs NaN for that item alone",
-            desert.clone(),
+            "a frame of -inf in all classes gives NaN for that item alone",
+            all_minus_infinity.clone(),
             options,
-            vec![not_finite(), usual()],
+            vec![not_finite(), ordinary()],
         ),
         row(
-            "a frame of log-probabilities of -inf only costs NaN",
+            "a frame of log-probabilities of -inf in all classes gives NaN",
             {
-                let kept = desert.values[4..8].to_vec();
-                let mut desert = log_probs(&desert);
-                desert.values[4..8].copy_from_slice(&kept);
-                desert
+                let frame = all_minus_infinity.values[4..8].to_vec();
+                let mut all_minus_infinity = log_probs(&all_minus_infinity);
+                all_minus_infinity.values[4..8].copy_from_slice(&frame);
+                all_minus_infinity
             },
             Options {
                 input: Input::LogProbs,
                 ..options
             },
-            vec![not_finite(), usual()],
+            vec![not_finite(), ordinary()],
         ),
         row(
-            "a frame of probability 0 only costs NaN where epsilon is 0",
-            nothing,
+            "a frame of probability 0 in all classes gives NaN if epsilon is 0",
+            all_zero,
             Options {
                 input: Input::Probs { epsilon: 0.0 },
                 ..options
             },
-            vec![not_finite(), usual()],
+            vec![not_finite(), ordinary()],
         ),
         row(
-            "frames past the length do not count, NaN included",
+            "frames past the length are ignored, even if they are NaN",
             past.clone(),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
-            "frames past the length do not count in time-major order",
+            "frames past the length are ignored in time-major order",
             past.transposed(),
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
-            "an item without frames is untouched by NaN",
+            "NaN does not affect an item without frames",
             empty,
             options,
             vec![
-                Item {
+                ExpectedItem {
                     loss: Loss::Zero,
                     status: Status::Ok,
                     grad: Grad::Zero,
                 },
-                usual(),
+                ordinary(),
             ],
         ),
         row(
             "a logit of -inf is a class of probability 0",
-            unlearnt,
+            masked,
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
         row(
             "a frame with one possible class",
-            lone,
+            one_class,
             options,
-            vec![usual(), usual()],
+            vec![ordinary(), ordinary()],
         ),
     ]
 }
 
-fn conventions() -> Vec<Row> {
-    let options = usual_options();
+fn conventions() -> Vec<SemanticsCase> {
+    let options = default_options();
     let input = |input| Options { input, ..options };
     let two: [&[i32]; 2] = [&[1, 2], &[3, 3]];
-    let items = || vec![usual(), usual()];
+    let items = || vec![ordinary(), ordinary()];
     let biased = |epsilon| input(Input::Probs { epsilon });
-    // Class 3 has probability 0, and is in no label of item 0: gradient 1/Σ there, and nothing is divided by 0.
+    // Class 3 has probability 0 and is not a label of item 0: its gradient is 1/Σ, without a
+    // division by 0.
     let mut zeros = probs(batch([2, 4, 4], &[&[1, 2], &[2]]));
     zeros.values[3] = 0.0;
     zeros.values[4 + 1] = 0.0;
-    // Rows that sum to e^5: ln p is above 0, so the loss is below.
-    let mut tall = log_probs(&batch([1, 3, 4], &[&[1]]));
-    tall.values.iter_mut().for_each(|x| *x += 5.0);
+    // Rows that sum to e^5: ln p is positive, so the loss is negative.
+    let mut above_one = log_probs(&batch([1, 3, 4], &[&[1]]));
+    above_one.values.iter_mut().for_each(|x| *x += 5.0);
     vec![
         row(
             "log-probabilities, with PyTorch's gradient",
@@ -200,7 +204,7 @@ fn conventions() -> Vec<Row> {
             items(),
         ),
         row(
-            "probabilities, with no epsilon",
+            "probabilities, without epsilon",
             probs(batch([2, 5, 4], &two)),
             biased(0.0),
             items(),
@@ -216,22 +220,22 @@ fn conventions() -> Vec<Row> {
             items(),
         ),
         row(
-            "a probability of exactly 0 has the gradient of the normalisation alone",
+            "the gradient of a probability of exactly 0 is that of the normalisation alone",
             zeros,
             biased(0.0),
             items(),
         ),
         row(
-            "log-probabilities that sum to more than 1 may have a loss below 0",
-            tall.clone(),
+            "probabilities that sum to more than 1 may have a negative loss",
+            above_one.clone(),
             input(Input::LogProbs),
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
-            "log-probabilities that sum to more than 1 may have a loss below 0, with the true derivative",
-            tall,
+            "probabilities that sum to more than 1 may have a negative loss, with the true derivative",
+            above_one,
             input(Input::LogProbsExact),
-            vec![usual()],
+            vec![ordinary()],
         ),
     ]
 }

@@ -1,6 +1,6 @@
-//! Buffers on a device.
+//! The test groups that bind buffers of their own on a device.
 
-use super::{Tally, Trial};
+use super::{Tally, TestGroup};
 use crate::conformance::check::{Failures, Tolerance};
 use crate::conformance::decoding::guarded_buffers;
 use crate::conformance::device::Gpu;
@@ -9,14 +9,14 @@ use crate::conformance::{buffer_layouts, malformed};
 use crate::{GpuCtc, RuntimeChecks, Task};
 
 const CALLERS_BUFFERS: &str = "caller's buffers";
-const UNCHECKED: &str = "trusted shaders";
+const TRUSTED_SHADERS: &str = "trusted shaders";
 const IN_PLACE: &str = "gradient in place";
-const NARROW: &str = "f16";
+const F16: &str = "f16";
 
-/// The trials that bring their own buffers.
-pub(super) fn trials<'a>(gpu: &'a Gpu, f16: bool, seeds: u64) -> Vec<Trial<'a>> {
+/// Returns the test groups that bind buffers of their own.
+pub(super) fn groups<'a>(gpu: &'a Gpu, f16: bool, seeds: u64) -> Vec<TestGroup<'a>> {
     type Check = fn(&Gpu, &GpuCtc, &RandomCase, &mut Failures) -> Result<(), String>;
-    let random = |variant, checks, check: Check| Trial {
+    let random = |variant, checks, check: Check| TestGroup {
         variant,
         family: "random",
         run: Box::new(move || {
@@ -29,47 +29,47 @@ pub(super) fn trials<'a>(gpu: &'a Gpu, f16: bool, seeds: u64) -> Vec<Trial<'a>> 
             })
         }),
     };
-    let spoiled = |variant, checks| {
+    let corrupted = |variant, checks| {
         [
             (
-                "bad labels on the device",
+                "invalid labels on the device",
                 bad_labels as fn() -> Vec<malformed::Corruption>,
             ),
-            ("bad lengths on the device", bad_lengths),
-            ("numbers without a meaning", no_meaning),
+            ("invalid lengths on the device", bad_lengths),
+            ("numbers that are not finite", not_finite),
         ]
-        .map(|(family, spoilers)| Trial {
+        .map(|(family, corruptions)| TestGroup {
             variant,
             family,
             run: Box::new(move || {
                 on_device(gpu, checks, |ctc, tally| {
-                    for spoiler in spoilers() {
-                        tally.case(|| spoiler.check(gpu, ctc));
+                    for corruption in corruptions() {
+                        tally.case(|| corruption.check(gpu, ctc));
                     }
                 })
             }),
         })
     };
-    let decoded = |variant, checks| Trial {
+    let decoding = |variant, checks| TestGroup {
         variant,
-        family: "alignments and readings of nonsense",
+        family: "alignments and greedy decoding of malformed input",
         run: Box::new(move || {
             on_device(gpu, checks, |ctc, tally: &mut Tally| {
                 for task in [Task::Align, Task::Greedy] {
-                    let spoilers = [bad_labels(), bad_lengths(), no_meaning()];
-                    for spoiler in spoilers.iter().flatten() {
-                        tally.case(|| guarded_buffers::check(spoiler, gpu, ctc, task));
+                    let corruptions = [bad_labels(), bad_lengths(), not_finite()];
+                    for corruption in corruptions.iter().flatten() {
+                        tally.case(|| guarded_buffers::check(corruption, gpu, ctc, task));
                     }
                     for seed in 0..seeds {
-                        tally.case(|| guarded_buffers::garbage(gpu, ctc, seed, task));
+                        tally.case(|| guarded_buffers::random_bits(gpu, ctc, seed, task));
                     }
                 }
             })
         }),
     };
-    let garbage = |variant, checks| Trial {
+    let random_bits = |variant, checks| TestGroup {
         variant,
-        family: "garbage in every buffer",
+        family: "random bits in every buffer",
         run: Box::new(move || {
             on_device(gpu, checks, |ctc, tally: &mut Tally| {
                 tally.case(|| malformed::allowed_blank(gpu, ctc));
@@ -77,48 +77,48 @@ pub(super) fn trials<'a>(gpu: &'a Gpu, f16: bool, seeds: u64) -> Vec<Trial<'a>> 
                     tally.case(|| malformed::concatenated_lengths(gpu, ctc, lengths));
                 }
                 for seed in 0..seeds {
-                    tally.case(|| malformed::garbage(gpu, ctc, seed));
+                    tally.case(|| malformed::random_bits(gpu, ctc, seed));
                 }
             })
         }),
     };
-    let mut trials = Vec::new();
+    let mut groups = Vec::new();
     for (variant, checks) in [
         (CALLERS_BUFFERS, RuntimeChecks::On),
-        (UNCHECKED, RuntimeChecks::Off),
+        (TRUSTED_SHADERS, RuntimeChecks::Off),
     ] {
-        trials.push(random(variant, checks, judged));
-        trials.extend(spoiled(variant, checks));
-        trials.push(garbage(variant, checks));
-        trials.push(decoded(variant, checks));
+        groups.push(random(variant, checks, check_against_reference));
+        groups.extend(corrupted(variant, checks));
+        groups.push(random_bits(variant, checks));
+        groups.push(decoding(variant, checks));
     }
-    trials.push(random(IN_PLACE, RuntimeChecks::On, |gpu, ctc, drawn, _| {
-        buffer_layouts::in_place(gpu, ctc, drawn)
+    groups.push(random(IN_PLACE, RuntimeChecks::On, |gpu, ctc, case, _| {
+        buffer_layouts::in_place(gpu, ctc, case)
     }));
     if f16 {
-        trials.push(random(NARROW, RuntimeChecks::On, |gpu, ctc, drawn, _| {
-            buffer_layouts::narrow(gpu, ctc, drawn)
+        groups.push(random(F16, RuntimeChecks::On, |gpu, ctc, case, _| {
+            buffer_layouts::f16(gpu, ctc, case)
         }));
     }
-    trials
+    groups
 }
 
 fn bad_labels() -> Vec<malformed::Corruption> {
-    let mut spoilers = malformed::labels_that_are_no_class();
-    spoilers.extend(malformed::blank_among_the_labels());
-    spoilers
+    let mut corruptions = malformed::labels_out_of_range();
+    corruptions.extend(malformed::blank_among_labels());
+    corruptions
 }
 
 fn bad_lengths() -> Vec<malformed::Corruption> {
-    let mut spoilers = malformed::logit_lengths_out_of_range();
-    spoilers.extend(malformed::label_lengths_out_of_range());
-    spoilers
+    let mut corruptions = malformed::logit_lengths_out_of_range();
+    corruptions.extend(malformed::label_lengths_out_of_range());
+    corruptions
 }
 
-fn no_meaning() -> Vec<malformed::Corruption> {
-    let mut spoilers = malformed::weights_that_are_not_finite();
-    spoilers.extend(malformed::logits_without_a_meaning());
-    spoilers
+fn not_finite() -> Vec<malformed::Corruption> {
+    let mut corruptions = malformed::weights_that_are_not_finite();
+    corruptions.extend(malformed::logits_that_are_not_finite());
+    corruptions
 }
 
 fn on_device(gpu: &Gpu, checks: RuntimeChecks, cases: impl Fn(&GpuCtc, &mut Tally)) -> Tally {
@@ -130,9 +130,14 @@ fn on_device(gpu: &Gpu, checks: RuntimeChecks, cases: impl Fn(&GpuCtc, &mut Tall
     tally
 }
 
-/// A drawn batch in buffers, against the reference.
-fn judged(gpu: &Gpu, ctc: &GpuCtc, drawn: &RandomCase, found: &mut Failures) -> Result<(), String> {
-    let answer = buffer_layouts::together(gpu, ctc, drawn)?.answer()?;
-    drawn.judge(&Ok(answer), Tolerance::F32, found);
+/// Runs a random batch in buffers, and compares it with the reference.
+fn check_against_reference(
+    gpu: &Gpu,
+    ctc: &GpuCtc,
+    case: &RandomCase,
+    found: &mut Failures,
+) -> Result<(), String> {
+    let computed = buffer_layouts::in_one_buffer(gpu, ctc, case)?.computed()?;
+    case.check(&Ok(computed), Tolerance::F32, found);
     Ok(())
 }

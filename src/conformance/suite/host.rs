@@ -1,4 +1,4 @@
-//! Arrays of the host through a context.
+//! The test groups that call a [`Ctc`] with arrays on the host.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,28 +9,28 @@ use super::tally::caught;
 use crate::blocking::block_on;
 use crate::conformance::batch::OwnedBatch;
 use crate::conformance::case::Case;
-use crate::conformance::check::{Answer, Failures, Tolerance};
+use crate::conformance::check::{Computed, Failures, Tolerance};
 use crate::conformance::decoding;
 use crate::conformance::families::Family;
 use crate::conformance::random_case::RandomCase;
 use crate::conformance::variants::Variant;
 use crate::{Ctc, DeviceLimits, Error, LossAndGradOutput, Options, Reduction};
 
-/// What a batch was hashed to, as planned.
+/// The hash of each case's result as planned; `None` if it failed.
 type Planned = HashMap<(&'static str, usize), Option<u64>>;
 
-/// A context, and what came of each case as planned.
+/// A context, and the results of the cases as planned, with which the variants are compared.
 #[derive(Debug)]
 pub struct HostPath<'a> {
     ctc: &'a Ctc,
     planned: RefCell<Planned>,
 }
 
-/// An answer; or what kept a case from having one at all, such as a panic of the driver.
-pub type Answered = Result<Result<LossAndGradOutput, Error>, String>;
+/// The result of a call, or a message if the call did not return, such as a panic of the driver.
+pub type CaseOutput = Result<Result<LossAndGradOutput, Error>, String>;
 
 impl<'a> HostPath<'a> {
-    /// On this context.
+    /// Creates it for a context.
     #[must_use]
     pub fn new(ctc: &'a Ctc) -> Self {
         Self {
@@ -40,10 +40,10 @@ impl<'a> HostPath<'a> {
     }
 
     pub(super) fn family(&self, family: &Family, variant: Option<&Variant>) -> Tally {
-        let answer = async |ctc: &Ctc, case: &Case| {
+        let compute = async |ctc: &Ctc, case: &Case| {
             caught(|| Ok(ctc.loss_and_grad(&case.batch().batch(), case.options())))
         };
-        let tally = async { Ok(self.family_with(family, variant, answer).await) };
+        let tally = async { Ok(self.family_with(family, variant, compute).await) };
         block_on(tally).unwrap_or_else(|error| {
             let mut tally = Tally::new();
             tally.failures.push(error.to_string());
@@ -56,34 +56,35 @@ impl<'a> HostPath<'a> {
         variant.forced(self.ctc.limits()?, &batch, case.options())
     }
 
-    /// The cases of a family that can be forced into the variant; as planned without one, where each runs twice. In a browser
-    /// `answer` awaits [`Ctc::loss_and_grad_async`].
+    /// Runs the cases of a family that can be forced into the variant. Without a variant, runs all
+    /// cases as planned, twice each. `compute` runs a case; in a browser it awaits
+    /// [`Ctc::loss_and_grad_async`].
     pub async fn family_with(
         &self,
         family: &Family,
         variant: Option<&Variant>,
-        answer: impl AsyncFn(&Ctc, &Case) -> Answered,
+        compute: impl AsyncFn(&Ctc, &Case) -> CaseOutput,
     ) -> Tally {
         let mut tally = Tally::new();
         for (index, case) in family.cases.iter().enumerate() {
             let key = (family.name, index);
-            let within;
+            let forced;
             let ctc = match variant {
                 None => self.ctc,
                 Some(variant) => {
                     let Some(limits) = self.forced(variant, case) else {
                         continue;
                     };
-                    within = self.ctc.with_limits(&limits);
-                    within.as_ref().unwrap_or(self.ctc)
+                    forced = self.ctc.with_limits(&limits);
+                    forced.as_ref().unwrap_or(self.ctc)
                 }
             };
             tally.cases += 1;
             let mut found = Failures::default();
-            let bits = match answer(ctc, case).await {
+            let bits = match compute(ctc, case).await {
                 Ok(first) => {
                     let bits = first.as_ref().ok().map(hashed);
-                    case.judge(&first.map(Answer::from), Tolerance::F32, &mut found);
+                    case.check(&first.map(Computed::from), Tolerance::F32, &mut found);
                     bits
                 }
                 Err(reason) => {
@@ -92,7 +93,7 @@ impl<'a> HostPath<'a> {
                 }
             };
             let other = match variant {
-                None => match answer(ctc, case).await {
+                None => match compute(ctc, case).await {
                     Ok(again) => again.as_ref().ok().map(hashed),
                     Err(_) => None,
                 },
@@ -104,9 +105,9 @@ impl<'a> HostPath<'a> {
             if variant.is_none() {
                 self.planned.borrow_mut().insert(key, bits);
             }
-            let than = variant.map_or("on the second run", |_| "than as planned");
+            let than = variant.map_or("in the second run", |_| "than as planned");
             found.check(bits == other, || {
-                format!("{}: other bits {than}", case.name())
+                format!("{}: different bits {than}", case.name())
             });
             tally.same_bits &= bits == other;
             tally.found(found);
@@ -115,7 +116,8 @@ impl<'a> HostPath<'a> {
     }
 }
 
-/// The bits of what every variant must give: a reduced number is a sum of sums where a batch is cut.
+/// Hashes the outputs whose bits must not depend on the variant. The reduced loss is left out,
+/// because a split batch adds it up in another order.
 fn hashed(output: &LossAndGradOutput) -> u64 {
     let mut hasher = DefaultHasher::new();
     let words = output.loss.iter().chain(&output.grad).map(|x| x.to_bits());
@@ -124,8 +126,8 @@ fn hashed(output: &LossAndGradOutput) -> u64 {
     hasher.finish()
 }
 
-/// A few batches so many times: always the same bits.
-pub(super) fn repeated(ctc: &Ctc, runs: usize) -> Tally {
+/// Runs a few batches `runs` times, and requires the same bits each time.
+pub(super) fn repeated_runs(ctc: &Ctc, runs: usize) -> Tally {
     let mut tally = Tally::new();
     for seed in 0..5 {
         let RandomCase {
@@ -145,7 +147,7 @@ pub(super) fn repeated(ctc: &Ctc, runs: usize) -> Tally {
                 let same = hashed(&again) == hashed(&first)
                     && again.reduced.map(f32::to_bits) == first.reduced.map(f32::to_bits);
                 if !same {
-                    return Err(format!("{name}: other bits on run {number}"));
+                    return Err(format!("{name}: different bits in run {number}"));
                 }
             }
             Ok(())
@@ -155,8 +157,8 @@ pub(super) fn repeated(ctc: &Ctc, runs: usize) -> Tally {
     tally
 }
 
-/// Each item of random batches alone: the bits that it has in the batch.
-pub(super) fn alone(ctc: &Ctc, seeds: u64) -> Tally {
+/// Runs each item of random batches alone, and requires the bits that it has in the batch.
+pub(super) fn single_items(ctc: &Ctc, seeds: u64) -> Tally {
     let mut tally = Tally::new();
     for seed in 0..seeds {
         let RandomCase {
@@ -166,7 +168,7 @@ pub(super) fn alone(ctc: &Ctc, seeds: u64) -> Tally {
             ..
         } = RandomCase::of(seed);
         let options = Options {
-            // An item's weight in a mean depends on the others.
+            // In a mean, the weight of an item depends on the other items.
             reduction: Reduction::None,
             ..options
         };
@@ -175,7 +177,7 @@ pub(super) fn alone(ctc: &Ctc, seeds: u64) -> Tally {
                 let output = ctc.loss_and_grad(&batch.batch(), &options);
                 output.map_err(|e| format!("{name}: {e}"))
             };
-            let together = run(&batch)?;
+            let whole = run(&batch)?;
             for item in 0..batch.items() {
                 let other = batch.alone(item);
                 let alone = run(&other)?;
@@ -185,11 +187,11 @@ pub(super) fn alone(ctc: &Ctc, seeds: u64) -> Tally {
                     let bits = frames.flat_map(row).map(f32::to_bits);
                     bits.collect::<Vec<u32>>()
                 };
-                let same = alone.loss[0].to_bits() == together.loss[item].to_bits()
-                    && alone.status[0] == together.status[item]
-                    && rows(&other, &alone.grad, 0) == rows(&batch, &together.grad, item);
+                let same = alone.loss[0].to_bits() == whole.loss[item].to_bits()
+                    && alone.status[0] == whole.status[item]
+                    && rows(&other, &alone.grad, 0) == rows(&batch, &whole.grad, item);
                 if !same {
-                    return Err(format!("{name}: item {item} has other bits alone"));
+                    return Err(format!("{name}: item {item} has different bits alone"));
                 }
             }
             Ok(())
@@ -199,11 +201,12 @@ pub(super) fn alone(ctc: &Ctc, seeds: u64) -> Tally {
     tally
 }
 
-/// Alignments and greedy readings of random batches, against those that the CPU finds in float64.
-pub(super) fn decoded(ctc: &Ctc, seeds: u64) -> Tally {
+/// Compares alignments and greedy hypotheses of random batches with those that the CPU computes in
+/// float64.
+pub(super) fn decoding(ctc: &Ctc, seeds: u64) -> Tally {
     let mut tally = Tally::new();
     for seed in 0..seeds {
-        tally.case(|| decoding::hold(ctc, &RandomCase::of(seed)));
+        tally.case(|| decoding::check(ctc, &RandomCase::of(seed)));
     }
     tally
 }

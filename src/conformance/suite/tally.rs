@@ -1,27 +1,28 @@
-//! What came of cases.
+//! The results of a test group.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::conformance::check::{Failures, Worst};
+use crate::conformance::check::{Failures, MaxDeviation};
 
-/// What came of the cases of a family through a variant.
+/// The results of the cases of a family that ran through a variant.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// How many cases went through the variant.
+    /// The number of cases that ran.
     pub cases: usize,
-    /// The largest deviations; none where bits were compared and no numbers.
-    pub worst: Option<Worst>,
-    /// What was wrong, a line each, with what it takes to draw the case again.
+    /// The largest deviations; `None` if only bits were compared.
+    pub worst: Option<MaxDeviation>,
+    /// The failures, one message each; the name of a random case contains its seed.
     pub failures: Vec<String>,
-    /// Whether each case gave the same bits again, and those of the device's own choice of kernels where the variant must.
+    /// True if each case gave the same bits when repeated and, for a variant that requires it, the
+    /// bits of the run as planned.
     pub same_bits: bool,
-    /// How long that took, the reference not counted after the first time.
+    /// The elapsed time. It includes the reference's for cases that it computed for the first time.
     pub time: Duration,
 }
 
 impl Tally {
-    /// What both say together.
+    /// Returns the sum of both results.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
         self.cases += other.cases;
@@ -32,14 +33,14 @@ impl Tally {
         self
     }
 
-    fn measured(&mut self, worst: Option<Worst>) {
+    fn measured(&mut self, worst: Option<MaxDeviation>) {
         self.worst = match (self.worst, worst) {
             (Some(a), Some(b)) => Some(a.or(b)),
             (a, b) => a.or(b),
         };
     }
 
-    /// Adds what was found in a case, cut to the first few.
+    /// Adds the checks of a case, and the first few of its failures.
     pub(super) fn found(&mut self, found: Failures) {
         self.measured(found.worst());
         let mut shown = Failures::default();
@@ -47,7 +48,7 @@ impl Tally {
         self.failures.extend_from_slice(shown.list());
     }
 
-    /// Nothing yet.
+    /// Returns a result with no cases.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -74,7 +75,7 @@ impl Tally {
         self.cases > 0 && self.failures.is_empty()
     }
 
-    /// Counts a case, whose panic is its failure.
+    /// Runs and counts a case. A panic is a failure.
     pub(super) fn case(&mut self, case: impl FnOnce() -> Result<(), String>) {
         self.cases += 1;
         if let Err(reason) = caught(case) {
@@ -83,11 +84,11 @@ impl Tally {
     }
 }
 
-/// A panic of a driver or of wgpu as the failure of a case.
+/// Converts a panic, of a driver or of wgpu, into an error.
 pub(super) fn caught<T>(case: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(case)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(format!("panicked: {}", text.unwrap_or("without a word")))
+        Err(format!("panicked: {}", text.unwrap_or("without a message")))
     })
 }

@@ -39,8 +39,8 @@ fn a_plan_of_a_destroyed_device_does_not_panic_and_keeps_the_callers_lost_callba
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&batches()[0]);
         let plan = ctc.plan(&batch.shape, &options()).unwrap();
-        run(&gpu, &plan, &batch, BufferPlacement::Apart);
-        let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::Apart, ALL);
+        run(&gpu, &plan, &batch, BufferPlacement::Separate);
+        let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::Separate, ALL);
 
         gpu.device.destroy();
         let mut encoder = gpu.encoder();
@@ -72,7 +72,7 @@ fn a_device_destroyed_between_submission_and_reading_back_is_an_error() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&batches()[0]);
         let plan = ctc.plan(&batch.shape, &options()).unwrap();
-        let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::Together, ALL);
+        let placed = GuardedBuffers::new(&gpu, &plan, &batch, BufferPlacement::OneBuffer, ALL);
         let mut encoder = gpu.encoder();
         plan.encode(&mut encoder, &placed.buffers()).unwrap();
         gpu.queue.submit([encoder.finish()]);

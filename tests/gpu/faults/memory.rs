@@ -6,7 +6,7 @@ use super::batches;
 use crate::support::adapters::all;
 use crate::support::batch::OwnedBatch;
 use crate::support::device::on_each_device;
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 #[test]
 fn a_batch_larger_than_any_memory_is_refused_before_any_allocation() {
@@ -62,9 +62,9 @@ fn may_be_filled(info: &wgpu::AdapterInfo) -> bool {
 #[test]
 #[ignore = "needs a process with little memory: run by a_full_memory_is_an_error_and_later_calls_are_right"]
 fn in_a_process_with_little_memory() {
-    let recipe = Recipe {
+    let recipe = BatchSpec {
         ragged: false,
-        ..Recipe::new([4, 1000, 4096], 20)
+        ..BatchSpec::new([4, 1000, 4096], 20)
     };
     let large = recipe.batch(1);
     let small = &batches()[0];

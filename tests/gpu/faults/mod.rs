@@ -12,15 +12,15 @@ mod slow;
 use ctc_wgpu::Options;
 
 use crate::support::batch::OwnedBatch;
-use crate::support::random::Recipe;
+use crate::support::random::BatchSpec;
 
 /// Batches of different shapes, so that cached plans and buffers are replaced.
 fn batches() -> Vec<OwnedBatch> {
     (0..6)
         .map(|seed| {
-            let recipe = Recipe {
+            let recipe = BatchSpec {
                 weights: true,
-                ..Recipe::new([3, 20 + 5 * (seed % 3), 9], 5)
+                ..BatchSpec::new([3, 20 + 5 * (seed % 3), 9], 5)
             };
             recipe.batch(seed as u64)
         })

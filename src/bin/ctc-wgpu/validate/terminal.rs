@@ -1,6 +1,6 @@
 //! The report as text for a terminal.
 
-use ctc_wgpu::conformance::check::Worst;
+use ctc_wgpu::conformance::check::MaxDeviation;
 use ctc_wgpu::conformance::suite::Tally;
 
 use super::{AdapterReport, ValidationReport, result_name};
@@ -88,7 +88,7 @@ pub(super) fn cells(adapter: &AdapterReport) -> Vec<Vec<String>> {
 }
 
 /// Formats a deviation, or a dash if none was measured.
-pub(super) fn worst(tally: &Tally, of: fn(Worst) -> f64) -> String {
+pub(super) fn worst(tally: &Tally, of: fn(MaxDeviation) -> f64) -> String {
     let worst = tally.worst.map(|worst| format::small(of(worst)));
     worst.unwrap_or_else(|| "–".to_owned())
 }

@@ -1,33 +1,35 @@
-//! All paths, one by one: the definition of CTC, without a recursion to get wrong.
+//! The definition of CTC: the sum over all paths, enumerated one by one, without a recursion.
 //!
-//! Exponential in the frames, so for small batches only. Shares nothing with the crate but its option types.
+//! The time is exponential in the number of frames, so it is for small batches only. It shares only
+//! the option types with the rest of the crate.
 
 use crate::{BlankInLabels, Input, Options, RepeatedLabels, RepeatedOutputs};
 
 use super::batch::OwnedBatch;
 
-/// What all paths together say of an item.
+/// The sum over the paths of an item.
 #[derive(Debug, Clone)]
-pub struct Counted {
-    /// p(labels)
+pub struct PathSum {
+    /// p(labels).
     pub probability: f64,
-    /// The part of it that passes through a class at a frame, frames × classes.
+    /// The part of `probability` whose paths pass through a class at a frame, frames × classes.
     pub through: Vec<f64>,
 }
 
-/// Sums over the paths of `probs` (frames × classes) that read as `labels`.
-pub fn count(
+/// Sums the probabilities of the paths through `probs` (frames × classes) that collapse to
+/// `labels`.
+pub fn sum_paths(
     probs: &[f64],
     classes: usize,
     labels: &[usize],
     blank: usize,
     options: &Options,
-) -> Counted {
+) -> PathSum {
     let mut labels = labels.to_vec();
     if options.repeated_labels == RepeatedLabels::Collapse {
         labels.dedup();
     }
-    let mut counted = Counted {
+    let mut counted = PathSum {
         probability: 0.0,
         through: vec![0.0; probs.len()],
     };
@@ -44,22 +46,22 @@ pub fn count(
         }
     };
     if options.blank_in_labels == BlankInLabels::Allow && labels.contains(&blank) {
-        // A path of classes does not tell whether a blank is the label or the gap, so enumerate the paths of states.
+        // In a path of classes, a blank may be a label or a gap, so paths of states are enumerated.
         let distinct = options.repeated_outputs == RepeatedOutputs::Distinct;
         for_state_paths(&labels, blank, distinct, frames, &mut visit);
         return counted;
     }
     for_all_paths(classes, frames, &mut |path| {
-        if reads_as(path, blank, options.repeated_outputs) == labels {
+        if labels_of(path, blank, options.repeated_outputs) == labels {
             visit(path);
         }
     });
     counted
 }
 
-/// The map B of Graves et al. 2006: merge equal neighbours, then take out the blanks. With distinct outputs nothing is
-/// merged.
-fn reads_as(path: &[usize], blank: usize, repeated: RepeatedOutputs) -> Vec<usize> {
+/// The map B of Graves et al. 2006: merges repeated classes, then removes the blanks. With distinct
+/// outputs nothing is merged.
+fn labels_of(path: &[usize], blank: usize, repeated: RepeatedOutputs) -> Vec<usize> {
     let mut path = path.to_vec();
     if repeated == RepeatedOutputs::Merge {
         path.dedup();
@@ -72,7 +74,7 @@ fn for_all_paths(classes: usize, frames: usize, visit: &mut dyn FnMut(&[usize]))
     let mut path = vec![0; frames];
     loop {
         visit(&path);
-        // Count up, the first frame being the lowest digit.
+        // Counts up; the first frame is the lowest digit.
         let Some(digit) = path.iter().position(|class| class + 1 < classes) else {
             return;
         };
@@ -81,8 +83,8 @@ fn for_all_paths(classes: usize, frames: usize, visit: &mut dyn FnMut(&[usize]))
     }
 }
 
-/// Paths through gap, label, gap, …, gap in PyTorch's reading: each step stays, goes on by one, or leaves out the gap
-/// between two labels that differ.
+/// Visits the paths through gap, label, gap, …, gap by PyTorch's rule: each step stays, advances by
+/// one state, or skips the gap between two different labels.
 fn for_state_paths(
     labels: &[usize],
     blank: usize,
@@ -119,7 +121,8 @@ fn for_state_paths(
     });
 }
 
-/// Loss and gradient of Σ w·loss by enumeration, in the batch's layout: +inf and 0 where there is no path.
+/// Returns the losses and the gradient of Σ w·loss by enumeration, in the batch's layout. Without a
+/// path they are +inf and 0.
 pub fn loss_and_grad(batch: &OwnedBatch, options: &Options) -> (Vec<f64>, Vec<f64>) {
     let classes = batch.classes();
     let blank = match options.blank {
@@ -129,7 +132,7 @@ pub fn loss_and_grad(batch: &OwnedBatch, options: &Options) -> (Vec<f64>, Vec<f6
     let mut losses = Vec::new();
     let mut grad = vec![0.0; batch.values.len()];
     for item in 0..batch.items() {
-        let frames = batch.counting(item);
+        let frames = batch.valid_frames(item);
         let rows: Vec<&[f32]> = (0..frames)
             .map(|t| &batch.values[batch.row(item, t)..][..classes])
             .collect();
@@ -137,8 +140,8 @@ pub fn loss_and_grad(batch: &OwnedBatch, options: &Options) -> (Vec<f64>, Vec<f6
             .iter()
             .flat_map(|row| probabilities(row, options.input))
             .collect();
-        let counted = count(&probs, classes, &batch.item_labels(item), blank, options);
-        // Not −ln p, which is −0.0 where p is 1.
+        let counted = sum_paths(&probs, classes, &batch.item_labels(item), blank, options);
+        // −ln p would be −0.0 if p is 1.
         losses.push(0.0 - counted.probability.ln());
         if counted.probability == 0.0 {
             continue;

@@ -1,35 +1,37 @@
-//! Where a finite number begins to count as a probability of 0 or as none, both sides of each border; and losses below 0.
+//! The thresholds from which on a finite number counts as a probability of 0, or as not finite,
+//! each from both sides; and negative losses.
 
 use crate::{BlankInLabels, Input, Options, Status};
 
-use super::product::usual_options;
-use super::{Grad, Item, Loss, Row, impossible, not_finite, row, usual};
+use super::product::default_options;
+use super::{ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, ordinary, row};
 use crate::conformance::batch::OwnedBatch;
 
-/// The largest f32 below 2^28, the nats from which on a probability counts as 0.
-const INSIDE: f32 = 268_435_440.0;
-const LEAST: f32 = 268_435_456.0;
-/// The smallest probability that counts.
+/// The largest f32 below `THRESHOLD`.
+const BELOW_THRESHOLD: f32 = 268_435_440.0;
+/// From this many nats on, a probability counts as 0: 2^28.
+const THRESHOLD: f32 = 268_435_456.0;
+/// The smallest probability that does not count as 0.
 const SMALLEST: f32 = 1.2e-38;
 
-/// One frame, in which label 1 stands at `x` and the blank at 0.
+/// One frame, in which label 1 has the value `x` and the blank has 0.
 fn needed(x: f32) -> OwnedBatch {
     OwnedBatch::one([1, 2], vec![0.0, x], &[1])
 }
 
-/// The label takes the frame, whatever it costs.
-fn costs<const C: usize>(loss: f32, grad: [f64; C]) -> Vec<Item> {
-    vec![Item {
+/// The result if the label takes the frame: its loss and its gradient.
+fn costs<const C: usize>(loss: f32, grad: [f64; C]) -> Vec<ExpectedItem> {
+    vec![ExpectedItem {
         loss: Loss::Exact(loss.into()),
         status: Status::Ok,
         grad: Grad::Exact(grad.to_vec()),
     }]
 }
 
-pub(super) fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<SemanticsCase> {
     let options = Options {
         blank: crate::Blank::Index(0),
-        ..usual_options()
+        ..default_options()
     };
     let input = |input| Options { input, ..options };
     let none = || vec![impossible(Loss::Inf)];
@@ -43,10 +45,13 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         masked("a needed logit at the lowest f16 is exact", -65504.0),
         masked("a needed logit at -1e6 is exact", -1.0e6),
-        masked("a needed logit just inside the border is exact", -INSIDE),
+        masked(
+            "a needed logit just below the threshold is exact",
+            -BELOW_THRESHOLD,
+        ),
         row(
-            "a needed logit at the border is a probability of 0",
-            needed(-LEAST),
+            "a needed logit at the threshold is a probability of 0",
+            needed(-THRESHOLD),
             options,
             none(),
         ),
@@ -63,105 +68,109 @@ pub(super) fn rows() -> Vec<Row> {
             none(),
         ),
         row(
-            "a logit of 65504 beside the lowest f16",
+            "a logit of 65504 and one of -65504 in one frame",
             OwnedBatch::one([1, 2], vec![65504.0, -65504.0], &[1]),
             options,
             costs(131_008.0, [1.0, -1.0]),
         ),
         row(
-            "logits at -1e9 that no label needs",
+            "logits at -1e9 in classes that no label needs",
             unneeded(-1.0e9),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
-            "logits at the lowest f32 that no label needs",
+            "logits at the lowest f32 in classes that no label needs",
             unneeded(f32::MIN),
             options,
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
-            "the border is of the whole item: inside",
+            "the threshold applies to the whole item: a loss below it",
             twice(-1.25e8),
             options,
-            vec![Item {
+            vec![ExpectedItem {
                 loss: Loss::Exact(2.5e8),
                 status: Status::Ok,
                 grad: Grad::Exact(vec![1.0, -1.0, 0.0, 1.0, 0.0, -1.0]),
             }],
         ),
         row(
-            "the border is of the whole item: beyond",
+            "the threshold applies to the whole item: a loss above it",
             twice(-1.5e8),
             options,
             none(),
         ),
         row(
-            "a needed log-probability just inside the border is exact",
-            needed(-INSIDE),
+            "a needed log-probability just below the threshold is exact",
+            needed(-BELOW_THRESHOLD),
             input(Input::LogProbs),
-            costs(INSIDE, [1.0, -1.0]),
+            costs(BELOW_THRESHOLD, [1.0, -1.0]),
         ),
         row(
-            "a needed log-probability at the border is a probability of 0",
-            needed(-LEAST),
+            "a needed log-probability at the threshold is a probability of 0",
+            needed(-THRESHOLD),
             input(Input::LogProbsExact),
             none(),
         ),
         row(
-            "log-probabilities 2^28 apart, both above the border",
-            OwnedBatch::one([1, 3], vec![f32::NEG_INFINITY, 64.0, -LEAST + 64.0], &[2]),
+            "log-probabilities 2^28 apart, both within the threshold",
+            OwnedBatch::one(
+                [1, 3],
+                vec![f32::NEG_INFINITY, 64.0, -THRESHOLD + 64.0],
+                &[2],
+            ),
             input(Input::LogProbsExact),
-            costs(LEAST - 64.0, [0.0, 0.0, -1.0]),
+            costs(THRESHOLD - 64.0, [0.0, 0.0, -1.0]),
         ),
         row(
-            "a log-probability at the border is 0 whatever other frames have",
+            "a log-probability at the threshold counts as 0 for any values in the other frames",
             OwnedBatch::one(
                 [2, 3],
-                vec![f32::NEG_INFINITY, 0.0, -LEAST, 80.0, 80.0, 80.0],
+                vec![f32::NEG_INFINITY, 0.0, -THRESHOLD, 80.0, 80.0, 80.0],
                 &[2, 1],
             ),
             input(Input::LogProbsExact),
             none(),
         ),
         row(
-            "a frame of log-probabilities that all count as 0 costs NaN",
-            OwnedBatch::one([1, 2], vec![-LEAST, -1.0e34], &[1]),
+            "a frame of log-probabilities that all count as 0 gives NaN",
+            OwnedBatch::one([1, 2], vec![-THRESHOLD, -1.0e34], &[1]),
             input(Input::LogProbsExact),
             vec![not_finite()],
         ),
         row(
-            "a log-probability of 88 is taken as it is",
+            "a log-probability of 88 is accepted",
             needed(88.0),
             input(Input::LogProbsExact),
             costs(-88.0, [0.0, -1.0]),
         ),
         row(
-            "a log-probability above 88 costs NaN",
+            "a log-probability above 88 gives NaN",
             needed(88.5),
             input(Input::LogProbs),
             vec![not_finite()],
         ),
         row(
-            "a probability at the border counts",
+            "a probability at the threshold is not 0",
             OwnedBatch::one([1, 2], vec![SMALLEST; 2], &[1]),
             input(Input::Probs { epsilon: 0.0 }),
-            vec![usual()],
+            vec![ordinary()],
         ),
         row(
-            "a probability just below the border is 0",
+            "a probability just below the threshold is 0",
             OwnedBatch::one([1, 2], vec![SMALLEST, SMALLEST.next_down()], &[1]),
             input(Input::Probs { epsilon: 0.0 }),
             none(),
         ),
         row(
-            "the blank among the labels counts paths more than once, so a loss may be below 0",
+            "with the blank among the labels, paths are counted more than once, so a loss may be negative",
             certain,
             Options {
                 blank_in_labels: BlankInLabels::Allow,
                 ..options
             },
-            vec![usual()],
+            vec![ordinary()],
         ),
     ]
 }

@@ -1,78 +1,78 @@
-//! One golden case against an answer.
+//! Compares results with golden cases.
 
 use super::{Expectation, Golden, Grad, lcg_units};
 use crate::Error;
-use crate::conformance::check::{Allowed, Answer, Failures, Tolerance, close, well_formed};
+use crate::conformance::check::{AllowedError, Computed, Failures, Tolerance, close, well_formed};
 
 impl Golden {
-    /// Holds an answer against each of the case's sources.
-    pub fn judge(
+    /// Compares a result with each source of the case, and adds what differs to `failures`.
+    pub fn check(
         &self,
-        answer: &Result<Answer, Error>,
+        computed: &Result<Computed, Error>,
         tolerance: Tolerance,
         failures: &mut Failures,
     ) {
         let name = &self.name;
-        let answer = match answer {
-            Ok(answer) => answer,
+        let computed = match computed {
+            Ok(computed) => computed,
             Err(error) => return failures.check(false, || format!("{name}: error {error}")),
         };
-        if !well_formed(name, &self.batch, answer, failures) {
+        if !well_formed(name, &self.batch, computed, failures) {
             return;
         }
-        failures.check(answer.status == self.status, || {
+        failures.check(computed.status == self.status, || {
             format!(
                 "{name}: status {:?}, expected {:?}",
-                answer.status, self.status
+                computed.status, self.status
             )
         });
         for expectation in &self.expectations {
-            self.compare(expectation, answer, tolerance, failures);
+            self.compare(expectation, computed, tolerance, failures);
         }
     }
 
     fn compare(
         &self,
         expectation: &Expectation,
-        answer: &Answer,
+        computed: &Computed,
         tolerance: Tolerance,
         failures: &mut Failures,
     ) {
         let name = format!("{} ({})", self.name, expectation.source);
         let accuracy = expectation.accuracy;
-        let of_loss = Allowed {
+        let of_loss = AllowedError {
             accuracy: accuracy.loss,
-            ..Allowed::exactly(tolerance.loss)
+            ..AllowedError::of_exact(tolerance.loss)
         };
         for (item, expected) in expectation.loss.iter().enumerate() {
             let Some(expected) = *expected else { continue };
-            let got = answer.loss.get(item).copied().unwrap_or(f64::NAN);
+            let got = computed.loss.get(item).copied().unwrap_or(f64::NAN);
             failures.loss(got, expected, of_loss, || format!("{name} item {item}"));
         }
         if let Some(expected) = expectation.reduced {
-            let got = answer.reduced.unwrap_or(f64::NAN);
+            let got = computed.reduced.unwrap_or(f64::NAN);
             failures.check(close(got, expected, tolerance.loss + accuracy.loss), || {
                 format!("{name}: reduced {got:e}, expected {expected:e}")
             });
         }
-        let of_grad = Allowed {
+        let of_grad = AllowedError {
             accuracy: accuracy.grad,
             scale: self.batch.largest_weight(),
-            ..Allowed::exactly(tolerance.grad)
+            ..AllowedError::of_exact(tolerance.grad)
         };
-        let place = |at: usize| {
-            let [item, frame, class] = self.batch.place(at);
+        let location = |at: usize| {
+            let [item, frame, class] = self.batch.position(at);
             format!("{name} item {item} frame {frame} class {class}")
         };
         match &expectation.grad {
             Grad::NotGiven => {}
             Grad::Full(expected) => {
-                failures.check(expected.len() == answer.grad.len(), || {
-                    format!("{name}: gradient's length")
+                failures.check(expected.len() == computed.grad.len(), || {
+                    format!("{name}: wrong length of the gradient")
                 });
-                for (at, (got, expected)) in answer.grad.iter().zip(expected).enumerate() {
+                for (at, (got, expected)) in computed.grad.iter().zip(expected).enumerate() {
                     let Some(expected) = *expected else { continue };
-                    failures.grad(*got, expected, of_grad, || place(at));
+                    failures.grad(*got, expected, of_grad, || location(at));
                 }
             }
             Grad::Sampled {
@@ -81,16 +81,19 @@ impl Golden {
                 checksum,
             } => {
                 for &(at, expected) in sample {
-                    failures.grad(answer.grad[at], expected, of_grad, || place(at));
+                    failures.grad(computed.grad[at], expected, of_grad, || location(at));
                 }
-                // Sums of all elements: their errors add up as the elements do, so the tolerance is relative to that sum.
+                // The errors of the elements add up in a sum, so the tolerance is relative to Σ|g|.
                 let tolerance = (tolerance.grad + accuracy.grad) * of_grad.scale;
-                let sum: f64 = answer.grad.iter().map(|g| g.abs()).sum();
+                let sum: f64 = computed.grad.iter().map(|g| g.abs()).sum();
                 failures.check(close(sum, *abs_sum, tolerance), || {
                     format!("{name}: sum of |gradient| {sum}, expected {abs_sum}")
                 });
                 if let Some(expected) = *checksum {
-                    let got: f64 = lcg_units(12345).zip(&answer.grad).map(|(w, g)| w * g).sum();
+                    let got: f64 = lcg_units(12345)
+                        .zip(&computed.grad)
+                        .map(|(w, g)| w * g)
+                        .sum();
                     failures.check(
                         (got - expected).abs() <= tolerance * abs_sum.max(1.0),
                         || format!("{name}: checksum {got}, expected {expected}"),
