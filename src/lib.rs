@@ -2,8 +2,8 @@
 //! backend for machines without one.
 //!
 //! Connectionist temporal classification (Graves, Fernández, Gomez, Schmidhuber: *Connectionist
-//! temporal classification*, ICML 2006) trains a network that labels a sequence, such as a line of
-//! text or an utterance, from labels that are not aligned with its frames.
+//! temporal classification*, ICML 2006) trains a network to label sequences, such as lines of text
+//! or utterances, from labels that are not aligned with the frames.
 //!
 //! # Arrays on the host
 //!
@@ -98,9 +98,9 @@
 //!
 //! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a
 //! class of a frame (for logits, relative to the largest of that frame) and to an item: a loss of
-//! 2^28 or more is +∞, with status `Impossible`. Masks of −1e4, −65504 (the lowest f16) and −1e6 are
-//! ordinary finite numbers, and exact; −1e9 and the lowest f32 or bf16 are probabilities of 0. Every
-//! backend applies the same threshold.
+//! 2^28 or more is +∞, with status `Impossible`. Masks of −1e4, −65504 (the lowest f16) and −1e6
+//! are ordinary finite numbers, and exact; −1e9 and the lowest f32 or bf16 are probabilities of 0.
+//! Every backend applies the same threshold.
 //!
 //! **A negative loss indicates wrong input.** Only a loss within 1e-6 below 0, which rounding
 //! explains, becomes 0. A loss below that means that probabilities sum to more than 1, for example
@@ -108,15 +108,16 @@
 //! the check would take another pass. Probabilities ([`Input::Probs`]) are normalised, so a factor
 //! common to a frame has no effect; a negative one makes the item `NotFinite`.
 //!
-//! [`BlankInLabels`], [`RepeatedLabels`] and [`RepeatedOutputs`] select the rules of other libraries
-//! where they differ. [`Options::pytorch`], [`tensorflow`](Options::tensorflow),
+//! [`BlankInLabels`], [`RepeatedLabels`] and [`RepeatedOutputs`] select the rules of other
+//! libraries where they differ. [`Options::pytorch`], [`tensorflow`](Options::tensorflow),
 //! [`keras_batch_cost`](Options::keras_batch_cost) and [`optax`](Options::optax) are presets with
 //! the rules of each library.
 //!
 //! # Input and gradient conventions
 //!
-//! γ is the occupancy: the posterior probability, given the labels, that the alignment is in a class
-//! at a frame (Graves et al. 2006, eq. 14 and 15). The derivative is with respect to the input:
+//! γ is the occupancy: the posterior probability, given the labels, that the alignment is in a
+//! class at a frame (Graves et al. 2006, eq. 14 and 15). The derivative is with respect to the
+//! input:
 //!
 //! | [`Input`] | input | gradient of an item's loss |
 //! | --- | --- | --- |
@@ -168,8 +169,8 @@
 //!   item.
 //! - **Traffic.** `softmax_stats` and `grad` read the logits, and `grad` writes the gradient once;
 //!   nothing else grows with C.
-//! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. [`Ctc`] keeps
-//!   the plans and buffers of its four most recent shapes, and at most 128 pipelines;
+//! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. [`Ctc`]
+//!   keeps the plans and buffers of its four most recent shapes, and at most 128 pipelines;
 //!   [`CacheLimits`] sets both.
 //! - **Accuracy** against the reference is in the README, with the command that measures it. The
 //!   tests require of the kernels and the CPU backend 1e-6 in the loss and 1e-5 in the gradient.
@@ -178,14 +179,14 @@
 //!
 //! WebGPU's default limits suffice. `wgpu::Limits::downlevel_defaults()` does not: it has 4 storage
 //! buffers per stage, and [`DeviceLimits::STORAGE_BUFFERS`] are needed. Batches beyond a binding
-//! limit, a dispatch limit, or a driver's limit on loop iterations are split automatically. The hard
-//! limits are errors:
+//! limit, a dispatch limit, or a driver's limit on loop iterations are split automatically. The
+//! hard limits are errors:
 //!
 //! - min(Lmax, T)·√T is at most about 9.2 million (41,000 labels at 50,000 frames, 22,000 at
-//!   180,000, 9,500 at a million), since the states at the beginning of each checkpoint segment must
-//!   fit one binding;
-//! - T is at most about 15 million frames (1.9 million on a software adapter), and C about 15 million
-//!   classes;
+//!   180,000, 9,500 at a million), since the states at the beginning of each checkpoint segment
+//!   must fit one binding;
+//! - T is at most about 15 million frames (1.9 million on a software adapter), and C about 15
+//!   million classes;
 //! - the small tables of one item must fit one binding.
 //!
 //! # Determinism

@@ -15,7 +15,7 @@ use crate::fork::Driving;
 use crate::idle::Idle;
 use crate::limits::DeviceLimits;
 use crate::options::Options;
-use crate::output::Answer;
+use crate::output::RawOutput;
 use crate::plan::{Plan, Task};
 
 mod decode;
@@ -126,7 +126,7 @@ impl Host {
         options: &Options,
         task: Task,
         waiting: Waiting,
-        answer: &mut Answer,
+        answer: &mut RawOutput,
     ) -> Result<(), Error> {
         let _driving = self.enter()?;
         let parts = self.parts(checked, options, task);
@@ -173,7 +173,7 @@ impl Host {
         part: &Part<'_>,
         task: Task,
         waiting: Waiting,
-        answer: &mut Answer,
+        answer: &mut RawOutput,
     ) -> Result<(), Error> {
         let begin = || self.begin(part, task);
         let (session, pending) = guarded_async(&self.device, "running a batch", begin).await??;

@@ -280,7 +280,7 @@ fn arrays() -> Vec<Row> {
                 expected: 2,
                 ..
             }),
-            "label_lengths has 1 elements, but 2 are needed: one an item",
+            "label_lengths has 1 elements, but 2 are needed: one per item",
         ),
         error(
             "too few logit lengths are refused",
@@ -291,7 +291,7 @@ fn arrays() -> Vec<Row> {
                 expected: 2,
                 ..
             }),
-            "logit_lengths has 1 elements, but 2 are needed: one an item",
+            "logit_lengths has 1 elements, but 2 are needed: one per item",
         ),
         error(
             "too few weights are refused",
@@ -302,7 +302,7 @@ fn arrays() -> Vec<Row> {
                 expected: 2,
                 ..
             }),
-            "weights has 1 elements, but 2 are needed: one an item",
+            "weights has 1 elements, but 2 are needed: one per item",
         ),
         error(
             "concatenated labels left over are refused",
@@ -362,7 +362,7 @@ fn arrays() -> Vec<Row> {
                 column: 1,
                 expected: 0
             }),
-            "sparse label 1: index [1, 1] should be [1, 0]: rows in order, each without holes",
+            "sparse label 1: index [1, 1] should be [1, 0]: rows in order, each without gaps",
         ),
         error(
             "sparse labels out of order are refused",
@@ -398,7 +398,7 @@ fn arrays() -> Vec<Row> {
                 position: 1,
                 ..
             }),
-            "item 1: label_paddings is 0 at position 1: must be 0 for what counts, then 1 to the end",
+            "item 1: label_paddings is 0 at position 1: must be 0 for the valid part, then 1 to the end",
         ),
         error(
             "a frame mask that is neither 0 nor 1 is refused",
@@ -409,7 +409,7 @@ fn arrays() -> Vec<Row> {
                 position: 1,
                 ..
             }),
-            "item 1: logit_paddings is 0.5 at position 1: must be 0 for what counts, then 1 to the end",
+            "item 1: logit_paddings is 0.5 at position 1: must be 0 for the valid part, then 1 to the end",
         ),
     ]
 }

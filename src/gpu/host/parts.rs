@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::batch::{BatchShape, CheckedBatch, LabelLayout};
 use crate::cpu;
 use crate::options::{Options, Reduction};
-use crate::output::Answer;
+use crate::output::RawOutput;
 
 /// The parts of a batch.
 pub(super) struct Parts<'a> {
@@ -66,7 +66,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The number over all parts, where no part could know it.
-    pub(super) fn reduce(&self, answer: &mut Answer) {
+    pub(super) fn reduce(&self, answer: &mut RawOutput) {
         if self.options.reduction != self.reduction {
             answer.reduced = Some(cpu::reduce(&self.scales, &answer.loss));
         }

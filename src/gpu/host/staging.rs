@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::gpu::error_scope::guarded;
 use crate::gpu::{Buffers, GpuPlan};
 use crate::options::{Options, Reduction, Status};
-use crate::output::Answer;
+use crate::output::RawOutput;
 use crate::plan::Task;
 
 /// See the module.
@@ -162,7 +162,7 @@ impl Staging {
         &self,
         device: &wgpu::Device,
         part: &Part<'_>,
-        answer: &mut Answer,
+        answer: &mut RawOutput,
     ) -> Result<(), Error> {
         let items = part.items.len();
         {
