@@ -1,4 +1,5 @@
-//! How far the losses and gradients of every backend lie from the float64 reference, as a table.
+//! Prints the errors of the losses and gradients of every backend, relative to the float64
+//! reference, as a table.
 //!
 //! Run it with `cargo run --release --example accuracy`; the README's table is its output.
 
@@ -8,7 +9,7 @@ mod inputs;
 use ctc_wgpu::{Ctc, Error, Options, adapters, reference};
 use inputs::Inputs;
 
-/// T, N, C, L and by how much the logits are sharpened.
+/// T, N, C, L, and the scale of the logits.
 const BATCHES: [([usize; 4], f32); 6] = [
     (inputs::SHAPES[0], 1.0),
     (inputs::SHAPES[3], 1.0),

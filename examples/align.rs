@@ -1,7 +1,9 @@
-//! Where in time a network read each symbol, and how sure it was: 32 lines of text of a small OCR network.
+//! Alignment of 32 lines of text of a small OCR network: the frames and the probability of each
+//! symbol.
 //!
-//! Run it with `cargo run --release --example align`. It reads `tests/data/ocr/keras_ocr_trained.npz`; `ctc-wgpu align` is the tool
-//! for files of yours, and draws too.
+//! Run it with `cargo run --release --example align`. It reads
+//! `tests/data/ocr/keras_ocr_trained.npz`. For your own files use `ctc-wgpu align`, which can also
+//! plot.
 
 use std::error::Error;
 use std::fs::File;
@@ -29,28 +31,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::default().blank(Blank::Last);
 
     let alignments = align(&batch, &options)?;
-    // What the network reads without being told the labels, to see where the two part.
+    // Decoded labels, to find the items that the network does not recognise.
     let readings = greedy(&batch, &options)?;
     for (item, (alignment, reading)) in alignments.iter().zip(&readings).enumerate() {
         let labels: Vec<u32> = alignment.spans.iter().map(|span| span.label).collect();
         if item < 2 || reading.labels != labels {
-            tell(item, &labels, alignment, &reading.labels);
+            print_alignment(item, &labels, alignment, &reading.labels);
         }
     }
 
-    // The label that the network would have been least sure of is where to look for a wrong label, or a bad picture.
+    // A wrong label or a bad picture is most likely where a label is least probable.
     let spans = alignments.iter().enumerate().flat_map(|(item, alignment)| {
         let spans = alignment.spans.iter().enumerate();
         spans.map(move |(position, span)| (span.probability, item, position))
     });
     if let Some((probability, item, position)) = spans.min_by(|a, b| a.0.total_cmp(&b.0)) {
-        println!("least sure: symbol {position} of item {item}, of probability {probability:.4}");
+        println!(
+            "least probable: symbol {position} of item {item}, of probability {probability:.4}"
+        );
     }
     Ok(())
 }
 
-/// An item's symbols in time: a column each, under the frames that it takes.
-fn tell(item: usize, labels: &[u32], alignment: &Alignment, read: &[u32]) {
+/// Prints the frames and the probability of an item's symbols.
+fn print_alignment(item: usize, labels: &[u32], alignment: &Alignment, read: &[u32]) {
     if alignment.status != Status::Ok {
         println!("item {item}: {:?}\n", alignment.status);
         return;
@@ -64,7 +68,7 @@ fn tell(item: usize, labels: &[u32], alignment: &Alignment, read: &[u32]) {
         "item {item}: {}{read}; the path has probability {probability:.4}",
         text(labels)
     );
-    // A character a frame: · is the blank.
+    // One character per frame; · is the blank.
     println!("  {}", text(&alignment.path));
     println!("  symbol  frames  probability");
     for span in &alignment.spans {

@@ -1,7 +1,8 @@
-//! Beam search with a language model: characters in twos and threes help a network that reads badly.
+//! Beam search with a language model: character n-grams improve the results of a weak network.
 //!
-//! Run it with `cargo run --release --example ngram`. The model is counted from nine lines in ten of a text, the Apache licence; the
-//! tenth lines are read, by a "network" that is sure of little. What a model adds is a [`Scorer`]: any will do.
+//! Run it with `cargo run --release --example ngram`. The model counts n-grams in nine of ten lines
+//! of a text, the Apache licence. The remaining lines are decoded from the output of a simulated
+//! weak network. The model is a [`Scorer`]; any other can take its place.
 
 #[expect(dead_code, reason = "the shapes are the benchmark's")]
 #[path = "../benches/inputs/seeded.rs"]
@@ -26,39 +27,42 @@ fn main() -> Result<(), Error> {
 
     let options = Options::default();
     let wide = BeamOptions::default().width(32);
-    let likeliest_path = greedy(&batch, &options)?;
-    let read: Vec<Vec<u32>> = likeliest_path.into_iter().map(|read| read.labels).collect();
+    let most_probable_path = greedy(&batch, &options)?;
+    let read: Vec<Vec<u32>> = most_probable_path
+        .into_iter()
+        .map(|read| read.labels)
+        .collect();
     println!(
         "{} lines of {} characters\n",
         test.len(),
         test.concat().len()
     );
     println!("                           label error rate   the first line");
-    tell("likeliest path", &test, &read);
-    tell("beam", &test, &best(beam(&batch, &options, &wide)?));
+    print_errors("most probable path", &test, &read);
+    print_errors("beam", &test, &best(beam(&batch, &options, &wide)?));
     for (name, order) in [("beam with bigrams", 2), ("beam with trigrams", 3)] {
         let model = Ngrams::count(order, train.iter().map(|(_, line)| &line[..]));
         let found = beam_with(&batch, &options, &wide, &model)?;
-        tell(name, &test, &best(found));
+        print_errors(name, &test, &best(found));
     }
-    println!("{:45}{}", "to be read", text(test[0]));
+    println!("{:45}{}", "expected", text(test[0]));
     Ok(())
 }
 
-/// How often which label comes after which others.
+/// Counts of label sequences.
 struct Ngrams {
     order: usize,
-    /// How often each run of up to `order` labels was seen.
+    /// The count of each sequence of up to `order` labels.
     runs: HashMap<Vec<u32>, f64>,
-    /// How often each run of fewer was seen with a label after it.
+    /// The count of each shorter sequence that is followed by a label.
     contexts: HashMap<Vec<u32>, f64>,
 }
 
 impl Ngrams {
-    /// How much the model counts beside the network, and what each label gets so that readings do not become short.
+    /// The weight of the model, and a bonus per label, so that hypotheses do not become too short.
     const WEIGHT: f64 = 0.8;
     const LABEL: f64 = 1.6;
-    /// How often a run must have been seen to count as much as what the shorter ones say.
+    /// The count at which a sequence has the same weight as its shorter suffix.
     const TRUST: f64 = 4.0;
 
     fn count<'a>(order: usize, lines: impl Iterator<Item = &'a [u32]>) -> Self {
@@ -79,7 +83,8 @@ impl Ngrams {
         model
     }
 
-    /// Of the run's last label after the others: what was counted, mixed with what the run without its first label says.
+    /// Returns the probability of the last label of `run` after the others: a mean of its relative
+    /// frequency and the probability for the run without its first label.
     fn probability(&self, run: &[u32]) -> f64 {
         let [context @ .., _] = run else {
             return 1.0 / (CLASSES - 1) as f64;
@@ -92,7 +97,7 @@ impl Ngrams {
 }
 
 impl Scorer for Ngrams {
-    /// The last labels, as many as a run has before its last.
+    /// The last `order − 1` labels.
     type State = Vec<u32>;
 
     fn start(&self) -> Vec<u32> {
@@ -116,8 +121,9 @@ impl Scorer for Ngrams {
     }
 }
 
-/// What a network might say of these lines: each label is in one frame the likeliest class, mostly, and a blank follows it. The
-/// logits, padded to the longest line, and how many frames of each count.
+/// Simulates the output of a network for these lines: two frames per label, in which mostly the
+/// label and then the blank is the most probable class. Returns the logits, padded to the longest
+/// line, and the logit lengths.
 fn network(lines: &[&[u32]]) -> (Vec<f32>, Vec<i32>) {
     let frames = 2 * lines.iter().map(|line| line.len()).max().unwrap_or(0);
     let (mut logits, _) = seeded::numbers([frames, lines.len(), CLASSES, 0], 1.8);
@@ -138,7 +144,7 @@ fn best(found: Vec<BeamResult>) -> Vec<Vec<u32>> {
     found.into_iter().map(labels).collect()
 }
 
-fn tell(name: &str, wanted: &[&[u32]], read: &[Vec<u32>]) {
+fn print_errors(name: &str, wanted: &[&[u32]], read: &[Vec<u32>]) {
     let both = wanted.iter().zip(read);
     let edits: EditCounts = both
         .map(|(labels, read)| EditCounts::between(labels, read))
@@ -147,7 +153,7 @@ fn tell(name: &str, wanted: &[&[u32]], read: &[Vec<u32>]) {
     println!("{name:<25}{rate:>16.1} %   {}", text(&read[0]));
 }
 
-/// A line's letters in lower case, and a space for all that is between words.
+/// Returns the labels of a line: its letters in lower case, with one space between words.
 fn labels(line: &str) -> Vec<u32> {
     let words = line.split(|c: char| !c.is_ascii_alphabetic());
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();

@@ -1,25 +1,27 @@
-//! Losses and gradient of arrays on the host: two made-up words, read by a network that is nearly sure of itself.
+//! Loss and gradient of arrays on the host: two words, and the output of a confident network.
 //!
 //! Run it with `cargo run --release --example quickstart`.
 
 use ctc_wgpu::{Batch, Blank, Ctc, Error, Options};
 
-/// The classes of the "network". The blank, which means "no letter here", is one class more: the last.
+/// The letters are classes of the network. The blank, which stands for no letter, is an additional
+/// class, the last.
 const ALPHABET: [char; 4] = ['a', 'c', 't', 'w'];
 const CLASSES: usize = ALPHABET.len() + 1;
 const FRAMES: usize = 8;
 
 fn main() -> Result<(), Error> {
-    // What the network says in each frame, written as its best class. Item 0 reads "cat", item 1 "act". A letter may last
-    // for several frames; a blank (·) may stand between letters, and must between two that are equal.
+    // The output of the network, as the best class of each frame: "cat" for item 0 and "act" for
+    // item 1. A letter may span several frames. A blank (·) may separate letters, and must separate
+    // two equal ones.
     let logits: Vec<f32> = ["cc·aa·t·", "aa·ct···"]
         .iter()
         .flat_map(|frames| frames.chars())
         .flat_map(scores)
         .collect();
 
-    // What it should have said: "cat" and "wact". Labels are rows of a padded array; only as many of a row count as the
-    // item's length says, so it does not matter with what a row is filled up.
+    // The expected labels: "cat" and "wact". Labels are the rows of a padded array; the values past
+    // an item's length are ignored.
     let labels = [
         label('c'),
         label('a'),
@@ -34,7 +36,8 @@ fn main() -> Result<(), Error> {
     // The last frame of item 1 is padding. Its gradient will be 0.
     let logit_lengths = [8, 7];
 
-    // The best adapter, or the CPU backend where there is none. Keep it: it compiles its kernels once.
+    // The best adapter, or the CPU backend if there is none. Keep it, since it compiles its kernels
+    // once.
     let ctc = Ctc::new()?;
     println!("computing on {}\n", ctc.backend());
 
@@ -50,9 +53,10 @@ fn main() -> Result<(), Error> {
         println!("item {item}: p(\"{word}\") = {probability:.2e}, loss {loss:.4} nats, {status:?}");
     }
 
-    // The gradient has the shape of the logits: [item, frame, class]. Where it is negative, the loss wants more of the
-    // class in that frame. Item 1 lacks its "w", so it is asked for at the beginning.
-    println!("\ngradient of item 1, a row a frame:");
+    // The gradient has the shape of the logits: [item, frame, class]. Where it is negative, a
+    // larger logit decreases the loss. Item 1 lacks its "w", so the gradient of "w" is negative in
+    // its first frames.
+    println!("\ngradient of item 1, one row per frame:");
     println!("frame      a      c      t      w  blank");
     let item = &output.grad[FRAMES * CLASSES..];
     for (frame, row) in item.chunks(CLASSES).enumerate() {
@@ -62,7 +66,8 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Scores of one frame: one class far above the others. They need not be normalised; the softmax is taken inside.
+/// Returns the logits of one frame, with one class far above the others. Logits need not be
+/// normalised.
 fn scores(best: char) -> [f32; CLASSES] {
     let best = ALPHABET.iter().position(|c| *c == best);
     let mut scores = [0.0; CLASSES];

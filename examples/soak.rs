@@ -1,8 +1,10 @@
-//! Many processes on one GPU for a long time, each result checked: `cargo run --release --example soak -- 8 600` starts
-//! eight for ten minutes. On a machine without a GPU it is a test of a software driver.
+//! Runs many processes on one GPU for a long time and checks every result.
+//! `cargo run --release --example soak -- 8 600` starts eight processes for ten minutes. On a
+//! machine without a GPU it tests a software driver.
 //!
-//! Each process computes batches of a few shapes in turn, and compares losses and gradients with the first answer, bit for
-//! bit, and that with the CPU backend's. It prints its rounds, and ends with status 1 at the first difference.
+//! Each process computes batches of a few shapes in turn. It compares the first losses and
+//! gradients with the CPU backend's, and all later ones with the first, bit for bit. It prints the
+//! number of batches, and exits with status 1 at the first difference.
 
 use std::env::{args, current_exe};
 use std::error::Error;
@@ -33,7 +35,7 @@ impl Data {
         }
     }
 
-    fn answer(&self, ctc: &Ctc) -> Result<LossAndGradOutput, ctc_wgpu::Error> {
+    fn compute(&self, ctc: &Ctc) -> Result<LossAndGradOutput, ctc_wgpu::Error> {
         let batch = Batch::new(self.dims, &self.logits).labels(&self.labels, &self.label_lengths);
         ctc.loss_and_grad(&batch, &Options::default())
     }
@@ -44,15 +46,15 @@ fn close(got: &[f32], expected: &[f32]) -> bool {
     pairs.all(|(x, y)| (x - y).abs() <= 1e-5 * y.abs().max(1.0))
 }
 
-/// Computes for so long, and returns the number of batches.
+/// Computes batches for `duration` and returns their number.
 fn soak(duration: Duration) -> Result<usize, Box<dyn Error>> {
     let begin = Instant::now();
     let (gpu, cpu) = (Ctc::gpu()?, Ctc::cpu());
     let all: Vec<Data> = (0..8).map(Data::new).collect();
     let mut expected = Vec::new();
     for data in &all {
-        let (output, twin) = (data.answer(&gpu)?, data.answer(&cpu)?);
-        if !close(&output.loss, &twin.loss) || !close(&output.grad, &twin.grad) {
+        let (output, on_cpu) = (data.compute(&gpu)?, data.compute(&cpu)?);
+        if !close(&output.loss, &on_cpu.loss) || !close(&output.grad, &on_cpu.grad) {
             return Err(format!("{:?}: the CPU has other losses or gradients", data.dims).into());
         }
         expected.push(output);
@@ -60,8 +62,8 @@ fn soak(duration: Duration) -> Result<usize, Box<dyn Error>> {
     let mut batches = all.len();
     while begin.elapsed() < duration {
         for (data, expected) in all.iter().zip(&expected) {
-            if data.answer(&gpu)? != *expected {
-                return Err(format!("{:?}: batch {batches} has another answer", data.dims).into());
+            if data.compute(&gpu)? != *expected {
+                return Err(format!("{:?}: batch {batches} has another result", data.dims).into());
             }
             batches += 1;
         }

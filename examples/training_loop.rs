@@ -1,8 +1,8 @@
-//! A model trained end to end on one device: its own WGSL before and after the loss, all of it in one encoder a step. The
-//! host sees a number every 25th step and nothing else; the weights never leave the device.
+//! Trains a model end to end on one device, with its own WGSL before and after the loss and one
+//! encoder per step. The host reads one number every 25th step; the weights never leave the device.
 //!
-//! The model is one linear layer. It learns to read "utterances" of four sounds, each a few frames long, from which
-//! sounds were said but not when.
+//! The model is one linear layer. It learns to recognise "utterances" of four sounds, each a few
+//! frames long, from labels that give the sounds but not their times.
 //!
 //! Run it with `cargo run --release --example training_loop`.
 
@@ -20,15 +20,16 @@ const FRAMES: usize = 40;
 const SOUNDS: u16 = 4;
 /// The sounds and the blank, which is class 0.
 const CLASSES: usize = SOUNDS as usize + 1;
-/// The most sounds of an utterance.
+/// The largest number of sounds in an utterance.
 const MOST: u16 = 5;
 const MAX_LABELS: usize = MOST as usize;
-/// What is heard in a frame. The last feature is always 1: its weights are the bias.
+/// The features of a frame. The last one is always 1: its weights are the bias.
 const FEATURES: usize = 9;
 const STEPS: usize = 200;
 const READ_EVERY: usize = 25;
 
-/// The layer forwards, and its gradient with a step of momentum. An invocation has one logit, or one weight.
+/// The forward pass of the layer, and its gradient with a step of momentum. One invocation computes
+/// one logit or one weight.
 const LAYER: &str = "
 const ROWS = 2560u; const CLASSES = 5u; const FEATURES = 9u; const RATE = 0.3; const MOMENTUM = 0.9;
 @group(0) @binding(0) var<storage, read> features: array<f32>;        // [N·T, F]
@@ -117,7 +118,7 @@ fn train(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
         plan.encode(&mut encoder, &buffers)?;
         descend.record(&mut encoder, FEATURES * CLASSES);
         if step % READ_EVERY != 0 {
-            // Nothing waits: the device works while the next steps are recorded.
+            // No blocking: the device computes while the next steps are recorded.
             queue.submit([encoder.finish()]);
             continue;
         }
@@ -127,7 +128,8 @@ fn train(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
         first.get_or_insert(last);
         println!("step {step:>4}   mean loss {last:>8.4}");
     }
-    // Zero weights say that all paths are equally likely; a layer that hears the sounds has hardly a doubt left.
+    // With zero weights all paths are equally probable; after training hardly any probability is on
+    // wrong paths.
     let first = first.unwrap_or(f32::NAN);
     if last < first / 50.0 {
         println!("converged: mean loss {first:.2} to {last:.4} nats in {STEPS} steps");
@@ -156,7 +158,7 @@ impl Layer {
             compilation_options: wgpu::PipelineCompilationOptions::default(),
             cache: None,
         });
-        // A layout that wgpu derives has only what the entry point uses.
+        // A layout that wgpu derives contains only what the entry point uses.
         let used: &[u32] = if name == "forward" {
             &[0, 1, 2]
         } else {
@@ -190,7 +192,8 @@ impl Layer {
     }
 }
 
-/// What was said, and what was heard: each sound lasts two to four frames with silence around it, in noise.
+/// Generates labels and features: each sound lasts two to four frames, with silence around it, in
+/// noise.
 struct Utterances {
     features: Vec<f32>,
     labels: Vec<i32>,
@@ -218,7 +221,7 @@ impl Utterances {
             label_lengths.push(i32::from(length));
             frames.resize(FRAMES, 0);
             for sound in frames {
-                // A sound is heard in two of the features, silence in none.
+                // A sound is present in two of the features, silence in none.
                 features.extend((0..FEATURES - 1).map(|f| {
                     let heard = sound > 0 && f / 2 == usize::from(sound) - 1;
                     f32::from(u8::from(heard)) + f32::from(random.below(1000)) / 2000.0 - 0.25
@@ -234,7 +237,7 @@ impl Utterances {
     }
 }
 
-/// Knuth's generator of 64 bits, whose upper half is used.
+/// Knuth's 64-bit generator, of which the upper half is used.
 struct Random(u64);
 
 impl Random {
@@ -248,7 +251,7 @@ impl Random {
     }
 }
 
-/// Waits for the device and gives the number: the only wait of the program.
+/// Waits for the device and returns the number: the only blocking call of the program.
 fn read(device: &Device, readback: &wgpu::Buffer) -> Result<f32, Box<dyn Error>> {
     let (sender, receiver) = mpsc::channel();
     readback.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -262,7 +265,8 @@ fn read(device: &Device, readback: &wgpu::Buffer) -> Result<f32, Box<dyn Error>>
     Ok(number)
 }
 
-/// The best adapter's device. The default limits suffice; subgroups make the loss faster where there are some.
+/// Creates a device on the best adapter. The default limits suffice; subgroups make the loss faster
+/// if available.
 async fn device() -> Option<(Device, Queue)> {
     let instance =
         wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
@@ -291,7 +295,7 @@ fn filled<T: bytemuck::NoUninit>(device: &Device, label: &str, values: &[T]) -> 
     })
 }
 
-/// Zeros: WebGPU promises that of a new buffer.
+/// Creates a buffer of zeros: WebGPU initialises new buffers to 0.
 fn empty(device: &Device, label: &str, words: usize) -> wgpu::Buffer {
     device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),

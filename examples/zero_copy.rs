@@ -1,5 +1,5 @@
-//! CTC as a loss backend: your device, your buffers, your command encoder. Nothing is copied and nothing waits until you
-//! read the losses back yourself.
+//! CTC loss with your device, your buffers and your command encoder. Nothing is copied, and nothing
+//! blocks until you read the losses back.
 //!
 //! Run it with `cargo run --release --example zero_copy`.
 
@@ -34,28 +34,30 @@ fn main() -> ExitCode {
 }
 
 fn run(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
-    // Once: a GpuCtc for the device, and a plan for each shape that comes. The plan owns the workspace; the labels' width
-    // is the most that an item may have.
+    // Created once: one GpuCtc per device, and one plan per shape. The plan owns the workspace. The
+    // width of the labels is the largest label length.
     let ctc = GpuCtc::new(device, queue)?;
     let shape = BatchShape::new(ITEMS, FRAMES, CLASSES, MAX_LABELS);
     let plan = ctc.plan(&shape, &Options::default())?;
     println!("{}", plan.plan());
 
-    // Your buffers. In a training loop the logits come from the layer before and never leave the GPU; here they are
-    // uploaded: all classes equally likely, so that the losses can be counted by hand.
+    // Your buffers. In a training loop the previous layer writes the logits, which never leave the
+    // GPU. Here they are uploaded, with all classes equally probable, so that the losses can be
+    // counted by hand.
     let logits = filled(device, "logits", &[0.0_f32; ITEMS * FRAMES * CLASSES]);
     let labels = filled(device, "labels", &[1_i32, 2, 1, 1, 2, -1, -1, -1]);
     let label_lengths = filled(device, "label lengths", &[2_i32, 2, 1, 0]);
     let loss = empty(device, "loss", ITEMS);
     let status = empty(device, "status", ITEMS);
     let grad = empty(device, "gradient", shape.elements());
-    // Each is bound whole here. A part of a larger buffer goes in through the fields, as a `wgpu::BufferBinding` with an
-    // offset; several parts may lie in one buffer.
+    // Each buffer is bound as a whole here. To bind a range of a larger buffer, assign a
+    // `wgpu::BufferBinding` with an offset to the field; several ranges may be in one buffer.
     let buffers = Buffers::new(&logits, &labels, &label_lengths, &loss)
         .grad(&grad)
         .status(&status);
 
-    // The losses are copied to where the host can read them. The gradient stays: the layer before would use it next.
+    // The losses are copied to a buffer that the host can read. The gradient stays on the GPU for
+    // the previous layer.
     let readback = device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("readback"),
         size: loss.size(),
@@ -63,16 +65,17 @@ fn run(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
         mapped_at_creation: false,
     });
 
-    // Each step: record, and submit whenever you like, together with your own passes before and after.
+    // In each step: record the loss, and submit it together with your own passes before and after
+    // it.
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     plan.encode(&mut encoder, &buffers)?;
     encoder.copy_buffer_to_buffer(&loss, 0, &readback, 0, loss.size());
     queue.submit([encoder.finish()]);
 
-    // The only wait, and it is yours.
+    // The only blocking call.
     let (sender, receiver) = mpsc::channel();
     readback.map_async(wgpu::MapMode::Read, .., move |result| {
-        // The receiver lives until the result is there.
+        // The receiver exists until the result arrives.
         let _ = sender.send(result);
     });
     device.poll(wgpu::PollType::wait_indefinitely())?;
@@ -80,7 +83,8 @@ fn run(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
     let bytes = readback.get_mapped_range(..)?;
     let losses: &[f32] = bytemuck::cast_slice(&bytes);
 
-    // Of the 3⁶ = 729 equally likely paths, as many as T + L − repeats over 2L read as the labels say.
+    // The number of paths of the labels is the binomial coefficient of T + L − repeats over 2L, of
+    // 3⁶ = 729 equally probable paths.
     let words = [("1 2", 70_u16), ("1 1", 35), ("2", 21), ("", 1)];
     println!("labels    loss   expected");
     for ((word, paths), loss) in words.iter().zip(losses) {
@@ -93,7 +97,8 @@ fn run(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A device with the default limits: more is not needed. `None` where there is no adapter that gives one.
+/// Creates a device with the default limits, which suffice. Returns `None` if no adapter supports
+/// one.
 async fn device() -> Option<(Device, Queue)> {
     let instance =
         wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());

@@ -1,7 +1,7 @@
-//! What goes in: shapes, layouts and a batch on the host, and the checks, each made once.
+//! Input: shapes, layouts, a batch on the host, and its checks.
 //!
-//! A [`Batch`] only borrows and names; [`CheckedBatch::new`] checks it against the [`Options`] and gives what the stages
-//! work on. After that no stage checks anything again.
+//! A [`Batch`] only borrows arrays. [`CheckedBatch::new`] checks it against the [`Options`] once;
+//! no stage checks anything again.
 
 use crate::error::{InputError, ParameterError};
 use crate::options::{BlankInLabels, Input, Options, Reduction};
@@ -13,7 +13,7 @@ mod unchecked;
 pub use shape::{BatchShape, LabelLayout, Layout};
 pub use unchecked::Batch;
 
-/// The tables of a checked that is done with: memory for the next.
+/// The tables of a past checked batch, whose memory the next one reuses.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     label_lengths: Vec<u32>,
@@ -21,29 +21,29 @@ pub(crate) struct Tables {
     label_starts: Vec<usize>,
 }
 
-/// A checked batch: what the CPU backend, the reference and the upload work on.
+/// A batch that has passed all checks: the input of the CPU backend, the reference and the upload.
 #[derive(Debug, Clone)]
 pub struct CheckedBatch<'a> {
-    /// The sizes and layouts, `max_labels` being the longest item's.
+    /// The sizes and layouts.
     pub(crate) shape: BatchShape,
     /// The blank's index, below the number of classes.
     pub(crate) blank: usize,
     /// The input, in the shape's layout.
     pub(crate) values: &'a [f32],
-    /// The labels of all items, laid out as the shape says.
+    /// The labels of all items, in the shape's label layout.
     pub(crate) labels: &'a [i32],
-    /// How many labels each item has.
+    /// The number of labels of each item.
     pub(crate) label_lengths: Vec<u32>,
-    /// How many frames of each item count.
+    /// The number of valid frames of each item.
     pub(crate) logit_lengths: Vec<u32>,
-    /// One weight an item.
+    /// One weight per item.
     pub(crate) weights: Option<&'a [f32]>,
-    /// Where each item's labels begin.
+    /// The start of each item's labels.
     label_starts: Vec<usize>,
 }
 
 impl<'a> CheckedBatch<'a> {
-    /// Where frame `t` of item `n` stands in the input.
+    /// Returns frame `t` of item `n` of the input.
     #[inline(always)]
     pub(crate) fn row(&self, n: usize, t: usize) -> &'a [f32] {
         let start = self.shape.row(n, t);
@@ -53,19 +53,19 @@ impl<'a> CheckedBatch<'a> {
     /// Checks `batch` against `options`.
     ///
     /// # Errors
-    /// The first rule that the batch breaks, in the order: axes, array lengths, blank and ε, logit lengths, labels,
-    /// weights.
+    /// The first violated rule, in the order: axes, array lengths, blank and ε, logit lengths,
+    /// labels, weights.
     pub fn new(batch: &Batch<'a>, options: &Options) -> Result<Self, InputError> {
-        Self::within(Tables::default(), batch, options)
+        Self::with_tables(Tables::default(), batch, options)
     }
 
-    /// [`new`](Self::new) with memory that was there before.
-    pub(crate) fn within(
+    /// As [`new`](Self::new), and reuses the memory of `tables`.
+    pub(crate) fn with_tables(
         tables: Tables,
         batch: &Batch<'a>,
         options: &Options,
     ) -> Result<Self, InputError> {
-        let checked = Self::unread(tables, batch, options)?;
+        let checked = Self::check_layout(tables, batch, options)?;
         checked.check_labels(options.blank_in_labels, None)?;
         checked.check_weights()?;
         if options.reduction == Reduction::MeanWeighted {
@@ -74,20 +74,20 @@ impl<'a> CheckedBatch<'a> {
         Ok(checked)
     }
 
-    /// [`new`](Self::new), where labels may also be `star`.
-    pub(crate) fn starred(
+    /// As [`new`](Self::new), and allows `star` among the labels.
+    pub(crate) fn with_star(
         batch: &Batch<'a>,
         options: &Options,
         star: i32,
     ) -> Result<Self, InputError> {
-        let checked = Self::unread(Tables::default(), batch, options)?;
+        let checked = Self::check_layout(Tables::default(), batch, options)?;
         checked.check_labels(options.blank_in_labels, Some(star))?;
         checked.check_weights()?;
         Ok(checked)
     }
 
-    /// With labels and weights not looked at yet.
-    fn unread(
+    /// Checks everything but the labels and the weights.
+    fn check_layout(
         mut tables: Tables,
         batch: &Batch<'a>,
         options: &Options,
@@ -113,7 +113,7 @@ impl<'a> CheckedBatch<'a> {
         find_logit_lengths(batch, &mut tables.logit_lengths)?;
         let labels = batch.labels.ok_or(InputError::NoLabels)?;
         let found = labels.locate(items, &mut tables.label_lengths, &mut tables.label_starts)?;
-        // Where none are given; not before the labels have shown that there are so many items.
+        // Without logit lengths. Only now is it certain that there are so many items.
         let all = u32::try_from(frames).unwrap_or(u32::MAX);
         tables.logit_lengths.resize(items, all);
         Ok(Self {
@@ -144,23 +144,24 @@ impl<'a> CheckedBatch<'a> {
         }
     }
 
-    /// The sizes and layouts, `max_labels` being the width of a row of padded labels or the longest item's length.
+    /// Returns the sizes and layouts. `max_labels` is the width of a row of padded labels, or else
+    /// the largest label length.
     #[must_use]
     pub fn shape(&self) -> &BatchShape {
         &self.shape
     }
 
-    /// The labels of an item, as given: each a class, or the check would have refused them.
+    /// Returns the labels of an item, each of them a valid class.
     ///
     /// # Panics
-    /// If there is no such item.
+    /// If the index is out of range.
     #[must_use]
     pub fn item_labels(&self, item: usize) -> &[i32] {
         let start = self.label_starts[item];
         &self.labels[start..start + self.label_lengths[item] as usize]
     }
 
-    /// The labels of several items in the layout that they were given in.
+    /// Returns the labels of several items in the batch's label layout.
     pub(crate) fn labels_of(&self, items: std::ops::Range<usize>) -> &[i32] {
         let start = |item: usize| {
             self.label_starts
@@ -171,7 +172,7 @@ impl<'a> CheckedBatch<'a> {
         &self.labels[start(items.start)..start(items.end)]
     }
 
-    /// The weight of an item, 1 where none are given.
+    /// Returns the weight of an item, by default 1.
     pub(crate) fn weight(&self, item: usize) -> f32 {
         self.weights.map_or(1.0, |weights| weights[item])
     }
@@ -213,7 +214,7 @@ impl<'a> CheckedBatch<'a> {
         let Some(weights) = self.weights else {
             return Ok(());
         };
-        expect_length("weights", weights.len(), self.shape.items, "one an item")?;
+        expect_length("weights", weights.len(), self.shape.items, "one per item")?;
         match weights.iter().position(|w| !w.is_finite()) {
             None => Ok(()),
             Some(item) => Err(InputError::Weight {
@@ -223,7 +224,8 @@ impl<'a> CheckedBatch<'a> {
         }
     }
 
-    /// A device sums the weights in f32, may take subnormal numbers for 0, and need not divide by numbers from 2^126 on.
+    /// A device sums the weights in f32, may flush subnormal numbers to 0, and need not support
+    /// division by numbers of 2^126 and above.
     fn check_weight_sum(&self) -> Result<(), InputError> {
         let weights = self.weights.unwrap_or_default();
         let sum: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
@@ -235,7 +237,7 @@ impl<'a> CheckedBatch<'a> {
     }
 }
 
-/// The most items, frames, classes or labels: lengths are 32-bit signed integers everywhere.
+/// The largest number of items, frames, classes or labels: all lengths are 32-bit signed integers.
 pub(crate) const LONGEST_AXIS: usize = i32::MAX as usize;
 
 fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), ParameterError> {
@@ -259,7 +261,7 @@ fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), Paramet
             rule: "at least 1: the blank is a class",
         });
     }
-    // The product of the three is the length of a slice, or no slice has that length.
+    // The product is the length of the input, and an overflow is longer than any slice.
     items
         .checked_mul(frames)
         .and_then(|rows| rows.checked_mul(classes))
@@ -271,7 +273,7 @@ fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), Paramet
         })
 }
 
-/// An ε that is out of range, if it is.
+/// Checks that an ε is finite and not negative.
 pub(crate) fn check_epsilon(input: Input) -> Result<(), ParameterError> {
     match input {
         Input::Probs { epsilon } if !(epsilon.is_finite() && epsilon >= 0.0) => {
@@ -281,7 +283,7 @@ pub(crate) fn check_epsilon(input: Input) -> Result<(), ParameterError> {
     }
 }
 
-/// Those that are given.
+/// Appends the logit lengths of the batch, if it has any, to `found`.
 fn find_logit_lengths(batch: &Batch<'_>, found: &mut Vec<u32>) -> Result<(), InputError> {
     let (items, frames) = (batch.items, batch.frames);
     if let Some(paddings) = batch.logit_paddings {
@@ -290,7 +292,7 @@ fn find_logit_lengths(batch: &Batch<'_>, found: &mut Vec<u32>) -> Result<(), Inp
     let Some(lengths) = batch.logit_lengths else {
         return Ok(());
     };
-    expect_length("logit_lengths", lengths.len(), items, "one an item")?;
+    expect_length("logit_lengths", lengths.len(), items, "one per item")?;
     for (item, &length) in lengths.iter().enumerate() {
         match u32::try_from(length) {
             Ok(inside) if inside as usize <= frames => found.push(inside),

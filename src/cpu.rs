@@ -44,7 +44,7 @@ use crate::error::Error;
 use crate::fork::on_threads;
 use crate::idle::Idle;
 use crate::options::{Options, Reduction, Status};
-use crate::output::Answer;
+use crate::output::RawOutput;
 use crate::plan::Task;
 use batch_totals::BatchTotals;
 use emissions::Emissions;
@@ -135,7 +135,7 @@ impl CpuBackend {
         checked: &CheckedBatch<'_>,
         options: &Options,
         task: Task,
-        answer: &mut Answer,
+        answer: &mut RawOutput,
     ) -> Result<(), Error> {
         let mut workspace = self.idle.take(|_| true).unwrap_or_default();
         on_threads(|| workspace.run(checked, options, task, answer))?;
@@ -157,7 +157,7 @@ impl Workspace {
         checked: &CheckedBatch<'_>,
         options: &Options,
         task: Task,
-        answer: &mut Answer,
+        answer: &mut RawOutput,
     ) {
         let level = Level::new();
         let shape = *checked.shape();

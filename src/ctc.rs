@@ -1,4 +1,4 @@
-//! The front door for arrays on the host: [`Ctc`], on the best adapter or the CPU backend.
+//! CTC loss over arrays on the host: [`Ctc`], on the best adapter or the CPU backend.
 
 use std::fmt;
 use std::mem::take;
@@ -12,11 +12,11 @@ use crate::gpu::{self, HostRunner, PollThread, Selected};
 use crate::idle::Idle;
 use crate::limits::DeviceLimits;
 use crate::options::{Impossible, Options};
-use crate::output::{Answer, LossAndGradOutput, LossOutput};
+use crate::output::{LossAndGradOutput, LossOutput, RawOutput};
 use crate::plan::Task;
 use crate::setters::setters;
 
-/// Where a [`Ctc`] computes.
+/// The backend of a [`Ctc`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Backend {
@@ -24,9 +24,9 @@ pub enum Backend {
     Gpu(Box<wgpu::AdapterInfo>),
     /// The CPU backend.
     Cpu {
-        /// How many threads share the items.
+        /// The number of threads that share the items.
         threads: usize,
-        /// The vector instructions found at run time.
+        /// The vector instructions that were detected at run time.
         simd: &'static str,
     },
 }
@@ -48,7 +48,7 @@ impl fmt::Display for Backend {
     }
 }
 
-/// What a [`Ctc`] keeps for later batches, which would otherwise be made again.
+/// Limits on what a [`Ctc`] caches for later batches.
 ///
 /// ```
 /// use ctc_wgpu::{CacheLimits, Ctc};
@@ -59,11 +59,12 @@ impl fmt::Display for Backend {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheLimits {
-    /// Compiled pipelines of the device, those that plans hold not counted: 128 by default. A plan has about ten, and most
-    /// are shared by the plans of other shapes. On a software adapter one takes about 0.3 MiB.
+    /// Compiled pipelines of the device, not counting those that plans hold: 128 by default. A plan
+    /// has about ten, most of which plans of other shapes share. On a software adapter one takes
+    /// about 0.3 MiB.
     pub pipelines: usize,
-    /// Recent batch shapes whose plan and buffers are kept: 4 by default. Calls that run at the same time have one set each.
-    /// On the CPU backend the tables of a call.
+    /// Recent batch shapes whose plan and buffers are kept: 4 by default. Calls that run at the
+    /// same time each count as one. On the CPU backend it limits the tables of past calls.
     pub shapes: usize,
 }
 
@@ -83,24 +84,28 @@ impl Default for CacheLimits {
 
 /// CTC loss over arrays on the host.
 ///
-/// In a browser, where no thread may wait, the plain forms of the calls answer on the CPU backend only, and are
-/// [`Error::Blocking`] on a GPU: await the `_async` forms.
+/// Threads may share a `Ctc`; each call has its own buffers. Plans and buffers (on the CPU backend,
+/// tables of at most about the gradient's size) are cached for repeated shapes, within
+/// [`CacheLimits`]. For data that is already on a GPU see [`GpuCtc`](crate::GpuCtc).
 ///
-/// It may be shared by threads; each call has buffers of its own. Shapes that come again find their plan and buffers
-/// ready, on the CPU backend its tables: about the size of the gradient at most. [`CacheLimits`] bounds what is kept. For data that is on a GPU already, see [`GpuCtc`](crate::GpuCtc).
+/// The `_async` forms do not block the thread that awaits them while a GPU computes. On native
+/// platforms each awaited call starts one thread, which polls the device until the result is ready.
+/// In a browser no thread may block: there the other forms work on the CPU backend only and return
+/// [`Error::Blocking`] on a GPU.
 ///
-/// After a `fork`, a `Ctc` on the CPU computes in the child too, with threads of its own; one on a GPU answers
-/// [`Error::Forked`] there, and a new one may be made. That is also the answer if another thread was using the GPU when
-/// the process was forked. Of a device or an adapter of your own, which you opened before the fork, only you can know:
-/// its driver may wait for ever in the child.
+/// After a `fork`, a `Ctc` on the CPU also works in the child, with threads of its own. One on a
+/// GPU returns [`Error::Forked`] there; the child may create a new one. Creating it also returns
+/// that error if another thread was using the GPU at the time of the fork. The crate cannot detect
+/// a device or an adapter that you opened before the fork; its driver may block forever in the
+/// child.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Ctc, Options};
 /// let ctc = Ctc::new()?; // the best adapter, or the CPU backend
-/// let logits = [0.0_f32; 2 * 4 * 3]; // N = 2, T = 4, C = 3: all classes equally likely
+/// let logits = [0.0_f32; 2 * 4 * 3]; // N = 2, T = 4, C = 3: all classes equally probable
 /// let batch = Batch::new([2, 4, 3], &logits).labels(&[1, 2, 1, 0], &[2, 1]);
 /// let output = ctc.loss_and_grad(&batch, &Options::default())?;
-/// // 15 of the 3⁴ paths read "1 2", and 10 read "1".
+/// // 15 of the 3⁴ paths give "1 2", and 10 give "1".
 /// assert!((output.loss[0] - (81.0_f32 / 15.0).ln()).abs() < 1e-6);
 /// assert!((output.loss[1] - (81.0_f32 / 10.0).ln()).abs() < 1e-6);
 /// assert_eq!(output.grad.len(), logits.len());
@@ -109,19 +114,19 @@ impl Default for CacheLimits {
 #[derive(Debug)]
 pub struct Ctc {
     backend: Backend,
-    /// Without it the CPU backend computes.
+    /// The GPU path; `None` on the CPU backend.
     host: Option<ProcessBound<HostRunner>>,
     cpu: CpuBackend,
-    /// Of calls that have ended.
+    /// Tables of past calls, for reuse.
     tables: Idle<Tables>,
 }
 
 impl Ctc {
-    /// The best adapter of the machine that can be used, or the CPU backend where there is none;
-    /// [`backend`](Self::backend) says which.
+    /// Selects the best usable adapter of the machine, or the CPU backend if there is none;
+    /// [`backend`](Self::backend) returns which.
     ///
     /// # Errors
-    /// [`Error::Blocking`] in a browser. What goes wrong with an adapter is told by [`gpu`](Self::gpu).
+    /// [`Error::Blocking`] in a browser. [`gpu`](Self::gpu) returns why an adapter cannot be used.
     pub fn new() -> Result<Self, Error> {
         block_on(async { Ok(Self::new_async().await) })
     }
@@ -131,11 +136,11 @@ impl Ctc {
         Self::gpu_async().await.unwrap_or_else(|_| Self::cpu())
     }
 
-    /// The best adapter that can be used, never the CPU backend.
+    /// Selects the best usable adapter, never the CPU backend.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if the machine has no adapter; [`Error::NoDevice`] or [`Error::Plan`] if none of its adapters
-    /// gives a usable device; [`Error::Blocking`] in a browser.
+    /// [`Error::NoAdapter`] if the machine has no adapter; [`Error::NoDevice`] or [`Error::Plan`]
+    /// if none of its adapters supports a usable device; [`Error::Blocking`] in a browser.
     pub fn gpu() -> Result<Self, Error> {
         block_on(Self::gpu_async())
     }
@@ -148,10 +153,10 @@ impl Ctc {
         gpu::open_first(None, Self::on).await
     }
 
-    /// The best adapter whose name contains `name`, ignoring case. Never the CPU backend.
+    /// Selects the best usable adapter whose name contains `name`, ignoring case.
     ///
     /// # Errors
-    /// As [`gpu`](Self::gpu), of the adapters with such a name.
+    /// As [`gpu`](Self::gpu), for the adapters with such a name.
     pub fn gpu_named(name: &str) -> Result<Self, Error> {
         block_on(Self::gpu_named_async(name))
     }
@@ -164,15 +169,15 @@ impl Ctc {
         gpu::open_first(Some(name), Self::on).await
     }
 
-    /// This adapter, one of [`adapters`].
+    /// Creates a device on `adapter`, for example on one of [`adapters`].
     ///
     /// # Errors
-    /// [`Error::NoDevice`] or [`Error::Plan`] if it gives no device that can be used.
+    /// [`Error::NoDevice`] or [`Error::Plan`] if the adapter does not support a usable device.
     pub fn on_adapter(adapter: &wgpu::Adapter) -> Result<Self, Error> {
         block_on(Self::on_adapter_async(adapter))
     }
 
-    /// [`on_adapter`](Self::on_adapter), awaited.
+    /// The awaited form of [`on_adapter`](Self::on_adapter).
     ///
     /// # Errors
     /// As [`on_adapter`](Self::on_adapter).
@@ -180,10 +185,10 @@ impl Ctc {
         Self::on(&gpu::open(adapter).await?)
     }
 
-    /// A device of yours, within the limits that you asked for it.
+    /// Uses your device, within the limits that you requested for it.
     ///
     /// # Errors
-    /// [`Error::Plan`] if its limits are below what any plan needs.
+    /// [`Error::Plan`] if its limits are lower than any plan needs.
     pub fn on_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
         let backend = Backend::Gpu(Box::new(device.adapter_info()));
         Ok(Self::with(backend, Some(HostRunner::new(device, queue)?)))
@@ -196,11 +201,11 @@ impl Ctc {
         Ok(Self::with(backend, Some(host)))
     }
 
-    /// The CPU backend, on the threads of rayon's current pool.
+    /// Uses the CPU backend, on the threads of rayon's current pool.
     #[must_use]
     pub fn cpu() -> Self {
         let backend = Backend::Cpu {
-            // Without threads this one computes.
+            // If no thread can be started, the calling thread computes.
             threads: on_threads(rayon::current_num_threads).unwrap_or(1),
             simd: cpu::simd_name(),
         };
@@ -217,9 +222,10 @@ impl Ctc {
         }
     }
 
-    /// Bounds what is kept for later batches, from now on. What is beyond the bound goes at once, the least recently used
-    /// first; what calls in progress use goes when they end. Pipelines are shared with the `Ctc` of which this was made by
-    /// [`with_limits`](Self::with_limits), and their bound too.
+    /// Limits what is cached for later batches. What exceeds the limits is dropped at once, the
+    /// least recently used first; what calls in progress use is dropped when they end. The
+    /// pipelines and their limit are shared with the `Ctc` that this one was created from by
+    /// [`with_limits`](Self::with_limits).
     pub fn set_cache_limits(&self, limits: CacheLimits) {
         self.tables.keep_at_most(limits.shapes);
         self.cpu.keep_at_most(limits.shapes);
@@ -228,13 +234,13 @@ impl Ctc {
         }
     }
 
-    /// Where this computes.
+    /// Returns the backend.
     #[must_use]
     pub fn backend(&self) -> &Backend {
         &self.backend
     }
 
-    /// The device that this computes on, if it is one: for diagnosis, or for work of your own beside it.
+    /// Returns the device, for diagnosis or for other work on it; `None` on the CPU backend.
     #[must_use]
     pub fn device(&self) -> Option<&wgpu::Device> {
         self.host.as_ref().map(|host| host.device())
@@ -244,14 +250,15 @@ impl Ctc {
         self.host.as_deref()
     }
 
-    /// What plans keep within, if this computes on a device.
+    /// Returns the limits that plans respect; `None` on the CPU backend.
     #[must_use]
     pub fn limits(&self) -> Option<&DeviceLimits> {
         self.host.as_ref().map(|host| host.limits())
     }
 
-    /// The same device with its compiled kernels, but plans within `limits`: to bound the memory of a batch, or to choose
-    /// among the kernels. `None` on the CPU backend, which has no [`limits`](Self::limits).
+    /// Returns a `Ctc` on the same device, with its compiled kernels, whose plans respect `limits`:
+    /// to limit the memory of a batch, or to select other kernels. `None` on the CPU backend, which
+    /// has no [`limits`](Self::limits).
     ///
     /// ```
     /// use ctc_wgpu::Ctc;
@@ -268,52 +275,54 @@ impl Ctc {
         Some(Self::with(self.backend.clone(), Some(host)))
     }
 
-    /// The same device without the kernels compiled so far; new ones are compiled through `cache`, which must be made on
-    /// [`device`](Self::device). See [`GpuCtc::with_cache`](crate::GpuCtc::with_cache), also for how to save it. The CPU
-    /// backend ignores it.
+    /// Returns a `Ctc` on the same device without the kernels compiled so far. New ones are
+    /// compiled through `cache`, which must belong to [`device`](Self::device). See
+    /// [`GpuCtc::with_cache`](crate::GpuCtc::with_cache) for how to save it. The CPU backend
+    /// ignores it.
     #[must_use]
     pub fn with_cache(&self, cache: &wgpu::PipelineCache) -> Self {
         let host = self.host.as_ref().map(|host| host.with_cache(cache));
         Self::with(self.backend.clone(), host)
     }
 
-    /// The bytes of memory that the CPU backend keeps for the next call, its answers not counted; `None` on a device, where
-    /// [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) tells.
+    /// Returns the bytes of memory that the CPU backend keeps for the next call, not counting
+    /// results; `None` on a device, where [`Plan::workspace_bytes`](crate::Plan::workspace_bytes)
+    /// has them.
     #[must_use]
     pub fn cached_bytes(&self) -> Option<u64> {
         self.host.is_none().then(|| self.cpu.bytes() as u64)
     }
 
-    /// The losses only: about half the work of [`loss_and_grad`](Self::loss_and_grad).
+    /// Computes the losses only: about half the work of [`loss_and_grad`](Self::loss_and_grad).
     ///
     /// # Errors
-    /// [`Error::Input`] if the batch breaks a rule, [`Error::Impossible`] if the options ask for it, and what a GPU can
-    /// answer: [`Error::Plan`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`]; after a fork
-    /// [`Error::Forked`].
+    /// [`Error::Input`] if the batch is invalid; [`Error::Impossible`] for an item without a valid
+    /// alignment, if the options select that; on a GPU [`Error::Plan`], [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`] and [`Error::Gpu`]; after a fork [`Error::Forked`].
     pub fn loss(&self, batch: &Batch<'_>, options: &Options) -> Result<LossOutput, Error> {
         let mut output = LossOutput::default();
         self.loss_into(batch, options, &mut output)?;
         Ok(output)
     }
 
-    /// [`loss`](Self::loss) into an output of before, whose memory is used again: on the CPU backend a shape that comes
-    /// again allocates nothing.
+    /// Computes [`loss`](Self::loss) into `output` and reuses its memory: on the CPU backend
+    /// repeated shapes allocate nothing.
     ///
     /// # Errors
-    /// As [`loss`](Self::loss); the output is empty then.
+    /// As [`loss`](Self::loss). The output is empty after an error.
     pub fn loss_into(
         &self,
         batch: &Batch<'_>,
         options: &Options,
         output: &mut LossOutput,
     ) -> Result<(), Error> {
-        let answer = take(output).into();
-        let run = self.run(batch, options, Task::Loss, PollThread::Calling, answer);
+        let raw = take(output).into();
+        let run = self.run(batch, options, Task::Loss, PollThread::Calling, raw);
         *output = block_on(run)?.into();
         Ok(())
     }
 
-    /// [`loss`](Self::loss), awaited. The CPU backend computes in the awaiting thread.
+    /// The awaited form of [`loss`](Self::loss). The CPU backend computes in the awaiting thread.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
@@ -322,12 +331,12 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
     ) -> Result<LossOutput, Error> {
-        let answer = Answer::default();
-        let run = self.run(batch, options, Task::Loss, PollThread::Background, answer);
+        let raw = RawOutput::default();
+        let run = self.run(batch, options, Task::Loss, PollThread::Background, raw);
         Ok(run.await?.into())
     }
 
-    /// The losses and the gradient.
+    /// Computes the losses and the gradient.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
@@ -341,8 +350,9 @@ impl Ctc {
         Ok(output)
     }
 
-    /// [`loss_and_grad`](Self::loss_and_grad) into an output of before, whose memory is used again: on the CPU backend a
-    /// shape that comes again allocates nothing, and a large gradient costs a fraction of what fresh memory costs.
+    /// Computes [`loss_and_grad`](Self::loss_and_grad) into `output` and reuses its memory: on the
+    /// CPU backend repeated shapes allocate nothing, and writing a large gradient costs a fraction
+    /// of what it costs in new memory.
     ///
     /// ```
     /// use ctc_wgpu::{Batch, Ctc, LossAndGradOutput, Options};
@@ -358,26 +368,21 @@ impl Ctc {
     /// ```
     ///
     /// # Errors
-    /// As [`loss`](Self::loss); the output is empty then.
+    /// As [`loss`](Self::loss). The output is empty after an error.
     pub fn loss_and_grad_into(
         &self,
         batch: &Batch<'_>,
         options: &Options,
         output: &mut LossAndGradOutput,
     ) -> Result<(), Error> {
-        let answer = take(output).into();
-        let run = self.run(
-            batch,
-            options,
-            Task::LossAndGrad,
-            PollThread::Calling,
-            answer,
-        );
+        let raw = take(output).into();
+        let run = self.run(batch, options, Task::LossAndGrad, PollThread::Calling, raw);
         *output = block_on(run)?.into();
         Ok(())
     }
 
-    /// [`loss_and_grad`](Self::loss_and_grad), awaited. The CPU backend computes in the awaiting thread.
+    /// The awaited form of [`loss_and_grad`](Self::loss_and_grad). The CPU backend computes in the
+    /// awaiting thread.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
@@ -386,13 +391,13 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
     ) -> Result<LossAndGradOutput, Error> {
-        let answer = Answer::default();
+        let raw = RawOutput::default();
         let run = self.run(
             batch,
             options,
             Task::LossAndGrad,
             PollThread::Background,
-            answer,
+            raw,
         );
         Ok(run.await?.into())
     }
@@ -403,38 +408,39 @@ impl Ctc {
         options: &Options,
         task: Task,
         poll_thread: PollThread,
-        mut answer: Answer,
-    ) -> Result<Answer, Error> {
+        mut output: RawOutput,
+    ) -> Result<RawOutput, Error> {
         let tables = self.tables.take(|_| true).unwrap_or_default();
-        let checked = CheckedBatch::within(tables, batch, options)?;
+        let checked = CheckedBatch::with_tables(tables, batch, options)?;
         match &self.host {
             Some(host) => {
-                host.run(&checked, options, task, poll_thread, &mut answer)
+                host.run(&checked, options, task, poll_thread, &mut output)
                     .await?;
             }
-            None => self.cpu.run(&checked, options, task, &mut answer)?,
+            None => self.cpu.run(&checked, options, task, &mut output)?,
         }
         if options.impossible == Impossible::Error {
             let labels = |item: usize| checked.label_lengths[item] as usize;
             let frames = |item: usize| checked.logit_lengths[item] as usize;
-            refuse_impossible(&answer.status, labels, frames)?;
+            refuse_impossible(&output.status, labels, frames)?;
         }
         self.tables.put(checked.into_tables());
-        Ok(answer)
+        Ok(output)
     }
 }
 
-/// All adapters of the machine that can compute, the best first: real GPUs before software, GL last among equals.
+/// Returns all adapters of the machine that support compute shaders, the best first: GPUs before
+/// software adapters, and GL last among equals.
 ///
-/// A browser cannot wait for them: there only [`adapters_async`] is. None in a process that was forked while another thread
-/// was using a GPU, see [`Ctc`].
+/// A browser cannot block, and has only [`adapters_async`]. The list is empty in a process that was
+/// forked while another thread was using a GPU; see [`Ctc`].
 #[cfg(not(target_arch = "wasm32"))]
 #[must_use]
 pub fn adapters() -> Vec<wgpu::Adapter> {
     pollster::block_on(gpu::adapters())
 }
 
-/// [`adapters`](crate::adapters()), awaited. A browser tells of one adapter at most.
+/// The awaited form of [`adapters`](crate::adapters()). A browser exposes at most one adapter.
 pub async fn adapters_async() -> Vec<wgpu::Adapter> {
     gpu::adapters().await
 }

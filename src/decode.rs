@@ -1,42 +1,46 @@
-//! What a network read: the likeliest alignment of known labels, decoders for unknown ones, and how good a reading is.
+//! Forced alignment of known labels, decoders for unknown labels, occupancies, and error rates.
 //!
-//! | | in | out |
+//! | | input | result |
 //! | --- | --- | --- |
-//! | [`align`] | a batch with labels | where in time each label stands, and how sure the network is of it |
-//! | [`greedy`] | a batch, labels not looked at | the likeliest path's labels |
-//! | [`beam`] | the same | the likeliest labels, over all their paths, and the runners-up |
-//! | [`Ctc::occupancies`](crate::Ctc::occupancies) | a batch with labels | how probable each class is at each frame, given the labels |
-//! | [`EditCounts`] | labels and a reading | substitutions, deletions, insertions; the label error rate |
+//! | [`align`] | a batch with labels | the frames of each label, and its probability there |
+//! | [`greedy`] | a batch, whose labels are ignored | the labels of the most probable path |
+//! | [`beam`] | a batch, whose labels are ignored | the most probable label sequences over all their paths, the best first |
+//! | [`Ctc::occupancies`](crate::Ctc::occupancies) | a batch with labels | the posterior of each class at each frame, given the labels |
+//! | [`EditCounts`] | labels and decoded labels | substitutions, deletions, insertions; the label error rate |
 //!
-//! The functions here compute on the CPU, items in parallel on rayon's current pool, with logarithms in float64. [`Ctc::align`] and
-//! [`Ctc::greedy`] do the same on whatever backend, and [`GpuCtc::plan_align`] and [`GpuCtc::plan_greedy`] on buffers of a device;
-//! occupancies come from the loss's kernels. Each item's result is the same alone and in any batch, and from run to run. Of the [`Options`]
-//! they take the blank and what the input is; an alignment also what repeated labels and outputs mean, a greedy reading the outputs.
+//! The functions of this module run on the CPU, with items in parallel on rayon's current pool and
+//! logarithms in float64. [`Ctc::align`] and [`Ctc::greedy`] compute the same on any backend, and
+//! [`GpuCtc::plan_align`] and [`GpuCtc::plan_greedy`] on buffers of a device; occupancies come from
+//! the loss's kernels. Each item's result is the same alone and in any batch, and in every run. Of
+//! the [`Options`], all of them use the blank and the input; alignment also uses the rules for
+//! repeated labels and outputs, and greedy decoding the rule for repeated outputs.
 //!
-//! Before they run, the functions for host arrays look at each item's first frame: log-probabilities whose exponentials
-//! sum to more than 3, probabilities above 1, and probabilities that are all negative are an
-//! [`InputError`], since raw scores or logarithms were given for something else. Buffers on a device
-//! are not checked.
+//! The functions for host arrays first check the first frame of each item. Log-probabilities whose
+//! exponentials sum to more than 3, probabilities above 1, and probabilities that are all negative
+//! are an [`InputError`], since they show that raw scores or logarithms were passed as something
+//! else. Buffers on a device are not checked.
 //!
 //! [`Ctc::align`]: crate::Ctc::align
 //! [`Ctc::greedy`]: crate::Ctc::greedy
 //! [`GpuCtc::plan_align`]: crate::GpuCtc::plan_align
 //! [`GpuCtc::plan_greedy`]: crate::GpuCtc::plan_greedy
 //!
-//! # The kernels
+//! # Kernels
 //!
-//! An alignment goes through `labels` and `stats` of the loss, and then
+//! An alignment consists of the loss's stages `check_labels` and `softmax_stats`, and then
 //!
-//! | stage | from, to |
+//! | stage | computes |
 //! | --- | --- |
-//! | `align` | from the first frame to the last: the best score of each state, and in two bits how it was reached; a score is a sum of two f32, so that it has about the digits of a float64 |
-//! | `trace` | back along those: the state at each frame |
-//! | `path` | its class, and ln of the probability |
-//! | `spans` | of each label the frames, and the mean probability |
-//! | `score` | −ln of the path's probability |
+//! | `viterbi` | from the first frame to the last: the best score of each state, and its backpointer in two bits; a score is a sum of two f32, with about the digits of a float64 |
+//! | `backtrace` | back along the backpointers: the state at each frame |
+//! | `path` | the class of that state, and ln of its probability |
+//! | `spans` | the frames of each label, and its mean probability |
+//! | `path_log_prob` | ln of the path's probability |
 //!
-//! The moves of a page of frames are kept at a time, and all others made twice: 180,000 frames with 20,000 labels take 135 MiB. A greedy
-//! reading is `stats`, which then finds each frame's likeliest class too, and `greedy`, which merges and drops.
+//! The backpointers of one checkpoint segment are stored at a time, and all others are recomputed:
+//! 180,000 frames with 20,000 labels take 135 MiB. Greedy decoding consists of `softmax_stats`,
+//! which then also finds the most probable class of each frame, and `collapse`, which merges
+//! repeats and removes blanks.
 
 use crate::batch::{Batch, CheckedBatch};
 use crate::error::InputError;
@@ -57,7 +61,7 @@ pub use edits::EditCounts;
 pub use greedy::{GreedyHypothesis, greedy};
 pub use occupancy::Occupancies;
 
-/// A batch whose labels, if there are any, are not looked at.
+/// Checks a batch and ignores its labels. `none` holds a label length of 0 per item.
 fn unlabelled<'a>(
     batch: &Batch<'a>,
     none: &'a [i32],
@@ -68,14 +72,17 @@ fn unlabelled<'a>(
     Ok(checked)
 }
 
-/// A batch to align.
-fn starred<'a>(batch: &Batch<'a>, options: &Options) -> Result<CheckedBatch<'a>, InputError> {
-    let checked = CheckedBatch::starred(batch, options, STAR)?;
+/// Checks a batch to align, whose labels may include stars.
+fn checked_with_star<'a>(
+    batch: &Batch<'a>,
+    options: &Options,
+) -> Result<CheckedBatch<'a>, InputError> {
+    let checked = CheckedBatch::with_star(batch, options, STAR)?;
     input::check(&checked, options)?;
     Ok(checked)
 }
 
-/// p + ε as [`Input::Probs`] has it; twin of `shaders/shared/input_kind.wgsl`.
+/// Returns p + ε as defined by [`Input::Probs`]; must match `shaders/shared/input_kind.wgsl`.
 #[inline]
 fn biased(p: f32, epsilon: f32) -> f32 {
     let sum = p + epsilon;

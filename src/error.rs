@@ -1,4 +1,4 @@
-//! Every error that the crate returns. Each names the item, the value and the rule that it breaks.
+//! Every error that the crate returns. Each names the item, the value and the rule.
 
 use std::fmt::Display;
 
@@ -14,23 +14,24 @@ pub use input::InputError;
 pub use parameter::ParameterError;
 pub use plan::PlanError;
 
-/// What went wrong.
+/// An error of this crate.
 ///
 /// An error can be cloned and compared. wgpu's errors can be neither, so their text is kept instead
 /// of a [`source`](std::error::Error::source).
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The batch breaks a rule; nothing was run.
+    /// The batch is invalid; nothing was computed.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The batch cannot be planned within the device's limits.
+    /// The batch cannot be planned for the device's limits.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A buffer handed to [`GpuPlan::encode`](crate::GpuPlan::encode) does not fit the plan.
+    /// A buffer that was passed to [`GpuPlan::encode`](crate::GpuPlan::encode) does not fit the
+    /// plan.
     #[error(transparent)]
     Buffer(#[from] BufferError),
-    /// An item has no alignment, and the options ask for an error then.
+    /// An item has no valid alignment, and the options select an error for it.
     #[error(
         "item {item}: no alignment of its {labels} labels fits its {frames} frames (Impossible::Error is set)"
     )]
@@ -58,23 +59,24 @@ pub enum Error {
         /// wgpu's reason.
         reason: String,
     },
-    /// This process was forked, and what the call needs stayed in its parent; see [`Ctc`](crate::Ctc).
+    /// This process was forked, and the call needs what only its parent has; see
+    /// [`Ctc`](crate::Ctc).
     #[error("in a forked process: {0}")]
     Forked(&'static str),
-    /// A call that waits for a GPU was made in a browser, which cannot wait.
-    #[error("a browser cannot wait for the GPU: await the `_async` form of the call")]
+    /// A blocking call was made on a GPU in a browser, where no thread may block.
+    #[error("a browser cannot block on the GPU: await the `_async` form of the call")]
     Blocking,
     /// The device was lost: unplugged, reset by its driver, or destroyed.
     #[error("the GPU device was lost: {0}")]
     DeviceLost(String),
-    /// The device has no memory left for what was asked.
+    /// The device has not enough memory.
     #[error("the GPU is out of memory while {0}")]
     OutOfMemory(String),
-    /// wgpu refused a call. If the input was right, this is a bug of ours or of the driver.
+    /// wgpu refused a call. For valid input this is a bug in this crate or in the driver.
     #[error("the GPU refused {during}: {reason}")]
     #[non_exhaustive]
     Gpu {
-        /// What was being done.
+        /// The operation that failed.
         during: String,
         /// wgpu's reason.
         reason: String,
@@ -113,7 +115,7 @@ fn called(name: Option<&str>) -> String {
     name.map_or(String::new(), |name| format!(" called `{name}`"))
 }
 
-/// The first item without an alignment as an error, where the options ask for one.
+/// Returns an error for the first item without a valid alignment, if there is one.
 pub(crate) fn refuse_impossible(
     status: &[Status],
     labels: impl Fn(usize) -> usize,

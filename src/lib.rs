@@ -1,48 +1,52 @@
-//! CTC loss and its gradient as WGSL kernels, on any GPU that wgpu reaches, with a CPU backend that gives the same answers
-//! where there is none.
+//! CTC loss and its gradient as WGSL compute shaders, on any GPU that wgpu supports, with a CPU
+//! backend for machines without one.
 //!
-//! Connectionist temporal classification (Graves, Fernández, Gomez, Schmidhuber: *Connectionist temporal
-//! classification*, ICML 2006) trains a network that reads a sequence, such as a line of text or an utterance, from
-//! labels that nobody aligned with its frames.
+//! Connectionist temporal classification (Graves, Fernández, Gomez, Schmidhuber: *Connectionist
+//! temporal classification*, ICML 2006) trains a network to label sequences, such as lines of text
+//! or utterances, from labels that are not aligned with the frames.
 //!
 //! # Arrays on the host
 //!
-//! [`Ctc`] takes the best adapter, or the CPU backend; [`Ctc::backend`] says which.
+//! [`Ctc`] runs on the best adapter, or on the CPU backend if there is no usable GPU.
+//! [`Ctc::backend`] returns which.
 //!
 //! ```
 //! use ctc_wgpu::{Batch, Ctc, Options, Status};
 //!
-//! // N = 2 items of T = 4 frames over C = 3 classes, of which class 0 is the blank; the network knows nothing yet.
+//! // N = 2 items, T = 4 frames, C = 3 classes; class 0 is the blank. The network is untrained.
 //! let logits = [0.0_f32; 2 * 4 * 3];
-//! let labels = [1, 2, /* item 1: */ 1, -1]; // [N, Lmax]; what stands past an item's length is never looked at
+//! let labels = [1, 2, /* item 1: */ 1, -1]; // [N, Lmax]; padding past an item's length is ignored
 //! let batch = Batch::new([2, 4, 3], &logits).labels(&labels, &[2, 1]).logit_lengths(&[4, 3]);
 //!
 //! let ctc = Ctc::new()?;
 //! println!("on {}", ctc.backend());
 //! let output = ctc.loss_and_grad(&batch, &Options::default())?;
 //!
-//! // Of the 3⁴ equally likely paths 15 read "1 2"; of the 3³ of item 1, whose last frame is padding, 6 read "1".
+//! // 15 of the 3⁴ equally probable paths of item 0 give "1 2". The last frame of item 1 is
+//! // padding, and 6 of its 3³ paths give "1".
 //! assert!((output.loss[0] - (81.0_f32 / 15.0).ln()).abs() < 1e-6);
 //! assert!((output.loss[1] - (27.0_f32 / 6.0).ln()).abs() < 1e-6);
 //! assert_eq!(output.status, [Status::Ok, Status::Ok]);
-//! // The gradient is shaped as the logits; in the padding it is exactly 0.
+//! // The gradient has the shape of the logits and is exactly 0 in the padding.
 //! assert_eq!(output.grad[21..], [0.0; 3]);
 //! # Ok::<(), ctc_wgpu::Error>(())
 //! ```
 //!
 //! # Buffers on your device
 //!
-//! [`GpuCtc`] is a loss backend: it records into your command encoder what reads your buffers and writes your buffers.
-//! Nothing is copied, submitted or waited for. `examples/zero_copy.rs` is a whole program. Ask for
-//! `adapter.features() & `[`DeviceLimits::FEATURES`] when you make the device: none is needed, subgroups make it faster.
+//! [`GpuCtc`] records the loss into your command encoder. It reads and writes your buffers; nothing
+//! is copied, submitted or waited for. `examples/zero_copy.rs` is a complete program. Request
+//! `adapter.features() & `[`DeviceLimits::FEATURES`] when creating the device. No feature is
+//! required; subgroups make it faster.
 //!
 //! ```no_run
-//! use ctc_wgpu::{Buffers, GpuCtc, Options, BatchShape};
+//! use ctc_wgpu::{BatchShape, Buffers, GpuCtc, Options};
 //! # fn step(device: wgpu::Device, queue: wgpu::Queue, logits: wgpu::Buffer, labels: wgpu::Buffer,
 //! #   logit_lengths: wgpu::Buffer, label_lengths: wgpu::Buffer, loss: wgpu::Buffer, grad: wgpu::Buffer,
 //! #   status: wgpu::Buffer) -> Result<(), ctc_wgpu::Error> {
 //! let ctc = GpuCtc::new(&device, &queue)?;
-//! let plan = ctc.plan(&BatchShape::new(32, 50, 20, 6), &Options::default())?; // N, T, C, Lmax: once a shape
+//! // N, T, C, Lmax. Create a plan once per shape.
+//! let plan = ctc.plan(&BatchShape::new(32, 50, 20, 6), &Options::default())?;
 //!
 //! let mut encoder = device.create_command_encoder(&Default::default());
 //! let buffers = Buffers::new(&logits, &labels, &label_lengths, &loss)
@@ -55,135 +59,155 @@
 //! # }
 //! ```
 //!
-//! The [`guide`] has the rest: ordering, shared devices, memory, several devices, threads.
+//! See the [`guide`] for ordering, shared devices, memory, several devices and threads.
 //!
-//! The gradient may take the place of the logits: [`Buffers::in_place`]. Both may be f16: [`BatchShape::f16`]. Then only the
-//! arrays are of 2 bytes; what is computed is f32.
+//! The gradient may overwrite the logits: [`Buffers::in_place`]. Both may be f16:
+//! [`BatchShape::f16`]. Only the arrays are f16 then; the arithmetic is f32.
 //!
 //! # Terms and shapes
 //!
-//! | name | shape | what it is |
+//! | name | shape | description |
 //! | --- | --- | --- |
-//! | `N`, `T`, `C`, `L` | | items of a batch, frames, classes (the blank among them), labels of an item |
-//! | logits | `[N, T, C]` or `[T, N, C]` | f32, on a device also f16; what it holds is for [`Input`] to say |
+//! | `N`, `T`, `C`, `L` | | items in a batch, frames, classes (including the blank), labels of an item |
+//! | logits | `[N, T, C]` or `[T, N, C]` | f32, on a device also f16; [`Input`] selects how the values are interpreted |
 //! | labels | `[N, Lmax]` or `[ΣL]` | i32, padded or concatenated; on the host also sparse or masked |
-//! | logit lengths, label lengths | `[N]` | i32; how many frames and labels of each item count |
-//! | weights | `[N]` | f32; an incoming gradient, 1 where none is given |
+//! | logit lengths, label lengths | `[N]` | i32; the number of valid frames and of labels of each item |
+//! | weights | `[N]` | f32; the incoming gradient, by default 1 |
 //! | loss | `[N]` | f32, in nats, not weighted |
-//! | gradient | as the logits | as the logits; the derivative of Σ weight·loss, or of the number that a [`Reduction`] makes |
-//! | status | `[N]` | what became of each item: [`Status`], on a device its code as u32 |
+//! | gradient | as the logits | as the logits; the derivative of Σ weight·loss, or of the reduced loss of a [`Reduction`] |
+//! | status | `[N]` | the [`Status`] of each item, on a device its code as u32 |
 //!
 //! # Semantics
 //!
-//! The kernels, the CPU backend and the [`mod@reference`] hold it line by line.
+//! The kernels, the CPU backend and the [`mod@reference`] follow every row.
 //!
 //! | case | loss | gradient | status |
 //! | --- | --- | --- | --- |
 //! | usual | −ln p(labels given logits) | softmax − γ, times the item's weight | [`Ok`](Status::Ok) |
 //! | no label | −Σ ln p(blank) | as usual | `Ok` |
 //! | no frame and no label | 0 | none | `Ok` |
-//! | no alignment: too few frames for the labels and the blanks between repeats, or a needed probability is 0 | +∞, or 0 with [`Impossible::Zero`] | exactly 0 | [`Impossible`](Status::Impossible) |
-//! | a frame past the item's length | does not count, whatever it holds, NaN included | exactly 0, and always written | |
-//! | a logit of −∞ | the class has probability 0, exactly | finite | `Ok` |
-//! | a finite logit far below the largest of its frame, as a mask puts it | exact down to probabilities of e^(−2^28); below, as −∞ | exact | `Ok`, or `Impossible` where the class is needed |
-//! | NaN or +∞ in a frame that counts, or a frame of −∞ only | NaN | NaN, for that item alone | [`NotFinite`](Status::NotFinite) |
+//! | no valid alignment: too few frames for the labels and the blanks between repeats, or a needed probability is 0 | +∞, or 0 with [`Impossible::Zero`] | exactly 0 | [`Impossible`](Status::Impossible) |
+//! | a frame past the item's length | ignored, whatever it contains, including NaN | exactly 0, and always written | |
+//! | a logit of −∞ | the class has probability exactly 0 | finite | `Ok` |
+//! | a finite logit far below the largest of its frame, such as a mask | exact down to probabilities of e^(−2^28); below, as −∞ | exact | `Ok`, or `Impossible` if the class is needed |
+//! | NaN or +∞ in a valid frame, or a frame of −∞ only | NaN | NaN, for that item alone | [`NotFinite`](Status::NotFinite) |
 //! | a log-probability above 88, or a frame of none above −2^28 | NaN | NaN, for that item alone | `NotFinite` |
-//! | input that is no distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | as the formula has it, which may be below 0 | as the formula has it | `Ok` |
-//! | weights of [`Reduction::MeanWeighted`] whose sizes sum to neither 0 nor 1e-30 to 1e37 | on the host an [`InputError`] before anything runs; on a device their divisor may count as 0 | the same | `Ok` |
-//! | a label that is no class or the blank, or a length out of range | on the host an [`InputError`] before anything runs; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
+//! | input that is not a distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | as the formula gives, which may be below 0 | as the formula gives | `Ok` |
+//! | weights of [`Reduction::MeanWeighted`] whose absolute values sum to neither 0 nor 1e-30 to 1e37 | on the host an [`InputError`] before any computation; on a device their divisor may count as 0 | the same | `Ok` |
+//! | a label outside 0..C or equal to the blank, or an invalid length | on the host an [`InputError`] before any computation; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
 //!
-//! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a class of a frame (of
-//! logits, relative to the largest of that frame) and to an item: a loss of 2^28 or more is +∞, with status `Impossible`. Masks of
-//! −1e4, −65504 (the lowest f16) and −1e6 are finite numbers like any other, and exact; −1e9 and the lowest
-//! f32 or bf16 are probabilities of 0. Every backend applies the same border.
+//! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a
+//! class of a frame (for logits, relative to the largest of that frame) and to an item: a loss of
+//! 2^28 or more is +∞, with status `Impossible`. Masks of −1e4, −65504 (the lowest f16) and −1e6
+//! are ordinary finite numbers, and exact; −1e9 and the lowest f32 or bf16 are probabilities of 0.
+//! Every backend applies the same threshold.
 //!
-//! **A negative loss is a sign of wrong input.** Only a loss within 1e-6 below 0, which rounding explains, becomes 0. A loss
-//! below that means that probabilities sum to more than 1: raw scores were given as [`Input::LogProbs`], say. Log-probabilities
-//! are not checked, since that would take another pass. Probabilities ([`Input::Probs`]) are normalised, so a factor common to
-//! a frame has no effect; a negative one makes the item `NotFinite`.
+//! **A negative loss indicates wrong input.** Only a loss within 1e-6 below 0, which rounding
+//! explains, becomes 0. A loss below that means that probabilities sum to more than 1, for example
+//! because raw scores were passed as [`Input::LogProbs`]. Log-probabilities are not checked, since
+//! the check would take another pass. Probabilities ([`Input::Probs`]) are normalised, so a factor
+//! common to a frame has no effect; a negative one makes the item `NotFinite`.
 //!
-//! [`BlankInLabels`], [`RepeatedLabels`] and [`RepeatedOutputs`] are the rules of other libraries where they differ, and
-//! [`Options::pytorch`], [`tensorflow`](Options::tensorflow), [`keras_batch_cost`](Options::keras_batch_cost) and
-//! [`optax`](Options::optax) the choices of each by name.
+//! [`BlankInLabels`], [`RepeatedLabels`] and [`RepeatedOutputs`] select the rules of other
+//! libraries where they differ. [`Options::pytorch`], [`tensorflow`](Options::tensorflow),
+//! [`keras_batch_cost`](Options::keras_batch_cost) and [`optax`](Options::optax) are presets with
+//! the rules of each library.
 //!
 //! # Input and gradient conventions
 //!
-//! γ is the occupancy: the probability, given the labels, that the alignment is in a class at a frame (Graves et al.
-//! 2006, eq. 14 and 15). The derivative is with respect to what goes in:
+//! γ is the occupancy: the posterior probability, given the labels, that the alignment is in a
+//! class at a frame (Graves et al. 2006, eq. 14 and 15). The derivative is with respect to the
+//! input:
 //!
-//! | [`Input`] | what goes in | gradient of an item's loss |
+//! | [`Input`] | input | gradient of an item's loss |
 //! | --- | --- | --- |
 //! | [`Logits`](Input::Logits) | x, any scores; p = softmax(x) | p − γ |
-//! | [`LogProbs`](Input::LogProbs) | ln p, after a log-softmax | p − γ: PyTorch's, right when that log-softmax comes next in the backward pass |
+//! | [`LogProbs`](Input::LogProbs) | ln p, after a log-softmax | p − γ: PyTorch's convention, correct if that log-softmax is next in the backward pass |
 //! | [`LogProbsExact`](Input::LogProbsExact) | ln p | −γ: the true derivative |
 //! | [`Probs`](Input::Probs) `{ epsilon: ε }` | p; q = softmax(ln(p + ε)) | (q − γ) / (p + ε): Keras's `ctc_batch_cost` |
 //!
-//! # How it works
+//! # Algorithm
 //!
-//! The recursion runs on scaled floats, m·2^e with a float m and an integer e of its own for each state, so that no
-//! exponential and no logarithm is on the sequential chain, nothing underflows, and rounding stays relative. Alpha and
-//! beta run at the same time, meet in the middle, where the loss is known, and go on to the other ends over what the
-//! other has left: T steps for loss and gradient, T/2 for the loss alone.
+//! The forward-backward recursion uses scaled floats, m·2^e with a float m and an integer e per
+//! state. The sequential chain therefore contains no exponential and no logarithm, nothing
+//! underflows, and the rounding error stays relative. Alpha and beta run at the same time and join
+//! in the middle, which gives the loss. Each then continues to the other end over the states that
+//! the other has stored: T steps for loss and gradient, T/2 for the loss alone.
 //!
-//! A batch goes through these stages, each a file of `shaders/` and a twin in `src/cpu/` with the same name:
+//! A batch passes through these stages. Each is a file in `shaders/` and a file in `src/cpu/`:
 //!
-//! | stage | from, to |
+//! | stage | computes |
 //! | --- | --- |
-//! | `totals` | sums over the batch, and where each item's labels begin; only where labels are concatenated or a reduction divides by a sum |
-//! | `labels` | what the caller gave: checked, and made one form |
-//! | `chain` | equal labels linked, so that a class's occupancy is summed in a fixed order, without atomics |
-//! | `stats` | what makes each row of `[T, C]` probabilities: its maximum and its sum; until `grad` nothing else touches all of C |
-//! | `sweep inward` | alpha and beta to the middle, over the L + 1 entries a frame that the labels need |
-//! | `meet` | the loss and the status |
-//! | `reduce` | the reduced loss, where one is asked for |
+//! | `batch_totals` | sums over the batch, and where each item's labels begin; only for concatenated labels and for reductions that divide by a sum |
+//! | `check_labels` | the checked labels and lengths, in one layout |
+//! | `label_links` | links between equal labels, so that a class's occupancy is summed in a fixed order, without atomics |
+//! | `softmax_stats` | the maximum and the sum of each row of `[T, C]`; until `grad` nothing else reads all of C |
+//! | `sweep inward` | alpha and beta up to the middle, over the L + 1 classes per frame that the labels need |
+//! | `join` | the loss and the status |
+//! | `reduce` | the reduced loss, if the options request one |
 //! | `sweep outward` | alpha and beta on to the ends: the occupancies |
-//! | `grad` | `[T, C]` read again, and the gradient written |
+//! | `grad` | the gradient, from a second read of `[T, C]` |
 //!
-//! A batch on its way: [`Batch`] and [`Options`] are checked once and become a [`CheckedBatch`]; a [`Plan`] says which kernels
-//! run, on what part, with how much workspace, and is plain data that prints; a [`GpuPlan`] records it, or the CPU
-//! twin runs the same stages. [`Ctc`] does all of that for host arrays. The [`mod@reference`] shares none of it: it is the
-//! textbook in float64 logarithms, and the judge.
+//! [`Batch`] and [`Options`] are checked once and become a [`CheckedBatch`]. A [`Plan`] lists the
+//! kernels, the part of the batch that each processes, and the size of the workspace; it is plain
+//! data and can be printed. A [`GpuPlan`] records a plan, and the CPU backend computes the same
+//! stages without one. [`Ctc`] does all of this for host arrays. The [`mod@reference`] shares no
+//! code with it: it is the textbook algorithm in float64 logarithms, and the tests compare every
+//! backend with it.
 //!
-//! What a network read, and where in time, on the same backends: [`decode`].
+//! Alignment and decoding on the same backends: [`decode`].
 //!
-//! # What it costs
+//! # Cost
 //!
-//! - **Memory.** A plan's workspace holds, for each item, about 6·T·min(Lmax, T) bytes: every fourth row of states, in whose
-//!   place their weights come, 24 bytes for four labels. [`Plan::workspace_bytes`] is exact; it is less than half of
-//!   what PyTorch's CUDA loss keeps at every shape of the benchmark. Where it does not fit one binding (128 MiB by default),
-//!   groups of items go through the same workspace one after the other, and of a lone item the states of a page of frames
-//!   at a time are kept, all others made twice. So 180,000 frames with 20,000 labels take 232 MiB.
-//!   The CPU backend needs as much for each thread, not for each item.
-//! - **Traffic.** `stats` and `grad` read the logits, and `grad` writes the gradient once; nothing else grows with C.
-//! - **First use.** A plan compiles its pipelines; those of one [`GpuCtc`] are shared. [`Ctc`] keeps the plans and
-//!   buffers of its four latest shapes, and at most 128 pipelines; [`CacheLimits`] sets both.
-//! - **Accuracy** against the reference is in the README, with the command that measures it. The tests hold the kernels and
-//!   the CPU backend to 1e-6 of the loss and 1e-5 in the gradient.
+//! - **Memory.** A plan's workspace contains, for each item, about 6·T·min(Lmax, T) bytes: every
+//!   fourth row of states, later overwritten by their posteriors, with 24 bytes for four labels.
+//!   [`Plan::workspace_bytes`] is exact; it is less than half of what PyTorch's CUDA loss keeps at
+//!   every shape of the benchmark. If it does not fit one binding (128 MiB by default), tiles of
+//!   items share one workspace, one after the other. If one item alone is too large, only one
+//!   segment of its states is stored at a time and the rest are recomputed (checkpointing): 180,000
+//!   frames with 20,000 labels take 232 MiB. The CPU backend needs this memory per thread, not per
+//!   item.
+//! - **Traffic.** `softmax_stats` and `grad` read the logits, and `grad` writes the gradient once;
+//!   nothing else grows with C.
+//! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. [`Ctc`]
+//!   keeps the plans and buffers of its four most recent shapes, and at most 128 pipelines;
+//!   [`CacheLimits`] sets both.
+//! - **Accuracy** against the reference is in the README, with the command that measures it. The
+//!   tests require of the kernels and the CPU backend 1e-6 in the loss and 1e-5 in the gradient.
 //!
-//! # DeviceLimits
+//! # Limits
 //!
-//! The default limits of WebGPU suffice. `wgpu::Limits::downlevel_defaults()` does not: it has 4 storage buffers a stage,
-//! and [`DeviceLimits::STORAGE_BUFFERS`] are needed. What passes a binding, a dispatch, or the rounds that a driver
-//! allows a loop, is cut. What cannot be cut is an error that says so: min(Lmax, T)·√T may be up to about
-//! 9.2 million (41,000 labels at 50,000 frames, 22,000 at 180,000, 9,500 at a million), since the states at which pages of
-//! frames begin lie in one binding; T may be about 15 million frames (1.9 million on a software adapter) and C about 15
-//! million classes, and one item's small tables must fit a binding.
+//! WebGPU's default limits suffice. `wgpu::Limits::downlevel_defaults()` does not: it has 4 storage
+//! buffers per stage, and [`DeviceLimits::STORAGE_BUFFERS`] are needed. Batches beyond a binding
+//! limit, a dispatch limit, or a driver's limit on loop iterations are split automatically. The
+//! hard limits are errors:
+//!
+//! - min(Lmax, T)·√T is at most about 9.2 million (41,000 labels at 50,000 frames, 22,000 at
+//!   180,000, 9,500 at a million), since the states at the beginning of each checkpoint segment
+//!   must fit one binding;
+//! - T is at most about 15 million frames (1.9 million on a software adapter), and C about 15
+//!   million classes;
+//! - the small tables of one item must fit one binding.
 //!
 //! # Determinism
 //!
-//! There are no float atomics. On one adapter with one driver a batch gives the same bits from run to run; and an item
-//! gives the same bits alone or in any batch, whatever its T and Lmax and layout. Two adapters may differ in the last digits.
+//! There are no float atomics. On one adapter with one driver, a batch gives the same bits in every
+//! run, and an item gives the same bits alone or in any batch, whatever the batch's T, Lmax and
+//! layout. Two adapters may differ in the last digits.
 //!
 //! # Features
 //!
-//! - `cli`: the tool `ctc-wgpu` and what only it needs.
+//! - `cli`: the command line tool `ctc-wgpu` and its dependencies.
 //! - `conformance`: the suite that `ctc-wgpu validate` runs, as a module.
 //!
-//! None is on by default.
+//! No feature is enabled by default.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod blocking;
 #[cfg(feature = "conformance")]
+#[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 pub mod conformance;
 mod cpu;
 mod ctc;

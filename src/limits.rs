@@ -1,37 +1,40 @@
-//! The handful of a device's limits that planning reads, so that a plan needs no device.
+//! The device limits that planning reads, as plain data, so that a plan needs no device.
 
 use crate::setters::setters;
 
-/// What a plan must keep within. `DeviceLimits::from(&device)`, or [`DeviceLimits::default`] for what every WebGPU
-/// device gives.
+/// The limits that a plan respects: `DeviceLimits::from(&device)`, or [`DeviceLimits::default`] for
+/// WebGPU's default limits.
 ///
-/// Everything works within the default limits. `wgpu::Limits::downlevel_defaults()` lacks one thing: it gives
-/// 4 storage buffers a stage, and the stages need up to [`DeviceLimits::STORAGE_BUFFERS`].
+/// The default limits suffice for everything. `wgpu::Limits::downlevel_defaults()` does not: it has
+/// 4 storage buffers per stage, and stages need up to [`DeviceLimits::STORAGE_BUFFERS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DeviceLimits {
-    /// Bytes of a storage buffer that one binding may span.
+    /// The largest binding of a storage buffer, in bytes.
     pub max_binding: u64,
-    /// Bytes of a buffer.
+    /// The largest buffer, in bytes.
     pub max_buffer: u64,
-    /// Storage buffers of a stage.
+    /// Storage buffers per stage.
     pub max_storage_buffers: u32,
-    /// Workgroups along one dimension of a dispatch.
+    /// Workgroups per dimension of a dispatch.
     pub max_workgroups: u32,
-    /// Invocations of a workgroup.
+    /// Invocations per workgroup.
     pub max_invocations: u32,
-    /// Bytes of workgroup memory.
+    /// Workgroup memory, in bytes.
     pub workgroup_memory: u32,
-    /// What the offset of a storage binding must be a multiple of.
+    /// The alignment of the offset of a storage binding, in bytes.
     pub offset_alignment: u32,
-    /// Quads of places (a blank and a label each) that a sweep may hold in registers, one a lane, as far as there are
-    /// lanes; an item with more has its states in storage. It is there to be lowered in tests.
+    /// The number of quads (four consecutive pairs of a blank and a label) that a sweep may hold in
+    /// registers, one per lane, up to the number of lanes. An item with more quads has its states
+    /// in storage. Lower it to test that path.
     pub max_register_quads: u32,
-    /// Lanes of a subgroup, if all of the device's subgroups have as many and kernels may use them; else 0.
+    /// The subgroup size, if it is the same for all of the device's subgroups and kernels may use
+    /// them; otherwise 0.
     pub subgroup_size: u32,
-    /// Whether the device has numbers of 2 bytes.
+    /// True if the device supports f16.
     pub f16: bool,
-    /// Whether the device is a CPU: lanes that wait for each other are dear there, and rows are not shared.
+    /// True if the device is a CPU. Barriers are expensive there: workgroups have fewer lanes, and
+    /// each processes one row of the input if the dispatch limit allows it.
     pub software: bool,
 }
 
@@ -50,18 +53,20 @@ setters!(DeviceLimits {
 });
 
 impl DeviceLimits {
-    /// The storage buffers that the widest stage binds.
+    /// The largest number of storage buffers that a stage binds.
     pub const STORAGE_BUFFERS: u32 = 8;
 
-    /// The features that the kernels use where a device has them: ask for `adapter.features() & DeviceLimits::FEATURES`.
+    /// The features that the kernels use if the device has them: request
+    /// `adapter.features() & DeviceLimits::FEATURES`.
     ///
-    /// None is needed. With subgroups neighbouring states pass in registers and not through workgroup memory;
-    /// `SHADER_F16` is for input and gradient of 2 bytes ([`BatchShape::f16`](crate::BatchShape::f16)).
+    /// No feature is required. With subgroups, neighbouring states are exchanged in registers
+    /// instead of workgroup memory; `SHADER_F16` is for an f16 input and gradient
+    /// ([`BatchShape::f16`](crate::BatchShape::f16)).
     pub const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_F16);
 }
 
 impl From<&wgpu::Device> for DeviceLimits {
-    /// What a device gives, its features included.
+    /// Returns the limits of `device`, including its features.
     fn from(device: &wgpu::Device) -> Self {
         let (features, info) = (device.features(), device.adapter_info());
         let even = info.subgroup_min_size == info.subgroup_max_size
@@ -80,7 +85,7 @@ impl From<&wgpu::Device> for DeviceLimits {
 }
 
 impl From<&wgpu::Limits> for DeviceLimits {
-    /// What these limits give on a device without features.
+    /// Returns these limits for a device without features.
     fn from(limits: &wgpu::Limits) -> Self {
         let across = limits
             .max_compute_workgroup_size_x

@@ -1,18 +1,20 @@
-//! What a loss means: blank, input convention, reductions and the policies for odd items.
+//! Options of a loss: the blank, the input convention, the reduction, and the rules for special
+//! items.
 //!
-//! Every choice is an enum with a documented default; [`Options::default`] is what a new project should use, and the
-//! presets ([`Options::pytorch`] and its neighbours) name another library's choices.
+//! Each option is an enum with a documented default. [`Options::default`] is recommended for new
+//! projects; the presets ([`Options::pytorch`] and the others) have the rules of another library.
 
 use crate::names::names;
 use crate::setters::setters;
 
-/// Which class is the blank.
+/// The class that is the blank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Blank {
     /// The class with this index.
     Index(u32),
-    /// The last class, `C − 1`, as Keras's `ctc_batch_cost` and TensorFlow's `tf.compat.v1.nn.ctc_loss` have it.
+    /// The last class, `C − 1`, as in Keras's `ctc_batch_cost` and TensorFlow's
+    /// `tf.compat.v1.nn.ctc_loss`.
     Last,
 }
 
@@ -28,38 +30,40 @@ impl Blank {
     }
 }
 
-/// What the `[N, T, C]` input holds, and with respect to what the gradient is taken.
+/// The interpretation of the `[N, T, C]` input, which also defines the gradient.
 ///
-/// `γ` is the occupancy: the posterior probability that the alignment passes through a class at a frame (Graves et al.
-/// 2006, eq. 14 and 15).
+/// `γ` is the occupancy: the posterior probability that the alignment passes through a class at a
+/// frame (Graves et al. 2006, eq. 14 and 15).
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Input {
-    /// Unnormalised scores; the softmax is taken inside. Gradient with respect to the logits: `softmax − γ`.
+    /// Unnormalised scores; the softmax is part of the loss. The gradient with respect to the
+    /// logits is `softmax − γ`.
     Logits,
-    /// Log-probabilities, with PyTorch's gradient `exp(lp) − γ`: right when a log-softmax stands before the loss,
+    /// Log-probabilities, with PyTorch's gradient `exp(lp) − γ`. It is correct after a log-softmax,
     /// whose own derivative it already contains.
     LogProbs,
     /// Log-probabilities, with the true derivative `−γ`.
     LogProbsExact,
-    /// Probabilities, as Keras's `ctc_batch_cost` takes them: `log(p + ε)`, normalised again.
-    /// Gradient with respect to `p`: `(softmax(log(p + ε)) − γ) / (p + ε)`; where `p + ε` is 0, γ is 0 and its term is left out.
-    /// A `p + ε` below the smallest normal number (1.2e-38) counts as 0: GPUs may take it for that.
+    /// Probabilities, as for Keras's `ctc_batch_cost`: `log(p + ε)`, normalised again. The gradient
+    /// with respect to `p` is `(softmax(log(p + ε)) − γ) / (p + ε)`; where `p + ε` is 0, γ is 0 and
+    /// its term is omitted. A `p + ε` below the smallest normal number (1.2e-38) counts as 0, since
+    /// GPUs may flush it to 0.
     Probs {
         /// Added to every probability; finite and not negative. Keras uses `1e-7`.
         epsilon: f32,
     },
 }
 
-/// How the items' losses become one number. The gradient is always that of the reduced number.
+/// The rule that reduces the items' losses to one number. The gradient is that of the reduced loss.
 ///
-/// `w` is the item's weight (1 where none is given), `L` its label length as given, before any
-/// [`RepeatedLabels::Collapse`]. An item of weight 0 contributes exactly 0, whatever its loss. The means of an empty
-/// batch are 0, as are those whose divisor is 0.
+/// `w` is the item's weight (by default 1) and `L` its label length as supplied, before any
+/// [`RepeatedLabels::Collapse`]. An item of weight 0 contributes exactly 0, whatever its loss. A
+/// mean of an empty batch is 0, and so is one whose divisor is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reduction {
-    /// No number; the gradient is that of `Σ w·loss`.
+    /// No reduced loss; the gradient is that of `Σ w·loss`.
     None,
     /// `Σ w·loss`
     Sum,
@@ -69,51 +73,54 @@ pub enum Reduction {
     MeanLabel,
     /// `Σ w·loss / max(ΣL, 1)` (NeMo's `mean_volume`)
     MeanVolume,
-    /// `Σ w·loss / Σw` (Keras's `mean_with_sample_weight`). Weights of both signs that cancel, so that
-    /// `|Σw| ≤ Σ|w| / 1000`, have no mean: their divisor counts as 0. Their sizes must sum to 0 or to something from
-    /// 1e-30 to 1e37: others are an [`InputError`](crate::InputError) on the host, and on a device their divisor may
-    /// count as 0.
+    /// `Σ w·loss / Σw` (Keras's `mean_with_sample_weight`).
+    ///
+    /// Weights of both signs that cancel, so that `|Σw| ≤ Σ|w| / 1000`, have no mean: their divisor
+    /// counts as 0. `Σ|w|` must be 0 or between 1e-30 and 1e37. Otherwise the result is an
+    /// [`InputError`](crate::InputError) on the host, and on a device the divisor may count as 0.
     MeanWeighted,
 }
 
-/// What an item is given that no alignment can produce: too few frames for its labels and their repeats, or a needed
-/// probability that is 0. A probability of e^(−2^28) or less counts as 0.
+/// The result for an item that has no valid alignment: too few frames for its labels and their
+/// repeats, or a needed probability of 0. A probability of e^(−2^28) or less counts as 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Impossible {
     /// Loss `+inf`, gradient exactly 0, status [`Impossible`](crate::Status::Impossible).
     Infinity,
-    /// Loss 0, gradient exactly 0 (PyTorch's `zero_infinity`). A NaN stays a NaN.
+    /// Loss 0, gradient exactly 0 (PyTorch's `zero_infinity`). A NaN remains a NaN.
     Zero,
-    /// The host calls return [`Error::Impossible`](crate::Error::Impossible); on device buffers it is the same as
-    /// [`Infinity`](Self::Infinity), since nothing waits there: look at the status.
+    /// The host calls return [`Error::Impossible`](crate::Error::Impossible). On device buffers it
+    /// is the same as [`Infinity`](Self::Infinity), since no call waits for the result there: read
+    /// the status.
     Error,
 }
 
-/// Whether the blank may stand among an item's labels.
+/// The rule for the blank among an item's labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BlankInLabels {
-    /// No: an error on the host, [`Status::BadLabel`](crate::Status::BadLabel) on the device.
+    /// An error on the host, [`Status::BadLabel`](crate::Status::BadLabel) on a device.
     Reject,
-    /// Yes, as PyTorch, optax and TensorFlow's dense loss have it: it is a label like any other, that may be reached
-    /// from the label before it without a blank between them. `keras.losses.CTC` relies on it.
+    /// Allowed, as in PyTorch, optax and TensorFlow's dense loss: the blank is a label like any
+    /// other, which can follow the label before it without a blank between them.
+    /// `keras.losses.CTC` depends on it.
     Allow,
 }
 
-/// What happens to equal neighbours among an item's labels before anything else (TensorFlow's
-/// `preprocess_collapse_repeated`).
+/// The treatment of adjacent equal labels of an item, before anything else is computed
+/// (TensorFlow's `preprocess_collapse_repeated`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RepeatedLabels {
-    /// They stay: `[5, 5, 1]` is three labels, and the two 5 need a blank between them.
+    /// They are separate labels: `[5, 5, 1]` has three labels, and a blank must separate the two 5.
     Keep,
-    /// They become one label: `[5, 5, 1]` is read as `[5, 1]`.
+    /// They become one label: `[5, 5, 1]` is the same as `[5, 1]`.
     Collapse,
 }
 
 impl RepeatedLabels {
-    /// What is left of an item's labels.
+    /// Returns an item's labels after the rule has been applied.
     pub(crate) fn applied(self, labels: &[i32]) -> Vec<i32> {
         let mut labels = labels.to_vec();
         if self == Self::Collapse {
@@ -123,17 +130,17 @@ impl RepeatedLabels {
     }
 }
 
-/// Whether a label may last for several frames (TensorFlow's `ctc_merge_repeated`).
+/// The meaning of adjacent equal outputs of a path (TensorFlow's `ctc_merge_repeated`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RepeatedOutputs {
-    /// Yes, the usual CTC: equal neighbouring outputs are one label.
+    /// They are one label, which spans several frames: standard CTC.
     Merge,
-    /// No: each output is a label of its own, and equal labels need no blank between them.
+    /// Each is a label of its own, and equal labels need no blank between them.
     Distinct,
 }
 
-/// All choices of a loss. Start from [`Options::default`] or a preset and change fields.
+/// All options of a loss. Start from [`Options::default`] or a preset and call the setters.
 ///
 /// ```
 /// use ctc_wgpu::{Blank, Options, Reduction};
@@ -143,19 +150,19 @@ pub enum RepeatedOutputs {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
-    /// Which class is the blank.
+    /// The class that is the blank.
     pub blank: Blank,
-    /// What the input holds.
+    /// The interpretation of the input.
     pub input: Input,
-    /// How the losses become one number.
+    /// The rule that reduces the losses to one number.
     pub reduction: Reduction,
-    /// What an item without an alignment is given.
+    /// The result for an item that has no valid alignment.
     pub impossible: Impossible,
-    /// Whether the blank may stand among the labels.
+    /// The rule for the blank among the labels.
     pub blank_in_labels: BlankInLabels,
-    /// Whether equal neighbouring labels are first made one.
+    /// The treatment of adjacent equal labels.
     pub repeated_labels: RepeatedLabels,
-    /// Whether a label may last for several frames.
+    /// The meaning of adjacent equal outputs.
     pub repeated_outputs: RepeatedOutputs,
 }
 
@@ -170,7 +177,8 @@ setters!(Options {
 });
 
 impl Default for Options {
-    /// Logits, blank 0, no reduction, `+inf` for impossible items, no blank among the labels, the usual CTC.
+    /// Logits, blank 0, no reduction, `+inf` for items without a valid alignment, no blank among
+    /// the labels, standard CTC.
     fn default() -> Self {
         Self {
             blank: Blank::Index(0),
@@ -185,8 +193,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// `torch.nn.CTCLoss()`: log-probabilities (time-major there: see [`Batch::time_major`](crate::Batch::time_major)),
-    /// blank 0, each loss divided by its label length, then the mean. `zero_infinity=True` is [`Impossible::Zero`].
+    /// The rules of `torch.nn.CTCLoss()`: log-probabilities (time-major there, see
+    /// [`Batch::time_major`](crate::Batch::time_major)), blank 0, each loss divided by its label
+    /// length, then the mean. `zero_infinity=True` is [`Impossible::Zero`].
     #[must_use]
     pub fn pytorch() -> Self {
         Self {
@@ -197,9 +206,9 @@ impl Options {
         }
     }
 
-    /// `tf.nn.ctc_loss(…, blank_index=0)`: logits, one loss per item. The blank may stand among the labels, as in its
-    /// dense labels. `tf.compat.v1.nn.ctc_loss` uses [`Blank::Last`], and like sparse labels rejects a blank:
-    /// [`BlankInLabels::Reject`].
+    /// The rules of `tf.nn.ctc_loss(…, blank_index=0)`: logits, one loss per item. The blank is
+    /// allowed among the labels, as in TensorFlow's dense labels. `tf.compat.v1.nn.ctc_loss` uses
+    /// [`Blank::Last`] and rejects the blank, as do sparse labels: [`BlankInLabels::Reject`].
     #[must_use]
     pub fn tensorflow() -> Self {
         Self {
@@ -208,7 +217,8 @@ impl Options {
         }
     }
 
-    /// `keras.backend.ctc_batch_cost`: softmax probabilities with ε = 1e-7, blank last, one loss an item.
+    /// The rules of `keras.backend.ctc_batch_cost`: softmax probabilities with ε = 1e-7, the last
+    /// class is the blank, one loss per item.
     #[must_use]
     pub fn keras_batch_cost() -> Self {
         Self {
@@ -218,8 +228,8 @@ impl Options {
         }
     }
 
-    /// `optax.ctc_loss`: logits, blank 0, one loss an item; see
-    /// [`Batch::label_paddings`](crate::Batch::label_paddings) for its masks.
+    /// The rules of `optax.ctc_loss`: logits, blank 0, one loss per item. For its masks see
+    /// [`Batch::label_paddings`](crate::Batch::label_paddings).
     #[must_use]
     pub fn optax() -> Self {
         Self {
@@ -229,32 +239,35 @@ impl Options {
     }
 }
 
-/// How an item went. The loss and gradient that go with each value stand in the crate's table of semantics.
+/// The status of an item. The crate's table of [semantics](crate#semantics) has the loss and the
+/// gradient of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
 #[non_exhaustive]
 pub enum Status {
-    /// All is well.
+    /// The item has a result.
     Ok = 0,
-    /// No alignment: too few frames, or a needed probability is 0, as which e^(−2^28) and less count.
+    /// No valid alignment: too few frames, or a needed probability of 0. A probability of e^(−2^28)
+    /// or less counts as 0.
     Impossible = 1,
-    /// A NaN or +inf in a frame that counts, a frame of −inf only, a log-probability above 88, or a weight that is not
-    /// finite.
+    /// A NaN or +inf in a valid frame, a frame of −inf only, a log-probability above 88, or a
+    /// weight that is not finite.
     NotFinite = 2,
-    /// A label outside `0..C`, or the blank where it is not allowed. Device buffers only: the host call returns an error.
+    /// A label outside `0..C`, or the blank where it is not allowed. Device buffers only: the host
+    /// calls return an error.
     BadLabel = 3,
-    /// A length that is negative or past its bound. Device buffers only: the host call returns an error.
+    /// A length that is negative or too large. Device buffers only: the host calls return an error.
     BadLength = 4,
 }
 
 impl Status {
-    /// The number that a kernel writes for this status.
+    /// Returns the number that a kernel writes for this status.
     #[must_use]
     pub const fn code(self) -> u32 {
         self as u32
     }
 
-    /// The status that a kernel wrote as `code`; `None` for a number that no kernel writes.
+    /// Returns the status that a kernel writes as `code`, or `None` if no status has that code.
     #[must_use]
     pub fn from_code(code: u32) -> Option<Self> {
         [

@@ -1,20 +1,20 @@
-//! What comes out.
+//! Results of a loss.
 
 use crate::options::Status;
 
-/// The loss of each item, and what became of it.
+/// The loss and the status of each item.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LossOutput {
     /// The loss of each item in nats, `[N]`, not weighted.
     pub loss: Vec<f32>,
-    /// How each item went, `[N]`.
+    /// The status of each item, `[N]`.
     pub status: Vec<Status>,
-    /// The one number that the [`Reduction`](crate::Reduction) asks for; `None` with `Reduction::None`.
+    /// The reduced loss; `None` with [`Reduction::None`](crate::Reduction::None).
     pub reduced: Option<f32>,
 }
 
-/// The loss of each item and the gradient.
+/// The loss and the status of each item, and the gradient.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LossAndGradOutput {
@@ -22,27 +22,27 @@ pub struct LossAndGradOutput {
     pub loss: Vec<f32>,
     /// The gradient of the reduced loss with respect to the input, in the input's shape and layout.
     pub grad: Vec<f32>,
-    /// How each item went, `[N]`.
+    /// The status of each item, `[N]`.
     pub status: Vec<Status>,
-    /// The one number that the [`Reduction`](crate::Reduction) asks for; `None` with `Reduction::None`.
+    /// The reduced loss; `None` with [`Reduction::None`](crate::Reduction::None).
     pub reduced: Option<f32>,
 }
 
-/// What either execution answers; without a gradient where none was asked for. It begins empty, with the memory of an
-/// answer before, if there was one.
+/// The result of either backend, whose gradient is empty if the task computes none. It starts
+/// empty, with the memory of an earlier output if the caller supplied one.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct RawOutput {
     pub(crate) loss: Vec<f32>,
     pub(crate) grad: Vec<f32>,
     pub(crate) status: Vec<Status>,
     pub(crate) reduced: Option<f32>,
 }
 
-impl Answer {
-    /// Gives the gradient this many elements, whatever they are.
+impl RawOutput {
+    /// Resizes the gradient to `elements` elements of unspecified value.
     pub(crate) fn resize_grad(&mut self, elements: usize) {
         if self.grad.capacity() < elements {
-            // Zeroed pages from the system, where `resize` would write every zero.
+            // The system supplies zeroed pages; `resize` would write every zero.
             self.grad = vec![0.0; elements];
         } else {
             self.grad.resize(elements, 0.0);
@@ -50,7 +50,7 @@ impl Answer {
     }
 }
 
-impl From<LossOutput> for Answer {
+impl From<LossOutput> for RawOutput {
     fn from(mut used: LossOutput) -> Self {
         used.loss.clear();
         used.status.clear();
@@ -62,7 +62,7 @@ impl From<LossOutput> for Answer {
     }
 }
 
-impl From<LossAndGradOutput> for Answer {
+impl From<LossAndGradOutput> for RawOutput {
     fn from(mut used: LossAndGradOutput) -> Self {
         used.loss.clear();
         used.status.clear();
@@ -75,23 +75,23 @@ impl From<LossAndGradOutput> for Answer {
     }
 }
 
-impl From<Answer> for LossOutput {
-    fn from(answer: Answer) -> Self {
+impl From<RawOutput> for LossOutput {
+    fn from(raw: RawOutput) -> Self {
         Self {
-            loss: answer.loss,
-            status: answer.status,
-            reduced: answer.reduced,
+            loss: raw.loss,
+            status: raw.status,
+            reduced: raw.reduced,
         }
     }
 }
 
-impl From<Answer> for LossAndGradOutput {
-    fn from(answer: Answer) -> Self {
+impl From<RawOutput> for LossAndGradOutput {
+    fn from(raw: RawOutput) -> Self {
         Self {
-            loss: answer.loss,
-            grad: answer.grad,
-            status: answer.status,
-            reduced: answer.reduced,
+            loss: raw.loss,
+            grad: raw.grad,
+            status: raw.status,
+            reduced: raw.reduced,
         }
     }
 }

@@ -1,28 +1,28 @@
-//! The four ways in which labels come, made one: where each item's labels begin, and how many they are.
+//! The four forms of labels, converted to one: the start and the number of each item's labels.
 
 use super::{LabelLayout, expect_length};
 use crate::error::InputError;
 
-/// Labels as the caller has them; see the constructors of [`Batch`](crate::Batch).
+/// The caller's labels; see the methods of [`Batch`](crate::Batch).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Labels<'a> {
-    /// `[N, Lmax]` and a length a row.
+    /// `[N, Lmax]` and one length per row.
     Padded {
         /// The labels, row by row.
         values: &'a [i32],
-        /// How many of each row count.
+        /// The number of labels of each row.
         lengths: &'a [i32],
     },
-    /// `[ΣL]` and a length an item.
+    /// `[ΣL]` and one length per item.
     Concatenated {
         /// The labels, item after item.
         values: &'a [i32],
-        /// How many belong to each item.
+        /// The number of labels of each item.
         lengths: &'a [i32],
     },
     /// A sparse tensor.
     Sparse {
-        /// `[item, position]` of each value, in order.
+        /// `[item, position]` of each value, sorted.
         indices: &'a [[i64; 2]],
         /// The labels.
         values: &'a [i32],
@@ -33,12 +33,12 @@ pub(super) enum Labels<'a> {
     Masked {
         /// The labels, row by row.
         values: &'a [i32],
-        /// 0 where a label counts, 1 after the last.
+        /// 0 for labels, 1 for padding.
         paddings: &'a [f32],
     },
 }
 
-/// Labels whose place is known.
+/// Labels and their layout.
 pub(super) struct Located<'a> {
     pub(super) values: &'a [i32],
     pub(super) width: usize,
@@ -46,7 +46,7 @@ pub(super) struct Located<'a> {
 }
 
 impl<'a> Labels<'a> {
-    /// Fills `found` and `starts`, both empty, with each item's length and where its labels begin.
+    /// Fills `found` and `starts`, both empty, with the length and the start of each item's labels.
     pub(super) fn locate(
         self,
         items: usize,
@@ -83,7 +83,12 @@ impl<'a> Labels<'a> {
                 values,
                 shape,
             } => {
-                expect_length("sparse values", values.len(), indices.len(), "one an index")?;
+                expect_length(
+                    "sparse values",
+                    values.len(),
+                    indices.len(),
+                    "one per index",
+                )?;
                 expect_length("sparse shape's first axis", shape[0], items, "N")?;
                 count_rows(indices, shape, found)?;
                 Ok(concatenated(values, found, starts))
@@ -106,7 +111,7 @@ fn check(
     mut bound: impl FnMut(usize) -> usize,
     found: &mut Vec<u32>,
 ) -> Result<(), InputError> {
-    expect_length("label_lengths", lengths.len(), items, "one an item")?;
+    expect_length("label_lengths", lengths.len(), items, "one per item")?;
     for (item, &length) in lengths.iter().enumerate() {
         let inside = u32::try_from(length).unwrap_or(0);
         let max = bound(inside as usize);
@@ -146,7 +151,8 @@ fn concatenated<'a>(values: &'a [i32], lengths: &[u32], starts: &mut Vec<usize>)
     }
 }
 
-/// How many indices each row has. They must come in order without holes, or the values are not the rows' labels.
+/// Counts the indices of each row. They must be sorted and without gaps, or the values would not be
+/// the rows' labels.
 fn count_rows(
     indices: &[[i64; 2]],
     [rows, columns]: [usize; 2],
@@ -156,8 +162,8 @@ fn count_rows(
     let mut last = 0;
     for (entry, &[row, column]) in indices.iter().enumerate() {
         let inside = usize::try_from(row).ok().filter(|r| *r < rows);
-        let place = usize::try_from(column).ok().filter(|c| *c < columns);
-        let (Some(r), Some(c)) = (inside, place) else {
+        let position = usize::try_from(column).ok().filter(|c| *c < columns);
+        let (Some(r), Some(c)) = (inside, position) else {
             return Err(InputError::SparseIndex {
                 entry,
                 row,
@@ -189,7 +195,7 @@ fn count_rows(
     Ok(())
 }
 
-/// Adds to `lengths` those that a mask of zeros, then ones, says.
+/// Appends to `lengths` the lengths that a mask of zeros, then ones, defines.
 pub(super) fn unpad(
     mask: &'static str,
     paddings: &[f32],

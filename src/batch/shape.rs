@@ -1,27 +1,27 @@
-//! The sizes of a batch, and how its arrays lie in memory.
+//! The sizes of a batch, and the layout of its arrays in memory.
 
 use crate::kernels::ElementType;
 use crate::names::names;
 
-/// The order of the `[N, T, C]` input in memory.
+/// The memory layout of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Layout {
-    /// `[N, T, C]`: Keras's order.
+    /// `[N, T, C]`, as in Keras.
     #[default]
     BatchMajor,
-    /// `[T, N, C]`: PyTorch's order.
+    /// `[T, N, C]`, as in PyTorch.
     TimeMajor,
 }
 
-/// How labels lie in memory.
+/// The memory layout of the labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum LabelLayout {
-    /// `[N, Lmax]`; what stands past an item's label length is never looked at.
+    /// `[N, Lmax]`; padding past an item's label length is ignored.
     #[default]
     Padded,
-    /// `[ΣL]`, the items one after the other. The values of a sparse tensor are this too.
+    /// `[ΣL]`, the items one after the other, as the values of a sparse tensor.
     Concatenated,
 }
 
@@ -36,22 +36,23 @@ pub enum LabelLayout {
 pub struct BatchShape {
     /// Items in the batch, `N`.
     pub items: usize,
-    /// Frames, `T`: of the array, not of an item.
+    /// Frames of the array, `T`, not of an item.
     pub frames: usize,
-    /// Classes, `C`, the blank among them.
+    /// Classes, `C`, including the blank.
     pub classes: usize,
-    /// The longest label, `Lmax`; for padded labels the width of a row.
+    /// The largest label length, `Lmax`; for padded labels the width of a row.
     pub max_labels: usize,
-    /// The order of the input and of the gradient.
+    /// The memory layout of the input and of the gradient.
     pub layout: Layout,
-    /// How labels lie in memory.
+    /// The memory layout of the labels.
     pub label_layout: LabelLayout,
-    /// What the numbers of the input and of the gradient are; on the host always f32.
+    /// The element type of the input and of the gradient; on the host always f32.
     pub element: ElementType,
 }
 
 impl BatchShape {
-    /// `items` × `frames` × `classes`, batch-major, with padded labels of `max_labels`.
+    /// Returns `[items, frames, classes]`, batch-major, f32, with padded labels of at most
+    /// `max_labels`.
     #[must_use]
     pub fn new(items: usize, frames: usize, classes: usize, max_labels: usize) -> Self {
         Self {
@@ -65,7 +66,7 @@ impl BatchShape {
         }
     }
 
-    /// The same shape with an input and a gradient of f16.
+    /// Returns this shape with an input and a gradient of f16.
     #[must_use]
     pub fn f16(self) -> Self {
         Self {
@@ -74,7 +75,7 @@ impl BatchShape {
         }
     }
 
-    /// The same shape with the input and gradient ordered `[T, N, C]`.
+    /// Returns this shape with the input and the gradient in `[T, N, C]`.
     #[must_use]
     pub fn time_major(self) -> Self {
         Self {
@@ -83,7 +84,8 @@ impl BatchShape {
         }
     }
 
-    /// The same shape with the labels one after the other, `[ΣL]`; `max_labels` bounds each item's length still.
+    /// Returns this shape with concatenated labels, `[ΣL]`; `max_labels` still limits each item's
+    /// length.
     #[must_use]
     pub fn concatenated(self) -> Self {
         Self {
@@ -92,7 +94,7 @@ impl BatchShape {
         }
     }
 
-    /// Where frame `frame` of item `item` starts in the input and in the gradient, counted in elements.
+    /// Returns the index of the first element of a frame of an item, in the input and the gradient.
     #[must_use]
     pub fn row(&self, item: usize, frame: usize) -> usize {
         let row = match self.layout {
@@ -102,13 +104,13 @@ impl BatchShape {
         row * self.classes
     }
 
-    /// Bytes of the input and of the gradient; no more than `usize::MAX`.
+    /// Returns the size of the input, and of the gradient, in bytes; saturates at `usize::MAX`.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.elements().saturating_mul(self.element.bytes())
     }
 
-    /// Elements of the input, `N·T·C`; no more than `usize::MAX`, which no array has.
+    /// Returns the number of elements of the input, `N·T·C`; saturates at `usize::MAX`.
     #[must_use]
     pub fn elements(&self) -> usize {
         self.items

@@ -1,11 +1,11 @@
-//! A batch on the host, as the caller has it.
+//! A batch on the host, before any check.
 
 use super::labels::Labels;
 use super::shape::Layout;
 
-/// A batch on the host: borrowed arrays and their names. Nothing is checked before it is used.
+/// A batch on the host: borrowed arrays, which are checked when the batch is used.
 ///
-/// Lengths are per item. Where no logit lengths are given, every frame counts.
+/// Lengths are per item. Without logit lengths, every frame is valid.
 ///
 /// ```
 /// use ctc_wgpu::Batch;
@@ -27,7 +27,7 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// A batch-major input `values` of shape `[items, frames, classes]`.
+    /// Creates a batch with a batch-major input `values` of shape `[items, frames, classes]`.
     #[must_use]
     pub fn new([items, frames, classes]: [usize; 3], values: &'a [f32]) -> Self {
         Self {
@@ -43,7 +43,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// A time-major input `values` of shape `[frames, items, classes]`, PyTorch's order.
+    /// Creates a batch with a time-major input `values` of shape `[frames, items, classes]`, as in
+    /// PyTorch.
     #[must_use]
     pub fn time_major([frames, items, classes]: [usize; 3], values: &'a [f32]) -> Self {
         Self {
@@ -52,20 +53,20 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Padded labels `[N, Lmax]` and how many of each row count.
+    /// Sets padded labels `[N, Lmax]` and the label length of each item.
     #[must_use]
     pub fn labels(self, values: &'a [i32], lengths: &'a [i32]) -> Self {
         self.with(Labels::Padded { values, lengths })
     }
 
-    /// Labels one after the other, `[ΣL]`, and how many belong to each item.
+    /// Sets concatenated labels `[ΣL]` and the label length of each item.
     #[must_use]
     pub fn labels_concatenated(self, values: &'a [i32], lengths: &'a [i32]) -> Self {
         self.with(Labels::Concatenated { values, lengths })
     }
 
-    /// A sparse tensor as TensorFlow has it: `indices` of `[item, position]` in order, their `values`, and the dense
-    /// shape `[N, Lmax]`.
+    /// Sets labels from a sparse tensor as in TensorFlow: sorted `indices` of `[item, position]`,
+    /// their `values`, and the dense shape `[N, Lmax]`.
     #[must_use]
     pub fn labels_sparse(
         self,
@@ -80,24 +81,24 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Padded labels `[N, Lmax]` with a mask of the same shape that is 0 where a label counts and 1 after the last,
-    /// as optax's `label_paddings`.
+    /// Sets padded labels `[N, Lmax]` with a mask of the same shape, 0 for labels and 1 for
+    /// padding, as optax's `label_paddings`.
     #[must_use]
     pub fn label_paddings(self, values: &'a [i32], paddings: &'a [f32]) -> Self {
         self.with(Labels::Masked { values, paddings })
     }
 
-    /// How many items there are.
+    /// Returns the number of items.
     pub(crate) fn items(&self) -> usize {
         self.items
     }
 
-    /// The input.
+    /// Returns the input.
     pub(crate) fn values(&self) -> &'a [f32] {
         self.values
     }
 
-    /// With another input of the same shape.
+    /// Returns this batch with another input of the same shape.
     pub(crate) fn with_values<'b>(self, values: &'b [f32]) -> Batch<'b>
     where
         'a: 'b,
@@ -105,7 +106,7 @@ impl<'a> Batch<'a> {
         Batch { values, ..self }
     }
 
-    /// Each item of weight 1.
+    /// Returns this batch with weight 1 for each item.
     pub(crate) fn unweighted(self) -> Self {
         Self {
             weights: None,
@@ -120,7 +121,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// How many frames of each item count. Takes the place of a mask given before.
+    /// Sets the number of valid frames of each item. Replaces an earlier mask.
     #[must_use]
     pub fn logit_lengths(self, lengths: &'a [i32]) -> Self {
         Self {
@@ -130,8 +131,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// A mask `[N, T]` that is 0 where a frame counts and 1 after the last, as optax's `logit_paddings`. Takes the place
-    /// of lengths given before.
+    /// Sets a mask `[N, T]`, 0 for valid frames and 1 for padding, as optax's `logit_paddings`.
+    /// Replaces earlier lengths.
     #[must_use]
     pub fn logit_paddings(self, paddings: &'a [f32]) -> Self {
         Self {
@@ -141,7 +142,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// One weight an item: an incoming gradient, or Keras's `sample_weight`.
+    /// Sets one weight per item: an incoming gradient, or Keras's `sample_weight`.
     #[must_use]
     pub fn weights(self, weights: &'a [f32]) -> Self {
         Self {

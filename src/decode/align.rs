@@ -1,51 +1,55 @@
-//! Where the labels stand: the likeliest path among those that read as them.
+//! Forced alignment: the most probable path of an item's labels.
 
 use std::ops::Range;
 
 use fearless_simd::{Level, dispatch};
 use rayon::prelude::*;
 
-use super::frame::{Frame, Reader};
-use super::starred;
+use super::checked_with_star;
+use super::frame::{Frame, FrameReader};
 use crate::batch::{Batch, CheckedBatch};
 use crate::error::Error;
 use crate::fork::on_threads;
 use crate::options::{Options, RepeatedOutputs, Status};
 
-/// A label that stands for any one or more frames of whatever class, each of probability 1: text that is there and not known. In an
-/// [`Alignment`] it is the class `u32::MAX`. With [`RepeatedOutputs::Distinct`] it takes one frame, as any label does.
+/// A wildcard label: it matches one or more frames of any class with probability 1, for text that
+/// is present but unknown. In an [`Alignment`] it is the class `u32::MAX`. With
+/// [`RepeatedOutputs::Distinct`] it spans one frame, as any label does.
 ///
-/// As any label: two of them need a blank between. (torchaudio's way to the same is a class more, of log-probability 0.)
+/// As for any label, a blank must separate two adjacent ones. (In torchaudio the equivalent is an
+/// additional class with log-probability 0.)
 pub const STAR: i32 = -1;
 
-/// A label in time.
+/// The frames of a label.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Span {
-    /// Its class.
+    /// The class of the label.
     pub label: u32,
-    /// Its first frame, and the one after its last.
+    /// The frames from its first to its last.
     pub frames: Range<usize>,
-    /// The mean of its probability over its frames.
+    /// The mean of its probability over these frames.
     pub probability: f64,
 }
 
-/// The likeliest path of an item through its labels.
+/// The most probable path of an item's labels.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Alignment {
-    /// The class at each frame that counts.
+    /// The class at each valid frame.
     pub path: Vec<u32>,
-    /// The state at each frame: `2i` is the blank before label i, `2i + 1` label i, `2L` the blank after the last.
+    /// The state at each frame: `2i` is the blank before label i, `2i + 1` is label i, and `2L` is
+    /// the blank after the last label.
     pub states: Vec<u32>,
-    /// ln of the path's class's probability at each frame.
+    /// ln of the probability of the path's class at each frame.
     pub log_probs: Vec<f64>,
-    /// The labels, in order; see [`Span`].
+    /// The labels in order, each with its frames.
     pub spans: Vec<Span>,
     /// ln of the path's probability, in nats: at most −loss, since the loss counts all paths.
     pub log_prob: f64,
-    /// `Impossible` where there is no path; `log_prob` is −∞ then, and `NotFinite` where a frame has NaN, +∞ or nothing possible,
-    /// `log_prob` NaN; without path and spans.
+    /// `Impossible` if no path exists, with a `log_prob` of −∞. `NotFinite` if a frame contains NaN
+    /// or +∞, or no class of positive probability, with a `log_prob` of NaN. Path and spans are
+    /// empty in both cases.
     pub status: Status,
 }
 
@@ -61,7 +65,7 @@ impl Alignment {
         }
     }
 
-    /// The states, from where the labels stand: before, between and after them are blanks.
+    /// Fills in the states from the spans; all frames outside the spans are blanks.
     pub(crate) fn find_states(&mut self) {
         self.states.clear();
         for (span, label) in self.spans.iter().zip((1..).step_by(2)) {
@@ -73,18 +77,22 @@ impl Alignment {
     }
 }
 
-/// Finds the likeliest alignment of each item's labels (A. J. Viterbi, 1967, over the states of Graves et al. 2006).
+/// Computes the most probable alignment of each item's labels (A. J. Viterbi, 1967, over the states
+/// of Graves et al. 2006).
 ///
-/// Of paths equally likely, the one is taken that, seen from its end, stays in a state rather than come from the one before, and comes
-/// from that rather than skip a blank; and that ends in the last label rather than in the blank after it. (`torchaudio.functional.forced_align`
-/// does the same, but where both ways to leave are equal and above staying.)
+/// Ties are decided from the end of the path: a self-loop wins over a step from the previous state,
+/// which wins over a skip of a blank, and a path that ends in the last label wins over one that
+/// ends in the blank after it. (`torchaudio.functional.forced_align` decides in the same way,
+/// unless the step and the skip are equal and both better than the self-loop.)
 ///
-/// Memory for an item: 2 bits a state and frame up to 64 MiB; beyond, only every so many rows are kept, and blocks between them made again:
-/// 180,000 frames and 20,000 labels take 90 MiB in all and twice the time.
+/// An item needs 2 bits per state and frame, up to 64 MiB. Beyond that, only some rows of states
+/// are stored as checkpoints, and the blocks between them are recomputed: 180,000 frames and 20,000
+/// labels take 90 MiB in all and twice the time.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, decode};
-/// let logits = [0.0, 3.0, 0.0,  0.0, 3.0, 0.0,  3.0, 0.0, 0.0,  0.0, 0.0, 3.0]; // N = 1, T = 4, C = 3
+/// // N = 1, T = 4, C = 3
+/// let logits = [0.0, 3.0, 0.0,  0.0, 3.0, 0.0,  3.0, 0.0, 0.0,  0.0, 0.0, 3.0];
 /// let batch = Batch::new([1, 4, 3], &logits).labels(&[1, 2], &[2]);
 /// let alignment = &decode::align(&batch, &Options::default())?[0];
 /// assert_eq!(alignment.path, [1, 1, 0, 2]);
@@ -93,52 +101,54 @@ impl Alignment {
 /// # Ok::<(), ctc_wgpu::Error>(())
 /// ```
 ///
-/// A class that counts as probability 0 is on no path, by the rules of the loss. Its border for a whole item is not applied: a path
-/// may have a `log_prob` below −2^28, where the loss is infinite.
+/// A class of probability 0, by the rules of the loss, is on no path. The loss's threshold for an
+/// item does not apply: a path may have a `log_prob` below −2^28, for which the loss is infinite.
 ///
 /// # Errors
-/// [`Error::Input`] for a batch that breaks a rule; [`STAR`] is allowed among the labels.
+/// [`Error::Input`] for an invalid batch. [`STAR`] is allowed among the labels.
 pub fn align(batch: &Batch<'_>, options: &Options) -> Result<Vec<Alignment>, Error> {
-    align_within(batch, options, WHOLE)
+    align_in_blocks(batch, options, BLOCK_BYTES)
 }
 
-/// Bytes of steps up to which all are kept at once.
-const WHOLE: usize = 64 << 20;
+/// The largest block of backpointers, in bytes.
+const BLOCK_BYTES: usize = 64 << 20;
 
-/// As [`align`], with blocks of steps of at most so many bytes.
-fn align_within(
+/// As [`align`], with blocks of at most `block_bytes` of backpointers.
+fn align_in_blocks(
     batch: &Batch<'_>,
     options: &Options,
-    whole: usize,
+    block_bytes: usize,
 ) -> Result<Vec<Alignment>, Error> {
-    let checked = starred(batch, options)?;
+    let checked = checked_with_star(batch, options)?;
     let items = (0..checked.shape().items).into_par_iter();
     on_threads(|| {
         items
-            .map(|n| Search::new(&checked, n, options).run(whole))
+            .map(|n| Search::new(&checked, n, options).run(block_bytes))
             .collect()
     })
 }
 
-/// How a state was reached, two bits of it.
-const STAYED: u8 = 0;
-const SKIPPED: u8 = 2;
-/// Where a row begins: in front of it stand two states that are never reached.
-const PAST: usize = 2;
+/// Backpointers, in two bits: the distance to the previous state. 1 is a step from the state
+/// before.
+const SELF_LOOP: u8 = 0;
+const SKIP: u8 = 2;
+/// The index of a row's first state: two unreachable states precede it.
+const FIRST_STATE: usize = 2;
 
-/// The search for one item.
+/// The Viterbi search of one item.
 struct Search<'a> {
     checked: &'a CheckedBatch<'a>,
     n: usize,
-    /// The classes that the item needs, each once and in order: the blank, its labels, and for a star one that no frame has.
+    /// The classes that the item needs, sorted and distinct: the blank, the labels, and
+    /// `usize::MAX` for a star.
     needed: Vec<usize>,
-    /// Which of them is the class of each state.
+    /// The class of each state, as an index into `needed`.
     classes: Vec<usize>,
-    /// 0 where a state may be reached from two before it, else −∞.
+    /// 0 if the state may be reached by a skip, else −∞.
     skips: Vec<f64>,
-    /// 0 where a state may last, else −∞.
-    stays: Vec<f64>,
-    reader: Reader,
+    /// 0 if the state has a self-loop, else −∞.
+    self_loops: Vec<f64>,
+    reader: FrameReader,
     level: Level,
     frames: usize,
 }
@@ -154,44 +164,47 @@ impl<'a> Search<'a> {
         let mut needed = [&labels[..], &[checked.blank]].concat();
         needed.sort_unstable();
         needed.dedup();
-        let place = |class| needed.partition_point(|needed| *needed < class);
-        let blank = place(checked.blank);
+        let index_of = |class| needed.partition_point(|needed| *needed < class);
+        let blank = index_of(checked.blank);
         let mut search = Self {
             checked,
             n,
             classes: vec![blank],
             skips: vec![allowed(false)],
-            stays: vec![allowed(true)],
-            reader: Reader::new(options.input),
+            self_loops: vec![allowed(true)],
+            reader: FrameReader::new(options.input),
             level: Level::new(),
             frames: checked.logit_lengths[n] as usize,
             needed: Vec::new(),
         };
         for (i, label) in labels.iter().enumerate() {
-            search.classes.extend([place(*label), blank]);
+            search.classes.extend([index_of(*label), blank]);
             let skips = i > 0 && (distinct || labels[i - 1] != *label);
             search.skips.extend([allowed(skips), allowed(false)]);
-            search.stays.extend([allowed(!distinct), allowed(true)]);
+            search
+                .self_loops
+                .extend([allowed(!distinct), allowed(true)]);
         }
         search.needed = needed;
         search
     }
 
-    fn run(self, whole: usize) -> Alignment {
+    fn run(self, block_bytes: usize) -> Alignment {
         let states = self.classes.len();
         let row_bytes = states.div_ceil(4);
-        let block = (whole / row_bytes).clamp(1, self.frames.max(1));
-        // Through all frames once, keeping the row before each block, and the steps of the last.
+        let block = (block_bytes / row_bytes).clamp(1, self.frames.max(1));
+        // One pass over all frames stores the row before each block, and the backpointers of the
+        // last.
         let mut rows = Vec::new();
-        let mut row = vec![f64::NEG_INFINITY; PAST + states];
-        let mut steps = vec![0; block.min(self.frames) * row_bytes];
+        let mut row = vec![f64::NEG_INFINITY; FIRST_STATE + states];
+        let mut backpointers = vec![0; block.min(self.frames) * row_bytes];
         for first in (0..self.frames).step_by(block) {
             rows.push(row.clone());
-            if !self.block(first, block, &mut row, &mut steps) {
+            if !self.block(first, block, &mut row, &mut backpointers) {
                 return Alignment::without_path(f64::NAN, Status::NotFinite);
             }
         }
-        let Some(mut state) = self.end(&row[PAST..]) else {
+        let Some(mut state) = self.end(&row[FIRST_STATE..]) else {
             return Alignment::without_path(f64::NEG_INFINITY, Status::Impossible);
         };
         let mut path = vec![0; self.frames];
@@ -199,18 +212,19 @@ impl<'a> Search<'a> {
             let first = number * block;
             let last = (first + block).min(self.frames);
             if last < self.frames {
-                self.block(first, block, &mut row.clone(), &mut steps);
+                self.block(first, block, &mut row.clone(), &mut backpointers);
             }
             for t in (first..last).rev() {
                 path[t] = state;
-                let byte = steps[(t - first) * row_bytes + state / 4];
+                let byte = backpointers[(t - first) * row_bytes + state / 4];
                 state -= usize::from(byte >> (2 * (state % 4)) & 3);
             }
         }
         self.alignment(&path)
     }
 
-    /// The state that the best path ends in. Without frames there is one only for no labels.
+    /// Returns the last state of the best path. Without frames it exists only for an item without
+    /// labels.
     fn end(&self, row: &[f64]) -> Option<usize> {
         let last = row.len() - 1;
         if self.frames == 0 {
@@ -221,32 +235,40 @@ impl<'a> Search<'a> {
         (row[end] > f64::NEG_INFINITY).then_some(end)
     }
 
-    /// The rows of a block, of which the last stays in `row`, and how each state was reached. False at a frame that is no
-    /// distribution.
-    fn block(&self, first: usize, block: usize, row: &mut Vec<f64>, steps: &mut [u8]) -> bool {
+    /// Computes the rows of a block, of which `row` holds the last, and its backpointers. Returns
+    /// false at a frame that is not a distribution.
+    fn block(
+        &self,
+        first: usize,
+        block: usize,
+        row: &mut Vec<f64>,
+        backpointers: &mut [u8],
+    ) -> bool {
         let states = self.classes.len();
         let mut frame = Vec::with_capacity(self.needed.len());
         let mut before = vec![f64::NEG_INFINITY; row.len()];
-        let mut how = vec![STAYED; states.next_multiple_of(4)];
+        let mut pointers = vec![SELF_LOOP; states.next_multiple_of(4)];
         let last = (first + block).min(self.frames);
-        for (t, steps) in (first..last).zip(steps.chunks_exact_mut(states.div_ceil(4))) {
+        for (t, backpointers) in
+            (first..last).zip(backpointers.chunks_exact_mut(states.div_ceil(4)))
+        {
             if !self.read(t, &mut frame) {
                 return false;
             }
             std::mem::swap(&mut before, row);
-            // Only states that the path can have come to by now, and from which it can still reach its end.
+            // Only states that are reachable by now, and from which the end is still reachable.
             let hi = (2 * t + 2).min(states);
             let lo = states.saturating_sub(2 * (self.frames - t)).min(hi);
             if t == 0 {
                 for state in lo..hi {
-                    row[PAST + state] = frame[self.classes[state]];
+                    row[FIRST_STATE + state] = frame[self.classes[state]];
                 }
             } else {
-                dispatch!(self.level, _simd => self.step(&frame, lo..hi, &before, row, &mut how));
+                dispatch!(self.level, _simd => self.advance(&frame, lo..hi, &before, row, &mut pointers));
                 let (from, to) = (lo / 4, hi.div_ceil(4));
-                for (byte, four) in steps[from..to]
+                for (byte, four) in backpointers[from..to]
                     .iter_mut()
-                    .zip(how[4 * from..].chunks_exact(4))
+                    .zip(pointers[4 * from..].chunks_exact(4))
                 {
                     *byte = four[0] | four[1] << 2 | four[2] << 4 | four[3] << 6;
                 }
@@ -255,8 +277,9 @@ impl<'a> Search<'a> {
         true
     }
 
-    /// The scores of the classes that are needed; false for a frame that says nothing. What all of its classes lack decides nothing
-    /// between paths, unless one of them is a star's.
+    /// Reads the scores of the needed classes. Returns false if the frame is not a distribution. A
+    /// constant per frame does not change the best path, so logits are normalised only if a star is
+    /// present.
     fn read(&self, t: usize, scores: &mut Vec<f64>) -> bool {
         let row = self.checked.row(self.n, t);
         let has_star = self.needed.last() == Some(&usize::MAX);
@@ -275,32 +298,36 @@ impl<'a> Search<'a> {
         true
     }
 
-    /// One frame, for some of the states.
+    /// Advances the states in `states` by one frame.
     #[inline(always)]
-    fn step(
+    fn advance(
         &self,
         frame: &[f64],
         states: Range<usize>,
         before: &[f64],
         row: &mut [f64],
-        how: &mut [u8],
+        pointers: &mut [u8],
     ) {
         let (lo, hi) = (states.start, states.end);
-        let reached = before[lo + PAST..hi + PAST]
+        let previous = before[lo + FIRST_STATE..hi + FIRST_STATE]
             .iter()
-            .zip(&before[lo + PAST - 1..hi + PAST - 1])
-            .zip(&before[lo + PAST - 2..hi + PAST - 2]);
-        let allowed = self.stays[lo..hi].iter().zip(&self.skips[lo..hi]);
-        let found = row[lo + PAST..hi + PAST].iter_mut().zip(&mut how[lo..hi]);
-        for ((((same, one), two), (stays, skips)), (best, how)) in reached.zip(allowed).zip(found) {
-            let (same, two) = (same + stays, two + skips);
-            let came = *one > same;
-            let nearer = if came { *one } else { same };
+            .zip(&before[lo + FIRST_STATE - 1..hi + FIRST_STATE - 1])
+            .zip(&before[lo + FIRST_STATE - 2..hi + FIRST_STATE - 2]);
+        let allowed = self.self_loops[lo..hi].iter().zip(&self.skips[lo..hi]);
+        let found = row[lo + FIRST_STATE..hi + FIRST_STATE]
+            .iter_mut()
+            .zip(&mut pointers[lo..hi]);
+        for ((((same, one), two), (self_loop, skip)), (best, pointer)) in
+            previous.zip(allowed).zip(found)
+        {
+            let (same, two) = (same + self_loop, two + skip);
+            let stepped = *one > same;
+            let nearer = if stepped { *one } else { same };
             let skipped = two > nearer;
             *best = if skipped { two } else { nearer };
-            *how = if skipped { SKIPPED } else { u8::from(came) };
+            *pointer = if skipped { SKIP } else { u8::from(stepped) };
         }
-        for (best, class) in row[lo + PAST..hi + PAST]
+        for (best, class) in row[lo + FIRST_STATE..hi + FIRST_STATE]
             .iter_mut()
             .zip(&self.classes[lo..hi])
         {
@@ -316,7 +343,7 @@ impl<'a> Search<'a> {
             let row = self.checked.row(self.n, t);
             found.path.push(word(class));
             found.states.push(word(*state));
-            // That the frame says something has been seen.
+            // The search has already found the frame to be a distribution.
             let frame = self.reader.read(row);
             let log_prob = frame.map_or(f64::NAN, |frame| log_prob(&frame, row, class));
             found.log_probs.push(log_prob);
@@ -336,7 +363,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// ln of a class's probability in a frame; a star's is 1.
+/// Returns ln of a class's probability in a frame; a star has probability 1.
 fn log_prob(frame: &Frame, row: &[f32], class: usize) -> f64 {
     row.get(class).map_or(0.0, |value| frame.log_prob(*value))
 }
@@ -358,7 +385,7 @@ mod tests {
         let whole = align(&batch, &Options::default())?;
         assert_eq!(whole[0].status, Status::Ok);
         for bytes in [0, 4, 9, 60, 4 * 53] {
-            assert_eq!(align_within(&batch, &Options::default(), bytes)?, whole);
+            assert_eq!(align_in_blocks(&batch, &Options::default(), bytes)?, whole);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! Alignment and greedy reading on whatever backend there is.
+//! Alignment and greedy decoding on any backend.
 
-use super::{Alignment, GreedyHypothesis, align, greedy, starred, unlabelled};
+use super::{Alignment, GreedyHypothesis, align, checked_with_star, greedy, unlabelled};
 use crate::batch::Batch;
 use crate::blocking::block_on;
 use crate::ctc::Ctc;
@@ -9,14 +9,16 @@ use crate::gpu::PollThread;
 use crate::options::Options;
 
 impl Ctc {
-    /// [`decode::align`](crate::decode::align) on this backend.
+    /// Computes [`decode::align`](crate::decode::align) on this backend.
     ///
-    /// On a GPU scores are sums of two f32 each: of paths whose probabilities agree in eleven digits either may be found. Where the
-    /// input is [`Input::Probs`](crate::Input::Probs) their logarithms are f32, and it is six digits.
+    /// On a GPU scores are sums of two f32 each. If the probabilities of two paths agree in eleven
+    /// digits, either may be the result. With [`Input::Probs`](crate::Input::Probs) the logarithms
+    /// are f32, and it is six digits.
     ///
     /// ```
     /// use ctc_wgpu::{Batch, Ctc, Options};
-    /// let logits = [0.0, 3.0, 0.0,  0.0, 3.0, 0.0,  3.0, 0.0, 0.0,  0.0, 0.0, 3.0]; // N = 1, T = 4, C = 3
+    /// // N = 1, T = 4, C = 3
+    /// let logits = [0.0, 3.0, 0.0,  0.0, 3.0, 0.0,  3.0, 0.0, 0.0,  0.0, 0.0, 3.0];
     /// let batch = Batch::new([1, 4, 3], &logits).labels(&[1, 2], &[2]);
     /// let alignments = Ctc::new()?.align(&batch, &Options::default())?;
     /// assert_eq!(alignments[0].path, [1, 1, 0, 2]);
@@ -27,10 +29,10 @@ impl Ctc {
     /// # Errors
     /// As [`loss`](Self::loss), but never [`Error::Impossible`].
     pub fn align(&self, batch: &Batch<'_>, options: &Options) -> Result<Vec<Alignment>, Error> {
-        block_on(self.aligned(batch, options, PollThread::Calling))
+        block_on(self.run_align(batch, options, PollThread::Calling))
     }
 
-    /// [`align`](Self::align), awaited. The CPU computes in the awaiting thread.
+    /// The awaited form of [`align`](Self::align). The CPU computes in the awaiting thread.
     ///
     /// # Errors
     /// As [`align`](Self::align).
@@ -39,10 +41,10 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
     ) -> Result<Vec<Alignment>, Error> {
-        self.aligned(batch, options, PollThread::Background).await
+        self.run_align(batch, options, PollThread::Background).await
     }
 
-    async fn aligned(
+    async fn run_align(
         &self,
         batch: &Batch<'_>,
         options: &Options,
@@ -51,17 +53,18 @@ impl Ctc {
         let Some(host) = self.host() else {
             return align(batch, options);
         };
-        let checked = starred(batch, options)?;
+        let checked = checked_with_star(batch, options)?;
         host.align(&checked, options, poll_thread).await
     }
 
-    /// [`decode::greedy`](crate::decode::greedy) on this backend.
+    /// Computes [`decode::greedy`](crate::decode::greedy) on this backend.
     ///
     /// ```
     /// use ctc_wgpu::{Batch, Ctc, Options};
-    /// let logits = [0.0, 3.0, 0.0,  0.0, 3.0, 0.0,  3.0, 0.0, 0.0,  0.0, 0.0, 3.0]; // N = 1, T = 4, C = 3
-    /// let readings = Ctc::new()?.greedy(&Batch::new([1, 4, 3], &logits), &Options::default())?;
-    /// assert_eq!(readings[0].labels, [1, 2]);
+    /// // N = 1, T = 4, C = 3
+    /// let logits = [0.0, 3.0, 0.0,  0.0, 3.0, 0.0,  3.0, 0.0, 0.0,  0.0, 0.0, 3.0];
+    /// let decoded = Ctc::new()?.greedy(&Batch::new([1, 4, 3], &logits), &Options::default())?;
+    /// assert_eq!(decoded[0].labels, [1, 2]);
     /// # Ok::<(), ctc_wgpu::Error>(())
     /// ```
     ///
@@ -72,10 +75,10 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
     ) -> Result<Vec<GreedyHypothesis>, Error> {
-        block_on(self.read(batch, options, PollThread::Calling))
+        block_on(self.run_greedy(batch, options, PollThread::Calling))
     }
 
-    /// [`greedy`](Self::greedy), awaited. The CPU computes in the awaiting thread.
+    /// The awaited form of [`greedy`](Self::greedy). The CPU computes in the awaiting thread.
     ///
     /// # Errors
     /// As [`align`](Self::align).
@@ -84,10 +87,11 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
     ) -> Result<Vec<GreedyHypothesis>, Error> {
-        self.read(batch, options, PollThread::Background).await
+        self.run_greedy(batch, options, PollThread::Background)
+            .await
     }
 
-    async fn read(
+    async fn run_greedy(
         &self,
         batch: &Batch<'_>,
         options: &Options,

@@ -1,9 +1,9 @@
-//! The likeliest labels, over all their paths: prefix beam search.
+//! Prefix beam search: the most probable labels over all their paths.
 
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
-use super::frame::Reader;
+use super::frame::FrameReader;
 use super::unlabelled;
 use crate::batch::{Batch, CheckedBatch};
 use crate::error::{Error, InputError};
@@ -19,17 +19,17 @@ use best::{Best, Found};
 use classes::Classes;
 pub use scorer::{NoScorer, Scorer};
 
-/// How wide to search.
+/// The limits of a beam search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct BeamOptions {
-    /// Prefixes kept after each frame; at least 1 is.
+    /// The number of prefixes kept after each frame; 0 counts as 1.
     pub width: usize,
-    /// Candidates returned, the best first; no more than `width`.
+    /// The number of hypotheses to return, the best first; at most `width`.
     pub top: usize,
-    /// Classes by which prefixes may grow at a frame: so many of the likeliest.
+    /// The number of classes that may extend prefixes at a frame: the most probable ones.
     pub classes: usize,
-    /// And none whose probability there is below this, from 0 to 1.
+    /// The smallest probability, from 0 to 1, of a class that may extend prefixes at a frame.
     pub least_probability: f64,
 }
 
@@ -41,7 +41,7 @@ setters!(BeamOptions {
 });
 
 impl BeamOptions {
-    /// Width 16, the best hypothesis only, and all classes.
+    /// Returns width 16, the best hypothesis only, and all classes.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -60,16 +60,16 @@ impl Default for BeamOptions {
     }
 }
 
-/// Labels that a network may have read.
+/// A label sequence and its probability.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Hypothesis {
-    /// Their classes.
+    /// The classes of the labels.
     pub labels: Vec<u32>,
-    /// ln p(labels), in nats, summed over the paths that the beam kept: at most −loss of these
-    /// labels, and equal to it if the beam dropped nothing.
+    /// ln p(labels), in nats, of the paths that the beam kept: at most −loss of these labels, and
+    /// equal to it if the beam dropped nothing.
     pub log_prob: f64,
-    /// The key by which hypotheses are ordered: `log_prob` plus what the scorer added.
+    /// The score that orders hypotheses: `log_prob` plus the sum of the scorer's scores.
     pub score: f64,
 }
 
@@ -83,24 +83,20 @@ pub struct BeamResult {
     pub status: Status,
 }
 
-impl From<Option<Vec<Hypothesis>>> for BeamResult {
-    fn from(found: Option<Vec<Hypothesis>>) -> Self {
-        let status = found.as_ref().map_or(Status::NotFinite, |_| Status::Ok);
-        let hypotheses = found.unwrap_or_default();
-        Self { hypotheses, status }
-    }
-}
-
-/// Searches each item for its likeliest labels (A. Graves, N. Jaitly, *Towards end-to-end speech recognition with recurrent neural
-/// networks*, ICML 2014, algorithm 1; A. Hannun et al., 2014). Equal neighbouring outputs are one label.
+/// Searches for the most probable labels of each item (A. Graves, N. Jaitly, *Towards end-to-end
+/// speech recognition with recurrent neural networks*, ICML 2014, algorithm 1; A. Hannun et al.,
+/// 2014). Adjacent equal outputs are one label.
 ///
-/// Of prefixes equally likely the one is kept that was found first: by the shorter prefix, then by the lower class.
+/// Of equally probable prefixes the search keeps the one that it found first; within a frame, the
+/// one that extends a better prefix, then the one with the lower class.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, decode::{BeamOptions, beam}};
-/// // Two frames over {blank, a}: each is blank with 0.6, so the likeliest path is blank twice, of 0.36; but "a" has 0.64.
+/// // Two frames over {blank, a}, blank with probability 0.6 in each. The most probable path is
+/// // blank twice, with 0.36, but "a" has 0.64.
 /// let logits = [0.6_f32.ln(), 0.4_f32.ln(), 0.6_f32.ln(), 0.4_f32.ln()];
-/// let found = beam(&Batch::new([1, 2, 2], &logits), &Options::default(), &BeamOptions::default().top(2))?;
+/// let batch = Batch::new([1, 2, 2], &logits);
+/// let found = beam(&batch, &Options::default(), &BeamOptions::default().top(2))?;
 /// let hypotheses = &found[0].hypotheses;
 /// assert_eq!(hypotheses[0].labels, [1]);
 /// assert!((hypotheses[0].log_prob - 0.64_f64.ln()).abs() < 1e-6);
@@ -109,8 +105,8 @@ impl From<Option<Vec<Hypothesis>>> for BeamResult {
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`] for a batch that breaks a rule; its labels are not looked at. A frame of NaN, +∞ or nothing possible
-/// affects only its item, whose status is `NotFinite`.
+/// [`Error::Input`] for an invalid batch, whose labels are ignored. A frame that is not a
+/// distribution is not an error: its item has status `NotFinite`.
 pub fn beam(
     batch: &Batch<'_>,
     options: &Options,
@@ -119,7 +115,7 @@ pub fn beam(
     beam_with(batch, options, beam, &NoScorer)
 }
 
-/// [`beam`] with a scorer.
+/// Computes [`beam`] with a scorer.
 ///
 /// # Errors
 /// As [`beam`].
@@ -129,7 +125,6 @@ pub fn beam_with<S: Scorer>(
     beam: &BeamOptions,
     scorer: &S,
 ) -> Result<Vec<BeamResult>, Error> {
-    // Not `contains`, so that NaN is refused by the same comparison.
     if !(beam.least_probability >= 0.0 && beam.least_probability <= 1.0) {
         let least = beam.least_probability;
         return Err(InputError::LeastProbability(least).into());
@@ -138,40 +133,51 @@ pub fn beam_with<S: Scorer>(
     let checked = unlabelled(batch, &none, options)?;
     let items = (0..checked.shape().items).into_par_iter();
     on_threads(|| {
-        let hypotheses = |n| Search::new(&checked, beam, scorer).run(n, options);
-        items.map(|n| BeamResult::from(hypotheses(n))).collect()
+        let result = |n| match Search::new(&checked, beam, scorer).run(n, options) {
+            Some(hypotheses) => BeamResult {
+                hypotheses,
+                status: Status::Ok,
+            },
+            None => BeamResult {
+                hypotheses: Vec::new(),
+                status: Status::NotFinite,
+            },
+        };
+        items.map(result).collect()
     })
 }
 
-/// A prefix that is in the beam, or that one in the beam has grown from.
+/// A prefix of the beam, or a prefix of one of those.
 struct Prefix<T> {
-    /// The prefix with one label less, and that label; none for the empty one.
+    /// The prefix without its last label, and that label; `None` for the empty prefix.
     grown: Option<(usize, u32)>,
     state: T,
-    /// What the scorer has added.
+    /// The sum of the scorer's scores.
     added: f64,
-    /// How many prefixes there were before.
+    /// The number of prefixes that were created before.
     age: u64,
-    /// Its place in the beam, if it is the one that stands there.
+    /// Its rank in the beam; valid if the beam's entry of that rank is this prefix.
     rank: usize,
-    /// By how many it is needed: those grown from it, and the beam.
+    /// The number of references: its extensions, and the beam.
     needed: usize,
 }
 
-/// A prefix in the beam, and the logarithms of the probability of its paths up to a frame.
+/// An entry of the beam: a prefix, and ln of the probability of its paths up to a frame.
 #[derive(Clone, Copy)]
 struct Kept {
     prefix: usize,
-    /// Paths that end in a blank, those that end in the last label, and both.
+    /// Paths that end in a blank.
     blank: f64,
+    /// Paths that end in the last label.
     label: f64,
+    /// All paths.
     both: f64,
 }
 
-/// ln(eᵃ + eᵇ)
+/// Returns ln(eᵃ + eᵇ).
 fn add(a: f64, b: f64) -> f64 {
     let (most, least) = if a > b { (a, b) } else { (b, a) };
-    // e^−38 is below half of the last bit of 1.
+    // e^−38 is less than half a unit in the last place of 1.
     if least - most < -38.0 || least == f64::NEG_INFINITY {
         return most;
     }
@@ -184,16 +190,16 @@ struct Search<'a, S: Scorer> {
     beam: &'a BeamOptions,
     scorer: &'a S,
     prefixes: Vec<Prefix<S::State>>,
-    /// Those of them that nothing needs any more.
+    /// Indices of prefixes without references.
     free: Vec<usize>,
-    /// The prefix with one label more.
-    grown: FxHashMap<(usize, u32), usize>,
+    /// The extension of a prefix by a label.
+    extensions: FxHashMap<(usize, u32), usize>,
     age: u64,
     /// The beam, the best first.
     kept: Vec<Kept>,
     /// The same prefixes one frame later.
     stayed: Vec<Kept>,
-    /// Which of them a shorter one in the beam has grown to in that frame: that one's place, and the label.
+    /// Extensions that are in the beam already: the rank of the shorter prefix, and the label.
     regrown: Vec<(usize, u32)>,
 }
 
@@ -213,7 +219,7 @@ impl<'a, S: Scorer> Search<'a, S> {
             scorer,
             prefixes: vec![empty],
             free: Vec::new(),
-            grown: FxHashMap::default(),
+            extensions: FxHashMap::default(),
             age: 0,
             kept: vec![Kept {
                 prefix: 0,
@@ -226,8 +232,9 @@ impl<'a, S: Scorer> Search<'a, S> {
         }
     }
 
+    /// Searches item `n`. Returns `None` if a frame is not a distribution.
     fn run(mut self, n: usize, options: &Options) -> Option<Vec<Hypothesis>> {
-        let reader = Reader::new(options.input);
+        let reader = FrameReader::new(options.input);
         let mut log_probs = Vec::with_capacity(self.checked.shape().classes);
         let mut classes = Classes::new(self.checked.blank, self.beam);
         let mut best = Best::new(self.beam.width.max(1));
@@ -247,22 +254,23 @@ impl<'a, S: Scorer> Search<'a, S> {
         let mut scored: Vec<_> = scored.filter(|(s, ..)| *s > f64::NEG_INFINITY).collect();
         scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         scored.truncate(self.beam.top);
-        let candidates = scored.into_iter().map(|(score, _, kept)| Hypothesis {
+        let hypotheses = scored.into_iter().map(|(score, _, kept)| Hypothesis {
             labels: self.labels(kept.prefix),
             log_prob: kept.both,
             score,
         });
-        Some(candidates.collect())
+        Some(hypotheses.collect())
     }
 
-    /// One frame, of which these are the classes' logarithms.
+    /// Advances the search by one frame of log-probabilities.
     fn step(&mut self, frame: &[f64], classes: &mut Classes, best: &mut Best) {
         classes.limit(frame);
         self.stay(frame, classes, best);
         let Some(first) = self.kept.first() else {
             return;
         };
-        // No label is added to a better prefix than the first, and the scorer adds no more than its most. Rounding may take some of it.
+        // No extended prefix is better than the first, and the scorer adds at most its bound. The
+        // margin covers rounding.
         let to_beat = best.to_beat() - self.scorer.most();
         let score = first.both + self.prefixes[first.prefix].added;
         classes.above(frame, to_beat - score - 1e-9 * to_beat.abs().max(1.0));
@@ -270,8 +278,8 @@ impl<'a, S: Scorer> Search<'a, S> {
         self.keep(frame, best);
     }
 
-    /// The prefixes of the beam as they are: after a blank, after their last label once more, and as what shorter ones in the beam
-    /// grow to.
+    /// Adds the beam's own prefixes to the candidates: followed by a blank, by their last label
+    /// again, or reached by an extension of a shorter prefix in the beam.
     fn stay(&mut self, frame: &[f64], classes: &Classes, best: &mut Best) {
         self.stayed.clear();
         self.regrown.clear();
@@ -307,7 +315,8 @@ impl<'a, S: Scorer> Search<'a, S> {
         self.regrown.sort_unstable();
     }
 
-    /// What a prefix has that may grow by a label: the same label again is another one only after a blank.
+    /// Returns ln of the probability of the paths that a label extends. A repeated label is a new
+    /// one only after a blank.
     fn before(&self, kept: &Kept, label: u32) -> f64 {
         match self.prefixes[kept.prefix].grown {
             Some((_, last)) if last == label => kept.blank,
@@ -315,7 +324,7 @@ impl<'a, S: Scorer> Search<'a, S> {
         }
     }
 
-    /// The prefixes of the beam with one label more.
+    /// Adds the prefixes of the beam, extended by one label, to the candidates.
     fn grow(&self, frame: &[f64], classes: &mut Classes, best: &mut Best) {
         let most = self.scorer.most();
         let mut regrown = &self.regrown[..];
@@ -328,7 +337,7 @@ impl<'a, S: Scorer> Search<'a, S> {
                 let Some((p, label)) = classes.nth_likely(nth) else {
                     break;
                 };
-                // From here on all are less.
+                // All further classes score less.
                 if kept.both + p + (added + most) < best.to_beat() {
                     break;
                 }
@@ -338,7 +347,7 @@ impl<'a, S: Scorer> Search<'a, S> {
                 let (_, more) = self.scorer.grow(state, label);
                 best.push(Found {
                     score: self.before(kept, label) + p + (added + more),
-                    // After all that there are.
+                    // After all existing prefixes.
                     order: self.age + 1 + (rank * frame.len()) as u64 + u64::from(label),
                     rank,
                     by: Some(label),
@@ -347,7 +356,7 @@ impl<'a, S: Scorer> Search<'a, S> {
         }
     }
 
-    /// The best of what was found is the beam.
+    /// Replaces the beam by the best candidates.
     fn keep(&mut self, frame: &[f64], best: &mut Best) {
         let found = best.take();
         let before = std::mem::take(&mut self.kept);
@@ -365,7 +374,7 @@ impl<'a, S: Scorer> Search<'a, S> {
             }
         });
         self.kept = kept.collect();
-        // New ones are of an age in the order in which they were found.
+        // New prefixes get ages in the order in which they were found.
         let mut new: Vec<_> = (found.iter().enumerate())
             .filter_map(|(rank, found)| Some((found.order, rank, found.by?)))
             .collect();
@@ -383,9 +392,10 @@ impl<'a, S: Scorer> Search<'a, S> {
         }
     }
 
-    /// The prefix with one label more, which there may be already: others in the beam have grown from it.
+    /// Returns the extension of a prefix by a label, which may exist if others in the beam extend
+    /// it.
     fn longer(&mut self, shorter: usize, label: u32) -> usize {
-        if let Some(found) = self.grown.get(&(shorter, label)) {
+        if let Some(found) = self.extensions.get(&(shorter, label)) {
             return *found;
         }
         let Prefix { state, added, .. } = &self.prefixes[shorter];
@@ -410,11 +420,12 @@ impl<'a, S: Scorer> Search<'a, S> {
                 self.prefixes.len() - 1
             }
         };
-        self.grown.insert((shorter, label), place);
+        self.extensions.insert((shorter, label), place);
         place
     }
 
-    /// A prefix is needed by one less; if by none, it goes, and needs the shorter one no more.
+    /// Releases one reference to a prefix. Without references it is freed, which releases the
+    /// shorter prefix.
     fn release(&mut self, mut prefix: usize) {
         loop {
             self.prefixes[prefix].needed -= 1;
@@ -424,7 +435,7 @@ impl<'a, S: Scorer> Search<'a, S> {
                     grown: Some((shorter, label)),
                     ..
                 } => {
-                    self.grown.remove(&(shorter, label));
+                    self.extensions.remove(&(shorter, label));
                     self.free.push(prefix);
                     prefix = shorter;
                 }
@@ -433,7 +444,7 @@ impl<'a, S: Scorer> Search<'a, S> {
         }
     }
 
-    /// What a prefix reads.
+    /// Returns the labels of a prefix.
     fn labels(&self, prefix: usize) -> Vec<u32> {
         let mut labels = Vec::new();
         let mut grown = self.prefixes[prefix].grown;

@@ -1,40 +1,43 @@
-//! How far a reading is from what was to be read.
+//! Edit distance between decoded and expected labels.
 
 use std::iter::Sum;
 use std::ops::Add;
 
-/// The fewest changes that make a reading of the labels (V. I. Levenshtein, 1966), by kind. Add them up over a test set before you
-/// take the rate.
+/// The numbers of substitutions, deletions and insertions of a shortest edit script (V. I.
+/// Levenshtein, 1966) from the expected labels to the decoded ones. Sum them over a test set before
+/// taking the rate.
 ///
 /// ```
 /// use ctc_wgpu::decode::EditCounts;
 /// let edits = EditCounts::between(b"kitten", b"sitting");
 /// assert_eq!((edits.substitutions, edits.deletions, edits.insertions), (2, 0, 1));
 /// assert_eq!(edits.rate(), 3.0 / 6.0);
-/// let all: EditCounts = [("ab", "ab"), ("cd", "d")].iter().map(|(labels, read)| EditCounts::between(labels.as_bytes(), read.as_bytes())).sum();
+/// let pairs = [("ab", "ab"), ("cd", "d")];
+/// let edits = pairs.iter().map(|(labels, decoded)| EditCounts::between(labels.as_bytes(), decoded.as_bytes()));
+/// let all: EditCounts = edits.sum();
 /// assert_eq!(all.rate(), 1.0 / 4.0);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct EditCounts {
-    /// Labels read as others.
+    /// Labels that were decoded as other labels.
     pub substitutions: usize,
-    /// Labels not read.
+    /// Labels that were not decoded.
     pub deletions: usize,
-    /// What was read and is no label.
+    /// Decoded labels that were not expected.
     pub insertions: usize,
-    /// Labels that were to be read.
+    /// The number of expected labels.
     pub labels: usize,
 }
 
 impl EditCounts {
-    /// Counts them. Where several ways are equally short, one with most substitutions is counted, and among those one with
-    /// most deletions.
+    /// Counts the edits from `labels` to `decoded`. Of several shortest edit scripts it counts one
+    /// with the most substitutions, and among those one with the most deletions.
     ///
-    /// Time grows as the product of the lengths, memory as the reading's.
+    /// Time is proportional to the product of the lengths, memory to the length of `decoded`.
     #[must_use]
-    pub fn between<T: PartialEq>(labels: &[T], read: &[T]) -> Self {
-        // Row i: the edits between the first i labels and each beginning of the reading.
-        let mut row: Vec<Self> = (0..=read.len())
+    pub fn between<T: PartialEq>(labels: &[T], decoded: &[T]) -> Self {
+        // Row i: the edits between the first i labels and each prefix of the decoded labels.
+        let mut row: Vec<Self> = (0..=decoded.len())
             .map(|insertions| Self {
                 insertions,
                 ..Self::default()
@@ -43,7 +46,7 @@ impl EditCounts {
         for (i, label) in labels.iter().enumerate() {
             let mut diagonal = row[0];
             row[0].deletions = i + 1;
-            for (j, got) in read.iter().enumerate() {
+            for (j, got) in decoded.iter().enumerate() {
                 let substituted = Self {
                     substitutions: diagonal.substitutions + usize::from(label != got),
                     ..diagonal
@@ -64,7 +67,7 @@ impl EditCounts {
         }
         Self {
             labels: labels.len(),
-            ..row[read.len()]
+            ..row[decoded.len()]
         }
     }
 
@@ -83,14 +86,14 @@ impl EditCounts {
         }
     }
 
-    /// All changes: the edit distance.
+    /// Returns the number of edits: the edit distance.
     #[must_use]
     pub fn total(&self) -> usize {
         self.substitutions + self.deletions + self.insertions
     }
 
-    /// Changes for each label, which is above 1 where much was read that is not there; 0 for no labels and nothing read, and ∞
-    /// where something was.
+    /// Returns the edits per expected label, which exceeds 1 if there are many insertions. Without
+    /// expected labels it is 0 if nothing was decoded, else ∞.
     #[must_use]
     pub fn rate(&self) -> f64 {
         match (self.total(), self.labels) {

@@ -1,28 +1,28 @@
-//! What a frame says: whether it says anything, its likeliest class, and its classes' logarithms, which are float64 all along.
+//! Frames of the input: validity, the most probable class, and log-probabilities in float64.
 
 use fearless_simd::{Level, Simd, dispatch, f32x16, f64x8, prelude::*, u64x8};
 
 use super::biased;
 use crate::options::Input;
 
-/// Reads the frames of an input.
+/// Normalises the frames of an input.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader {
+pub(super) struct FrameReader {
     input: Input,
     level: Level,
 }
 
-/// What all classes of a frame have in common: ln p of a class is its score − `most` − `rest`.
+/// The normaliser of a frame: ln p of a class is its score − `most` − `rest`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     input: Input,
     /// The largest score.
     most: f64,
-    /// ln Σ e^(score − most) where the input is to be normalised.
+    /// ln Σ e^(score − most) if the input is normalised, else 0.
     rest: f64,
 }
 
-impl Reader {
+impl FrameReader {
     pub(super) fn new(input: Input) -> Self {
         Self {
             input,
@@ -30,8 +30,9 @@ impl Reader {
         }
     }
 
-    /// Log-probabilities are taken as they are, all else is normalised. None where a frame says nothing: one with NaN, +∞, or no
-    /// class that is possible.
+    /// Reads a frame. Log-probabilities are used as they are, other input is normalised. Returns
+    /// `None` if the frame is not a distribution: it contains NaN or +∞, or no class of positive
+    /// probability.
     pub(super) fn read(&self, row: &[f32]) -> Option<Frame> {
         let frame = self.read_scores(row)?;
         Some(match self.input {
@@ -43,7 +44,8 @@ impl Reader {
         })
     }
 
-    /// As [`read`](Self::read), but logits are not normalised: what they all lack decides nothing between them.
+    /// As [`read`](Self::read), but does not normalise logits: a common constant does not change
+    /// their order.
     pub(super) fn read_scores(&self, row: &[f32]) -> Option<Frame> {
         let frame = |most, rest| Frame {
             input: self.input,
@@ -57,23 +59,24 @@ impl Reader {
             return valid.then(|| frame(most.ln(), (sum / most).ln()));
         }
         let most = dispatch!(self.level, simd => largest(simd, row));
-        says_something(self.input, most).then(|| frame(most.into(), 0.0))
+        is_distribution(self.input, most).then(|| frame(most.into(), 0.0))
     }
 
-    /// The likeliest class of each frame, the first of equals; None if one says nothing.
-    pub(super) fn likeliest_path<'r>(
+    /// Returns the most probable class of each frame, the first of equal ones; `None` if a frame is
+    /// not a distribution.
+    pub(super) fn most_probable_path<'r>(
         &self,
         rows: impl ExactSizeIterator<Item = &'r [f32]>,
     ) -> Option<Path> {
-        dispatch!(self.level, simd => likeliest_path(simd, self.input, rows))
+        dispatch!(self.level, simd => most_probable_path(simd, self.input, rows))
     }
 }
 
-/// A probability of e^−LEAST or less, relative to the largest, counts as 0; by the rules of the loss.
+/// A probability of e^−LEAST or less, relative to the largest, counts as 0, as in the loss.
 const LEAST: f64 = 268_435_456.0;
 
-/// Whether a frame with this largest score has a meaning.
-fn says_something(input: Input, most: f32) -> bool {
+/// Returns true if a frame with this largest score is a distribution.
+fn is_distribution(input: Input, most: f32) -> bool {
     match input {
         Input::LogProbs | Input::LogProbsExact => f64::from(most) > -LEAST && most <= 88.0,
         Input::Logits | Input::Probs { .. } => most.is_finite(),
@@ -87,11 +90,12 @@ pub(super) struct Path {
     pub(super) log_prob: f64,
 }
 
-/// Factors above it are made a sum: one more, of a sum over all of a frame's classes, is a number still.
+/// The product of factors is added to the sum of logarithms when it exceeds this: multiplied by one
+/// more sum over a frame's classes it is still finite.
 const LARGE: f64 = 1e200;
 
 #[inline(always)]
-fn likeliest_path<'r, S: Simd>(
+fn most_probable_path<'r, S: Simd>(
     simd: S,
     input: Input,
     rows: impl ExactSizeIterator<Item = &'r [f32]>,
@@ -115,7 +119,7 @@ fn likeliest_path<'r, S: Simd>(
             }
             Input::Logits | Input::LogProbs | Input::LogProbsExact => {
                 let most = largest(simd, row);
-                if !says_something(input, most) {
+                if !is_distribution(input, most) {
                     return None;
                 }
                 if input == Input::Logits {
@@ -141,7 +145,7 @@ fn likeliest_path<'r, S: Simd>(
 }
 
 impl Frame {
-    /// What the input says of a class.
+    /// Returns the score of a class, −∞ if its probability counts as 0.
     #[inline]
     pub(super) fn score(&self, value: f32) -> f64 {
         let score = match self.input {
@@ -159,7 +163,8 @@ impl Frame {
         }
     }
 
-    /// What is left out of the scores of all classes, so that it does not take the digits of a sum over frames.
+    /// Returns a constant to subtract from the scores of all classes, so that sums over frames keep
+    /// their precision.
     #[inline]
     pub(super) fn offset(&self) -> f64 {
         match self.input {
@@ -168,7 +173,7 @@ impl Frame {
         }
     }
 
-    /// ln of a class's probability.
+    /// Returns ln of a class's probability.
     #[inline]
     pub(super) fn log_prob(&self, value: f32) -> f64 {
         match self.input {
@@ -178,13 +183,14 @@ impl Frame {
     }
 }
 
-/// Rows go in so many lanes.
+/// Elements of a row per vector.
 const LANES: usize = 16;
 
-/// A row in so many lanes; in the last of them `padding` takes the place of what has been there, or of what the row lacks.
+/// Visits a row in vectors of `LANES` elements. In the last vector `padding` replaces elements that
+/// were visited before or that the row does not have.
 #[inline(always)]
 fn each<S: Simd>(simd: S, row: &[f32], padding: f32, mut visit: impl FnMut(f32x16<S>)) {
-    const PLACES: [f32; LANES] = [
+    const INDICES: [f32; LANES] = [
         0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
     ];
     let (chunks, rest) = row.as_chunks::<LANES>();
@@ -195,9 +201,9 @@ fn each<S: Simd>(simd: S, row: &[f32], padding: f32, mut visit: impl FnMut(f32x1
         return;
     }
     if let Some(last) = row.last_chunk::<LANES>() {
-        let there = f32x16::from_slice(simd, &PLACES).simd_ge((LANES - rest.len()) as f32);
+        let is_new = f32x16::from_slice(simd, &INDICES).simd_ge((LANES - rest.len()) as f32);
         let padding = f32x16::splat(simd, padding);
-        visit(there.select(f32x16::from_slice(simd, last), padding));
+        visit(is_new.select(f32x16::from_slice(simd, last), padding));
     } else {
         let mut last = [padding; LANES];
         last[..rest.len()].copy_from_slice(rest);
@@ -205,7 +211,7 @@ fn each<S: Simd>(simd: S, row: &[f32], padding: f32, mut visit: impl FnMut(f32x1
     }
 }
 
-/// The largest value, NaN if there is one.
+/// Returns the largest value, or NaN if the row contains one.
 #[inline(always)]
 fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let mut most = f32x16::splat(simd, f32::NEG_INFINITY);
@@ -235,7 +241,7 @@ fn largest_lane<S: Simd>(simd: S, lanes: f32x16<S>) -> f32 {
     most[0].max(most[1]).max(most[2].max(most[3]))
 }
 
-/// Where it first is so, in a row where it is.
+/// Returns the index of the first element for which `is` holds, in a row that has one.
 #[inline(always)]
 fn first_of(row: &[f32], is: impl Fn(f32) -> bool) -> usize {
     let long = row.chunks(LANES).position(
@@ -247,7 +253,7 @@ fn first_of(row: &[f32], is: impl Fn(f32) -> bool) -> usize {
     from + at.unwrap_or(0)
 }
 
-/// Σ e^(x − most)
+/// Returns Σ e^(x − most).
 #[inline(always)]
 fn sum_of_exp<S: Simd>(simd: S, row: &[f32], most: f64) -> f64 {
     let mut sums = [f64x8::splat(simd, 0.0); 2];
@@ -273,12 +279,12 @@ fn sum_of_lanes<S: Simd>(simd: S, lanes: f64x8<S>) -> f64 {
     sum[0] + sum[1]
 }
 
-/// The largest p + ε and the sum of all, which is NaN where one has no logarithm.
+/// Returns the largest p + ε, and their sum, which is NaN if one is negative or NaN.
 #[inline(always)]
 fn sum_of_probs<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> (f32, f64) {
     let zero = f32x16::splat(simd, 0.0);
     let (mut most, mut sums) = (zero, f64x8::splat(simd, 0.0));
-    // What fills up the last lanes is 0 when ε has been added.
+    // The padding becomes 0 when ε is added.
     each(
         simd,
         row,
@@ -286,7 +292,7 @@ fn sum_of_probs<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> (f32, f64) {
         #[inline(always)]
         |p| {
             let p = p + epsilon;
-            // By the rule of `biased`.
+            // The same rule as in `biased`.
             let p = p.abs().simd_lt(1.2e-38).select(zero, p);
             let p = p.simd_ge(0.0).select(p, f32x16::splat(simd, f32::NAN));
             most = most.max(p);
@@ -314,18 +320,19 @@ const INVERSE_FACTORIALS: [f64; 13] = [
     1.0,
 ];
 
-/// e^x for x ≤ 0, to the last bits; below e^−700 it is that.
+/// Returns e^x for x ≤ 0, accurate to the last bits; for x < −700 it returns e^−700.
 #[inline(always)]
 fn exp<S: Simd>(x: f64x8<S>) -> f64x8<S> {
-    // Adding it rounds to an integer n, which then stands in the lowest bits.
+    // Adding it rounds to an integer n, which is then in the lowest bits.
     const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 · 2^52
-    const LN2_HIGH: f64 = 0.693_147_180_369_123_8; // its last 21 bits are 0: n times it is exact
+    // The last 21 bits are 0, so that n · LN2_HIGH is exact.
+    const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
     const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
     let x = x.max(-700.0);
     let shifted = x.mul_add(std::f64::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
     let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
-    // |r| ≤ ½ ln 2: the first term left out is below 2e-16.
+    // |r| ≤ ½ ln 2, so the first omitted term is below 2e-16.
     let mut p = f64x8::splat(x.token(), INVERSE_FACTORIALS[0]);
     for c in &INVERSE_FACTORIALS[1..] {
         p = p.mul_add(r, *c);
@@ -344,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exponential_is_right_to_its_last_bits() {
+    fn an_exponential_is_accurate_to_the_last_bits() {
         for i in 0..70_000 {
             let x = -f64::from(i) * 0.01 + f64::from(i % 7) * 1e-3 - 0.006;
             let error = exp_of(x) / x.exp() - 1.0;
@@ -355,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_seen_wherever_it_stands() {
+    fn an_invalid_frame_is_detected_at_any_position() {
         for at in 0..40 {
             for (bad, input) in [
                 (f32::NAN, Input::Logits),
@@ -366,25 +373,25 @@ mod tests {
                 (-0.5, Input::Probs { epsilon: 1e-7 }),
             ] {
                 let mut row = [0.25; 40];
-                assert!(Reader::new(input).read(&row).is_some());
+                assert!(FrameReader::new(input).read(&row).is_some());
                 row[at] = bad;
-                let reader = Reader::new(input);
+                let reader = FrameReader::new(input);
                 assert!(reader.read(&row).is_none(), "{bad} at {at}");
-                let path = reader.likeliest_path([&[0.25; 40][..], &row].into_iter());
+                let path = reader.most_probable_path([&[0.25; 40][..], &row].into_iter());
                 assert!(path.is_none(), "{bad} at {at}");
             }
             let mut row = [f32::NEG_INFINITY; 40];
-            assert!(Reader::new(Input::Logits).read(&row).is_none());
+            assert!(FrameReader::new(Input::Logits).read(&row).is_none());
             row[at] = -3.0;
-            let reader = Reader::new(Input::Logits);
+            let reader = FrameReader::new(Input::Logits);
             let frame = reader.read(&row);
             assert_eq!(frame.map(|frame| frame.log_prob(row[at])), Some(0.0));
-            let path = reader.likeliest_path([&row[..]; 3].into_iter());
+            let path = reader.most_probable_path([&row[..]; 3].into_iter());
             let path = path.map(|path| (path.classes, path.log_prob));
             assert_eq!(path, Some((vec![at; 3], 0.0)));
         }
         let row = [0.0; 40];
         let probs = Input::Probs { epsilon: 0.0 };
-        assert!(Reader::new(probs).read(&row).is_none());
+        assert!(FrameReader::new(probs).read(&row).is_none());
     }
 }

@@ -1,31 +1,32 @@
-//! The posteriors: what the gradient is made of.
+//! Posteriors of the classes, which the gradient is computed from.
 
 use crate::batch::Batch;
 use crate::ctc::Ctc;
 use crate::error::{Error, InputError};
 use crate::options::{Impossible, Input, Options, Reduction, Status};
 
-/// How probable it is that the alignment passes through a class at a frame, given the labels.
+/// The posterior probability of each class at each frame, given the labels.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Occupancies {
-    /// γ of each class at each frame, in the input's shape and layout: a frame that counts sums to 1. 0 in frames past an item's
-    /// length and for an item without an alignment, NaN where nothing can be said.
+    /// γ of each class at each frame, in the input's shape and layout: a valid frame sums to 1. 0
+    /// in frames past an item's length and for an item without a valid alignment; NaN for an item
+    /// with status `NotFinite`.
     pub values: Vec<f32>,
-    /// How each item went, `[N]`.
+    /// The status of each item, `[N]`.
     pub status: Vec<Status>,
 }
 
 impl Ctc {
-    /// The occupancies of each class (Graves et al. 2006, eq. 14 and 15), from the sweeps that the gradient comes from: as fast as
-    /// [`loss_and_grad`](Self::loss_and_grad), on the same backend.
+    /// Computes the occupancies of each class (Graves et al. 2006, eq. 14 and 15) in the same way
+    /// as the gradient: as fast as [`loss_and_grad`](Self::loss_and_grad), on the same backend.
     ///
-    /// Weights and the reduction do not matter. On buffers of a device they are had the same way: the gradient of a plan with
-    /// [`Input::LogProbsExact`], for logits too, is −γ, and γ where each item's weight is −1.
+    /// Weights and the reduction have no effect. On buffers of a device, use the gradient of a plan
+    /// with [`Input::LogProbsExact`], for logits too: it is −γ, and γ if each item's weight is −1.
     ///
     /// ```
     /// use ctc_wgpu::{Batch, Ctc, Options};
-    /// // Two frames over {blank, a}, equally likely: of "-a", "a-" and "aa" two pass through "a" at each frame.
+    /// // Two frames over {blank, a}: at each, two of the paths "-a", "a-" and "aa" are in "a".
     /// let batch = Batch::new([1, 2, 2], &[0.0; 4]).labels(&[1], &[1]);
     /// let occupancies = Ctc::cpu().occupancies(&batch, &Options::default())?;
     /// for (got, thirds) in occupancies.values.iter().zip([1.0, 2.0, 1.0, 2.0]) {
@@ -38,7 +39,7 @@ impl Ctc {
     /// As [`loss`](Self::loss), but never [`Error::Impossible`].
     pub fn occupancies(&self, batch: &Batch<'_>, options: &Options) -> Result<Occupancies, Error> {
         let exact = Options {
-            // The softmax multiplies all paths by the same factor at each frame, and γ is a ratio of paths.
+            // The softmax scales all paths by the same factor per frame, and γ is a ratio of paths.
             input: Input::LogProbsExact,
             reduction: Reduction::None,
             impossible: Impossible::Infinity,
@@ -60,7 +61,7 @@ impl Ctc {
         let output = self.loss_and_grad(batch, exact)?;
         let mut values = output.grad;
         for value in &mut values {
-            // 0 − x and not −x: nobody expects −0.
+            // 0 − x rather than −x, which would return −0.
             *value = 0.0 - *value;
         }
         Ok(Occupancies {

@@ -1,23 +1,23 @@
-//! What can be wrong with the buffers of a plan.
+//! Errors of the buffers of a plan.
 
-/// A buffer that does not fit its plan.
+/// The reason why a buffer does not fit its plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BufferError {
-    /// The plan computes something else.
+    /// The plan computes another task.
     #[error("these are the buffers of {got}, but the plan computes {plan}")]
     Task {
-        /// What the buffers are for.
+        /// The task that the buffers are for.
         got: &'static str,
-        /// What the plan computes.
+        /// The plan's task.
         plan: &'static str,
     },
-    /// A buffer that the plan needs was not given.
+    /// A buffer that the plan needs is missing.
     #[error("buffer `{buffer}` is needed: {why}")]
     Missing {
         /// Its name in [`Buffers`](crate::Buffers).
         buffer: &'static str,
-        /// Which option or shape asks for it.
+        /// Why it is needed.
         why: &'static str,
     },
     /// A range is too small.
@@ -27,16 +27,16 @@ pub enum BufferError {
     TooSmall {
         /// Its name in [`Buffers`](crate::Buffers).
         buffer: &'static str,
-        /// The offset given.
+        /// The offset of the range.
         offset: u64,
-        /// The bytes from there.
+        /// The size of the range in bytes.
         got: u64,
-        /// The bytes needed.
+        /// The required size.
         needs: u64,
     },
-    /// A range that is bound as a whole is larger than a binding may be.
+    /// A range that is bound as a whole is larger than the largest binding.
     #[error(
-        "buffer `{buffer}`: {got} bytes are bound at once, but the device binds {most} (max_storage_buffer_binding_size): say a smaller size, or use padded labels"
+        "buffer `{buffer}`: {got} bytes are bound at once, but the device binds at most {most} (max_storage_buffer_binding_size): bind a smaller range, or use padded labels"
     )]
     TooLarge {
         /// Its name in [`Buffers`](crate::Buffers).
@@ -53,18 +53,18 @@ pub enum BufferError {
     Unaligned {
         /// Its name in [`Buffers`](crate::Buffers).
         buffer: &'static str,
-        /// The offset given.
+        /// The offset of the range.
         offset: u64,
         /// The device's alignment.
         alignment: u64,
     },
-    /// A buffer was not made for this.
+    /// A buffer lacks a usage flag.
     #[error("buffer `{buffer}` lacks BufferUsages::STORAGE")]
     Usage {
         /// Its name in [`Buffers`](crate::Buffers).
         buffer: &'static str,
     },
-    /// An output lies over another range of the same buffer.
+    /// An output overlaps another range of the same buffer.
     #[error("buffers `{first}` and `{second}` overlap in one wgpu::Buffer")]
     Overlap {
         /// A buffer that is written.
@@ -72,12 +72,12 @@ pub enum BufferError {
         /// The other one.
         second: &'static str,
     },
-    /// A buffer was given that the plan has no use for.
-    #[error("buffer `{buffer}` was given, but {why}")]
+    /// A buffer was bound that the plan does not use.
+    #[error("buffer `{buffer}` was bound, but {why}")]
     Unexpected {
         /// Its name in [`Buffers`](crate::Buffers).
         buffer: &'static str,
-        /// Why it has no use.
+        /// Why the plan does not use it.
         why: &'static str,
     },
 }

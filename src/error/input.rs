@@ -1,8 +1,8 @@
-//! What can be wrong with a batch on the host.
+//! Errors of a batch on the host.
 
 use super::ParameterError;
 
-/// A rule that a batch breaks.
+/// The rule that a batch violates.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
@@ -14,29 +14,29 @@ pub enum InputError {
     Length {
         /// The array's name.
         array: &'static str,
-        /// How many it has.
+        /// Its number of elements.
         got: usize,
-        /// How many it must have.
+        /// The required number.
         expected: usize,
-        /// Where that number comes from.
+        /// The rule that requires it.
         rule: &'static str,
     },
-    /// No labels were given.
+    /// The batch has no labels.
     #[error(
         "the batch has no labels: call one of Batch::labels, labels_concatenated, labels_sparse, label_paddings"
     )]
     NoLabels,
-    /// An array of padded labels is not a whole number of rows.
+    /// The number of padded labels is not a multiple of the number of items.
     #[error(
         "labels has {got} elements, which is not a multiple of the {items} items: padded labels are [N, Lmax]"
     )]
     RaggedLabels {
-        /// How many elements.
+        /// The number of elements.
         got: usize,
-        /// How many items.
+        /// The number of items.
         items: usize,
     },
-    /// A number of frames is negative or larger than the batch's.
+    /// A logit length is negative or larger than the number of frames.
     #[error("item {item}: logit length {length} is not within 0..={frames} frames")]
     LogitLength {
         /// The item.
@@ -46,18 +46,18 @@ pub enum InputError {
         /// The frames of the batch.
         frames: usize,
     },
-    /// A number of labels is negative or larger than there are.
+    /// A label length is negative or larger than the number of available labels.
     #[error("item {item}: label length {length} is not within 0..={max} labels")]
     LabelLength {
         /// The item.
         item: usize,
         /// Its length.
         length: i64,
-        /// The largest that it may be.
+        /// The largest valid length.
         max: usize,
     },
-    /// A label is no class.
-    #[error("item {item}: label {label} at position {position} is {}", broken(*label, *classes))]
+    /// A label is not a valid class.
+    #[error("item {item}: label {label} at position {position} is {}", violated(*label, *classes))]
     Label {
         /// The item.
         item: usize,
@@ -68,7 +68,7 @@ pub enum InputError {
         /// The number of classes.
         classes: usize,
     },
-    /// The blank stands among the labels.
+    /// The blank is among the labels.
     #[error(
         "item {item}: label {label} at position {position} is the blank; BlankInLabels::Allow permits it"
     )]
@@ -88,15 +88,16 @@ pub enum InputError {
         /// Its weight.
         weight: f32,
     },
-    /// The weights of a mean over the weights are too small or too large to be summed and divided by in f32.
+    /// The weights of [`Reduction::MeanWeighted`](crate::Reduction::MeanWeighted) are too small or
+    /// too large for a sum and a division in f32.
     #[error(
         "weights: their sizes sum to {sum:.3e}, not to 0 or within 1e-30..=1e37: a mean over them stays the same when all are multiplied by one number"
     )]
     WeightSum {
-        /// The sum of their sizes.
+        /// The sum of their absolute values.
         sum: f64,
     },
-    /// Log-probabilities that a decoder was given sum to far more than 1.
+    /// The exponentials of a decoder's log-probabilities sum to far more than 1.
     #[error(
         "item {item}: the exponentials of its first frame's log-probabilities sum to {sum:.4}, not to 1: apply log_softmax, or pass raw scores as logits"
     )]
@@ -106,7 +107,7 @@ pub enum InputError {
         /// The sum.
         sum: f64,
     },
-    /// A probability that a decoder was given is none.
+    /// A decoder's input is not a probability.
     #[error(
         "item {item}: {value} is not a probability, for class {class} in its first frame: pass log-probabilities as such, and raw scores as logits"
     )]
@@ -118,7 +119,7 @@ pub enum InputError {
         /// The value.
         value: f32,
     },
-    /// A beam search's smallest probability is none.
+    /// The smallest probability of a beam search is not between 0 and 1.
     #[error("least_probability {0} is not within 0..=1")]
     LeastProbability(f64),
     /// A sparse index lies outside the dense shape.
@@ -126,7 +127,7 @@ pub enum InputError {
         "sparse label {entry}: index [{row}, {column}] is outside the dense shape [{rows}, {columns}]"
     )]
     SparseIndex {
-        /// Which entry.
+        /// The index of the entry.
         entry: usize,
         /// Its row.
         row: i64,
@@ -137,12 +138,12 @@ pub enum InputError {
         /// The columns of the dense shape.
         columns: usize,
     },
-    /// A sparse label stands after one of a later row.
+    /// A sparse label follows one of a later row.
     #[error(
         "sparse label {entry}: index [{row}, {column}] is out of order after row {last}: sort the labels by row, then column"
     )]
     SparseRow {
-        /// Which entry.
+        /// The index of the entry.
         entry: usize,
         /// Its row.
         row: i64,
@@ -151,26 +152,26 @@ pub enum InputError {
         /// The row of the entry before it.
         last: usize,
     },
-    /// Sparse labels of a row are not sorted, or leave a hole.
+    /// The sparse labels of a row are not sorted, or have gaps.
     #[error(
-        "sparse label {entry}: index [{row}, {column}] should be [{row}, {expected}]: rows in order, each without holes"
+        "sparse label {entry}: index [{row}, {column}] should be [{row}, {expected}]: rows in order, each without gaps"
     )]
     SparseOrder {
-        /// Which entry.
+        /// The index of the entry.
         entry: usize,
         /// Its row.
         row: i64,
         /// Its column.
         column: i64,
-        /// The column expected there.
+        /// The expected column.
         expected: usize,
     },
     /// A padding mask is not zeros followed by ones.
     #[error(
-        "item {item}: {mask} is {value} at position {position}: must be 0 for what counts, then 1 to the end"
+        "item {item}: {mask} is {value} at position {position}: must be 0 for the valid part, then 1 to the end"
     )]
     Padding {
-        /// Which mask.
+        /// The name of the mask.
         mask: &'static str,
         /// The item.
         item: usize,
@@ -181,8 +182,8 @@ pub enum InputError {
     },
 }
 
-/// Which rule a label breaks. A negative one is most often padding that counts.
-fn broken(label: i64, classes: usize) -> String {
+/// The rule that a label violates. A negative label is most often padding that the length includes.
+fn violated(label: i64, classes: usize) -> String {
     if label < 0 {
         format!(
             "negative, not within 0..{classes}: if it is padding, label_lengths must not count it"

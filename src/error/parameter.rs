@@ -1,4 +1,4 @@
-//! What can be wrong with sizes and options, in a batch on the host and in a plan alike.
+//! Errors of sizes and options, shared by batches on the host and plans.
 
 /// A size or an option that is out of range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

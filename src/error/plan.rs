@@ -1,15 +1,15 @@
-//! Why a batch cannot be planned for a device.
+//! Errors of planning a batch for a device.
 
 use super::ParameterError;
 
-/// A limit of the device that no cutting of the batch can keep.
+/// The reason why a batch cannot be planned: a limit that no splitting of the batch can respect.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
     /// A size or an option is out of range.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// A limit has a value that no device gives.
+    /// A limit has a value that no device has.
     #[error("DeviceLimits::{limit} = {value}: must be 0 or a power of two")]
     NotPowerOfTwo {
         /// The field of [`DeviceLimits`](crate::DeviceLimits).
@@ -23,40 +23,40 @@ pub enum PlanError {
         /// The array in words.
         what: &'static str,
     },
-    /// The batch is cut into more dispatches than a plan may have.
+    /// The batch would need more dispatches than a plan may have.
     #[error(
         "{items} items need more than the 65,536 dispatches that a plan may have: {}", split(.most)
     )]
     Dispatches {
         /// The items of the shape.
         items: usize,
-        /// The items to plan together instead; where that is still too many, the error has a lower number; 0 if not even one
-        /// item can be planned.
+        /// The number of items to plan together instead. If that is still too many, the next error
+        /// has a lower number. 0 if not even one item can be planned.
         most: usize,
     },
-    /// The device gives less of something than any plan needs.
+    /// A limit of the device is lower than the batch or any plan needs.
     #[error("the device's {limit} is {has}, but {what} needs {needs}")]
     Limit {
-        /// wgpu's name of the limit.
+        /// wgpu's name for the limit.
         limit: &'static str,
-        /// What the device gives.
+        /// The device's limit.
         has: u64,
-        /// What is needed.
+        /// The required value.
         needs: u64,
-        /// By what.
+        /// The part of the plan that requires it.
         what: &'static str,
     },
     /// The device lacks a feature.
     #[error("the device lacks the feature {feature}, which {what} needs")]
     Feature {
-        /// wgpu's name of the feature.
+        /// wgpu's name for the feature.
         feature: &'static str,
-        /// By what it is needed.
+        /// The part of the plan that requires it.
         what: &'static str,
     },
 }
 
-/// What to do about [`PlanError::Dispatches`].
+/// The remedy for [`PlanError::Dispatches`].
 fn split(most: &usize) -> String {
     match most {
         0 => "one item alone is too long for the device's max_storage_buffer_binding_size".into(),

@@ -16,7 +16,7 @@ use crate::fork::DeviceUse;
 use crate::idle::Idle;
 use crate::limits::DeviceLimits;
 use crate::options::Options;
-use crate::output::Answer;
+use crate::output::RawOutput;
 use crate::plan::{Plan, Task};
 
 mod decode;
@@ -136,7 +136,7 @@ impl HostRunner {
         options: &Options,
         task: Task,
         poll_thread: PollThread,
-        answer: &mut Answer,
+        answer: &mut RawOutput,
     ) -> Result<(), Error> {
         let _device_use = self.enter()?;
         let parts = self.split(checked, options, task);
@@ -187,7 +187,7 @@ impl HostRunner {
         part: &BatchPart<'_>,
         task: Task,
         poll_thread: PollThread,
-        answer: &mut Answer,
+        answer: &mut RawOutput,
     ) -> Result<(), Error> {
         let start = || self.upload_and_submit(part, task);
         let (staging, pending) = guarded_async(&self.device, "running a batch", start).await??;

@@ -1,5 +1,5 @@
-//! The CPU backend allocates nothing for a shape that comes again. A binary of its own, since the allocator that counts
-//! counts every thread's.
+//! The CPU backend allocates nothing for a repeated shape. This test is a binary of its own, since
+//! its allocator counts the allocations of all threads.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -51,7 +51,8 @@ fn a_shape_that_comes_again_allocates_nothing_on_the_cpu_backend() {
                 ctc.loss_into(batch, &options, &mut losses).unwrap();
             }
         };
-        // Tables grow until each thread has had the largest item, and which thread gets an item is chance.
+        // Tables grow until each thread has processed the largest item, and the assignment of items
+        // to threads varies.
         let mut round_allocates = || {
             let before = ALLOCATIONS.load(Ordering::Relaxed);
             for _ in 0..100 {

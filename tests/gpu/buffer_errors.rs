@@ -88,7 +88,7 @@ fn missing_and_unexpected_buffers_are_refused() {
                 buffer: "grad",
                 why: "the plan computes no gradient; GpuCtc::plan does",
             },
-            "buffer `grad` was given, but the plan computes no gradient; GpuCtc::plan does",
+            "buffer `grad` was bound, but the plan computes no gradient; GpuCtc::plan does",
         );
         let unreduced = ctc.plan(&shape(), &Options::default()).unwrap();
         refused(
@@ -99,7 +99,7 @@ fn missing_and_unexpected_buffers_are_refused() {
                 buffer: "reduced",
                 why: "the plan's options have Reduction::None",
             },
-            "buffer `reduced` was given, but the plan's options have Reduction::None",
+            "buffer `reduced` was bound, but the plan's options have Reduction::None",
         );
     });
 }

@@ -1,4 +1,4 @@
-//! The checks themselves: a wrong answer must not pass.
+//! Tests of the checks: a wrong result must not pass.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ fn a_random_batch_is_the_same_on_every_machine() {
 }
 
 #[test]
-fn the_rows_of_the_table_have_names_of_their_own() {
+fn the_rows_of_the_table_have_unique_names() {
     let mut names = BTreeSet::new();
     for row in semantics::all() {
         assert!(names.insert(row.name), "two rows are called `{}`", row.name);
@@ -71,7 +71,7 @@ fn nonsense(batch: &Batch<'_>, options: &Options) -> Result<Computed, Error> {
 }
 
 #[test]
-fn a_backend_that_answers_nonsense_fails_every_row() {
+fn a_backend_with_wrong_results_fails_every_row() {
     for row in semantics::all() {
         if row.batch.items() == 0 || matches!(row.expected, Expected::Error(..)) {
             continue;
@@ -83,7 +83,7 @@ fn a_backend_that_answers_nonsense_fails_every_row() {
 }
 
 #[test]
-fn a_backend_that_answers_nonsense_fails_every_golden_case() {
+fn a_backend_with_wrong_results_fails_every_golden_case() {
     for case in golden::all() {
         let name = case.name.clone();
         let failures = failures_of(&case.into(), &nonsense, Tolerance::F32);
@@ -92,7 +92,7 @@ fn a_backend_that_answers_nonsense_fails_every_golden_case() {
 }
 
 #[test]
-fn random_batches_tell_a_backend_that_errs_a_little_in_one_option() {
+fn random_batches_detect_a_small_error_in_one_option() {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     let right = |batch: &Batch<'_>, options: &Options| {
         reference::loss_and_grad(batch, options).map(Computed::from)
@@ -131,7 +131,7 @@ fn random_batches_have_items_of_every_kind() {
 }
 
 #[test]
-fn right_answers_rounded_to_f32_pass_every_check_of_an_f32_backend() {
+fn correct_results_rounded_to_f32_pass_every_check_of_an_f32_backend() {
     let rounded = |batch: &Batch<'_>, options: &Options| {
         let mut answer = Computed::from(reference::loss_and_grad(batch, options)?);
         let all = answer

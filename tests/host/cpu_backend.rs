@@ -1,4 +1,4 @@
-//! What every backend is held against, through the CPU backend.
+//! The checks of every backend, on the CPU backend.
 
 use ctc_wgpu::{Batch, Ctc, Error, Options};
 

@@ -73,7 +73,7 @@ fn options(blank: usize, seed: u64) -> Options {
 }
 
 #[test]
-fn an_alignment_is_the_likeliest_of_all_paths_that_read_as_the_labels() {
+fn an_alignment_is_the_most_probable_path_of_the_labels() {
     let mut possible = 0;
     for seed in 0..400 {
         let (classes, values, labels, blank) = small(seed);
@@ -141,8 +141,9 @@ fn an_alignment_is_the_likeliest_of_all_paths_that_read_as_the_labels() {
 }
 
 #[test]
-fn a_star_stands_for_whatever_is_there() {
-    // Read "1 2 3 1"; what stands between 1 and the last 1 is not known. The same as a class more, of probability 1.
+fn a_star_matches_any_frames() {
+    // The path of "1 2 3 1", where the labels between the first and the last 1 are unknown. A star
+    // must be equivalent to an additional class of probability 1.
     let rows: Vec<[f32; 4]> = [1, 0, 2, 2, 0, 3, 0, 1]
         .map(|class| {
             let mut row = [-4.0; 4];
@@ -172,13 +173,14 @@ fn a_star_stands_for_whatever_is_there() {
         (found.spans[0].frames.clone(), found.spans[2].frames.clone()),
         (0..1, 7..8)
     );
-    // A loss knows no star.
+    // A loss does not accept a star.
     assert!(Ctc::cpu().loss(&batch, &Options::default()).is_err());
 }
 
 #[test]
-fn equal_paths_are_decided_as_documented() {
-    // All paths are equally likely: the one that leaves each state as late as it can, seen from the end.
+fn ties_between_paths_are_decided_as_documented() {
+    // All paths are equally probable. Seen from the end, the result leaves each state as late as
+    // possible.
     let logits = [0.0; 6 * 3];
     let align = |labels: &[i32]| {
         let lengths = [labels.len() as i32];
@@ -193,7 +195,7 @@ fn equal_paths_are_decided_as_documented() {
 }
 
 #[test]
-fn what_cannot_be_read_has_a_status() {
+fn an_item_that_cannot_be_decoded_has_a_status() {
     let mut logits = [0.0; 2 * 3 * 3];
     logits[4] = f32::NAN;
     let batch = Batch::new([2, 3, 3], &logits).labels(&[1, 2, 1, 2], &[2, 2]);
@@ -223,7 +225,7 @@ fn what_cannot_be_read_has_a_status() {
 }
 
 #[test]
-fn every_input_says_the_same() {
+fn every_kind_of_input_decodes_to_the_same_labels() {
     let batch = BatchSpec::new([3, 12, 5], 4).batch(5);
     let rows: Vec<_> = batch.values.chunks(5).map(softmax).collect();
     let log_probs: Vec<f32> = rows.iter().flatten().map(|p| p.ln() as f32).collect();
@@ -250,7 +252,7 @@ fn every_input_says_the_same() {
 }
 
 #[test]
-fn a_beam_that_cuts_nothing_off_finds_all_labels_and_their_losses() {
+fn an_unlimited_beam_finds_all_labels_and_their_probabilities() {
     for seed in 0..120 {
         let (classes, values, _, blank) = small(seed);
         let frames = values.len() / classes;
@@ -285,7 +287,7 @@ fn only(found: Result<Vec<BeamResult>, Error>) -> Vec<Hypothesis> {
     found.remove(0).hypotheses
 }
 
-/// Forbids a label, and likes long readings.
+/// Forbids a label and favours long hypotheses.
 struct Without(u32);
 
 impl Scorer for Without {
@@ -316,7 +318,7 @@ impl Scorer for Without {
 }
 
 #[test]
-fn a_scorer_forbids_and_favours() {
+fn a_scorer_can_forbid_and_favour_labels() {
     let batch = BatchSpec {
         ragged: false,
         ..BatchSpec::new([1, 6, 4], 0)
@@ -340,7 +342,7 @@ fn a_scorer_forbids_and_favours() {
     }
 }
 
-/// Knows nothing, and not even that: the search asks it about every class.
+/// Adds nothing and has no bound, so that the search scores every class.
 struct Unbounded;
 
 impl Scorer for Unbounded {
@@ -358,7 +360,7 @@ impl Scorer for Unbounded {
 }
 
 #[test]
-fn what_a_search_leaves_out_would_not_have_come_into_the_beam() {
+fn labels_that_the_search_skips_would_not_enter_the_beam() {
     for seed in 0..60 {
         let shape = [2, 24, 3 + seed as usize % 40];
         let batch = BatchSpec {
@@ -386,7 +388,7 @@ fn what_a_search_leaves_out_would_not_have_come_into_the_beam() {
 }
 
 #[test]
-fn classes_that_are_left_out_are_not_read() {
+fn excluded_classes_are_not_decoded() {
     let logits = [0.0, 2.0, 1.0, -3.0, 0.0, 2.0, 1.0, -3.0]; // T = 2, C = 4
     let given = Batch::new([1, 2, 4], &logits);
     let labels = |beam: BeamOptions| {
@@ -413,12 +415,12 @@ fn list<T>(value: &serde_json::Value, read: fn(&serde_json::Value) -> T) -> Vec<
 }
 
 #[test]
-fn occupancies_are_the_references() {
+fn occupancies_equal_the_reference() {
     occupancies::match_the_reference(&Ctc::cpu());
 }
 
 #[test]
-fn tensorflows_decoders_read_the_same() {
+fn decoded_labels_equal_tensorflows() {
     let file = include_str!("../data/golden/decoders.json");
     let file: serde_json::Value = serde_json::from_str(file).unwrap();
     let word = |v: &serde_json::Value| v.as_u64().unwrap() as u32;
@@ -473,7 +475,7 @@ fn tensorflows_decoders_read_the_same() {
 }
 
 #[test]
-fn torchaudio_aligns_the_same() {
+fn alignments_equal_torchaudios() {
     let file = include_str!("../data/golden/alignments.json");
     let file: serde_json::Value = serde_json::from_str(file).unwrap();
     let word = |v: &serde_json::Value| v.as_u64().unwrap() as u32;
@@ -543,7 +545,7 @@ proptest! {
 }
 
 #[test]
-fn rates_of_nothing_are_told_apart() {
+fn error_rates_of_empty_sequences_are_defined() {
     let none: [u8; 0] = [];
     assert_eq!(EditCounts::between(&none, &none).rate(), 0.0);
     assert_eq!(EditCounts::between(&none, b"x").rate(), f64::INFINITY);
@@ -553,7 +555,7 @@ fn rates_of_nothing_are_told_apart() {
 }
 
 #[test]
-fn what_all_classes_of_a_frame_have_in_common_decides_nothing() {
+fn a_constant_per_frame_does_not_change_the_alignment() {
     for offset in [1.0e6, 1.0e8, -1.0e17, 1.0e30] {
         let logits = [offset, offset, 0.0, 2.0, 9.0, 0.0];
         let batch = Batch::new([1, 3, 2], &logits).labels(&[1], &[1]);

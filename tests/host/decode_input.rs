@@ -1,4 +1,4 @@
-//! What decoders refuse: input that is plainly not what the options say.
+//! Decoders refuse input that contradicts the options.
 
 use ctc_wgpu::decode::{self, BeamOptions};
 use ctc_wgpu::{Batch, Ctc, Error, Input, InputError, Options};
@@ -7,7 +7,7 @@ fn of(input: Input) -> Options {
     Options::default().input(input)
 }
 
-/// The error of each function that decodes, of one item of three frames and four classes.
+/// Returns the error of each decoding function, for one item of three frames and four classes.
 fn errors(values: &[f32; 12], options: &Options) -> Vec<Option<Error>> {
     let batch = Batch::new([1, 3, 4], values).labels(&[1], &[1]);
     let ctc = Ctc::cpu();
@@ -21,7 +21,7 @@ fn errors(values: &[f32; 12], options: &Options) -> Vec<Option<Error>> {
 }
 
 #[test]
-fn raw_scores_are_no_log_probabilities() {
+fn raw_scores_are_refused_as_log_probabilities() {
     for input in [Input::LogProbs, Input::LogProbsExact] {
         for error in errors(&[2.0; 12], &of(input)) {
             assert!(
@@ -43,7 +43,7 @@ fn raw_scores_are_no_log_probabilities() {
 }
 
 #[test]
-fn logarithms_and_raw_scores_are_no_probabilities() {
+fn logarithms_and_raw_scores_are_refused_as_probabilities() {
     let options = of(Input::Probs { epsilon: 1e-7 });
     for (values, class) in [
         ([0.25_f32.ln(); 12], 0),
@@ -60,14 +60,14 @@ fn logarithms_and_raw_scores_are_no_probabilities() {
 }
 
 #[test]
-fn frames_past_the_length_are_not_looked_at() {
+fn frames_past_the_length_are_ignored() {
     let values = [2.0; 12];
     let batch = Batch::new([1, 3, 4], &values).logit_lengths(&[0]);
     assert!(decode::greedy(&batch, &of(Input::LogProbs)).is_ok());
 }
 
 #[test]
-fn a_smallest_probability_is_one() {
+fn a_smallest_probability_is_between_0_and_1() {
     let batch = Batch::new([1, 3, 4], &[0.0; 12]);
     for least in [-0.1, 1.5, 2.0, f64::NAN, f64::INFINITY] {
         let beam = BeamOptions::default().least_probability(least);

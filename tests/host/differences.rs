@@ -1,4 +1,5 @@
-//! The reference's gradient against differences of its reduced loss: nothing about the gradient's formula goes in.
+//! Compares the reference's gradient with differences of its reduced loss, which do not depend on
+//! the gradient's formula.
 
 use ctc_wgpu::{BlankInLabels, Input, Options, Reduction, RepeatedOutputs, reference};
 
@@ -31,7 +32,7 @@ fn promised(batch: &OwnedBatch, options: &Options) -> f64 {
     output.reduced.unwrap_or_else(sum)
 }
 
-/// Central differences with a step that f32 adds without rounding, given that the values are multiples of 2^-10 below 8.
+/// Central differences. The step is exact in f32 if the values are multiples of 2^-10 below 8.
 fn differences(batch: &OwnedBatch, options: &Options, step: f32) -> Vec<f64> {
     let at = |element: usize, step: f32| {
         let mut batch = batch.clone();
@@ -72,12 +73,13 @@ fn grad(batch: &OwnedBatch, options: &Options) -> Vec<f64> {
         .grad
 }
 
-// The error of a central difference is step²/6 times the third derivative, which is of the order of 1 for logarithms.
+// The error of a central difference is step²/6 times the third derivative, which is of the order of
+// 1 for logarithms.
 const STEP: f32 = 1.0 / 4096.0;
 const ERROR: f64 = 1e-7;
 
 #[test]
-fn the_gradient_of_every_reduction_is_the_slope_of_its_number() {
+fn the_gradient_of_every_reduction_is_the_slope_of_the_reduced_loss() {
     for reduction in REDUCTIONS {
         let options = Options::default().reduction(reduction);
         let batch = batch(1);

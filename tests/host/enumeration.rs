@@ -1,4 +1,4 @@
-//! The reference against the sum over all paths, which needs no recursion to be right.
+//! Compares the reference with the sum over all paths, which does not depend on the recursion.
 
 use ctc_wgpu::{
     Blank, BlankInLabels, Input, Options, RepeatedLabels, RepeatedOutputs, Status, reference,
@@ -97,7 +97,7 @@ fn the_loss_sums_all_paths_in_every_input_convention() {
 }
 
 #[test]
-fn collapsed_labels_are_read_without_their_repeats() {
+fn collapsed_labels_have_no_repeats() {
     let repeated_labels = RepeatedLabels::Collapse;
     agrees(
         "collapse",
@@ -107,7 +107,7 @@ fn collapsed_labels_are_read_without_their_repeats() {
 }
 
 #[test]
-fn distinct_outputs_are_read_without_merging() {
+fn distinct_outputs_are_not_merged() {
     let repeated_outputs = RepeatedOutputs::Distinct;
     agrees(
         "distinct",

@@ -1,4 +1,5 @@
-//! The golden files themselves: nothing in them is passed over, and what is said of the peers is so.
+//! Checks of the golden files: every case is used, and the documented differences from other
+//! libraries are correct.
 
 use std::collections::BTreeSet;
 
@@ -150,7 +151,8 @@ fn the_peers_on_edge_cases_differ_where_the_table_says_so() {
     assert!(told.is_empty(), "not in the table: {told:?}");
 }
 
-/// Keras's own numbers need its float64 probabilities, which no f32 batch holds: so the recursion gets them directly.
+/// Keras's values need its float64 probabilities, which an f32 batch cannot hold. The recursion
+/// gets them directly.
 #[test]
 fn the_recursion_agrees_with_keras_on_float64_probabilities() {
     let mut failures = Failures::default();

@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! Invalid input and the messages of its errors.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ fn variant(error: &InputError) -> String {
 }
 
 #[test]
-fn every_rule_on_the_input_has_a_row_that_breaks_it() {
+fn every_rule_on_the_input_has_a_row_that_violates_it() {
     let mut broken = BTreeSet::new();
     for row in semantics::all() {
         if let Err(Error::Input(error)) = reference::loss_and_grad(&row.batch.batch(), &row.options)
@@ -52,8 +52,9 @@ fn every_rule_on_the_input_has_a_row_that_breaks_it() {
 }
 
 #[test]
-fn a_refused_batch_is_refused_before_anything_is_computed() {
-    // NaN everywhere, and a label of the second item that is no class: the label is the answer, not the NaN.
+fn a_batch_is_refused_before_anything_is_computed() {
+    // NaN everywhere, and a label of the second item that is not a valid class: the error is about
+    // the label.
     let values = [f32::NAN; 16];
     let batch = Batch::new([2, 2, 4], &values).labels(&[1, 9], &[1, 1]);
     let error = reference::loss_and_grad(&batch, &Options::default()).unwrap_err();
@@ -64,7 +65,7 @@ fn a_refused_batch_is_refused_before_anything_is_computed() {
 }
 
 #[test]
-fn an_axis_that_no_length_reaches_is_refused_without_overflow() {
+fn an_axis_that_is_too_long_is_refused_without_overflow() {
     for (dims, says) in [
         (
             [usize::MAX, 2, 2],
@@ -87,7 +88,7 @@ fn an_axis_that_no_length_reaches_is_refused_without_overflow() {
 }
 
 #[test]
-fn of_frame_lengths_and_a_frame_mask_the_last_one_given_counts() {
+fn the_last_one_of_logit_lengths_and_a_mask_is_used() {
     let values = [0.0; 12];
     let batch = Batch::new([1, 3, 4], &values).labels(&[], &[0]);
     let loss = |batch: &Batch<'_>| {
@@ -103,15 +104,16 @@ fn of_frame_lengths_and_a_frame_mask_the_last_one_given_counts() {
 }
 
 #[test]
-fn what_a_batch_only_claims_to_have_takes_no_memory() {
-    // Found by a fuzzer: 8 GiB of logit lengths for items without labels, and of slots for classes without a frame.
+fn a_batch_takes_no_memory_for_arrays_that_it_does_not_have() {
+    // Found by a fuzzer: 8 GiB of logit lengths for items without labels, and of class indices
+    // without a frame.
     const MANY: usize = i32::MAX as usize;
     let batch = Batch::new([MANY, 0, 3], &[]).labels(&[], &[]);
     let error = CheckedBatch::new(&batch, &Options::default()).unwrap_err();
     assert!(matches!(error, InputError::Length { .. }), "{error}");
     let batch = Batch::new([2, 0, MANY], &[]).labels(&[], &[0, 0]);
-    let twin = Ctc::cpu();
-    let output = twin.loss_and_grad(&batch, &Options::default()).unwrap();
+    let cpu = Ctc::cpu();
+    let output = cpu.loss_and_grad(&batch, &Options::default()).unwrap();
     assert_eq!(output.loss, [0.0, 0.0]);
-    assert!(twin.cached_bytes() < Some(1 << 20));
+    assert!(cpu.cached_bytes() < Some(1 << 20));
 }

@@ -1,4 +1,4 @@
-//! The reference against everything that is known about the answers.
+//! Compares the reference with all known results.
 
 use ctc_wgpu::{Batch, Error, Options, RepeatedOutputs, reference};
 
@@ -17,7 +17,7 @@ fn the_reference_agrees_with_every_golden_case() {
 }
 
 #[test]
-fn the_reference_keeps_every_row_of_the_table_of_semantics() {
+fn the_reference_follows_every_row_of_the_table_of_semantics() {
     run_semantics(&run, Tolerance::F64);
 }
 
@@ -52,7 +52,7 @@ fn an_item_alone_equals_the_item_in_a_batch() {
 }
 
 #[test]
-fn both_layouts_and_both_ways_to_give_labels_answer_the_same() {
+fn both_layouts_and_both_label_layouts_have_the_same_results() {
     for seed in 0..20 {
         let recipe = BatchSpec {
             weights: true,
@@ -105,18 +105,18 @@ fn occupancies_of_a_frame_sum_to_one_and_those_past_the_length_are_zero() {
 }
 
 #[test]
-fn the_recursion_takes_any_arguments() {
+fn the_recursion_accepts_any_arguments() {
     let half = [0.5_f64.ln(); 4];
     let item = |log_probs: &[f64], classes, labels: &[usize], blank| {
         reference::item(log_probs, classes, labels, blank, RepeatedOutputs::Merge)
     };
     assert_eq!(item(&[], 2, &[], 0).loss.to_bits(), 0);
     assert_eq!(item(&[], 2, &[1], 0).loss, f64::INFINITY);
-    // A label or a blank that is no class has probability 0.
+    // A label or a blank that is not a valid class has probability 0.
     assert_eq!(item(&half, 2, &[7], 0).loss, f64::INFINITY);
     assert_eq!(item(&half, 2, &[7], 0).occupancy, [0.0; 4]);
     assert_eq!(item(&half, 2, &[1], 9).loss, 4.0_f64.ln());
-    // Half a row is left out, and no classes are no row that could go wrong.
+    // An incomplete row is ignored, and without classes there are no rows.
     assert_eq!(item(&half[..3], 2, &[1], 0).occupancy, [0.0, 1.0]);
     assert!(item(&half, 0, &[1], 0).occupancy.is_empty());
 }

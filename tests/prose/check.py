@@ -183,7 +183,7 @@ def hits(file, text):
 
 
 def too_wide(row):
-    bare = re.sub(r"^\s*(?:///?|//!|#:?|\*)?\s*", "", row)
+    bare = re.sub(r"^\s*(?://!|///?|#:?|\*)?\s*", "", row)
     exempt = bare.startswith("|") or "://" in row or LINK_ONLY.match(bare)
     return len(row) > WIDTH and not exempt
 

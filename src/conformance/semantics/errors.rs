@@ -290,7 +290,7 @@ fn arrays() -> Vec<SemanticsCase> {
                 expected: 2,
                 ..
             }),
-            "label_lengths has 1 elements, but 2 are needed: one an item",
+            "label_lengths has 1 elements, but 2 are needed: one per item",
         ),
         error(
             "too few logit lengths are rejected",
@@ -301,7 +301,7 @@ fn arrays() -> Vec<SemanticsCase> {
                 expected: 2,
                 ..
             }),
-            "logit_lengths has 1 elements, but 2 are needed: one an item",
+            "logit_lengths has 1 elements, but 2 are needed: one per item",
         ),
         error(
             "too few weights are rejected",
@@ -312,7 +312,7 @@ fn arrays() -> Vec<SemanticsCase> {
                 expected: 2,
                 ..
             }),
-            "weights has 1 elements, but 2 are needed: one an item",
+            "weights has 1 elements, but 2 are needed: one per item",
         ),
         error(
             "more concatenated labels than the lengths count are rejected",
@@ -372,7 +372,7 @@ fn arrays() -> Vec<SemanticsCase> {
                 column: 1,
                 expected: 0
             }),
-            "sparse label 1: index [1, 1] should be [1, 0]: rows in order, each without holes",
+            "sparse label 1: index [1, 1] should be [1, 0]: rows in order, each without gaps",
         ),
         error(
             "sparse labels out of order are rejected",
@@ -408,7 +408,7 @@ fn arrays() -> Vec<SemanticsCase> {
                 position: 1,
                 ..
             }),
-            "item 1: label_paddings is 0 at position 1: must be 0 for what counts, then 1 to the end",
+            "item 1: label_paddings is 0 at position 1: must be 0 for the valid part, then 1 to the end",
         ),
         error(
             "a frame mask with a value other than 0 and 1 is rejected",
@@ -419,7 +419,7 @@ fn arrays() -> Vec<SemanticsCase> {
                 position: 1,
                 ..
             }),
-            "item 1: logit_paddings is 0.5 at position 1: must be 0 for what counts, then 1 to the end",
+            "item 1: logit_paddings is 0.5 at position 1: must be 0 for the valid part, then 1 to the end",
         ),
     ]
 }

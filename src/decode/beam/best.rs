@@ -1,14 +1,15 @@
-//! The best of what is found in a frame.
+//! The best candidates of a frame.
 
-/// A prefix that may come into the beam.
+/// A candidate for the beam: a prefix and its score.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
     pub(super) score: f64,
-    /// Of equal ones the least is better: those in the beam by their age, then what grows by the place of the shorter prefix
-    /// and by the label.
+    /// Decides ties, the lower first: prefixes of the beam by age, then extended prefixes by the
+    /// rank of the shorter prefix and by the label.
     pub(super) order: u64,
-    /// The place in the beam of what it comes from, and the label by which that has grown, if it has.
+    /// The rank in the beam of the prefix that it comes from.
     pub(super) rank: usize,
+    /// The label that was appended to it, if any.
     pub(super) by: Option<u32>,
 }
 
@@ -18,7 +19,7 @@ impl Found {
     }
 }
 
-/// So many of the best, and for a while others.
+/// The best `width` candidates, and temporarily more.
 pub(super) struct Best {
     width: usize,
     found: Vec<Found>,
@@ -34,24 +35,25 @@ impl Best {
         }
     }
 
-    /// What scores less is not among the best.
+    /// Returns the score below which a candidate is not among the best.
     pub(super) fn to_beat(&self) -> f64 {
         self.to_beat
     }
 
     pub(super) fn push(&mut self, found: Found) {
-        // Not `score < …`: a NaN shall not come in.
+        // Not `score < …`, which would accept NaN.
         if found.score >= self.to_beat && found.score > f64::NEG_INFINITY {
             self.found.push(found);
-            // Cut at the first moment at which that tells what is to be beaten, and then each time that they have doubled.
+            // Selects as soon as there are `width` candidates, which sets the threshold, and then
+            // each time their number has doubled.
             let first = self.to_beat == f64::NEG_INFINITY && self.found.len() == self.width;
             if first || self.found.len() >= self.width.saturating_mul(2) {
-                self.cut();
+                self.select();
             }
         }
     }
 
-    fn cut(&mut self) {
+    fn select(&mut self) {
         if self.found.len() >= self.width {
             let last = self.width - 1;
             let (_, last, _) = self.found.select_nth_unstable_by(last, Found::better);
@@ -60,9 +62,9 @@ impl Best {
         }
     }
 
-    /// The best, in order; what was found is forgotten.
+    /// Returns the best in order, and removes all candidates.
     pub(super) fn take(&mut self) -> Vec<Found> {
-        self.cut();
+        self.select();
         self.to_beat = f64::NEG_INFINITY;
         let mut found = std::mem::take(&mut self.found);
         found.sort_unstable_by(Found::better);

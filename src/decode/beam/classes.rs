@@ -1,24 +1,26 @@
-//! The classes by which prefixes may grow at a frame.
+//! The classes that may extend prefixes at a frame.
 
 use super::BeamOptions;
 
-/// The logarithm of a class's probability, and the class.
+/// ln of a class's probability, and the class.
 type Class = (f64, u32);
 
-/// The likeliest first, and of equal ones the first.
-fn likelier(a: &Class, b: &Class) -> std::cmp::Ordering {
+/// Orders classes by decreasing probability, then by index.
+fn by_probability(a: &Class, b: &Class) -> std::cmp::Ordering {
     b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }
 
 pub(super) struct Classes {
     blank: usize,
-    /// Of the options: how many, and ln of their least probability.
+    /// The largest number of classes.
     most: usize,
+    /// ln of their smallest probability.
     least: f64,
-    /// The last of those many.
+    /// The least probable class that the number allows, if it excludes any.
     last: Option<Class>,
-    /// Those that prefixes may grow by, of which the first so many are in order.
+    /// The classes that may extend prefixes.
     likely: Vec<Class>,
+    /// The length of the sorted part of `likely`.
     sorted: usize,
 }
 
@@ -27,7 +29,7 @@ impl Classes {
         Self {
             blank,
             most: beam.classes,
-            // Not −∞, which is a class that cannot be.
+            // Not −∞, so that a class of probability 0 is excluded.
             least: beam.least_probability.ln().max(f64::MIN),
             last: None,
             likely: Vec::new(),
@@ -35,7 +37,7 @@ impl Classes {
         }
     }
 
-    /// Finds what the options allow in a frame.
+    /// Finds the classes that the options allow at a frame.
     pub(super) fn limit(&mut self, frame: &[f64]) {
         self.last = None;
         if self.most >= frame.len() {
@@ -46,16 +48,17 @@ impl Classes {
         self.last = match self.most.checked_sub(1) {
             None => Some((f64::INFINITY, 0)),
             Some(last) if unlikely => {
-                self.likely.select_nth_unstable_by(last, likelier);
+                self.likely.select_nth_unstable_by(last, by_probability);
                 Some(self.likely[last])
             }
             Some(_) => None,
         };
     }
 
-    /// Whether the options allow a class of this ln p.
+    /// Returns true if the options allow a class of this ln p.
     pub(super) fn may(&self, class: usize, p: f64) -> bool {
-        let likely = |last| likelier(&(p, u32::try_from(class).unwrap_or(u32::MAX)), last).is_le();
+        let likely =
+            |last| by_probability(&(p, u32::try_from(class).unwrap_or(u32::MAX)), last).is_le();
         class != self.blank && p >= self.least && self.last.as_ref().is_none_or(likely)
     }
 
@@ -72,16 +75,17 @@ impl Classes {
         }
     }
 
-    /// The nth likely of them. They are sorted only as far as they are asked for, which is seldom far.
+    /// Returns the nth most probable class. They are sorted only as far as needed, which is seldom
+    /// far.
     pub(super) fn nth_likely(&mut self, nth: usize) -> Option<Class> {
         if nth >= self.sorted && nth < self.likely.len() {
             let rest = &mut self.likely[self.sorted..];
-            // Twice as many as before.
+            // Doubles the sorted part.
             let more = self.sorted.max(16).min(rest.len());
             if more < rest.len() {
-                rest.select_nth_unstable_by(more - 1, likelier);
+                rest.select_nth_unstable_by(more - 1, by_probability);
             }
-            rest[..more].sort_unstable_by(likelier);
+            rest[..more].sort_unstable_by(by_probability);
             self.sorted += more;
         }
         self.likely.get(nth).copied()

@@ -1,30 +1,30 @@
-//! What is known of labels beside what the network says.
+//! Scores of labels from outside the network.
 
-/// Knowledge of what labels are likely, beside the network's: a language model, a lexicon.
+/// A score of labels besides the network's, such as a language model or a lexicon.
 ///
-/// Numbers are added to natural logarithms: weight them inside. −∞ forbids. `examples/ngram.rs` has one that knows which characters follow
-/// which.
+/// The search adds the scores to natural logarithms of probabilities; apply any weight inside the
+/// scorer. −∞ forbids a label. `examples/ngram.rs` has a scorer of character n-grams.
 pub trait Scorer: Sync {
-    /// What it knows of a prefix.
+    /// The state of a prefix.
     type State: Clone + Send;
 
-    /// Of the empty prefix.
+    /// Returns the state of the empty prefix.
     fn start(&self) -> Self::State;
 
-    /// Of a prefix with one more label, and what that adds to its score.
+    /// Returns the state of a prefix with one more label, and the score that the label adds.
     fn grow(&self, state: &Self::State, label: u32) -> (Self::State, f64);
 
-    /// What is added where a prefix is all that was read.
+    /// Returns the score that is added if the hypothesis ends after this prefix.
     fn end(&self, state: &Self::State) -> f64;
 
-    /// No less than [`grow`](Self::grow) ever adds. With it the search asks only about labels that can come into the beam; by default
-    /// nothing is known, and all are asked about.
+    /// Returns an upper bound of the score that [`grow`](Self::grow) adds. A finite bound lets the
+    /// search skip labels that cannot enter the beam; without one it scores all labels.
     fn most(&self) -> f64 {
         f64::INFINITY
     }
 }
 
-/// Knows nothing.
+/// The scorer that adds nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoScorer;
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::batch::{BatchShape, CheckedBatch, LabelLayout, Layout};
 use crate::cpu;
 use crate::options::{Options, Reduction};
-use crate::output::Answer;
+use crate::output::RawOutput;
 
 /// The parts of a batch.
 pub(super) struct BatchParts<'a> {
@@ -71,7 +71,7 @@ impl<'a> BatchParts<'a> {
     }
 
     /// Reduces the losses of several parts.
-    pub(super) fn reduce(&self, answer: &mut Answer) {
+    pub(super) fn reduce(&self, answer: &mut RawOutput) {
         if self.options.reduction != self.reduction {
             answer.reduced = Some(cpu::reduce(&self.scales, &answer.loss));
         }

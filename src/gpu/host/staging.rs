@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::gpu::error_scope::guarded;
 use crate::gpu::{Buffers, GpuPlan};
 use crate::options::{Options, Reduction, Status};
-use crate::output::Answer;
+use crate::output::RawOutput;
 use crate::plan::Task;
 
 /// A plan, the buffers of its inputs and outputs, and copies of the outputs for the host.
@@ -177,7 +177,7 @@ impl Staging {
         &self,
         device: &wgpu::Device,
         part: &BatchPart<'_>,
-        answer: &mut Answer,
+        answer: &mut RawOutput,
     ) -> Result<(), Error> {
         let items = part.items.len();
         {
