@@ -1,7 +1,8 @@
-//! The reader of batch files: any bytes are a batch or a fault that says one line, and nothing else.
+//! Fuzzes the reader of batch files: for any bytes it returns a batch or an error of one line.
 //!
-//! The first byte says what the others are: 0 an archive as it is; else arrays, each a name and the bytes of its `.npy`,
-//! which are put into an archive whose checksums are right, so that what is behind those is reached.
+//! The first byte of an input selects the form of the rest. 0: the rest is an archive. Otherwise
+//! the rest is a list of arrays, each a name and the bytes of its `.npy`, from which an archive
+//! with valid checksums is built, so that the code that parses the arrays is reached.
 
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
@@ -18,13 +19,13 @@ pub(crate) fn run(data: &[u8]) {
     };
     let archive = match kind {
         0 => rest.to_vec(),
-        _ => archived(rest, kind & 1 == 0),
+        _ => build_archive(rest, kind & 1 == 0),
     };
-    let path = scratch();
-    std::fs::write(&path, &archive).expect("a scratch file");
+    let path = temporary_path();
+    std::fs::write(&path, &archive).expect("a temporary file");
     for layout in [Layout::BatchMajor, Layout::TimeMajor] {
         match BatchFile::read(&path, layout, ProgressBar::hidden()) {
-            Err(fault) => assert!(!fault.line().contains('\n')),
+            Err(error) => assert!(!error.line().contains('\n')),
             Ok(file) => {
                 let options =
                     Options::default().blank(file.blank.map_or(Blank::Index(0), Blank::Index));
@@ -36,8 +37,9 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// Arrays: a byte for the name, two for the length, and as many bytes, or as there are.
-fn archived(mut rest: &[u8], deflated: bool) -> Vec<u8> {
+/// Builds an archive from a list of arrays. An array is one byte that selects its name, two bytes
+/// of length, and as many bytes of data, or all that remain.
+fn build_archive(mut rest: &[u8], deflated: bool) -> Vec<u8> {
     let method = if deflated {
         CompressionMethod::Deflated
     } else {
@@ -49,16 +51,16 @@ fn archived(mut rest: &[u8], deflated: bool) -> Vec<u8> {
         let length = usize::from(u16::from_le_bytes([*low, *high])).min(after.len());
         let (bytes, left) = after.split_at(length);
         let name = NAMES[usize::from(*name) % NAMES.len()];
-        // A name that comes again is left out, as an archive has it once.
+        // `start_file` fails for a repeated name; that array is left out.
         if archive.start_file(format!("{name}.npy"), options).is_ok() {
-            archive.write_all(bytes).expect("memory");
+            archive.write_all(bytes).expect("writing to memory");
         }
         rest = left;
     }
-    archive.finish().expect("memory").into_inner()
+    archive.finish().expect("writing to memory").into_inner()
 }
 
-/// A file of this process's own.
-fn scratch() -> PathBuf {
+/// Returns the path of a file that only this process uses.
+fn temporary_path() -> PathBuf {
     std::env::temp_dir().join(format!("ctc-wgpu-fuzz-{}.npz", std::process::id()))
 }
