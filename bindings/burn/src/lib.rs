@@ -8,14 +8,16 @@
 //! use burn::tensor::{Device, Int, Tensor};
 //! use ctc_wgpu_burn::CtcLossConfig;
 //!
-//! let device = Device::flex().autodiff(); // or ctc_wgpu_burn::init(Device::wgpu_options())?.autodiff()
+//! // Or: ctc_wgpu_burn::init(Device::wgpu_options())?.autodiff()
+//! let device = Device::flex().autodiff();
 //! let logits = Tensor::<3>::zeros([4, 2, 3], &device).require_grad(); // [T, N, C]
 //! let targets = Tensor::<2, Int>::from_ints([[1, 2], [1, 0]], &device); // [N, Lmax]
 //! let input_lengths = Tensor::<1, Int>::from_ints([4, 3], &device);
 //! let target_lengths = Tensor::<1, Int>::from_ints([2, 1], &device);
 //!
 //! let loss = CtcLossConfig::new().init();
-//! let losses = loss.forward(logits.clone(), targets, input_lengths, target_lengths); // [N], in nats
+//! // [N], in nats
+//! let losses = loss.forward(logits.clone(), targets, input_lengths, target_lengths);
 //! let grads = losses.clone().sum().backward();
 //! assert_eq!(logits.grad(&grads).unwrap().dims(), [4, 2, 3]);
 //!
@@ -28,12 +30,16 @@
 //!
 //! # Devices
 //!
-//! | device | where the loss is computed |
-//! | --- | --- |
-//! | wgpu, opened by [`init`] or registered by [`register`] | on the device: the kernels read the buffer of the logits and write that of the gradient, without a copy or a wait, in order with Burn's own work |
-//! | wgpu, opened by Burn itself | on the device, without a copy, launched by Burn's runtime: the kernels are compiled for each batch shape, and the workspace is allocated for each batch |
-//! | Burn's other GPU runtimes (CUDA, ROCm), its SPIR-V and MSL compilers, and browsers, if not registered | on the CPU: the logits are copied to the host. Correct but slow; the first such call logs a warning |
-//! | flex, Burn's CPU backend | on the CPU |
+//! - **wgpu, opened by [`init`] or registered by [`register`]**: the loss is computed on the
+//!   device. The kernels read the buffer of the logits and write that of the gradient, in order
+//!   with Burn's own work, without a copy or a wait.
+//! - **wgpu, opened by Burn itself**: the loss is computed on the device, without a copy, and
+//!   Burn's runtime launches the kernels. They are compiled for each batch shape, and the workspace
+//!   is allocated for each batch.
+//! - **Burn's other GPU runtimes (CUDA, ROCm), its SPIR-V and MSL compilers, and browsers, if not
+//!   registered**: the logits are copied to the host, and the loss is computed on the CPU. This is
+//!   correct but slow; the first such call logs a warning.
+//! - **flex, Burn's CPU backend**: the loss is computed on the CPU.
 //!
 //! Burn's tensors do not expose the wgpu device that they are on, so open the device by [`init`].
 //! [`is_shared`] returns whether a device is registered.
