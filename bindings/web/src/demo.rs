@@ -39,14 +39,14 @@ export interface Explanation {
 /// The network with its weights, and the font that it was trained on.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct Recognizer {
+pub struct Recogniser {
     glyphs: Glyphs,
     network: Network,
 }
 
 #[wasm_bindgen]
-impl Recognizer {
-    /// Creates a recognizer from the contents of `weights.bin` and `glyphs.bin`.
+impl Recogniser {
+    /// Creates a recogniser from the contents of `weights.bin` and `glyphs.bin`.
     ///
     /// # Errors
     /// If a file does not have the expected size.

@@ -2,7 +2,7 @@
 //!
 //! `build.sh` builds a wasm with a JavaScript module and TypeScript types. [`ctc_loss_and_grad`],
 //! `ctcLossAndGrad` in JavaScript, is the public interface. The rest is for the page in `www/`:
-//! [`validate::validate`], [`bench::Benchmark`] and, for the demonstration, [`demo::Recognizer`].
+//! [`validate::validate`], [`bench::Benchmark`] and, for the demonstration, [`demo::Recogniser`].
 //!
 //! Every function that may use the GPU returns a promise, because a browser delivers the results of
 //! the GPU only to its event loop.

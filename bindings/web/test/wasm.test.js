@@ -93,26 +93,26 @@ test('the benchmark runs on the GPU and on the CPU', async () => {
 const model = name => new Uint8Array(fs.readFileSync(new URL(`../model/${name}`, import.meta.url)));
 
 test('the logits and the decoded text are those of PyTorch', async () => {
-    const recognizer = new ctc.Recognizer(model('weights.bin'), model('glyphs.bin'));
+    const recogniser = new ctc.Recogniser(model('weights.bin'), model('glyphs.bin'));
     const fixture = new URL('../model/fixture.json', import.meta.url);
     const cases = JSON.parse(fs.readFileSync(fixture));
     assert.ok(cases.length >= 3);
     for (const { text, face, spacing, decoded, logits } of cases) {
-        const got = recognizer.logits(recognizer.draw(text, face, spacing));
+        const got = recogniser.logits(recogniser.draw(text, face, spacing));
         assertNear(got, logits, 1e-4, `logit of ${text}`);
-        assert.equal((await recognizer.explain(got, text)).decoded, decoded);
+        assert.equal((await recogniser.explain(got, text)).decoded, decoded);
     }
-    assert.throws(() => new ctc.Recognizer(model('weights.bin').slice(2), model('glyphs.bin')),
+    assert.throws(() => new ctc.Recogniser(model('weights.bin').slice(2), model('glyphs.bin')),
         /weights.bin is damaged/);
-    assert.throws(() => recognizer.draw('CAFÉ', 0, 0), /“É” is not among/);
-    assert.throws(() => recognizer.draw('0123456', 0, 0), /7 characters take 56 columns of 50/);
+    assert.throws(() => recogniser.draw('CAFÉ', 0, 0), /“É” is not among/);
+    assert.throws(() => recogniser.draw('0123456', 0, 0), /7 characters take 56 columns of 50/);
 });
 
 test('occupancies are probabilities that follow the label', async () => {
-    const recognizer = new ctc.Recognizer(model('weights.bin'), model('glyphs.bin'));
-    const logits = recognizer.logits(recognizer.draw('CAFE42', 0, 0));
+    const recogniser = new ctc.Recogniser(model('weights.bin'), model('glyphs.bin'));
+    const logits = recogniser.logits(recogniser.draw('CAFE42', 0, 0));
     const labels = ['CAFE42', 'CAKE42', '0'.repeat(40)];
-    const explanations = await Promise.all(labels.map(label => recognizer.explain(logits, label)));
+    const explanations = await Promise.all(labels.map(label => recogniser.explain(logits, label)));
     const [right, wrong, none] = explanations;
     assert.ok(right.loss < wrong.loss);
     assert.equal(none.status, 'impossible');
@@ -129,7 +129,7 @@ test('occupancies are probabilities that follow the label', async () => {
     const positions = right.alignment.filter(isFirst);
     assert.deepEqual(positions, [0, 1, 2, 3, 4, 5]);
     // The second label requires a K where the network detects an F.
-    const k = recognizer.alphabet.indexOf('K');
+    const k = recogniser.alphabet.indexOf('K');
     const largest = array => Math.max(...array.filter((_, index) => index % 20 === k));
     assert.ok(largest(wrong.occupancies) > 0.5 && largest(right.occupancies) < 0.01);
 });

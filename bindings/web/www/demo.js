@@ -1,6 +1,6 @@
 // The section "How CTC scores a label": a line of text, the output of the network, and the loss,
 // occupancies and alignment of a label.
-import { Recognizer, noiseField } from './pkg/ctc_wgpu_web.js';
+import { Recogniser, noiseField } from './pkg/ctc_wgpu_web.js';
 import { heatMap, runStrip } from './charts.js';
 import { byId, setText } from './dom.js';
 
@@ -30,8 +30,8 @@ const percent = probability => {
 
 export async function startDemonstration() {
     const files = await Promise.all(['weights.bin', 'glyphs.bin'].map(bytes));
-    const recognizer = new Recognizer(...files);
-    const { frames, height, alphabet } = recognizer;
+    const recogniser = new Recogniser(...files);
+    const { frames, height, alphabet } = recogniser;
     setText('alphabet', alphabet);
     const names = [...alphabet, '␣'];
     const field = noiseField(frames * height);
@@ -67,11 +67,11 @@ export async function startDemonstration() {
         try {
             const number = id => Number(byId(id).value);
             const [face, spacing, noise] = ['face', 'spacing', 'noise'].map(number);
-            const line = recognizer.draw(input('text'), face, spacing);
+            const line = recogniser.draw(input('text'), face, spacing);
             const clamp = pixel => Math.min(Math.max(pixel, 0), 1);
             const pixels = line.map((pixel, index) => clamp(pixel + noise * field[index]));
             const label = input('label');
-            const explanation = await recognizer.explain(recognizer.logits(pixels), label);
+            const explanation = await recogniser.explain(recogniser.logits(pixels), label);
             // The input has changed in the meantime.
             if (current !== latest) return;
             const runs = runsOf(explanation.alignment, label);
