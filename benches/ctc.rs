@@ -19,7 +19,7 @@ use inputs::{Inputs, SHAPES};
 use resident::{Arrays, Gpu, Resident, plan};
 use truth::Truth;
 
-/// Where a batch is computed: from arrays on the host to arrays on the host, or from device to device.
+/// The backends: from arrays on the host to arrays on the host, and from device to device.
 struct Backends {
     host: Vec<(String, Ctc)>,
     device: Vec<(String, Gpu)>,
@@ -45,7 +45,7 @@ fn shapes(c: &mut Criterion) {
     let backends = Backends::find();
     for shape in SHAPES {
         let inputs = Inputs::new(shape, 1.0);
-        // Made when it is first needed: a filter may leave a shape out.
+        // Computed when it is first needed: a filter may leave a shape out.
         let truth = LazyCell::new(|| Truth::of(&inputs).unwrap());
         for task in [Task::LossAndGrad, Task::Loss] {
             let what = match task {
@@ -70,7 +70,8 @@ fn shapes(c: &mut Criterion) {
 /// The batch of which [`scaling`] doubles one axis after the other.
 const MIDDLE: [usize; 4] = [400, 8, 64, 20];
 
-/// One axis at a time doubled, the others as in [`MIDDLE`]: criterion's plots show a line for each backend.
+/// Doubles one axis at a time, with the others as in [`MIDDLE`]. criterion plots one line per
+/// backend.
 fn scaling(c: &mut Criterion) {
     let backends = Backends::find();
     for (axis, name, first, doublings) in [
@@ -118,7 +119,7 @@ fn host(
     truth: &impl Deref<Target = Truth>,
 ) {
     let (batch, options) = (inputs.batch(), Options::default());
-    // Criterion enters the closure several times, and not at all for what its filter leaves out.
+    // criterion calls the closure several times, and not at all if its filter excludes it.
     let verified = LazyCell::new(|| match task {
         Task::LossAndGrad => {
             let output = ctc.loss_and_grad(&batch, &options).unwrap();

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Times ctc-wgpu's alignment and decoders and other libraries' on this machine, in turn, in one run.
+"""Times the alignment and the decoders of ctc-wgpu and of other libraries in one run.
 
-    python3 benches/decoders.py                 # installs the peers, builds, measures, writes benches/results
+    python3 benches/decoders.py                 # installs, builds, measures, writes results
     python3 benches/decoders.py --peers torchaudio,tensorflow --rounds 5
     python3 benches/decoders.py --no-install    # with what this Python has already
 
-As `run.py`: the programs run one after the other, several times over, and the median over the rounds is kept. All of them read the
-same batches, those of `inputs/trained.rs`. What each reads is compared with what ours does, and stands in the report.
+As in `run.py`, the programs run one after the other, in several rounds, and the median over the
+rounds counts. All of them decode the batches of `inputs/trained.rs`. The results of the other
+libraries are compared with ours, and the report contains the comparison.
 """
 
 import json
@@ -21,7 +22,8 @@ import tables
 BEGIN, END = "<!-- decoders:begin -->", "<!-- decoders:end -->"
 OURS = "ctc-wgpu CPU"
 
-# torchaudio's wheel names a PyTorch of its own, pyctcdecode's an old numpy; both work with those that the others need.
+# torchaudio's wheel requires one version of PyTorch, pyctcdecode's an old numpy. Both work with the
+# versions that the others need.
 PACKAGES = {
     "torchaudio": ["torch", "--no-deps torchaudio"],
     "tensorflow": ["tensorflow-cpu"],
@@ -30,12 +32,16 @@ PACKAGES = {
 }
 TITLES = {"torchaudio": "torchaudio", "tensorflow": "TensorFlow"}
 
-# How far a peer's −ln of a probability may lie from ours for the same reading, relative to max(1, ours): sums of f32.
+# The largest difference of a peer's −ln p from ours for the same hypothesis, relative to
+# max(1, ours). These are sums of f32.
 TOLERANCE = 1e-3
 
 
 def programs(args, absent):
-    """Returns the command of each program by name: ours first. An adapter aligns and reads greedily; beams are only for the CPU."""
+    """Returns the command of each program by name, ours first.
+
+    An adapter runs alignment and greedy decoding; beams run on the CPU only.
+    """
     tool = run.built(args)
     shapes = [word for shape in args.shape or [] for word in ("--shape", shape)]
     bench = [tool, "bench", "--decode", "--json", *shapes, "--backend"]
@@ -59,31 +65,34 @@ def key(line):
 
 
 def compare(programs):
-    """Beside each time of a peer, how many items it read as ours did. Of paths there is one likeliest, so that alignments and greedy
-    readings must be ours; a beam may have been cut off elsewhere."""
+    """Adds to each time of a peer the number of items for which its result equals ours.
+
+    The most probable path is unique, so alignments and greedy hypotheses must equal ours. Beams may
+    have been pruned at different places.
+    """
     for name, results in programs.items():
         for task, line in results.items():
             ours = programs[OURS].get(task, {})
-            if "error" in line or "answers" not in ours:
+            if "error" in line or "results" not in ours:
                 continue
-            if "answers" not in line:
-                line["error"] = "it printed no answers"
+            if "results" not in line:
+                line["error"] = "it printed no results"
                 continue
-            pairs = list(zip(line["answers"], ours["answers"]))
+            pairs = list(zip(line["results"], ours["results"]))
             same = [theirs == right for theirs, right in pairs]
             line["same"], line["items"] = sum(same), len(same)
             exact = task.split(" ", 1)[1] in ("align", "greedy")
-            if exact and not (len(line["answers"]) == len(ours["answers"]) and all(same)):
-                line["error"] = f"{len(same) - sum(same)} of {len(same)} items are others than ours"
+            if exact and not (len(line["results"]) == len(ours["results"]) and all(same)):
+                line["error"] = f"{len(same) - sum(same)} of {len(same)} items differ from ours"
             if line.get("scores") is None:
                 continue
             for item, (theirs, right) in enumerate(zip(line["scores"], ours["scores"])):
-                # A beam's probability is of the paths that it kept, and two beams keep others.
+                # The probability of a beam is that of its own paths, so two beams differ.
                 if exact and not abs(theirs - right) <= TOLERANCE * max(1, right):
                     line["error"] = f"item {item}: −ln p is {theirs}, and ours {right}"
     for results in programs.values():
         for line in results.values():
-            line.pop("answers", None)
+            line.pop("results", None)
             line.pop("scores", None)
 
 
@@ -94,13 +103,13 @@ def title(name, lines=None):
 
 
 def rows(results, cell):
-    """A row for each shape and task that we have."""
-    told = []
+    """Returns one row per shape and task that ctc-wgpu computes."""
+    lines_of_table = []
     for task in results["programs"][OURS]:
         shape, name = task.split(" ", 1)
         cells = [cell(lines.get(task, {})) for lines in results["programs"].values()]
-        told.append([tables.named(shape), name, *cells])
-    return told
+        lines_of_table.append([tables.named(shape), name, *cells])
+    return lines_of_table
 
 
 def table_of_times(results):
@@ -112,7 +121,7 @@ def table_of_times(results):
 
 def table_of_ratios(results):
     ours = results["programs"][OURS]
-    told = []
+    lines_of_table = []
     for task, right in ours.items():
         shape, name = task.split(" ", 1)
         cells = []
@@ -123,26 +132,26 @@ def table_of_ratios(results):
             good = "error" not in line and "error" not in right and "median_ms" in line
             same = f" ({line.get('same')}/{line.get('items')})" if good else ""
             cells.append(f"{tables.ratio(line['median_ms'] / right['median_ms'])}{same}" if good else "–")
-        told.append([tables.named(shape), name, *cells])
+        lines_of_table.append([tables.named(shape), name, *cells])
     peers = [title(name) for name in results["programs"] if not name.startswith("ctc-wgpu")]
-    return tables.table(["T, N, C, L", "times as long as ours", *peers], told)
+    return tables.table(["T, N, C, L", "times as long as ours", *peers], lines_of_table)
 
 
 def versions(results):
-    told = []
+    found_versions = []
     for name, lines in results["programs"].items():
         found = [line["version"] for line in lines.values() if "version" in line]
-        told.append(f"{title(name, lines)} {found[0]}" if found else title(name, lines))
-    return "; ".join(told)
+        found_versions.append(f"{title(name, lines)} {found[0]}" if found else title(name, lines))
+    return "; ".join(found_versions)
 
 
 def troubles(results):
-    told = [f"- {title(name)} is absent: {reason}" for name, reason in results["absent"].items()]
+    notes = [f"- {title(name)} is absent: {reason}" for name, reason in results["absent"].items()]
     for name, lines in results["programs"].items():
         for task, line in lines.items():
             if "error" in line:
-                told.append(f"- {title(name, lines)} at {task}: {line['error']}")
-    return "\n".join(told)
+                notes.append(f"- {title(name, lines)} at {task}: {line['error']}")
+    return "\n".join(notes)
 
 
 def markdown(results):
@@ -154,10 +163,10 @@ def markdown(results):
         f"{results['python']}.\nVersions: {versions(results)}.",
         report.noise(results),
         table_of_times(results),
-        "How many times as long as ctc-wgpu on the CPU the others take, and how many of the items they read as it does "
-        "(alignments and greedy readings must be equal):",
+        "How many times as long as ctc-wgpu on the CPU the others take, and for how many items their result equals its "
+        "own (alignments and greedy hypotheses must be equal):",
         table_of_ratios(results),
-        "What is timed, and what a library has no call for, is in [the README](../README.md#benchesdecoderspy).",
+        "What is timed, and which tasks a library does not have, is in [the README](../README.md#benchesdecoderspy).",
         troubles(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -165,12 +174,12 @@ def markdown(results):
 
 def readme(results, stem):
     gone = [title(name) for name in results["absent"]]
-    gone = f" Not there: {', '.join(gone)}." if gone else ""
+    gone = f" Absent: {', '.join(gone)}." if gone else ""
     warning = f"{report.noise(results)}\n\n" if report.noise(results) else ""
     return (
         f"Alignment and decoding in ms on {report.machine(results)}, {results['date']}: {versions(results)}.{gone}\n\n{warning}"
         f"{table_of_times(results)}\n\nMeasured in {report.counted(results)} by `{results['command']}`; "
-        f"[the ratios, and all that is to say](benches/results/{stem}.md)."
+        f"[ratios, versions and environment](results/{stem}.md)."
     )
 
 
@@ -180,8 +189,8 @@ def write(results, readme_too):
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     path.with_suffix(".md").write_text(markdown(results))
     if readme_too:
-        front = run.ROOT / "README.md"
-        front.write_text(report.insert(front.read_text(), readme(results, path.stem), BEGIN, END))
+        text = report.README.read_text()
+        report.README.write_text(report.insert(text, readme(results, path.stem), BEGIN, END))
     run.say(f"written: {path.relative_to(run.ROOT)}, and .md beside it")
 
 

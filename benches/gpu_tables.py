@@ -1,4 +1,8 @@
-"""The tables of a run on a GPU: kernels only, steps queued, one step waited for; and what fits its L2 cache."""
+"""The tables of a run on a GPU.
+
+One table each for kernels only, steps queued and one step waited for, and one of the batches that
+fit the L2 cache.
+"""
 
 from tables import mebibytes, milliseconds, named, percent, ratio, table
 
@@ -11,10 +15,10 @@ FIGURES = {
 
 
 def figure(line, name):
-    """Returns a line's milliseconds of this kind, or nothing."""
+    """Returns a line's milliseconds of this kind, or None."""
     if "error" in line:
         return None
-    # Ours prints what its timestamps measured as the median.
+    # ctc-wgpu prints the time by its timestamps as the median.
     stamped = name == "kernels" and line.get("timed_by") == "timestamps"
     return line.get("median_ms" if stamped else f"{name}_ms")
 
@@ -24,7 +28,10 @@ def on_gpu(results):
 
 
 def table_of(run, name, programs, titles):
-    """Returns the table of one figure, and nothing if no program has it. Ratios are against the first program, which is ours."""
+    """Returns the table of one figure, or None if no program has it.
+
+    Ratios are relative to the first program, which is ours.
+    """
     ours, *others = programs
     rows = []
     for shape, line in run["programs"][ours].items():
@@ -45,7 +52,7 @@ def first_with(results, key):
 
 
 def copy_of(run, ours):
-    """Returns PyTorch's copy, if it ran on the adapter that ours ran on."""
+    """Returns PyTorch's copy, if it ran on the same adapter as ctc-wgpu."""
     copy = run.get("copy")
     adapter = first_with(run["programs"][ours], "adapter") or ""
     return copy if copy and (copy["device"] in adapter or adapter and adapter in copy["device"]) else None
@@ -59,11 +66,11 @@ def fastest_copy(run, ours):
     rates = {name: rate for name, rate in rates.items() if rate}
     if not rates:
         return None, ""
-    told = " and ".join(f"{name} {rate_of(rate)} GB/s" for name, rate in rates.items())
+    listed = " and ".join(f"{name} {rate_of(rate)} GB/s" for name, rate in rates.items())
     counts = f"; the larger counts, {max(rates, key=rates.get)}" if len(rates) > 1 else ""
     other = run["copy"]["device"] if run.get("copy") and not copy else None
     elsewhere = f" PyTorch ran on another device, {other}." if other else ""
-    return max(rates.values()), f"Copy rate, reads and writes both counted: {told}{counts}.{elsewhere}"
+    return max(rates.values()), f"Copy rate, reads and writes both counted: {listed}{counts}.{elsewhere}"
 
 
 def rate_of(gigabytes):
@@ -100,38 +107,38 @@ def table_of_cache(run, ours):
     header = ["T, N, C, L", "logits and gradient, MiB", "workspace, MiB", "fit L2", "GB/s", "of copying"]
     size = f"The L2 cache has {mebibytes(l2_bytes)} MiB" if l2_bytes else "The size of the L2 cache is unknown"
     return (
-        f"{size}. What fits it stays there from step to step, for every program: such a shape says nothing about the "
+        f"{size}. A batch that fits it stays there from step to step, for every program: its time does not depend on the "
         f"memory's bandwidth, and its share of copying may exceed 100 %. {sentence}\n\n{table(header, rows)}"
     )
 
 
 def lengths(run, programs, titles):
-    """Returns a line for each program that was called with the lengths on the CPU and on the GPU."""
-    told = []
+    """Returns one line per program that was called with the lengths on the CPU and on the GPU."""
+    lines = []
     for program in programs:
         places = {}
         for shape, line in run["programs"][program].items():
             if "lengths_on" in line:
                 places.setdefault(line["lengths_on"], []).append(named(shape))
         if len(places) == 1:
-            told.append(f"- {titles[program]}, lengths on: {next(iter(places))}")
+            lines.append(f"- {titles[program]}, lengths on: {next(iter(places))}")
         elif places:
             each = "; ".join(f"{place} ({' / '.join(shapes)})" for place, shapes in places.items())
-            told.append(f"- {titles[program]}, lengths on: {each}")
+            lines.append(f"- {titles[program]}, lengths on: {each}")
     head = "The lengths were on the CPU and on the GPU in turn, and each figure is that of the faster way:\n\n"
-    return head + "\n".join(told) if told else ""
+    return head + "\n".join(lines) if lines else ""
 
 
 def without_kernels(run, programs, titles):
-    told = []
+    lines = []
     for program in programs:
         reasons = {line["no_kernels"]: shape for shape, line in run["programs"][program].items() if "no_kernels" in line}
-        told += [f"- {titles[program]}: {reason} (at {named(shape)})" for reason, shape in reasons.items()]
-    return "No time of the kernels alone:\n\n" + "\n".join(told) if told else ""
+        lines += [f"- {titles[program]}: {reason} (at {named(shape)})" for reason, shape in reasons.items()]
+    return "No time of the kernels alone:\n\n" + "\n".join(lines) if lines else ""
 
 
 def section(run, titles):
-    """Returns the paragraphs of all programs that ran on a GPU; none for a run without such figures."""
+    """Returns the paragraphs of all programs that ran on a GPU, or none without such figures."""
     programs = [name for name, results in run["programs"].items() if on_gpu(results)]
     if not programs or not programs[0].startswith("ctc-wgpu"):
         return []

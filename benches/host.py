@@ -11,12 +11,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
-# The seconds after which a program is ended: one that hangs must not hold up the rest for ever.
+# The seconds after which a program is ended, so that one that hangs does not block the rest.
 LONGEST_S = 3600
 
 
 class Failed(Exception):
-    """A command that did not do what it should: its first error, or the last line that it said."""
+    """A command failed: its first error, or the last line that it printed."""
 
 
 def call(command, limit=LONGEST_S):
@@ -29,7 +29,7 @@ def call(command, limit=LONGEST_S):
         reason = f"ended after {limit:g} s"
         # The lines that were complete by then still count.
         output = error.stdout or ""
-        # Python returns bytes here, whatever was asked for.
+        # Python returns bytes here, even if text was requested.
         output = output if isinstance(output, str) else output.decode(errors="replace")
         complete = output.rpartition("\n")[0]
         if not complete:
@@ -39,10 +39,10 @@ def call(command, limit=LONGEST_S):
     except OSError as error:
         raise Failed(str(error)) from None
     if done.returncode != 0:
-        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         # Mesa's drivers print an error about this variable wherever no desktop runs.
-        errors = [line for line in said if "error" in line.lower() and "XDG_RUNTIME_DIR" not in line]
-        reason = (errors[:1] or said[-1:] or [f"exit status {done.returncode}"])[0]
+        errors = [line for line in lines if "error" in line.lower() and "XDG_RUNTIME_DIR" not in line]
+        reason = (errors[:1] or lines[-1:] or [f"exit status {done.returncode}"])[0]
         # A program may fail at one shape only, and have printed the figures of others.
         if not done.stdout.strip():
             raise Failed(reason)
@@ -55,7 +55,7 @@ def say(text):
 
 
 class Others:
-    """How many cores programs that are not ours keep busy, where the system tells (Linux)."""
+    """Counts the cores that other programs keep busy, on Linux."""
 
     def __init__(self):
         self.since = self.now()
@@ -63,7 +63,8 @@ class Others:
     @staticmethod
     def now():
         try:
-            # The time of all processes: user, nice, system, then idle and waiting, then interrupts and stolen.
+            # The time of all processes: user, nice, system, then idle and waiting, then interrupts
+            # and stolen.
             ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
         except OSError:
             return None
@@ -79,7 +80,7 @@ class Others:
 
 
 def processor():
-    """The processor's name, where the system tells."""
+    """Returns the processor's name, or the architecture if the system does not report one."""
     try:
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
         return found[1].strip() if found else platform.machine()
@@ -107,12 +108,12 @@ def compiler(args):
 
 
 def slug(text):
-    """A name for files, without what stands in parentheses."""
+    """Returns a name for files, without the parts in parentheses."""
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", text).lower()).strip("-")
 
 
 def machine(args, began, others):
-    """Returns what every result records about the machine."""
+    """Returns the facts about the machine that every record contains."""
     name = args.machine or slug(processor())
     return {
         "date": datetime.date.today().isoformat(),

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Estimates the time of each stage on a GPU from the code that its compiler makes of the kernels.
 
-    python3 benches/model.py                        # the latest benches/results/*-compilers.json, H100
+    python3 benches/model.py                        # the latest compilers' results, H100
     python3 benches/model.py --card "RTX 4090" --json
     python3 benches/model.py --measured bench.json  # compares with `ctc-wgpu bench --json --stages`
     python3 benches/model.py --page benches/results/DATE-model.md
 
-Nothing here is measured. The input holds the printed plans of the seven shapes and, for each pipeline, the compiled loops
-with their simulated cycles (`benches/compilers.sh`). The constants of cards and of the calibration stand in
-`model_cards.json`, each with its source; `model_stages.py` has the arithmetic.
+No time here is measured. The input holds the printed plans of the seven shapes and, for each
+pipeline, the compiled loops with their simulated cycles (`benches/compilers.sh`). The constants of
+cards and of the calibration are in `model_cards.json`, each with its source; `model_stages.py` has
+the arithmetic.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from statistics import median
 
 import model_page
 from model_stages import NoEstimate, estimate, parse_plan
+from stage_names import current
 
 HERE = Path(__file__).resolve().parent
 CONSTANTS = HERE / "model_cards.json"
@@ -34,20 +36,20 @@ RANGES = {
     "issue_efficiency": (0.1, 1),
     "search_l2_share": (0, 1),
 }
-# The range of a rate, as a share of the card's own. A copy rate in `model_cards.json` is 90 % of the
-# published bandwidth, which no copy exceeds.
+# The range of a rate, as a share of the card's own. A copy rate in `model_cards.json` is 90 % of
+# the published bandwidth, which no copy exceeds.
 RATES = {"copy_gb_per_s": (0.25, 1.15), "l2_gb_per_s": (0.25, 2)}
 
 
 def values(node):
-    """The constants without their kinds and sources."""
+    """Returns the constants without their kinds and sources."""
     if isinstance(node, dict):
         return node["value"] if "value" in node else {name: values(inner) for name, inner in node.items()}
     return node
 
 
 def compiled_for(pipeline, card):
-    """What the first of the card's compilers made of a pipeline."""
+    """Returns the code of a pipeline by the first of the card's compilers."""
     for compiler in card["compilers"]:
         compiled = pipeline.get("compiled", {}).get(compiler)
         if compiled and "loops" in compiled:
@@ -56,7 +58,10 @@ def compiled_for(pipeline, card):
 
 
 def pytorch_us(shape, card, model):
-    """PyTorch's native kernels by published figures: the recursion's steps, the small kernels, the passes over the logits."""
+    """Returns the time of PyTorch's native kernels by published figures.
+
+    It adds the recursion's steps, the small kernels and the passes over the logits.
+    """
     frames, items, classes, _ = shape
     torch = model["pytorch"]
     tensor = 4 * frames * items * classes
@@ -67,7 +72,7 @@ def pytorch_us(shape, card, model):
 
 
 def row_of(plan, pipelines, card, model):
-    """The estimate of one shape's plan."""
+    """Returns the estimate of one shape's plan."""
     _, shape, dispatches = parse_plan(plan["text"])
     stages, missing = {}, {}
     for dispatch, name in zip(dispatches, plan["pipelines"]):
@@ -87,7 +92,7 @@ def row_of(plan, pipelines, card, model):
             "sum_us": us,
             "range_us": [low, high],
             "us_per_frame": us / frames,
-            # Two readings of the logits and one writing of the gradient, as `ctc-wgpu bench` counts.
+            # Two reads of the logits and one write of the gradient, as in `ctc-wgpu bench`.
             "copy_share": 12 * frames * items * classes / us / 1e3 / card["copy_gb_per_s"],
             "pytorch_us": torch,
             "ratio": [torch[0] / high, torch[1] / low],
@@ -95,10 +100,15 @@ def row_of(plan, pipelines, card, model):
     return row
 
 
+def task_of(plan):
+    """Returns what a plan computes; earlier records call it a goal."""
+    return plan.get("task", plan.get("goal"))
+
+
 def rows_of(data, card, model):
-    """The estimates of all plans for the loss and its gradient on adapters like the card."""
+    """Returns the estimates of all plans for loss and gradient on adapters like the card."""
     pipelines = {pipeline["name"]: pipeline for pipeline in data["pipelines"]}
-    plans = [p for p in data["plans"] if p["adapter"] == card["adapter"] and p["goal"] == "LossAndGrad"]
+    plans = [p for p in data["plans"] if p["adapter"] == card["adapter"] and task_of(p) == "LossAndGrad"]
     if not plans:
         raise NoEstimate(f"the file has no plan of LossAndGrad for the adapter `{card['adapter']}`")
     return [row_of(plan, pipelines, card, model) for plan in plans]
@@ -113,15 +123,18 @@ def as_json(row):
 
 
 def measurements(node):
-    """All objects with a shape and stages' times in a JSON file, whatever lists and objects they are in."""
+    """Returns all objects with a shape and stages' times, at any depth of a JSON file."""
     if isinstance(node, dict) and "stages_us" in node and "shape" in node:
-        return [node]
+        return [node | {"stages_us": {current(name): us for name, us in node["stages_us"].items()}}]
     inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
     return [one for each in inner for one in measurements(each)]
 
 
 def fit(name, stage, measured, card, calibration):
-    """The constant that the residual of a stage can set, and the value at which the estimate is what was measured."""
+    """Returns a constant that the residual of a stage determines, and its value.
+
+    With this value the estimate equals the measurement.
+    """
     start = calibration["start_us"]
     if name in ("check_labels", "join"):
         return "start_us", start + measured - stage.us
@@ -159,12 +172,12 @@ def other_adapters(measured, name, card):
 
 
 def range_of(constant, now):
-    """The range that a fit of a constant must lie in."""
+    """Returns the range that a fit of a constant must lie in."""
     return RANGES[constant] if constant in RANGES else tuple(share * now for share in RATES[constant])
 
 
 def recommended(constant, now, fitted):
-    """The line of one constant: the median of the fits inside its range, then all fits."""
+    """Returns the line of one constant: the median of the fits in its range, then all fits."""
     least, most = range_of(constant, now)
     inside = [value for _, value in fitted if least <= value <= most]
     middle = f"median of fits {median(inside):.4g}" if inside else "no fit inside its range"
@@ -177,7 +190,7 @@ def recommended(constant, now, fitted):
 
 
 def compare(rows, measured, card, calibration):
-    """Each stage's estimate beside what was measured, and what each constant would have to be."""
+    """Returns each stage's estimate beside the measurement, and the fit of each constant."""
     lines, found = [], {}
 
     def note(constant, shape, value):
@@ -216,7 +229,7 @@ def compare(rows, measured, card, calibration):
 
 
 def card_named(name, cards):
-    """The card of this name in any case, or the name itself if there is none."""
+    """Returns the card of this name in any case, or the name itself if none matches."""
     return next((card for card in cards if card.lower() == name.lower()), name)
 
 
@@ -269,7 +282,7 @@ def main():
     elif args.json:
         print(json.dumps([{"card": args.card, **as_json(row)} for row in rows], indent=1))
     else:
-        print(f"estimate  {card['name']}, µs, from {path.name}: nothing here was measured, except the constants that say so")
+        print(f"estimate  {card['name']}, µs, from {path.name}: nothing here was measured, except the constants that are marked so")
         print(model_page.text(rows))
 
 

@@ -1,4 +1,7 @@
-"""The tables of `model.py`, as text and as a page. Every line of a table is marked as an estimate."""
+"""Makes the tables of `model.py`, as text and as a page.
+
+Every line of a table is marked as an estimate.
+"""
 
 from model_stages import STAGES
 from report import named, table
@@ -11,12 +14,12 @@ def us(value):
 
 
 def span(low, high, show=us):
-    """A range, or one number where both ends print alike."""
+    """Formats a range, or one number if both ends print alike."""
     return show(low) if show(low) == show(high) else f"{show(low)}–{show(high)}"
 
 
 def cells(row):
-    """The cells of one shape: its name, then the stages, gaps, sum, and what follows from the sum."""
+    """Returns the cells of one shape: name, stages, gaps, sum, and the figures from the sum."""
     shown = [named(",".join(map(str, row["shape"])))]
     for name in STAGES:
         stage = row["stages"].get(name)
@@ -38,7 +41,7 @@ HEADER = ["T, N, C, L", *STAGES, "gaps", "sum", "µs/frame", "of copying", "PyTo
 
 
 def text(rows):
-    """The table for a terminal."""
+    """Returns the table for a terminal."""
     lines = [HEADER, *map(cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
     shown = ["estimate  " + "  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines]
@@ -49,12 +52,12 @@ def text(rows):
 
 
 def labelled(header, rows):
-    """A table whose rows begin with the word `estimate`."""
+    """Returns a table whose rows begin with the word `estimate`."""
     return table(["", *header], [["estimate", *row] for row in rows])
 
 
 def bounds_table(rows):
-    """What binds each stage."""
+    """Returns a table of the bound of each stage."""
     shown = []
     for row in rows:
         stages = [row["stages"].get(name) for name in STAGES]
@@ -63,7 +66,7 @@ def bounds_table(rows):
 
 
 def earlier_table(rows, earlier):
-    """Each stage beside the earlier estimate, in parentheses."""
+    """Returns a table of each stage with the earlier estimate in parentheses."""
     shown = []
     for row in rows:
         before = earlier.get(",".join(map(str, row["shape"])))
@@ -79,14 +82,14 @@ def earlier_table(rows, earlier):
 
 
 def plain(value):
-    """A constant's value as text."""
+    """Formats a constant's value."""
     if isinstance(value, dict):
         return "; ".join(f"{name} {plain(inner)}" for name, inner in value.items())
     return span(*value, str) if isinstance(value, list) else str(value)
 
 
 def constants_table(described):
-    """All constants with their kinds and sources."""
+    """Returns a table of all constants with their kinds and sources."""
     groups = {f"{name}: ": card for name, card in described["cards"].items()}
     groups[""] = described["sm"] | described["calibration"]
     groups["Branched around: "] = described["branched_around"]
@@ -101,15 +104,15 @@ def constants_table(described):
 
 
 def write(page, source, data, described, model, every):
-    """Writes the page. What stands there from `## Notes` on was written by hand and is kept."""
+    """Writes the page. Its text from `## Notes` on was written by hand and is kept."""
     names = ", ".join(described["cards"][card]["name"] for card in every)
     parts = [
-        f"# Estimates of the time by stage on {names}: nothing here was measured, except the constants that say so",
+        f"# Estimates of the time by stage on {names}: nothing here was measured, except the constants that are marked so",
         f"Arithmetic from what NVIDIA's compiler makes of the kernels (`{source.name}`, commit {data['commit']}) and from the "
         "constants below (`benches/model_cards.json`), made by "
         f"`python3 benches/model.py benches/results/{source.name} --page benches/results/{page.name}`.",
-        "Times are µs for the loss and its gradient. A range comes from chain's searches, whose loads hit L1 or miss it, and from "
-        "PyTorch's published times. `of copying` is two readings of the logits and one writing of the gradient as a share of "
+        "Times are µs for the loss and its gradient. A range comes from the searches of `label_links`, whose loads hit L1 or miss it, and from "
+        "PyTorch's published times. `of copying` is two reads of the logits and one write of the gradient as a share of "
         "the card's copy rate. `PyTorch` is the sum of its native kernels, `ratio` that sum divided by ours.",
     ]
     for card, rows in every.items():
@@ -119,7 +122,7 @@ def write(page, source, data, described, model, every):
     earlier = model["earlier_estimates"]
     rows = every[earlier["card"]]
     parts += [
-        f"## What binds each stage on {earlier['card']}",
+        f"## The bound of each stage on {earlier['card']}",
         "`latency`: the cycles of one warp alone. `issue`: all instructions over all schedulers. `bytes`: memory or L2.",
         bounds_table(rows),
         f"## Earlier estimates for {earlier['card']}",

@@ -1,15 +1,20 @@
-"""The arithmetic of `model.py`: what one dispatch of a printed plan costs on a card. Everything here is an estimate."""
+"""The arithmetic of `model.py`: the cost of one dispatch of a printed plan on a card.
+
+Every result is an estimate.
+"""
 
 import math
 import re
 from dataclasses import dataclass, field
 
+from stage_names import current
+
 STAGES = ["check_labels", "label_links", "softmax_stats", "sweep inward", "join", "sweep outward", "grad"]
 WARP = 32
-# Frames of a block of the sweeps; bytes of a sector of the caches.
+# Frames per block of the sweeps; bytes per sector of the caches.
 BLOCK = 4
 SECTOR = 32
-# How far the cycles of a round may lie from those that a correction was found for.
+# The largest relative difference of an iteration's cycles from those of a correction.
 SAME_KERNEL = 0.1
 
 
@@ -19,12 +24,12 @@ class NoEstimate(Exception):
 
 @dataclass
 class Dispatch:
-    """One line of a printed plan: dispatches of one label."""
+    """One line of a printed plan: the dispatches of one stage."""
 
     label: str
     times: int
     grid: tuple
-    rounds: int
+    iterations: int
     kernel: str
     subgroups: bool
     constants: dict
@@ -42,42 +47,49 @@ class Dispatch:
         return math.ceil(self.lanes * self.constants.get("ROWS", 1) / WARP)
 
 
-HEADER = re.compile(r"(\w+) of N = (\d+), T = (\d+), C = (\d+), Lmax = (\d+):")
-LINE = re.compile(r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) iterations\b(.*)")
+HEADER = re.compile(r"(\w[\w ]*?)(?: of|:) N = (\d+), T = (\d+), C = (\d+), Lmax = (\d+)")
+# The stage, its dispatches, the workgroups of each, the loop iterations, the kernel, the constants.
+LINE = re.compile(r"  (\S.*?) +(\d+)  (\d+) × (\d+) × (\d+) +(\d+)  by (\w+)(.*)")
+# The same in earlier records, which name the kernel only if it is not the stage's first word.
+EARLIER_LINE = re.compile(
+    r"  (\S.*?) +(\d+) × (\d+) × (\d+) × (\d+), (\d+) (?:iterations|rounds)(?: +by (\w+))?(.*)"
+)
 
 
 def parse_plan(text):
-    """The goal, the shape (T, N, C, L) and the dispatches of a plan, as `Plan` prints them."""
+    """Returns the task, the shape (T, N, C, L) and the dispatches of a printed plan."""
     lines = text.splitlines()
     header = HEADER.match(lines[0] if lines else "")
     if not header:
         raise NoEstimate(f"not a printed plan: {text[:60]!r}")
-    goal, (items, frames, classes, labels) = header[1], map(int, header.groups()[1:])
+    task, (items, frames, classes, labels) = header[1], map(int, header.groups()[1:])
     dispatches = []
     for line in lines[1:]:
-        match = LINE.match(line)
+        match = LINE.match(line) or EARLIER_LINE.match(line)
         if not match:
             continue
-        label, *numbers, rest = match.groups()
-        times, x, y, z, rounds = map(int, numbers)
-        kernel = re.search(r"\bby (\w+)", rest)
-        constants = {name: int(value) for name, value in re.findall(r"\b([A-Z][A-Z_]*) (\d+)", rest)}
+        label, *numbers, kernel, rest = match.groups()
+        times, x, y, z, iterations = map(int, numbers)
+        constants = {current(name): int(value) for name, value in re.findall(r"\b([A-Z][A-Z_]*) (\d+)", rest)}
         dispatches.append(
             Dispatch(
-                label,
+                current(label),
                 times,
                 (x, y, z),
-                rounds,
-                kernel[1] if kernel else label.split()[0],
+                iterations,
+                current(kernel or label.split()[0]),
                 "with subgroups" in rest,
                 constants,
             )
         )
-    return goal, (frames, items, classes, labels), dispatches
+    return task, (frames, items, classes, labels), dispatches
 
 
 def seeded_labels(shape, seed=7):
-    """The labels of the benchmarks' batch, one list per item: those of `peers/inputs.py`, without numpy."""
+    """Returns the labels of the benchmarks' batch, one list per item.
+
+    They are those of `peers/inputs.py`, computed without numpy.
+    """
     frames, items, classes, labels = shape
     mask = (1 << 64) - 1
 
@@ -94,21 +106,27 @@ def seeded_labels(shape, seed=7):
 
 
 def searches(labels):
-    """For each label, the steps of chain's three searches: to the next equal label, to the one after, to the one before."""
-    places = {}
+    """Returns the steps of the three searches of `label_links` for each label.
+
+    They lead to the next equal label, to the one after it, and to the one before.
+    """
+    positions = {}
     for i, own in enumerate(labels):
-        places.setdefault(own, []).append(i)
+        positions.setdefault(own, []).append(i)
     steps, end, seen = [], len(labels), {}
     for i, own in enumerate(labels):
         nth = seen[own] = seen.get(own, -1) + 1
-        equal = [-1, *places[own], end, end]
+        equal = [-1, *positions[own], end, end]
         before, next_, after = equal[nth], equal[nth + 2], equal[nth + 3]
         steps.append((next_ - i - 1, max(after - next_ - 1, 0), i - before - 1))
     return steps
 
 
-def search_rounds(labels, lanes):
-    """The rounds of chain's three searches in the slowest warp of an item; a warp goes on until its last lane is done."""
+def search_iterations(labels, lanes):
+    """Returns the iterations of the three searches in the slowest warp of an item.
+
+    A warp continues until its last lane is done.
+    """
     steps = searches(labels)
     totals = []
     for warp in range(math.ceil(lanes / WARP)):
@@ -120,8 +138,11 @@ def search_rounds(labels, lanes):
     return max(totals, key=sum)
 
 
-def link_rounds(labels, classes, lanes):
-    """The rounds of grad's loop over the labels of a class: in the slowest warp of an item, and on average over its warps."""
+def link_iterations(labels, classes, lanes):
+    """Returns the iterations of the loop over the labels of a class in `grad`.
+
+    Two values: in the slowest warp of an item, and on average over its warps.
+    """
     counts = [0] * classes
     for label in labels:
         counts[label] += 1
@@ -134,23 +155,27 @@ def link_rounds(labels, classes, lanes):
 
 @dataclass
 class Loop:
-    """A loop of a shader: its rounds in the slowest warp and, for throughput, in the average warp."""
+    """A loop of a shader: its iterations in the slowest warp and in the average warp."""
 
     name: str
-    rounds: float
+    iterations: float
     average: float = None
     inner: int = 0
     fold: bool = False
 
     def __post_init__(self):
         if self.average is None:
-            self.average = self.rounds
+            self.average = self.iterations
 
 
 @dataclass
 class Work:
-    """What a dispatch does: its loops, an inner one before the one around it; loads outside loops that wait for each other;
-    bytes of the batch, which may lie beyond the L2 cache, and of the workspace, which lies in it."""
+    """The work of a dispatch.
+
+    An inner loop comes before the loop around it. `loads` are those outside loops that wait for
+    each other. `batch` and `workspace` are bytes: the batch may exceed the L2 cache, the workspace
+    fits it.
+    """
 
     loops: list
     loads: int
@@ -160,14 +185,14 @@ class Work:
 
 
 def work_of(dispatch, shape):
-    """Follows `shaders/*.wgsl`: change it together with them."""
+    """Returns the work of a dispatch. It must match `shaders/*.wgsl`."""
     frames, items, classes, labels = shape
     lanes = dispatch.lanes
     width = min(frames, labels)
     quads = width // 4 + 1
     logits = 4 * frames * items * classes
     tops = 8 * frames * items
-    # A float per state: half of a kept row, which every fourth frame has, or the weights of one.
+    # A float per state: half of a stored row, which every fourth frame has, or the weights of one.
     states = 16 * quads * frames * items
     # A gathered entry moves a sector.
     entries = min(logits, SECTOR * frames * items * (4 * quads + 1))
@@ -175,28 +200,29 @@ def work_of(dispatch, shape):
     folds = int(math.log2(lanes))
     name = dispatch.label
     if name == "check_labels":
-        return Work([Loop("check_labels", math.ceil(labels / lanes))], 2, 4 * items * labels, 8 * items * width)
+        return Work([Loop("labels", math.ceil(labels / lanes))], 2, 4 * items * labels, 8 * items * width)
     if name == "label_links":
-        rounds = [search_rounds(own, lanes) for own in seeded_labels(shape)]
-        slowest = max(rounds, key=sum)
-        average = [sum(column) / items for column in zip(*rounds)]
+        iterations = [search_iterations(own, lanes) for own in seeded_labels(shape)]
+        slowest = max(iterations, key=sum)
+        average = [sum(column) / items for column in zip(*iterations)]
         found = [Loop(n, s, a) for n, s, a in zip(["next", "after", "before"], slowest, average)]
-        outer = Loop("check_labels", math.ceil(width / lanes), inner=3)
+        outer = Loop("labels", math.ceil(width / lanes), inner=3)
         clear = Loop("clear", math.ceil(classes / lanes))
         return Work([clear, *found, outer], 1, 0, 4 * items * classes + 16 * items * width, found)
     if name == "softmax_stats":
-        once = dispatch.constants.get("ONCE")
-        rounds = math.ceil(classes / (4 * lanes))
-        maximum = [] if once else [Loop("maximum", rounds)]
-        total = [] if once else [Loop("sum", rounds)]
+        once = dispatch.constants.get("ROW_IN_REGISTERS")
+        iterations = math.ceil(classes / (4 * lanes))
+        maximum = [] if once else [Loop("maximum", iterations)]
+        total = [] if once else [Loop("sum", iterations)]
         loops = [*maximum, Loop("fold of maxima", folds, fold=True), *total, Loop("fold of sums", folds, fold=True)]
-        if dispatch.constants.get("GATHER"):
+        if dispatch.constants.get("WRITE_GATHERED"):
             loops.append(Loop("gather", math.ceil((width + 1) / lanes)))
         return Work(loops, 2 if once else 1, logits, tops)
     if name == "sweep inward":
         return Work([Loop("blocks", blocks)], 3, entries, states + tops)
     if name == "sweep outward":
-        # The folds are for items whose exponents are too large to be exact: no item of the benchmark enters them.
+        # The folds are for items whose exponents are too large to be exact: no item of the
+        # benchmark enters them.
         inexact = [] if dispatch.subgroups else [Loop("fold of exponents", 0) for _ in range(BLOCK)]
         # It reads the rows and writes the weights and, for each quad, their sums.
         return Work([*inexact, Loop("blocks", blocks, inner=len(inexact))], 3, entries, 2.5 * states + tops)
@@ -208,37 +234,43 @@ def work_of(dispatch, shape):
         ]
         return Work(loops, 2, 0, tops + 128 * quads * items)
     if name == "grad":
-        rounds = [link_rounds(own, classes, lanes) for own in seeded_labels(shape)]
+        iterations = [link_iterations(own, classes, lanes) for own in seeded_labels(shape)]
         loops = [
             Loop("weigh", math.ceil(quads / lanes)),
             Loop("fold", folds, fold=True),
             Loop("no gradient", 0),
-            Loop("labels of a class", max(r[0] for r in rounds), sum(r[1] for r in rounds) / items),
+            Loop("labels of a class", max(r[0] for r in iterations), sum(r[1] for r in iterations) / items),
             Loop("classes", math.ceil(classes / lanes), inner=1),
         ]
-        # Four frames share a reading of the classes' first labels.
+        # Four frames share a read of the classes' first labels.
         return Work(loops, 2, 2 * logits, logits / 4 + 1.5 * states + tops)
     raise NoEstimate(f"stage `{name}` is not modelled")
 
 
 def matched(loops, found, kernel):
-    """Pairs each loop of the shader with the compiled one; both have inner loops first. The compiler may unroll the folds."""
+    """Pairs each loop of the shader with the compiled one; both have inner loops first.
+
+    The compiler may unroll the folds.
+    """
     for expected in (loops, [loop for loop in loops if not loop.fold]):
         pairs = list(zip(expected, found))
         if len(expected) == len(found) and all(code.get("inner", loop.inner) == loop.inner for loop, code in pairs):
             return pairs
     names = ", ".join(loop.name for loop in loops)
-    raise NoEstimate(f"`{kernel}` compiled to {len(found)} loops; the model knows {len(loops)}: {names}")
+    raise NoEstimate(f"`{kernel}` compiled to {len(found)} loops; the model has {len(loops)}: {names}")
 
 
 def slots(instructions, pipes, pipe_cycles):
-    """Cycles that a scheduler is busy with these instructions of one warp: the busiest pipe, or one a cycle."""
+    """Returns the cycles of a scheduler for these instructions of one warp.
+
+    It is the time of the busiest pipe, or one cycle per instruction.
+    """
     return max([instructions, *(count * pipe_cycles.get(pipe, 1) for pipe, count in pipes.items())])
 
 
 @dataclass
 class Cost:
-    """One warp's cycles alone and its issue slots, of a whole dispatch."""
+    """The cycles of one warp alone, and its issue slots, for a whole dispatch."""
 
     alone: float
     issue: float
@@ -247,8 +279,8 @@ class Cost:
 
 
 def warp_cost(work, compiled, dispatch, model):
-    """Plays one warp through a dispatch."""
-    # Of a round, what the simulation plays although the benchmark's items branch around it.
+    """Returns the cost of one warp of a dispatch."""
+    # The part of an iteration that is simulated although the benchmark's items branch around it.
     around = model["branched_around"].get(dispatch.label, {}).get("subgroups" if dispatch.subgroups else "barriers")
     calibration = model["calibration"]
     pipe_cycles = model["sm"]["pipe_cycles"]
@@ -267,10 +299,10 @@ def warp_cost(work, compiled, dispatch, model):
             cycles, own = cycles - around["cycles"], own - around["instructions"]
         issue += loop.average * slots(own, pipes, pipe_cycles)
         if loop in work.searches:
-            search += loop.rounds * cycles
-            search_loads += loop.rounds
+            search += loop.iterations * cycles
+            search_loads += loop.iterations
         else:
-            alone += loop.rounds * cycles
+            alone += loop.iterations * cycles
     straight = max(straight, 0)
     alone += straight * calibration["straight_cycles"] + work.loads * calibration["l2_cycles"]
     return Cost(alone, issue + straight, search, search_loads)
@@ -278,7 +310,7 @@ def warp_cost(work, compiled, dispatch, model):
 
 @dataclass
 class Stage:
-    """The estimate of one dispatch in microseconds: what it is bound by, and each of the bounds."""
+    """The estimate of one dispatch in microseconds, with its bound and all bounds."""
 
     us: float
     low: float
@@ -289,15 +321,18 @@ class Stage:
 
 
 def estimate(dispatch, shape, compiled, card, model):
-    """The time of a dispatch: the longest of one warp's path, all instructions over all schedulers, and the bytes."""
+    """Returns the estimate of a dispatch.
+
+    It is the longest of one warp's path, all instructions over all schedulers, and the bytes.
+    """
     calibration, sm = model["calibration"], model["sm"]
     if dispatch.times != 1:
-        raise NoEstimate(f"`{dispatch.label}` is cut into {dispatch.times} dispatches, which is not modelled")
+        raise NoEstimate(f"`{dispatch.label}` is split into {dispatch.times} dispatches, which is not modelled")
     work = work_of(dispatch, shape)
     warp = warp_cost(work, compiled, dispatch, model)
     sms, schedulers = card["sms"], sm["schedulers"]
     per_us = card["clock_ghz"] * 1e3
-    # Registers are given to a warp in units of 256.
+    # Registers are allocated to a warp in units of 256.
     of_warp = math.ceil(compiled["registers"] * WARP / 256) * 256
     resident = min(
         card["workgroups_per_sm"],

@@ -1,9 +1,13 @@
-"""One plot of a run as SVG, without a library: a row for each shape, a mark for each program, time on a log axis."""
+"""Plots a run as SVG, without a library.
+
+Each shape is a row and each program a mark; the time is on a logarithmic axis.
+"""
 
 import math
 from xml.sax.saxutils import escape
 
-# Okabe and Ito's colours, told apart by all eyes, and a shape each for those who print in black. Ours are larger.
+# Okabe and Ito's colours, which colour-blind readers can distinguish, and one shape each for black
+# prints. Our marks are larger.
 STYLES = {
     "ours cpu": ("#0072B2", "circle"),
     "ours gpu": ("#D55E00", "diamond"),
@@ -20,7 +24,7 @@ STYLES = {
 
 WIDTH, LEFT, RIGHT, ROW, EDGE = 860, 218, 28, 46, 20
 
-# Viewers that show it as a picture follow the system's theme, so the ground changes together with what stands on it.
+# Viewers may follow the system's theme, so the background changes together with the foreground.
 CSS = """
 text { font: 13px system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif; fill: #1f2328; }
 .title { font-size: 15px; font-weight: 600; } .ours { font-weight: 600; } .small { font-size: 12px; fill: #59636e; }
@@ -63,11 +67,11 @@ def label(ms):
 
 
 def legend(programs, out, y):
-    """The programs' names, as many in a line as fit; returns where the next line would be."""
+    """Draws the programs' names in lines, and returns the position of the next line."""
     x = EDGE + 8
     for style, title in programs:
         ours = style.startswith("ours")
-        # The width of text without a font to ask: generous, since names are short.
+        # The width of the text is estimated generously, since no font is available.
         width = 36 + (8.4 if ours else 7.4) * len(title)
         if x + width > WIDTH - EDGE:
             x, y = EDGE + 8, y + 24
@@ -79,7 +83,10 @@ def legend(programs, out, y):
 
 
 def placed(row):
-    """(style, x, dy) of a row's marks: on the line where there is room, else above or below it; ours are on it first."""
+    """Returns (style, x, dy) of a row's marks.
+
+    A mark is on the line if there is room, else above or below it. Our marks are placed first.
+    """
     taken = []
     for style, x in sorted(row.items(), key=lambda entry: (not entry[0].startswith("ours"), entry[1])):
         free = [dy for dy in (0, -13, 13) if all(dy != other or abs(x - at) > 14 for at, other in taken)]
@@ -88,7 +95,11 @@ def placed(row):
 
 
 def svg(title, note, programs, rows):
-    """`programs`: (style, title) in order; `rows`: (shape's name, {style: ms}), from the top down."""
+    """Returns the SVG.
+
+    `programs` are pairs (style, title) in order; `rows` are pairs (shape's name, {style: ms}), from
+    the top down.
+    """
     out = []
     y = legend(programs, out, 76)
     top = y + 22

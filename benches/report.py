@@ -3,7 +3,8 @@
 
     python3 benches/report.py benches/results/RUN.json [--readme]
 
-Writes RUN.md and RUN.svg beside the results, and with --readme both into the README, between its two marks.
+Writes RUN.md and RUN.svg beside the results. With --readme, writes the table and the plot into
+benches/README.md too, between its two marks.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import gpu_tables
 import plot
 from tables import mebibytes, milliseconds, named, ratio, table
 
-ROOT = Path(__file__).resolve().parent.parent
+README = Path(__file__).resolve().parent / "README.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 TITLES = {
@@ -40,7 +41,7 @@ def is_ours(name):
 
 
 def sample(results):
-    """Any line of a program that has figures, or one without."""
+    """Returns a line of a program, preferably one with figures."""
     good = [line for line in results.values() if "error" not in line]
     return (good or list(results.values()) or [{}])[0]
 
@@ -54,10 +55,10 @@ def title(name, results):
 
 
 def adapter(results):
-    """The adapter without the version in its name, which the list of versions has."""
+    """Returns the adapter's name without the version, which is in the list of versions."""
     line = sample(results)
     name = (line.get("adapter") or "GPU").split(" (")[0]
-    # Two software adapters have one name.
+    # Two software adapters may have the same name.
     return "lavapipe" if name == "llvmpipe" and line.get("api") == "vulkan" else name
 
 
@@ -93,13 +94,16 @@ def table_of_ratios(run, ours):
 
 
 def torch_keeps(shape):
-    """The bytes that PyTorch's CUDA loss keeps from forward to backward: f32 log-probs and gradient, alpha and beta."""
+    """Returns the bytes that PyTorch's CUDA loss keeps from forward to backward.
+
+    These are the log-probabilities and the gradient in f32, alpha and beta.
+    """
     frames, batch, classes, labels = map(int, shape.split(","))
     return batch * frames * 4 * (2 * classes + 2 * (2 * labels + 1))
 
 
 def table_of_memory(run):
-    """Workspace beside the caller's logits and gradient, which ours needs no copy of."""
+    """Returns the table of the memory in addition to the caller's logits and gradient."""
     ours = [name for name in run["programs"] if is_ours(name)]
     rows = []
     for shape in run["programs"]["ctc-wgpu CPU"]:
@@ -113,13 +117,13 @@ def table_of_memory(run):
 
 
 def versions(run):
-    """Program by program, what was measured."""
-    told = []
+    """Returns the versions of all programs."""
+    listed = []
     for name, results in run["programs"].items():
         line = sample(results)
         parts = [line.get("version"), line.get("driver"), line.get("simd")]
-        told.append(f"{title(name, results)} {', '.join(part for part in parts if part)}".strip())
-    return "; ".join(told)
+        listed.append(f"{title(name, results)} {', '.join(part for part in parts if part)}".strip())
+    return "; ".join(listed)
 
 
 def counted(run):
@@ -134,12 +138,12 @@ def machine(run):
     return f"{run['cpu']}, {run['threads']} threads"
 
 
-# Of a core. More than a system's own services take on an idle machine.
+# Cores. An idle machine's own services use less.
 QUIET = 0.2
 
 
 def noise(run):
-    """A warning, where other programs had a part in the times."""
+    """Returns a warning if other programs influenced the times."""
     cores = run.get("others_cores")
     if cores is None or cores <= QUIET:
         return ""
@@ -147,13 +151,13 @@ def noise(run):
 
 
 def troubles(run):
-    """What has no figure, and why."""
-    told = [f"- {TITLES.get(name, name)} is absent: {reason}" for name, reason in run["absent"].items()]
+    """Returns the programs and shapes without figures, with the reasons."""
+    notes = [f"- {TITLES.get(name, name)} is absent: {reason}" for name, reason in run["absent"].items()]
     for name, results in run["programs"].items():
         for shape, line in results.items():
             if "error" in line:
-                told.append(f"- {title(name, results)} at {named(shape)}: {line['error']}")
-    return "\n".join(told)
+                notes.append(f"- {title(name, results)} at {named(shape)}: {line['error']}")
+    return "\n".join(notes)
 
 
 def markdown(run, picture):
@@ -189,7 +193,7 @@ def style(name):
 
 def picture(run):
     shapes, times, titles = figures(run)
-    # One mark a style: of several adapters of ours the first is drawn.
+    # There is one mark per style: of several adapters the first is drawn.
     drawn = {}
     for name in times:
         if times[name]:
@@ -199,7 +203,7 @@ def picture(run):
         axes = " ".join(f"{axis}={value}" for axis, value in zip("TNCL", shape.split(",")))
         rows.append((axes, {s: times[name][shape] for s, name in drawn.items() if shape in times[name]}))
     return plot.svg(
-        "CTC loss and gradient: time a batch, shorter is better",
+        "CTC loss and gradient: time per batch, shorter is better",
         f"{machine(run)}, {run['date']}; log axis",
         [(s, titles[name]) for s, name in drawn.items()],
         rows,
@@ -207,15 +211,15 @@ def picture(run):
 
 
 def readme(run, stem):
-    results = f"benches/results/{stem}"
+    results = f"results/{stem}"
     gone = [TITLES.get(name, name) for name in run["absent"]]
-    gone = f" Not there: {', '.join(gone)}." if gone else ""
+    gone = f" Absent: {', '.join(gone)}." if gone else ""
     warning = f"{noise(run)}\n\n" if noise(run) else ""
     return (
         f"Loss and gradient in ms on {machine(run)}, {run['date']}: {versions(run)}.{gone}\n\n{warning}"
         f"![Times of ctc-wgpu and other libraries]({results}.svg)\n\n{table_of_times(run)}\n\n"
         f"Measured in {counted(run)} by `{run['command']}`; "
-        f"[the ratios, and all that is to say]({results}.md)."
+        f"[ratios, versions and environment]({results}.md)."
     )
 
 
@@ -230,13 +234,12 @@ def write(path, readme_too):
     drawing.write_text(picture(run))
     path.with_suffix(".md").write_text(markdown(run, drawing.name))
     if readme_too:
-        front = ROOT / "README.md"
-        front.write_text(insert(front.read_text(), readme(run, path.stem)))
+        README.write_text(insert(README.read_text(), readme(run, path.stem)))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("results", type=Path)
-    parser.add_argument("--readme", action="store_true", help="put the table and the plot into the README")
+    parser.add_argument("--readme", action="store_true", help="write the table and the plot into benches/README.md")
     given = parser.parse_args()
     write(given.results, given.readme)

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Times ctc-wgpu and other libraries' CTC losses on this machine, in turn, in one run.
+"""Times the CTC losses of ctc-wgpu and of other libraries in one run.
 
-    python3 benches/run.py                      # installs the peers, builds, measures, writes benches/results
+    python3 benches/run.py                      # installs, builds, measures, writes results
     python3 benches/run.py --peers torch,optax --rounds 5
-    python3 benches/run.py --no-install         # with what this Python has already, and without the network
+    python3 benches/run.py --no-install         # with this Python's packages, without the network
     python3 benches/run.py --tool ctc-wgpu --no-build --no-install     # on a machine without cargo
 
-All programs run one after the other, and that several times over, every other round backwards; what is kept is the median
-over the rounds, so that a machine that grows slower or faster meanwhile does so for all. A peer that cannot be had is
-reported as absent. On a GPU three figures are compared: kernels only, steps queued, one step waited for. With --readme the table
-and the plot go into the README too.
+All programs run one after the other, in several rounds, every other round in reverse order. The
+median over the rounds counts, so that a machine that becomes slower or faster affects all programs
+alike. A peer that is not available is reported as absent. On a GPU three figures are compared:
+kernels only, steps queued, one step waited for. With --readme the table and the plot are written
+into benches/README.md too.
 """
 
 import argparse
@@ -29,8 +30,9 @@ from host import HERE, LONGEST_S, ROOT, Failed, Others, call, commit, machine, s
 
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 
-# What pip installs for each peer, with its options. PyTorch with CUDA is what pip gives on Linux. FlagGems asks for an older numpy
-# and for exact versions of the three packages that it imports; it works with newer ones.
+# The packages of each peer, with pip's options. On Linux, pip installs PyTorch with CUDA. FlagGems
+# requires an older numpy and exact versions of the three packages that it imports; it works with
+# newer ones.
 PACKAGES = {
     "torch": ["torch"],
     "torch-cuda": ["torch"],
@@ -43,21 +45,21 @@ PACKAGES = {
 }
 BURN = "burn"
 
-# Peers that pip only installs for CUDA. They are not installed without an NVIDIA driver, whose packages are large.
+# Peers for CUDA, whose packages are large. They are not installed without an NVIDIA driver.
 NVIDIA = ("torch-cuda", "torch-cudnn", "flag-gems", "optax-cuda")
 
-# Those that PyTorch runs on CUDA: where one of them runs, the rate of PyTorch's `copy_` is measured too.
+# Peers that PyTorch runs on CUDA. If one runs, the rate of PyTorch's `copy_` is measured too.
 TORCH_CUDA = ("torch-cuda", "torch-cudnn", "flag-gems")
 COPY = "torch-copy"
 
-# Steps enqueued before one wait, as the peers do it.
+# Steps enqueued before one wait, as in the peers' programs.
 QUEUED = 20
 
-# What is a median over rounds of its own.
+# Figures of which each is a median over the rounds.
 FIGURES = ("median_ms", "wall_ms", "queued_ms", "kernels_ms", "events_ms", "first_plan_ms")
 
-# How far the sums of a peer's losses and gradients may lie from ours: f32 in logarithms, and Keras's ε, stay below this,
-# another batch or another function does not.
+# The largest difference of the sums of a peer's losses and gradients from ours. Rounding of f32
+# logarithms and Keras's ε stay below it; another batch or another function does not.
 LOSS_TOLERANCE, GRAD_TOLERANCE = 1e-3, 2e-2
 
 
@@ -67,7 +69,10 @@ def cargo(*words):
 
 
 def install(peers, absent, packages):
-    """Returns the Python of a virtual environment with what the peers need. A package that fails to install makes its peers absent."""
+    """Returns the Python of a virtual environment with the peers' packages.
+
+    A package that fails to install makes its peers absent.
+    """
     venv = TARGET / "peers-venv"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
@@ -163,7 +168,10 @@ def measure(found, args, absent):
 
 
 def merged(rounds, key=lambda line: report.key(line["shape"])):
-    """Returns the rounds of one program as one: by shape, the median over rounds. One failure counts for all rounds."""
+    """Returns the median over the rounds of one program, by shape.
+
+    One failure counts for all rounds.
+    """
     results = {}
     for line in (line for seen in rounds for line in seen):
         results.setdefault(key(line), []).append(line)
@@ -172,13 +180,13 @@ def merged(rounds, key=lambda line: report.key(line["shape"])):
         if failed:
             results[shape] = failed[0]
             continue
-        # A profiler may fail in one round and not in the next: what timed the most rounds counts.
+        # A profiler may fail in one round and not in the next: the most frequent kind counts.
         by, _ = Counter(line.get("timed_by") for line in seen).most_common(1)[0]
         seen = [line for line in seen if line.get("timed_by") == by]
         times = [line["median_ms"] for line in seen]
-        # All else is of the round that is nearest to the median.
+        # The other fields are those of the round that is nearest to the median.
         middle = min(seen, key=lambda line: abs(line["median_ms"] - median(times)))
-        # What a program could not measure is missing, or null.
+        # A figure that a program could not measure is missing, or null.
         figures = {name: [line[name] for line in seen if line.get(name) is not None] for name in FIGURES}
         figures = {name: median(values) for name, values in figures.items() if values}
         results[shape] = middle | figures | {"rounds_ms": times}
@@ -186,7 +194,7 @@ def merged(rounds, key=lambda line: report.key(line["shape"])):
 
 
 def copied(measured):
-    """Takes the rounds of PyTorch's `copy_` out of what was measured; returns their median, or nothing."""
+    """Removes the rounds of PyTorch's `copy_` from `measured` and returns their median, or None."""
     rounds = [line for seen in measured.pop(COPY, []) for line in seen]
     if not rounds:
         return None
@@ -194,12 +202,15 @@ def copied(measured):
     return rates[len(rates) // 2]
 
 
-def judge(programs, ours="ctc-wgpu CPU"):
-    """No figure for a wrong answer: ours was checked by the tool, and the peers must agree with it."""
+def check_results(programs, ours="ctc-wgpu CPU"):
+    """Replaces the figures of a peer by an error where its results differ from ours.
+
+    The tool has checked ours against the reference.
+    """
     truth = programs[ours]
     for name, results in programs.items():
         for shape, right in truth.items():
-            line = results.setdefault(shape, {"error": "the program ended before it came to this"})
+            line = results.setdefault(shape, {"error": "the program ended before this shape"})
             if "error" in line or "error" in right:
                 continue
             for what, tolerance in (("mean_loss", LOSS_TOLERANCE), ("grad_l1", GRAD_TOLERANCE)):
@@ -208,13 +219,13 @@ def judge(programs, ours="ctc-wgpu CPU"):
 
 
 def tool_arguments(parser):
-    """Adds those that say where our tool comes from."""
-    parser.add_argument("--tool", type=executable, metavar="PATH", help="our tool, already built")
+    """Adds the arguments that select our tool."""
+    parser.add_argument("--tool", type=executable, metavar="PATH", help="a tool that is already built")
     parser.add_argument("--no-build", action="store_true", help="call no cargo; without --tool, target/release's tool runs")
 
 
 def shape(text):
-    """The text itself, as the programs take it."""
+    """Returns the text itself, as the programs accept it."""
     if not re.fullmatch(r"\d+(,\d+){3}", text):
         raise argparse.ArgumentTypeError(f"{text}: T,N,C,L is needed")
     return text
@@ -248,7 +259,7 @@ def parser(description, peers, shapes):
     parser.add_argument("--adapter", action="append", metavar="NAME", help="time ctc-wgpu on this GPU adapter; may be repeated; default: the best one")
     tool_arguments(parser)
     parser.add_argument("--no-install", action="store_true", help="run the peers on this Python, and build offline")
-    parser.add_argument("--readme", action="store_true", help="write the table and the plot into the README")
+    parser.add_argument("--readme", action="store_true", help="write the table and the plot into benches/README.md")
     return parser
 
 
@@ -272,7 +283,7 @@ def main():
     busy = others.cores()
     if "ctc-wgpu CPU" not in by_program:
         sys.exit(f"ctc-wgpu itself did not run: {absent.get('ctc-wgpu CPU')}")
-    judge(by_program)
+    check_results(by_program)
     results = {
         **machine(args, began, busy),
         "python": platform.python_version(),

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Shows how the time grows with each axis: T, N, C and L doubled one at a time, on the CPU backend and the adapter.
+"""Measures how the time grows with each of T, N, C and L, on the CPU backend and the adapter.
 
-    python3 benches/scaling.py             # builds, measures, writes benches/results/<date>-<machine>-scaling.{json,md,svg}
-    python3 benches/scaling.py RESULTS.json   # only makes table and picture again
+    python3 benches/scaling.py                # builds, measures, writes the results
+    python3 benches/scaling.py RESULTS.json   # only makes the table and the plot again
 
-A line that runs beside the dashed one is linear; one that is flatter has not yet left its fixed costs behind.
+One axis is doubled at a time. The results are benches/results/<date>-<machine>-scaling.json, .md
+and .svg. A line that is parallel to the dashed one is linear; a flatter one is still dominated by
+its fixed costs.
 """
 
 import argparse
@@ -22,7 +24,7 @@ import run
 import tables
 
 MIDDLE = {"T": 1600, "N": 4, "C": 64, "L": 20}
-# The first value of each axis, and how often it is doubled.
+# The first value of each axis, and the number of times that it is doubled.
 AXES = {"T": (100, 6), "N": (1, 6), "C": (32, 7), "L": (5, 7)}
 STYLES = {"cpu": "ours cpu", "gpu": "ours gpu"}
 PANEL, HEIGHT, GAP, LEFT, TOP = 330, 250, 84, 76, 118
@@ -48,14 +50,14 @@ def measure(tool, threads):
 
 
 def curve(lines, axis):
-    """(value of the axis, ms), from the left."""
+    """Returns pairs (value of the axis, ms), from the left."""
     by_shape = {tuple(line["shape"]): line["median_ms"] for line in lines if "error" not in line}
     index = list(MIDDLE).index(axis)
     return [(shape[index], by_shape[tuple(shape)]) for shape in shapes(axis) if tuple(shape) in by_shape]
 
 
 def growth(points):
-    """How the time grew while the axis went from half of its length to all of it: 2 is linear."""
+    """Returns the factor of the time for the last doubling of the axis: 2 is linear."""
     return points[-1][1] / points[-2][1]
 
 

@@ -10,13 +10,13 @@ def ratio(value):
 
 
 def percent(share):
-    """A share of 1 in percent, with two digits or more."""
+    """Formats a share of 1 in percent, with at least two digits."""
     value = 100 * share
     return f"{value:.0f} %" if value >= 9.95 else f"{value:.1f} %"
 
 
 def significant(value):
-    """At most four digits that are not zeros for the size alone."""
+    """Formats a value with at most four significant digits."""
     return f"{float(f'{value:.4g}'):,.10g}"
 
 

@@ -19,7 +19,7 @@ import table
 
 class Kept(unittest.TestCase):
     def kept(self, only, commit, now):
-        """What a run keeps of results of `commit`, or of no results, and what it prints."""
+        """Returns the results of `commit`, or of none, that a run keeps, and its messages."""
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as printed:
             path = Path(folder) / "compilers.json"
             if commit:

@@ -1,4 +1,7 @@
-"""`python3 -B -m unittest discover benches`: the parsing and the arithmetic of `model.py`, without a GPU or a compiler."""
+"""Tests the parsing and the arithmetic of `model.py`, without a GPU or a compiler.
+
+`python3 -B -m unittest discover benches` runs them.
+"""
 
 import copy
 import json
@@ -10,15 +13,28 @@ import model
 import model_page
 import model_stages as stages
 
-PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatches, 23.2 MiB of workspace
-batch tiles: 1, segments: 1, input slices: 1
-  check_labels        1 × 4 × 1 × 1, 9 iterations   LANES 64  CONCATENATED 0  ALLOW_BLANK 0
-  label_links         1 × 4 × 1 × 1, 4020 iterations   LANES 64  CLEAR 1  LINK 1
-  softmax_stats       1 × 2000 × 1 × 1, 22 iterations   LANES 32  ROWS 4  INPUT 0  DIRECTIONS 2  BEST 0  GATHER 0  ONCE 1
-  sweep inward        1 × 4 × 1 × 2, 1002 iterations   LANES 128  KEEP 1  GATHERED 0  INPUT 0  DISTINCT 0  OUT 0
-  join                1 × 4 × 1 × 1, 19 iterations   LANES 64  ZERO_IMPOSSIBLE 0  INPUT 0  DISTINCT 0
-  sweep outward       1 × 4 × 1 × 2, 1002 iterations   LANES 128  KEEP 1  OUT 1
-  grad                1 × 2000 × 1 × 1, 640 iterations   LANES 128  ROWS 1  INPUT 0
+PLAN = """loss and gradient: N = 4, T = 2000, C = 128, Lmax = 500
+dispatches: 7, workspace: 23.2 MiB
+batch tiles: 1, checkpoint segments: 1, input slices: 1
+  stage              dispatches  workgroups         loop iterations
+  check_labels                1  4 × 1 × 1                        9  by check_labels, LANES 64, CONCATENATED 0, ALLOW_BLANK 0
+  label_links                 1  4 × 1 × 1                     4020  by label_links, LANES 64, CLEAR 1, LINK 1
+  softmax_stats               1  2000 × 1 × 1                    22  by softmax_stats, LANES 32, ROWS 4, INPUT 0, DIRECTIONS 2, GREEDY 0, WRITE_GATHERED 0, ROW_IN_REGISTERS 1
+  sweep inward                1  4 × 1 × 2                     1002  by sweep, LANES 128, STORE_ROWS 1, READ_GATHERED 0, INPUT 0, DISTINCT 0, OUTWARD 0
+  join                        1  4 × 1 × 1                       19  by join, LANES 64, ZERO_IMPOSSIBLE 0, INPUT 0, DISTINCT 0
+  sweep outward               1  4 × 1 × 2                     1002  by sweep, LANES 128, STORE_ROWS 1, OUTWARD 1
+  grad                        1  2000 × 1 × 1                   640  by grad, LANES 128, ROWS 1, INPUT 0
+"""
+# The same plan in a record from before the stages were renamed.
+EARLIER_PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatches, 23.2 MiB of workspace
+1 group(s) of items, 1 page(s) of steps, 1 chunk(s) of frames
+  labels       1 × 4 × 1 × 1, 9 rounds   LANES 64  CONCATENATED 0  ALLOW_BLANK 0
+  chain        1 × 4 × 1 × 1, 4020 rounds   LANES 64  CLEAR 1  LINK 1
+  stats        1 × 2000 × 1 × 1, 22 rounds   LANES 32  ROWS 4  INPUT 0  DIRECTIONS 2  BEST 0  GATHER 0  ONCE 1
+  sweep in     1 × 4 × 1 × 2, 1002 rounds   LANES 128  KEEP 1  GATHERED 0  INPUT 0  DISTINCT 0  OUT 0
+  meet         1 × 4 × 1 × 1, 19 rounds   LANES 64  ZERO_IMPOSSIBLE 0  INPUT 0  DISTINCT 0
+  sweep out    1 × 4 × 1 × 2, 1002 rounds   LANES 128  KEEP 1  OUT 1
+  grad         1 × 2000 × 1 × 1, 640 rounds   LANES 128  ROWS 1  INPUT 0
 """
 NAMES = ["check_labels", "label_links", "softmax_stats", "in", "join", "out", "grad"]
 
@@ -50,7 +66,8 @@ def pipelines():
     fold, search = loop(10, 50), loop(20, 300)
     of = {
         "check_labels": compiled(loop(50, 400)),
-        # The loop over labels has the three searches in it, whose instructions are not in the code twice.
+        # The loop over labels contains the three searches, whose instructions are in the code only
+        # once.
         "label_links": compiled(loop(10, 40), search, search, search, loop(100, 2000), code=-60),
         "softmax_stats": compiled(fold, fold, code=300),
         "in": compiled(loop(1700, 4000, alu=900)),
@@ -77,24 +94,31 @@ def constants():
 
 
 def data():
-    plan = {"adapter": "nvidia", "goal": "LossAndGrad", "text": PLAN, "pipelines": NAMES}
+    plan = {"adapter": "nvidia", "task": "LossAndGrad", "text": PLAN, "pipelines": NAMES}
     return {"commit": "abc", "plans": [plan], "pipelines": pipelines()}
 
 
 class Plans(unittest.TestCase):
     def test_a_printed_plan_is_read_back(self):
-        goal, shape, dispatches = stages.parse_plan(PLAN)
-        self.assertEqual((goal, shape), ("LossAndGrad", (2000, 4, 128, 500)))
+        task, shape, dispatches = stages.parse_plan(PLAN)
+        self.assertEqual((task, shape), ("loss and gradient", (2000, 4, 128, 500)))
         self.assertEqual([one.label for one in dispatches], stages.STAGES)
         sweep_in, out = dispatches[3], dispatches[5]
-        self.assertEqual((sweep_in.times, sweep_in.grid, sweep_in.rounds, sweep_in.kernel), (1, (4, 1, 2), 1002, "sweep"))
+        self.assertEqual((sweep_in.times, sweep_in.grid, sweep_in.iterations, sweep_in.kernel), (1, (4, 1, 2), 1002, "sweep"))
         self.assertEqual((sweep_in.lanes, sweep_in.warps, sweep_in.workgroups), (128, 4, 8))
-        self.assertEqual((sweep_in.subgroups, out.constants["OUT"]), (False, 1))
-        self.assertEqual(dispatches[2].constants["ONCE"], 1)
+        self.assertEqual((sweep_in.subgroups, out.constants["OUTWARD"]), (False, 1))
+        self.assertEqual(dispatches[2].constants["ROW_IN_REGISTERS"], 1)
 
     def test_a_kernel_of_another_name_and_subgroups_are_found(self):
-        line = "  sweep inward        3 × 4 × 1 × 2, 7 iterations   by sweep_long  with subgroups  LANES 256"
+        line = "  sweep inward                3  4 × 1 × 2                        7  by sweep_long with subgroups, LANES 256"
         _, _, (dispatch,) = stages.parse_plan(PLAN.splitlines()[0] + "\n" + line)
+        self.assertEqual((dispatch.kernel, dispatch.times, dispatch.subgroups), ("sweep_long", 3, True))
+
+    def test_earlier_records_have_the_names_of_today(self):
+        self.assertEqual(stages.parse_plan(EARLIER_PLAN)[1:], stages.parse_plan(PLAN)[1:])
+        self.assertEqual(model.task_of({"goal": "LossAndGrad"}), model.task_of({"task": "LossAndGrad"}))
+        line = "  sweep in     3 × 4 × 1 × 2, 7 rounds   by sweep_long  with subgroups  LANES 256"
+        _, _, (dispatch,) = stages.parse_plan(EARLIER_PLAN.splitlines()[0] + "\n" + line)
         self.assertEqual((dispatch.kernel, dispatch.times, dispatch.subgroups), ("sweep_long", 3, True))
 
     def test_other_text_is_refused(self):
@@ -114,15 +138,15 @@ class Counts(unittest.TestCase):
         self.assertEqual(stages.searches([7, 8, 7, 7]), [(1, 0, 0), (2, 0, 1), (0, 0, 1), (0, 0, 0)])
 
     def test_a_warp_searches_as_long_as_its_slowest_lane(self):
-        self.assertEqual(stages.search_rounds([7, 8, 7, 7], 64), [2, 0, 1])
+        self.assertEqual(stages.search_iterations([7, 8, 7, 7], 64), [2, 0, 1])
         # Label 32 is searched by the second warp, label 64 by the first one again.
         labels = list(range(1, 66))
-        self.assertEqual(stages.search_rounds(labels, 64), [64 + 0, 0, 31 + 64])
+        self.assertEqual(stages.search_iterations(labels, 64), [64 + 0, 0, 31 + 64])
 
-    def test_chains_of_a_class_are_as_long_as_it_is_frequent(self):
-        slowest, average = stages.link_rounds([1, 1, 1, 40], 64, 64)
+    def test_links_of_a_class_are_as_many_as_it_is_frequent(self):
+        slowest, average = stages.link_iterations([1, 1, 1, 40], 64, 64)
         self.assertEqual((slowest, average), (3, 2))
-        self.assertEqual(stages.link_rounds([1, 1, 1, 40], 64, 32), (4, 4))
+        self.assertEqual(stages.link_iterations([1, 1, 1, 40], 64, 32), (4, 4))
 
 
 class Arithmetic(unittest.TestCase):
@@ -142,7 +166,8 @@ class Arithmetic(unittest.TestCase):
 
     def test_many_warps_share_the_slots_of_a_scheduler(self):
         stage = self.of("softmax_stats", compiled(loop(10, 50), loop(10, 50, alu=20), code=1000))
-        # 2000 workgroups of 4 warps: 20 warps per scheduler; two folds of 5 rounds, one of which is bound by the ALU.
+        # 2000 workgroups of 4 warps: 20 warps per scheduler; two folds of 5 iterations, one of
+        # which is bound by the ALU.
         self.assertAlmostEqual(stage.us, 1 + 20 * (1000 + 5 * 10 + 5 * 40) / 0.5 / 1000)
         self.assertEqual(stage.bound, "issue")
 
@@ -160,7 +185,7 @@ class Arithmetic(unittest.TestCase):
 
     def test_searches_give_a_range(self):
         stage = self.of("label_links", pipelines()[1]["compiled"]["ptxas"])
-        searched = sum(max((stages.search_rounds(own, 64) for own in stages.seeded_labels(self.shape)), key=sum))
+        searched = sum(max((stages.search_iterations(own, 64) for own in stages.seeded_labels(self.shape)), key=sum))
         self.assertAlmostEqual(stage.high - stage.low, searched * (250 - 50) / 1000)
         self.assertAlmostEqual(stage.us, (stage.high + stage.low) / 2)
 
@@ -174,7 +199,7 @@ class Arithmetic(unittest.TestCase):
         stage = self.of("sweep outward", compiled(*folds, loop(2800, 6600), code=-80))
         # Four folds of 100 cycles within loops, and 467 cycles around them.
         self.assertAlmostEqual(stage.bounds["latency"], (250 * (6600 - 400 - 467) + 3 * 250) / 1000)
-        # A round of another length is another kernel.
+        # An iteration of another length is another kernel.
         other = self.of("sweep outward", compiled(*folds, loop(2800, 5000), code=-80))
         self.assertAlmostEqual(other.bounds["latency"], (250 * (5000 - 400) + 3 * 250) / 1000)
 
@@ -184,7 +209,7 @@ class Arithmetic(unittest.TestCase):
         self.assertAlmostEqual(rolled.bounds["latency"] - 6 * 50 / 1000, unrolled.bounds["latency"] - 60 * 3 / 1000)
 
     def test_loops_that_the_model_does_not_know_are_refused(self):
-        with self.assertRaisesRegex(stages.NoEstimate, "`sweep` compiled to 3 loops; the model knows 1: blocks"):
+        with self.assertRaisesRegex(stages.NoEstimate, "`sweep` compiled to 3 loops; the model has 1: blocks"):
             self.of("sweep inward", compiled(loop(1, 1), loop(1, 1), loop(1, 1)))
         nested = {**loop(1, 1), "inner": 1}
         with self.assertRaisesRegex(stages.NoEstimate, "compiled to 2 loops"):
@@ -206,9 +231,9 @@ class Rows(unittest.TestCase):
         broken = data()
         broken["pipelines"][4]["compiled"] = {}
         (row,) = model.rows_of(broken, CARD, self.model)
-        self.assertEqual(row["missing"], {"join": "pipeline `meet` was not compiled by absent or ptxas"})
+        self.assertEqual(row["missing"], {"join": "pipeline `join` was not compiled by absent or ptxas"})
         self.assertNotIn("sum_us", row)
-        self.assertIn("none for meet: pipeline `meet` was not compiled", model_page.text([row]))
+        self.assertIn("none for join: pipeline `join` was not compiled", model_page.text([row]))
 
     def test_every_line_is_marked_as_an_estimate(self):
         lines = model_page.text([self.row]).splitlines()

@@ -1,4 +1,7 @@
-"""Tests of how the peers' steps are timed, with a clock and a GPU that only count: `python3 -m unittest discover benches`."""
+"""Tests the timing of the peers' steps, with a simulated clock and GPU.
+
+`python3 -m unittest discover benches` runs them.
+"""
 
 import sys
 import unittest
@@ -15,7 +18,10 @@ from timing import PROFILED, Measured, Step, Timer, best, timer_for  # noqa: E40
 
 
 class Gpu:
-    """A device with a queue. Launching a step keeps the host busy for `launch` ms, its kernels run for `kernels` ms."""
+    """A device with a queue.
+
+    Launching a step keeps the host busy for `launch` ms; its kernels run for `kernels` ms.
+    """
 
     def __init__(self, launch=0.1, kernels=1.0):
         self.launch, self.kernels = launch, kernels

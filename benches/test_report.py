@@ -21,7 +21,7 @@ SMALL, LARGE = "50,32,20,12", "150,64,5000,20"
 
 
 def gpu_run():
-    """Returns a run on a GPU with round numbers: the small shape fits the L2 cache, the large one does not."""
+    """Returns a run on a GPU: the small shape fits the L2 cache, the large one does not."""
 
     def ours(median, queued, wall, rate):
         return {
@@ -156,7 +156,7 @@ class Runs(unittest.TestCase):
 
     def test_an_alignment_of_an_adapter_that_differs_from_the_cpu_has_no_figure(self):
         def line(path, score):
-            return {"median_ms": 1.0, "answers": [path], "scores": [score]}
+            return {"median_ms": 1.0, "results": [path], "scores": [score]}
 
         task = f"{SMALL} align"
         programs = {
@@ -165,7 +165,7 @@ class Runs(unittest.TestCase):
             "torchaudio": {task: line([0, 1], 2.0)},
         }
         decoders.compare(programs)
-        self.assertEqual(programs["ctc-wgpu GPU"][task]["error"], "1 of 1 items are others than ours")
+        self.assertEqual(programs["ctc-wgpu GPU"][task]["error"], "1 of 1 items differ from ours")
         self.assertNotIn("error", programs["torchaudio"][task])
 
     def test_a_tool_that_does_not_exist_is_an_error(self):

@@ -1,23 +1,26 @@
-// check_labels: what each item is. Its lengths and labels are checked here, once: later stages work on what this one wrote,
-// so that nothing on the device can lead them out of a table.
+// check_labels: checks the lengths and labels of each item and compacts the labels. Later kernels
+// use only what this kernel wrote, so no input on the device can make them index out of bounds.
 //
-// in caller_labels [N, Lmax] or [ΣL], logit_lengths, label_lengths, weights [N].
-// out items, item_status [G]; label_table [G, width]: class and whether the label before leads to it.
-// grid one workgroup an item.  barriers: the header is read by all; the running count of a collapse.
+// in: labels [N, Lmax] or [ΣL]; logit_lengths, label_lengths, weights [N]; totals, if they are
+// needed.
+// out: items, item_status [G]; label_table [G, label_capacity]: the class of each label, and
+// whether the transition over the blank before it is allowed.
+// grid: one workgroup per item.
+// barriers: all lanes read the header; the prefix sum of COLLAPSE.
 
 override LANES: u32 = 64u;
 override CONCATENATED: bool = false;
 override ALLOW_BLANK: bool = false;
 override COLLAPSE: bool = false;
 override DISTINCT: bool = false;
-// Whether -1 is a label that stands for any class: one more than there are.
-override STARS: bool = false;
-// Whether labels are looked at: a greedy reading has none.
-override LABELLED: bool = true;
-// Reduction in src/options.rs.
+// Allows the label -1, a wildcard ("star") that matches any class. Its class is `params.classes`.
+override ALLOW_STAR: bool = false;
+// False for greedy decoding, which has no labels.
+override HAS_LABELS: bool = true;
+// The number of the reduction in src/plan/stages.rs.
 override REDUCTION: u32 = 0u;
 
-@group(0) @binding(1) var<storage, read> caller_labels: array<i32>;
+@group(0) @binding(1) var<storage, read> labels: array<i32>;
 @group(0) @binding(2) var<storage, read> logit_lengths: array<i32>;
 @group(0) @binding(3) var<storage, read> label_lengths: array<i32>;
 @group(0) @binding(4) var<storage, read> weights: array<u32>;
@@ -26,28 +29,30 @@ override REDUCTION: u32 = 0u;
 @group(0) @binding(7) var<storage, read_write> item_status: array<u32>;
 @group(0) @binding(8) var<storage, read_write> label_table: array<vec2<u32>>;
 
+// The first of the label starts in `totals`.
 const STARTS: u32 = 4u;
 
+// An item's lengths, the start of its labels in `labels`, and its status so far.
 struct Header {
     frames: u32,
     length: u32,
     start: u32,
-    verdict: u32,
+    status_code: u32,
 }
 
 var<workgroup> sh_header: Header;
-var<workgroup> sh_bad: atomic<u32>;
-var<workgroup> sh_kept: array<u32, LANES>;
+var<workgroup> sh_bad_label: atomic<u32>;
+var<workgroup> sh_counts: array<u32, LANES>;
 
-fn header(g: u32) -> Header {
+fn checked_header(g: u32) -> Header {
     let n = params.item_base + g;
     let frames = logit_lengths[n];
-    let length = select(0, label_lengths[n], LABELLED);
+    let length = select(0, label_lengths[n], HAS_LABELS);
     var start = params.label_base + g * params.label_stride;
     var room = params.label_stride;
     if (CONCATENATED) {
         start = totals[STARTS + params.first_item + g];
-        room = min(params.label_stride, max(arrayLength(&caller_labels), start) - start);
+        room = min(params.label_stride, max(arrayLength(&labels), start) - start);
     }
     if (frames < 0 || u32(frames) > params.frames || length < 0 || u32(length) > room) {
         return Header(0u, 0u, 0u, BAD_LENGTH);
@@ -55,10 +60,11 @@ fn header(g: u32) -> Header {
     return Header(u32(frames), u32(length), start, OK);
 }
 
-// Weights whose sum is this small a part of their sizes have no mean: the losses' own rounding would decide it.
-const CANCELS: f32 = 1.0e-3;
+// If |Σw| is at most this fraction of Σ|w|, the weighted mean is undefined: rounding of the losses
+// would determine its value.
+const CANCELLATION: f32 = 1.0e-3;
 
-// The factor of the loss in the reduced number: of the gradient too.
+// The factor of the item's loss in the reduced loss, and of its gradient.
 fn scale_of(weight: f32, length: u32) -> f32 {
     if (REDUCTION == 2u) {
         return weight / f32(params.items);
@@ -71,7 +77,7 @@ fn scale_of(weight: f32, length: u32) -> f32 {
     }
     if (REDUCTION == 5u) {
         let sum = bitcast<f32>(totals[1]) + bitcast<f32>(totals[2]);
-        let cancels = abs(sum) <= CANCELS * bitcast<f32>(totals[3]);
+        let cancels = abs(sum) <= CANCELLATION * bitcast<f32>(totals[3]);
         return select(weight / select(sum, 1.0, cancels), 0.0, cancels);
     }
     return weight;
@@ -83,80 +89,88 @@ fn check_labels(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let g = folded(workgroup, grid);
+    let g = workgroup_index(workgroup, grid);
     if (g >= params.tile_items) {
         return;
     }
     if (lane == 0u) {
-        sh_header = header(g);
-        atomicStore(&sh_bad, 0u);
+        sh_header = checked_header(g);
+        atomicStore(&sh_bad_label, 0u);
     }
-    let head = workgroupUniformLoad(&sh_header);
-    var kept = 0u;
-    for (var first = 0u; first < head.length; first += LANES) {
+    let header = workgroupUniformLoad(&sh_header);
+    var label_count = 0u;
+    for (var first = 0u; first < header.length; first += LANES) {
         let i = first + lane;
-        var class_ = 0u;
-        var keep = i < head.length;
-        var fresh = true;
-        if (keep) {
-            let label = caller_labels[head.start + i];
-            let star = STARS && label == -1;
-            if (!star && (label < 0 || u32(label) >= params.classes || (u32(label) == params.blank && !ALLOW_BLANK))) {
-                atomicStore(&sh_bad, 1u);
+        var class_index = 0u;
+        var is_stored = i < header.length;
+        var differs = true;
+        if (is_stored) {
+            let label = labels[header.start + i];
+            let is_star = ALLOW_STAR && label == -1;
+            if (
+                !is_star
+                && (label < 0
+                    || u32(label) >= params.classes
+                    || (u32(label) == params.blank && !ALLOW_BLANK))
+            ) {
+                atomicStore(&sh_bad_label, 1u);
             }
-            class_ = select(min(u32(max(label, 0)), params.classes - 1u), params.classes, star);
+            class_index = select(min(u32(max(label, 0)), params.classes - 1u), params.classes, is_star);
             if (i > 0u) {
-                fresh = caller_labels[head.start + i - 1u] != label;
+                differs = labels[header.start + i - 1u] != label;
             }
         }
-        var place = i;
+        var position = i;
         if (COLLAPSE) {
-            keep = keep && fresh;
-            sh_kept[lane] = u32(keep);
+            is_stored = is_stored && differs;
+            sh_counts[lane] = u32(is_stored);
             workgroupBarrier();
             for (var d = 1u; d < LANES; d *= 2u) {
-                var more = 0u;
+                var addend = 0u;
                 if (lane >= d) {
-                    more = sh_kept[lane - d];
+                    addend = sh_counts[lane - d];
                 }
                 workgroupBarrier();
-                sh_kept[lane] += more;
+                sh_counts[lane] += addend;
                 workgroupBarrier();
             }
-            place = kept + sh_kept[lane] - 1u;
-            kept += sh_kept[LANES - 1u];
+            position = label_count + sh_counts[lane] - 1u;
+            label_count += sh_counts[LANES - 1u];
             workgroupBarrier();
         }
-        if (keep && place < params.label_capacity) {
-            let reached = fresh || DISTINCT;
-            label_table[g * params.label_capacity + place] = vec2<u32>(class_ | select(0u, FLAG, reached), 0u);
+        if (is_stored && position < params.label_capacity) {
+            let skip_allowed = differs || DISTINCT;
+            label_table[g * params.label_capacity + position] = vec2<u32>(
+                class_index | select(0u, TOP_BIT, skip_allowed),
+                0u,
+            );
         }
     }
     if (!COLLAPSE) {
-        kept = head.length;
+        label_count = header.length;
     }
     workgroupBarrier();
     if (lane == 0u) {
-        var verdict = head.verdict;
+        var status_code = header.status_code;
         var weight_bits = weights[params.item_base + g];
-        if (kept > head.frames) {
-            verdict = max(verdict, IMPOSSIBLE);
+        if (label_count > header.frames) {
+            status_code = max(status_code, IMPOSSIBLE);
         }
         if (!is_finite(weight_bits)) {
-            verdict = max(verdict, NOT_FINITE);
+            status_code = max(status_code, NOT_FINITE);
             weight_bits = bitcast<u32>(1.0);
         }
-        if (atomicLoad(&sh_bad) != 0u) {
-            verdict = max(verdict, BAD_LABEL);
+        if (atomicLoad(&sh_bad_label) != 0u) {
+            status_code = max(status_code, BAD_LABEL);
         }
-        let scale = scale_of(bitcast<f32>(weight_bits), head.length);
-        if (verdict >= BAD_LABEL) {
+        let scale = scale_of(bitcast<f32>(weight_bits), header.length);
+        if (status_code >= BAD_LABEL) {
             items[g] = Item(0u, 0u, scale, 0u);
-        } else if (verdict == OK) {
-            items[g] = Item(head.frames, kept, scale, 1u);
+        } else if (status_code == OK) {
+            items[g] = Item(header.frames, label_count, scale, 1u);
         } else {
-            items[g] = Item(head.frames, 0u, scale, 0u);
+            items[g] = Item(header.frames, 0u, scale, 0u);
         }
-        item_status[g] = verdict;
+        item_status[g] = status_code;
     }
 }

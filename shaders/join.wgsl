@@ -1,10 +1,14 @@
-// join: alpha and beta have reached the middle; all paths summed there give the loss.
+// join: alpha and beta have reached the middle of the item. Sums alpha · beta over all states
+// there, which gives the likelihood of the labels and thereby the loss.
 //
-// formula loss = Σ_t ln(1 + excess[t]) - ln Σ_s (Σ alpha[t-1, what leads to s]) · beta[t,s], t the first frame of beta's
-// half.
-// in carry: both rows; row_stats: what the frames are divided by.  out loss, status [N]; item_status [G];
-// exponents [G], of the sum of all paths.
-// grid one workgroup an item.  barriers: those of the fold.
+// formula: loss = Σ_t ln(1 + sum_exp_m1[t]) - ln Σ_s (Σ_s' alpha[t-1,s']) · beta[t,s], where s' are
+// the predecessors of s and t is the first frame of beta's half (Graves et al. 2006, eq. 14,
+// without its division by the emission, because the sum over s' does not contain that of frame t).
+// in: carry: the states of both directions; row_stats: what each frame's emissions must be divided
+// by.
+// out: loss, status [N]; item_status [G]; exponents [G]: the exponent of the sum over all states.
+// grid: one workgroup per item.
+// barriers: those of the tree reduction.
 
 override LANES: u32 = 64u;
 override ZERO_IMPOSSIBLE: bool = false;
@@ -18,7 +22,7 @@ override ZERO_IMPOSSIBLE: bool = false;
 @group(0) @binding(7) var<storage, read_write> status: array<u32>;
 @group(0) @binding(8) var<storage, read_write> exponents: array<i32>;
 
-fn carried(direction: u32, g: u32, q: u32) -> States {
+fn load_carry(direction: u32, g: u32, q: u32) -> States {
     let at = carry_part(0u, direction, g, 0u) + q;
     let part = params.quads;
     return States(
@@ -27,95 +31,114 @@ fn carried(direction: u32, g: u32, q: u32) -> States {
     );
 }
 
-// The sum of all paths that a lane's quads see, each place apart.
-fn paths_of(g: u32, item: Item, lane: u32) -> Scaled {
+// Sums the paths through the lane's quads, separately for each of the four pairs.
+fn lane_path_sum(g: u32, item: Item, lane: u32) -> Scaled {
     var sum = scaled_zero();
     for (var q = lane; q <= item.labels / 4u; q += LANES) {
         let quad = quad_of(g, item.labels, q);
-        var edge = no_edge();
+        var edge = no_edge_state();
         if (q > 0u) {
-            let before = carried(0u, g, q - 1u);
-            edge = Edge(before.label.m.w, before.label.e.w);
+            let before = load_carry(0u, g, q - 1u);
+            edge = EdgeState(before.label.m.w, before.label.e.w);
         }
-        let alpha = paths(0u, carried(0u, g, q), edge, quad);
-        let beta = carried(1u, g, q);
-        let here = normalised(plus(times(alpha.blank, beta.blank), times(alpha.label, beta.label)));
-        sum = normalised(plus(sum, here));
+        let alpha = transition_sums(0u, load_carry(0u, g, q), edge, quad);
+        let beta = load_carry(1u, g, q);
+        let joined = normalised(plus(times(alpha.blank, beta.blank), times(alpha.label, beta.label)));
+        sum = normalised(plus(sum, joined));
     }
     return sum;
 }
 
-// What frames are divided by, all together: product · exp(rest). Factors near 1 are added up as logarithms, whose
-// digits a product would lose; the others are multiplied, since a sum of large logarithms would lose digits too.
-struct Norm {
+// The product of the divisors of all frames: product · exp(log_rest). Divisors near 1 are summed as
+// logarithms, whose digits a product would lose. The others are multiplied, because a sum of large
+// logarithms would lose digits too.
+struct Normaliser {
     product: Scaled,
-    rest: vec4<f32>,
+    log_rest: vec4<f32>,
 }
 
 const NEAR_ONE: f32 = 0.01;
 
-// An exponent no larger has been cut off at ZERO, but for what totals and normalising have added since.
-const HARDLY: i32 = ZERO + 4096;
+// An exponent at most this large is that of an impossible item: it was cut off at ZERO, and sums
+// and normalisation have raised it a little since.
+const CUT_OFF: i32 = ZERO + 4096;
 
-// A loss below 0 by less is 0 but for rounding; below that, the input was no distribution.
+// A negative loss above -ROUNDING is a rounding error and becomes 0. A lower one is the result for
+// input that is not a distribution.
 const ROUNDING: f32 = 1.0e-6;
 
-fn norm_one() -> Norm {
-    return Norm(scaled_one(), vec4<f32>(0.0));
+fn normaliser_one() -> Normaliser {
+    return Normaliser(scaled_one(), vec4<f32>(0.0));
 }
 
-fn both(a: Norm, b: Norm) -> Norm {
+fn normaliser_product(a: Normaliser, b: Normaliser) -> Normaliser {
     let product = normalised(times(a.product, b.product));
-    return Norm(Scaled(product.m, min(product.e, vec4<i32>(-ZERO))), a.rest + b.rest);
+    return Normaliser(Scaled(product.m, min(product.e, vec4<i32>(-ZERO))), a.log_rest + b.log_rest);
 }
 
-// Of four frames.
-fn norm_of(tops: vec4<f32>, excess: vec4<f32>) -> Norm {
+// The divisors of four frames.
+fn frame_normaliser(row_max: vec4<f32>, sum_exp_m1: vec4<f32>) -> Normaliser {
     if (is_log_probs()) {
-        // Log-probs are divided by nothing: what was taken off them comes back.
-        let near = abs(tops) < vec4<f32>(NEAR_ONE);
-        let back = normalised(exp_scaled(-tops, vec4<f32>(0.0)));
-        return Norm(either(scaled_one(), back, near), select(vec4<f32>(0.0), -tops, near));
+        // Log-probabilities have no divisor. The maximum that was subtracted from them is added
+        // again.
+        let near = abs(row_max) < vec4<f32>(NEAR_ONE);
+        let restored = normalised(exp_scaled(-row_max, vec4<f32>(0.0)));
+        return Normaliser(
+            select_scaled(scaled_one(), restored, near),
+            select(vec4<f32>(0.0), -row_max, near),
+        );
     }
-    let near = excess < vec4<f32>(NEAR_ONE);
-    let product = normalised(Scaled(1.0 + excess, vec4<i32>(0)));
-    return Norm(either(scaled_one(), product, near), select(vec4<f32>(0.0), ln_1_plus(excess), near));
+    let near = sum_exp_m1 < vec4<f32>(NEAR_ONE);
+    let product = normalised(Scaled(1.0 + sum_exp_m1, vec4<i32>(0)));
+    return Normaliser(
+        select_scaled(scaled_one(), product, near),
+        select(vec4<f32>(0.0), ln_1_plus(sum_exp_m1), near),
+    );
 }
 
 fn stats_at(g: u32, t: u32, frames: u32) -> vec2<f32> {
-    // A frame that there is not is divided by 1.
+    // A frame past the item's length has the divisor 1.
     if (t >= frames) {
         return vec2<f32>(0.0, 0.0);
     }
     return row_stats[t * params.tile_items + g];
 }
 
-// The norm of the frames that a lane sees.
-fn norm_of_frames(g: u32, frames: u32, lane: u32) -> Norm {
-    var norm = norm_one();
+// Multiplies the divisors of the lane's frames.
+fn lane_normaliser(g: u32, frames: u32, lane: u32) -> Normaliser {
+    var normaliser = normaliser_one();
     for (var t = lane; t < frames; t += 4u * LANES) {
         let a = stats_at(g, t, frames);
         let b = stats_at(g, t + LANES, frames);
         let c = stats_at(g, t + 2u * LANES, frames);
         let d = stats_at(g, t + 3u * LANES, frames);
-        norm = both(norm, norm_of(vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y)));
+        normaliser = normaliser_product(
+            normaliser,
+            frame_normaliser(vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y)),
+        );
     }
-    return norm;
+    return normaliser;
 }
 
-// The sum or product of a vector's components, in all of them.
-fn plus_across(a: Scaled) -> Scaled {
-    let pairs = normalised(plus(a, Scaled(a.m.yxwz, a.e.yxwz)));
-    return normalised(plus(pairs, Scaled(pairs.m.zwxy, pairs.e.zwxy)));
+// The sum or product of a vector's four components, in each component of the result.
+fn sum_components(a: Scaled) -> Scaled {
+    let halves = normalised(plus(a, Scaled(a.m.yxwz, a.e.yxwz)));
+    return normalised(plus(halves, Scaled(halves.m.zwxy, halves.e.zwxy)));
 }
 
-fn both_across(a: Norm) -> Norm {
-    let pairs = both(a, Norm(Scaled(a.product.m.yxwz, a.product.e.yxwz), a.rest.yxwz));
-    return both(pairs, Norm(Scaled(pairs.product.m.zwxy, pairs.product.e.zwxy), pairs.rest.zwxy));
+fn multiply_components(a: Normaliser) -> Normaliser {
+    let halves = normaliser_product(
+        a,
+        Normaliser(Scaled(a.product.m.yxwz, a.product.e.yxwz), a.log_rest.yxwz),
+    );
+    return normaliser_product(
+        halves,
+        Normaliser(Scaled(halves.product.m.zwxy, halves.product.e.zwxy), halves.log_rest.zwxy),
+    );
 }
 
 var<workgroup> sh_sum: array<Scaled, LANES>;
-var<workgroup> sh_norm: array<Norm, LANES>;
+var<workgroup> sh_normaliser: array<Normaliser, LANES>;
 
 @compute @workgroup_size(LANES)
 fn join(
@@ -123,48 +146,48 @@ fn join(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let g = folded(workgroup, grid);
+    let g = workgroup_index(workgroup, grid);
     if (g >= params.tile_items) {
         return;
     }
     let item = items[g];
     var sum = scaled_zero();
-    var norm = norm_one();
+    var normaliser = normaliser_one();
     if (item.sweeps != 0u) {
-        sum = paths_of(g, item, lane);
-        norm = norm_of_frames(g, item.frames, lane);
+        sum = lane_path_sum(g, item, lane);
+        normaliser = lane_normaliser(g, item.frames, lane);
     }
     sh_sum[lane] = sum;
-    sh_norm[lane] = norm;
+    sh_normaliser[lane] = normaliser;
     workgroupBarrier();
     for (var d = LANES / 2u; d > 0u; d /= 2u) {
         if (lane < d) {
             sum = normalised(plus(sum, sh_sum[lane + d]));
             sh_sum[lane] = sum;
-            norm = both(norm, sh_norm[lane + d]);
-            sh_norm[lane] = norm;
+            normaliser = normaliser_product(normaliser, sh_normaliser[lane + d]);
+            sh_normaliser[lane] = normaliser;
         }
         workgroupBarrier();
     }
     if (lane != 0u) {
         return;
     }
-    let z = plus_across(sum);
-    let all = both_across(norm);
-    var verdict = item_status[g];
-    let share = normalised(Scaled(z.m / all.product.m, z.e - all.product.e));
-    let found = all.rest.x + minus_ln(share).x;
-    if (verdict == OK && (z.e.x <= HARDLY || found >= LEAST)) {
-        verdict = IMPOSSIBLE;
+    let path_sum = sum_components(sum);
+    let total = multiply_components(normaliser);
+    var status_code = item_status[g];
+    let likelihood = normalised(Scaled(path_sum.m / total.product.m, path_sum.e - total.product.e));
+    let loss_value = total.log_rest.x + minus_ln(likelihood).x;
+    if (status_code == OK && (path_sum.e.x <= CUT_OFF || loss_value >= LEAST)) {
+        status_code = IMPOSSIBLE;
     }
     var bits = NAN;
-    if (verdict == OK) {
-        bits = bitcast<u32>(select(found, 0.0, found <= 0.0 && found > -ROUNDING));
-    } else if (verdict == IMPOSSIBLE) {
+    if (status_code == OK) {
+        bits = bitcast<u32>(select(loss_value, 0.0, loss_value <= 0.0 && loss_value > -ROUNDING));
+    } else if (status_code == IMPOSSIBLE) {
         bits = select(INFINITY, 0u, ZERO_IMPOSSIBLE);
     }
-    item_status[g] = verdict;
-    exponents[g] = z.e.x;
-    status[params.item_base + g] = verdict;
+    item_status[g] = status_code;
+    exponents[g] = path_sum.e.x;
+    status[params.item_base + g] = status_code;
     loss[params.item_base + g] = bits;
 }

@@ -1,9 +1,12 @@
-// label_links: for each label the next equal one, and for each class its first label, so that the occupancies of a class that
-// occurs several times are summed in one fixed order.
+// label_links: links each label to the next label of the same class, and each class to its first
+// label. `grad` follows the links to sum the occupancies of a class in a fixed order.
 //
-// in items [G].  in, out label_table [G, width].  out first_of_class [G, C].
-// grid CLEAR and LINK together: a workgroup an item (y and z). Apart: a lane a class, then a lane a label (x).
-// barriers: a head is written after it was cleared.
+// in: items [G].
+// in, out: label_table [G, label_capacity].
+// out: first_of_class [G, C].
+// grid: with CLEAR and LINK, one workgroup per item (y and z). With only one of them, one lane per
+// class (CLEAR) or per label (LINK) in x.
+// barriers: one, between clearing and writing first_of_class.
 
 override LANES: u32 = 64u;
 override CLEAR: bool = true;
@@ -14,40 +17,41 @@ override LINK: bool = true;
 @group(0) @binding(3) var<storage, read_write> first_of_class: array<u32>;
 
 fn class_of(g: u32, i: u32) -> u32 {
-    return label_table[g * params.label_capacity + i].x & ~FLAG;
+    return label_table[g * params.label_capacity + i].x & ~TOP_BIT;
 }
 
-// The next label of a class from i on, or the end.
-fn find(g: u32, own: u32, from_: u32, labels: u32) -> u32 {
-    var i = from_;
-    while (i < labels && class_of(g, i) != own) {
+// The index of the first label of the class from `first` on, or `labels` if there is none.
+fn next_of_class(g: u32, class_index: u32, first: u32, labels: u32) -> u32 {
+    var i = first;
+    while (i < labels && class_of(g, i) != class_index) {
         i++;
     }
     return i;
 }
 
-fn link(g: u32, i: u32, labels: u32) {
-    let own = class_of(g, i);
-    let next = find(g, own, i + 1u, labels);
-    let after = find(g, own, min(next + 1u, labels), labels);
+fn link_label(g: u32, i: u32, labels: u32) {
+    let class_index = class_of(g, i);
+    let next = next_of_class(g, class_index, i + 1u, labels);
+    let after = next_of_class(g, class_index, min(next + 1u, labels), labels);
     var before = i;
-    while (before > 0u && class_of(g, before - 1u) != own) {
+    while (before > 0u && class_of(g, before - 1u) != class_index) {
         before--;
     }
-    label_table[g * params.label_capacity + i].y = next | select(0u, FLAG, after < labels);
+    label_table[g * params.label_capacity + i].y = next | select(0u, TOP_BIT, after < labels);
     if (before == 0u) {
-        first_of_class[g * params.classes + own] = i | select(0u, FLAG, next < labels);
+        first_of_class[g * params.classes + class_index] = i | select(0u, TOP_BIT, next < labels);
     }
 }
 
 @compute @workgroup_size(LANES)
 fn label_links(
     @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
 ) {
-    // Not of `id`, whose y and z are the same: browsers let a barrier follow only what is plainly uniform.
-    let g = group.z * grid.y + group.y;
+    // Not computed from `id`, whose y and z are the same: browsers accept a barrier only where
+    // control flow is provably uniform, and `workgroup_id` is uniform.
+    let g = workgroup.z * grid.y + workgroup.y;
     if (g >= params.tile_items) {
         return;
     }
@@ -64,7 +68,7 @@ fn label_links(
     if (LINK) {
         let labels = items[g].labels;
         for (var i = id.x; i < labels; i += stride) {
-            link(g, i, labels);
+            link_label(g, i, labels);
         }
     }
 }

@@ -1,8 +1,10 @@
-// reduce: the losses of a group, each with its factor, added to the one number.
+// reduce: adds the scaled losses of a tile to the reduced loss.
 //
-// formula reduced = Σ scale[n] · loss[n].
-// in items [G], loss [N].  in, out reduced [1].
-// grid one workgroup; a dispatch goes on from the number of the group before.  barriers: those of the fold.
+// formula: reduced = Σ_n scale[n] · loss[n].
+// in: items [G], loss [N].
+// in, out: reduced [1].
+// grid: one workgroup. A dispatch continues from the value of the tile before.
+// barriers: those of the tree reduction.
 
 override LANES: u32 = 256u;
 
@@ -15,11 +17,12 @@ var<workgroup> sh_nan: atomic<u32>;
 var<workgroup> sh_plus: atomic<u32>;
 var<workgroup> sh_minus: atomic<u32>;
 
-// Infinities and NaN are counted apart, by their bits: WGSL need not keep them through a sum.
+// Records an infinity or a NaN by its bits, because WGSL does not guarantee that a sum preserves
+// them. The top bit is the sign.
 fn count(bits: u32, scale: f32) {
     if ((bits & 0x007fffffu) != 0u) {
         atomicStore(&sh_nan, 1u);
-    } else if (((bits & FLAG) == 0u) == (scale > 0.0)) {
+    } else if (((bits & TOP_BIT) == 0u) == (scale > 0.0)) {
         atomicStore(&sh_plus, 1u);
     } else {
         atomicStore(&sh_minus, 1u);
@@ -38,7 +41,7 @@ fn reduce(@builtin(local_invocation_index) lane: u32) {
     for (var g = lane; g < params.tile_items; g += LANES) {
         let scale = items[g].scale;
         let bits = loss[params.item_base + g];
-        // A weight of 0 leaves an item out, whatever its loss.
+        // An item of weight 0 does not contribute, whatever its loss.
         if (scale != 0.0) {
             if (is_finite(bits)) {
                 sum += scale * bitcast<f32>(bits);

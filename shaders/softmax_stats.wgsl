@@ -1,17 +1,19 @@
-// softmax_stats: what each frame is divided by: its maximum, and what its other classes add to that. Where the input is cut
-// into chunks, so that a sweep cannot read it, the entries that an item needs are gathered too.
+// softmax_stats: computes the divisor of each frame: its maximum, and the sum of its other classes
+// relative to that. If the input is split into slices, so that a sweep cannot bind all of it, also
+// gathers the entries that each item needs. For greedy decoding, computes the most probable class
+// of each frame, and -ln of its probability, instead.
 //
-// For a greedy reading it is the likeliest class, and -ln of its probability.
-//
-// in input [.., C]: logits, log-probs or probs.  out row_stats [T, G]; gathered [step, direction, G, 1 + width]: the
-// blank's entry, then each label's; item_status.
-// formula p = y / (1 + excess);  y = exp(x - max), excess = Σ exp(x - max) - 1.
-// grid LANES lanes a frame, ROWS frames a workgroup.  barriers: those of the folds.
+// formula: p = y / (1 + sum_exp_m1), with y = exp(x - max) and sum_exp_m1 = Σ exp(x - max) - 1.
+// in: the input [.., C]: logits, log-probabilities or probabilities.
+// out: row_stats [T, G]; gathered [step, direction, G, 1 + label_capacity]: the entry of the blank,
+// then those of the labels; item_status.
+// grid: LANES lanes per frame, ROWS frames per workgroup.
+// barriers: those of the folds.
 
-override GATHER: bool = false;
-// Whether the lanes hold a row all at once, so that it is read once.
-override ONCE: bool = false;
-override BEST: bool = false;
+override WRITE_GATHERED: bool = false;
+// True if the lanes hold a whole row in registers, so that it is read once.
+override ROW_IN_REGISTERS: bool = false;
+override GREEDY: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
 @group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
@@ -19,17 +21,18 @@ override BEST: bool = false;
 @group(0) @binding(5) var<storage, read_write> row_stats: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> gathered: array<u32>;
 
-// The row of the input that a lane works on.
-struct Row {
+// The row of the input that a lane processes: frame t of item g, whose first element has the index
+// `first` in the binding. `inside` is false past the last row of the tile and slice.
+struct InputRow {
     inside: bool,
     g: u32,
     t: u32,
     first: u32,
 }
 
-// Neighbouring rows are neighbours in memory.
-fn row_of(index: u32) -> Row {
-    // One division: it is dear.
+// Consecutive indices are adjacent rows in memory.
+fn input_row(index: u32) -> InputRow {
+    // A single division, because divisions are slow.
     let by_frame = params.item_rows == 1u;
     let width = select(params.slice_frames, params.tile_items, by_frame);
     let major = index / width;
@@ -38,71 +41,74 @@ fn row_of(index: u32) -> Row {
     let f = select(minor, major, by_frame);
     let inside = index < params.tile_items * params.slice_frames;
     let first = params.input_base + (g * params.item_rows + f * params.frame_rows) * params.classes;
-    return Row(inside, g, params.first_frame + f, first);
+    return InputRow(inside, g, params.first_frame + f, first);
 }
 
-// Four classes of a row, LANES apart, so that what neighbouring lanes read lies side by side.
+// Four classes of a row, LANES apart, so that neighbouring lanes read neighbouring elements.
 fn classes_from(c: u32) -> vec4<u32> {
     return vec4<u32>(c, c + LANES, c + 2u * LANES, c + 3u * LANES);
 }
 
-// What stands there; the last class again where there is none.
-fn entries(row: Row, classes: vec4<u32>) -> vec4<u32> {
+// The entries of these classes. Past the last class, the last one is read again.
+fn entries(row: InputRow, classes: vec4<u32>) -> vec4<u32> {
     let at = row.first + min(classes, vec4<u32>(params.classes - 1u));
     return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
 }
 
-// Whether a frame that holds this has a meaning: -inf does, for a probability of 0; NaN and +inf do not.
-fn has_meaning(bits: vec4<u32>) -> vec4<bool> {
+// A probability is valid if it is finite and not negative. Another input may be -inf, a probability
+// of 0, but not NaN or +inf.
+fn is_valid_value(bits: vec4<u32>) -> vec4<bool> {
     if (INPUT == PROBS) {
-        return finite(bits) & (score(bits) >= vec4<f32>(0.0));
+        return finite(bits) & (value(bits) >= vec4<f32>(0.0));
     }
     return finite(bits) | (bits == vec4<u32>(MINUS_INFINITY));
 }
 
-// What the frame's maximum is taken of: the lowest of all where the input is not finite.
-fn score(bits: vec4<u32>) -> vec4<f32> {
-    let known = finite(bits);
-    let x = bitcast<vec4<f32>>(only(bits, known));
+// The value that the maximum is taken of. Values that are not finite are the lowest of all.
+fn value(bits: vec4<u32>) -> vec4<f32> {
+    let is_known = finite(bits);
+    let x = bitcast<vec4<f32>>(bits_where(bits, is_known));
     if (INPUT == PROBS) {
-        return select(vec4<f32>(LOWEST), biased(x), known);
+        return select(vec4<f32>(LOWEST), plus_epsilon(x), is_known);
     }
-    return select(vec4<f32>(LOWEST), x, known);
+    return select(vec4<f32>(LOWEST), x, is_known);
 }
 
-// What a class below the maximum adds to the frame's excess.
-fn share(x: vec4<f32>, top: f32) -> vec4<f32> {
+// The contribution of a class below the maximum to sum_exp_m1.
+fn contribution(x: vec4<f32>, row_max: f32) -> vec4<f32> {
     if (INPUT == LOGITS) {
-        return exp_plain(below(x, vec4<f32>(top)));
+        return exp_plain(minus_max(x, vec4<f32>(row_max)));
     }
     if (INPUT == PROBS) {
-        return x / top;
+        return x / row_max;
     }
     return vec4<f32>(0.0);
 }
 
-// The first class at the maximum, negative, for a maximum over lanes; floats count exactly to 2^24, beyond the most classes.
-fn first_at(bits: vec4<u32>, classes: vec4<u32>, top: f32) -> f32 {
-    let is_top = (classes < vec4<u32>(params.classes)) & (score(bits) == vec4<f32>(top));
-    let first = select(vec4<f32>(LOWEST), -vec4<f32>(classes), is_top);
+// The negative index of the first class at the maximum, as the lanes are folded by a maximum. An
+// f32 is exact up to 2^24, and there are fewer classes.
+fn first_maximal(bits: vec4<u32>, classes: vec4<u32>, row_max: f32) -> f32 {
+    let is_max = (classes < vec4<u32>(params.classes)) & (value(bits) == vec4<f32>(row_max));
+    let first = select(vec4<f32>(LOWEST), -vec4<f32>(classes), is_max);
     return max(max(first.x, first.y), max(first.z, first.w));
 }
 
-// What a frame's classes add up to: those below the maximum, those at it, and whether all have a meaning.
-struct Sums {
+// Sums over classes: of the contributions below the maximum, of the number of classes at it, and
+// whether all values are valid.
+struct ClassSums {
     others: vec4<f32>,
-    likeliest: vec4<f32>,
-    meaningful: vec4<bool>,
+    at_max: vec4<f32>,
+    valid: vec4<bool>,
 }
 
-fn added(totals: Sums, bits: vec4<u32>, classes: vec4<u32>, top: f32) -> Sums {
-    let there = (classes < vec4<u32>(params.classes)) & finite(bits);
-    let x = score(bits);
-    let is_top = x == vec4<f32>(top);
-    return Sums(
-        totals.others + select(vec4<f32>(0.0), share(x, top), there & !is_top),
-        totals.likeliest + select(vec4<f32>(0.0), vec4<f32>(1.0), there & is_top),
-        totals.meaningful & has_meaning(bits),
+fn add_classes(sums: ClassSums, bits: vec4<u32>, classes: vec4<u32>, row_max: f32) -> ClassSums {
+    let exists = (classes < vec4<u32>(params.classes)) & finite(bits);
+    let x = value(bits);
+    let is_max = x == vec4<f32>(row_max);
+    return ClassSums(
+        sums.others + select(vec4<f32>(0.0), contribution(x, row_max), exists & !is_max),
+        sums.at_max + select(vec4<f32>(0.0), vec4<f32>(1.0), exists & is_max),
+        sums.valid & is_valid_value(bits),
     );
 }
 
@@ -113,80 +119,86 @@ fn softmax_stats(
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
     let lane = local.x;
-    let row = row_of(folded(workgroup, grid) * ROWS + local.y);
+    let row = input_row(workgroup_index(workgroup, grid) * ROWS + local.y);
     var item = Item(0u, 0u, 0.0, 0u);
     if (row.inside) {
         item = items[row.g];
     }
-    let counts = row.inside && row.t < item.frames;
+    let is_valid_frame = row.inside && row.t < item.frames;
     let step = step_of(row.t, item.frames);
-    let live = counts && step.k >= params.segment_begin && step.k < params.segment_end;
+    let live = is_valid_frame && step.k >= params.segment_begin && step.k < params.segment_end;
 
-    var held = vec4<u32>(0u);
-    var tops = vec4<f32>(LOWEST);
-    if (live && ONCE) {
-        held = entries(row, classes_from(lane));
-        tops = score(held);
+    var row_entries = vec4<u32>(0u);
+    var maxima = vec4<f32>(LOWEST);
+    if (live && ROW_IN_REGISTERS) {
+        row_entries = entries(row, classes_from(lane));
+        maxima = value(row_entries);
     } else if (live) {
         for (var c = lane; c < params.classes; c += 4u * LANES) {
-            tops = max(tops, score(entries(row, classes_from(c))));
+            maxima = max(maxima, value(entries(row, classes_from(c))));
         }
     }
-    var top = fold_max(lane, local.y, max(max(tops.x, tops.y), max(tops.z, tops.w)));
+    var row_max = fold_max(lane, local.y, max(max(maxima.x, maxima.y), max(maxima.z, maxima.w)));
     if (INPUT == PROBS) {
-        // What has no meaning must not be divided by.
-        top = max(top, SMALLEST);
+        // The divisor of an invalid row must not be 0.
+        row_max = max(row_max, SMALLEST);
     }
-    var totals = Sums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<bool>(true));
+    var sums = ClassSums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<bool>(true));
     var first = LOWEST;
-    if (live && ONCE) {
-        totals = added(totals, held, classes_from(lane), top);
-        first = first_at(held, classes_from(lane), top);
+    if (live && ROW_IN_REGISTERS) {
+        sums = add_classes(sums, row_entries, classes_from(lane), row_max);
+        first = first_maximal(row_entries, classes_from(lane), row_max);
     } else if (live) {
         for (var c = lane; c < params.classes; c += 4u * LANES) {
             let bits = entries(row, classes_from(c));
-            totals = added(totals, bits, classes_from(c), top);
-            if (BEST) {
-                first = max(first, first_at(bits, classes_from(c), top));
+            sums = add_classes(sums, bits, classes_from(c), row_max);
+            if (GREEDY) {
+                first = max(first, first_maximal(bits, classes_from(c), row_max));
             }
         }
     }
-    var likeliest = 0.0;
-    if (BEST) {
-        likeliest = clamp(-fold_max(lane, local.y, first), 0.0, f32(params.classes - 1u));
+    var best_class = 0.0;
+    if (GREEDY) {
+        best_class = clamp(-fold_max(lane, local.y, first), 0.0, f32(params.classes - 1u));
     }
-    if (live && !all(totals.meaningful)) {
+    if (live && !all(sums.valid)) {
         atomicMax(&item_status[row.g], NOT_FINITE);
     }
-    let others = totals.others;
-    let own = vec2<f32>((others.x + others.y) + (others.z + others.w), dot(totals.likeliest, vec4<f32>(1.0)));
-    let sum = fold_sums(lane, local.y, own);
+    let others = sums.others;
+    let lane_sum = vec2<f32>(
+        (others.x + others.y) + (others.z + others.w),
+        dot(sums.at_max, vec4<f32>(1.0)),
+    );
+    let sum = fold_sums(lane, local.y, lane_sum);
     if (!live) {
         return;
     }
     if (lane == 0u) {
-        // No likeliest class: none has any probability.
-        if (sum.y == 0.0 || (is_log_probs() && (top <= -LEAST || top > MOST))) {
+        // No class has any probability, or the maximum is not that of log-probabilities.
+        if (sum.y == 0.0 || (is_log_probs() && (row_max <= -LEAST || row_max > MOST))) {
             atomicMax(&item_status[row.g], NOT_FINITE);
         }
-        let excess = max(sum.y - 1.0, 0.0) + sum.x;
-        var found = vec2<f32>(top, excess);
-        if (BEST && (INPUT == LOGITS || INPUT == PROBS)) {
-            found = vec2<f32>(likeliest, ln_1_plus_any(vec4<f32>(excess)).x);
-        } else if (BEST) {
-            found = vec2<f32>(likeliest, -top);
+        let sum_exp_m1 = max(sum.y - 1.0, 0.0) + sum.x;
+        var stats = vec2<f32>(row_max, sum_exp_m1);
+        if (GREEDY && (INPUT == LOGITS || INPUT == PROBS)) {
+            stats = vec2<f32>(best_class, ln_1_plus_any(vec4<f32>(sum_exp_m1)).x);
+        } else if (GREEDY) {
+            stats = vec2<f32>(best_class, -row_max);
         }
-        row_stats[row.t * params.tile_items + row.g] = found;
+        row_stats[row.t * params.tile_items + row.g] = stats;
     }
-    if (GATHER) {
+    if (WRITE_GATHERED) {
         let out = gathered_row(step.k, step.direction, row.g);
         for (var i = lane; i <= item.labels; i += LANES) {
-            var class_ = params.blank;
+            var class_index = params.blank;
             if (i > 0u) {
-                // A star is no class; nobody looks at what stands here for it.
-                class_ = min(label_table[row.g * params.label_capacity + i - 1u].x & ~FLAG, params.classes - 1u);
+                // A star is not a class, and its gathered entry is not used.
+                class_index = min(
+                    label_table[row.g * params.label_capacity + i - 1u].x & ~TOP_BIT,
+                    params.classes - 1u,
+                );
             }
-            gathered[out + i] = input_bits(row.first + class_);
+            gathered[out + i] = input_bits(row.first + class_index);
         }
     }
 }

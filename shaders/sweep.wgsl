@@ -1,54 +1,59 @@
-// sweep: alpha and beta at once, one step a frame. In: from the ends of the item to its middle. Out: on from the middle
-// to the other ends, over the rows that the other direction kept, making weights of them: occupancies but for a factor.
+// sweep: computes alpha and beta at the same time, one step per frame. The inward sweep runs from
+// both ends of the item to its middle. The outward sweep continues from the middle to the opposite
+// ends. It combines its states with the rows that the other direction stored, and overwrites them
+// with weights: occupancies up to a common factor.
 //
-// Of the rows on the way in only each fourth is kept, the first of a block; the way out makes the others again, bit for
-// bit, in registers. The weights, four bytes a label and frame, then lie where the row lay.
+// The inward sweep stores only every fourth row, the first of each block of frames. The outward
+// sweep recomputes the other rows in registers, bit for bit. The weights, four bytes per label and
+// frame, fit where the row was.
 //
-// formula alpha[t,s] = y[t,s] · Σ alpha[t-1, what leads to s];  weight[t,s] = (Σ alpha[t-1, …]) · beta[t,s].
-// in input or gathered entries; row_stats.  in, out lattice; carry: the states between two dispatches.
-// grid one workgroup an item and direction (z); a lane holds a quad of places.
-// barriers: those of `passed`: one a step, or none where a subgroup holds all quads.
+// formula: alpha[t,s] = y[t,s] · Σ alpha[t-1,s'];  weight[t,s] = (Σ alpha[t-1,s']) · beta[t,s],
+// where y is the emission and s' are the predecessors of s (Graves et al. 2006, eq. 6 to 11, 14).
+// in: the input or its gathered entries; row_stats; exponents, for the outward sweep.
+// in, out: lattice; carry: the states between two dispatches.
+// grid: one workgroup per item and direction (z); a lane holds one quad.
+// barriers: one per step, in the neighbour exchange, or none if the workgroup is one subgroup.
 
-// What leads to each state at the next frame of a direction.
-fn into(direction: u32, quad: Quad, states: States) -> States {
-    let edge = passed(direction, quad.q, offer(direction, states, quad));
-    return paths(direction, states, edge, quad);
+// The sum over the transitions into each state at the direction's next frame.
+fn incoming(direction: u32, quad: Quad, states: States) -> States {
+    let edge = exchange_with_neighbour(direction, quad.q, edge_state(direction, states, quad));
+    return transition_sums(direction, states, edge, quad);
 }
 
-fn step(direction: u32, quad: Quad, states: States, y: States) -> States {
-    return emitted(into(direction, quad, states), y);
+fn advance(direction: u32, quad: Quad, states: States, y: States) -> States {
+    return with_emission(incoming(direction, quad, states), y);
 }
 
-// From step first_step to the end of the window or of the direction.
-fn sweep_in(assignment: Assignment, quad: Quad, begin: States) -> States {
+// Processes the steps from first_step to the end of the dispatch range or of the direction.
+fn sweep_inward(assignment: Assignment, quad: Quad, begin: States) -> States {
     var states = begin;
     let d = assignment.direction;
     let end = min(params.end_step, steps_of(d, assignment.item.frames));
     if (params.first_step >= end) {
         return states;
     }
-    var next = frames_at(assignment.g, d, params.first_step, assignment.item, quad);
+    var next = load_block(assignment.g, d, params.first_step, assignment.item, quad);
     for (var k = params.first_step; k < end; k += BLOCK) {
-        let y = emissions_of(next, quad);
-        next = frames_at(assignment.g, d, k + BLOCK, assignment.item, quad);
-        states = step(d, quad, states, both_of(y.a, y.blanks.m.x, y.blanks.e.x, quad));
-        keep(assignment, k, quad.q, states);
+        let y = block_emissions(next, quad);
+        next = load_block(assignment.g, d, k + BLOCK, assignment.item, quad);
+        states = advance(d, quad, states, frame_emissions(y.a, y.blanks.m.x, y.blanks.e.x, quad));
+        store_row(assignment, k, quad.q, states);
         if (k + 1u < end) {
-            states = step(d, quad, states, both_of(y.b, y.blanks.m.y, y.blanks.e.y, quad));
+            states = advance(d, quad, states, frame_emissions(y.b, y.blanks.m.y, y.blanks.e.y, quad));
         }
         if (k + 2u < end) {
-            states = step(d, quad, states, both_of(y.c, y.blanks.m.z, y.blanks.e.z, quad));
+            states = advance(d, quad, states, frame_emissions(y.c, y.blanks.m.z, y.blanks.e.z, quad));
         }
         if (k + 3u < end) {
-            states = step(d, quad, states, both_of(y.d, y.blanks.m.w, y.blanks.e.w, quad));
+            states = advance(d, quad, states, frame_emissions(y.d, y.blanks.m.w, y.blanks.e.w, quad));
         }
         states = States(normalised(states.blank), normalised(states.label));
     }
     return states;
 }
 
-// Through the steps of the other direction that the window holds, the last first.
-fn sweep_out(assignment: Assignment, quad: Quad, begin: States) -> States {
+// Processes the other direction's steps in the dispatch range, in descending order.
+fn sweep_outward(assignment: Assignment, quad: Quad, begin: States) -> States {
     var states = begin;
     let d = assignment.direction;
     let other = 1u - d;
@@ -58,43 +63,43 @@ fn sweep_out(assignment: Assignment, quad: Quad, begin: States) -> States {
     }
     let first = params.first_step / BLOCK;
     let last = (end - 1u) / BLOCK;
-    var next = frames_at(assignment.g, other, last * BLOCK, assignment.item, quad);
-    var next_row = kept(assignment, last * BLOCK, quad.q);
+    var next = load_block(assignment.g, other, last * BLOCK, assignment.item, quad);
+    var next_row = stored_row(assignment, last * BLOCK, quad.q);
     for (var b = last + 1u; b > first; b--) {
         let k = (b - 1u) * BLOCK;
-        let y = emissions_of(next, quad);
+        let y = block_emissions(next, quad);
         let row_a = next_row;
-        let before = max(b, 2u) * BLOCK - 2u * BLOCK;
-        next = frames_at(assignment.g, other, before, assignment.item, quad);
-        next_row = kept(assignment, max(before, params.first_step), quad.q);
+        let preceding = max(b, 2u) * BLOCK - 2u * BLOCK;
+        next = load_block(assignment.g, other, preceding, assignment.item, quad);
+        next_row = stored_row(assignment, max(preceding, params.first_step), quad.q);
 
-        let y_a = both_of(y.a, y.blanks.m.x, y.blanks.e.x, quad);
-        let y_b = both_of(y.b, y.blanks.m.y, y.blanks.e.y, quad);
-        let y_c = both_of(y.c, y.blanks.m.z, y.blanks.e.z, quad);
-        let y_d = both_of(y.d, y.blanks.m.w, y.blanks.e.w, quad);
-        let row_b = step(other, quad, row_a, y_b);
-        let row_c = step(other, quad, row_b, y_c);
-        let row_d = step(other, quad, row_c, y_d);
+        let y_a = frame_emissions(y.a, y.blanks.m.x, y.blanks.e.x, quad);
+        let y_b = frame_emissions(y.b, y.blanks.m.y, y.blanks.e.y, quad);
+        let y_c = frame_emissions(y.c, y.blanks.m.z, y.blanks.e.z, quad);
+        let y_d = frame_emissions(y.d, y.blanks.m.w, y.blanks.e.w, quad);
+        let row_b = advance(other, quad, row_a, y_b);
+        let row_c = advance(other, quad, row_b, y_c);
+        let row_d = advance(other, quad, row_c, y_d);
 
         var weights = array<Weights, 4>();
         if (k + 3u < end) {
-            let paths_d = into(d, quad, states);
-            weights[3] = weights_of(paths_d, row_d, assignment.top);
-            states = emitted(paths_d, y_d);
+            let incoming_d = incoming(d, quad, states);
+            weights[3] = weights_of(incoming_d, row_d, assignment.total_exponent);
+            states = with_emission(incoming_d, y_d);
         }
         if (k + 2u < end) {
-            let paths_c = into(d, quad, states);
-            weights[2] = weights_of(paths_c, row_c, assignment.top);
-            states = emitted(paths_c, y_c);
+            let incoming_c = incoming(d, quad, states);
+            weights[2] = weights_of(incoming_c, row_c, assignment.total_exponent);
+            states = with_emission(incoming_c, y_c);
         }
         if (k + 1u < end) {
-            let paths_b = into(d, quad, states);
-            weights[1] = weights_of(paths_b, row_b, assignment.top);
-            states = emitted(paths_b, y_b);
+            let incoming_b = incoming(d, quad, states);
+            weights[1] = weights_of(incoming_b, row_b, assignment.total_exponent);
+            states = with_emission(incoming_b, y_b);
         }
-        let paths_a = into(d, quad, states);
-        weights[0] = weights_of(paths_a, row_a, assignment.top);
-        states = emitted(paths_a, y_a);
+        let incoming_a = incoming(d, quad, states);
+        weights[0] = weights_of(incoming_a, row_a, assignment.total_exponent);
+        states = with_emission(incoming_a, y_a);
         states = States(normalised(states.blank), normalised(states.label));
 
         if (quad.q < params.quads) {
@@ -107,7 +112,12 @@ fn sweep_out(assignment: Assignment, quad: Quad, begin: States) -> States {
             lattice[at + 4u * part] =
                 words(vec4<f32>(weights[0].blanks, weights[1].blanks, weights[2].blanks, weights[3].blanks));
             lattice[at + 5u * part] = words(
-                vec4<f32>(weights[0].all_labels, weights[1].all_labels, weights[2].all_labels, weights[3].all_labels),
+                vec4<f32>(
+                    weights[0].all_labels,
+                    weights[1].all_labels,
+                    weights[2].all_labels,
+                    weights[3].all_labels,
+                ),
             );
         }
     }
@@ -120,7 +130,7 @@ fn sweep(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let g = folded(workgroup, grid);
+    let g = workgroup_index(workgroup, grid);
     if (g >= params.tile_items) {
         return;
     }
@@ -131,18 +141,18 @@ fn sweep(
     let assignment = assignment_of(g, workgroup.z, item);
     let quad = quad_of(g, item.labels, lane);
     var states: States;
-    if (!OUT && params.first_step == 0u) {
-        states = first_states(assignment.direction, item.labels, lane);
+    if (!OUTWARD && params.first_step == 0u) {
+        states = initial_states(assignment.direction, item.labels, lane);
     } else {
-        states = carried(params.carry_row, assignment, lane);
+        states = load_carry(params.carry_row, assignment, lane);
     }
     if (params.checkpoint_row != 0u) {
-        carry_on(params.checkpoint_row, assignment, lane, states);
+        store_carry(params.checkpoint_row, assignment, lane, states);
     }
-    if (OUT) {
-        states = sweep_out(assignment, quad, states);
+    if (OUTWARD) {
+        states = sweep_outward(assignment, quad, states);
     } else {
-        states = sweep_in(assignment, quad, states);
+        states = sweep_inward(assignment, quad, states);
     }
-    carry_on(params.carry_row, assignment, lane, states);
+    store_carry(params.carry_row, assignment, lane, states);
 }

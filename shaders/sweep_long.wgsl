@@ -1,102 +1,129 @@
-// sweep_long: sweep for labels that have more quads than a workgroup has lanes: rows of states lie in the carry, and lanes
-// stride over quads. The same operations in the same order, so an item's bits do not tell which of the two swept it.
+// sweep_long: `sweep` for labels with more quads than a workgroup has lanes. Rows of states are in
+// the spill rows of the carry, and lanes stride over the quads. Performs the same operations in the
+// same order, so an item's bits do not depend on which of the two kernels processed it.
 //
-// in, out, formula as in sweep; carry: scratch rows too.
-// grid one workgroup an item and direction (z); lanes stride over quads.
-// barriers: one a step; a row is written while the one before is read.
+// in, out, formula: as in `sweep`; carry: also the spill rows.
+// grid: one workgroup per item and direction (z); lanes stride over the quads.
+// barriers: one per step, because a row is written while the row before is read.
 
-// Scratch rows: two of the sweep's own, in turn, and those of a block of the other direction.
-fn own_row(turn: u32) -> u32 {
-    return params.spill_row + turn;
+// The spill rows: two for the sweep's own states, used alternately, then those of a block of the
+// other direction.
+fn own_row(parity: u32) -> u32 {
+    return params.spill_row + parity;
 }
 
 fn block_row(f: u32) -> u32 {
     return params.spill_row + 2u + f;
 }
 
-fn barrier() {
+fn row_barrier() {
     storageBarrier();
     workgroupBarrier();
 }
 
-// What leads to a quad from a row of the carry.
-fn into(direction: u32, assignment: Assignment, row: u32, quad: Quad) -> States {
+// The sum over the transitions into each state of a quad, from a row of the carry.
+fn incoming(direction: u32, assignment: Assignment, row: u32, quad: Quad) -> States {
     let labels = assignment.item.labels;
-    let states = carried(row, assignment, quad.q);
-    var edge = no_edge();
+    let states = load_carry(row, assignment, quad.q);
+    var edge = no_edge_state();
     if (direction == 0u && quad.q > 0u) {
-        edge = offer(direction, carried(row, assignment, quad.q - 1u), quad_of(assignment.g, labels, quad.q - 1u));
+        edge = edge_state(
+            direction,
+            load_carry(row, assignment, quad.q - 1u),
+            quad_of(assignment.g, labels, quad.q - 1u),
+        );
     } else if (direction == 1u && quad.q < labels / 4u) {
-        edge = offer(direction, carried(row, assignment, quad.q + 1u), quad_of(assignment.g, labels, quad.q + 1u));
+        edge = edge_state(
+            direction,
+            load_carry(row, assignment, quad.q + 1u),
+            quad_of(assignment.g, labels, quad.q + 1u),
+        );
     }
-    return paths(direction, states, edge, quad);
+    return transition_sums(direction, states, edge, quad);
 }
 
-fn settled(states: States, ends_block: bool) -> States {
+fn normalised_at_block_end(states: States, ends_block: bool) -> States {
     if (ends_block) {
         return States(normalised(states.blank), normalised(states.label));
     }
     return states;
 }
 
-fn sweep_in(assignment: Assignment, lane: u32) -> u32 {
+fn sweep_inward(assignment: Assignment, lane: u32) -> u32 {
     let d = assignment.direction;
     let end = min(params.end_step, steps_of(d, assignment.item.frames));
-    var turn = 0u;
+    var parity = 0u;
     for (var k = params.first_step; k < end; k++) {
         for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
             let quad = quad_of(assignment.g, assignment.item.labels, q);
-            let y = emissions_at(assignment.g, d, k, assignment.item, quad);
-            let now = emitted(into(d, assignment, own_row(turn), quad), y);
+            let y = step_emissions(assignment.g, d, k, assignment.item, quad);
+            let states = with_emission(incoming(d, assignment, own_row(parity), quad), y);
             if (k % BLOCK == 0u) {
-                keep(assignment, k, q, now);
+                store_row(assignment, k, q, states);
             }
-            carry_on(own_row(1u - turn), assignment, q, settled(now, k % BLOCK == BLOCK - 1u || k + 1u == end));
+            store_carry(
+                own_row(1u - parity),
+                assignment,
+                q,
+                normalised_at_block_end(states, k % BLOCK == BLOCK - 1u || k + 1u == end),
+            );
         }
-        turn = 1u - turn;
-        barrier();
+        parity = 1u - parity;
+        row_barrier();
     }
-    return turn;
+    return parity;
 }
 
-fn sweep_out(assignment: Assignment, lane: u32) -> u32 {
+fn sweep_outward(assignment: Assignment, lane: u32) -> u32 {
     let d = assignment.direction;
     let other = 1u - d;
     let end = min(params.end_step, steps_of(other, assignment.item.frames));
-    var turn = 0u;
-    for (var left = end; left > params.first_step; left = (left - 1u) / BLOCK * BLOCK) {
-        let first = (left - 1u) / BLOCK * BLOCK;
+    var parity = 0u;
+    for (var block_end = end; block_end > params.first_step; block_end = (block_end - 1u) / BLOCK * BLOCK) {
+        let first = (block_end - 1u) / BLOCK * BLOCK;
         for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
-            carry_on(block_row(0u), assignment, q, kept(assignment, first, q));
+            store_carry(block_row(0u), assignment, q, stored_row(assignment, first, q));
         }
-        barrier();
-        for (var k = first + 1u; k < left; k++) {
+        row_barrier();
+        for (var k = first + 1u; k < block_end; k++) {
             for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
                 let quad = quad_of(assignment.g, assignment.item.labels, q);
-                let y = emissions_at(assignment.g, other, k, assignment.item, quad);
-                let now = emitted(into(other, assignment, block_row(k - first - 1u), quad), y);
-                carry_on(block_row(k - first), assignment, q, now);
+                let y = step_emissions(assignment.g, other, k, assignment.item, quad);
+                let states = with_emission(
+                    incoming(other, assignment, block_row(k - first - 1u), quad),
+                    y,
+                );
+                store_carry(block_row(k - first), assignment, q, states);
             }
-            barrier();
+            row_barrier();
         }
-        for (var k = left; k > first; k--) {
+        for (var k = block_end; k > first; k--) {
             let f = k - 1u - first;
             for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
                 let quad = quad_of(assignment.g, assignment.item.labels, q);
-                let y = emissions_at(assignment.g, other, k - 1u, assignment.item, quad);
-                let paths = into(d, assignment, own_row(turn), quad);
-                let weights = weights_of(paths, carried(block_row(f), assignment, q), assignment.top);
+                let y = step_emissions(assignment.g, other, k - 1u, assignment.item, quad);
+                let sums = incoming(d, assignment, own_row(parity), quad);
+                let weights = weights_of(
+                    sums,
+                    load_carry(block_row(f), assignment, q),
+                    assignment.total_exponent,
+                );
                 let at = lattice_part(first, other, assignment.g, 0u) + q;
                 lattice[at + f * params.quads] = words(weights.labels);
                 lattice[at + 4u * params.quads][f] = bitcast<u32>(weights.blanks);
                 lattice[at + 5u * params.quads][f] = bitcast<u32>(weights.all_labels);
-                carry_on(own_row(1u - turn), assignment, q, settled(emitted(paths, y), f == 0u));
+                store_carry(
+                    own_row(1u - parity),
+                    assignment,
+                    q,
+                    normalised_at_block_end(with_emission(sums, y), f == 0u),
+                );
             }
-            turn = 1u - turn;
-            barrier();
+            parity = 1u - parity;
+            row_barrier();
         }
     }
-    return turn;
+    return parity;
 }
 
 @compute @workgroup_size(LANES)
@@ -105,7 +132,7 @@ fn sweep_long(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let g = folded(workgroup, grid);
+    let g = workgroup_index(workgroup, grid);
     if (g >= params.tile_items) {
         return;
     }
@@ -116,25 +143,26 @@ fn sweep_long(
     let assignment = assignment_of(g, workgroup.z, item);
     for (var q = lane; q < params.quads; q += LANES) {
         var states: States;
-        if (!OUT && params.first_step == 0u) {
-            states = first_states(assignment.direction, item.labels, q);
+        if (!OUTWARD && params.first_step == 0u) {
+            states = initial_states(assignment.direction, item.labels, q);
         } else {
-            states = carried(params.carry_row, assignment, q);
+            states = load_carry(params.carry_row, assignment, q);
         }
         if (params.checkpoint_row != 0u) {
-            carry_on(params.checkpoint_row, assignment, q, states);
+            store_carry(params.checkpoint_row, assignment, q, states);
         }
-        carry_on(own_row(0u), assignment, q, states);
+        store_carry(own_row(0u), assignment, q, states);
     }
-    barrier();
-    // `turn` is the same in all lanes: all go round as often.
-    var turn: u32;
-    if (OUT) {
-        turn = sweep_out(assignment, lane);
+    row_barrier();
+    // `parity` is uniform over the workgroup, because all lanes perform the same number of
+    // iterations.
+    var parity: u32;
+    if (OUTWARD) {
+        parity = sweep_outward(assignment, lane);
     } else {
-        turn = sweep_in(assignment, lane);
+        parity = sweep_inward(assignment, lane);
     }
     for (var q = lane; q <= item.labels / 4u; q += LANES) {
-        carry_on(params.carry_row, assignment, q, carried(own_row(turn), assignment, q));
+        store_carry(params.carry_row, assignment, q, load_carry(own_row(parity), assignment, q));
     }
 }

@@ -7,8 +7,8 @@ use crate::batch::{Batch, CheckedBatch, Tables};
 use crate::blocking::block_on;
 use crate::cpu::{self, CpuBackend};
 use crate::error::{Error, refuse_impossible};
-use crate::fork::{Resident, on_threads};
-use crate::gpu::{self, Host, Selected, Waiting};
+use crate::fork::{ProcessBound, on_threads};
+use crate::gpu::{self, HostRunner, PollThread, Selected};
 use crate::idle::Idle;
 use crate::limits::DeviceLimits;
 use crate::options::{Impossible, Options};
@@ -110,7 +110,7 @@ impl Default for CacheLimits {
 pub struct Ctc {
     backend: Backend,
     /// Without it the CPU backend computes.
-    host: Option<Resident<Host>>,
+    host: Option<ProcessBound<HostRunner>>,
     cpu: CpuBackend,
     /// Of calls that have ended.
     tables: Idle<Tables>,
@@ -145,7 +145,7 @@ impl Ctc {
     /// # Errors
     /// As [`gpu`](Self::gpu).
     pub async fn gpu_async() -> Result<Self, Error> {
-        gpu::first(None, Self::on).await
+        gpu::open_first(None, Self::on).await
     }
 
     /// The best adapter whose name contains `name`, ignoring case. Never the CPU backend.
@@ -161,7 +161,7 @@ impl Ctc {
     /// # Errors
     /// As [`gpu_named`](Self::gpu_named).
     pub async fn gpu_named_async(name: &str) -> Result<Self, Error> {
-        gpu::first(Some(name), Self::on).await
+        gpu::open_first(Some(name), Self::on).await
     }
 
     /// This adapter, one of [`adapters`].
@@ -186,12 +186,12 @@ impl Ctc {
     /// [`Error::Plan`] if its limits are below what any plan needs.
     pub fn on_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
         let backend = Backend::Gpu(Box::new(device.adapter_info()));
-        Ok(Self::with(backend, Some(Host::new(device, queue)?)))
+        Ok(Self::with(backend, Some(HostRunner::new(device, queue)?)))
     }
 
     fn on(selected: &Selected) -> Result<Self, Error> {
-        let mut host = Host::new(&selected.device, &selected.queue)?;
-        host.watch();
+        let mut host = HostRunner::new(&selected.device, &selected.queue)?;
+        host.watch_lost();
         let backend = Backend::Gpu(Box::new(selected.info.clone()));
         Ok(Self::with(backend, Some(host)))
     }
@@ -207,11 +207,11 @@ impl Ctc {
         Self::with(backend, None)
     }
 
-    fn with(backend: Backend, host: Option<Host>) -> Self {
+    fn with(backend: Backend, host: Option<HostRunner>) -> Self {
         let CacheLimits { shapes, .. } = CacheLimits::default();
         Self {
             backend,
-            host: host.map(Resident::new),
+            host: host.map(ProcessBound::new),
             cpu: CpuBackend::new(shapes),
             tables: Idle::new(shapes),
         }
@@ -240,7 +240,7 @@ impl Ctc {
         self.host.as_ref().map(|host| host.device())
     }
 
-    pub(crate) fn host(&self) -> Option<&Host> {
+    pub(crate) fn host(&self) -> Option<&HostRunner> {
         self.host.as_deref()
     }
 
@@ -308,7 +308,7 @@ impl Ctc {
         output: &mut LossOutput,
     ) -> Result<(), Error> {
         let answer = take(output).into();
-        let run = self.run(batch, options, Task::Loss, Waiting::Here, answer);
+        let run = self.run(batch, options, Task::Loss, PollThread::Calling, answer);
         *output = block_on(run)?.into();
         Ok(())
     }
@@ -323,7 +323,7 @@ impl Ctc {
         options: &Options,
     ) -> Result<LossOutput, Error> {
         let answer = Answer::default();
-        let run = self.run(batch, options, Task::Loss, Waiting::Aside, answer);
+        let run = self.run(batch, options, Task::Loss, PollThread::Background, answer);
         Ok(run.await?.into())
     }
 
@@ -366,7 +366,13 @@ impl Ctc {
         output: &mut LossAndGradOutput,
     ) -> Result<(), Error> {
         let answer = take(output).into();
-        let run = self.run(batch, options, Task::LossAndGrad, Waiting::Here, answer);
+        let run = self.run(
+            batch,
+            options,
+            Task::LossAndGrad,
+            PollThread::Calling,
+            answer,
+        );
         *output = block_on(run)?.into();
         Ok(())
     }
@@ -381,7 +387,13 @@ impl Ctc {
         options: &Options,
     ) -> Result<LossAndGradOutput, Error> {
         let answer = Answer::default();
-        let run = self.run(batch, options, Task::LossAndGrad, Waiting::Aside, answer);
+        let run = self.run(
+            batch,
+            options,
+            Task::LossAndGrad,
+            PollThread::Background,
+            answer,
+        );
         Ok(run.await?.into())
     }
 
@@ -390,14 +402,14 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
         task: Task,
-        waiting: Waiting,
+        poll_thread: PollThread,
         mut answer: Answer,
     ) -> Result<Answer, Error> {
         let tables = self.tables.take(|_| true).unwrap_or_default();
         let checked = CheckedBatch::within(tables, batch, options)?;
         match &self.host {
             Some(host) => {
-                host.run(&checked, options, task, waiting, &mut answer)
+                host.run(&checked, options, task, poll_thread, &mut answer)
                     .await?;
             }
             None => self.cpu.run(&checked, options, task, &mut answer)?,

@@ -1,8 +1,9 @@
-//! What a fork leaves behind.
+//! Safety after a fork.
 //!
-//! A forked process has one thread and a copy of its parent's memory. The other threads, and what a GPU's driver had,
-//! stayed in the parent: a lock that another thread held is never released, a pool never works, a device never answers,
-//! and to drop one waits for its threads. So a forked process uses, locks and drops nothing of that kind.
+//! A forked process has one thread and a copy of its parent's memory. The parent's other threads
+//! and the state of its GPU driver do not exist in the child: a lock that another thread held is
+//! never released, a thread pool runs nothing, a device never completes its work, and dropping
+//! either waits for threads. A forked process therefore never uses, locks or drops such values.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -12,71 +13,73 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::Error;
 
-/// This process. Only Unix forks; elsewhere it is always the same.
-fn here() -> u32 {
+/// Returns the ID of this process, or 1 on platforms other than Unix, where processes do not fork.
+fn process_id() -> u32 {
     if cfg!(unix) { std::process::id() } else { 1 }
 }
 
-/// The process in which something was made.
+/// The process in which a value was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Origin(u32);
+pub(crate) struct ProcessId(u32);
 
-impl Origin {
-    pub(crate) fn here() -> Self {
-        Self(here())
+impl ProcessId {
+    pub(crate) fn current() -> Self {
+        Self(process_id())
     }
 
-    pub(crate) fn is_here(self) -> bool {
-        self.0 == here()
+    pub(crate) fn is_current(self) -> bool {
+        self.0 == process_id()
     }
 }
 
-/// Shared ownership, as of an [`Arc`], of what a forked process must neither use nor drop: there it is leaked.
+/// A shared pointer like [`Arc`], to a value that a forked process must neither use nor drop.
+/// There, the value is leaked.
 #[derive(Debug)]
-pub(crate) struct Resident<T> {
+pub(crate) struct ProcessBound<T> {
     value: Arc<T>,
-    origin: Origin,
+    process: ProcessId,
 }
 
-impl<T> Resident<T> {
+impl<T> ProcessBound<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
             value: Arc::new(value),
-            origin: Origin::here(),
+            process: ProcessId::current(),
         }
     }
 
-    /// What is made from this, on the same device, wherever that is done.
-    pub(crate) fn derived<U>(&self, value: U) -> Resident<U> {
-        Resident {
+    /// Wraps a value that was created from this one, on the same device. It belongs to the same
+    /// process as this one, even in a fork.
+    pub(crate) fn derived<U>(&self, value: U) -> ProcessBound<U> {
+        ProcessBound {
             value: Arc::new(value),
-            origin: self.origin,
+            process: self.process,
         }
     }
 
     /// # Errors
-    /// [`Error::Forked`] in any process but the one in which this was made.
+    /// [`Error::Forked`] in any process but the one in which this was created.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.origin.is_here() {
+        if self.process.is_current() {
             Ok(())
         } else {
             Err(Error::Forked(
-                "its GPU device stayed in the parent process: make a new context in the child",
+                "the GPU device belongs to the parent process: create a new context in the child",
             ))
         }
     }
 }
 
-impl<T> Clone for Resident<T> {
+impl<T> Clone for ProcessBound<T> {
     fn clone(&self) -> Self {
         Self {
             value: Arc::clone(&self.value),
-            origin: self.origin,
+            process: self.process,
         }
     }
 }
 
-impl<T> Deref for Resident<T> {
+impl<T> Deref for ProcessBound<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -84,48 +87,53 @@ impl<T> Deref for Resident<T> {
     }
 }
 
-impl<T> Drop for Resident<T> {
+impl<T> Drop for ProcessBound<T> {
     fn drop(&mut self) {
-        if !self.origin.is_here() {
+        if !self.process.is_current() {
             std::mem::forget(Arc::clone(&self.value));
         }
     }
 }
 
-/// A call into a GPU's driver. Drivers have locks of the whole process, so a process that is forked during such a call of
-/// another thread may wait for ever in its first one.
-pub(crate) struct Driving(());
+/// A use of a GPU driver, from creation to drop. Drivers have process-wide locks, so a process that
+/// was forked while another thread used the driver could wait forever in its own first call.
+pub(crate) struct DeviceUse(());
 
-/// Whose calls are counted, from bit 32 on; whether a fork left one behind; how many there are.
-static DRIVING: AtomicU64 = AtomicU64::new(0);
-const LEFT_BEHIND: u64 = 1 << 31;
-const COUNT: u64 = LEFT_BEHIND - 1;
+/// The process whose uses are counted (from bit 32 on), [`USED_AT_FORK`], and the number of uses.
+static DEVICE_USES: AtomicU64 = AtomicU64::new(0);
+/// Set if a driver was in use when this process was forked.
+const USED_AT_FORK: u64 = 1 << 31;
+const COUNT: u64 = USED_AT_FORK - 1;
 
-impl Driving {
+impl DeviceUse {
     /// # Errors
-    /// [`Error::Forked`] if another thread was in such a call when this process was forked.
+    /// [`Error::Forked`] if another thread was using a driver when this process was forked.
     pub(crate) fn begin() -> Result<Self, Error> {
-        let process = u64::from(here()) << 32;
-        let begun = |before: u64| {
+        let process = u64::from(process_id()) << 32;
+        let counted = |before: u64| {
             let ours = before >> 32 == process >> 32;
-            match (ours, before & LEFT_BEHIND, before & COUNT) {
+            match (ours, before & USED_AT_FORK, before & COUNT) {
                 (true, 0, _) => before + 1,
                 (true, _, _) => before,
                 (false, 0, 0) => process | 1,
-                (false, _, _) => process | LEFT_BEHIND,
+                (false, _, _) => process | USED_AT_FORK,
             }
         };
-        let mut before = DRIVING.load(Ordering::Acquire);
+        let mut before = DEVICE_USES.load(Ordering::Acquire);
         loop {
-            let after = begun(before);
-            let exchanged =
-                DRIVING.compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Acquire);
+            let after = counted(before);
+            let exchanged = DEVICE_USES.compare_exchange_weak(
+                before,
+                after,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
             match exchanged {
-                Ok(_) if after & LEFT_BEHIND == 0 => return Ok(Self(())),
+                Ok(_) if after & USED_AT_FORK == 0 => return Ok(Self(())),
                 Ok(_) => {
                     return Err(Error::Forked(
-                        "another thread was using the GPU when the process was forked, and its driver may be \
-                         locked: use the CPU, or fork before the GPU is used",
+                        "another thread was using the GPU when the process was forked, so the driver may be \
+                         locked: use the CPU backend, or fork before using the GPU",
                     ));
                 }
                 Err(now) => before = now,
@@ -134,24 +142,25 @@ impl Driving {
     }
 }
 
-impl Drop for Driving {
+impl Drop for DeviceUse {
     fn drop(&mut self) {
-        DRIVING.fetch_sub(1, Ordering::AcqRel);
+        DEVICE_USES.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// Whether this process was forked after the first call of the library.
+/// Returns true if this process was forked after the first call of this function.
 fn is_forked() -> bool {
     static FIRST: AtomicU32 = AtomicU32::new(0);
-    let here = here();
-    match FIRST.compare_exchange(0, here, Ordering::AcqRel, Ordering::Acquire) {
+    let current = process_id();
+    match FIRST.compare_exchange(0, current, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => false,
-        Err(first) => first != here,
+        Err(first) => first != current,
     }
 }
 
-/// Runs `work` where its parallel iterators find threads: in rayon's current pool; in a forked process, where the global
-/// pool has no threads any more and cannot be made anew, in a pool of this process, unless the caller is in one.
+/// Runs `work`, whose parallel iterators use rayon's current pool. In a forked process the global
+/// pool has no threads and cannot be replaced, so `work` runs in a pool of this process, unless the
+/// caller is in a pool.
 ///
 /// # Errors
 /// [`Error::Forked`] if a forked process cannot start threads.
@@ -161,25 +170,26 @@ pub(crate) fn on_threads<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, 
     }
     match pool() {
         Some(pool) => Ok(pool.install(work)),
-        None => Err(Error::Forked("no thread can be started")),
+        None => Err(Error::Forked("could not start threads")),
     }
 }
 
-/// The pool of this process, made when it is first needed. Never waits for the lock, which a thread of the parent may have
-/// held when this process was forked: then, or while another thread makes the pool, it is one for the call.
+/// Returns the pool of this process, which is created at the first call. Never waits for its lock,
+/// which a thread of the parent may have held when this process was forked: if the lock is held,
+/// the pool is used for one call only.
 fn pool() -> Option<Arc<ThreadPool>> {
-    static POOL: RwLock<Option<(Origin, Arc<ThreadPool>)>> = RwLock::new(None);
-    if let Ok(kept) = POOL.try_read()
-        && let Some((origin, pool)) = &*kept
-        && origin.is_here()
+    static POOL: RwLock<Option<(ProcessId, Arc<ThreadPool>)>> = RwLock::new(None);
+    if let Ok(stored) = POOL.try_read()
+        && let Some((process, pool)) = &*stored
+        && process.is_current()
     {
         return Some(Arc::clone(pool));
     }
-    let mut kept = POOL.try_write();
+    let mut stored = POOL.try_write();
     let pool = Arc::new(ThreadPoolBuilder::new().build().ok()?);
-    if let Ok(kept) = &mut kept {
-        // That of the parent's threads cannot be dropped.
-        std::mem::forget(kept.replace((Origin::here(), Arc::clone(&pool))));
+    if let Ok(stored) = &mut stored {
+        // Dropping the parent's pool would wait for its threads.
+        std::mem::forget(stored.replace((ProcessId::current(), Arc::clone(&pool))));
     }
     Some(pool)
 }

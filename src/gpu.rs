@@ -1,4 +1,4 @@
-//! The WGSL kernels on a device: adapters, pipelines, and plans with their workspace.
+//! The GPU backend: adapters, pipelines, and plans with their workspace on a device.
 
 mod adapter;
 mod bindings;
@@ -12,29 +12,30 @@ mod plan;
 mod prepared;
 mod threads;
 
-pub(crate) use adapter::{Selected, adapters, first, open};
+pub(crate) use adapter::{Selected, adapters, open, open_first};
 pub use buffers::Buffers;
 pub use decode::{AlignBuffers, GreedyBuffers};
 pub(crate) use engine::PIPELINES;
 pub use engine::RuntimeChecks;
 #[cfg(feature = "conformance")]
 pub(crate) use error_scope::guarded;
-pub(crate) use host::{Host, Waiting};
+pub(crate) use host::{HostRunner, PollThread};
 pub use plan::GpuPlan;
 pub use prepared::{Prepared, Stage};
 
 use crate::batch::BatchShape;
 use crate::error::Error;
-use crate::fork::{Driving, Resident};
+use crate::fork::{DeviceUse, ProcessBound};
 use crate::limits::DeviceLimits;
 use crate::options::Options;
 use crate::plan::{Plan, Task};
 use engine::Engine;
 
-/// CTC on your device: a loss backend that takes buffers and gives buffers, copies nothing and waits for nothing.
+/// CTC on the caller's device. Computes from buffers into buffers, without copying or waiting.
 ///
-/// It keeps compiled pipelines, shared by all of its plans and clones. Several threads may use it at once. Nothing
-/// but the default limits is asked of the device; what lies above them is used.
+/// Compiled pipelines are kept and shared by all plans and clones. Several threads may use a
+/// `GpuCtc` at once. It requires only WebGPU's default limits of the device, and uses higher ones
+/// if available.
 ///
 /// ```no_run
 /// use ctc_wgpu::{Buffers, GpuCtc, Options, BatchShape};
@@ -42,7 +43,7 @@ use engine::Engine;
 /// #   logit_lengths: wgpu::Buffer, label_lengths: wgpu::Buffer, loss: wgpu::Buffer, grad: wgpu::Buffer)
 /// #   -> Result<(), ctc_wgpu::Error> {
 /// let ctc = GpuCtc::new(&device, &queue)?;
-/// let plan = ctc.plan(&BatchShape::new(32, 50, 20, 6), &Options::default())?; // once a shape
+/// let plan = ctc.plan(&BatchShape::new(32, 50, 20, 6), &Options::default())?; // once per shape
 /// let mut encoder = device.create_command_encoder(&Default::default());
 /// let buffers = Buffers::new(&logits, &labels, &label_lengths, &loss)
 ///     .logit_lengths(&logit_lengths)
@@ -54,19 +55,19 @@ use engine::Engine;
 /// ```
 #[derive(Debug, Clone)]
 pub struct GpuCtc {
-    engine: Resident<Engine>,
+    engine: ProcessBound<Engine>,
 }
 
 impl GpuCtc {
-    /// CTC on this device. Pipelines are compiled when a plan first needs them.
+    /// Creates a context on `device`. Pipelines are compiled when a plan first needs them.
     ///
     /// # Errors
-    /// [`Error::Plan`] if the device's limits are below what any plan needs.
+    /// [`Error::Plan`] if a limit of the device is too low for any plan.
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
         Self::with_checks(device, queue, RuntimeChecks::On)
     }
 
-    /// [`new`](Self::new), with or without wgpu's checks in the kernels.
+    /// [`new`](Self::new), with or without wgpu's runtime checks in the kernels.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -76,7 +77,7 @@ impl GpuCtc {
         checks: RuntimeChecks,
     ) -> Result<Self, Error> {
         let limits = DeviceLimits::from(device);
-        // The smallest batch that there is: if this cannot be planned, nothing can.
+        // If the smallest batch cannot be planned, no batch can.
         Plan::new(
             &BatchShape::new(1, 1, 1, 0),
             &Options::default(),
@@ -84,23 +85,24 @@ impl GpuCtc {
             &limits,
         )?;
         Ok(Self {
-            engine: Resident::new(Engine::new(device, queue, checks)),
+            engine: ProcessBound::new(Engine::new(device, queue, checks)),
         })
     }
 
-    /// The same device without the pipelines compiled so far; new ones are compiled through `cache`.
+    /// Returns a context on the same device, without the pipelines compiled so far, that compiles
+    /// new ones through `cache`.
     ///
-    /// Where a driver keeps no cache of its own, as on most phones, this makes the first plan of the next run faster:
-    /// save [`get_data`](wgpu::PipelineCache::get_data) after the plans are made, and make the next run's cache from it.
-    /// Most desktop drivers keep one on disk anyway. The device needs [`wgpu::Features::PIPELINE_CACHE`], which only
-    /// Vulkan has.
+    /// On drivers without a cache of their own, as on most phones, this makes the first plan of the
+    /// next run faster: save [`get_data`](wgpu::PipelineCache::get_data) after creating the plans,
+    /// and create the cache of the next run from it. Most desktop drivers have a cache on disk. The
+    /// device needs [`wgpu::Features::PIPELINE_CACHE`], which only Vulkan has.
     ///
     /// ```no_run
     /// use ctc_wgpu::{GpuCtc, Options, BatchShape};
     /// # fn demo(device: wgpu::Device, queue: wgpu::Queue) -> Result<(), Box<dyn std::error::Error>> {
-    /// // With `data: Some(&bytes)`, bytes of an earlier `get_data` on the same adapter.
+    /// // In later runs, `data: Some(&bytes)` with the bytes of `get_data` on the same adapter.
     /// let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: None, fallback: true };
-    /// // SAFETY: there is no data.
+    /// // SAFETY: `data` is `None`.
     /// let cache = unsafe { device.create_pipeline_cache(&descriptor) };
     /// let ctc = GpuCtc::new(&device, &queue)?.with_cache(&cache);
     /// let plan = ctc.plan(&BatchShape::new(32, 50, 20, 6), &Options::default())?;
@@ -117,32 +119,36 @@ impl GpuCtc {
         }
     }
 
-    /// Bounds how many compiled pipelines are kept for later plans, from now on: 128 by default. The least recently used
-    /// go first; a plan holds its own as long as it is there. Clones share them.
+    /// Sets the maximum number of compiled pipelines that are kept for later plans: 128 by default.
+    /// Beyond it, the least recently used are dropped, but a plan keeps its own pipelines. Clones
+    /// share the limit.
     pub fn set_pipeline_limit(&self, pipelines: usize) {
-        // Those of a forked process are its parent's.
+        // In a forked process, the pipelines are the parent's.
         if self.engine.check().is_ok() {
             self.engine.keep_at_most(pipelines);
         }
     }
 
-    /// What plans for this device keep within.
+    /// Returns the limits of the device that plans observe.
     #[must_use]
     pub fn limits(&self) -> DeviceLimits {
         DeviceLimits::from(self.engine.device())
     }
 
-    /// A plan for losses and gradients of batches of `shape`, with its workspace and pipelines.
+    /// Creates a plan for losses and gradients of batches of `shape`, with its workspace and
+    /// pipelines.
     ///
     /// # Errors
-    /// [`Error::Plan`] if the shape or the options make no sense or a limit is too low, [`Error::OutOfMemory`] if the
-    /// workspace does not fit the device, [`Error::Gpu`] if the driver refuses a kernel, [`Error::Forked`] in a child of the
-    /// process that made this.
+    /// [`Error::Plan`] if the shape or the options are invalid or a limit is too low,
+    /// [`Error::OutOfMemory`] if the device has no memory for the workspace, [`Error::Gpu`] if the
+    /// driver rejects a kernel, [`Error::Forked`] in a child of the process that created this
+    /// context.
     pub fn plan(&self, shape: &BatchShape, options: &Options) -> Result<GpuPlan, Error> {
         self.plan_within(shape, options, Task::LossAndGrad, &self.limits())
     }
 
-    /// A plan for losses only: half the recursion, and a workspace without the lattice.
+    /// Creates a plan for losses only: half of the recursion, and a workspace without the lattice
+    /// of states.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
@@ -150,7 +156,8 @@ impl GpuCtc {
         self.plan_within(shape, options, Task::Loss, &self.limits())
     }
 
-    /// A plan for alignments: the likeliest path through each item's labels. See [`decode::align`](crate::decode::align).
+    /// Creates a plan for forced alignment: the most probable path through each item's labels. See
+    /// [`decode::align`](crate::decode::align).
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
@@ -158,7 +165,8 @@ impl GpuCtc {
         self.plan_within(shape, options, Task::Align, &self.limits())
     }
 
-    /// A plan for greedy readings; the labels of `shape` do not matter. See [`decode::greedy`](crate::decode::greedy).
+    /// Creates a plan for greedy decoding, which ignores the labels of `shape`. See
+    /// [`decode::greedy`](crate::decode::greedy).
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
@@ -166,7 +174,8 @@ impl GpuCtc {
         self.plan_within(shape, options, Task::Greedy, &self.limits())
     }
 
-    /// A plan that keeps within lower limits than the device's: to bound its workspace, or to test how a batch is cut.
+    /// Creates a plan within lower limits than the device's, to bound its workspace or to test how
+    /// a batch is split.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
@@ -179,7 +188,7 @@ impl GpuCtc {
     ) -> Result<GpuPlan, Error> {
         let plan = Plan::new(shape, options, task, limits)?;
         self.engine.check()?;
-        let _driving = Driving::begin()?;
+        let _device_use = DeviceUse::begin()?;
         GpuPlan::new(&self.engine, plan)
     }
 }

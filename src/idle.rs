@@ -1,44 +1,44 @@
-//! What calls have made and later calls can use: a bounded number of it.
+//! A bounded cache of values that calls create and later calls reuse.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::blocking::locked;
-use crate::fork::Origin;
+use crate::fork::ProcessId;
 
-/// Values that are in no call at present. Beyond a bound, those that have been idle longest are dropped.
+/// Values that no call is using. Beyond a capacity, those that have been idle longest are dropped.
 #[derive(Debug)]
 pub(crate) struct Idle<T> {
-    /// The latest last.
+    /// In the order in which they became idle.
     values: Mutex<Vec<T>>,
-    most: AtomicUsize,
-    origin: Origin,
+    capacity: AtomicUsize,
+    process: ProcessId,
 }
 
 impl<T> Idle<T> {
-    pub(crate) fn new(most: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             values: Mutex::default(),
-            most: AtomicUsize::new(most),
-            origin: Origin::here(),
+            capacity: AtomicUsize::new(capacity),
+            process: ProcessId::current(),
         }
     }
 
-    /// How many are kept at most.
-    pub(crate) fn most(&self) -> usize {
-        self.most.load(Ordering::Relaxed)
+    /// Returns the maximum number of values.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity.load(Ordering::Relaxed)
     }
 
-    /// Keeps at most so many from now on.
-    pub(crate) fn keep_at_most(&self, most: usize) {
-        self.most.store(most, Ordering::Relaxed);
+    /// Changes the maximum number of values, and drops those beyond it.
+    pub(crate) fn keep_at_most(&self, capacity: usize) {
+        self.capacity.store(capacity, Ordering::Relaxed);
         self.change(|_| ());
     }
 
-    /// The latest that `fits`.
+    /// Removes and returns the value that became idle last of those for which `fits` returns true.
     pub(crate) fn take(&self, fits: impl Fn(&T) -> bool) -> Option<T> {
-        // A forked process neither waits for the lock, which another thread may have held, nor needs what is there.
-        if !self.origin.is_here() {
+        // In a forked process the lock may be held forever, and the parent's values are of no use.
+        if !self.process.is_current() {
             return None;
         }
         let mut values = locked(&self.values);
@@ -46,27 +46,27 @@ impl<T> Idle<T> {
         Some(values.remove(found))
     }
 
-    /// Leaves a value for later calls.
+    /// Adds a value for later calls.
     pub(crate) fn put(&self, value: T) {
         self.change(|values| values.push(value));
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<T>)) {
-        if !self.origin.is_here() {
+        if !self.process.is_current() {
             return;
         }
         let mut values = locked(&self.values);
         change(&mut values);
-        let past = values.len().saturating_sub(self.most());
-        let dropped: Vec<T> = values.drain(..past).collect();
-        // What it takes to drop them keeps nobody waiting.
+        let excess = values.len().saturating_sub(self.capacity());
+        let dropped: Vec<T> = values.drain(..excess).collect();
+        // Dropping values may take long, so the lock is released first.
         drop(values);
         drop(dropped);
     }
 
-    /// The sum of `size` over what is kept.
+    /// Returns the sum of `size` over all values.
     pub(crate) fn sum(&self, size: impl Fn(&T) -> usize) -> usize {
-        if !self.origin.is_here() {
+        if !self.process.is_current() {
             return 0;
         }
         locked(&self.values).iter().map(size).sum()
@@ -78,7 +78,7 @@ mod tests {
     use super::Idle;
 
     #[test]
-    fn the_longest_idle_are_dropped_beyond_the_bound() {
+    fn the_longest_idle_are_dropped_beyond_the_capacity() {
         let idle = Idle::new(2);
         for value in 0..4 {
             idle.put(value);
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(idle.take(|value| *value < 2), None);
         assert_eq!(idle.take(|value| *value == 2), Some(2));
         idle.put(2);
-        // It was used last, so 3 has been idle longer.
+        // 2 was added last, so 3 has been idle for longer.
         idle.put(4);
         assert_eq!(idle.sum(|value| *value), 2 + 4);
         idle.keep_at_most(1);

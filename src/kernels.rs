@@ -1,4 +1,8 @@
-//! The table of kernels: a row a stage. Nothing else knows a binding's number.
+//! The compute kernels: for each one its WGSL source and the arrays that it binds, in the order of
+//! the bindings' numbers.
+//!
+//! The source of a kernel in `shaders` begins with a header that describes its inputs, outputs,
+//! formula, grid and barriers.
 
 mod decode;
 mod shader;
@@ -15,10 +19,10 @@ pub use source::ElementType;
 pub(crate) use source::{Aliasing, SourceVariant, for_browsers};
 
 use Access::{Read, Write};
-use source::Part;
-use source::Part::Shared;
+use source::SourcePart;
+use source::SourcePart::Shared;
 
-/// What a binding is bound to: the caller's buffers first, then the workspace's tables.
+/// An array that kernels bind: the caller's buffers first, then the arrays of the workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ArrayId {
     Input,
@@ -53,17 +57,18 @@ pub(crate) enum ArrayId {
 }
 
 impl ArrayId {
-    /// Whether the caller's buffer stands there, which may be the same `wgpu::Buffer` as another slot's.
+    /// Returns true for the caller's buffers. Several of them may be ranges of one `wgpu::Buffer`.
     pub(crate) fn is_external(self) -> bool {
         self <= Self::Grad
     }
 
-    /// Whether the stages write it for the caller.
+    /// Returns true for the caller's buffers that are outputs.
     pub(crate) fn is_written(self) -> bool {
         (Self::Loss..=Self::Grad).contains(&self)
     }
 
-    /// The name in [`Buffers`](crate::Buffers), or of the workspace's table.
+    /// Returns the name of the array: for the caller's buffers that of the field of
+    /// [`Buffers`](crate::Buffers).
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Input => "logits",
@@ -99,23 +104,29 @@ impl ArrayId {
     }
 }
 
-/// Whether a stage only reads a binding.
+/// How a kernel accesses an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Access {
     Read,
+    /// Writes, and may also read.
     Write,
 }
 
-/// A stage's kernel. The entry point has the kernel's name; binding 0 is the uniform `Params`, the rest follow in order.
+/// A compute kernel.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Kernel {
+    /// The name of the kernel and of its entry point.
     pub(crate) name: &'static str,
+    /// The arrays at the bindings from 1 on. Binding 0 is the uniform
+    /// [`Params`](crate::params::Params).
     pub(crate) bindings: &'static [(ArrayId, Access)],
-    parts: &'static [Part],
-    stage: &'static str,
+    /// The sources that precede the kernel's own.
+    shared: &'static [SourcePart],
+    /// The kernel's own source, with its entry point.
+    own: &'static str,
 }
 
-/// By name: a plan that is printed for diagnosis should not print every shader.
+/// Prints only the name, because printed plans should not contain shader sources.
 impl std::fmt::Debug for Kernel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Kernel")
@@ -143,8 +154,8 @@ pub(crate) static BATCH_TOTALS: Kernel = Kernel {
         (ArrayId::Weights, Read),
         (ArrayId::Totals, Write),
     ],
-    parts: &[],
-    stage: include_str!("../shaders/batch_totals.wgsl"),
+    shared: &[],
+    own: include_str!("../shaders/batch_totals.wgsl"),
 };
 
 pub(crate) static CHECK_LABELS: Kernel = Kernel {
@@ -159,8 +170,8 @@ pub(crate) static CHECK_LABELS: Kernel = Kernel {
         (ArrayId::ItemStatus, Write),
         (ArrayId::LabelTable, Write),
     ],
-    parts: &[],
-    stage: include_str!("../shaders/check_labels.wgsl"),
+    shared: &[],
+    own: include_str!("../shaders/check_labels.wgsl"),
 };
 
 pub(crate) static LABEL_LINKS: Kernel = Kernel {
@@ -170,8 +181,8 @@ pub(crate) static LABEL_LINKS: Kernel = Kernel {
         (ArrayId::LabelTable, Write),
         (ArrayId::FirstOfClass, Write),
     ],
-    parts: &[],
-    stage: include_str!("../shaders/label_links.wgsl"),
+    shared: &[],
+    own: include_str!("../shaders/label_links.wgsl"),
 };
 
 pub(crate) static SOFTMAX_STATS: Kernel = Kernel {
@@ -184,13 +195,13 @@ pub(crate) static SOFTMAX_STATS: Kernel = Kernel {
         (ArrayId::RowStats, Write),
         (ArrayId::Gathered, Write),
     ],
-    parts: &[
-        Part::Input,
+    shared: &[
+        SourcePart::Input,
         Shared(INPUT_KIND),
         Shared(ROW_WORKGROUP),
-        Part::Lanes(FOLD_BARRIER, FOLD_SUBGROUP),
+        SourcePart::Exchange(FOLD_BARRIER, FOLD_SUBGROUP),
     ],
-    stage: include_str!("../shaders/softmax_stats.wgsl"),
+    own: include_str!("../shaders/softmax_stats.wgsl"),
 };
 
 const SWEEP_BINDINGS: &[(ArrayId, Access)] = &[
@@ -207,29 +218,29 @@ const SWEEP_BINDINGS: &[(ArrayId, Access)] = &[
 pub(crate) static SWEEP: Kernel = Kernel {
     name: "sweep",
     bindings: SWEEP_BINDINGS,
-    parts: &[
-        Part::Input,
+    shared: &[
+        SourcePart::Input,
         Shared(INPUT_KIND),
         Shared(STATES),
         Shared(EMISSIONS),
         Shared(SWEEP_ARRAYS),
-        Part::Lanes(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
+        SourcePart::Exchange(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
     ],
-    stage: include_str!("../shaders/sweep.wgsl"),
+    own: include_str!("../shaders/sweep.wgsl"),
 };
 
 pub(crate) static SWEEP_LONG: Kernel = Kernel {
     name: "sweep_long",
     bindings: SWEEP_BINDINGS,
-    parts: &[
-        Part::Input,
+    shared: &[
+        SourcePart::Input,
         Shared(INPUT_KIND),
         Shared(STATES),
         Shared(EMISSIONS),
         Shared(SWEEP_ARRAYS),
         Shared(NEIGHBOUR_BARRIER),
     ],
-    stage: include_str!("../shaders/sweep_long.wgsl"),
+    own: include_str!("../shaders/sweep_long.wgsl"),
 };
 
 pub(crate) static JOIN: Kernel = Kernel {
@@ -244,8 +255,8 @@ pub(crate) static JOIN: Kernel = Kernel {
         (ArrayId::Status, Write),
         (ArrayId::Exponents, Write),
     ],
-    parts: &[Shared(INPUT_KIND), Shared(STATES)],
-    stage: include_str!("../shaders/join.wgsl"),
+    shared: &[Shared(INPUT_KIND), Shared(STATES)],
+    own: include_str!("../shaders/join.wgsl"),
 };
 
 pub(crate) static REDUCE: Kernel = Kernel {
@@ -255,8 +266,8 @@ pub(crate) static REDUCE: Kernel = Kernel {
         (ArrayId::Loss, Read),
         (ArrayId::Reduced, Write),
     ],
-    parts: &[],
-    stage: include_str!("../shaders/reduce.wgsl"),
+    shared: &[],
+    own: include_str!("../shaders/reduce.wgsl"),
 };
 
 pub(crate) static GRAD: Kernel = Kernel {
@@ -271,16 +282,17 @@ pub(crate) static GRAD: Kernel = Kernel {
         (ArrayId::Lattice, Read),
         (ArrayId::RowStats, Read),
     ],
-    parts: &[
-        Part::Gradient,
+    shared: &[
+        SourcePart::Gradient,
         Shared(INPUT_KIND),
         Shared(ROW_WORKGROUP),
-        Part::Lanes(FOLD_FRAMES_BARRIER, FOLD_FRAMES_SUBGROUP),
+        SourcePart::Exchange(FOLD_FRAMES_BARRIER, FOLD_FRAMES_SUBGROUP),
     ],
-    stage: include_str!("../shaders/grad.wgsl"),
+    own: include_str!("../shaders/grad.wgsl"),
 };
 
-/// All kernels, in the order of the pipelines: the loss's, then those of alignment and of greedy decoding.
+/// All kernels in the order in which they run: those of the loss, then those of alignment, then
+/// that of greedy decoding.
 pub(crate) static KERNELS: [&Kernel; 16] = [
     &BATCH_TOTALS,
     &CHECK_LABELS,

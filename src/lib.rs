@@ -219,7 +219,7 @@ pub use options::{
     Status,
 };
 pub use output::{LossAndGradOutput, LossOutput};
-pub use plan::{BoundRange, Launch, Operand, Plan, Task};
+pub use plan::{BoundRange, Launch, Operand, Plan, PlanVariant, Task};
 /// The version of wgpu whose devices and buffers this crate takes. Its major version is part of
 /// this crate's: a new one is a breaking change here.
 #[doc(no_inline)]

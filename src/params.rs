@@ -1,9 +1,9 @@
-//! The uniform of a dispatch; twin of `shaders/shared/params.wgsl`, where the fields are explained. A test compares
-//! names and offsets.
+//! The uniform of a dispatch.
 
 use bytemuck::{Pod, Zeroable};
 
-/// What one dispatch works on.
+/// The parameters of one dispatch, in the layout of the uniform in `shaders/shared/params.wgsl`,
+/// which documents the fields. A test compares names and offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Params {

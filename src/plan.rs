@@ -1,13 +1,16 @@
-//! A plan: which kernels run, in what order, on what part of the batch, and how much workspace they share.
+//! Plans: which kernels run, in what order, on what part of the batch, and with how much workspace.
 //!
-//! A plan is plain data, made from a [`BatchShape`], [`Options`] and [`DeviceLimits`] without a device; it prints, and encoding it
-//! decides nothing. Three tiling keep a batch within a device's limits:
+//! A plan is plain data, computed without a device from a [`BatchShape`], [`Options`] and
+//! [`DeviceLimits`]. Encoding it makes no further decisions. A batch that exceeds a limit of the
+//! device is split in three ways:
 //!
-//! - **groups** of items, one after the other through the same workspace, where a table of all items would not fit a
-//!   binding;
-//! - **pages** of steps, where a single item's table would not: its rows are made twice, once to find the states at which
-//!   pages begin, and once page by page;
-//! - **chunks** of frames, where the input of a group would not: what the sweeps need of it is gathered then.
+//! - **batch tiles**: where the workspace of all items would exceed a binding, tiles of items use
+//!   the same workspace one after the other;
+//! - **checkpoint segments**: where the states of a single item would exceed a binding, only those
+//!   of one segment of steps are stored at a time. All states are computed twice, once to store
+//!   those at which each segment begins, and once segment by segment;
+//! - **input slices**: where the input of a tile would exceed a binding, its frames are bound slice
+//!   by slice, and the inputs of the sweeps are gathered into the workspace.
 
 use std::fmt;
 
@@ -26,45 +29,54 @@ mod stages;
 #[cfg(test)]
 mod tests;
 mod tiling;
+mod variant;
 
 pub use launch::{BoundRange, Launch, Operand};
+pub use variant::PlanVariant;
 
-/// What is computed.
+/// A computation on a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Task {
-    /// The losses: the recursion stops where alpha and beta meet.
+    /// The losses. The recursion stops at the middle frame, where alpha and beta are joined.
     Loss,
     /// The losses and the gradient.
     LossAndGrad,
-    /// The likeliest path through the labels, and where each label stands on it.
+    /// The most probable path through the labels (forced alignment), and the frames of each label.
     Align,
-    /// The labels that the likeliest class of each frame makes; the batch's own labels are not looked at.
+    /// Greedy decoding: the labels of the most probable class of each frame. Ignores the batch's
+    /// labels.
     Greedy,
 }
 
 impl Task {
-    /// Whether states are followed from frame to frame, in both directions or in one.
+    /// Returns true if the task has a recursion over frames.
     fn has_states(self) -> bool {
         self != Self::Greedy
     }
 
-    /// Whether losses come of it, and so a reduction.
+    /// Returns true if the task computes losses, which can be reduced.
     fn is_loss(self) -> bool {
         matches!(self, Self::Loss | Self::LossAndGrad)
     }
 
-    /// Alpha and beta; an alignment goes from the first frame to the last.
+    /// The number of recursions: alpha and beta for a loss, one from the first frame otherwise.
     fn directions(self) -> u64 {
         if self.is_loss() { 2 } else { 1 }
     }
 }
 
-/// The dispatches for batches of one shape.
+/// The dispatches that compute a [`Task`] for batches of one shape.
+///
+/// [`Display`](std::fmt::Display) prints one line per stage: how many dispatches it has, and of the
+/// first of them the workgroups, the loop iterations of an invocation at most, the kernel and the
+/// kernel's constants.
 ///
 /// ```
 /// use ctc_wgpu::{Task, DeviceLimits, Options, Plan, BatchShape};
-/// let plan = Plan::new(&BatchShape::new(32, 50, 20, 6), &Options::default(), Task::LossAndGrad, &DeviceLimits::default())?;
+/// let shape = BatchShape::new(32, 50, 20, 6);
+/// let limits = DeviceLimits::default();
+/// let plan = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &limits)?;
 /// assert_eq!(plan.dispatches(), 7);
 /// println!("{plan}");
 /// # Ok::<(), ctc_wgpu::PlanError>(())
@@ -74,65 +86,76 @@ pub struct Plan {
     pub(crate) shape: BatchShape,
     pub(crate) options: Options,
     pub(crate) task: Task,
-    pub(crate) tables: Vec<Table>,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) workspace: Vec<WorkspaceArray>,
+    pub(crate) dispatches: Vec<PlannedDispatch>,
     batch_tiles: usize,
     segments: usize,
     input_slices: usize,
 }
 
-/// A table of the workspace.
+/// An array of the workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Table {
+pub(crate) struct WorkspaceArray {
     pub(crate) array: ArrayId,
     pub(crate) bytes: u64,
 }
 
-/// One dispatch.
+/// One dispatch of a plan.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Step {
+pub(crate) struct PlannedDispatch {
     pub(crate) kernel: &'static Kernel,
-    /// What the profiler and the print-out call it.
+    /// The name of the stage, as profilers and the printed plan show it.
     pub(crate) label: &'static str,
-    /// Whether its text asks for subgroups.
+    /// True if the shader source uses subgroup operations.
     pub(crate) subgroups: bool,
     pub(crate) constants: Vec<(&'static str, u32)>,
     pub(crate) params: Params,
     pub(crate) grid: [u32; 3],
-    /// One for each binding of the kernel.
-    pub(crate) spans: Vec<Span>,
+    /// One range per binding of the kernel.
+    pub(crate) ranges: Vec<BindingRange>,
     pub(crate) iterations: Iterations,
 }
 
-/// What of a slot is bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Span {
-    /// The caller's buffer, this range of it, counted from the offset that the caller gives.
-    Range { offset: u64, bytes: u64 },
-    /// The caller's buffer, as far as it goes.
-    Rest,
-    /// A table of the workspace.
-    Table,
+impl PlannedDispatch {
+    /// Returns the value of a pipeline constant, if the kernel has it.
+    fn constant(&self, name: &str) -> Option<u32> {
+        let mut constants = self.constants.iter();
+        constants.find_map(|(known, value)| (*known == name).then_some(*value))
+    }
 }
 
-/// How often one invocation goes round its loops, all together.
+/// The range of an array that a dispatch binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BindingRange {
+    /// Part of the caller's array; `offset` counts from the offset of the caller's binding.
+    Part { offset: u64, bytes: u64 },
+    /// The caller's array up to its end.
+    ToEnd,
+    /// All of an array of the workspace.
+    Workspace,
+}
+
+/// The loop iterations of one invocation, summed over all of its loops.
 ///
-/// llvmpipe ends all loops of an invocation, silently, after 65,535 rounds, exit checks included; GPUs are reset when
-/// a dispatch takes seconds. A step cannot be made without this number, and the number cannot pass the bound.
+/// llvmpipe ends all loops of an invocation, without an error, after 65,535 iterations, exit checks
+/// included; GPUs are reset if a dispatch takes seconds. A [`PlannedDispatch`] therefore requires
+/// this number, which never exceeds [`MAX`](Self::MAX).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Iterations(u32);
 
 impl Iterations {
     pub(crate) const MAX: u32 = 60_000;
 
-    /// `Err` names the axis that is too long to be cut.
-    fn bounded(rounds: u64, axis: &'static str, value: u64) -> Result<Self, PlanError> {
-        match u32::try_from(rounds) {
-            Ok(rounds) if rounds <= Self::MAX => Ok(Self(rounds)),
+    /// # Errors
+    /// [`ParameterError::Axis`] with `axis` and its `value`, which cannot be split, if `iterations` is
+    /// above the maximum.
+    fn bounded(iterations: u64, axis: &'static str, value: u64) -> Result<Self, PlanError> {
+        match u32::try_from(iterations) {
+            Ok(iterations) if iterations <= Self::MAX => Ok(Self(iterations)),
             _ => Err(ParameterError::Axis {
                 axis,
                 value,
-                rule: "short enough for the 60,000 rounds that a driver allows a loop",
+                rule: "short enough for at most 60,000 loop iterations per invocation (driver limit)",
             }
             .into()),
         }
@@ -147,7 +170,8 @@ impl Plan {
     /// Plans batches of `shape` within `limits`.
     ///
     /// # Errors
-    /// If the shape or the options make no sense, or if the limits are below what any plan needs.
+    /// If the shape or the options are invalid, if a limit is too low for any plan, or if the shape
+    /// cannot be split to fit the limits.
     pub fn new(
         shape: &BatchShape,
         options: &Options,
@@ -157,31 +181,31 @@ impl Plan {
         build::plan(shape, options, task, limits)
     }
 
-    /// The shape that this plan is for.
+    /// Returns the shape of the batches.
     #[must_use]
     pub fn shape(&self) -> &BatchShape {
         &self.shape
     }
 
-    /// The options that this plan is for.
+    /// Returns the options.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// What is computed.
+    /// Returns the task.
     #[must_use]
     pub fn task(&self) -> Task {
         self.task
     }
 
-    /// The bytes of GPU memory that the plan's tables take, all together.
+    /// Returns the bytes of GPU memory that all arrays of the workspace take together.
     #[must_use]
     pub fn workspace_bytes(&self) -> u64 {
-        self.tables.iter().map(|table| table.bytes).sum()
+        self.workspace.iter().map(|array| array.bytes).sum()
     }
 
-    /// The kernels' texts that it asks for where each buffer is apart.
+    /// Returns the variant of the shader source for buffers that do not alias.
     pub(crate) fn source_variant(&self) -> SourceVariant {
         SourceVariant {
             element: self.shape.element,
@@ -189,36 +213,41 @@ impl Plan {
         }
     }
 
-    /// How many dispatches run a batch.
+    /// Returns the number of dispatches per batch.
     #[must_use]
     pub fn dispatches(&self) -> usize {
-        self.steps.len()
+        self.dispatches.len()
     }
 
-    /// The shader of each dispatch, where each buffer is apart, and the values that its pipeline gives to its overrides.
+    /// Returns the shader of each dispatch, for buffers that do not alias, and the values of the
+    /// pipeline's override constants.
     pub fn shaders(&self) -> impl Iterator<Item = (Shader, &[(&'static str, u32)])> {
-        self.steps.iter().map(|step| {
+        self.dispatches.iter().map(|dispatch| {
             let variant = SourceVariant {
-                subgroups: step.subgroups,
+                subgroups: dispatch.subgroups,
                 ..self.source_variant()
             };
-            (Shader::new(step.kernel, variant), step.constants.as_slice())
+            (
+                Shader::new(dispatch.kernel, variant),
+                dispatch.constants.as_slice(),
+            )
         })
     }
 
-    /// Into how many groups of items the batch is cut.
+    /// Returns the number of batch tiles: the groups of items that are computed together.
     #[must_use]
     pub fn batch_tiles(&self) -> usize {
         self.batch_tiles
     }
 
-    /// Into how many pages the tables over frames are cut; with more than one, rows of states are made twice.
+    /// Returns the number of checkpoint segments. If there are several, every task but
+    /// [`Task::Loss`] computes the states twice.
     #[must_use]
     pub fn segments(&self) -> usize {
         self.segments
     }
 
-    /// Into how many chunks the input of a group is cut.
+    /// Returns the number of input slices: the ranges of frames that a tile's input is bound in.
     #[must_use]
     pub fn input_slices(&self) -> usize {
         self.input_slices
@@ -234,42 +263,54 @@ impl fmt::Display for Plan {
             max_labels,
             ..
         } = self.shape;
+        let task = match self.task {
+            Task::Loss => "loss",
+            Task::LossAndGrad => "loss and gradient",
+            Task::Align => "alignment",
+            Task::Greedy => "greedy decoding",
+        };
         writeln!(
             f,
-            "{:?} of N = {items}, T = {frames}, C = {classes}, Lmax = {max_labels}: {} dispatches, {:.1} MiB of workspace",
-            self.task,
-            self.dispatches(),
-            self.workspace_bytes() as f64 / f64::from(1 << 20),
+            "{task}: N = {items}, T = {frames}, C = {classes}, Lmax = {max_labels}"
+        )?;
+        let mebibytes = self.workspace_bytes() as f64 / f64::from(1 << 20);
+        writeln!(
+            f,
+            "dispatches: {}, workspace: {mebibytes:.1} MiB",
+            self.dispatches.len()
         )?;
         writeln!(
             f,
-            "batch tiles: {}, segments: {}, input slices: {}",
+            "batch tiles: {}, checkpoint segments: {}, input slices: {}",
             self.batch_tiles, self.segments, self.input_slices
         )?;
-        let mut steps = self.steps.iter().peekable();
-        while let Some(step) = steps.next() {
-            let mut times = 1;
-            while steps.next_if(|next| next.label == step.label).is_some() {
-                times += 1;
-            }
-            let [x, y, z] = step.grid;
-            let iterations = step.iterations.count();
-            write!(
-                f,
-                "  {:<17}{times:>4} × {x} × {y} × {z}, {iterations} iterations ",
-                step.label
-            )?;
-            if !step.label.starts_with(step.kernel.name) {
-                write!(f, "  by {}", step.kernel.name)?;
-            }
-            if step.subgroups {
-                f.write_str("  with subgroups")?;
-            }
-            for (name, value) in &step.constants {
-                write!(f, "  {name} {value}")?;
-            }
-            writeln!(f)?;
+        writeln!(
+            f,
+            "  stage              dispatches  workgroups         loop iterations"
+        )?;
+        for stage in self.dispatches.chunk_by(|a, b| a.label == b.label) {
+            write_stage(f, &stage[0], stage.len())?;
         }
         Ok(())
     }
+}
+
+/// Writes the line of a stage with `count` dispatches, of which `first` is the first.
+fn write_stage(f: &mut fmt::Formatter<'_>, first: &PlannedDispatch, count: usize) -> fmt::Result {
+    let [x, y, z] = first.grid;
+    write!(
+        f,
+        "  {:<17}{count:>12}  {:<17}{:>17}  by {}",
+        first.label,
+        format!("{x} × {y} × {z}"),
+        first.iterations.count(),
+        first.kernel.name,
+    )?;
+    if first.subgroups {
+        f.write_str(" with subgroups")?;
+    }
+    for (name, value) in &first.constants {
+        write!(f, ", {name} {value}")?;
+    }
+    writeln!(f)
 }

@@ -172,7 +172,7 @@ class Mesa:
             "MESA_SHADER_CACHE_DISABLE": "true",
             **device.environment,
         }
-        command = [*debian.runner(*shim), self.program, "softmax_stats", folder]
+        command = [*debian.runner(*shim), self.program, "stats", folder]
         compiled = {}
         names = [pipeline["name"] for pipeline in pipelines]
         while names:

@@ -94,7 +94,7 @@ class Ptxas:
         }
 
     def to_cuda(self, pipeline, folder):
-        """Writes the pipeline as CUDA C. The file's name has a hash of all that its code depends on.
+        """Writes the pipeline as CUDA C. The file's name has a hash of everything it depends on.
 
         What has not changed is thus not compiled again.
         """

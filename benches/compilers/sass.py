@@ -1,4 +1,4 @@
-"""Finds the loops of NVIDIA's machine code (SASS), and simulates the cycles of one round of each.
+"""Finds the loops of NVIDIA's machine code (SASS), and simulates one iteration of each.
 
 The encoding of an instruction contains the cycles that the warp waits before the next one (its
 stall count), and up to two of six scoreboards that it sets: one when its result is ready, one when
@@ -34,7 +34,7 @@ PIPES = {
     "branch": r"BRA|BSSY|BSYNC|WARPSYNC|EXIT|CALL|RET|BREAK|NOP|YIELD",
 }
 
-# Rounds that are simulated before the one whose cycles count, until the pipeline is filled.
+# Iterations that are simulated before the one whose cycles count, until the pipeline is filled.
 WARM_UP = 5
 
 LABEL = re.compile(r"\s*(\.L_x_\d+):")
@@ -126,7 +126,7 @@ def summary(body):
 
 
 def cycles(body):
-    """Simulates one warp alone. Every instruction of `body` is issued once per round."""
+    """Simulates one warp alone. Every instruction of `body` is issued once per iteration."""
     now, ready = 0, [0] * SCOREBOARDS
     begun = 0
     for _ in range(WARM_UP + 1):

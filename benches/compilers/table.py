@@ -1,9 +1,10 @@
-"""Writes the page of results: the verdict, then the tables."""
+"""Writes the page of results: a summary, then the tables."""
 
 import json
 
-# The kernels whose main loop goes over frames, and its frames per round.
-FRAMES_A_ROUND, SWEEPS = 4, ("sweep", "viterbi")
+# The frames per iteration of a sweep's main loop, and the kernels that have one. `align` is the
+# name of `viterbi` in earlier records.
+FRAMES_PER_ITERATION, SWEEPS = 4, ("sweep", "viterbi", "align")
 
 # One table each: the prefixes of the compilers in its columns.
 GROUPS = {
@@ -13,7 +14,7 @@ GROUPS = {
     "Intel": ("anv-",),
 }
 
-ROUNDS = """One round of a loop is 4 frames in `sweep` and `viterbi`, 4 classes per lane in the
+LOOPS = """One iteration of a loop is 4 frames in `sweep` and `viterbi`, 4 classes per lane in the
 row loops of `softmax_stats` and `grad`, and one element per lane in other loops. Loops are in the order of
 the code. A loop that encloses others follows them: `⊃ 2` means that it encloses two, and each of
 their instructions is counted once. `stalls` is the sum of ptxas's stall counts. `cycles` is
@@ -48,14 +49,14 @@ def text(results):
     parts = [
         f"# What GPU compilers make of the kernels ({results['date']}, commit {results['commit']})",
         "Made by `benches/compilers.sh`, without a GPU. Nothing here was measured on one.",
-        "## Verdict",
-        "\n".join(f"- {line}" for line in verdict(pipelines, compilers, present)),
+        "## Summary",
+        "\n".join(f"- {line}" for line in summary(pipelines, compilers, present)),
         "## Compilers",
         overview(pipelines, compilers.values()),
     ]
     ptxas = [name for name in present if name.startswith("ptxas-")]
     if ptxas:
-        parts += ["## NVIDIA, by ptxas", ROUNDS]
+        parts += ["## NVIDIA, by ptxas", LOOPS]
         for name in ptxas:
             parts += [f"### {name}", loops(pipelines, name)]
     columns = {
@@ -96,7 +97,7 @@ def spilled(made):
     return made.get("spills", 0) or made.get("sgpr_spills", 0)
 
 
-def verdict(pipelines, compilers, present):
+def summary(pipelines, compilers, present):
     absent = [name for name, compiler in compilers.items() if compiler["absent"]]
     yield f"{len(present)} compilers ran over {len(pipelines)} pipelines" + (
         f"; absent: {', '.join(absent)}." if absent else "."
@@ -185,7 +186,7 @@ def per_frame(line, made):
     """Returns the cycles per frame of a kernel that goes over frames: of its longest loop."""
     if line["kernel"] not in SWEEPS or not made.get("loops"):
         return None
-    return max(made["loops"], key=lambda loop: loop["instructions"])["cycles"] / FRAMES_A_ROUND
+    return max(made["loops"], key=lambda loop: loop["instructions"])["cycles"] / FRAMES_PER_ITERATION
 
 
 def alike(pipelines, names):

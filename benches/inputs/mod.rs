@@ -1,4 +1,4 @@
-//! The batches that are timed, and whose accuracy is measured: the same on every machine.
+//! The batches for timing and for measuring accuracy, the same on every machine.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use ctc_wgpu::{Batch, BatchShape};
 mod seeded;
 pub(crate) use seeded::SHAPES;
 
-/// A batch-major batch with blank 0, where every frame and every label counts.
+/// A batch-major batch with blank 0 and full lengths.
 pub(crate) struct Inputs {
     pub(crate) shape: BatchShape,
     pub(crate) logits: Vec<f32>,
@@ -16,7 +16,7 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// A batch of T, N, C and L as in [`SHAPES`], its logits sharpened by `scale`.
+    /// Makes a batch of T, N, C and L as in [`SHAPES`], with logits multiplied by `scale`.
     pub(crate) fn new(shape: [usize; 4], scale: f32) -> Self {
         let (logits, labels) = seeded::numbers(shape, scale);
         let [frames, items, classes, max_labels] = shape;
@@ -32,7 +32,7 @@ impl Inputs {
         self.part(0..self.shape.items)
     }
 
-    /// Some of the items, as a batch of their own.
+    /// Returns some of the items as a batch of their own.
     pub(crate) fn part(&self, items: Range<usize>) -> Batch<'_> {
         let BatchShape {
             frames,
@@ -52,7 +52,7 @@ impl Inputs {
     }
 }
 
-/// A shape of [`SHAPES`] as it is printed: `T=… N=… C=… L=…`
+/// Formats a shape of [`SHAPES`] as `T=… N=… C=… L=…`.
 pub(crate) fn name([frames, items, classes, labels]: [usize; 4]) -> String {
     format!("T={frames} N={items} C={classes} L={labels}")
 }

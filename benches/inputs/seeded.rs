@@ -1,7 +1,7 @@
 //! The numbers of a batch from a seed: the same bits on every machine and in every program.
 //!
-//! Nothing of the crate is used here, so that programs without it can include this file; `benches/peers/inputs.py` says
-//! the same in numpy.
+//! The file does not use the crate, so that programs without it can include it.
+//! `benches/peers/inputs.py` is its equal in numpy.
 
 /// T, N, C and L of the batches.
 pub(crate) const SHAPES: [[usize; 4]; 7] = [
@@ -14,16 +14,17 @@ pub(crate) const SHAPES: [[usize; 4]; 7] = [
     [2000, 4, 128, 500],
 ];
 
-/// The logits `[N, T, C]` and the labels `[N, L]` of a batch of shape `[T, N, C, L]`.
+/// Returns the logits `[N, T, C]` and the labels `[N, L]` of a batch of shape `[T, N, C, L]`.
 ///
-/// Logits have mean 0 and variance `scale`², labels are uniform from 1 on. No more repeats than chance gives, so that an
-/// alignment exists wherever T is well above L.
+/// Logits have mean 0 and variance `scale`²; labels are uniform from 1 on. Repeated labels occur
+/// only by chance, so that an alignment exists if T is well above L.
 pub(crate) fn numbers(
     [frames, items, classes, labels]: [usize; 4],
     scale: f32,
 ) -> (Vec<f32>, Vec<i32>) {
     let mut rng = SplitMix(7);
-    // Four uniforms in [−½, ½) have variance ⅓ together: bell-shaped, and free of a libm that differs by machine.
+    // The sum of four uniform numbers in [−½, ½) has variance ⅓ and is bell-shaped. It needs no
+    // libm, which differs between machines.
     let root3 = 3.0_f32.sqrt();
     let mut logit = || (0..4).map(|_| rng.centred()).sum::<f32>() * root3 * scale;
     let logits = (0..items * frames * classes).map(|_| logit()).collect();
@@ -32,7 +33,8 @@ pub(crate) fn numbers(
     (logits, labels)
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): a few lines, and no crate whose next version gives other numbers.
+/// SplitMix64 (Steele, Lea, Flood 2014). It is written here because the next version of a crate may
+/// give other numbers.
 struct SplitMix(u64);
 
 impl SplitMix {
@@ -44,13 +46,13 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
-    /// Uniform in [−½, ½), a multiple of 2^-16: sums of a few are exact.
+    /// Returns a uniform number in [−½, ½), a multiple of 2^-16, so that sums of a few are exact.
     fn centred(&mut self) -> f32 {
         let word = u16::try_from(self.next() >> 48).unwrap_or(0);
         f32::from(word) / 65_536.0 - 0.5
     }
 
-    /// Uniform in `0..n`; the bias of the remainder does not matter here.
+    /// Returns a uniform number in `0..n`; the bias of the remainder does not matter here.
     fn below(&mut self, n: i32) -> i32 {
         i32::try_from((self.next() >> 33) % u64::from(n.unsigned_abs().max(1))).unwrap_or(0)
     }

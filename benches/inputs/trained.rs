@@ -1,19 +1,22 @@
-//! Logits as a trained network has them: sure of nearly every frame, which most of the time is a blank.
+//! Logits like those of a trained network: confident at nearly every frame, mostly a blank.
 //!
-//! Nothing of the crate is used here; `benches/peers/inputs.py` says the same in numpy.
+//! The file does not use the crate. `benches/peers/inputs.py` is its equal in numpy.
 
-/// T, N, C and L of the batches that decoders read.
+/// T, N, C and L of the batches for decoders.
 pub(crate) const SHAPES: [[usize; 4]; 3] = [
     [50, 32, 20, 12],   // a small OCR network
     [1500, 8, 32, 300], // half a minute of speech, characters
     [150, 4, 5000, 20], // word pieces, or Chinese characters
 ];
 
-/// By how much the likeliest class of a frame stands above the noise.
+/// The logit that is added to the most probable class of a frame.
 const PEAK: f32 = 12.0;
 
-/// Raises, in noise of variance 1, what a path through the labels needs: each label for two frames, in the second of which it is as
-/// likely as the blank, and blanks. In the first frame of every fourth label another class is nearly as likely, so that now and then it is read.
+/// Adds a path through the labels to noise of variance 1.
+///
+/// Each label has two frames, in the second of which it is as probable as the blank; all other
+/// frames are blanks. In the first frame of every fourth label another class is nearly as probable,
+/// so that it is sometimes decoded instead.
 pub(crate) fn sharpen(
     logits: &mut [f32],
     labels: &[i32],

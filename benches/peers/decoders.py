@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Times what other libraries align and decode of the batches of `inputs.trained`.
+"""Times the alignment and the decoders of other libraries on the batches of `inputs.trained`.
 
-    python decoders.py torchaudio|tensorflow|fast-ctc-decode|pyctcdecode [--threads N] [--enough SECONDS] [--shape T,N,C,L]...
+    python decoders.py torchaudio|tensorflow|fast-ctc-decode|pyctcdecode
+        [--threads N] [--enough SECONDS] [--shape T,N,C,L]...
 
-A JSON line for each shape and task, with what was read and, where the library tells it, −ln of its probability, so that all can
-be compared. All start from logits, as ours does: where a library takes log-probabilities or probabilities, the softmax is a part of
-its time.
+Prints one JSON line per shape and task. It contains the decoded classes and, if the library
+reports it, −ln p, so that the results can be compared. All libraries start from logits, as ours
+does: if one takes log-probabilities or probabilities, the softmax is part of its time.
 """
 
 import json
@@ -27,12 +28,13 @@ def pruned(name):
     return f"{name}, p ≥ 0.0001"
 
 
-# Each peer takes logits [N, T, C] and labels [N, L], the blank being 0, and gives for each of its tasks a step, which does it once,
-# and what brings its answer to a list of classes for each item and a list of scores, or nothing where it tells none.
+# Each peer takes logits [N, T, C] and labels [N, L] with blank 0. For each of its tasks it yields a
+# step, which runs the task once, and a function that converts the result of the step to a list of
+# classes per item and a list of −ln p, or None if the library does not report it.
 
 
 def torchaudio(logits, labels, threads):
-    """Takes one item at a time."""
+    """Aligns one item at a time."""
     import torch
     from torchaudio.functional import forced_align
 
@@ -43,14 +45,17 @@ def torchaudio(logits, labels, threads):
         log_probs = torch.log_softmax(x, -1)
         return [forced_align(log_probs[n : n + 1], labels[n : n + 1], blank=0) for n in range(len(x))]
 
-    def told(found):
+    def converted(found):
         return [path[0].tolist() for path, _ in found], [-scores.double().sum().item() for _, scores in found]
 
-    yield "align", step, told
+    yield "align", step, converted
 
 
 def tensorflow(logits, _labels, threads):
-    """The beam's blank is the last class. Greedy decoding needs no softmax and takes none: its score is a sum of logits."""
+    """The beam's blank is the last class.
+
+    Greedy decoding needs no softmax: its score is a sum of logits.
+    """
     import numpy as np
 
     tf = tensorflow_with(threads)
@@ -78,7 +83,7 @@ def tensorflow(logits, _labels, threads):
 
 
 def fast_ctc_decode(logits, _labels, _threads):
-    """Takes one item at a time, on one thread, and tells no probability."""
+    """Decodes one item at a time, on one thread, and reports no probability."""
     import numpy as np
     from fast_ctc_decode import beam_search, viterbi_search
 
@@ -91,22 +96,25 @@ def fast_ctc_decode(logits, _labels, _threads):
     def each(search):
         return lambda: [search(softmax(item))[0] for item in logits]
 
-    def told(found):
+    def converted(found):
         return classes(found), None
 
-    yield "greedy", each(lambda item: viterbi_search(item, alphabet)), told
+    yield "greedy", each(lambda item: viterbi_search(item, alphabet)), converted
     for name, width in BEAMS.items():
         for name_, least in ((name, 0.0), (pruned(name), LEAST_PROBABILITY)):
 
             def search(item, width=width, least=least):
                 return beam_search(item, alphabet, beam_size=width, beam_cut_threshold=least)
 
-            yield name_, each(search), told
+            yield name_, each(search), converted
 
 
 def pyctcdecode(logits, _labels, threads):
-    """Without a language model, items in a pool of processes; drops beams that fall behind, as it does by default. It is not asked to
-    look at all classes: that takes it minutes."""
+    """Decodes without a language model, with the items in a pool of processes.
+
+    Beams that fall behind are dropped, as by default. It is only timed with a least probability:
+    without one it takes minutes.
+    """
     import logging
     import multiprocessing
 
@@ -117,7 +125,7 @@ def pyctcdecode(logits, _labels, threads):
     pool = multiprocessing.get_context("fork").Pool(threads)
     items = list(logits)
 
-    def told(found):
+    def converted(found):
         best = [beams[0] for beams in found]
         return classes([beam[0] for beam in best]), [-float(beam[3]) for beam in best]
 
@@ -127,11 +135,11 @@ def pyctcdecode(logits, _labels, threads):
             least = math.log(LEAST_PROBABILITY)
             return decoder.decode_beams_batch(pool, items, beam_width=width, token_min_logp=least)
 
-        yield pruned(name), beam, told
+        yield pruned(name), beam, converted
 
 
 def characters(count):
-    """A character a class, none of which means anything to a decoder."""
+    """Returns one character per class, without a meaning to a decoder."""
     return [chr(0x4E00 + i) for i in range(count)]
 
 
@@ -139,7 +147,7 @@ def classes(texts):
     return [[ord(character) - 0x4E00 for character in text] for text in texts]
 
 
-# With the name of the package whose version counts.
+# The functions, and the packages whose version is reported.
 PEERS = {
     "torchaudio": (torchaudio, "torchaudio"),
     "tensorflow": (tensorflow, "tensorflow-cpu"),
@@ -148,17 +156,17 @@ PEERS = {
 }
 
 
-def measure(step, told, timer):
+def measure(step, converted, timer):
     start = time.perf_counter()
-    answers, scores = told(step())
+    answers, scores = converted(step())
     first = time.perf_counter() - start
-    # What takes longer than all patience is not run again.
+    # A step that takes longer than the patience runs only once.
     times = timer.take(lambda: timer.milliseconds(step)) if first < timer.patience else [first * 1e3]
     return {
         "median_ms": times[len(times) // 2],
         "min_ms": times[0],
         "runs": len(times),
-        "answers": answers,
+        "results": answers,
         "scores": scores,
     }
 
@@ -172,11 +180,11 @@ def main():
 
         for shape_ in args.shape or TRAINED_SHAPES:
             logits, labels = inputs.trained(shape_)
-            for task, step, told in make(logits, labels, args.threads):
+            for task, step, converted in make(logits, labels, args.threads):
                 line = {"peer": args.peer, "shape": shape_, "task": task, "version": version(package)}
                 try:
-                    line |= measure(step, told, timer)
-                except Exception as error:  # A library may fail in any way; the others shall still be timed.
+                    line |= measure(step, converted, timer)
+                except Exception as error:  # The other tasks can still be timed.
                     line["error"] = first_line(error)
                 print(json.dumps(line), flush=True)
     except (ImportError, OSError) as error:

@@ -1,4 +1,7 @@
-"""The batches of `benches/inputs/`, bit for bit: SplitMix64 counts, so numpy can draw all numbers at once."""
+"""The batches of `benches/inputs/`, bit for bit.
+
+SplitMix64 mixes a counter, so that numpy can generate all numbers at once.
+"""
 
 import numpy as np
 
@@ -8,7 +11,7 @@ CHUNK = 1 << 16
 
 
 def draws(first, count):
-    """The numbers that the generator gives from its `first` on."""
+    """Returns `count` numbers of the generator, starting with number `first`."""
     z = np.arange(first + 1, first + count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(SEED)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -16,7 +19,10 @@ def draws(first, count):
 
 
 def batch(shape):
-    """Logits `[N, T, C]` of mean 0 and variance 1, and labels `[N, L]` from 1 on; the blank is 0, all lengths are full."""
+    """Returns logits `[N, T, C]` of mean 0 and variance 1, and labels `[N, L]` from 1 on.
+
+    The blank is 0, and all lengths are full.
+    """
     frames, items, classes, labels = shape
     logits = np.empty(items * frames * classes, np.float32)
     for at in range(0, logits.size, CHUNK):
@@ -31,7 +37,7 @@ def batch(shape):
 
 
 def trained(shape):
-    """As `batch`, with the logits of `benches/inputs/trained.rs`."""
+    """Returns a batch with the logits of `benches/inputs/trained.rs`."""
     logits, labels = batch(shape)
     frames, _, classes, length = shape
     peak = np.float32(12)

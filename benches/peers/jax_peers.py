@@ -55,10 +55,10 @@ def step_of(jax, logits, labels, device):
 
 
 def profiled(jax, start, steps):
-    """Returns the milliseconds and the number of the kernels, copies and fills of this many steps."""
+    """Returns the milliseconds and the number of kernels, copies and fills of these steps."""
     with tempfile.TemporaryDirectory() as folder:
         options = jax.profiler.ProfileOptions()
-        # Only what the device does is read.
+        # Only the device's events are read.
         options.host_tracer_level = options.python_tracer_level = 0
         with jax.profiler.trace(folder, profiler_options=options):
             for _ in range(steps):
@@ -69,7 +69,10 @@ def profiled(jax, start, steps):
 
 
 def stream_time(profile):
-    """Returns the milliseconds and the number of the events on a GPU's streams. Other lines repeat them, grouped."""
+    """Returns the milliseconds and the number of the events on a GPU's streams.
+
+    Other lines of the profile repeat them in groups.
+    """
     times = [
         event.duration_ns
         for plane in profile.planes

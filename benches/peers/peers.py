@@ -3,12 +3,14 @@
 
     python peers.py PEER [--threads N] [--enough SECONDS] [--shape T,N,C,L]...
 
-Prints a JSON line for each shape: the median and the least time in ms, and two sums by which programs that time the same batch
-compare their answers. What a library needs beside its loss (a softmax, and its gradient) is part of the time, as it is of ours.
-A peer that is not on this machine prints {"peer": …, "absent": reason}. `torch-copy` has no shapes: it prints the rate of `copy_`.
+Prints one JSON line per shape: the median and the least time in ms, and two sums by which programs
+that time the same batch compare their results. The softmax of a library, and its gradient, are part
+of the time, as they are of ours. A peer that is not on this machine prints
+{"peer": …, "absent": reason}. `torch-copy` has no shapes: it prints the rate of `copy_`.
 
-On a GPU there are three figures: `kernels_ms`, the time of the kernels alone by a profiler; `queued_ms`, 20 steps enqueued and one
-wait, divided by 20; `wall_ms`, one step waited for. `median_ms` is the first of them that exists, and `timed_by` names it.
+On a GPU there are three figures: `kernels_ms`, the time of the kernels alone by a profiler;
+`queued_ms`, 20 steps enqueued and one wait, divided by 20; `wall_ms`, one step waited for.
+`median_ms` is the first of them that exists, and `timed_by` names it.
 `--enough` is shared by the figures of a shape; without it each of them has a second.
 """
 
@@ -23,7 +25,8 @@ from tensorflow_peers import keras, tensorflow
 from timing import Absent, best, first_line, timer_for
 from torch_peers import copy_rate, flag_gems, torch_cpu, torch_cuda, torch_cudnn
 
-# Each takes logits [N, T, C], labels [N, L] and a number of threads, and returns a step for each way to call the library.
+# Each function takes logits [N, T, C], labels [N, L] and a number of threads, and returns one step
+# per way to call the library.
 # The second is the package that has the version.
 PEERS = {
     "torch": (torch_cpu, "torch"),
@@ -81,14 +84,15 @@ def seconds(text):
 
 
 def arguments(description, peers):
-    """Parses those of a program that times peers, which keeps to its cores from then on."""
+    """Parses the arguments of a program that times peers, and restricts it to its cores."""
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("peer", choices=peers)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N")
     parser.add_argument("--enough", type=seconds, metavar="SECONDS", help="how long to measure a shape, about")
     parser.add_argument("--shape", type=shape, action="append", metavar="T,N,C,L")
     args = parser.parse_args()
-    # Every library counts threads in its own way, some not at all; all of them keep to the cores that they are given.
+    # Every library has its own setting for threads, some have none; all of them obey the cores
+    # that they may run on.
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
@@ -96,7 +100,10 @@ def arguments(description, peers):
 
 
 def lines(args):
-    """Yields a line for each shape. Raises Absent or ImportError if the library cannot be called at all."""
+    """Yields one line per shape.
+
+    Raises Absent or ImportError if the library cannot be called.
+    """
     if args.peer == COPY:
         yield copy_rate(args.enough) | {"version": sys.modules["torch"].__version__}
         return
@@ -108,7 +115,7 @@ def lines(args):
             line["version"] = sys.modules[package].__version__
         except (Absent, ImportError):
             raise
-        except Exception as error:  # A library may fail in any way; the others shall still be timed.
+        except Exception as error:  # The other shapes can still be timed.
             line["error"] = first_line(error)
         yield line
 

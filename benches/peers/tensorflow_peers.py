@@ -6,7 +6,7 @@ from timing import Step
 
 
 def tensorflow(logits, labels, threads):
-    """Sparse labels choose the op in C++; dense ones a while loop that is up to a hundred times slower."""
+    """Sparse labels select the op in C++; dense ones a loop, up to a hundred times slower."""
     tf = tensorflow_with(threads)
     x = tf.constant(logits.transpose(1, 0, 2).copy())
     y = tf.sparse.from_dense(tf.constant(labels))

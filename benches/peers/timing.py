@@ -30,7 +30,7 @@ class Absent(Exception):
 class Step:
     """One loss with its gradient. `kernels` and `events` exist only on a GPU."""
 
-    # Enqueues a step and returns its answer, which may not be computed yet.
+    # Enqueues a step and returns its result, which may not be computed yet.
     start: Callable
     # Waits for a step's answer, and for all steps enqueued before it.
     wait: Callable
@@ -51,7 +51,10 @@ class Step:
 
 
 def timer_for(steps, seconds):
-    """Returns a timer that divides the seconds among the figures of these steps; without a budget each of them has a second."""
+    """Returns a timer that divides the seconds among the figures of these steps.
+
+    Without a budget each figure has a second.
+    """
     return Timer(seconds / sum(len(step.figures()) for step in steps)) if seconds else Timer()
 
 
@@ -119,7 +122,7 @@ class Timer:
                 if median(kernels) > PLAUSIBLE * median(times["queued"]):
                     raise RuntimeError(f"the profiler reports {median(kernels):.3f} ms of kernels per queued step")
                 times["kernels"] = kernels
-            except Exception as error:  # A profiler may fail in any way; the other figures are still valid.
+            except Exception as error:  # The other figures are still valid.
                 notes["no_kernels"] = first_line(error)
         return Measured(times, notes, step.lengths_on)
 
@@ -129,7 +132,10 @@ def first_line(error):
 
 
 def best(measured):
-    """Returns the line of a shape from the measurements of each way to call the library. Every figure is that of the faster way."""
+    """Returns the line of a shape from the measurements of each way to call the library.
+
+    Every figure is that of the faster way.
+    """
     chosen = {}
     for name in ("wall", "queued", "events", "kernels"):
         ways = [way for way in measured if name in way.times]

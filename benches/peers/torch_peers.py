@@ -13,7 +13,10 @@ def torch_cpu(logits, labels, threads):
 
 
 def torch_cuda(logits, labels, _threads):
-    """PyTorch's own kernels. Labels on the CPU would be copied in every step; for lengths that depends on PyTorch."""
+    """Calls PyTorch's own kernels.
+
+    Labels on the CPU would be copied in every step; for lengths that depends on PyTorch.
+    """
     torch = with_cuda()
     torch.backends.cudnn.enabled = False
     labels = torch.tensor(labels).long().cuda()
@@ -21,7 +24,7 @@ def torch_cuda(logits, labels, _threads):
 
 
 def torch_cudnn(logits, labels, _threads):
-    """PyTorch calls cuDNN only for blank 0, full lengths, and labels in one row of int32 on the host."""
+    """Calls cuDNN, which requires blank 0, full lengths and one row of int32 labels on the host."""
     if labels.shape[1] > 256:
         raise ValueError("cuDNN takes at most 256 labels")
     torch = with_cuda()
@@ -98,7 +101,7 @@ def between_events(torch, start):
 
 
 def profiled(torch, start, steps):
-    """Returns the milliseconds and the number of the kernels, copies and fills of this many steps."""
+    """Returns the milliseconds and the number of kernels, copies and fills of these steps."""
     torch.cuda.synchronize()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(steps):
@@ -108,7 +111,10 @@ def profiled(torch, start, steps):
 
 
 def device_time(events):
-    """Returns the milliseconds and the number of those events that ran on the device, as PyTorch's own table adds them."""
+    """Returns the milliseconds and the number of the events that ran on the device.
+
+    They are added up as in PyTorch's own table.
+    """
     times = [
         event.self_device_time_total if hasattr(event, "self_device_time_total") else event.self_cuda_time_total
         for event in events
@@ -118,7 +124,7 @@ def device_time(events):
 
 
 def copy_rate(seconds):
-    """Returns the line of `copy_` on the GPU, with the size of its L2 cache where PyTorch reports it."""
+    """Returns the line of `copy_` on the GPU, with the size of its L2 cache if it is known."""
     torch = with_cuda()
     source = torch.zeros(COPIED_BYTES, dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)

@@ -1,4 +1,4 @@
-//! A batch that lies on the device and stays there, as in a training loop.
+//! A batch that stays on the device, as in a training loop.
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
@@ -7,18 +7,18 @@ use wgpu::{BufferUsages, CommandEncoder, Device, Queue};
 
 use super::inputs::Inputs;
 
-/// A device of our own, and CTC on it.
+/// A device with a `GpuCtc`.
 pub(crate) struct Gpu {
     pub(crate) device: Device,
     pub(crate) queue: Queue,
     pub(crate) ctc: GpuCtc,
-    /// What wgpu refused first. It would panic otherwise.
+    /// The first uncaptured error of wgpu, which would panic otherwise.
     refused: Arc<Mutex<Option<String>>>,
 }
 
 impl Gpu {
-    /// A device with all that the adapter gives in memory, what CTC can use of its features, and those of `features` that
-    /// it has.
+    /// Opens a device with the adapter's limits, the features that CTC uses, and `features`, each
+    /// as far as the adapter has them.
     pub(crate) fn open(adapter: &wgpu::Adapter, features: wgpu::Features) -> Result<Self, Error> {
         let descriptor = wgpu::DeviceDescriptor {
             required_limits: adapter.limits(),
@@ -50,16 +50,16 @@ impl Gpu {
         })
     }
 
-    /// A buffer that a plan reads, with these contents.
+    /// Creates a buffer with these contents, which a plan reads.
     pub(crate) fn filled(&self, contents: &[u8]) -> wgpu::Buffer {
-        // An empty binding is none.
+        // A binding must not be empty.
         let size = contents.len().max(4) as u64;
         let buffer = self.buffer(size, BufferUsages::STORAGE | BufferUsages::COPY_DST);
         self.queue.write_buffer(&buffer, 0, contents);
         buffer
     }
 
-    /// A buffer that a plan writes: so many words of 4 bytes.
+    /// Creates a buffer of this many words of 4 bytes, which a plan writes.
     pub(crate) fn room(&self, words: usize) -> wgpu::Buffer {
         let size = words.max(1) as u64 * 4;
         self.buffer(size, BufferUsages::STORAGE | BufferUsages::COPY_SRC)
@@ -87,7 +87,7 @@ impl Gpu {
         Ok(())
     }
 
-    /// The contents of a buffer, on the host.
+    /// Copies the contents of a buffer to the host.
     pub(crate) fn read<T: bytemuck::AnyBitPattern>(
         &self,
         source: &wgpu::Buffer,
@@ -100,7 +100,7 @@ impl Gpu {
         })?;
         let (sender, receiver) = mpsc::channel();
         readable.map_async(wgpu::MapMode::Read, .., move |result| {
-            // Nobody listens any more where waiting failed.
+            // The receiver is gone if waiting failed.
             let _ = sender.send(result);
         });
         self.wait()?;
@@ -173,7 +173,7 @@ impl<'a> Resident<'a> {
         Self { gpu, plan, arrays }
     }
 
-    /// What is timed: bindings and dispatches recorded, submitted, and waited for.
+    /// Runs the timed work: records bindings and dispatches, submits them and waits.
     pub(crate) fn run(&self) -> Result<(), Error> {
         self.gpu.run(|encoder| self.encode(encoder))
     }

@@ -1,8 +1,8 @@
 """A session on a machine with a GPU, from the build to the page of results.
 
-`bundle` builds what travels, `machine` finds the GPU on the other side, `steps` lists what is run
+`bundle` builds the folder for the other machine, `machine` finds its GPU, `steps` lists what is run
 there, `runner` runs it under limits and records it, `check` validates the record, `figures` reads
-the times out of it, and `page` writes the page and the README's table.
+the times from it, and `page` writes the page and the README's table.
 """
 
 

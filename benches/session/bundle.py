@@ -1,4 +1,4 @@
-"""Everything that travels to the machine with the GPU, in one folder laid out like the repository."""
+"""Gathers everything for the machine with the GPU in one folder, laid out like the repository."""
 
 import datetime
 import json
@@ -21,7 +21,7 @@ DEFAULT = TARGET / "gpu-session"
 FACTS = "bundle.json"
 EXE = ".exe" if os.name == "nt" else ""
 
-# What the run reads, beside the two programs. The session's own tests stay behind.
+# The files that the run reads, besides the two programs. The session's own tests are left out.
 FILES = (
     "benches/gpu_session.sh",
     "benches/*.py",
@@ -30,9 +30,9 @@ FILES = (
     "tests/data/ocr/*",
 )
 
-# Debian's and Ubuntu's packages: the Vulkan loader, and what NVIDIA's driver links to or loads, which a
-# machine without a display may lack. Only the shared libraries are kept. Without GLVND the driver
-# (580.159 on an H200) is found and loaded, and then has no `vkCreateInstance`.
+# Debian's and Ubuntu's packages: the Vulkan loader, and the libraries that NVIDIA's driver links to
+# or loads, which a machine without a display may lack. Only the shared libraries are kept. Without
+# GLVND the driver (580.159 on an H200) is found and loaded, but has no `vkCreateInstance`.
 PACKAGES = (
     *("libvulkan1", "libx11-6", "libxext6", "libxcb1", "libxau6", "libxdmcp6", "libbsd0", "libmd0"),
     *("libglvnd0", "libegl1", "libglx0", "libgl1", "libopengl0", "libgles2"),
@@ -40,7 +40,7 @@ PACKAGES = (
 
 MOST_BYTES = 50 << 20
 
-# What the oldest systems that people rent GPUs with have (Ubuntu 22.04).
+# The version of the oldest common systems on rented GPU machines (Ubuntu 22.04).
 GLIBC = (2, 35)
 
 
@@ -53,7 +53,7 @@ def tests(root):
 
 
 def find(given):
-    """The folder that `prepare` made: the one named, the one that holds this script, or the default one."""
+    """Returns the folder of `prepare`: the named one, the one with this script, or the default."""
     for folder in [given] if given else [ROOT, DEFAULT]:
         if (folder / FACTS).exists():
             return folder.resolve()
@@ -62,7 +62,7 @@ def find(given):
 
 
 def call(command, **options):
-    """Runs a command of the build, whose messages go to the terminal; what it prints on stdout."""
+    """Runs a command of the build and returns its stdout. Its messages go to the terminal."""
     words = [str(word) for word in command]
     try:
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, **options)
@@ -74,14 +74,14 @@ def call(command, **options):
 
 
 def errors(text):
-    """The end of what a program wrote to stderr, if that was kept. apt-get marks its errors with `E:`."""
+    """Returns the end of a program's stderr, if it was kept. apt-get marks its errors with `E:`."""
     lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
     lines = [line for line in lines if line.startswith("E:")] or lines
     return f": {'; '.join(lines[-3:])}" if lines else ""
 
 
 def executable(messages, kind, name):
-    """The path of the program `name` in cargo's messages."""
+    """Returns the path of the program `name` from cargo's messages."""
     for line in messages.splitlines():
         message = json.loads(line)
         if message.get("reason") != "compiler-artifact" or not message.get("executable"):
@@ -92,8 +92,12 @@ def executable(messages, kind, name):
 
 
 def build(dev):
-    """The tool and the GPU tests, where cargo left them: it builds a package's programs with its integration tests."""
-    # With `dev`, the packages and features of `./test` (`crates` in tests/setup.sh): nothing is compiled again.
+    """Builds the tool and the GPU tests, and returns their paths.
+
+    cargo builds a package's programs with its integration tests.
+    """
+    # `dev` uses the packages and features of `./test` (`crates` in tests/setup.sh), so that nothing
+    # is compiled twice.
     tested = ["--workspace", "--exclude", "ctc-wgpu-python", "--all-features"]
     flags = tested if dev else ["--release", "--features", "cli"]
     words = ["cargo", "test", "--no-run", "--test", "gpu", *flags, "--message-format", "json-render-diagnostics"]
@@ -102,7 +106,7 @@ def build(dev):
 
 
 def strip(path):
-    """Symbols are most of a program's bytes, and a session needs none."""
+    """Removes the symbols, which are most of a program's bytes."""
     if os.name == "nt":
         return
     words = ["strip", str(path)] if platform.system() == "Linux" else ["strip", "-x", str(path)]
@@ -113,13 +117,16 @@ def strip(path):
 
 
 def glibc(path):
-    """The newest version of glibc's symbols that a program asks for, from its table of strings."""
+    """Returns the newest version of glibc's symbols that a program requires, from its strings."""
     found = re.findall(rb"\0GLIBC_(\d+)\.(\d+)(?:\.\d+)?(?=\0)", path.read_bytes())
     return max((tuple(map(int, version)) for version in found), default=None)
 
 
 def loader(folder):
-    """Gathers the Vulkan loader and returns what was gathered, or why nothing was: most machines have a loader."""
+    """Gathers the Vulkan loader and returns the libraries' names, or the reason why there are none.
+
+    A failure is not fatal, since most machines have a loader.
+    """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         return "not gathered: there is no apt-get here, so the GPU's machine needs a Vulkan loader of its own"
     folder.mkdir()
@@ -131,7 +138,7 @@ def loader(folder):
 
 
 def gather(folder):
-    """The shared libraries of the Vulkan loader's packages, by the names under which programs load them."""
+    """Copies the shared libraries of the loader's packages under the names that programs load."""
     with tempfile.TemporaryDirectory() as scratch:
         unpacked = Path(scratch) / "unpacked"
         # apt-get warns that its own user may not write here, and succeeds all the same.
@@ -139,7 +146,7 @@ def gather(folder):
         for package in sorted(Path(scratch).glob("*.deb")):
             call(["dpkg-deb", "-x", package, unpacked])
         for link in unpacked.rglob("*.so.*"):
-            # By soname: what follows it is a version that no program asks for.
+            # By soname; no program requests the version that follows it.
             if link.is_symlink():
                 shutil.copyfile(link.resolve(), folder / link.name)
     names = sorted(file.name for file in folder.iterdir())
@@ -174,7 +181,7 @@ def mib(count):
 
 
 def prepare(folder, dev, with_loader):
-    """Makes the folder anew, prints what is in it, and fails if it is larger than what travels."""
+    """Makes the folder anew, prints its content, and fails if it exceeds the allowed size."""
     began = commit()
     built = build(dev)
     if folder.exists():
@@ -182,7 +189,7 @@ def prepare(folder, dev, with_loader):
             raise Failed(f"{folder} exists and is not such a folder: name another, or remove it")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    # First, so that a folder half made is known as one.
+    # Written first, so that an incomplete folder is recognised.
     (folder / FACTS).write_text("{}\n", encoding="utf-8")
     for source, target in zip(built, (tool(folder), tests(folder))):
         shutil.copy(source, target)
@@ -190,7 +197,7 @@ def prepare(folder, dev, with_loader):
     copy(folder)
     needs = [glibc(path) for path in (tool(folder), tests(folder))]
     newest = max((found for found in needs if found), default=None)
-    told = loader(folder / "loader") if with_loader else "not gathered, as asked"
+    gathered = loader(folder / "loader") if with_loader else "not gathered, because of --no-loader"
     facts = {
         "version": version(),
         "commit": began,
@@ -199,14 +206,14 @@ def prepare(folder, dev, with_loader):
         "rustc": call(["rustc", "--version"]).strip(),
         "target": f"{platform.system()} {platform.machine()}",
         "glibc": ".".join(map(str, newest)) if newest else None,
-        "loader": told,
+        "loader": gathered,
     }
     (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     for entry in sorted(folder.iterdir()):
         print(f"{mib(size(entry))}  {entry.name}")
     total = size(folder)
     print(f"{mib(total)}  in all, of at most {MOST_BYTES >> 20} MiB")
-    print(f"loader: {told}")
+    print(f"loader: {gathered}")
     if newest:
         old = "" if newest <= GLIBC else f": newer than {'.'.join(map(str, GLIBC))}, so older systems cannot run it"
         print(f"the programs need glibc {facts['glibc']} or newer{old}")

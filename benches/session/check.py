@@ -7,18 +7,18 @@ from session.record import FORMAT, STATUSES
 from session.steps import ALWAYS, NAMES
 
 TOP = ("kind", "date", "began", "ended", "command", "limits", "bundle", "machine", "adapter", "seconds")
-# What a page quotes about the build, the machine and the limits.
+# The facts about the build, the machine and the limits that a page quotes.
 PARTS_OF_TOP = {
     "bundle": ("version", "commit", "profile", "rustc"),
     "machine": ("os", "cpu", "cores", "python"),
     "limits": ("set", "scale", "seconds"),
 }
 STEP = ("title", "limit_s", "status", "seconds", "parts")
-# What every line of ours has if its answer was right. The device's own times need timestamps.
+# Fields of every line of ours whose results are right. The device's own times need timestamps.
 OURS = ("shape", "median_ms", "wall_ms", "ns_per_frame", "copy_gb_per_s", "workspace_bytes", "mean_loss")
 # Times and rates, which are above 0.
 POSITIVE = ("median_ms", "wall_ms", "copy_gb_per_s")
-# What an issue of a card begins with.
+# The facts that an issue about a card begins with.
 CARD = ("name", "backend", "type", "driver", "driver_info")
 
 
@@ -32,16 +32,16 @@ class Found:
     def lines(self):
         lines = [f"missing: {what}" for what in self.missing]
         lines += [f"{status}: {name}{reason}" for name, status, reason in self.troubles]
-        verdict = "incomplete" if self.missing else "complete"
-        lines.append(f"{verdict}; {len(self.ended_well)} steps ended well, {len(self.troubles)} did not")
+        state = "incomplete" if self.missing else "complete"
+        lines.append(f"{state}; {len(self.ended_well)} steps ended well, {len(self.troubles)} did not")
         return lines
 
     def exit_status(self, required=()):
-        """0 if the record is complete and the required steps ended well, whatever the others came to."""
+        """Returns 0 if the record is complete and all required steps ended well, else 1."""
         return 1 if self.missing or any(name in required for name, _, _ in self.troubles) else 0
 
 
-# What Python raises on a record whose fields have other types than a session writes.
+# The exceptions for a record whose fields have other types than a session writes.
 MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError)
 
 
@@ -66,8 +66,8 @@ def look_at_all(session, found):
         found.missing.append("a date as in 2026-01-31")
     if session.get("interrupted"):
         found.missing.append("an end without an interruption")
-    for name, told in texts(session):
-        if any(ord(letter) < 32 or letter in "|<>`" for letter in told):
+    for name, text in texts(session):
+        if any(ord(letter) < 32 or letter in "|<>`" for letter in text):
             found.missing.append(f"{name} without control characters and |<>`")
     if not isinstance(session.get("seconds"), (int, float)):
         found.missing.append("seconds as a number")
@@ -82,7 +82,7 @@ def look_at_all(session, found):
 
 
 def texts(session):
-    """What a page and the README quote from the record, which may come from a stranger."""
+    """Yields the texts that pages quote from the record, which may come from anybody."""
     yield "command", str(session.get("command"))
     for part in ("adapter", "bundle", "machine"):
         for key, value in (session.get(part) or {}).items():
@@ -112,13 +112,13 @@ def why(step):
     if step.get("reason"):
         return f" ({step['reason']})"
     bad = [part for part in step.get("parts", []) if part["status"] not in ("ok", "absent")]
-    told = [f"{part['name']} {part['status']}" for part in bad[:6]]
+    named = [f"{part['name']} {part['status']}" for part in bad[:6]]
     more = f" and {len(bad) - 6} more" if len(bad) > 6 else ""
-    return f" ({', '.join(told)}{more})" if told else ""
+    return f" ({', '.join(named)}{more})" if named else ""
 
 
 def lacking(name, part):
-    """What a part that ended well should have recorded and did not."""
+    """Returns the fields that a part lacks although it ended well."""
     data = part.get("data")
     if name in ("times", "again"):
         lines = [line for line in data or [{}] if "error" not in line]

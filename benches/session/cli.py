@@ -39,7 +39,7 @@ def parser():
 
     one = commands.add_parser("report", help="write the page of a session under benches/results")
     one.add_argument("json", type=Path, metavar="JSON")
-    one.add_argument("--readme", action="store_true", help="put the table and the platform into the README too")
+    one.add_argument("--readme", action="store_true", help="write the table and the platform into the README too")
     return top
 
 
@@ -69,7 +69,7 @@ def read(path):
 
 
 def checked(session, required=()):
-    """Prints what `check` finds; the exit status."""
+    """Prints the findings of `check` and returns the exit status."""
     found = check.check(session)
     print("\n".join(found.lines()))
     return found.exit_status(required)
@@ -77,7 +77,7 @@ def checked(session, required=()):
 
 def main(words=None):
     args = parser().parse_args(words)
-    # Windows and a bare C locale have other encodings.
+    # Windows and the C locale have other encodings.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")
     try:
@@ -97,6 +97,6 @@ def main(words=None):
 
 
 def command(words):
-    """The command as it was typed, without the folders of this machine."""
+    """Returns the command as it was typed, without the folders of this machine."""
     typed = [os.path.basename(word) if os.path.isabs(word) else word for word in words or sys.argv[1:]]
     return " ".join(["benches/gpu_session.sh", *typed])

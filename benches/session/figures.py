@@ -1,10 +1,10 @@
-"""Reads the figures out of a session's record: ours, those of other libraries, and the verdicts."""
+"""Reads the figures from a session's record: ours, those of other libraries, and correctness."""
 
 from statistics import mean
 
 import report
 from gpu_tables import fastest_copy, figure
-from run import COPY, judge
+from run import COPY, check_results
 from tables import milliseconds, ratio
 
 OURS = "ctc-wgpu"
@@ -20,7 +20,7 @@ def parts(session, name):
 
 
 def lines(session, name, wanted=None):
-    """The lines of a step's parts, or of the parts that are called so."""
+    """Returns the lines of a step's parts, or of the parts with this name."""
     chosen = [part for part in parts(session, name) if wanted is None or part["name"] == wanted]
     return [line for part in chosen for line in part.get("data") or []]
 
@@ -30,7 +30,7 @@ def by_shape(found):
 
 
 def ours(session):
-    """Our figures by shape: the mean of the two rounds, and how far these lie apart."""
+    """Returns our figures by shape: the mean of the two rounds, and their spread."""
     rounds = [by_shape(lines(session, name)) for name in ("times", "again")]
     figures = {}
     for shape in dict.fromkeys(key for seen in rounds for key in seen):
@@ -49,7 +49,7 @@ def ours(session):
 
 
 def peers(session):
-    """The figures of the other libraries by name and shape, and why some have none at all."""
+    """Returns the other libraries' figures by name and shape, and the reasons of absent ones."""
     programs, absent = {}, {}
     for name in ("torch", "optax"):
         for part in parts(session, name):
@@ -64,45 +64,45 @@ def peers(session):
 
 
 def compared(session):
-    """Ours and the others' by name; an answer that does not agree with ours has an error in place of figures."""
+    """Returns ours and the others' by name. Results that differ from ours have an error instead."""
     own = ours(session)
     programs, _ = peers(session)
-    # Theirs are the shapes of the first round; the larger batches are ours alone.
+    # The others have the shapes of the first round; only ours has the larger batches.
     shared = {shape: own[shape] for shape in by_shape(lines(session, "times"))}
-    judge({OURS: shared, **programs}, OURS)
+    check_results({OURS: shared, **programs}, OURS)
     return {OURS: own, **programs}
 
 
 def run_of(session):
-    """The record as `gpu_tables` takes a run: the programs, ours first, and PyTorch's copy."""
+    """Returns the record as a run for `gpu_tables`: programs, ours first, and PyTorch's copy."""
     copied = lines(session, "torch", COPY)
     return {"programs": compared(session), "copy": copied[0] if copied and "absent" not in copied[0] else None}
 
 
-def verdict(session):
-    """Correctness in lines: what was judged, and what came of it."""
-    told = []
+def correctness(session):
+    """Returns one line per check of correctness."""
+    lines_found = []
     suite = lines(session, "validate")
     if suite:
-        came = "pass" if suite[0]["passed"] else "FAIL"
-        told.append(f"conformance suite ({suite[0]['extent']}): {suite[0]['cases']} cases, {came}")
+        result = "pass" if suite[0]["passed"] else "FAIL"
+        lines_found.append(f"conformance suite ({suite[0]['extent']}): {suite[0]['cases']} cases, {result}")
     else:
-        told.append(f"conformance suite: no verdict ({status(session, 'validate')})")
+        lines_found.append(f"conformance suite: no result ({status(session, 'validate')})")
     own = ours(session)
     wrong = [shape for shape, line in own.items() if "error" in line]
-    told.append(f"answers of the timed batches: {len(own) - len(wrong)} of {len(own)} right")
+    lines_found.append(f"answers of the timed batches: {len(own) - len(wrong)} of {len(own)} right")
     tests = lines(session, "tests")
     if tests:
         passed = sum(test["status"] == "ok" for test in tests)
         others = [f"{test['test']} {test['status']}" for test in tests if test["status"] != "ok"]
         more = f": {', '.join(others[:5])}{', …' if len(others) > 5 else ''}" if others else ""
-        told.append(f"GPU tests: {passed} of {len(tests)} pass{more}")
+        lines_found.append(f"GPU tests: {passed} of {len(tests)} pass{more}")
     else:
-        told.append(f"GPU tests: no verdict ({status(session, 'tests')})")
+        lines_found.append(f"GPU tests: no result ({status(session, 'tests')})")
     batch = lines(session, "more", "check")
     if batch and "passed" in batch[0]:
-        told.append(f"the batch of a real network: {'pass' if batch[0]['passed'] else 'FAIL'}")
-    return told
+        lines_found.append(f"the batch of a real network: {'pass' if batch[0]['passed'] else 'FAIL'}")
+    return lines_found
 
 
 def status(session, name):
@@ -111,7 +111,10 @@ def status(session, name):
 
 
 def passes(session):
-    """Whether everything that was judged is right, and the suite and GPU tests ran. Tests that ran out of time judge nothing."""
+    """Returns whether all checks pass, and the suite and the GPU tests ran.
+
+    Tests that ran out of time do not count.
+    """
     suite = lines(session, "validate")
     own = ours(session)
     tests = lines(session, "tests")
@@ -144,20 +147,20 @@ def card(session):
 
 
 def terminal(session):
-    """A table of at most 20 lines for the end of the run."""
+    """Returns a table of at most 20 lines for the end of the run."""
     run = run_of(session)
     programs = run["programs"]
     names = list(programs)
     titles = [title(name) for name in names]
-    told = [card(session), *verdict(session), fastest_copy(run, OURS)[1]]
-    told.append("ms: kernels / a queued step / a step waited for; ns/frame of our kernels")
+    text = [card(session), *correctness(session), fastest_copy(run, OURS)[1]]
+    text.append("ms: kernels / a queued step / a step waited for; ns/frame of our kernels")
     rows = [["T,N,C,L", "ns/frame", *titles]]
     for shape, line in programs[OURS].items():
         frame = f"{line['ns_per_frame']:.0f}" if "ns_per_frame" in line else "FAIL"
         cells = [" / ".join(cell(figure(programs[name].get(shape, {}), kind)) for kind in KINDS) for name in names]
         rows.append([shape, frame, *cells])
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    told += ["  ".join(text.rjust(width) for text, width in zip(row, widths)) for row in rows]
+    text += ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows]
     bad = [f"{s['name']} {s['status']}" for s in session["steps"][:-1] if s["status"] not in ("ok", "absent")]
-    told.append(f"steps that did not end well: {', '.join(bad) or 'none'}")
-    return told[:20]
+    text.append(f"steps that did not end well: {', '.join(bad) or 'none'}")
+    return text[:20]

@@ -1,4 +1,4 @@
-"""What the machine is, and how the tool finds its GPU's driver."""
+"""Describes the machine, and finds its GPU's driver for the tool."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from host import processor
 
 from session.process import call
 
-# Where drivers put their manifests besides the folders in which the Vulkan loader looks by itself.
+# Folders of drivers' manifests, besides those that the Vulkan loader searches by itself.
 MANIFESTS = (
     "/usr/local/nvidia/share/vulkan/icd.d",
     "/usr/share/vulkan/icd.d",
@@ -21,7 +21,7 @@ MANIFESTS = (
     "/usr/share/glvnd/vulkan/icd.d",
 )
 
-# Where containers mount NVIDIA's libraries.
+# The folders in which containers mount NVIDIA's libraries.
 LIBRARIES = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64")
 # The same driver for X and for EGL: some containers mount or support only one of them.
 NVIDIA_DRIVERS = ("libGLX_nvidia.so.0", "libEGL_nvidia.so.0")
@@ -30,13 +30,13 @@ SMI = "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,tem
 
 
 def quiet(command, limit_s=10, env=None):
-    """What a command printed, or nothing if it is missing or fails."""
+    """Returns the output of a command, or None if it is missing or fails."""
     done = call(command, limit_s, env=env)
     return done.out.strip() if done.status == "ok" else None
 
 
 def facts():
-    """The machine without its GPU. Nothing here identifies its owner or its network."""
+    """Returns facts about the machine, which do not identify its owner or network."""
     ldd = (quiet(["ldd", "--version"]) or "").splitlines() if platform.system() == "Linux" else []
     return {
         "os": f"{platform.system()} {platform.machine()}",
@@ -57,7 +57,7 @@ def distribution():
 
 
 def smi():
-    """What NVIDIA's own tool says, a row for each GPU; nothing on other machines."""
+    """Returns the output of nvidia-smi, one row per GPU, or None on other machines."""
     if not shutil.which("nvidia-smi"):
         return None
     text = quiet(["nvidia-smi", f"--query-gpu={SMI}", "--format=csv,noheader,nounits"])
@@ -68,7 +68,7 @@ def smi():
 
 
 def basic(scratch):
-    """The environment that every program gets."""
+    """Returns the environment of every program."""
     env = dict(os.environ)
     env["PYTHONUNBUFFERED"] = "1"
     # The Vulkan loader and Mesa complain without it.
@@ -80,14 +80,14 @@ def basic(scratch):
 
 
 def searching(env, *folders):
-    """`env` with these folders before those in which shared libraries are looked for."""
+    """Returns `env` with these folders first in the search path of shared libraries."""
     old = env.get("LD_LIBRARY_PATH")
     path = os.pathsep.join([*map(str, folders), *([old] if old else [])])
     return {**env, "LD_LIBRARY_PATH": path} if path else env
 
 
 def environments(env, loader, scratch):
-    """Ways to find a Vulkan driver, each with its name, from the plainest on."""
+    """Yields ways to find a Vulkan driver, each with its name, the simplest first."""
     yield "as the machine is", env
     if platform.system() != "Linux":
         return
@@ -104,7 +104,7 @@ def environments(env, loader, scratch):
 
 
 def manifest(scratch, library):
-    """The manifest of a driver that came without one."""
+    """Writes the manifest of a driver that has none."""
     path = scratch / f"{library.split('.')[0]}.json"
     driver = {"library_path": library, "api_version": "1.3.0"}
     path.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": driver}))
@@ -112,7 +112,7 @@ def manifest(scratch, library):
 
 
 def adapters(tool, env):
-    # The loader says why it left a driver out; without this it says nothing.
+    # With this the loader prints why it skipped a driver.
     done = call([tool, "adapters", "--json"], 20, env={**env, "VK_LOADER_DEBUG": "error"})
     try:
         return json.loads(done.out)["adapters"], done
@@ -121,17 +121,17 @@ def adapters(tool, env):
 
 
 def matching(found, wanted):
-    """The adapter to measure: the first of that name, or without a name the best GPU."""
+    """Returns the adapter to measure: the first of that name, or without a name the best GPU."""
     if wanted is not None:
         return next((one for one in found if wanted.lower() in one["name"].lower()), None)
     return next((one for one in found if one["type"] != "software"), None)
 
 
 def choose(tool, env, loader, scratch, wanted):
-    """The adapter, the environment in which the tool finds it, and what was tried.
+    """Returns the adapter, the environment in which the tool finds it, and all attempts.
 
-    GL reaches some GPUs whose Vulkan driver is not found at first, and a software adapter may be
-    there beside the GPU: both are taken only if nothing better is found.
+    GL reaches some GPUs whose Vulkan driver is not found at first, and a software adapter may exist
+    beside the GPU: both are used only if nothing better is found.
     """
     tried, second, third = [], None, None
     for name, candidate in environments(env, loader, scratch):

@@ -6,6 +6,7 @@ import gpu_tables
 import report
 from gpu_tables import figure
 from host import slug
+from stage_names import current
 from tables import mebibytes, named, percent, significant, table
 
 from session import Failed, check, figures, machine
@@ -14,7 +15,7 @@ from session.bundle import ROOT
 RESULTS = ROOT / "benches/results"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- gpu:begin -->", "<!-- gpu:end -->"
-# The platform table's row before which the rows of cards go: it says what was not run.
+# The row of the platform table for GPUs that were not run. The rows of cards stand before it.
 NOT_RUN = "| GPUs of NVIDIA"
 # The stages in the order in which they are dispatched.
 STAGES = ("check_labels", "label_links", "softmax_stats", "sweep inward", "join", "sweep outward", "grad")
@@ -46,9 +47,9 @@ def bullets(lines):
 
 
 def environment(session):
-    """What was measured, on what, and by which command."""
+    """Returns the command, the build, the machine and the libraries of a session."""
     built, on = session["bundle"], session["machine"]
-    told = [
+    lines = [
         f"Measured by `{session['command']}` in {session['seconds']:.0f} s: ctc-wgpu {built['version']}, commit "
         f"{built['commit']}, {built['profile']} build, {built['rustc']}.",
         f"GPU: {figures.card(session)}.",
@@ -63,24 +64,24 @@ def environment(session):
         if line
     ]
     if versions:
-        told.append(f"Other libraries: {'; '.join(versions)}.")
-    told += [f"{figures.title(name)} is absent: {reason}." for name, reason in absent.items()]
+        lines.append(f"Other libraries: {'; '.join(versions)}.")
+    lines += [f"{figures.title(name)} is absent: {reason}." for name, reason in absent.items()]
     if session["limits"]["set"] != "full":
-        told.append(f"The limits were `{session['limits']['set']}`: the times mean nothing.")
-    return bullets(told)
+        lines.append(f"The limits were `{session['limits']['set']}`: the times mean nothing.")
+    return bullets(lines)
 
 
 def clocks(session):
-    """NVIDIA's clocks before the run and just after the steps that were timed."""
+    """Returns a table of NVIDIA's clocks before the run and just after the timed steps."""
     seen = [("before", session.get("smi"))]
     seen += [(f"after {step['title']}", step["smi"]) for step in session["steps"] if step.get("smi")]
     rows = []
     for when, gpus in seen:
         for one in gpus or []:
             # Older drivers report fewer fields.
-            told = {key: one.get(key, "–") for key in machine.SMI.split(",")}
-            sm, memory = (f"{told[f'clocks.{of}']} of {told[f'clocks.max.{of}']}" for of in ("sm", "mem"))
-            rows.append([when, told["name"], told["driver_version"], sm, memory, told["temperature.gpu"], told["power.draw"]])
+            shown = {key: one.get(key, "–") for key in machine.SMI.split(",")}
+            sm, memory = (f"{shown[f'clocks.{of}']} of {shown[f'clocks.max.{of}']}" for of in ("sm", "mem"))
+            rows.append([when, shown["name"], shown["driver_version"], sm, memory, shown["temperature.gpu"], shown["power.draw"]])
     header = ["when", "GPU", "driver", "SM MHz", "memory MHz", "°C", "W"]
     return table(header, rows) if rows else ""
 
@@ -104,11 +105,12 @@ def table_of_ours(session):
 
 
 def table_of_stages(session):
-    """The microseconds of each stage and its share of their sum, as the device's clock has them."""
+    """Returns a table of each stage's microseconds and its share of their sum."""
     found = {shape: stages(line) for shape, line in figures.ours(session).items()}
     names = list(dict.fromkeys(name for one in found.values() for name in one))
-    if all(list(one) == sorted(one) for one in found.values()):
-        # The first records have the names in alphabetical order, later ones in that of the dispatches.
+    if all(in_order_of_the_alphabet(line) for line in figures.ours(session).values()):
+        # The first records have the names in alphabetical order, later ones in the order of the
+        # dispatches.
         names.sort(key=lambda name: (*STAGES, name).index(name))
     if not names:
         return "No stage was timed."
@@ -120,16 +122,21 @@ def table_of_stages(session):
     return table(["T, N, C, L", *names, "sum"], rows)
 
 
+def in_order_of_the_alphabet(line):
+    names = list(line.get("stages_us") or {})
+    return names == sorted(names)
+
+
 def stages_timed_by(session):
     found = {line["stages_timed_by"] for line in figures.lines(session, "times") if "stages_timed_by" in line}
     return " or ".join(sorted(found)) or "nothing"
 
 
 def stages(line):
-    """The stages of a line by name. One that is dispatched more than once counts as one."""
+    """Returns the stages of a line by name. Several dispatches of a stage are added up."""
     times = {}
     for name, us in (line.get("stages_us") or {}).items():
-        times[name] = times.get(name, 0) + us
+        times[current(name)] = times.get(current(name), 0) + us
     return times
 
 
@@ -146,7 +153,7 @@ def tables_of_peers(session):
 
 
 def on_the_cpu(run, titles):
-    """Libraries that found no GPU have one figure only, and it says nothing about a GPU."""
+    """Returns a table of the libraries that found no GPU, which have one figure only."""
     others = [name for name, results in run["programs"].items() if not gpu_tables.on_gpu(results)]
     others = [name for name in others if name != figures.OURS]
     if not others:
@@ -160,12 +167,12 @@ def on_the_cpu(run, titles):
 
 
 def table_of_more(session):
-    """Decoders' kernels, and variants of ours beside the usual choice."""
-    told = []
+    """Returns tables of the decoders' kernels, and of variants beside the usual choice."""
+    tables = []
     decoded = [line for line in figures.lines(session, "more", "decode") if "task" in line]
     if decoded:
         rows = [[named(report.key(line["shape"])), line["task"], figures.cell(line.get("median_ms"))] for line in decoded]
-        told.append("Alignment and decoding, ms:\n\n" + table(["T, N, C, L", "task", "ms"], rows))
+        tables.append("Alignment and decoding, ms:\n\n" + table(["T, N, C, L", "task", "ms"], rows))
     own, rows = figures.ours(session), []
     for part in session_parts(session):
         for line in part.get("data") or []:
@@ -174,9 +181,9 @@ def table_of_more(session):
             if shape and usual and ms:
                 rows.append([named(shape), part["name"].split(" ")[0], figures.cell(ms, usual)])
     if rows:
-        told.append("Variants, ms, and how many times as long as the usual choice:\n\n")
-        told[-1] += table(["T, N, C, L", "variant", "ms"], rows)
-    return "\n\n".join(told) or "Nothing more was timed."
+        tables.append("Variants, ms, and how many times as long as the usual choice:\n\n")
+        tables[-1] += table(["T, N, C, L", "variant", "ms"], rows)
+    return "\n\n".join(tables) or "Nothing more was timed."
 
 
 def session_parts(session):
@@ -189,7 +196,7 @@ def markdown(session):
         title(session),
         environment(session),
         "## Correctness",
-        bullets(figures.verdict(session)),
+        bullets(figures.correctness(session)),
         "## Times",
         "Loss and gradient with respect to the logits, f32, in ms: the mean of two rounds, of which the second takes "
         "the shapes in the other order; `spread` is how far they lie apart. `first plan` is the time to the first plan "
@@ -211,7 +218,7 @@ def markdown(session):
 
 
 def readme_table(session):
-    """Kernels against kernels, and queued steps, of the seven shapes."""
+    """Returns the table of kernels and of queued steps for the seven shapes."""
     programs = figures.compared(session)
     columns = [(name, kind) for kind in figures.KINDS[:2] for name in programs]
     columns = [(n, k) for n, k in columns if any(figure(line, k) is not None for line in programs[n].values())]
@@ -227,7 +234,7 @@ def readme_section(session):
     page = f"benches/results/{stem(session)}.md"
     return (
         f"Loss and gradient in ms on {figures.card(session)}, {session['date']}. “kernels” is the time of the kernels "
-        f"alone, “queued” that of one of 20 steps that are queued before one wait.\n\n{readme_table(session)}\n\n"
+        f"alone, and “queued” the time per step of 20 steps that are queued before one wait.\n\n{readme_table(session)}\n\n"
         f"Measured by `{session['command']}`; [the stages, the ratios and the environment]({page})."
     )
 
@@ -245,7 +252,7 @@ def platform_row(session):
 
 
 def row_mark(session):
-    """Finds a card's row again. It is inside the row: between rows it would end the table."""
+    """Returns the mark of a card's row, which is inside it: between rows it would end the table."""
     return f"<!-- gpu:{slug(session['adapter']['name'])} -->"
 
 
@@ -267,14 +274,14 @@ def write(session, readme):
     if readme and rehearsed(session):
         raise Failed("a rehearsal on a software adapter has no place in the README")
     if readme and not figures.passes(session):
-        raise Failed(f"the README takes no figures of wrong answers: {'; '.join(figures.verdict(session))}")
+        raise Failed(f"the README takes no figures of wrong answers: {'; '.join(figures.correctness(session))}")
     if readme and session["limits"]["set"] != "full":
         raise Failed("the README takes no figures of a run with tiny limits")
     if readme and session["bundle"]["profile"] != "release":
         raise Failed("the README takes no figures of a development build")
     if not slug(session["adapter"]["name"]):
         raise Failed(f"no file can be named after the adapter {session['adapter']['name']!r}")
-    # Everything is made before anything is written.
+    # Nothing is written before everything is made.
     try:
         page_text = markdown(session)
         readme_text = with_section(README.read_text(encoding="utf-8"), session) if readme else None

@@ -7,25 +7,25 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# These hold a system's own Python, and name nobody.
+# These contain a system's own Python, and identify nobody.
 SYSTEM = ("/usr", "/usr/local", "/opt")
 # The homes of other users too: a program contains paths of the machine on which it was built.
 HOMES = re.compile(r"(?:(?<!\w)[A-Za-z]:)?(?:[\\/]+home|[\\/]+Users)[\\/]+[^\\/\s:;,'\"`()<>|]+")
 
 
 def python_folders(python):
-    """The folder of the environment that a Python belongs to, and that of the Python behind it."""
+    """Returns the folders of a Python's environment and of the Python that it is based on."""
     found = shutil.which(python)
     if not found:
         return []
-    # `bin/python`, or on Windows `Scripts\\python.exe` in an environment and `python.exe` outside one.
+    # `bin/python`, or on Windows `Scripts\\python.exe` in an environment, else `python.exe`.
     up = (path if path.parent.name.lower() not in ("bin", "scripts") else path.parent for path in paths(found))
     folders = [path.parent for path in up]
     return [folder for folder in folders if str(folder) not in SYSTEM]
 
 
 def paths(path):
-    """A path as it was given and with its links resolved, both absolute."""
+    """Returns the absolute path, as passed and with its links resolved."""
     return dict.fromkeys([Path(os.path.abspath(path)), Path(path).resolve()])
 
 
@@ -42,7 +42,7 @@ class Names:
     """Replaces these folders by the names that stand for them, wherever a text mentions them."""
 
     def __init__(self, folders):
-        """`folders` are pairs of a name and a folder; of two names of one folder the first counts."""
+        """`folders` are pairs of name and folder. Of two names of one folder the first counts."""
         self.names = {}
         for name, folder in folders:
             for path in paths(folder):
@@ -57,7 +57,7 @@ class Names:
         return HOMES.sub("~", self.found.sub(lambda found: self.names[key(found[0])][0], text))
 
     def value(self, value):
-        """A copy of a JSON value with all its texts replaced."""
+        """Returns a copy of a JSON value with all its texts replaced."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -71,22 +71,23 @@ FLAGS = re.IGNORECASE if os.name == "nt" else 0
 
 
 def key(text):
-    """One spelling of a path: messages double backslashes, or have slashes in their place."""
+    """Returns one spelling of a path: messages double backslashes or replace them by slashes."""
     text = re.sub(r"[\\/]+", "/", text)
     return text.lower() if os.name == "nt" else text
 
 
 def pattern(path):
-    """Finds a path where it ends, not at the beginning of a longer name."""
+    """Returns a pattern that finds a path, but not as the beginning of a longer name."""
     words = [word for word in re.split(r"[\\/]+", str(path)) if word]
     root = "" if path.drive else r"[\\/]+"
-    # `/work` is not what `/home/work` ends with. Longer paths may follow an option, as in `-L/home/user`.
+    # `/work` must not match the end of `/home/work`. Longer paths may follow an option, as in
+    # `-L/home/user`.
     alone = r"(?<![\w.-])" if len(words) == 1 else ""
     return alone + root + r"[\\/]+".join(map(re.escape, words)) + r"(?![\w-])"
 
 
 def of_run(root, out, scratch, python):
-    """The folders of a run, with the names that the record has for them."""
+    """Returns the folders of a run, with their names in the record."""
     return Names(
         [
             ("BUNDLE", root),

@@ -7,7 +7,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 
-# How long a program may take to end after it was asked to, and after it was killed.
+# The seconds that a program may take to end after SIGTERM, and after it was killed.
 GRACE_S = 2.0
 
 # Lines of the output of one program that the record keeps, from its end.
@@ -34,7 +34,7 @@ class Done:
 
 
 def call(command, limit_s, env=None, cwd=None, log=None):
-    """Runs `command` for at most `limit_s` seconds; never raises for what the program does."""
+    """Runs `command` for at most `limit_s` seconds. Failures of the program raise nothing."""
     began = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
@@ -70,7 +70,7 @@ def wait(program, limit_s):
 
 
 def stop(program):
-    """Asks the program to end, then kills it. One that hangs in its driver is left behind."""
+    """Terminates the program, then kills it. One that hangs in its driver is left behind."""
     for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
         try:
             if os.name == "posix":

@@ -17,7 +17,7 @@ STATUSES = ("ok", "absent", "skipped", "late", "failed", "pending")
 
 
 def worst(statuses):
-    """The status of a step whose parts have these. Parts that are absent do not count beside others."""
+    """Returns the status of a step from those of its parts. Absent parts count only alone."""
     known = [status for status in statuses if status != "absent"]
     if not known:
         return "absent" if statuses else "ok"
@@ -39,7 +39,7 @@ class Record:
     def __init__(self, path, log_path, facts, names):
         self.path = path
         self.log_path = log_path
-        # Stand for the folders of the user's machine in the file, which is published.
+        # They replace the folders of the user's machine in the file, which is published.
         self.names = names
         # Tests of a step run in threads.
         self.lock = threading.Lock()
@@ -54,11 +54,11 @@ class Record:
         os.replace(scratch, self.path)
 
     def log(self, command, done):
-        said = (done.out + done.err)[-LOG_BYTES:]
+        output = (done.out + done.err)[-LOG_BYTES:]
         heading = f"\n$ {' '.join(map(str, command))}\n"
         ending = f"[{done.status}, exit status {done.exit}, {done.seconds:.2f} s]\n"
         with self.lock, self.log_path.open("a", encoding="utf-8") as log:
-            log.write(heading + said + ending)
+            log.write(heading + output + ending)
 
     def step(self, name):
         return next(step for step in self.data["steps"] if step["name"] == name)

@@ -16,11 +16,11 @@ from session.record import Clock, Record, worst
 
 
 class Interrupted(BaseException):
-    """A signal asked the session to end."""
+    """A signal ends the session."""
 
 
 class Session:
-    """What the steps work with."""
+    """The state that the steps share."""
 
     class Stop(Exception):
         """Nothing after this step is possible."""
@@ -34,7 +34,8 @@ class Session:
         self.large = steps.TINY_LARGE if tiny else steps.LARGE
         self.enough_s = steps.ENOUGH_S[args.limits]
         self.env = machine.basic(scratch)
-        # Peers do not get what leads to the Vulkan driver. JAX takes most of the GPU's memory at once if it may.
+        # Peers run without the variables for the Vulkan driver. By default JAX allocates most of
+        # the GPU's memory at once.
         self.peer_env = {**self.env, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
         self.all = Clock(self.limits["all"] * args.scale)
         self.clock, self.entry = self.all, None
@@ -44,7 +45,10 @@ class Session:
         return self.record.data["adapter"]["name"]
 
     def caches(self, name):
-        """The environment with empty shader caches of this name, so that a first plan is compiled in full."""
+        """Returns the environment with shader caches of this name, empty at first.
+
+        So a first plan is compiled in full.
+        """
         folder = self.scratch / "caches" / name
         folder.mkdir(parents=True, exist_ok=True)
         kept = ("XDG_CACHE_HOME", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH")
@@ -60,7 +64,7 @@ class Session:
         part["reason"] = reason
 
     def part(self, name, command, limit_s=None, env=None, cache=None, wanted=False):
-        """Runs one program of the step. With `wanted`, what it prints is JSON and goes into the record."""
+        """Runs one program of the step. With `wanted`, its output is JSON and is recorded."""
         part = self.begin(name)
         part["command"] = " ".join(Path(word).name if Path(str(word)).is_absolute() else str(word) for word in command)
         left = min(self.clock.left(), limit_s or self.clock.left())
@@ -98,7 +102,7 @@ def new_step(step, limit_s):
 
 
 def run_step(session, step, entry):
-    """One step under its limit; what it raises is recorded and goes no further, except an interruption."""
+    """Runs one step under its limit. Exceptions are recorded; only an interruption is raised."""
     session.entry, session.clock = entry, Clock(entry["limit_s"], session.all)
     if session.clock.left() <= 0:
         entry.update(status="skipped", reason="no time was left")
@@ -120,12 +124,12 @@ def run_step(session, step, entry):
                 tail=traceback.format_exc().splitlines()[-process.TAIL_LINES :],
             )
         if step.name in ("times", "torch", "again"):
-            # The clocks just after the work, which idle ones say nothing about.
+            # The clocks just after the work; those of an idle GPU are lower.
             entry["smi"] = machine.smi()
-    session.note(f"{entry['status']:<8} {entry['seconds']:6.1f} s  {entry['title']}" + said(entry))
+    session.note(f"{entry['status']:<8} {entry['seconds']:6.1f} s  {entry['title']}" + reason_of(entry))
 
 
-def said(entry):
+def reason_of(entry):
     if entry.get("reason"):
         return f": {entry['reason']}"
     bad = [part for part in entry["parts"] if part["status"] not in ("ok", "absent")]
@@ -133,12 +137,15 @@ def said(entry):
 
 
 def retry(session, step, entry):
-    """A step that ran out of time gets what the others left over, with what its programs compiled so far."""
+    """Runs a step that ran out of time again, in the time that the others left.
+
+    Its programs find what they compiled before.
+    """
     first = {key: entry[key] for key in ("status", "seconds", "parts")}
     limit_s = min(2 * entry["limit_s"], session.all.left() - session.limits["table"] * session.args.scale)
     entry.update(new_step(step, limit_s), tries=2)
     if step.name == "times":
-        # Its first plans are to be compiled in full again.
+        # Its first plans must be compiled in full again.
         shutil.rmtree(session.scratch / "caches/timed", ignore_errors=True)
     run_step(session, step, entry)
     if rank(entry) > rank(first):
@@ -146,7 +153,7 @@ def retry(session, step, entry):
 
 
 def retry_late(session):
-    """Not if steps were selected: such a run takes no longer than their limits add up to."""
+    """Runs late steps again, unless steps were selected: then their limits bound the run."""
     if session.args.steps:
         return
     for step in steps.STEPS:
@@ -156,7 +163,7 @@ def retry_late(session):
 
 
 def rank(entry):
-    """How bad a try is: its status, then how many of its parts did not end well."""
+    """Ranks a try: by its status, then by the number of parts that did not end well."""
     bad = sum(part["status"] not in ("ok", "absent") for part in entry["parts"])
     return entry["status"] != "ok", bad
 
@@ -187,7 +194,7 @@ def interrupt(number, _frame):
 
 
 def run(args, command):
-    """The whole session; returns its record, which is in OUT/session.json too."""
+    """Runs the session and returns its record, which is in OUT/session.json too."""
     root = bundle.find(args.bundle)
     try:
         args.out.mkdir(parents=True, exist_ok=True)

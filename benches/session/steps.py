@@ -9,10 +9,10 @@ from typing import Callable
 from session import figures, machine
 from session.process import call
 
-# A batch of many items: how a GPU is used in training, and more than its cache holds.
+# Batches of many items, as in training, which are larger than the cache.
 LARGE = [(500, 64, 5000, 100), (1500, 64, 32, 300)]
 
-# Seconds of each step. `tiny` shows that the script works: no figure of such a run is worth keeping.
+# Seconds of each step. `tiny` only shows that the script works; its figures mean nothing.
 LIMITS = {
     "full": {
         "machine": 15,
@@ -41,7 +41,7 @@ LIMITS = {
 }
 TINY_SHAPES, TINY_LARGE = [(6, 2, 5, 3), (20, 2, 8, 4)], [(12, 8, 6, 3)]
 # The tests of a tiny run.
-TINY_TESTS = "rounds::"
+TINY_TESTS = "loop_iterations::"
 
 # Seconds for which a peer measures one shape.
 ENOUGH_S = {"full": 3, "tiny": 0.2}
@@ -64,7 +64,7 @@ def text(shape):
 
 
 def values(out):
-    """The JSON that a program printed: one value, or a line for each; half a line is left out."""
+    """Returns the JSON values that a program printed: one value, or one per complete line."""
     try:
         value = json.loads(out)
         return value if isinstance(value, list) else [value]
@@ -81,7 +81,7 @@ def values(out):
 
 
 def look(session):
-    """The machine, its GPU and the way to its driver."""
+    """Records the machine, its GPU and the way to its driver."""
     data = session.record.data
     data["machine"] = machine.facts()
     data["smi"] = machine.smi()
@@ -95,17 +95,17 @@ def look(session):
         named = f" whose name contains {wanted}" if wanted else ""
         raise session.Stop(f"no adapter{named}: install the GPU's Vulkan driver and loader; see `tried` in the record")
     data["kind"] = "rehearsal" if adapter["type"] == "software" else "session"
-    # Only the API of the chosen adapter: a GPU that GL reaches too would be judged twice.
+    # Only the API of the chosen adapter: a GPU that GL reaches too would be tested twice.
     session.env = {**env, "WGPU_BACKEND": adapter["backend"], "WGPU_ADAPTER_NAME": adapter["name"]}
     session.note(f"{adapter['name']}, {adapter['backend']}, {adapter['driver']} {adapter['driver_info']}".strip())
 
 
 def validate(session):
-    """The conformance suite through every variant of the kernels."""
+    """Runs the conformance suite through every variant of the kernels."""
     report = session.out / "validate.json"
     report.unlink(missing_ok=True)
     words = ["validate", "--quick", "--adapter", session.adapter, "--report", report]
-    part = session.part("suite", [session.tool, *words], cache="judged")
+    part = session.part("suite", [session.tool, *words], cache="tests")
     if report.exists():
         part["data"] = [digest(json.loads(report.read_text(encoding="utf-8")))]
     elif part["status"] == "ok":
@@ -113,13 +113,13 @@ def validate(session):
 
 
 def digest(report):
-    """A report of `validate` without the families of each variant."""
+    """Returns a report of `validate` without the families of each variant."""
     adapters = [
         {
             **{key: one.get(key) for key in ("name", "backend", "driver", "passed", "reason", "numerics")},
             "variants": [
                 {
-                    **{k: row.get(k) for k in ("variant", "cases", "worst_grad", "worst_loss", "same_bits", "verdict")},
+                    **{k: row.get(k) for k in ("variant", "cases", "worst_grad", "worst_loss", "same_bits", "result")},
                     "failures": row.get("failures", [])[:5],
                 }
                 for row in one.get("variants", [])
@@ -128,23 +128,26 @@ def digest(report):
         for one in report["adapters"]
     ]
     cases = sum(row["cases"] or 0 for one in adapters for row in one["variants"])
-    return {"passed": report["passed"], "extent": report["extent"], "cases": cases, "adapters": adapters}
+    return {"passed": report["passed"], "extent": report["size"], "cases": cases, "adapters": adapters}
 
 
 def bench(session, shape, *flags, name=None):
-    """One process per shape: a cut or a lost device costs that shape only, and compilation is timed cold."""
+    """Times a shape in a process of its own.
+
+    So a timeout or a lost device affects that shape only, and compilation is timed without a cache.
+    """
     words = ["bench", "--adapter", session.adapter, "--json", *flags, "--shape", text(shape)]
     session.part(name or text(shape), [session.tool, *words], cache="timed", wanted=True)
 
 
 def times(session):
-    """Ours: each shape with its stages, steps queued and the time to the first plan."""
+    """Times each shape of ours by stage, with steps queued, and to the first plan."""
     for shape in session.shapes:
         bench(session, shape, "--stages", "--queued", QUEUED)
 
 
 def again(session):
-    """Ours in the other order, for the spread; then batches of many items."""
+    """Times ours in the reverse order, for the spread, then batches of many items."""
     for shape in reversed(session.shapes):
         bench(session, shape, "--queued", QUEUED)
     for shape in session.large:
@@ -152,7 +155,10 @@ def again(session):
 
 
 def peer(session, name, share):
-    """Another library, for at most this share of what is left of the step; whether it was there."""
+    """Times another library for at most this share of the step's remaining time.
+
+    Returns whether the library was available.
+    """
     script = session.root / "benches/peers/peers.py"
     shapes = [] if name == figures.COPY else [word for shape in session.shapes for word in ("--shape", text(shape))]
     command = [session.args.python, script, name, "--enough", session.enough_s, *shapes]
@@ -161,7 +167,7 @@ def peer(session, name, share):
 
 
 def torch(session):
-    """PyTorch: its copy rate, its own kernels, cuDNN's and Triton's; on the CPU where it finds no GPU."""
+    """Times PyTorch: its copy rate, its own kernels, cuDNN's and Triton's, or else the CPU's."""
     shares = {figures.COPY: 0.25, "torch-cuda": 0.6, "torch-cudnn": 0.7, "flag-gems": 1.0}
     if not any([peer(session, name, share) for name, share in shares.items()]):
         peer(session, "torch", 1.0)
@@ -173,8 +179,8 @@ def optax(session):
 
 
 def tests(session):
-    """The GPU tests, one process per test: a crash, or a test that hangs, costs that test only."""
-    env = {**session.caches("judged"), "CARGO_MANIFEST_DIR": str(session.root)}
+    """Runs the GPU tests, one process per test, so that a crash or a hang affects one test only."""
+    env = {**session.caches("tests"), "CARGO_MANIFEST_DIR": str(session.root)}
     listed = call([session.tests, "--list", "--format", "terse"], session.clock.left(), env=env, log=session.record.log)
     ignored = call([session.tests, "--list", "--format", "terse", "--ignored"], session.clock.left(), env=env)
     left_out = set(test_names(ignored.out))
@@ -216,27 +222,27 @@ def test_names(out):
 
 
 def more(session):
-    """A real network's batch, the decoders' kernels, and kernels without runtime checks."""
+    """Runs a real network's batch, the decoders' kernels, and variants of the kernels."""
     session.part("check", [session.tool, "check", session.root / OCR, "--json"], cache="timed", wanted=True)
     variants(session, "unchecked")
     shapes = ["--shape", text(session.shapes[0])] if session.args.limits == "tiny" else []
     words = ["bench", "--decode", "--adapter", session.adapter, "--json", *shapes]
     decoded = session.part("decode", [session.tool, *words], cache="timed", wanted=True)
     for line in decoded.get("data", []):
-        # What was read is only needed to compare libraries, and is most of the bytes.
-        line.pop("answers", None)
+        # The decoded labels are only needed to compare libraries, and are most of the bytes.
+        line.pop("results", None)
         line.pop("scores", None)
     variants(session, "barriers")
 
 
 def variants(session, name):
-    """A variant of the kernels, at every third shape from the last on."""
+    """Times a variant of the kernels at every third shape, starting with the last."""
     for shape in session.shapes[::-3]:
         bench(session, shape, "--variant", name, name=f"{name} {text(shape)}")
 
 
 def table(session):
-    """At most 20 lines, which the run prints last, so that they are what the end of a log shows."""
+    """Makes a table of at most 20 lines, which the run prints last, at the end of its log."""
     session.record.data["table"] = figures.terminal(session.record.data)
 
 

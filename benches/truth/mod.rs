@@ -1,40 +1,40 @@
-//! What an answer is held against before it is timed: no figure for a wrong answer.
+//! Checks a result before it is timed: a wrong result gets no figure.
 
 use ctc_wgpu::{Ctc, Error, Options, reference};
 
 use super::inputs::Inputs;
 
-/// Past this many elements the reference's float64 tables are larger than many a machine's memory.
+/// Above this many elements, the reference's float64 arrays exceed the memory of common machines.
 const LARGEST_FOR_REFERENCE: usize = 10_000_000;
 
-/// How far an answer may be from the truth: the crate's promise.
+/// The tolerances that the crate promises.
 const LOSS_TOLERANCE: f64 = 1e-6;
 const GRAD_TOLERANCE: f64 = 1e-5;
 
-/// The losses and the gradient of a batch.
+/// The expected losses and gradient of a batch.
 pub(crate) struct Truth {
     loss: Vec<f64>,
     grad: Vec<f64>,
 }
 
 impl Truth {
-    /// By the float64 reference for as many items as it can hold, by the CPU backend, which those hold to the reference, for
-    /// the rest.
+    /// Computes the first items with the float64 reference, as many as fit its memory, and the rest
+    /// with the CPU backend. The test suite compares the CPU backend with the reference.
     pub(crate) fn of(inputs: &Inputs) -> Result<Self, Error> {
         let (shape, options) = (&inputs.shape, Options::default());
         let most = LARGEST_FOR_REFERENCE / (shape.frames * shape.classes).max(1);
-        let judged = most.clamp(1, shape.items);
-        let exact = reference::loss_and_grad(&inputs.part(0..judged), &options)?;
+        let checked = most.clamp(1, shape.items);
+        let exact = reference::loss_and_grad(&inputs.part(0..checked), &options)?;
         let (mut loss, mut grad) = (exact.loss, exact.grad);
-        if judged < shape.items {
-            let rest = Ctc::cpu().loss_and_grad(&inputs.part(judged..shape.items), &options)?;
+        if checked < shape.items {
+            let rest = Ctc::cpu().loss_and_grad(&inputs.part(checked..shape.items), &options)?;
             loss.extend(rest.loss.into_iter().map(f64::from));
             grad.extend(rest.grad.into_iter().map(f64::from));
         }
         Ok(Self { loss, grad })
     }
 
-    /// Whether an answer is right; if not, the first value that is off.
+    /// Checks a result. The error names the first value outside the tolerance.
     pub(crate) fn check(&self, loss: &[f32], grad: Option<&[f32]>) -> Result<(), String> {
         check("loss", loss, &self.loss, |truth| {
             LOSS_TOLERANCE * truth.max(1.0)
@@ -57,7 +57,7 @@ fn check(
         return Err(format!("{what}: {found} values, not {truth}"));
     }
     for (at, (&found, &truth)) in found.iter().zip(truth).enumerate() {
-        // Not `error > tolerance`: a NaN must fail.
+        // Not `error > tolerance`, since NaN must fail.
         let near = (f64::from(found) - truth).abs() <= tolerance(truth);
         if !near {
             return Err(format!("{what}: {found} at {at}, not {truth}"));

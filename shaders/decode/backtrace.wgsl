@@ -1,8 +1,12 @@
-// backtrace: from the end of an item back through the backpointers that `align` kept: the state at each frame. Twin: src/decode/align.rs.
+// backtrace: follows the backpointers that `viterbi` stored from the end of each item to its start,
+// and writes the state at each frame. State 2i is the blank before label i, and 2i + 1 is label i.
+// Must match src/decode/align.rs.
 //
-// in backpointers; carry: the scores at the end.  out states [G, T]; backtrace_states [G]: the state at which the next dispatch goes on;
-// item_status: an item whose end no path reaches is impossible.
-// grid one lane an item.  barriers: none.
+// in: backpointers; carry: the scores after the last frame.
+// out: states [G, T]; backtrace_states [G]: the state from which the next dispatch continues;
+// item_status: an item without any possible path becomes IMPOSSIBLE.
+// grid: one lane per item.
+// barriers: none.
 
 override LANES: u32 = 32u;
 
@@ -13,25 +17,25 @@ override LANES: u32 = 32u;
 @group(0) @binding(5) var<storage, read_write> backtrace_states: array<u32>;
 @group(0) @binding(6) var<storage, read_write> item_status: array<u32>;
 
-// The score of place p's state, `part` 0 for its blank and 2 for its label.
-fn score_at(g: u32, part: u32, p: u32) -> vec2<f32> {
-    let at = 4u * (carry_part(0u, 0u, g, part) + p / 4u) + p % 4u;
+// The score of a state of `pair`, as high and low part: `part` 0 is the blank and 2 is the label.
+fn state_score(g: u32, part: u32, pair: u32) -> vec2<f32> {
+    let at = 4u * (carry_part(0u, 0u, g, part) + pair / 4u) + pair % 4u;
     return vec2<f32>(carry[at], carry[at + 4u * params.quads]);
 }
 
-// The last label, or the blank after it where that is better.
-fn end_of(g: u32, item: Item) -> u32 {
-    let blank = score_at(g, 0u, item.labels);
-    var best = blank;
+// The last label, or the blank after it if the blank's score is higher.
+fn end_state(g: u32, item: Item) -> u32 {
+    let blank = state_score(g, 0u, item.labels);
+    var end_score = blank;
     var state = 2u * item.labels;
     if (item.labels > 0u) {
-        let label = score_at(g, 2u, item.labels - 1u);
+        let label = state_score(g, 2u, item.labels - 1u);
         if (!(blank.x > label.x || (blank.x == label.x && blank.y > label.y))) {
-            best = label;
+            end_score = label;
             state -= 1u;
         }
     }
-    if (best.x < -FINITE) {
+    if (end_score.x < -MAX_PATH_SCORE) {
         item_status[g] = max(item_status[g], IMPOSSIBLE);
     }
     return state;
@@ -43,7 +47,7 @@ fn backtrace(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let g = folded(workgroup, grid) * LANES + lane;
+    let g = workgroup_index(workgroup, grid) * LANES + lane;
     if (g >= params.tile_items) {
         return;
     }
@@ -54,15 +58,15 @@ fn backtrace(
     let end = min(params.end_step, item.frames);
     var state = backtrace_states[g];
     if (params.end_step >= item.frames && (params.first_step < item.frames || params.first_step == 0u)) {
-        state = end_of(g, item);
+        state = end_state(g, item);
     }
     for (var t = end; t > params.first_step; t--) {
         states[g * params.frames + t - 1u] = state;
-        let place = state / 2u;
+        let pair = state / 2u;
         let is_label = state % 2u == 1u;
-        let word = backpointers[backpointer_row(t - 1u, g) + place / 4u];
-        let how = word >> (16u * ((t - 1u) % 2u) + 4u * (place % 4u));
-        state -= min(state, select(how & 1u, (how >> 1u) & 3u, is_label));
+        let word = backpointers[backpointer_row(t - 1u, g) + pair / 4u];
+        let bits = word >> (16u * ((t - 1u) % 2u) + 4u * (pair % 4u));
+        state -= min(state, select(bits & 1u, (bits >> 1u) & 3u, is_label));
     }
     backtrace_states[g] = state;
 }

@@ -1,12 +1,14 @@
-// collapse: the labels that the likeliest class of each frame makes: equal neighbours are one, blanks are left out.
-// Twin: src/decode/greedy.rs.
+// collapse: turns the most probable class of each frame into labels (greedy decoding): repeated
+// classes become one label, and blanks are dropped. Must match src/decode/greedy.rs.
 //
-// in row_stats: of each frame the likeliest class, and -ln of its probability.
-// out hypothesis_labels [N, T]: -1 past the last; hypothesis_frames [N, T]: the first frame of each and the one after its last, 0 past the last;
-// hypothesis_lengths, loss, status [N].
-// grid one workgroup an item.  barriers: the running count; those of the fold.
+// in: row_stats: the most probable class of each frame, and -ln of its probability.
+// out: hypothesis_labels [N, T]: -1 past the last label; hypothesis_frames [N, T]: the first frame
+// of each label and the frame after its last one, 0 past the last label; hypothesis_lengths, loss,
+// status [N].
+// grid: one workgroup per item.
+// barriers: those of the prefix sum and of the fold.
 
-// RepeatedOutputs in src/options.rs.
+// RepeatedOutputs::Distinct in src/options.rs: every frame that is not blank is a label of its own.
 override DISTINCT: bool = false;
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
@@ -18,9 +20,10 @@ override DISTINCT: bool = false;
 @group(0) @binding(7) var<storage, read_write> loss: array<u32>;
 @group(0) @binding(8) var<storage, read_write> status: array<u32>;
 
+// -1 as a signed integer.
 const NONE: u32 = 0xffffffffu;
 
-var<workgroup> sh_begun: array<u32, LANES>;
+var<workgroup> sh_starts: array<u32, LANES>;
 
 fn class_at(g: u32, t: u32) -> u32 {
     return u32(row_stats[t * params.tile_items + g].x);
@@ -32,50 +35,51 @@ fn collapse(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let g = folded(workgroup, grid);
+    let g = workgroup_index(workgroup, grid);
     if (g >= params.tile_items) {
         return;
     }
-    let verdict = item_status[g];
+    let status_code = item_status[g];
     var frames = items[g].frames;
-    if (verdict != OK) {
+    if (status_code != OK) {
         frames = 0u;
     }
     let out = params.label_base + g * params.frames;
     let out_frames = params.second_base + 2u * g * params.frames;
-    var sum = Pair(vec4<f32>(0.0), vec4<f32>(0.0));
+    var sum = DoubleFloat(vec4<f32>(0.0), vec4<f32>(0.0));
     var length = 0u;
     for (var first = 0u; first < frames; first += LANES) {
         let t = first + lane;
         var begins = false;
         var ends = false;
-        var class_ = params.blank;
+        var class_index = params.blank;
         if (t < frames) {
-            class_ = class_at(g, t);
-            sum = pair_plus(sum, vec4<f32>(-row_stats[t * params.tile_items + g].y));
-            let is_label = class_ != params.blank;
-            begins = is_label && (DISTINCT || t == 0u || class_at(g, max(t, 1u) - 1u) != class_);
-            ends = is_label && (DISTINCT || t + 1u == frames || class_at(g, min(t + 1u, frames - 1u)) != class_);
+            class_index = class_at(g, t);
+            sum = double_plus(sum, vec4<f32>(-row_stats[t * params.tile_items + g].y));
+            let is_label = class_index != params.blank;
+            begins = is_label && (DISTINCT || t == 0u || class_at(g, max(t, 1u) - 1u) != class_index);
+            ends = is_label
+                && (DISTINCT || t + 1u == frames || class_at(g, min(t + 1u, frames - 1u)) != class_index);
         }
-        sh_begun[lane] = u32(begins);
+        sh_starts[lane] = u32(begins);
         workgroupBarrier();
         for (var d = 1u; d < LANES; d *= 2u) {
-            var more = 0u;
+            var addend = 0u;
             if (lane >= d) {
-                more = sh_begun[lane - d];
+                addend = sh_starts[lane - d];
             }
             workgroupBarrier();
-            sh_begun[lane] += more;
+            sh_starts[lane] += addend;
             workgroupBarrier();
         }
-        let begun = length + sh_begun[lane];
-        length += sh_begun[LANES - 1u];
+        let starts = length + sh_starts[lane];
+        length += sh_starts[LANES - 1u];
         if (begins) {
-            hypothesis_labels[out + begun - 1u] = class_;
-            hypothesis_frames[out_frames + 2u * begun - 2u] = t;
+            hypothesis_labels[out + starts - 1u] = class_index;
+            hypothesis_frames[out_frames + 2u * starts - 2u] = t;
         }
         if (ends) {
-            hypothesis_frames[out_frames + 2u * begun - 1u] = t + 1u;
+            hypothesis_frames[out_frames + 2u * starts - 1u] = t + 1u;
         }
         workgroupBarrier();
     }
@@ -84,14 +88,14 @@ fn collapse(
         hypothesis_frames[out_frames + 2u * i] = 0u;
         hypothesis_frames[out_frames + 2u * i + 1u] = 0u;
     }
-    let log_prob = pair_total(lane, sum);
+    let log_prob = double_total(lane, sum);
     if (lane == 0u) {
         var bits = NAN;
-        if (verdict == OK) {
+        if (status_code == OK) {
             bits = bitcast<u32>(log_prob);
         }
         hypothesis_lengths[params.item_base + g] = length;
         loss[params.item_base + g] = bits;
-        status[params.item_base + g] = verdict;
+        status[params.item_base + g] = status_code;
     }
 }

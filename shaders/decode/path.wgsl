@@ -1,8 +1,11 @@
-// path: the class of each frame's state, and ln of its probability there. Twin: src/decode/align.rs.
+// path: writes the class of each frame's state and the logarithm of its probability. Must match
+// src/decode/align.rs.
 //
-// in input, states, row_stats, label_table.  out path [N, T]: a class, or -1 for a star, past an item's length and where there is
-// no path; log_probs [N, T].
-// grid one lane a frame.  barriers: none.
+// in: the input; states, row_stats, label_table.
+// out: path_classes [N, T]: a class, or -1 for a star, for frames past the item's length and for
+// items without a path; log_probs [N, T].
+// grid: one lane per frame.
+// barriers: none.
 
 override LANES: u32 = 64u;
 
@@ -14,6 +17,7 @@ override LANES: u32 = 64u;
 @group(0) @binding(7) var<storage, read_write> path_classes: array<u32>;
 @group(0) @binding(8) var<storage, read_write> log_probs: array<f32>;
 
+// -1 as a signed integer.
 const NONE: u32 = 0xffffffffu;
 
 @compute @workgroup_size(LANES)
@@ -22,7 +26,7 @@ fn path(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let index = folded(workgroup, grid) * LANES + lane;
+    let index = workgroup_index(workgroup, grid) * LANES + lane;
     if (index >= params.tile_items * params.slice_frames) {
         return;
     }
@@ -36,13 +40,16 @@ fn path(
         return;
     }
     let state = states[g * params.frames + t];
-    var class_ = params.blank;
+    var class_index = params.blank;
     if (state % 2u == 1u) {
-        class_ = label_table[g * params.label_capacity + state / 2u].x & ~FLAG;
+        class_index = label_table[g * params.label_capacity + state / 2u].x & ~TOP_BIT;
     }
-    if (class_ < params.classes) {
+    if (class_index < params.classes) {
         let row = params.input_base + (g * params.item_rows + f * params.frame_rows) * params.classes;
-        path_classes[out] = class_;
-        log_probs[out] = ln_probability(input_bits(row + class_), row_stats[t * params.tile_items + g]);
+        path_classes[out] = class_index;
+        log_probs[out] = class_log_prob(
+            input_bits(row + class_index),
+            row_stats[t * params.tile_items + g],
+        );
     }
 }

@@ -1,7 +1,10 @@
-// path_log_prob: ln of the probability of an item's path, and how the item went. Twin: src/decode/align.rs.
+// path_log_prob: sums ln of the probabilities along an item's path, and writes the item's status.
+// Must match src/decode/align.rs.
 //
-// in log_probs [N, T].  out loss, status [N].
-// grid one workgroup an item.  barriers: those of the fold.
+// in: log_probs [N, T].
+// out: loss, status [N].
+// grid: one workgroup per item.
+// barriers: those of the fold.
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
 @group(0) @binding(2) var<storage, read> item_status: array<u32>;
@@ -15,24 +18,24 @@ fn path_log_prob(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let g = folded(workgroup, grid);
+    let g = workgroup_index(workgroup, grid);
     if (g >= params.tile_items) {
         return;
     }
-    var sum = Pair(vec4<f32>(0.0), vec4<f32>(0.0));
+    var sum = DoubleFloat(vec4<f32>(0.0), vec4<f32>(0.0));
     for (var t = lane; t < items[g].frames; t += LANES) {
-        sum = pair_plus(sum, vec4<f32>(log_probs[params.label_base + g * params.frames + t]));
+        sum = double_plus(sum, vec4<f32>(log_probs[params.label_base + g * params.frames + t]));
     }
-    let total = pair_total(lane, sum);
+    let log_prob = double_total(lane, sum);
     if (lane == 0u) {
-        let verdict = item_status[g];
+        let status_code = item_status[g];
         var bits = NAN;
-        if (verdict == OK) {
-            bits = bitcast<u32>(total);
-        } else if (verdict == IMPOSSIBLE) {
+        if (status_code == OK) {
+            bits = bitcast<u32>(log_prob);
+        } else if (status_code == IMPOSSIBLE) {
             bits = MINUS_INFINITY;
         }
         loss[params.item_base + g] = bits;
-        status[params.item_base + g] = verdict;
+        status[params.item_base + g] = status_code;
     }
 }

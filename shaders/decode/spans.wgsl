@@ -1,8 +1,11 @@
-// spans: where each label begins and ends, and how sure the network is of it. Twin: src/decode/align.rs.
+// spans: computes the frames of each label on the path and the mean probability over them. Must
+// match src/decode/align.rs.
 //
-// in states; log_probs [N, T].  out spans [N, Lmax]: the first frame and the one after the last; probabilities [N, Lmax]: the mean
-// over them. 0 past an item's labels and where there is no path.
-// grid LANES lanes a label, ROWS labels a workgroup.  barriers: those of the fold.
+// in: states; log_probs [N, T].
+// out: label_spans [N, Lmax]: the first frame and the frame after the last one; probabilities [N,
+// Lmax]: the mean over these frames. Both are 0 past an item's labels and for items without a path.
+// grid: LANES lanes per label, ROWS labels per workgroup.
+// barriers: those of the fold.
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
 @group(0) @binding(2) var<storage, read> item_status: array<u32>;
@@ -11,8 +14,9 @@
 @group(0) @binding(5) var<storage, read_write> label_spans: array<u32>;
 @group(0) @binding(6) var<storage, read_write> probabilities: array<f32>;
 
-// The first frame whose state is `state` or a later one: states never go back.
-fn first_from(g: u32, frames: u32, state: u32) -> u32 {
+// The first frame whose state is at least `state`. A binary search works because states never
+// decrease along a path.
+fn first_frame_at(g: u32, frames: u32, state: u32) -> u32 {
     var lo = 0u;
     var hi = frames;
     while (lo < hi) {
@@ -32,14 +36,17 @@ fn spans(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let index = folded(workgroup, grid) * ROWS + local.y;
+    let index = workgroup_index(workgroup, grid) * ROWS + local.y;
     let stride = max(params.label_stride, 1u);
     let g = index / stride;
     let i = index - g * stride;
     let inside = g < params.tile_items && params.label_stride > 0u;
     var span = vec2<u32>(0u);
     if (inside && item_status[g] == OK && i < items[g].labels) {
-        span = vec2<u32>(first_from(g, items[g].frames, 2u * i + 1u), first_from(g, items[g].frames, 2u * i + 2u));
+        span = vec2<u32>(
+            first_frame_at(g, items[g].frames, 2u * i + 1u),
+            first_frame_at(g, items[g].frames, 2u * i + 2u),
+        );
     }
     var sum = 0.0;
     for (var t = span.x + local.x; t < span.y; t += LANES) {

@@ -1,54 +1,69 @@
-// viterbi: the likeliest path through an item's labels (Viterbi), one step a frame, from the first to the last. What is kept of
-// a frame is how each state was reached, four bits for a blank and a label. Twin: src/decode/align.rs.
+// viterbi: finds the most probable path through an item's labels (the Viterbi algorithm), from the
+// first frame to the last. Stores backpointers, four bits per frame and pair. Must match
+// src/decode/align.rs.
 //
-// formula best[t,s] = score[t,s] + max over what leads to s of best[t-1, …].
-// in input or gathered entries; row_stats where there are stars.  out backpointers; carry: the scores between two dispatches.
-// grid one workgroup an item; a lane holds a quad of places.
-// barriers: those of `passed`: one a step, or none where a subgroup holds all quads.
+// formula: best[t,s] = score[t,s] + max over the predecessors s' of s of best[t-1,s'].
+// in: the input or its gathered entries; row_stats.
+// out: backpointers; carry: the scores between two dispatches.
+// grid: one workgroup per item; a lane holds one quad.
+// barriers: one per frame, in the neighbour exchange, or none if the workgroup is one subgroup.
 
-fn step(g: u32, starred: Starred, best: Best, t: u32, labels: vec4<u32>, blank: u32) -> Step_ {
-    let quad = starred.quad;
-    let edge = passed(0u, quad.q, offered(best));
-    return best_step(best, edge, quad, blank_score(blank, g, t), label_scores(labels, g, t, starred));
+fn advance(
+    g: u32,
+    star_quad: StarQuad,
+    scores: PathScores,
+    t: u32,
+    labels: vec4<u32>,
+    blank: u32,
+) -> ViterbiStep {
+    let quad = star_quad.quad;
+    let edge = exchange_with_neighbour(0u, quad.q, viterbi_edge_state(scores));
+    return viterbi_step(
+        scores,
+        edge,
+        quad,
+        blank_score_at(blank, g, t),
+        label_scores(labels, g, t, star_quad),
+    );
 }
 
-// From step first_step to the end of the window or of the item.
-fn through(g: u32, item: Item, starred: Starred, begin: Best) -> Best {
-    var best = begin;
-    let quad = starred.quad;
+// Processes the frames from first_step to the end of the dispatch range or of the item.
+fn sweep_frames(g: u32, item: Item, star_quad: StarQuad, begin: PathScores) -> PathScores {
+    var scores = begin;
+    let quad = star_quad.quad;
     let end = min(params.end_step, item.frames);
     if (params.first_step >= end) {
-        return best;
+        return scores;
     }
-    var next = frames_at(g, 0u, params.first_step, item, quad);
+    var next = load_block(g, 0u, params.first_step, item, quad);
     for (var k = params.first_step; k < end; k += BLOCK) {
         let y = next;
-        next = frames_at(g, 0u, k + BLOCK, item, quad);
-        let a = step(g, starred, best, k, y.a, y.blanks.x);
-        best = a.best;
+        next = load_block(g, 0u, k + BLOCK, item, quad);
+        let a = advance(g, star_quad, scores, k, y.a, y.blanks.x);
+        scores = a.scores;
         var first = a.backpointers;
         var second = 0u;
         if (k + 1u < end) {
-            let b = step(g, starred, best, k + 1u, y.b, y.blanks.y);
-            best = b.best;
+            let b = advance(g, star_quad, scores, k + 1u, y.b, y.blanks.y);
+            scores = b.scores;
             first |= b.backpointers << 16u;
         }
         if (k + 2u < end) {
-            let c = step(g, starred, best, k + 2u, y.c, y.blanks.z);
-            best = c.best;
+            let c = advance(g, star_quad, scores, k + 2u, y.c, y.blanks.z);
+            scores = c.scores;
             second = c.backpointers;
         }
         if (k + 3u < end) {
-            let d = step(g, starred, best, k + 3u, y.d, y.blanks.w);
-            best = d.best;
+            let d = advance(g, star_quad, scores, k + 3u, y.d, y.blanks.w);
+            scores = d.scores;
             second |= d.backpointers << 16u;
         }
-        if (KEEP && quad.q < params.quads) {
+        if (STORE_ROWS && quad.q < params.quads) {
             backpointers[backpointer_row(k, g) + quad.q] = first;
             backpointers[backpointer_row(k + 2u, g) + quad.q] = second;
         }
     }
-    return best;
+    return scores;
 }
 
 @compute @workgroup_size(LANES)
@@ -57,7 +72,7 @@ fn viterbi(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let g = folded(workgroup, grid);
+    let g = workgroup_index(workgroup, grid);
     if (g >= params.tile_items) {
         return;
     }
@@ -65,15 +80,15 @@ fn viterbi(
     if (item.sweeps == 0u) {
         return;
     }
-    let starred = starred_quad(g, item.labels, lane);
-    var best: Best;
+    let star_quad = star_quad_of(g, item.labels, lane);
+    var scores: PathScores;
     if (params.first_step == 0u) {
-        best = first_best(lane);
+        scores = initial_scores(lane);
     } else {
-        best = carried(params.carry_row, g, lane);
+        scores = load_carry(params.carry_row, g, lane);
     }
     if (params.checkpoint_row != 0u) {
-        carry_on(params.checkpoint_row, g, lane, best);
+        store_carry(params.checkpoint_row, g, lane, scores);
     }
-    carry_on(params.carry_row, g, lane, through(g, item, starred, best));
+    store_carry(params.carry_row, g, lane, sweep_frames(g, item, star_quad, scores));
 }

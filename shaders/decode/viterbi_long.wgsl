@@ -1,29 +1,30 @@
-// viterbi_long: align for labels that have more quads than a workgroup has lanes: the scores of two frames lie in the carry, in
-// turn, and lanes stride over quads. The same operations on the same numbers. Twin: src/decode/align.rs.
+// viterbi_long: `viterbi` for labels with more quads than a workgroup has lanes. The scores of two
+// consecutive frames are in the spill rows of the carry, and lanes stride over the quads. Performs
+// the same operations on the same numbers. Must match src/decode/align.rs.
 //
-// in, out, formula as in align.
-// grid one workgroup an item; lanes stride over quads.
-// barriers: one a step; a row is written while the one before is read.
+// in, out, formula: as in `viterbi`.
+// grid: one workgroup per item; lanes stride over the quads.
+// barriers: one per frame, because a row is written while the row before is read.
 
-fn own_row(turn: u32) -> u32 {
-    return params.spill_row + turn;
+fn own_row(parity: u32) -> u32 {
+    return params.spill_row + parity;
 }
 
-fn barrier() {
+fn row_barrier() {
     storageBarrier();
     workgroupBarrier();
 }
 
-fn step(g: u32, item: Item, t: u32, row: u32, starred: Starred) -> Step_ {
-    let quad = starred.quad;
-    var edge = no_edge();
+fn advance(g: u32, item: Item, t: u32, row: u32, star_quad: StarQuad) -> ViterbiStep {
+    let quad = star_quad.quad;
+    var edge = no_edge_state();
     if (quad.q > 0u) {
-        edge = offered(carried(row, g, quad.q - 1u));
+        edge = viterbi_edge_state(load_carry(row, g, quad.q - 1u));
     }
     let first = first_entry(g, 0u, t, item.frames);
-    let blank = blank_score(entry(first, select(params.blank, 0u, GATHERED)), g, t);
-    let label = label_scores(entries_of(first, quad.columns), g, t, starred);
-    return best_step(carried(row, g, quad.q), edge, quad, blank, label);
+    let blank = blank_score_at(entry(first, select(params.blank, 0u, READ_GATHERED)), g, t);
+    let label = label_scores(entries_of(first, quad.columns), g, t, star_quad);
+    return viterbi_step(load_carry(row, g, quad.q), edge, quad, blank, label);
 }
 
 @compute @workgroup_size(LANES)
@@ -32,7 +33,7 @@ fn viterbi_long(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let g = folded(workgroup, grid);
+    let g = workgroup_index(workgroup, grid);
     if (g >= params.tile_items) {
         return;
     }
@@ -41,35 +42,35 @@ fn viterbi_long(
         return;
     }
     for (var q = lane; q < params.quads; q += LANES) {
-        var best: Best;
+        var scores: PathScores;
         if (params.first_step == 0u) {
-            best = first_best(q);
+            scores = initial_scores(q);
         } else {
-            best = carried(params.carry_row, g, q);
+            scores = load_carry(params.carry_row, g, q);
         }
         if (params.checkpoint_row != 0u) {
-            carry_on(params.checkpoint_row, g, q, best);
+            store_carry(params.checkpoint_row, g, q, scores);
         }
-        carry_on(own_row(0u), g, q, best);
+        store_carry(own_row(0u), g, q, scores);
     }
-    barrier();
+    row_barrier();
     let end = min(params.end_step, item.frames);
-    var turn = 0u;
+    var parity = 0u;
     for (var t = params.first_step; t < end; t++) {
         for (var q = lane; q <= item.labels / 4u; q += LANES) {
-            let now = step(g, item, t, own_row(turn), starred_quad(g, item.labels, q));
-            carry_on(own_row(1u - turn), g, q, now.best);
+            let next = advance(g, item, t, own_row(parity), star_quad_of(g, item.labels, q));
+            store_carry(own_row(1u - parity), g, q, next.scores);
             let at = backpointer_row(t, g) + q;
-            if (KEEP && t % 2u == 0u) {
-                backpointers[at] = now.backpointers;
-            } else if (KEEP) {
-                backpointers[at] |= now.backpointers << 16u;
+            if (STORE_ROWS && t % 2u == 0u) {
+                backpointers[at] = next.backpointers;
+            } else if (STORE_ROWS) {
+                backpointers[at] |= next.backpointers << 16u;
             }
         }
-        turn = 1u - turn;
-        barrier();
+        parity = 1u - parity;
+        row_barrier();
     }
     for (var q = lane; q <= item.labels / 4u; q += LANES) {
-        carry_on(params.carry_row, g, q, carried(own_row(turn), g, q));
+        store_carry(params.carry_row, g, q, load_carry(own_row(parity), g, q));
     }
 }

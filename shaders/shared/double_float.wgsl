@@ -1,44 +1,46 @@
-// Scores, four at once: totals of logarithms with twice the digits of an f32, hi + lo. Of two paths whose scores differ by
-// little after thousands of frames the better one must still win, as it does in the CPU backend's float64.
+// Double-float arithmetic, four numbers at once: sums of logarithms as hi + lo, with twice the
+// digits of an f32. After thousands of frames the better of two paths must still win if their
+// scores differ by little, as it does in the CPU backend, which uses float64.
 //
-// No infinity, which WGSL does not promise to keep: NEVER is the score of what cannot be, and stays it.
+// There is no infinity, which WGSL does not guarantee to preserve. IMPOSSIBLE_SCORE is the score of
+// an impossible path, and sums with it stay IMPOSSIBLE_SCORE.
 
-const NEVER: f32 = -1.0e38;
-// What a possible score stays within.
-const FINITE: f32 = 5.0e37;
+const IMPOSSIBLE_SCORE: f32 = -1.0e38;
+// The scores of possible paths are clamped to ±MAX_PATH_SCORE.
+const MAX_PATH_SCORE: f32 = 5.0e37;
 
-struct Pair {
+struct DoubleFloat {
     hi: vec4<f32>,
     lo: vec4<f32>,
 }
 
-fn never() -> Pair {
-    return Pair(vec4<f32>(NEVER), vec4<f32>(0.0));
+fn impossible_score() -> DoubleFloat {
+    return DoubleFloat(vec4<f32>(IMPOSSIBLE_SCORE), vec4<f32>(0.0));
 }
 
-fn within(x: vec4<f32>) -> vec4<f32> {
-    return clamp(x, vec4<f32>(-FINITE), vec4<f32>(FINITE));
+fn clamp_score(x: vec4<f32>) -> vec4<f32> {
+    return clamp(x, vec4<f32>(-MAX_PATH_SCORE), vec4<f32>(MAX_PATH_SCORE));
 }
 
 fn possible(score: vec4<f32>) -> vec4<bool> {
-    return score >= vec4<f32>(-FINITE);
+    return score >= vec4<f32>(-MAX_PATH_SCORE);
 }
 
-// a + x, NEVER if either is.
-fn pair_plus(a: Pair, x: vec4<f32>) -> Pair {
-    let sum = held(within(a.hi + x));
-    let low = held(lost(a.hi, x, sum) + a.lo);
-    let hi = held(within(sum + low));
-    let lo = low - held(hi - sum);
+// a + x, or IMPOSSIBLE_SCORE if either is impossible.
+fn double_plus(a: DoubleFloat, x: vec4<f32>) -> DoubleFloat {
+    let sum = opaque(clamp_score(a.hi + x));
+    let low = opaque(two_sum_error(a.hi, x, sum) + a.lo);
+    let hi = opaque(clamp_score(sum + low));
+    let lo = low - opaque(hi - sum);
     let both = possible(a.hi) & possible(x);
-    return Pair(select(vec4<f32>(NEVER), hi, both), select(vec4<f32>(0.0), lo, both));
+    return DoubleFloat(select(vec4<f32>(IMPOSSIBLE_SCORE), hi, both), select(vec4<f32>(0.0), lo, both));
 }
 
-fn better(a: Pair, b: Pair) -> vec4<bool> {
+fn is_greater(a: DoubleFloat, b: DoubleFloat) -> vec4<bool> {
     return (a.hi > b.hi) | ((a.hi == b.hi) & (a.lo > b.lo));
 }
 
-// a where it holds, else b.
-fn pick(a: Pair, b: Pair, holds: vec4<bool>) -> Pair {
-    return Pair(select(b.hi, a.hi, holds), select(b.lo, a.lo, holds));
+// a where the condition holds, else b.
+fn select_double(a: DoubleFloat, b: DoubleFloat, condition: vec4<bool>) -> DoubleFloat {
+    return DoubleFloat(select(b.hi, a.hi, condition), select(b.lo, a.lo, condition));
 }

@@ -1,19 +1,20 @@
-// What a block of frames says of a quad, read before it is needed: the loads of a block run while the block before it
-// is worked on.
+// Loads the input of a quad one block of frames ahead, so that the loads overlap with the
+// computation of the block before, and turns it into emissions.
 
-// The entries of the labels, a vector a frame; those of the blank and the frames' maxima, a component a frame.
-struct Frames {
+// The entries of a quad in a block of four frames: of the labels, one vector (a, b, c, d) per
+// frame; of the blank and the frames' maxima, one component per frame.
+struct BlockEntries {
     a: vec4<u32>,
     b: vec4<u32>,
     c: vec4<u32>,
     d: vec4<u32>,
     blanks: vec4<u32>,
-    tops: vec4<f32>,
+    row_max: vec4<f32>,
 }
 
-// The emissions of a block: relative to each frame's likeliest class, whose emission is exactly 1. What a frame is
-// divided by is kept apart: a frame of which the network is sure then costs no rounding, and a loss of 0.01 keeps its
-// digits.
+// The emissions of a block, relative to the most probable class of each frame, whose emission is
+// exactly 1. The frames' divisors are kept in `row_stats` and applied in `join`: a confident frame
+// then costs no rounding, and a loss of 0.01 keeps its digits.
 struct Emissions {
     a: Scaled,
     b: Scaled,
@@ -23,7 +24,7 @@ struct Emissions {
 }
 
 fn entry(first: u32, column: u32) -> u32 {
-    if (GATHERED) {
+    if (READ_GATHERED) {
         return gathered[first + column];
     }
     return input_bits(first + column);
@@ -38,20 +39,22 @@ fn entries_of(first: u32, columns: vec4<u32>) -> vec4<u32> {
     );
 }
 
-// Where the entries of a step begin.
+// The index of the first entry of a step.
 fn first_entry(g: u32, direction: u32, k: u32, frames: u32) -> u32 {
-    if (GATHERED) {
+    if (READ_GATHERED) {
         return gathered_row(k, direction, g);
     }
-    return params.input_base + (g * params.item_rows + frame_of(direction, k, frames) * params.frame_rows) * params.classes;
+    return params.input_base
+        + (g * params.item_rows + frame_of(direction, k, frames) * params.frame_rows) * params.classes;
 }
 
-fn top_of(g: u32, direction: u32, k: u32, frames: u32) -> f32 {
+fn row_max_of(g: u32, direction: u32, k: u32, frames: u32) -> f32 {
     return row_stats[frame_of(direction, k, frames) * params.tile_items + g].x;
 }
 
-// The block of a direction that begins at step k; past the last step of all the last is read again.
-fn frames_at(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> Frames {
+// Loads the block of a direction that begins at step k. Steps past the last one read the last one
+// again.
+fn load_block(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> BlockEntries {
     let last = steps_of(direction, item.frames) - 1u;
     let k0 = min(k, last);
     let k1 = min(k + 1u, last);
@@ -63,14 +66,14 @@ fn frames_at(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> Frames {
         first_entry(g, direction, k2, item.frames),
         first_entry(g, direction, k3, item.frames),
     );
-    let tops = vec4<f32>(
-        top_of(g, direction, k0, item.frames),
-        top_of(g, direction, k1, item.frames),
-        top_of(g, direction, k2, item.frames),
-        top_of(g, direction, k3, item.frames),
+    let row_max = vec4<f32>(
+        row_max_of(g, direction, k0, item.frames),
+        row_max_of(g, direction, k1, item.frames),
+        row_max_of(g, direction, k2, item.frames),
+        row_max_of(g, direction, k3, item.frames),
     );
-    let blank = select(params.blank, 0u, GATHERED);
-    return Frames(
+    let blank = select(params.blank, 0u, READ_GATHERED);
+    return BlockEntries(
         entries_of(first.x, quad.columns),
         entries_of(first.y, quad.columns),
         entries_of(first.z, quad.columns),
@@ -81,42 +84,50 @@ fn frames_at(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> Frames {
             entry(first.z, blank),
             entry(first.w, blank),
         ),
-        tops,
+        row_max,
     );
 }
 
-fn emission(bits: vec4<u32>, top: vec4<f32>, there: vec4<bool>) -> Scaled {
-    let counts = finite(bits) & there;
-    let x = bitcast<vec4<f32>>(only(bits, counts));
+fn emission(bits: vec4<u32>, row_max: vec4<f32>, exists: vec4<bool>) -> Scaled {
+    let is_valid = finite(bits) & exists;
+    let x = bitcast<vec4<f32>>(bits_where(bits, is_valid));
     if (INPUT == PROBS) {
-        let y = biased(x);
-        let some = counts & (y >= vec4<f32>(SMALLEST));
-        return either(ratio(max(y, vec4<f32>(SMALLEST)), top), scaled_zero(), some);
+        let y = plus_epsilon(x);
+        let is_positive = is_valid & (y >= vec4<f32>(SMALLEST));
+        return select_scaled(ratio(max(y, vec4<f32>(SMALLEST)), row_max), scaled_zero(), is_positive);
     }
-    return either(exp_below(x, top), scaled_zero(), counts & (depth(x, top) > vec4<f32>(-LEAST)));
-}
-
-fn emissions_of(frames: Frames, quad: Quad) -> Emissions {
-    return Emissions(
-        emission(frames.a, vec4<f32>(frames.tops.x), quad.labels),
-        emission(frames.b, vec4<f32>(frames.tops.y), quad.labels),
-        emission(frames.c, vec4<f32>(frames.tops.z), quad.labels),
-        emission(frames.d, vec4<f32>(frames.tops.w), quad.labels),
-        emission(frames.blanks, frames.tops, vec4<bool>(true)),
+    return select_scaled(
+        exp_minus_max(x, row_max),
+        scaled_zero(),
+        is_valid & (relative_log_prob(x, row_max) > vec4<f32>(-LEAST)),
     );
 }
 
-// One frame's emissions, of the quad's blanks and labels.
-fn both_of(label: Scaled, blank_m: f32, blank_e: i32, quad: Quad) -> States {
-    let blank = Scaled(vec4<f32>(blank_m), vec4<i32>(blank_e));
-    return States(either(blank, scaled_zero(), quad.blanks), label);
+fn block_emissions(block: BlockEntries, quad: Quad) -> Emissions {
+    return Emissions(
+        emission(block.a, vec4<f32>(block.row_max.x), quad.labels),
+        emission(block.b, vec4<f32>(block.row_max.y), quad.labels),
+        emission(block.c, vec4<f32>(block.row_max.z), quad.labels),
+        emission(block.d, vec4<f32>(block.row_max.w), quad.labels),
+        emission(block.blanks, block.row_max, vec4<bool>(true)),
+    );
 }
 
-// The emissions of one step, where no block is held.
-fn emissions_at(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> States {
+// The emissions of one frame for the blanks and labels of the quad.
+fn frame_emissions(label: Scaled, blank_m: f32, blank_e: i32, quad: Quad) -> States {
+    let blank = Scaled(vec4<f32>(blank_m), vec4<i32>(blank_e));
+    return States(select_scaled(blank, scaled_zero(), quad.blanks), label);
+}
+
+// The emissions of a single step, for kernels that load no blocks.
+fn step_emissions(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> States {
     let first = first_entry(g, direction, k, item.frames);
-    let top = vec4<f32>(top_of(g, direction, k, item.frames));
-    let blank = emission(vec4<u32>(entry(first, select(params.blank, 0u, GATHERED))), top, vec4<bool>(true));
-    let label = emission(entries_of(first, quad.columns), top, quad.labels);
-    return both_of(label, blank.m.x, blank.e.x, quad);
+    let row_max = vec4<f32>(row_max_of(g, direction, k, item.frames));
+    let blank = emission(
+        vec4<u32>(entry(first, select(params.blank, 0u, READ_GATHERED))),
+        row_max,
+        vec4<bool>(true),
+    );
+    let label = emission(entries_of(first, quad.columns), row_max, quad.labels);
+    return frame_emissions(label, blank.m.x, blank.e.x, quad);
 }

@@ -1,6 +1,8 @@
-// The maximum and the sum over the lanes of a row, through workgroup memory. Always in the same order, whatever the batch.
+// The maximum and the sum over the lanes of a row, through workgroup memory. The order of the
+// operations depends only on LANES, so results do not depend on the batch.
 
-// Named: naga 30 loses count of an override that follows an array size that is an expression.
+// A named override, because naga 30 miscounts overrides that follow an array size that is an
+// expression.
 override CELLS: u32 = LANES * ROWS;
 
 var<workgroup> sh_fold: array<vec2<f32>, CELLS>;
@@ -20,7 +22,7 @@ fn fold_max(lane: u32, row: u32, value: f32) -> f32 {
     return result;
 }
 
-// The sum, for the first lane of a row.
+// The first lane of the row returns the sum.
 fn fold_sums(lane: u32, row: u32, value: vec2<f32>) -> vec2<f32> {
     let at = row * LANES + lane;
     sh_fold[at] = value;

@@ -1,17 +1,19 @@
-// The totals over the lanes that share four frames, through workgroup memory. Always in the same order, whatever the batch.
+// The totals over the lanes that share four frames, through workgroup memory. The order of the
+// operations depends only on LANES, so results do not depend on the batch.
 
-// The weights of the blanks and of all states, at each of four frames.
-struct Sums {
+// The weights of the blanks and of all states, each for four frames.
+struct WeightTotals {
     blanks: vec4<f32>,
     all: vec4<f32>,
 }
 
-// Named: naga 30 loses count of an override that follows an array size that is an expression.
+// A named override, because naga 30 miscounts overrides that follow an array size that is an
+// expression.
 override CELLS: u32 = LANES * ROWS;
 
-var<workgroup> sh_frames: array<Sums, CELLS>;
+var<workgroup> sh_frames: array<WeightTotals, CELLS>;
 
-fn fold_frames(lane: u32, row: u32, own: Sums) -> Sums {
+fn fold_frames(lane: u32, row: u32, own: WeightTotals) -> WeightTotals {
     let at = row * LANES + lane;
     sh_frames[at] = own;
     workgroupBarrier();

@@ -1,12 +1,13 @@
-// The totals over the lanes that share four frames and are one subgroup: no memory, no barrier, the same order.
+// The totals over the lanes that share four frames and are one subgroup: without workgroup memory
+// or barriers, in the same order as fold_frames_barrier.wgsl.
 
-// The weights of the blanks and of all states, at each of four frames.
-struct Sums {
+// The weights of the blanks and of all states, each for four frames.
+struct WeightTotals {
     blanks: vec4<f32>,
     all: vec4<f32>,
 }
 
-fn fold_frames(lane: u32, row: u32, own: Sums) -> Sums {
+fn fold_frames(lane: u32, row: u32, own: WeightTotals) -> WeightTotals {
     var totals = own;
     for (var d = LANES / 2u; d > 0u; d /= 2u) {
         totals.blanks += subgroupShuffleXor(totals.blanks, d);

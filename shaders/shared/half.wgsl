@@ -1,4 +1,5 @@
-// An f16 as the bits of an f32. Infinities and NaN go by their bits: WGSL need not keep them through arithmetic.
+// An f16 as the bits of an f32. Infinities and NaN are converted by their bits, because WGSL does
+// not guarantee that arithmetic preserves them.
 fn widened(value: f16) -> u32 {
     let bits = pack2x16float(vec2<f32>(f32(value), 0.0));
     if ((bits & 0x7c00u) != 0x7c00u) {

@@ -1,22 +1,31 @@
-// Where things lie: the only place with index formulas. Twin of src/cpu/index.rs where the CPU backend has the same tables.
+// Constants, and the layouts of the arrays that several kernels index.
+//
+// The workspace holds one tile of items, and g is an item's index in the tile. The headers of the
+// kernels use these symbols: N and G are the items of the batch and of the tile, T the frames, C
+// the classes, Lmax the row length of padded labels. In row-major order are items, item_status,
+// exponents and backtrace_states [G]; label_table [G, label_capacity]; first_of_class [G, C];
+// row_stats [T, G]; states [G, T]. The functions below index the other arrays.
 
-// How an item went; Status in src/options.rs.
+// The status of an item. Must match `Status` in src/options.rs.
 const OK: u32 = 0u;
 const IMPOSSIBLE: u32 = 1u;
 const NOT_FINITE: u32 = 2u;
 const BAD_LABEL: u32 = 3u;
 const BAD_LENGTH: u32 = 4u;
 
-// The top bit of a label's first word: it may be reached from the label before it. The rest is its class. The second word
-// is the next equal label, as a class's head is its first; the top bit there: another follows that one.
-const FLAG: u32 = 0x80000000u;
+// A label has two words in `label_table`. The first is its class; TOP_BIT is set if the transition
+// from the label before it is allowed (a skip over the blank). The second is the index of the next
+// label of the same class; TOP_BIT is set if another one follows that. The words of
+// `first_of_class` are like the second, with the index of the class's first label.
+const TOP_BIT: u32 = 0x80000000u;
+// In `first_of_class`, the index of a class without labels.
 const NO_LABEL: u32 = 0x7fffffffu;
 
-// Frames whose rows of states share one kept row; see sweep.
+// Frames per block. The sweeps store one row of states per block; see sweep.wgsl.
 const BLOCK: u32 = 4u;
 
-// What the stages know of an item: frames that count, labels, factor of its loss and gradient, and whether an
-// alignment is to be looked for.
+// An item: its valid frames, its labels, the factor of its loss and gradient, and whether the
+// sweeps process it (1) or not (0), because its input is invalid or it has more labels than frames.
 struct Item {
     frames: u32,
     labels: u32,
@@ -24,15 +33,16 @@ struct Item {
     sweeps: u32,
 }
 
-// Frame t of an item is step k of one of the two directions: alpha takes the first half of the frames, beta the rest,
-// from the end. All tables over frames are ordered by step, so that what two dispatches need at the same time lies
-// side by side and a window of steps is a window of the table, whatever the items' lengths.
+// A direction and a step. Alpha (direction 0) processes the first half of the frames from the
+// start, beta (direction 1) the other half from the end; a direction's k-th frame is its step k.
+// The arrays over frames are ordered by step, so that what the two directions need at the same time
+// is adjacent in memory and a range of steps is a range of the array, whatever the items' lengths.
 struct Step {
     direction: u32,
     k: u32,
 }
 
-// The loss's sweeps; an alignment goes one way, in which a step is a frame.
+// 2 for the loss. Viterbi has one direction, in which step k is frame k.
 override DIRECTIONS: u32 = 2u;
 
 fn steps_of(direction: u32, frames: u32) -> u32 {
@@ -55,33 +65,36 @@ fn frame_of(direction: u32, k: u32, frames: u32) -> u32 {
     return select(frames - 1u - k, k, direction == 0u);
 }
 
-// Row (step, direction, item) of the gathered entries.
+// The start of row (step, direction, item) of the gathered entries.
 fn gathered_row(k: u32, direction: u32, g: u32) -> u32 {
-    return (((k - params.segment_begin) * DIRECTIONS + direction) * params.tile_items + g) * (params.label_capacity + 1u);
+    return (((k - params.segment_begin) * DIRECTIONS + direction) * params.tile_items + g)
+        * (params.label_capacity + 1u);
 }
 
-// Part (block of steps, direction, item, part) of the lattice: a quad of four floats for each quad of places. Parts 0
-// to 3 are a row of states on the way in (mantissas and exponents of blanks, then of labels), and the weights of the
-// labels at each frame of the block on the way out; parts 4 and 5 the totals of the quad's blanks' and labels' weights,
-// each at all four frames.
-const PARTS: u32 = 6u;
+// The start of part (block of steps, direction, item, part) of the lattice, which has a vector of
+// four floats per quad. After the inward sweep, parts 0 to 3 are a row of states: the mantissas and
+// exponents of the blanks, then those of the labels. After the outward sweep they are the weights
+// of the labels at the four frames of the block, and parts 4 and 5 are the sums of the weights of
+// the quad's blanks and of its labels, with one component per frame.
+const LATTICE_PARTS: u32 = 6u;
 
 fn lattice_part(k: u32, direction: u32, g: u32, part: u32) -> u32 {
     let block = (k - params.segment_begin) / BLOCK;
-    return (((block * 2u + direction) * params.tile_items + g) * PARTS + part) * params.quads;
+    return (((block * 2u + direction) * params.tile_items + g) * LATTICE_PARTS + part) * params.quads;
 }
 
-// Part (slot, direction, item, part) of the carry, a row of states.
-fn carry_part(slot: u32, direction: u32, g: u32, part: u32) -> u32 {
-    return (((slot * DIRECTIONS + direction) * params.tile_items + g) * 4u + part) * params.quads;
+// The start of part (row, direction, item, part) of the carry, whose rows are rows of states.
+fn carry_part(row: u32, direction: u32, g: u32, part: u32) -> u32 {
+    return (((row * DIRECTIONS + direction) * params.tile_items + g) * 4u + part) * params.quads;
 }
 
-// Row (two steps, item) of an alignment's backpointers: a word a quad, the odd step in its upper half.
+// The start of row (two steps, item) of the backpointers, which has one word per quad. Its upper
+// half is that of the odd step.
 fn backpointer_row(k: u32, g: u32) -> u32 {
     return ((k - params.segment_begin) / 2u * params.tile_items + g) * params.quads;
 }
 
 // The linear index of a workgroup in a grid that is folded into x and y.
-fn folded(workgroup: vec3<u32>, grid: vec3<u32>) -> u32 {
+fn workgroup_index(workgroup: vec3<u32>, grid: vec3<u32>) -> u32 {
     return workgroup.y * grid.x + workgroup.x;
 }

@@ -1,6 +1,6 @@
-// The caller's input, f32.
-@group(0) @binding(1) var<storage, read> input: array<u32>;
+// The caller's input, as f32.
+@group(0) @binding(1) var<storage, read> logits: array<u32>;
 
 fn input_bits(at: u32) -> u32 {
-    return input[at];
+    return logits[at];
 }

@@ -1,43 +1,47 @@
-// What one dispatch works on; twin of src/params.rs, compared field by field in a test.
+// The parameters of one dispatch. Must match src/params.rs; a test compares the fields.
 struct Params {
-    // the batch
+    // The batch. `label_stride` is the row length of padded labels.
     frames: u32,
     classes: u32,
     blank: u32,
     epsilon: f32,
     items: u32,
     label_stride: u32,
-    // the group of items whose tables lie in the workspace now, and where its slice of an array over items begins
+    // The tile of items that is in the workspace, and where its first item begins in the bound part
+    // of an array over items.
     tile_items: u32,
     item_base: u32,
-    // labels that the tables have room for, min(Lmax, T), and quads of places
+    // The labels per item in the workspace, min(Lmax, T), and the quads per row of states.
     label_capacity: u32,
     quads: u32,
-    // the rectangle of frames first_frame.. (chunk_frames of them) × group; element of the input that is its first
+    // The input slice: `slice_frames` frames from `first_frame` on, of every item of the tile, and
+    // the index of its first row's first element in the binding.
     first_frame: u32,
     slice_frames: u32,
     input_base: u32,
-    // rows of the input from an item to the next, and from a frame to the next
+    // Rows of the input from one item to the next, and from one frame to the next.
     item_rows: u32,
     frame_rows: u32,
-    // steps first_step..end_step of a sweep; the page of the tables holds page_step..page_end
+    // The steps first_step..end_step of a sweep. The workspace holds those of the checkpoint
+    // segment segment_begin..segment_end.
     first_step: u32,
     end_step: u32,
     segment_begin: u32,
     segment_end: u32,
-    // where in the carry a sweep finds its states and leaves them; where it saves those that it starts from, if not 0;
-    // rows of a sweep that does not hold them in registers
+    // Rows of the carry: where a sweep loads and stores its states; where it saves its first states
+    // as a checkpoint, unless 0; and the first row for states that do not fit in registers.
     carry_row: u32,
     checkpoint_row: u32,
     spill_row: u32,
-    // the first item of the group in the batch; where its slice of padded labels, or of a path, begins; 1 in the first dispatch of
-    // the stages that go on from group to group
+    // The index of the tile's first item in the batch. The start of the tile's padded labels, or
+    // paths. Whether this is the first dispatch of a kernel that continues from tile to tile (1) or
+    // not (0).
     first_item: u32,
     label_base: u32,
     first_dispatch: u32,
-    // where the slice of a second array that a stage writes begins
+    // The start of the tile in the second array that a kernel writes.
     second_base: u32,
-    // to a multiple of 16 bytes, as GL wants it
+    // Padding to a multiple of 16 bytes, as GL requires. Always 0.
     unused: u32,
     unused_too: u32,
 }

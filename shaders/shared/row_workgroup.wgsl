@@ -1,4 +1,4 @@
-// Who works on a row of the input: LANES lanes share what they work on, ROWS such groups are a workgroup.
+// The workgroup of kernels that process rows: LANES lanes per row, ROWS rows per workgroup.
 
 override LANES: u32 = 32u;
 override ROWS: u32 = 4u;

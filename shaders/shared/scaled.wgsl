@@ -1,24 +1,28 @@
-// Scaled floats, four at once: probabilities m · 2^e. Twin of src/cpu/scaled.rs.
+// Scaled floats, four at once: probabilities as m · 2^e. Must match src/cpu/scaled.rs.
 //
-// e is an integer, so totals of exponents are exact down to ZERO, which is far below e^-2^28, the least
-// probability that counts. 0 is any m with e = ZERO: adding it adds exactly 0, without a test.
-// There is no infinity, no NaN and no subnormal, none of which WGSL promises to keep.
+// e is an integer, so sums of exponents are exact down to ZERO, which is far below e^-2^28, the
+// smallest probability that counts. 0 is any m with e = ZERO: adding it adds exactly 0 without a
+// test. There is no infinity, NaN or subnormal number, because WGSL does not guarantee to preserve
+// them.
 //
-// m is in [1, 2) after `normalised`. `plus` compares only exponents: m may grow and shrink for a few steps.
+// m is in [1, 2) after `normalised`. `plus` compares only exponents, so m may grow and shrink for a
+// few steps.
 //
-// Products that are added are written as fma: whether a driver contracts them must not tell two variants apart.
+// Sums of products are written as fma. Otherwise drivers decide whether to contract them, and two
+// variants of a kernel could differ in their results.
 
-// The sum of two is still an i32.
+// The exponent of 0. The sum of two of them is still an i32.
 const ZERO: i32 = -536870912;
-// A probability of e^-LEAST or less counts as 0: 2^28 nats. ZERO is 3.7e8 nats below 1.
+// A probability of e^-LEAST or less counts as 0: 2^28 nats. ZERO corresponds to -3.7e8 nats.
 const LEAST: f32 = 268435456.0;
-// No f32 holds the probability of a log-probability above this.
+// A log-probability above this has no probability that an f32 can hold.
 const MOST: f32 = 88.0;
-// How far apart two log-probabilities that count may be, and somewhat more.
+// The largest difference of two log-probabilities that count, with a margin.
 const FARTHEST: f32 = 268435712.0;
 
 const LOG2_E: f32 = 1.44269504;
-// ln 2 in two parts (Cody and Waite): the first has 9 bits, so e · LN2_HIGH is exact for |e| < 2^15.
+// ln 2 in two parts (Cody and Waite). The first has 9 bits, so e · LN2_HIGH is exact for |e| <
+// 2^15.
 const LN2_HIGH: f32 = 0.693359375;
 const LN2_LOW: f32 = -2.12194440e-4;
 
@@ -35,12 +39,12 @@ fn scaled_one() -> Scaled {
     return Scaled(vec4<f32>(1.0), vec4<i32>(0));
 }
 
-// 2^d, 0 below -126; d must be at most 127.
-fn power(d: vec4<i32>) -> vec4<f32> {
+// 2^d; 0 if d is below -126. d must be at most 127.
+fn exp2_int(d: vec4<i32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(vec4<u32>(max(d, vec4<i32>(-127)) + vec4<i32>(127)) << vec4<u32>(23u));
 }
 
-// m · 2^e with m in [1, 2) again; m must be positive and normal.
+// The same number with m in [1, 2). m must be positive and normal.
 fn normalised(a: Scaled) -> Scaled {
     let bits = bitcast<vec4<u32>>(a.m);
     let exponent = vec4<i32>(bits >> vec4<u32>(23u)) - vec4<i32>(127);
@@ -48,60 +52,64 @@ fn normalised(a: Scaled) -> Scaled {
     return Scaled(m, max(a.e + exponent, vec4<i32>(ZERO)));
 }
 
-// a + b; m of the result is at most the sum of theirs.
+// a + b. m of the result is at most the sum of both m.
 fn plus(a: Scaled, b: Scaled) -> Scaled {
     let e = max(a.e, b.e);
-    return Scaled(fma(a.m, power(a.e - e), b.m * power(b.e - e)), e);
+    return Scaled(fma(a.m, exp2_int(a.e - e), b.m * exp2_int(b.e - e)), e);
 }
 
 fn times(a: Scaled, b: Scaled) -> Scaled {
     return Scaled(a.m * b.m, max(a.e + b.e, vec4<i32>(ZERO)));
 }
 
-// x / y of positive normal numbers, however far apart.
+// x / y of positive normal numbers of any size.
 fn ratio(x: vec4<f32>, y: vec4<f32>) -> Scaled {
     let a = normalised(Scaled(x, vec4<i32>(0)));
     let b = normalised(Scaled(y, vec4<i32>(0)));
     return normalised(Scaled(a.m / b.m, a.e - b.e));
 }
 
-// x by way of its bits. A compiler may treat totals as algebra and turn (a + b) - a into b, as NVIDIA's does; it does not look
-// through an integer. The minimum never decides: the bits of no finite number are larger.
-fn held(x: vec4<f32>) -> vec4<f32> {
+// Returns x, by way of its bits. Compilers may treat sums as algebra and simplify (a + b) - a to b,
+// as NVIDIA's does, but they do not look through an operation on integers. The minimum has no
+// effect: the bits of every finite number are at most 0xff7fffff.
+fn opaque(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(min(bitcast<vec4<u32>>(x), vec4<u32>(0xff7fffffu)));
 }
 
-// What rounding took from a + b (Knuth's two-sum): a + b - sum, exactly. `sum` is a + b, held.
-fn lost(a: vec4<f32>, b: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
-    let back = held(sum - a);
-    return held(a - held(sum - back)) + held(b - back);
+// The rounding error of a + b (Knuth's two-sum): exactly a + b - sum, where `sum` is opaque(a + b).
+fn two_sum_error(a: vec4<f32>, b: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    let back = opaque(sum - a);
+    return opaque(a - opaque(sum - back)) + opaque(b - back);
 }
 
-// a where it holds, else b; by components, since GLSL selects no vectors of integers before 4.50.
-fn chosen(a: vec4<i32>, b: vec4<i32>, holds: vec4<bool>) -> vec4<i32> {
+// a where the condition holds, else b. By component, because GLSL before 4.50 cannot select between
+// vectors of integers.
+fn select_ints(a: vec4<i32>, b: vec4<i32>, condition: vec4<bool>) -> vec4<i32> {
     return vec4<i32>(
-        select(b.x, a.x, holds.x),
-        select(b.y, a.y, holds.y),
-        select(b.z, a.z, holds.z),
-        select(b.w, a.w, holds.w),
+        select(b.x, a.x, condition.x),
+        select(b.y, a.y, condition.y),
+        select(b.z, a.z, condition.z),
+        select(b.w, a.w, condition.w),
     );
 }
 
-fn either(a: Scaled, b: Scaled, holds: vec4<bool>) -> Scaled {
-    return Scaled(select(b.m, a.m, holds), chosen(a.e, b.e, holds));
+fn select_scaled(a: Scaled, b: Scaled, condition: vec4<bool>) -> Scaled {
+    return Scaled(select(b.m, a.m, condition), select_ints(a.e, b.e, condition));
 }
 
-// |d| beyond which exp(d) is taken in two steps: up to here e · LN2_LOW is rounded by less than 2^-25.
+// Up to this |d|, e · LN2_LOW is rounded by less than 2^-25. Beyond, exp(d) is computed in two
+// steps.
 const NEAR: f32 = 512.0;
 
-// Whole powers of two in exp(d), and what is left of d.
+// The powers of two in exp(d), and the remainder of d.
 struct Powers {
     d: vec4<f32>,
     e: vec4<i32>,
 }
 
-// exp(d) = exp(r.d) · 2^r.e for |d| <= FARTHEST, |r.d| < 2. Integers throughout: they need no fma, and no driver
-// reorders them. whole · (log2(e) - 1) in digits of 14 bits; the fourth digit's error is below 2^-26.
+// exp(d) = exp(r.d) · 2^r.e for |d| <= FARTHEST, with |r.d| < 2. Computes with integers, which need
+// no fma and which no driver reorders: whole · (log2(e) - 1) in digits of 14 bits. The error of the
+// fourth digit is below 2^-26.
 fn whole_powers(d: vec4<f32>) -> Powers {
     let far = abs(d);
     let whole = floor(far);
@@ -116,15 +124,17 @@ fn whole_powers(d: vec4<f32>) -> Powers {
     let rest = fma(vec4<f32>(digits), vec4<f32>(2.5821745e-9), far - whole);
     let e = vec4<i32>(n + d1);
     let down = d < vec4<f32>(0.0);
-    return Powers(select(rest, -rest, down), chosen(-e, e, down));
+    return Powers(select(rest, -rest, down), select_ints(-e, e, down));
 }
 
-// exp(d + low), m in [0.7, 1.42]: e = round(d / ln 2), the rest by the polynomial of Cephes's expf. The drivers' own exp2
-// differ in their last bits, and WGSL promises few of them.
+// exp(d + low), with m in [0.7, 1.42]: e = round(d / ln 2), and the polynomial of Cephes's expf for
+// the remainder. WGSL guarantees little precision for exp2, and its last bits differ between
+// drivers.
 fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     let e = floor(fma(d + low, vec4<f32>(LOG2_E), vec4<f32>(0.5)));
-    // Else a driver adds up the two parts first (llvmpipe's GL does), and loses what the second one is for.
-    let high = held(fma(-e, vec4<f32>(LN2_HIGH), d));
+    // Otherwise a driver may add the two parts first, as llvmpipe's GL does, which makes the second
+    // part useless.
+    let high = opaque(fma(-e, vec4<f32>(LN2_HIGH), d));
     let r = clamp(fma(-e, vec4<f32>(LN2_LOW), high) + low, vec4<f32>(-0.4), vec4<f32>(0.4));
     var p = vec4<f32>(1.9875691500e-4);
     p = fma(p, r, vec4<f32>(1.3981999507e-3));
@@ -135,7 +145,7 @@ fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     return Scaled(fma(p, r * r, r) + vec4<f32>(1.0), vec4<i32>(e));
 }
 
-// The same for any |d| <= FARTHEST; beyond, as of FARTHEST.
+// The same for any |d| <= FARTHEST. A larger |d| counts as FARTHEST.
 fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     let is_far = abs(d) > vec4<f32>(NEAR);
     if (!any(is_far)) {
@@ -143,35 +153,38 @@ fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     }
     let far = whole_powers(d);
     let near = exp_near(select(d, far.d, is_far), low);
-    return Scaled(near.m, near.e + chosen(far.e, vec4<i32>(0), is_far));
+    return Scaled(near.m, near.e + select_ints(far.e, vec4<i32>(0), is_far));
 }
 
-// 0 below the smallest normal number; d must be at most 88.
+// exp(d); 0 below the smallest normal number. d must be at most 88.
 fn exp_plain(d: vec4<f32>) -> vec4<f32> {
     let s = exp_near(max(d, vec4<f32>(-128.0)), vec4<f32>(0.0));
-    return s.m * power(s.e);
+    return s.m * exp2_int(s.e);
 }
 
-// x - top for a top that is not below x, held off infinity.
-fn below(x: vec4<f32>, top: vec4<f32>) -> vec4<f32> {
-    return 2.0 * max(0.5 * x - 0.5 * top, vec4<f32>(-1.0e37));
+// x - row_max, for a row_max that is at least x. Clamped, so that it is never infinite.
+fn minus_max(x: vec4<f32>, row_max: vec4<f32>) -> vec4<f32> {
+    return 2.0 * max(0.5 * x - 0.5 * row_max, vec4<f32>(-1.0e37));
 }
 
-// exp(x - top) with what rounding took from the difference put back, for a difference that counts.
-fn exp_below(x: vec4<f32>, top: vec4<f32>) -> Scaled {
-    let d = held(below(x, top));
-    let low = lost(x, -top, d);
+// exp(x - row_max). Compensates the rounding error of the difference, for any difference that
+// counts.
+fn exp_minus_max(x: vec4<f32>, row_max: vec4<f32>) -> Scaled {
+    let d = opaque(minus_max(x, row_max));
+    let low = two_sum_error(x, -row_max, d);
     return exp_scaled(d, select(vec4<f32>(0.0), low, abs(low) <= vec4<f32>(16.0)));
 }
 
-// ln(1 + x) for 0 <= x <= 0.5, by the series of atanh: it keeps the digits of an x that 1 + x would lose.
+// ln(1 + x) for 0 <= x <= 0.5, by the series of atanh, which keeps the digits of x that 1 + x would
+// lose.
 fn ln_1_plus(x: vec4<f32>) -> vec4<f32> {
     let q = x / (2.0 + x);
     let q2 = q * q;
     return 2.0 * q * (1.0 + q2 * (0.33333333 + q2 * (0.2 + q2 * (0.14285714 + q2 * 0.11111111))));
 }
 
-// -ln(m · 2^e), m brought to [1/√2, √2] so that a probability near 1 keeps its digits; m must be in [1, 2).
+// -ln(m · 2^e). Moves m to [1/√2, √2], so that a probability near 1 keeps its digits. m must be in
+// [1, 2).
 fn minus_ln(s: Scaled) -> vec4<f32> {
     let high = s.m > vec4<f32>(1.41421356);
     let m = select(s.m, 0.5 * s.m, high);
@@ -185,13 +198,14 @@ fn ln_1_plus_any(x: vec4<f32>) -> vec4<f32> {
     return select(large, ln_1_plus(x), x < vec4<f32>(0.5));
 }
 
-// Bits where it holds, else 0. No selection: GLSL has none between vectors of integers or of truth values before 4.50, and
-// OpenGL 4.3 is enough for us.
-fn only(bits: vec4<u32>, holds: vec4<bool>) -> vec4<u32> {
-    return bits & (vec4<u32>(0u) - vec4<u32>(holds));
+// The bits where the condition holds, else 0. Not a `select`: GLSL before 4.50 has none between
+// vectors of integers or of booleans, and OpenGL 4.3 must suffice.
+fn bits_where(bits: vec4<u32>, condition: vec4<bool>) -> vec4<u32> {
+    return bits & (vec4<u32>(0u) - vec4<u32>(condition));
 }
 
-// The bits of f32s that are neither infinite nor NaN. WGSL may assume that there are none: only bits tell.
+// True for the bits of an f32 that is neither infinite nor NaN. Tests the bits, because WGSL
+// implementations may assume that floats are finite.
 fn finite(bits: vec4<u32>) -> vec4<bool> {
     return (bits & vec4<u32>(0x7f800000u)) != vec4<u32>(0x7f800000u);
 }
@@ -200,9 +214,9 @@ fn is_finite(bits: u32) -> bool {
     return (bits & 0x7f800000u) != 0x7f800000u;
 }
 
-// The smallest normal number, rounded up: nothing is divided by less.
+// The smallest normal number, rounded up. No divisor is smaller.
 const SMALLEST: f32 = 1.2e-38;
-// The most negative number: below every exponent and every logit.
+// The most negative number. Every exponent and every logit is at least this.
 const LOWEST: f32 = -3.4028234e38;
 
 const MINUS_INFINITY: u32 = 0xff800000u;

@@ -1,10 +1,11 @@
-// What both sweeps share: their tables, in words, since they hold floats and integers. A row of states lies there part
-// by part, so that what neighbouring lanes read lies side by side.
+// The bindings of both sweep kernels, and access to rows of states in them. The arrays consist of
+// words, because they hold floats and integers. A row is stored part by part, so that neighbouring
+// lanes access neighbouring words.
 
 override LANES: u32 = 32u;
-override OUT: bool = false;
-// Whether rows are kept for a gradient.
-override KEEP: bool = false;
+override OUTWARD: bool = false;
+// True if rows are stored for a gradient.
+override STORE_ROWS: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
 @group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
@@ -14,20 +15,21 @@ override KEEP: bool = false;
 @group(0) @binding(7) var<storage, read_write> carry: array<vec4<u32>>;
 @group(0) @binding(8) var<storage, read> exponents: array<i32>;
 
-// Whose rows a workgroup works on: the same for all of its lanes, which barriers ask for.
+// The rows that a workgroup processes. Uniform over the workgroup, as barriers require.
 struct Assignment {
     g: u32,
     direction: u32,
     item: Item,
-    top: i32,
+    total_exponent: i32,
 }
 
 fn assignment_of(g: u32, direction: u32, item: Item) -> Assignment {
     return Assignment(g, direction, item, exponents[g]);
 }
 
-// A lane that has no quad takes the last one's states: whatever it offers goes where no label is, but must be a number.
-fn there(q: u32) -> u32 {
+// A lane without a quad loads the last quad. What it computes reaches no label, but must be a
+// number.
+fn clamped_quad(q: u32) -> u32 {
     return min(q, params.quads - 1u);
 }
 
@@ -43,8 +45,8 @@ fn words(floats: vec4<f32>) -> vec4<u32> {
     return bitcast<vec4<u32>>(floats);
 }
 
-fn carried(slot: u32, assignment: Assignment, q: u32) -> States {
-    let at = carry_part(slot, assignment.direction, assignment.g, 0u) + there(q);
+fn load_carry(row: u32, assignment: Assignment, q: u32) -> States {
+    let at = carry_part(row, assignment.direction, assignment.g, 0u) + clamped_quad(q);
     let part = params.quads;
     return States(
         Scaled(floats(carry[at]), integers(carry[at + part])),
@@ -52,11 +54,11 @@ fn carried(slot: u32, assignment: Assignment, q: u32) -> States {
     );
 }
 
-fn carry_on(slot: u32, assignment: Assignment, q: u32, states: States) {
+fn store_carry(row: u32, assignment: Assignment, q: u32, states: States) {
     if (q >= params.quads) {
         return;
     }
-    let at = carry_part(slot, assignment.direction, assignment.g, 0u) + q;
+    let at = carry_part(row, assignment.direction, assignment.g, 0u) + q;
     let part = params.quads;
     carry[at] = words(states.blank.m);
     carry[at + part] = bitcast<vec4<u32>>(states.blank.e);
@@ -64,8 +66,8 @@ fn carry_on(slot: u32, assignment: Assignment, q: u32, states: States) {
     carry[at + 3u * part] = bitcast<vec4<u32>>(states.label.e);
 }
 
-fn keep(assignment: Assignment, k: u32, q: u32, states: States) {
-    if (!KEEP || q >= params.quads) {
+fn store_row(assignment: Assignment, k: u32, q: u32, states: States) {
+    if (!STORE_ROWS || q >= params.quads) {
         return;
     }
     let at = lattice_part(k, assignment.direction, assignment.g, 0u) + q;
@@ -76,9 +78,9 @@ fn keep(assignment: Assignment, k: u32, q: u32, states: States) {
     lattice[at + 3u * part] = bitcast<vec4<u32>>(states.label.e);
 }
 
-// The row that the other direction kept for its block that begins at step k.
-fn kept(assignment: Assignment, k: u32, q: u32) -> States {
-    let at = lattice_part(k, 1u - assignment.direction, assignment.g, 0u) + there(q);
+// The row that the other direction stored for its block that begins at step k.
+fn stored_row(assignment: Assignment, k: u32, q: u32) -> States {
+    let at = lattice_part(k, 1u - assignment.direction, assignment.g, 0u) + clamped_quad(q);
     let part = params.quads;
     return States(
         Scaled(floats(lattice[at]), integers(lattice[at + part])),
@@ -86,16 +88,23 @@ fn kept(assignment: Assignment, k: u32, q: u32) -> States {
     );
 }
 
-// The weights of a frame, at an exponent of its own: that of the sum of all paths, which is the sum of a frame's
-// occupancies, at each frame; so they are at most about 1.
+// The weights of a frame: alpha · beta of each label, and the sums over the quad's blanks and over
+// its labels, all divided by 2^total_exponent. That is the exponent of the sum over all paths. At
+// each frame the weights of all states add up to that sum, so they are at most about 1.
 struct Weights {
     labels: vec4<f32>,
     blanks: f32,
     all_labels: f32,
 }
 
-fn weights_of(into: States, kept: States, top: i32) -> Weights {
-    let blank = into.blank.m * kept.blank.m * power(into.blank.e + kept.blank.e - top);
-    let label = into.label.m * kept.label.m * power(into.label.e + kept.label.e - top);
-    return Weights(label, (blank.x + blank.y) + (blank.z + blank.w), (label.x + label.y) + (label.z + label.w));
+fn weights_of(incoming: States, stored: States, total_exponent: i32) -> Weights {
+    let blank = incoming.blank.m * stored.blank.m
+        * exp2_int(incoming.blank.e + stored.blank.e - total_exponent);
+    let label = incoming.label.m * stored.label.m
+        * exp2_int(incoming.label.e + stored.label.e - total_exponent);
+    return Weights(
+        label,
+        (blank.x + blank.y) + (blank.z + blank.w),
+        (label.x + label.y) + (label.z + label.w),
+    );
 }

@@ -1,8 +1,9 @@
-// What both texts of `align` share: their tables, and the recursion over maxima on a quad of four places. Twin: src/decode/align.rs.
+// The bindings of both Viterbi kernels, and the recursion over maxima on a quad of four state
+// pairs. Must match src/decode/align.rs.
 
 override LANES: u32 = 32u;
-// Whether backpointers are kept, for `trace`.
-override KEEP: bool = false;
+// True if backpointers are stored for `backtrace`.
+override STORE_ROWS: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
 @group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
@@ -11,26 +12,27 @@ override KEEP: bool = false;
 @group(0) @binding(6) var<storage, read_write> backpointers: array<u32>;
 @group(0) @binding(7) var<storage, read_write> carry: array<vec4<f32>>;
 
-// The score of the best path to each state of a quad.
-struct Best {
-    blank: Pair,
-    label: Pair,
+// The scores of the best paths to the states of a quad.
+struct PathScores {
+    blank: DoubleFloat,
+    label: DoubleFloat,
 }
 
-// That, and how each state was reached: for place p of the quad, bit 4p says that the blank came from the label before it, and the
-// two bits from 4p + 1 on from how many states before the label came.
-struct Step_ {
-    best: Best,
+// These scores, and the backpointers. For pair p of the quad, bit 4p is set if the blank was
+// reached from the label before it, and the two bits from 4p + 1 on are the number of states
+// between the label and its predecessor: 0 for itself, 1 for the blank, 2 for the label before.
+struct ViterbiStep {
+    scores: PathScores,
     backpointers: u32,
 }
 
 // A quad whose columns can be read, and which of its labels are stars.
-struct Starred {
+struct StarQuad {
     quad: Quad,
-    stars: vec4<bool>,
+    is_star: vec4<bool>,
 }
 
-fn starred_quad(g: u32, labels: u32, q: u32) -> Starred {
+fn star_quad_of(g: u32, labels: u32, q: u32) -> StarQuad {
     var quad = quad_of(g, labels, q);
     let first = 4u * q;
     let classes = vec4<u32>(
@@ -38,81 +40,100 @@ fn starred_quad(g: u32, labels: u32, q: u32) -> Starred {
         label_word(g, labels, first + 1u),
         label_word(g, labels, first + 2u),
         label_word(g, labels, first + 3u),
-    ) & vec4<u32>(~FLAG);
-    if (!GATHERED) {
+    ) & vec4<u32>(~TOP_BIT);
+    if (!READ_GATHERED) {
         quad.columns = min(classes, vec4<u32>(params.classes - 1u));
     }
-    return Starred(quad, classes == vec4<u32>(params.classes));
+    return StarQuad(quad, classes == vec4<u32>(params.classes));
 }
 
-// Before the first frame only the place in front of the first blank is possible.
-fn first_best(q: u32) -> Best {
+// Before the first frame only the first blank is possible.
+fn initial_scores(q: u32) -> PathScores {
     let start = vec4<bool>(q == 0u, false, false, false);
-    return Best(Pair(select(vec4<f32>(NEVER), vec4<f32>(0.0), start), vec4<f32>(0.0)), never());
+    return PathScores(
+        DoubleFloat(select(vec4<f32>(IMPOSSIBLE_SCORE), vec4<f32>(0.0), start), vec4<f32>(0.0)),
+        impossible_score(),
+    );
 }
 
-// One frame. Of equals the state that stays wins over the one before, and that over the one before the blank.
-fn best_step(from_: Best, edge: Edge, quad: Quad, blank: vec4<f32>, label: vec4<f32>) -> Step_ {
-    let last = from_.label;
-    let before_first = select(bitcast<f32>(edge.e), NEVER, quad.q == 0u);
-    let before = Pair(vec4<f32>(before_first, last.hi.xyz), vec4<f32>(edge.m, last.lo.xyz));
-    let came = better(before, from_.blank);
-    let into_blank = pick(before, from_.blank, came);
+// One frame. Of equal scores a state itself wins over the state before it, and that one over the
+// state two before.
+fn viterbi_step(
+    previous: PathScores,
+    edge: EdgeState,
+    quad: Quad,
+    blank_score: vec4<f32>,
+    label_score: vec4<f32>,
+) -> ViterbiStep {
+    let last = previous.label;
+    let edge_hi = select(bitcast<f32>(edge.e), IMPOSSIBLE_SCORE, quad.q == 0u);
+    let label_before = DoubleFloat(vec4<f32>(edge_hi, last.hi.xyz), vec4<f32>(edge.m, last.lo.xyz));
+    let blank_from_label = is_greater(label_before, previous.blank);
+    let into_blank = select_double(label_before, previous.blank, blank_from_label);
 
-    var stayed = last;
+    var self_loop = last;
     if (DISTINCT) {
-        stayed = never();
+        self_loop = impossible_score();
     }
-    let near = better(from_.blank, stayed);
-    let nearer = pick(from_.blank, stayed, near);
-    let skip = pick(before, never(), quad.reached);
-    let skipped = better(skip, nearer);
-    let into_label = pick(skip, nearer, skipped);
+    let blank_is_better = is_greater(previous.blank, self_loop);
+    let without_skip = select_double(previous.blank, self_loop, blank_is_better);
+    let skip = select_double(label_before, impossible_score(), quad.skip_allowed);
+    let label_from_skip = is_greater(skip, without_skip);
+    let into_label = select_double(skip, without_skip, label_from_skip);
 
-    // A blank past the last label is never come to: no label is before it.
-    let how = vec4<u32>(came) | (vec4<u32>(near & !skipped) << vec4<u32>(1u)) | (vec4<u32>(skipped) << vec4<u32>(2u));
-    let at = how << vec4<u32>(0u, 4u, 8u, 12u);
-    return Step_(Best(pair_plus(into_blank, blank), pair_plus(into_label, label)), at.x | at.y | at.z | at.w);
+    // The blank of a pair past the last one stays impossible, because no label precedes it.
+    let bits = vec4<u32>(blank_from_label)
+        | (vec4<u32>(blank_is_better & !label_from_skip) << vec4<u32>(1u))
+        | (vec4<u32>(label_from_skip) << vec4<u32>(2u));
+    let shifted = bits << vec4<u32>(0u, 4u, 8u, 12u);
+    return ViterbiStep(
+        PathScores(double_plus(into_blank, blank_score), double_plus(into_label, label_score)),
+        shifted.x | shifted.y | shifted.z | shifted.w,
+    );
 }
 
-// What the last label of a quad passes to the next.
-fn offered(best: Best) -> Edge {
-    return Edge(best.label.lo.w, bitcast<i32>(best.label.hi.w));
+// The score of the last label of a quad, as an edge state: its low part, and the bits of its high
+// part.
+fn viterbi_edge_state(scores: PathScores) -> EdgeState {
+    return EdgeState(scores.label.lo.w, bitcast<i32>(scores.label.hi.w));
 }
 
-fn there(q: u32) -> u32 {
+fn clamped_quad(q: u32) -> u32 {
     return min(q, params.quads - 1u);
 }
 
-fn carried(slot: u32, g: u32, q: u32) -> Best {
-    let at = carry_part(slot, 0u, g, 0u) + there(q);
+fn load_carry(row: u32, g: u32, q: u32) -> PathScores {
+    let at = carry_part(row, 0u, g, 0u) + clamped_quad(q);
     let part = params.quads;
-    return Best(Pair(carry[at], carry[at + part]), Pair(carry[at + 2u * part], carry[at + 3u * part]));
+    return PathScores(
+        DoubleFloat(carry[at], carry[at + part]),
+        DoubleFloat(carry[at + 2u * part], carry[at + 3u * part]),
+    );
 }
 
-fn carry_on(slot: u32, g: u32, q: u32, best: Best) {
+fn store_carry(row: u32, g: u32, q: u32, scores: PathScores) {
     if (q >= params.quads) {
         return;
     }
-    let at = carry_part(slot, 0u, g, 0u) + q;
+    let at = carry_part(row, 0u, g, 0u) + q;
     let part = params.quads;
-    carry[at] = best.blank.hi;
-    carry[at + part] = best.blank.lo;
-    carry[at + 2u * part] = best.label.hi;
-    carry[at + 3u * part] = best.label.lo;
+    carry[at] = scores.blank.hi;
+    carry[at + part] = scores.blank.lo;
+    carry[at + 2u * part] = scores.label.hi;
+    carry[at + 3u * part] = scores.label.lo;
 }
 
-// A frame's score of the blank.
-fn blank_score(bits: u32, g: u32, t: u32) -> vec4<f32> {
-    return score_below(vec4<u32>(bits), row_stats[t * params.tile_items + g].x);
+// The score of the blank at a frame.
+fn blank_score_at(bits: u32, g: u32, t: u32) -> vec4<f32> {
+    return score_in_frame(vec4<u32>(bits), row_stats[t * params.tile_items + g].x);
 }
 
-// A frame's scores of the labels of a quad.
-fn label_scores(bits: vec4<u32>, g: u32, t: u32, starred: Starred) -> vec4<f32> {
+// The scores of a quad's labels at a frame.
+fn label_scores(bits: vec4<u32>, g: u32, t: u32, star_quad: StarQuad) -> vec4<f32> {
     let stats = row_stats[t * params.tile_items + g];
-    var x = select(vec4<f32>(NEVER), score_below(bits, stats.x), starred.quad.labels);
-    if (any(starred.stars)) {
-        x = select(x, vec4<f32>(score_of_all(stats)), starred.stars);
+    var x = select(vec4<f32>(IMPOSSIBLE_SCORE), score_in_frame(bits, stats.x), star_quad.quad.labels);
+    if (any(star_quad.is_star)) {
+        x = select(x, vec4<f32>(log_sum_score(stats)), star_quad.is_star);
     }
     return x;
 }

@@ -26,11 +26,12 @@ pub fn together(gpu: &Gpu, ctc: &GpuCtc, drawn: &RandomCase) -> Result<Outputs, 
 /// What was not as it must be.
 pub fn in_place(gpu: &Gpu, ctc: &GpuCtc, drawn: &RandomCase) -> Result<(), String> {
     let (options, batch) = (&drawn.options, DeviceBatch::of(&drawn.batch));
-    let paged = lowered(&batch.shape, options, &ctc.limits(), |plan| {
-        plan.segments() > 1
+    let task = Task::LossAndGrad;
+    let paged = lowered(&batch.shape, options, task, &ctc.limits(), |variant| {
+        variant.checkpointed
     });
     for limits in std::iter::once(ctc.limits()).chain(paged) {
-        let plan = ctc.plan_within(&batch.shape, options, Task::LossAndGrad, &limits);
+        let plan = ctc.plan_within(&batch.shape, options, task, &limits);
         let plan = plan.map_err(|e| format!("{}: {e}", drawn.name))?;
         let apart = run(gpu, &plan, &batch, BufferPlacement::Apart)?;
         let in_place = run(gpu, &plan, &batch, BufferPlacement::InPlace)?;

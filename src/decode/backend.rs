@@ -5,7 +5,7 @@ use crate::batch::Batch;
 use crate::blocking::block_on;
 use crate::ctc::Ctc;
 use crate::error::Error;
-use crate::gpu::Waiting;
+use crate::gpu::PollThread;
 use crate::options::Options;
 
 impl Ctc {
@@ -27,7 +27,7 @@ impl Ctc {
     /// # Errors
     /// As [`loss`](Self::loss), but never [`Error::Impossible`].
     pub fn align(&self, batch: &Batch<'_>, options: &Options) -> Result<Vec<Alignment>, Error> {
-        block_on(self.aligned(batch, options, Waiting::Here))
+        block_on(self.aligned(batch, options, PollThread::Calling))
     }
 
     /// [`align`](Self::align), awaited. The CPU computes in the awaiting thread.
@@ -39,20 +39,20 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
     ) -> Result<Vec<Alignment>, Error> {
-        self.aligned(batch, options, Waiting::Aside).await
+        self.aligned(batch, options, PollThread::Background).await
     }
 
     async fn aligned(
         &self,
         batch: &Batch<'_>,
         options: &Options,
-        waiting: Waiting,
+        poll_thread: PollThread,
     ) -> Result<Vec<Alignment>, Error> {
         let Some(host) = self.host() else {
             return align(batch, options);
         };
         let checked = starred(batch, options)?;
-        host.align(&checked, options, waiting).await
+        host.align(&checked, options, poll_thread).await
     }
 
     /// [`decode::greedy`](crate::decode::greedy) on this backend.
@@ -72,7 +72,7 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
     ) -> Result<Vec<GreedyHypothesis>, Error> {
-        block_on(self.read(batch, options, Waiting::Here))
+        block_on(self.read(batch, options, PollThread::Calling))
     }
 
     /// [`greedy`](Self::greedy), awaited. The CPU computes in the awaiting thread.
@@ -84,20 +84,20 @@ impl Ctc {
         batch: &Batch<'_>,
         options: &Options,
     ) -> Result<Vec<GreedyHypothesis>, Error> {
-        self.read(batch, options, Waiting::Aside).await
+        self.read(batch, options, PollThread::Background).await
     }
 
     async fn read(
         &self,
         batch: &Batch<'_>,
         options: &Options,
-        waiting: Waiting,
+        poll_thread: PollThread,
     ) -> Result<Vec<GreedyHypothesis>, Error> {
         let Some(host) = self.host() else {
             return greedy(batch, options);
         };
         let none = vec![0; batch.items()];
         let checked = unlabelled(batch, &none, options)?;
-        host.greedy(&checked, options, waiting).await
+        host.greedy(&checked, options, poll_thread).await
     }
 }

@@ -1,10 +1,10 @@
-//! Which adapters there are, and a device on one of them.
+//! Finds adapters and opens devices on them.
 
 use crate::error::Error;
-use crate::fork::Driving;
+use crate::fork::DeviceUse;
 use crate::limits::DeviceLimits;
 
-/// A device of our own on an adapter.
+/// A device that was opened by this crate, and its adapter.
 #[derive(Debug, Clone)]
 pub(crate) struct Selected {
     pub(crate) info: wgpu::AdapterInfo,
@@ -12,19 +12,21 @@ pub(crate) struct Selected {
     pub(crate) queue: wgpu::Queue,
 }
 
-/// All adapters of the machine that can compute, the best first: real GPUs before software, GL last among equals.
+/// Returns all adapters of the machine that support compute shaders, sorted by the type of the
+/// device: GPUs before software drivers. Among adapters of one type, those of GL come last.
 pub(crate) async fn adapters() -> Vec<wgpu::Adapter> {
-    let Ok(_driving) = Driving::begin() else {
+    let Ok(_device_use) = DeviceUse::begin() else {
         return Vec::new();
     };
-    let mut adapters = found(!wgpu::Backends::GL).await;
-    adapters.extend(found(wgpu::Backends::GL).await);
-    adapters.sort_by_key(|adapter| kind(&adapter.get_info()));
+    let mut adapters = enumerate(!wgpu::Backends::GL).await;
+    adapters.extend(enumerate(wgpu::Backends::GL).await);
+    adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
     adapters
 }
 
-/// Of these backends only: to look for GL wakes a window system's libraries, which talk to stderr.
-async fn found(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
+/// Returns the adapters of `backends` that support compute shaders. GL is enumerated separately,
+/// since that loads the window system's libraries, which may write to stderr.
+async fn enumerate(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     let backends = descriptor.backends & backends;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
@@ -39,7 +41,8 @@ async fn found(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     adapters
 }
 
-fn kind(info: &wgpu::AdapterInfo) -> u32 {
+/// Returns the order of preference of an adapter, 0 for the best.
+fn rank(info: &wgpu::AdapterInfo) -> u32 {
     match info.device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
@@ -49,33 +52,38 @@ fn kind(info: &wgpu::AdapterInfo) -> u32 {
     }
 }
 
-/// What `make` makes of the first adapter whose name contains `name`, if there is one, ignoring case, and with which it succeeds. GL
-/// is looked at only where nothing else serves.
-pub(crate) async fn first<T>(
+/// Opens the best adapter whose name contains `name`, if there is one, ignoring case, and for which
+/// `create` succeeds, and returns the result of `create`. GL adapters are tried only if no other
+/// adapter succeeds.
+///
+/// # Errors
+/// The first error of an adapter with that name, or [`Error::NoAdapter`] if no adapter has the
+/// name.
+pub(crate) async fn open_first<T>(
     name: Option<&str>,
-    make: impl Fn(&Selected) -> Result<T, Error>,
+    create: impl Fn(&Selected) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let _driving = Driving::begin()?;
+    let _device_use = DeviceUse::begin()?;
     let wanted = name.unwrap_or_default().to_lowercase();
-    let mut refusal = None;
+    let mut first_error = None;
     for backends in [!wgpu::Backends::GL, wgpu::Backends::GL] {
-        let mut adapters = found(backends).await;
-        adapters.sort_by_key(|adapter| kind(&adapter.get_info()));
+        let mut adapters = enumerate(backends).await;
+        adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
         adapters.retain(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted));
         for adapter in adapters {
-            match open(&adapter).await.and_then(|selected| make(&selected)) {
-                Ok(made) => return Ok(made),
-                Err(error) => refusal = refusal.or(Some(error)),
+            match open(&adapter).await.and_then(|selected| create(&selected)) {
+                Ok(created) => return Ok(created),
+                Err(error) => first_error = first_error.or(Some(error)),
             }
         }
     }
-    Err(refusal.unwrap_or_else(|| Error::no_adapter(name)))
+    Err(first_error.unwrap_or_else(|| Error::no_adapter(name)))
 }
 
-/// A device with all that the adapter gives in memory and workgroups, and no feature that nothing uses. A cache of
-/// pipelines is for [`Ctc::with_cache`](crate::Ctc::with_cache).
+/// Opens a device with the adapter's limits and those of its features that the kernels use. The
+/// feature for pipeline caches is for [`Ctc::with_cache`](crate::Ctc::with_cache).
 pub(crate) async fn open(adapter: &wgpu::Adapter) -> Result<Selected, Error> {
-    let _driving = Driving::begin()?;
+    let _device_use = DeviceUse::begin()?;
     let info = adapter.get_info();
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("ctc"),

@@ -1,4 +1,4 @@
-//! What a caller gave to a plan, whatever it computes, and the checks that it fits.
+//! The caller's buffers for any task, and the checks that they fit a plan.
 
 use crate::batch::LabelLayout;
 use crate::error::BufferError;
@@ -7,15 +7,15 @@ use crate::limits::DeviceLimits;
 use crate::options::Reduction;
 use crate::plan::{Plan, Task};
 
-/// What buffers are for.
+/// The kind of computation that a set of buffers is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Work {
+pub(super) enum BufferSet {
     Loss,
     Align,
     Greedy,
 }
 
-impl Work {
+impl BufferSet {
     fn of(task: Task) -> Self {
         match task {
             Task::Loss | Task::LossAndGrad => Self::Loss,
@@ -28,42 +28,42 @@ impl Work {
         match self {
             Self::Loss => "a loss",
             Self::Align => "an alignment",
-            Self::Greedy => "a greedy reading",
+            Self::Greedy => "greedy decoding",
         }
     }
 }
 
-/// Each buffer with what it is, in the order of the slots.
+/// The caller's buffers and their array IDs, in the order of the IDs.
 pub(super) struct Bindings<'a> {
-    work: Work,
+    set: BufferSet,
     bindings: Vec<(ArrayId, wgpu::BufferBinding<'a>)>,
 }
 
 impl<'a> Bindings<'a> {
     pub(super) fn new<'b, const N: usize, const M: usize>(
-        work: Work,
-        needed: [(ArrayId, &'b wgpu::BufferBinding<'a>); N],
+        set: BufferSet,
+        required: [(ArrayId, &'b wgpu::BufferBinding<'a>); N],
         optional: [(ArrayId, &'b Option<wgpu::BufferBinding<'a>>); M],
     ) -> Self
     where
         'a: 'b,
     {
-        let needed = needed.map(|(array, binding)| (array, binding.clone()));
+        let required = required.map(|(array, binding)| (array, binding.clone()));
         let optional = optional
             .into_iter()
             .filter_map(|(array, binding)| Some((array, binding.clone()?)));
-        let mut bindings: Vec<_> = needed.into_iter().chain(optional).collect();
+        let mut bindings: Vec<_> = required.into_iter().chain(optional).collect();
         bindings.sort_by_key(|(array, _)| *array);
-        Self { work, bindings }
+        Self { set, bindings }
     }
 
-    /// The buffer of a array, if the caller gave one.
+    /// Returns the caller's buffer for `array`, if any.
     pub(super) fn get(&self, array: ArrayId) -> Option<&wgpu::BufferBinding<'a>> {
         let mut bindings = self.bindings.iter();
         bindings.find_map(|(known, binding)| (*known == array).then_some(binding))
     }
 
-    /// Whether the gradient lies where the input does.
+    /// Returns true if the gradient overwrites the input.
     pub(super) fn is_in_place(&self) -> bool {
         let both = self.get(ArrayId::Grad).zip(self.get(ArrayId::Input));
         both.is_some_and(|(grad, logits)| {
@@ -71,7 +71,7 @@ impl<'a> Bindings<'a> {
         })
     }
 
-    /// Whether two of them lie in one `wgpu::Buffer`.
+    /// Returns whether two arrays are in one `wgpu::Buffer`, which needs another shader source.
     pub(super) fn aliasing(&self) -> Aliasing {
         let in_place = self.is_in_place();
         let bindings = self.bindings.iter();
@@ -88,14 +88,14 @@ impl<'a> Bindings<'a> {
         }
     }
 
-    /// Checks every range against `plan`.
+    /// Checks that the buffers are those of the task of `plan`, and that each fits.
     pub(super) fn check(&self, plan: &Plan, limits: &DeviceLimits) -> Result<(), BufferError> {
         let alignment = limits.offset_alignment.into();
-        let computes = Work::of(plan.task());
-        if self.work != computes {
+        let required = BufferSet::of(plan.task());
+        if self.set != required {
             return Err(BufferError::Task {
-                got: self.work.name(),
-                plan: computes.name(),
+                got: self.set.name(),
+                plan: required.name(),
             });
         }
         let has = |array| self.get(array).is_some();
@@ -117,10 +117,16 @@ impl<'a> Bindings<'a> {
             });
         }
         for (array, binding) in &self.bindings {
-            check_range(array.name(), binding, needed(plan, *array), alignment)?;
+            check_range(
+                array.name(),
+                binding,
+                required_bytes(plan, *array),
+                alignment,
+            )?;
         }
         if let Some(labels) = self.get(ArrayId::Labels) {
-            let (got, most) = (extent(plan, ArrayId::Labels, labels), limits.max_binding);
+            let got = accessible_bytes(plan, ArrayId::Labels, labels);
+            let most = limits.max_binding;
             if plan.shape().label_layout == LabelLayout::Concatenated && got > most {
                 let buffer = ArrayId::Labels.name();
                 return Err(BufferError::TooLarge { buffer, got, most });
@@ -129,18 +135,20 @@ impl<'a> Bindings<'a> {
         self.check_overlaps(plan)
     }
 
+    /// Checks that no output overlaps another array, except that the gradient may overwrite the
+    /// input.
     fn check_overlaps(&self, plan: &Plan) -> Result<(), BufferError> {
         for (written, out) in self.bindings.iter().filter(|(array, _)| array.is_written()) {
-            let bytes = extent(plan, *written, out);
+            let bytes = accessible_bytes(plan, *written, out);
             let end = out.offset + bytes;
             for (array, other) in &self.bindings {
                 let same = array == written
                     || (*written, *array) == (ArrayId::Grad, ArrayId::Input) && self.is_in_place();
-                let other_bytes = extent(plan, *array, other);
+                let other_bytes = accessible_bytes(plan, *array, other);
                 let other_end = other.offset + other_bytes;
-                // Without elements a range is nowhere: what stands in for it is bound.
-                let apart = out.buffer != other.buffer || bytes == 0 || other_bytes == 0;
-                if !same && !apart && out.offset < other_end && other.offset < end {
+                // Empty arrays do not overlap, since a default buffer is bound instead.
+                let disjoint = out.buffer != other.buffer || bytes == 0 || other_bytes == 0;
+                if !same && !disjoint && out.offset < other_end && other.offset < end {
                     return Err(BufferError::Overlap {
                         first: written.name(),
                         second: array.name(),
@@ -179,8 +187,9 @@ fn required_outputs(task: Task) -> &'static [(ArrayId, &'static str, &'static st
     }
 }
 
-/// The bytes of a array that the plan's shape asks for.
-pub(super) fn needed(plan: &Plan, array: ArrayId) -> u64 {
+/// Returns the bytes that an array needs for the plan's shape. Concatenated labels may have any
+/// size.
+pub(super) fn required_bytes(plan: &Plan, array: ArrayId) -> u64 {
     let shape = plan.shape();
     let words = match array {
         ArrayId::Input | ArrayId::Grad => shape.bytes().div_ceil(4),
@@ -198,13 +207,14 @@ pub(super) fn needed(plan: &Plan, array: ArrayId) -> u64 {
     words as u64 * 4
 }
 
-/// The bytes of a array that kernels may touch: of concatenated labels all that there are.
-fn extent(plan: &Plan, array: ArrayId, binding: &wgpu::BufferBinding<'_>) -> u64 {
+/// Returns the bytes of an array that kernels may access: for concatenated labels, the whole
+/// binding.
+fn accessible_bytes(plan: &Plan, array: ArrayId, binding: &wgpu::BufferBinding<'_>) -> u64 {
     if array == ArrayId::Labels && plan.shape().label_layout == LabelLayout::Concatenated {
         let rest = binding.buffer.size().saturating_sub(binding.offset);
         return binding.size.map_or(rest, |size| size.get().min(rest));
     }
-    needed(plan, array)
+    required_bytes(plan, array)
 }
 
 fn check_range(

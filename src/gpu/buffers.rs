@@ -1,39 +1,41 @@
 //! The buffers of a loss.
 
-use super::bindings::{Bindings, Work};
+use super::bindings::{Bindings, BufferSet};
 use crate::kernels::ArrayId;
 use crate::setters::buffer_setters;
 
-/// The buffers that a plan reads and writes, each as a buffer, an offset and a size.
+/// The buffers that a plan for losses reads and writes, each as a buffer, an offset and a size.
 ///
-/// All hold 4-byte words: `logits` and `grad` f32 in the shape's layout (or f16, two in a word, if the shape says so),
-/// `labels` and the lengths i32, `weights`, `loss`
-/// and `reduced` f32, `status` u32 ([`Status`](crate::Status)'s codes). Several may lie in one `wgpu::Buffer`, as long
-/// as no output overlaps another range, but that `grad` may be the range of `logits`. Offsets keep to the device's `min_storage_buffer_offset_alignment`. Each
-/// buffer needs `BufferUsages::STORAGE`. Bytes past what the shape needs are left alone.
+/// All hold 4-byte words: `logits` and `grad` are f32 in the shape's layout (or f16, two per word,
+/// if the shape has f16), `labels` and the lengths i32, `weights`, `loss` and `reduced` f32, and
+/// `status` u32 ([`Status`](crate::Status)'s codes). Several arrays may be in one `wgpu::Buffer`,
+/// as long as no output overlaps another array; only `grad` may be the same range as `logits`.
+/// Offsets must be multiples of the device's `min_storage_buffer_offset_alignment`. Each buffer
+/// needs `BufferUsages::STORAGE`. Bytes beyond the size that the shape requires are not written.
 ///
-/// What stands in labels and lengths is not checked on the host: an item with a bad one gets a NaN loss, gradient 0 and
-/// its [`Status`](crate::Status), and the others are computed as ever.
+/// The contents of labels and lengths are checked on the device: an item with an invalid one gets a
+/// NaN loss, a gradient of 0 and its [`Status`](crate::Status). Other items are unaffected.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Buffers<'a> {
-    /// The input, `[N, T, C]` or `[T, N, C]`: what the options' [`Input`](crate::Input) says.
+    /// The input, `[N, T, C]` or `[T, N, C]`, as declared by the [`Input`](crate::Input) of the
+    /// options.
     pub logits: wgpu::BufferBinding<'a>,
-    /// `[N, Lmax]` padded or `[ΣL]` concatenated; for concatenated labels the size says where they end.
+    /// `[N, Lmax]` padded or `[ΣL]` concatenated. Concatenated labels end where the binding ends.
     pub labels: wgpu::BufferBinding<'a>,
-    /// `[N]`; without it all frames count.
+    /// `[N]`. By default, all frames are valid.
     pub logit_lengths: Option<wgpu::BufferBinding<'a>>,
     /// `[N]`
     pub label_lengths: wgpu::BufferBinding<'a>,
-    /// `[N]`; without it each is 1.
+    /// `[N]`. By default, each is 1.
     pub weights: Option<wgpu::BufferBinding<'a>>,
     /// `[N]`, written.
     pub loss: wgpu::BufferBinding<'a>,
-    /// As `logits`, written; every element of it.
+    /// Same shape as `logits`, written in full.
     pub grad: Option<wgpu::BufferBinding<'a>>,
     /// `[N]`, written.
     pub status: Option<wgpu::BufferBinding<'a>>,
-    /// `[1]`, written: the number that the options' [`Reduction`](crate::Reduction) asks for.
+    /// `[1]`, written: the loss reduced by the [`Reduction`](crate::Reduction) of the options.
     pub reduced: Option<wgpu::BufferBinding<'a>>,
 }
 
@@ -76,7 +78,7 @@ impl<'a> Buffers<'a> {
         }
     }
 
-    /// With the gradient in place of the input, which it overwrites.
+    /// Writes the gradient over the input.
     #[must_use]
     pub fn in_place(self) -> Self {
         let grad = Some(self.logits.clone());
@@ -92,7 +94,7 @@ impl<'a> Buffers<'a> {
             (ArrayId::Grad, &self.grad),
         ];
         Bindings::new(
-            Work::Loss,
+            BufferSet::Loss,
             [
                 (ArrayId::Input, &self.logits),
                 (ArrayId::Labels, &self.labels),

@@ -1,31 +1,31 @@
-//! The buffers of an alignment and of greedy decoding.
+//! The buffers of forced alignment and of greedy decoding.
 
-use super::bindings::{Bindings, Work};
+use super::bindings::{Bindings, BufferSet};
 use crate::kernels::ArrayId;
 use crate::setters::buffer_setters;
 
-/// The buffers of an alignment, each a buffer, an offset and a size; the rules are those of
-/// [`Buffers`](crate::Buffers).
+/// The buffers of a forced alignment, with the rules of [`Buffers`](crate::Buffers).
 ///
-/// A label of -1 is a [`STAR`](crate::decode::STAR). Past an item's frames or labels, and for an
-/// item without a path, `path` holds -1 and the other arrays hold 0; without a path the item's
-/// `path_log_prob` is −∞ or NaN.
+/// A label of -1 is a [`STAR`](crate::decode::STAR). Elements beyond the frames or labels of an
+/// item, and all elements of an item without a path, are -1 in `path` and 0 in the other outputs,
+/// except that the `path_log_prob` of an item without a path is −∞ or NaN.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AlignBuffers<'a> {
-    /// The input, `[N, T, C]` or `[T, N, C]`, as the options' [`Input`](crate::Input) says.
+    /// The input, `[N, T, C]` or `[T, N, C]`, as declared by the [`Input`](crate::Input) of the
+    /// options.
     pub logits: wgpu::BufferBinding<'a>,
     /// i32, `[N, Lmax]` padded or `[ΣL]` concatenated.
     pub labels: wgpu::BufferBinding<'a>,
-    /// i32, `[N]`; without it all frames are valid.
+    /// i32, `[N]`. By default, all frames are valid.
     pub logit_lengths: Option<wgpu::BufferBinding<'a>>,
     /// i32, `[N]`
     pub label_lengths: wgpu::BufferBinding<'a>,
-    /// i32, `[N, T]` whatever the layout of the input, written: the class at each frame. Required.
+    /// i32, `[N, T]` in either layout of the input, written: the class at each frame. Required.
     pub path: Option<wgpu::BufferBinding<'a>>,
     /// f32, `[N, T]`, written: ln of that class's probability. Required.
     pub log_probs: Option<wgpu::BufferBinding<'a>>,
-    /// u32, `[N, Lmax, 2]`, written: the first frame of each label, and the one after its last.
+    /// u32, `[N, Lmax, 2]`, written: the first frame of each label, and the frame after its last.
     /// With [`RepeatedLabels::Collapse`](crate::RepeatedLabels::Collapse) labels are counted after
     /// the collapse. Required.
     pub spans: Option<wgpu::BufferBinding<'a>>,
@@ -62,7 +62,7 @@ impl<'a> AlignBuffers<'a> {
 
     pub(super) fn bindings(&self) -> Bindings<'a> {
         Bindings::new(
-            Work::Align,
+            BufferSet::Align,
             [
                 (ArrayId::Input, &self.logits),
                 (ArrayId::Labels, &self.labels),
@@ -91,22 +91,23 @@ buffer_setters!(AlignBuffers {
     status,
 });
 
-/// The buffers of greedy decoding; the rules are those of [`Buffers`](crate::Buffers).
+/// The buffers of greedy decoding, with the rules of [`Buffers`](crate::Buffers).
 ///
 /// An item with a status other than `Ok` has no labels, and its `path_log_prob` is NaN.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct GreedyBuffers<'a> {
-    /// The input, `[N, T, C]` or `[T, N, C]`, as the options' [`Input`](crate::Input) says.
+    /// The input, `[N, T, C]` or `[T, N, C]`, as declared by the [`Input`](crate::Input) of the
+    /// options.
     pub logits: wgpu::BufferBinding<'a>,
-    /// i32, `[N]`; without it all frames are valid.
+    /// i32, `[N]`. By default, all frames are valid.
     pub logit_lengths: Option<wgpu::BufferBinding<'a>>,
-    /// i32, `[N, T]` whatever the layout of the input, written: the decoded labels of each item,
+    /// i32, `[N, T]` in either layout of the input, written: the decoded labels of each item,
     /// then -1. Required.
     pub labels: Option<wgpu::BufferBinding<'a>>,
     /// u32, `[N]`, written: the number of decoded labels of each item. Required.
     pub label_lengths: Option<wgpu::BufferBinding<'a>>,
-    /// u32, `[N, T, 2]`, written: the first frame of each label, and the one after its last; 0 past
+    /// u32, `[N, T, 2]`, written: the first frame of each label, and the frame after its last; 0 past
     /// the last label. Required.
     pub frames: Option<wgpu::BufferBinding<'a>>,
     /// f32, `[N]`, written: ln of the path's probability. Required.
@@ -133,7 +134,7 @@ impl<'a> GreedyBuffers<'a> {
 
     pub(super) fn bindings(&self) -> Bindings<'a> {
         Bindings::new(
-            Work::Greedy,
+            BufferSet::Greedy,
             [(ArrayId::Input, &self.logits)],
             [
                 (ArrayId::LogitLengths, &self.logit_lengths),

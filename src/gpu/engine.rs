@@ -1,4 +1,4 @@
-//! Pipelines: compiled when a plan first needs them, several at a time, and kept.
+//! Compiles pipelines when a plan first needs them, several at a time, and keeps them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,30 +10,32 @@ use crate::blocking::locked;
 use crate::error::Error;
 use crate::kernels::{Access, Kernel, SourceVariant, for_browsers};
 use crate::params::Params;
-use crate::plan::Step;
+use crate::plan::PlannedDispatch;
 
-/// A compiled kernel with the layout of its bindings.
+/// A compiled kernel and its bind group layout.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
 }
 
-/// Whether wgpu adds its own checks to our shaders: a clamp to each index, and a counter to each loop.
+/// Selects whether wgpu adds its runtime checks to the kernels: a clamp of each index and a counter
+/// in each loop.
 ///
-/// Without them the kernels take as long on a software adapter (llvmpipe, Mesa 22.3: within the noise at all shapes of the
-/// benchmark); on a GPU it is unmeasured.
+/// On a software adapter (llvmpipe, Mesa 22.3), the kernels take the same time without them, within
+/// the noise at all shapes of the benchmark. On a GPU the difference has not been measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum RuntimeChecks {
-    /// wgpu's checks are compiled in.
+    /// Kernels have wgpu's checks.
     #[default]
     On,
-    /// They are left out. The kernels' own checks stay: no length, label or number in a buffer leads them out of it.
+    /// Kernels have only their own checks, which keep every access inside the buffers for any
+    /// lengths, labels and numbers.
     Off,
 }
 
-/// What tells two pipelines apart.
+/// The inputs of a compilation, which identify a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     kernel: &'static str,
@@ -42,23 +44,23 @@ struct Key {
 }
 
 impl Key {
-    fn of(step: &Step, variant: SourceVariant) -> Self {
+    fn of(dispatch: &PlannedDispatch, variant: SourceVariant) -> Self {
         Self {
-            kernel: step.kernel.name,
-            variant: step.kernel.source_variant(SourceVariant {
-                subgroups: step.subgroups,
+            kernel: dispatch.kernel.name,
+            variant: dispatch.kernel.source_variant(SourceVariant {
+                subgroups: dispatch.subgroups,
                 ..variant
             }),
-            constants: step.constants.clone(),
+            constants: dispatch.constants.clone(),
         }
     }
 }
 
-/// Holds a pipeline once it is compiled. Locked while it compiles, so that a second thread waits instead of compiling it
-/// again.
+/// A pipeline, once it is compiled. The lock is held during the compilation, so that a second
+/// thread waits for it instead of compiling the pipeline again.
 type Entry = Arc<Mutex<Option<Arc<Pipeline>>>>;
 
-/// How many pipelines are kept where nothing else is asked for.
+/// The default of the number of pipelines that are kept.
 pub(crate) const PIPELINES: usize = 128;
 
 /// A device and its pipelines.
@@ -68,7 +70,7 @@ pub(crate) struct Engine {
     queue: wgpu::Queue,
     checks: RuntimeChecks,
     cache: Option<wgpu::PipelineCache>,
-    /// Locked only to find or insert an entry, never while a pipeline compiles.
+    /// Locked only to find or insert an entry, not during a compilation.
     entries: Mutex<Lru<Key, Entry>>,
 }
 
@@ -83,27 +85,27 @@ impl Engine {
         }
     }
 
-    /// The same device without its compiled pipelines. New ones go through `cache`.
+    /// Returns an engine of the same device, without pipelines, that compiles through `cache`.
     pub(super) fn with_cache(&self, cache: &wgpu::PipelineCache) -> Self {
-        let most = locked(&self.entries).most();
+        let capacity = locked(&self.entries).capacity();
         Self {
             cache: Some(cache.clone()),
-            entries: Mutex::new(Lru::new(most)),
+            entries: Mutex::new(Lru::new(capacity)),
             ..Self::new(&self.device, &self.queue, self.checks)
         }
     }
 
-    /// Keeps at most so many pipelines from now on.
+    /// Sets the maximum number of pipelines that are kept.
     pub(super) fn keep_at_most(&self, pipelines: usize) {
-        let dropped = locked(&self.entries).keep_at_most(pipelines);
-        drop(dropped);
+        let evicted = locked(&self.entries).keep_at_most(pipelines);
+        drop(evicted);
     }
 
     pub(super) fn device(&self) -> &wgpu::Device {
         &self.device
     }
 
-    /// A buffer that holds these words.
+    /// Creates a buffer with the contents `words`.
     pub(super) fn filled(
         &self,
         label: &str,
@@ -121,22 +123,22 @@ impl Engine {
         buffer
     }
 
-    /// The pipeline of each step, from the kernel text that `text` selects. Those not compiled yet are compiled at the same
-    /// time.
+    /// Returns the pipeline of each dispatch, from the shader source that `variant` selects. Those
+    /// not compiled yet are compiled in parallel.
     pub(super) fn pipelines(
         &self,
-        steps: &[Step],
+        dispatches: &[PlannedDispatch],
         variant: SourceVariant,
     ) -> Result<Vec<Arc<Pipeline>>, Error> {
-        // Long batches repeat a pipeline in hundreds of steps.
+        // Plans of long batches use the same pipeline in hundreds of dispatches.
         let mut distinct = Vec::new();
         let mut indices = HashMap::new();
-        let indices: Vec<usize> = steps
+        let indices: Vec<usize> = dispatches
             .iter()
-            .map(|step| {
-                let key = Key::of(step, variant);
+            .map(|dispatch| {
+                let key = Key::of(dispatch, variant);
                 *indices.entry(key.clone()).or_insert_with(|| {
-                    distinct.push((step, key));
+                    distinct.push((dispatch, key));
                     distinct.len() - 1
                 })
             })
@@ -144,10 +146,11 @@ impl Engine {
         let compiled: Vec<_> = match self.compiled(&distinct) {
             Some(compiled) => compiled,
             None => {
-                let results = in_threads(self.threads(), &distinct, |(step, key)| {
-                    self.pipeline(step, key)
+                let results = in_threads(self.threads(), &distinct, |(dispatch, key)| {
+                    self.pipeline(dispatch, key)
                 });
-                // The first error in the order of the steps, so that repeated runs report the same one.
+                // Returns the first error in the order of the dispatches, so that repeated runs
+                // report the same one.
                 results.into_iter().collect::<Result<_, _>>()?
             }
         };
@@ -157,17 +160,18 @@ impl Engine {
             .collect())
     }
 
-    /// How many pipelines may compile at the same time.
+    /// Returns the number of pipelines that may be compiled at the same time.
     fn threads(&self) -> usize {
         match self.device.adapter_info().backend {
-            // wgpu shares one OpenGL context between threads and panics in one that has waited 1 to 6 s for it.
+            // wgpu shares one OpenGL context between threads, and panics in a thread that has
+            // waited 1 to 6 s for it.
             wgpu::Backend::Gl => 1,
             _ => std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
 
-    /// The pipelines, if all of them are compiled.
-    fn compiled(&self, distinct: &[(&Step, Key)]) -> Option<Vec<Arc<Pipeline>>> {
+    /// Returns the pipelines if all of them are compiled.
+    fn compiled(&self, distinct: &[(&PlannedDispatch, Key)]) -> Option<Vec<Arc<Pipeline>>> {
         let mut entries = locked(&self.entries);
         let keys = distinct.iter().map(|(_, key)| key);
         let compiled = keys.map(|key| entries.get(key)?.try_lock().ok()?.clone());
@@ -180,25 +184,27 @@ impl Engine {
             return entry;
         }
         let entry = Entry::default();
-        let dropped = entries.insert(key.clone(), Arc::clone(&entry));
+        let evicted = entries.insert(key.clone(), Arc::clone(&entry));
         drop(entries);
-        drop(dropped);
+        drop(evicted);
         entry
     }
 
-    fn pipeline(&self, step: &Step, key: &Key) -> Result<Arc<Pipeline>, Error> {
+    fn pipeline(&self, dispatch: &PlannedDispatch, key: &Key) -> Result<Arc<Pipeline>, Error> {
         let entry = self.entry(key);
         let mut pipeline = locked(&entry);
         if let Some(pipeline) = &*pipeline {
             return Ok(Arc::clone(pipeline));
         }
-        let during = format!("kernel `{}` with {:?}", key.kernel, key.constants);
-        let compiled = guarded(&self.device, &during, || self.compile(step, key.variant))?;
+        let during = format!("compiling kernel `{}` with {:?}", key.kernel, key.constants);
+        let compiled = guarded(&self.device, &during, || {
+            self.compile(dispatch, key.variant)
+        })?;
         Ok(Arc::clone(pipeline.insert(Arc::new(compiled))))
     }
 
-    fn compile(&self, step: &Step, variant: SourceVariant) -> Pipeline {
-        let kernel = step.kernel;
+    fn compile(&self, dispatch: &PlannedDispatch, variant: SourceVariant) -> Pipeline {
+        let kernel = dispatch.kernel;
         let label = format!("ctc.{}", kernel.name);
         let layout = self.layout(kernel, variant, &label);
         let pipeline_layout = self
@@ -212,7 +218,7 @@ impl Engine {
             label: Some(&label),
             source: wgpu::ShaderSource::Wgsl(self.source(kernel, variant).into()),
         });
-        let constants: Vec<_> = step
+        let constants: Vec<_> = dispatch
             .constants
             .iter()
             .map(|(name, value)| (*name, f64::from(*value)))
@@ -226,7 +232,7 @@ impl Engine {
                 entry_point: Some(kernel.name),
                 compilation_options: wgpu::PipelineCompilationOptions {
                     constants: &constants,
-                    // Each word of workgroup memory is written before it is read.
+                    // Kernels write each word of workgroup memory before reading it.
                     zero_initialize_workgroup_memory: false,
                 },
                 cache: self.cache.as_ref(),
@@ -246,20 +252,23 @@ impl Engine {
 
     #[allow(
         unsafe_code,
-        reason = "the one exception; its argument stands at the call"
+        reason = "the only unsafe code of the library; justified at the call"
     )]
     fn module(&self, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
         match self.checks {
             RuntimeChecks::On => self.device.create_shader_module(descriptor),
-            // SAFETY: the text is ours, never a caller's. Each index that it forms is below the length of what it
-            // indexes: rows, places and steps are bounded by numbers of the plan, whose bindings are as long as those
-            // numbers say; item lengths, labels and links, which may come from a caller's buffer, are compared with
-            // their bounds in the stage `labels`, and later stages read only what that stage wrote: for this batch, or,
-            // where a caller of `Stage::encode` leaves it out, zeros or an earlier batch of the same plan. The states of
-            // an alignment begin at twice its labels and only go down, to 0 at most. Loops end: their bounds are the
-            // same numbers (see `Iterations`). No integer is divided by a number that may be 0: the group and the
-            // frames of a chunk are at least 1 in each step that divides by them. Tests run every kind of hostile
-            // buffer through kernels compiled this way, and stages out of order.
+            // SAFETY: the shader source is ours, never a caller's. Each index is below the length
+            // of the array that it indexes: rows, state pairs and steps are bounded by numbers of
+            // the plan, and the bindings have the lengths that follow from these numbers. Item
+            // lengths, labels and label links, which may come from a caller's buffer, are compared
+            // with their bounds in the stage `check_labels`. Later stages read only what that stage
+            // wrote: for this batch or, if a caller of `Stage::encode` leaves it out, zeros or an
+            // earlier batch of the same plan. The states of an alignment start at most at twice the
+            // number of its labels and only decrease, to 0 at least. Loops end: their bounds are
+            // the same numbers (see `Iterations`). No integer is divided by a number that may be 0:
+            // the items of a tile and the frames of an input slice are at least 1 in each dispatch
+            // that divides by them. Tests run malformed buffers of every kind through kernels
+            // compiled this way, and run stages out of order.
             RuntimeChecks::Off => unsafe {
                 self.device.create_shader_module_trusted(
                     descriptor,

@@ -1,13 +1,14 @@
-//! wgpu's errors as values. Without a scope around it, wgpu panics on what it refuses.
+//! Error scopes, which return wgpu's errors as values. Outside a scope, wgpu panics on an error.
 
 use futures::FutureExt;
 
 use crate::error::Error;
 
-/// Runs `work` and returns what wgpu refused in it as an error.
+/// Runs `work` and returns the first error that wgpu reports in it. `during` describes the work in
+/// error messages, as in "compiling kernel `grad`".
 ///
-/// On native backends the answer is there at once. A browser gives it later: there the scope around all of a call gets
-/// it, which is [`guarded_async`], or on a caller's device the caller's.
+/// Native backends report errors at once. A browser reports them later, to the scope that
+/// [`guarded_async`] opens around a whole call, or to the caller's scope on a caller's device.
 pub(crate) fn guarded<T>(
     device: &wgpu::Device,
     during: &str,
@@ -16,22 +17,23 @@ pub(crate) fn guarded<T>(
     if cfg!(target_arch = "wasm32") {
         return Ok(work());
     }
-    let (value, caught) = caught(device, work);
-    answer(value, during, caught.now_or_never().flatten())
+    let (value, error) = in_scopes(device, work);
+    into_result(value, during, error.now_or_never().flatten())
 }
 
-/// [`guarded`] for calls that are awaited: in a browser too. `work` itself awaits nothing, so no other call's work falls
-/// into its scopes.
+/// [`guarded`] for asynchronous calls, which also works in a browser. `work` itself does not await,
+/// so no other call's work falls into its scopes.
 pub(crate) async fn guarded_async<T>(
     device: &wgpu::Device,
     during: &str,
     work: impl FnOnce() -> T,
 ) -> Result<T, Error> {
-    let (value, caught) = caught(device, work);
-    answer(value, during, caught.await)
+    let (value, error) = in_scopes(device, work);
+    into_result(value, during, error.await)
 }
 
-fn caught<T>(
+/// Runs `work` inside error scopes. Returns its value, and a future of the first error.
+fn in_scopes<T>(
     device: &wgpu::Device,
     work: impl FnOnce() -> T,
 ) -> (T, impl Future<Output = Option<wgpu::Error>>) {
@@ -39,16 +41,16 @@ fn caught<T>(
     let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
     let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let value = work();
-    // The guards go in the reverse order of their making, and all before anything is awaited.
+    // Scopes must be popped in reverse order, and before the first await.
     let (memory, internal, validation) = (memory.pop(), internal.pop(), validation.pop());
     let first = async { memory.await.or(internal.await).or(validation.await) };
     (value, first)
 }
 
-fn answer<T>(value: T, during: &str, refusal: Option<wgpu::Error>) -> Result<T, Error> {
-    match refusal {
+fn into_result<T>(value: T, during: &str, error: Option<wgpu::Error>) -> Result<T, Error> {
+    match error {
         None => Ok(value),
         Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::OutOfMemory(during.to_owned())),
-        Some(refusal) => Err(Error::gpu(during, refusal)),
+        Some(error) => Err(Error::gpu(during, error)),
     }
 }

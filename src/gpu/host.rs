@@ -1,4 +1,5 @@
-//! Arrays on the host through the kernels: upload, run, read back.
+//! Runs the kernels on arrays of the host: uploads the input, runs the plan and reads the results
+//! back.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::batch::{BatchShape, CheckedBatch};
 use crate::blocking::locked;
 use crate::ctc::CacheLimits;
 use crate::error::{Error, PlanError};
-use crate::fork::Driving;
+use crate::fork::DeviceUse;
 use crate::idle::Idle;
 use crate::limits::DeviceLimits;
 use crate::options::Options;
@@ -22,39 +23,42 @@ mod decode;
 mod parts;
 mod staging;
 
-use parts::{Part, Parts};
+use parts::{BatchPart, BatchParts};
 use staging::{Pending, Staging};
 
-/// Who waits for the device.
+/// The thread that polls the device until the results are ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waiting {
-    /// The calling thread, which has nothing else to do.
-    Here,
-    /// Another thread, while the caller's awaits.
-    Aside,
+pub(crate) enum PollThread {
+    /// The calling thread, which blocks.
+    Calling,
+    /// A background thread, while the caller awaits.
+    Background,
 }
 
-/// A device of our own, and the sessions of recent shapes.
+/// A device, and the plans and buffers of recent shapes.
 #[derive(Debug)]
-pub(crate) struct Host {
+pub(crate) struct HostRunner {
     ctc: GpuCtc,
     device: wgpu::Device,
     queue: wgpu::Queue,
     limits: DeviceLimits,
+    /// The reason of the loss, if the device was lost.
     lost: Arc<Mutex<Option<String>>>,
-    /// Whether that is told when the device is lost.
+    /// True if the device's callback sets `lost`.
     watched: bool,
     idle: Idle<Staging>,
 }
 
-/// Elements of a batch beside whose upload a plan is cheap. Only with very low limits have smaller ones too many dispatches.
+/// The number of elements from which planning takes little time compared with the upload. Smaller
+/// batches exceed the number of dispatches only within very low limits.
 const MANY_ELEMENTS: usize = 1 << 24;
 
-/// How often a device that failed is asked whether it is lost, and the pause between: 0.1 s, and only after a failure.
-const MOST_POLLS: u32 = 20;
-const BETWEEN_POLLS: Duration = Duration::from_millis(5);
+/// The maximum number of polls for the loss of the device after a failed call, and the pause
+/// between two polls: 0.1 s together.
+const LOST_POLLS: u32 = 20;
+const LOST_POLL_PAUSE: Duration = Duration::from_millis(5);
 
-impl Host {
+impl HostRunner {
     pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
         let ctc = GpuCtc::new(device, queue)?;
         Ok(Self {
@@ -68,28 +72,30 @@ impl Host {
         })
     }
 
-    /// Listens for the loss of the device. It has one listener, which on a caller's device is the caller's.
-    pub(crate) fn watch(&mut self) {
+    /// Sets the device's callback for its loss. A device has only one; a caller's device keeps the
+    /// caller's.
+    pub(crate) fn watch_lost(&mut self) {
         self.watched = true;
-        let seen = Arc::clone(&self.lost);
+        let lost = Arc::clone(&self.lost);
         self.device
             .set_device_lost_callback(move |reason, message| {
-                *locked(&seen) = Some(format!("{reason:?} {message}").trim().to_owned());
+                *locked(&lost) = Some(format!("{reason:?} {message}").trim().to_owned());
             });
     }
 
-    /// The same device and pipelines, for plans within these limits.
+    /// Returns a runner with the same device and pipelines that plans within `limits`.
     pub(crate) fn with_limits(&self, limits: &DeviceLimits) -> Self {
-        self.beside(self.ctc.clone(), *limits)
+        self.with_context(self.ctc.clone(), *limits)
     }
 
-    /// The same device and limits, whose pipelines go through `cache`.
+    /// Returns a runner with the same device and limits that compiles pipelines through `cache`.
     pub(crate) fn with_cache(&self, cache: &wgpu::PipelineCache) -> Self {
-        self.beside(self.ctc.with_cache(cache), self.limits)
+        self.with_context(self.ctc.with_cache(cache), self.limits)
     }
 
-    /// The same device, with no session: sessions hold pipelines and workspaces of earlier plans.
-    fn beside(&self, ctc: GpuCtc, limits: DeviceLimits) -> Self {
+    /// Returns a runner with the same device, without cached buffers: these hold the pipelines and
+    /// workspaces of earlier plans.
+    fn with_context(&self, ctc: GpuCtc, limits: DeviceLimits) -> Self {
         Self {
             ctc,
             device: self.device.clone(),
@@ -97,7 +103,7 @@ impl Host {
             limits,
             lost: Arc::clone(&self.lost),
             watched: self.watched,
-            idle: Idle::new(self.idle.most()),
+            idle: Idle::new(self.idle.capacity()),
         }
     }
 
@@ -106,10 +112,14 @@ impl Host {
         self.ctc.set_pipeline_limit(limits.pipelines);
     }
 
-    /// Begins a call: not in a forked process, which has not even the right to look whether the device is lost.
-    fn enter(&self) -> Result<Driving, Error> {
+    /// Begins a call. Must come before any other use of the device, even before checking that it is
+    /// lost.
+    ///
+    /// # Errors
+    /// [`Error::Forked`] in a child of the process that created the device.
+    fn enter(&self) -> Result<DeviceUse, Error> {
         self.ctc.engine.check()?;
-        Driving::begin()
+        DeviceUse::begin()
     }
 
     pub(crate) fn limits(&self) -> &DeviceLimits {
@@ -125,140 +135,152 @@ impl Host {
         checked: &CheckedBatch<'_>,
         options: &Options,
         task: Task,
-        waiting: Waiting,
+        poll_thread: PollThread,
         answer: &mut Answer,
     ) -> Result<(), Error> {
-        let _driving = self.enter()?;
-        let parts = self.parts(checked, options, task);
+        let _device_use = self.enter()?;
+        let parts = self.split(checked, options, task);
         for part in parts.iter() {
-            self.alive()?;
-            let result = self.run_part(&part, task, waiting, answer).await;
+            self.check_lost()?;
+            let result = self.run_part(&part, task, poll_thread, answer).await;
             if result.is_err() {
-                self.hear();
+                self.poll_lost_reason();
             }
-            self.alive()?;
+            self.check_lost()?;
             result?;
         }
         parts.reduce(answer);
         Ok(())
     }
 
-    /// The batch, cut by items where no buffer holds it, or where a plan of all items would have too many dispatches.
-    fn parts<'a>(&self, checked: &'a CheckedBatch<'a>, options: &Options, task: Task) -> Parts<'a> {
-        let parts = |max_items| {
-            let max_buffer = self.device.limits().max_buffer_size;
-            Parts::new(checked, options, max_buffer, max_items)
-        };
-        let mut cut = parts(usize::MAX);
+    /// Splits the batch by items if it exceeds a buffer, or if its plan would have too many
+    /// dispatches.
+    fn split<'a>(
+        &self,
+        checked: &'a CheckedBatch<'a>,
+        options: &Options,
+        task: Task,
+    ) -> BatchParts<'a> {
+        let max_buffer = self.device.limits().max_buffer_size;
+        let of_at_most = |max_items| BatchParts::new(checked, options, max_buffer, max_items);
+        let mut parts = of_at_most(usize::MAX);
         if checked.shape().elements() < MANY_ELEMENTS {
-            return cut;
+            return parts;
         }
-        let too_many = |cut: &Parts<'_>| {
-            let shape = cut.iter().next()?.plan_shape();
+        let too_many = |parts: &BatchParts<'_>| {
+            let shape = parts.iter().next()?.plan_shape();
             match Plan::new(&shape, options, task, &self.limits) {
                 Err(PlanError::Dispatches { most, .. }) if most > 0 => Some(most),
-                // Any other refusal is told when the part is planned for.
+                // Planning the part reports any other error.
                 _ => None,
             }
         };
-        // Each number is lower than the one before.
-        while let Some(most) = too_many(&cut) {
-            cut = parts(most);
+        // `most` decreases, so the loop ends.
+        while let Some(most) = too_many(&parts) {
+            parts = of_at_most(most);
         }
-        cut
+        parts
     }
 
     async fn run_part(
         &self,
-        part: &Part<'_>,
+        part: &BatchPart<'_>,
         task: Task,
-        waiting: Waiting,
+        poll_thread: PollThread,
         answer: &mut Answer,
     ) -> Result<(), Error> {
-        let begin = || self.begin(part, task);
-        let (session, pending) = guarded_async(&self.device, "running a batch", begin).await??;
-        self.answered(pending, waiting).await?;
-        session.read(&self.device, part, answer)?;
-        self.idle.put(session);
+        let start = || self.upload_and_submit(part, task);
+        let (staging, pending) = guarded_async(&self.device, "running a batch", start).await??;
+        self.wait_readable(pending, poll_thread).await?;
+        staging.read(&self.device, part, answer)?;
+        self.idle.put(staging);
         Ok(())
     }
 
-    /// All that the device is asked to do.
-    fn begin(&self, part: &Part<'_>, task: Task) -> Result<(Staging, Pending), Error> {
-        let session = self.session(part, task)?;
+    fn upload_and_submit(
+        &self,
+        part: &BatchPart<'_>,
+        task: Task,
+    ) -> Result<(Staging, Pending), Error> {
+        let staging = self.staging(part, task)?;
         guarded(&self.device, "uploading a batch", || {
-            session.upload(&self.queue, part)
+            staging.upload(&self.queue, part)
         })?;
-        let pending = session.submit(&self.device, &self.queue, part)?;
-        Ok((session, pending))
+        let pending = staging.submit(&self.device, &self.queue, part)?;
+        Ok((staging, pending))
     }
 
-    /// Until all buffers can be read.
-    async fn answered(&self, pending: Pending, waiting: Waiting) -> Result<(), Error> {
-        let poller = match waiting {
-            Waiting::Here => {
+    /// Waits until all buffers in `pending` can be read.
+    async fn wait_readable(&self, pending: Pending, poll_thread: PollThread) -> Result<(), Error> {
+        let poller = match poll_thread {
+            PollThread::Calling => {
                 wait(&self.device);
                 None
             }
-            Waiting::Aside => self.poll_aside(),
+            PollThread::Background => self.poll_in_background(),
         };
         pending.ready().await?;
-        // It has the device until then: a program that ended meanwhile would take the driver from under it.
+        // The background thread uses the device until then: if the program ended earlier, its
+        // driver would be unloaded while in use.
         if let Some(done) = poller {
             let _ = done.await;
         }
         Ok(())
     }
 
-    /// Native devices call back only while somebody polls them.
+    /// Polls the device in a new thread, since native devices call back only while a thread polls
+    /// them. Returns a receiver for the end of the thread.
     #[cfg(not(target_arch = "wasm32"))]
-    fn poll_aside(&self) -> Option<oneshot::Receiver<()>> {
+    fn poll_in_background(&self) -> Option<oneshot::Receiver<()>> {
         let (sender, done) = oneshot::channel();
         let device = self.device.clone();
         std::thread::spawn(move || {
-            let driving = Driving::begin();
+            let device_use = DeviceUse::begin();
             wait(&device);
             drop(device);
-            drop(driving);
-            // Nobody listens where an error before this one ended the run.
+            drop(device_use);
+            // The receiver is gone if the run has ended with an error.
             let _ = sender.send(());
         });
         Some(done)
     }
 
-    /// A browser does by itself, and has no threads.
+    /// Does nothing: a browser has no threads, and calls back without polling.
     #[cfg(target_arch = "wasm32")]
-    fn poll_aside(&self) -> Option<oneshot::Receiver<()>> {
+    fn poll_in_background(&self) -> Option<oneshot::Receiver<()>> {
         None
     }
 
-    /// Lets the listener hear of what is to be told. What fails on a lost device fails in many ways, and only the listener
-    /// knows why. It is told at the end of a poll that finds nothing submitted any more: ours, or another thread's, for
-    /// which it is waited a little.
-    fn hear(&self) {
-        for _ in 0..MOST_POLLS {
+    /// Polls briefly after a failure, so that the device-lost callback can run: calls on a lost
+    /// device fail with various errors, and only the callback has the reason. It runs at the end of
+    /// a poll that finds no submitted work, neither ours nor another thread's; the pauses give
+    /// other threads time to finish theirs.
+    fn poll_lost_reason(&self) {
+        for _ in 0..LOST_POLLS {
             wait(&self.device);
-            if !self.watched || self.alive().is_err() || cfg!(target_arch = "wasm32") {
+            if !self.watched || self.check_lost().is_err() || cfg!(target_arch = "wasm32") {
                 return;
             }
-            std::thread::sleep(BETWEEN_POLLS);
+            std::thread::sleep(LOST_POLL_PAUSE);
         }
     }
 
-    fn alive(&self) -> Result<(), Error> {
+    /// # Errors
+    /// [`Error::DeviceLost`] if the device has reported its loss.
+    fn check_lost(&self) -> Result<(), Error> {
         match &*locked(&self.lost) {
             None => Ok(()),
             Some(reason) => Err(Error::DeviceLost(reason.clone())),
         }
     }
 
-    /// An idle session for the part's shape, or a new one.
-    fn session(&self, part: &Part<'_>, task: Task) -> Result<Staging, Error> {
+    /// Returns idle staging buffers for the part's shape, or new ones.
+    fn staging(&self, part: &BatchPart<'_>, task: Task) -> Result<Staging, Error> {
         let shape = part.plan_shape();
         let labels = part.labels().len();
-        let idle = |session: &Staging| session.fits(&shape, part.options(), task, labels);
-        if let Some(session) = self.idle.take(idle) {
-            return Ok(session);
+        let fits = |staging: &Staging| staging.fits(&shape, part.options(), task, labels);
+        if let Some(staging) = self.idle.take(fits) {
+            return Ok(staging);
         }
         Staging::new(
             &self.device,
@@ -272,9 +294,10 @@ impl Host {
     }
 }
 
-/// Until the device has done all that was submitted so far; a lost one answers at once, and the pending buffers tell.
+/// Waits until the device has completed all work submitted so far. On a lost device, returns at
+/// once; reading the pending buffers then fails.
 fn wait(device: &wgpu::Device) {
-    // GL ends a wait after 2^31 ns, whatever it was asked for, and nobody else would poll after that.
+    // GL ends every wait after 2^31 ns, so the wait is repeated.
     while matches!(
         device.poll(wgpu::PollType::wait_indefinitely()),
         Err(wgpu::PollError::Timeout)

@@ -1,31 +1,31 @@
-//! A map of a bounded number of entries.
+//! A map with a bounded number of entries.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Beyond the bound, those used least recently are taken out.
+/// A map that evicts the least recently used entries beyond its capacity.
 #[derive(Debug)]
 pub(super) struct Lru<K, V> {
-    /// Each with the time of its latest use.
+    /// Each value with the count of uses at its latest use.
     entries: HashMap<K, (u64, V)>,
     uses: u64,
-    most: usize,
+    capacity: usize,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Lru<K, V> {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
             entries: HashMap::new(),
             uses: 0,
-            most,
+            capacity,
         }
     }
 
-    pub(super) fn most(&self) -> usize {
-        self.most
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
     }
 
-    /// The entry of a key.
+    /// Returns the value of `key`, and marks it as used.
     pub(super) fn get(&mut self, key: &K) -> Option<V> {
         self.uses += 1;
         let (used, value) = self.entries.get_mut(key)?;
@@ -33,30 +33,30 @@ impl<K: Clone + Eq + Hash, V: Clone> Lru<K, V> {
         Some(value.clone())
     }
 
-    /// Inserts an entry. Returns what has no place any more, for the caller to drop.
+    /// Inserts an entry. Returns the evicted values, for the caller to drop.
     #[must_use]
     pub(super) fn insert(&mut self, key: K, value: V) -> Vec<V> {
         self.uses += 1;
         self.entries.insert(key, (self.uses, value));
-        self.trimmed()
+        self.evict()
     }
 
-    /// Keeps at most so many from now on. Returns what has no place any more.
+    /// Changes the capacity. Returns the evicted values.
     #[must_use]
-    pub(super) fn keep_at_most(&mut self, most: usize) -> Vec<V> {
-        self.most = most;
-        self.trimmed()
+    pub(super) fn keep_at_most(&mut self, capacity: usize) -> Vec<V> {
+        self.capacity = capacity;
+        self.evict()
     }
 
-    fn trimmed(&mut self) -> Vec<V> {
-        let mut dropped = Vec::new();
-        while self.entries.len() > self.most {
+    fn evict(&mut self) -> Vec<V> {
+        let mut evicted = Vec::new();
+        while self.entries.len() > self.capacity {
             let oldest = self.entries.iter().min_by_key(|(_, (used, _))| *used);
             let oldest = oldest.map(|(key, _)| key.clone());
             let entry = oldest.and_then(|key| self.entries.remove(&key));
-            dropped.extend(entry.map(|(_, value)| value));
+            evicted.extend(entry.map(|(_, value)| value));
         }
-        dropped
+        evicted
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     use super::Lru;
 
     #[test]
-    fn the_least_recently_used_are_dropped_beyond_the_bound() {
+    fn the_least_recently_used_are_evicted_beyond_the_capacity() {
         let mut recent = Lru::new(2);
         assert!(recent.insert("a", 1).is_empty() && recent.insert("b", 2).is_empty());
         assert_eq!(recent.get(&"a"), Some(1));

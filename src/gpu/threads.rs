@@ -6,11 +6,12 @@ use std::sync::{Mutex, PoisonError};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::blocking::locked;
 
-/// Runs `work` on each item, the last one first, on this thread and up to `threads - 1` more. Returns the results in the
-/// order of the items.
+/// Runs `work` on each item, the last one first, on this thread and up to `threads - 1` more.
+/// Returns the results in the order of the items.
 ///
-/// The last stages of a plan take longest to compile, so they are not left to one thread at the end. The threads are not
-/// rayon's: those of its global pool do not survive a fork, which is how Python makes processes.
+/// The last stages of a plan take longest to compile, so they are started first. The threads are
+/// not rayon's, because those of its global pool do not survive a fork, which is how Python starts
+/// processes.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn in_threads<T: Sync, U: Send>(
     threads: usize,
@@ -30,7 +31,8 @@ pub(super) fn in_threads<T: Sync, U: Send>(
     };
     std::thread::scope(|scope| {
         for _ in 1..threads.min(items.len()) {
-            // A compiler's recursion may be deep. If a thread cannot be started, the others do its work.
+            // A shader compiler may recurse deeply. If a thread cannot be started, the others take
+            // its items.
             let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
             drop(thread.spawn_scoped(scope, worker));
         }
@@ -41,13 +43,13 @@ pub(super) fn in_threads<T: Sync, U: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// [`in_threads`] where there is one thread for wgpu, whose types do not leave it.
+/// [`in_threads`] on the web, where wgpu is confined to one thread.
 #[cfg(target_arch = "wasm32")]
 pub(super) fn in_threads<T, U>(_: usize, items: &[T], work: impl Fn(&T) -> U) -> Vec<U> {
     items.iter().map(work).collect()
 }
 
-/// As much as a process's first thread gets on Linux.
+/// The stack size of a process's main thread on Linux.
 #[cfg(not(target_arch = "wasm32"))]
 const STACK_BYTES: usize = 8 << 20;
 
@@ -56,7 +58,7 @@ mod tests {
     use super::in_threads;
 
     #[test]
-    fn each_item_is_worked_on_once_and_the_results_keep_their_order() {
+    fn each_item_is_processed_once_and_the_results_keep_their_order() {
         let items: Vec<usize> = (0..100).collect();
         for threads in [0, 1, 2, 8, 200] {
             let done = std::sync::atomic::AtomicUsize::new(0);

@@ -1,7 +1,7 @@
-//! The rows of alignment and of greedy decoding.
+//! The kernels of alignment and of greedy decoding.
 
 use super::Access::{Read, Write};
-use super::Part::{self, Shared};
+use super::SourcePart::{self, Shared};
 use super::{
     Access, ArrayId, EMISSIONS, FOLD_BARRIER, INPUT_KIND, Kernel, NEIGHBOUR_BARRIER,
     NEIGHBOUR_SUBGROUP, ROW_WORKGROUP, STATES,
@@ -25,24 +25,24 @@ const VITERBI_BINDINGS: &[(ArrayId, Access)] = &[
 pub(crate) static VITERBI: Kernel = Kernel {
     name: "viterbi",
     bindings: VITERBI_BINDINGS,
-    parts: &[
-        Part::Input,
+    shared: &[
+        SourcePart::Input,
         Shared(INPUT_KIND),
         Shared(DOUBLE_FLOAT),
         Shared(LOG_PROB),
         Shared(STATES),
         Shared(EMISSIONS),
         Shared(VITERBI_STEP),
-        Part::Lanes(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
+        SourcePart::Exchange(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
     ],
-    stage: include_str!("../../shaders/decode/viterbi.wgsl"),
+    own: include_str!("../../shaders/decode/viterbi.wgsl"),
 };
 
 pub(crate) static VITERBI_LONG: Kernel = Kernel {
     name: "viterbi_long",
     bindings: VITERBI_BINDINGS,
-    parts: &[
-        Part::Input,
+    shared: &[
+        SourcePart::Input,
         Shared(INPUT_KIND),
         Shared(DOUBLE_FLOAT),
         Shared(LOG_PROB),
@@ -50,7 +50,7 @@ pub(crate) static VITERBI_LONG: Kernel = Kernel {
         Shared(EMISSIONS),
         Shared(VITERBI_STEP),
     ],
-    stage: include_str!("../../shaders/decode/viterbi_long.wgsl"),
+    own: include_str!("../../shaders/decode/viterbi_long.wgsl"),
 };
 
 pub(crate) static BACKTRACE: Kernel = Kernel {
@@ -63,8 +63,8 @@ pub(crate) static BACKTRACE: Kernel = Kernel {
         (ArrayId::BacktraceStates, Write),
         (ArrayId::ItemStatus, Write),
     ],
-    parts: &[Shared(DOUBLE_FLOAT)],
-    stage: include_str!("../../shaders/decode/backtrace.wgsl"),
+    shared: &[Shared(DOUBLE_FLOAT)],
+    own: include_str!("../../shaders/decode/backtrace.wgsl"),
 };
 
 pub(crate) static PATH: Kernel = Kernel {
@@ -79,13 +79,13 @@ pub(crate) static PATH: Kernel = Kernel {
         (ArrayId::Path, Write),
         (ArrayId::LogProbs, Write),
     ],
-    parts: &[
-        Part::Input,
+    shared: &[
+        SourcePart::Input,
         Shared(INPUT_KIND),
         Shared(DOUBLE_FLOAT),
         Shared(LOG_PROB),
     ],
-    stage: include_str!("../../shaders/decode/path.wgsl"),
+    own: include_str!("../../shaders/decode/path.wgsl"),
 };
 
 pub(crate) static SPANS: Kernel = Kernel {
@@ -98,8 +98,8 @@ pub(crate) static SPANS: Kernel = Kernel {
         (ArrayId::Spans, Write),
         (ArrayId::Probabilities, Write),
     ],
-    parts: &[Shared(ROW_WORKGROUP), Shared(FOLD_BARRIER)],
-    stage: include_str!("../../shaders/decode/spans.wgsl"),
+    shared: &[Shared(ROW_WORKGROUP), Shared(FOLD_BARRIER)],
+    own: include_str!("../../shaders/decode/spans.wgsl"),
 };
 
 pub(crate) static PATH_LOG_PROB: Kernel = Kernel {
@@ -111,8 +111,8 @@ pub(crate) static PATH_LOG_PROB: Kernel = Kernel {
         (ArrayId::Loss, Write),
         (ArrayId::Status, Write),
     ],
-    parts: &[Shared(DOUBLE_FLOAT), Shared(FOLD_DOUBLE_FLOAT)],
-    stage: include_str!("../../shaders/decode/path_log_prob.wgsl"),
+    shared: &[Shared(DOUBLE_FLOAT), Shared(FOLD_DOUBLE_FLOAT)],
+    own: include_str!("../../shaders/decode/path_log_prob.wgsl"),
 };
 
 pub(crate) static COLLAPSE: Kernel = Kernel {
@@ -127,6 +127,6 @@ pub(crate) static COLLAPSE: Kernel = Kernel {
         (ArrayId::Loss, Write),
         (ArrayId::Status, Write),
     ],
-    parts: &[Shared(DOUBLE_FLOAT), Shared(FOLD_DOUBLE_FLOAT)],
-    stage: include_str!("../../shaders/decode/collapse.wgsl"),
+    shared: &[Shared(DOUBLE_FLOAT), Shared(FOLD_DOUBLE_FLOAT)],
+    own: include_str!("../../shaders/decode/collapse.wgsl"),
 };

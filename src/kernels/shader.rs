@@ -1,9 +1,9 @@
-//! Every text of every kernel, for whoever judges shaders.
+//! The source of every variant of every kernel, for tools that inspect or validate shaders.
 
 use super::source::for_browsers;
 use super::{Aliasing, ElementType, KERNELS, Kernel, SourceVariant};
 
-/// Every text that there is of each kernel, once.
+/// Returns each kernel with each of its distinct source variants.
 pub(crate) fn variants() -> impl Iterator<Item = (&'static Kernel, SourceVariant)> {
     KERNELS.iter().flat_map(|kernel| {
         let mut variants = Vec::new();
@@ -27,21 +27,22 @@ pub(crate) fn variants() -> impl Iterator<Item = (&'static Kernel, SourceVariant
     })
 }
 
-/// The WGSL of a kernel as it is compiled: to read, or for a tool that judges shaders.
+/// The WGSL source of one variant of a kernel, to read or to pass to a tool that validates shaders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Shader {
-    /// The kernel, which is its entry point's name.
+    /// The name of the kernel and of its entry point.
     pub name: &'static str,
-    /// The variant as wgpu's own compiler, naga, takes it.
+    /// The source, as wgpu's shader compiler, naga, accepts it.
     pub wgsl: String,
-    /// Whether all of the caller's buffers are declared as written, for where several lie in one `wgpu::Buffer`.
-    pub together: bool,
-    /// What the numbers of the input are.
+    /// True if all of the caller's buffers are declared `read_write`, so that several of them may
+    /// be ranges of one `wgpu::Buffer`.
+    pub aliased: bool,
+    /// The element type of the input and of the gradient.
     pub element: ElementType,
-    /// Whether the gradient lies where the input does.
+    /// True if the gradient overwrites the input.
     pub in_place: bool,
-    /// Whether it needs [`wgpu::Features::SUBGROUP`].
+    /// True if the source requires [`wgpu::Features::SUBGROUP`].
     pub subgroups: bool,
 }
 
@@ -51,28 +52,34 @@ impl Shader {
         Self {
             name: kernel.name,
             wgsl: kernel.source(variant),
-            together: variant.aliasing == Aliasing::Aliased,
+            aliased: variant.aliasing == Aliasing::Aliased,
             element: variant.element,
             in_place: variant.in_place,
             subgroups: variant.subgroups,
         }
     }
 
-    /// The variant as the browsers' compilers (Tint, WebKit's) take it: with `enable subgroups;` before one that uses them,
-    /// which naga 30 does not know.
+    /// Returns the source as the compilers of browsers (Tint and WebKit's) accept it: if it uses
+    /// subgroups, it begins with `enable subgroups;`, which naga 30 does not support.
     #[must_use]
     pub fn for_browsers(&self) -> String {
         for_browsers(self.wgsl.clone(), self.subgroups)
     }
 }
 
-/// Every text of every kernel, in the order of the pipeline.
+/// Returns the source of every variant of every kernel, in the order in which the kernels run.
 ///
 /// ```
 /// let mut names: Vec<_> = ctc_wgpu::shaders().map(|shader| shader.name).collect();
 /// names.dedup();
-/// assert_eq!(names[..9], ["totals", "labels", "chain", "stats", "sweep", "sweep_long", "meet", "reduce", "grad"]);
-/// assert_eq!(names[9..], ["align", "align_long", "trace", "path", "spans", "score", "greedy"]);
+/// assert_eq!(
+///     names,
+///     [
+///         "batch_totals", "check_labels", "label_links", "softmax_stats", "sweep", "sweep_long",
+///         "join", "reduce", "grad", "viterbi", "viterbi_long", "backtrace", "path", "spans",
+///         "path_log_prob", "collapse",
+///     ]
+/// );
 /// ```
 pub fn shaders() -> impl Iterator<Item = Shader> {
     variants().map(|(kernel, variant)| Shader::new(kernel, variant))

@@ -1,4 +1,5 @@
-//! How a kernel's text is put together: which parts of `shaders/shared` come before its own.
+//! Assembles the source of a kernel: which files of `shaders/shared` precede its own file, and
+//! which variant of them.
 
 use super::Access::{self, Read, Write};
 use super::{ArrayId, Kernel};
@@ -14,29 +15,32 @@ const IN_PLACE_F32: &str = include_str!("../../shaders/shared/in_place_f32.wgsl"
 const IN_PLACE_F16: &str = include_str!("../../shaders/shared/in_place_f16.wgsl");
 const HALF: &str = include_str!("../../shaders/shared/half.wgsl");
 
-/// How the caller's buffers lie: WebGPU forbids that a dispatch binds one buffer both to read and to write, so buffers
-/// that share one allocation are all declared as written.
+/// How the caller's buffers are placed: separately, or several of them in one `wgpu::Buffer`.
+///
+/// WebGPU forbids binding one buffer both as read-only and as writable in a dispatch, so aliased
+/// buffers are all declared `read_write`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Aliasing {
-    /// Each in a `wgpu::Buffer` of its own.
+    /// Each one is a `wgpu::Buffer` of its own.
     Separate,
-    /// Several in one.
+    /// Several are ranges of one `wgpu::Buffer`.
     Aliased,
 }
 
-/// What the numbers of the input and of the gradient are.
+/// The element type of the input and of the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ElementType {
-    /// 4 bytes.
+    /// 32-bit floats.
     #[default]
     F32,
-    /// 2 bytes, computed with in f32; the device needs [`wgpu::Features::SHADER_F16`].
+    /// 16-bit floats. Shaders convert them to f32 and compute in f32. The device needs
+    /// [`wgpu::Features::SHADER_F16`].
     F16,
 }
 
 impl ElementType {
-    /// The bytes of one.
+    /// Returns the size of an element in bytes.
     #[must_use]
     pub fn bytes(self) -> usize {
         match self {
@@ -46,19 +50,19 @@ impl ElementType {
     }
 }
 
-/// Which of a kernel's texts is compiled.
+/// Selects a variant of a kernel's source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SourceVariant {
     pub(crate) aliasing: Aliasing,
     pub(crate) element: ElementType,
-    /// The gradient lies where the input does.
+    /// The gradient overwrites the input.
     pub(crate) in_place: bool,
-    /// Subgroups pass on what else goes through workgroup memory.
+    /// Lanes exchange data by subgroup operations, instead of through workgroup memory.
     pub(crate) subgroups: bool,
 }
 
 impl SourceVariant {
-    /// What every device compiles.
+    /// The variant that every device supports.
     pub(crate) const PLAIN: Self = Self {
         aliasing: Aliasing::Separate,
         element: ElementType::F32,
@@ -67,19 +71,21 @@ impl SourceVariant {
     };
 }
 
-/// A part of a kernel's text that comes before its own.
+/// A part of a kernel's source that precedes its own file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum SourcePart {
+    /// The same source in every variant.
     Shared(&'static str),
     /// The binding of the input.
     Input,
-    /// The binding of the gradient, and the input's where that is another.
+    /// The binding of the gradient, and that of the input unless the gradient overwrites it.
     Gradient,
-    /// What passes from lane to lane: through workgroup memory, or in a subgroup.
-    Lanes(&'static str, &'static str),
+    /// The exchange between lanes: through workgroup memory, or by subgroup operations.
+    Exchange(&'static str, &'static str),
 }
 
-/// The text for a browser's compiler, which asks for a directive that naga 30 does not know.
+/// Returns the source for the compiler of a browser, which requires a directive that naga 30 does
+/// not support.
 pub(crate) fn for_browsers(source: String, subgroups: bool) -> String {
     if subgroups {
         format!("enable subgroups;\n{source}")
@@ -89,36 +95,37 @@ pub(crate) fn for_browsers(source: String, subgroups: bool) -> String {
 }
 
 impl Kernel {
-    /// The same text without what this kernel does not have: so that texts that are equal are known to be.
+    /// Resets the settings of `variant` that this kernel's source does not depend on, so that equal
+    /// sources have equal variants.
     pub(crate) fn source_variant(&self, variant: SourceVariant) -> SourceVariant {
-        let reads = self.parts.contains(&Part::Input);
-        let writes = self.parts.contains(&Part::Gradient);
-        let external = self.bindings.iter().any(|(array, access)| {
+        let reads_input = self.shared.contains(&SourcePart::Input);
+        let writes_gradient = self.shared.contains(&SourcePart::Gradient);
+        let reads_external = self.bindings.iter().any(|(array, access)| {
             array.is_external()
                 && *access == Read
                 && !(variant.in_place && *array == ArrayId::Input)
         });
         SourceVariant {
-            aliasing: if external {
+            aliasing: if reads_external {
                 variant.aliasing
             } else {
                 Aliasing::Separate
             },
-            element: if reads || writes {
+            element: if reads_input || writes_gradient {
                 variant.element
             } else {
                 ElementType::F32
             },
-            in_place: variant.in_place && writes,
+            in_place: variant.in_place && writes_gradient,
             subgroups: variant.subgroups
                 && self
-                    .parts
+                    .shared
                     .iter()
-                    .any(|part| matches!(part, Part::Lanes(..))),
+                    .any(|part| matches!(part, SourcePart::Exchange(..))),
         }
     }
 
-    /// The WGSL text that is compiled.
+    /// Returns the WGSL source of a variant.
     pub(crate) fn source(&self, variant: SourceVariant) -> String {
         let variant = self.source_variant(variant);
         let mut parts = Vec::new();
@@ -129,15 +136,15 @@ impl Kernel {
         if variant.element == ElementType::F16 {
             parts.push(HALF);
         }
-        for part in self.parts {
+        for part in self.shared {
             let input = match variant.element {
                 ElementType::F32 => INPUT_F32,
                 ElementType::F16 => INPUT_F16,
             };
             match part {
-                Part::Shared(shared) => parts.push(shared),
-                Part::Input => parts.push(input),
-                Part::Gradient => {
+                SourcePart::Shared(shared) => parts.push(shared),
+                SourcePart::Input => parts.push(input),
+                SourcePart::Gradient => {
                     parts.extend(match (variant.element, variant.in_place) {
                         (ElementType::F32, false) => [GRADIENT_F32, INPUT_F32],
                         (ElementType::F32, true) => [GRADIENT_F32, IN_PLACE_F32],
@@ -145,11 +152,11 @@ impl Kernel {
                         (ElementType::F16, true) => [GRADIENT_F16, IN_PLACE_F16],
                     });
                 }
-                Part::Lanes(_, subgroup) if variant.subgroups => parts.push(subgroup),
-                Part::Lanes(barrier, _) => parts.push(barrier),
+                SourcePart::Exchange(_, subgroup) if variant.subgroups => parts.push(subgroup),
+                SourcePart::Exchange(barrier, _) => parts.push(barrier),
             }
         }
-        parts.push(self.stage);
+        parts.push(self.own);
         let mut joined = parts.join("\n");
         if variant.aliasing == Aliasing::Aliased {
             for (number, (array, access)) in (1..).zip(self.bindings) {
@@ -163,7 +170,8 @@ impl Kernel {
         joined
     }
 
-    /// The access that the pipeline's layout declares; none where the text has no such binding.
+    /// Returns the access that the pipeline layout declares for `bindings[binding]`, or `None` if
+    /// the variant's source does not have that binding.
     pub(crate) fn access(&self, binding: usize, variant: SourceVariant) -> Option<Access> {
         let variant = self.source_variant(variant);
         match self.bindings[binding] {

@@ -1,4 +1,5 @@
-//! A kernel's text with nothing left to set, for frameworks that launch WGSL but set neither overrides nor uniforms.
+//! Kernel sources without overrides or uniforms, for frameworks that launch WGSL but support
+//! neither.
 
 use std::mem::offset_of;
 
@@ -6,9 +7,10 @@ use super::{Kernel, SourceVariant};
 use crate::params::Params;
 
 impl Kernel {
-    /// The text with constants in place of overrides and of the uniform, and every binding declared as written and
-    /// counted from 0: what a framework binds may lie in one buffer, of which a dispatch cannot bind one part to read
-    /// and another to write.
+    /// Returns the source of a variant with constants in place of the overrides and of the uniform.
+    ///
+    /// Bindings are numbered from 0 and all declared `read_write`: a framework may bind several
+    /// ranges of one buffer, which a dispatch cannot bind both as read-only and as writable.
     pub(crate) fn specialised(
         &self,
         variant: SourceVariant,
@@ -40,9 +42,10 @@ impl Kernel {
     }
 }
 
-/// `NAME: type = default;` as a constant of its value here.
+/// Turns the override declaration `NAME: type = default;` into a constant. Its value is that in
+/// `constants`, or else the default.
 fn constant(declaration: &str, constants: &[(&'static str, u32)]) -> String {
-    let given = declaration.split_once(':').and_then(|(name, rest)| {
+    let specialised = declaration.split_once(':').and_then(|(name, rest)| {
         let (ty, _) = rest.split_once('=')?;
         let (_, value) = constants.iter().find(|(known, _)| *known == name)?;
         let ty = ty.trim();
@@ -52,10 +55,10 @@ fn constant(declaration: &str, constants: &[(&'static str, u32)]) -> String {
         };
         Some(format!("const {name}: {ty} = {value};"))
     });
-    given.unwrap_or_else(|| format!("const {declaration}"))
+    specialised.unwrap_or_else(|| format!("const {declaration}"))
 }
 
-/// The members of the uniform, in order: all words but one.
+/// Returns the fields of the uniform in order, as WGSL literals. All are `u32` except `epsilon`.
 fn arguments(params: &Params) -> String {
     let words: &[u32] = bytemuck::cast_slice(std::slice::from_ref(params));
     let argument = |(index, word): (usize, &u32)| {

@@ -1,4 +1,4 @@
-//! The table of kernels against the WGSL, by naga's reflection: what two languages must agree on, a test compares.
+//! Compares the Rust side of the kernels with their WGSL sources, by naga's reflection.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -23,76 +23,71 @@ fn module(kernel: &Kernel, variant: SourceVariant) -> naga::Module {
     if variant.subgroups {
         capabilities |= naga::valid::Capabilities::SUBGROUP;
     }
-    let variant = kernel.source(variant);
-    let module = naga::front::wgsl::parse_str(&variant)
-        .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&variant)));
+    let source = kernel.source(variant);
+    let module = naga::front::wgsl::parse_str(&source)
+        .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
     naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
         .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
         .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
-        .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&variant)));
+        .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&source)));
     module
 }
 
 #[test]
 fn each_kernel_is_valid_and_has_one_entry_point_of_its_name() {
     for (kernel, variant) in variants() {
-        {
-            let module = module(kernel, variant);
-            let names: Vec<_> = module
-                .entry_points
-                .iter()
-                .map(|e| e.name.as_str())
-                .collect();
-            assert_eq!(names, [kernel.name]);
-        }
+        let module = module(kernel, variant);
+        let names: Vec<_> = module
+            .entry_points
+            .iter()
+            .map(|e| e.name.as_str())
+            .collect();
+        assert_eq!(names, [kernel.name]);
     }
 }
 
 #[test]
-fn the_bindings_of_a_kernel_are_those_of_its_text_with_their_access() {
+fn the_bindings_of_a_kernel_are_those_of_its_source_with_their_access() {
     for (kernel, variant) in variants() {
-        {
-            let module = module(kernel, variant);
-            let mut found: Vec<_> = module
-                .global_variables
-                .iter()
-                .filter_map(|(_, global)| {
-                    let binding = global.binding.as_ref()?;
-                    assert_eq!(binding.group, 0);
-                    Some((binding.binding, global.space, global.name.clone().unwrap()))
-                })
-                .collect();
-            found.sort_by_key(|(number, ..)| *number);
-            assert_eq!(found[0], (0, AddressSpace::Uniform, "params".to_owned()));
-            let bound: Vec<_> = (0..kernel.bindings.len())
-                .filter_map(|index| Some((index, kernel.access(index, variant)?)))
-                .collect();
-            assert_eq!(found.len(), 1 + bound.len(), "{}", kernel.name);
-            assert!(kernel.bindings.len() <= DeviceLimits::STORAGE_BUFFERS as usize);
-            for ((index, access), (number, space, name)) in bound.into_iter().zip(&found[1..]) {
-                assert_eq!(*number as usize, index + 1, "{} {name}", kernel.name);
-                let access = match access {
-                    Access::Read => StorageAccess::LOAD,
-                    Access::Write => StorageAccess::LOAD | StorageAccess::STORE,
-                };
-                assert_eq!(
-                    *space,
-                    AddressSpace::Storage { access },
-                    "{} {name}",
-                    kernel.name
-                );
-                assert_eq!(name, text_name(kernel.bindings[index].0), "{}", kernel.name);
-            }
+        let module = module(kernel, variant);
+        let mut found: Vec<_> = module
+            .global_variables
+            .iter()
+            .filter_map(|(_, global)| {
+                let binding = global.binding.as_ref()?;
+                assert_eq!(binding.group, 0);
+                Some((binding.binding, global.space, global.name.clone().unwrap()))
+            })
+            .collect();
+        found.sort_by_key(|(number, ..)| *number);
+        assert_eq!(found[0], (0, AddressSpace::Uniform, "params".to_owned()));
+        let bound: Vec<_> = (0..kernel.bindings.len())
+            .filter_map(|index| Some((index, kernel.access(index, variant)?)))
+            .collect();
+        assert_eq!(found.len(), 1 + bound.len(), "{}", kernel.name);
+        assert!(kernel.bindings.len() <= DeviceLimits::STORAGE_BUFFERS as usize);
+        for ((index, access), (number, space, name)) in bound.into_iter().zip(&found[1..]) {
+            assert_eq!(*number as usize, index + 1, "{} {name}", kernel.name);
+            let access = match access {
+                Access::Read => StorageAccess::LOAD,
+                Access::Write => StorageAccess::LOAD | StorageAccess::STORE,
+            };
+            assert_eq!(
+                *space,
+                AddressSpace::Storage { access },
+                "{} {name}",
+                kernel.name
+            );
+            assert_eq!(name, wgsl_name(kernel.bindings[index].0), "{}", kernel.name);
         }
     }
 }
 
-/// What the WGSL calls a array: the table's name, but where an entry point has that name already.
-fn text_name(array: ArrayId) -> &'static str {
+/// Returns the name of an array in WGSL. It differs from the name in Rust only if an entry point
+/// has that name.
+fn wgsl_name(array: ArrayId) -> &'static str {
     match array {
-        ArrayId::Input => "input",
-        ArrayId::Labels => "caller_labels",
         ArrayId::Grad => "gradient",
         ArrayId::Path => "path_classes",
         ArrayId::Spans => "label_spans",
@@ -101,7 +96,7 @@ fn text_name(array: ArrayId) -> &'static str {
 }
 
 #[test]
-fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
+fn the_uniform_has_the_same_fields_at_the_same_offsets_in_both_languages() {
     macro_rules! fields {
         ($($name:ident),*) => { vec![$((stringify!($name), offset_of!(Params, $name))),*] };
     }
@@ -142,7 +137,7 @@ fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
             .find(|(_, t)| t.name.as_deref() == Some("Params"))
             .unwrap();
         let TypeInner::Struct { members, span } = &params.inner else {
-            panic!("Params is no struct");
+            panic!("Params is not a struct");
         };
         assert_eq!(*span as usize, size_of::<Params>());
         assert!(
@@ -155,7 +150,7 @@ fn the_uniform_has_the_same_fields_at_the_same_places_in_both_languages() {
                 (Some(*name), *offset)
             );
         }
-        // The padding is an array in Rust and two words in WGSL.
+        // The padding is an array in Rust and two fields in WGSL.
         assert_eq!(members.len(), rust.len() + 1);
     }
 }
@@ -172,7 +167,7 @@ fn each_constant_of_a_plan_is_an_override_of_its_kernel() {
     for shape in [&shape, &long] {
         for task in [Task::LossAndGrad, Task::Align, Task::Greedy] {
             let plan = Plan::new(shape, &options, task, &DeviceLimits::default()).unwrap();
-            steps.extend(plan.steps);
+            steps.extend(plan.dispatches);
         }
     }
     for kernel in KERNELS {
@@ -230,10 +225,10 @@ fn statuses_have_the_numbers_that_kernels_write() {
 fn each_kernel_has_a_file_of_its_name_on_the_cpu_backend() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for kernel in KERNELS {
-        // On a CPU rows of any length lie in memory: one sweep is enough.
+        // Rows of any length are in memory on a CPU, so it needs no sweep for long labels.
         let stage = kernel.name.trim_end_matches("_long");
         let (folder, stage) = match stage {
-            // The CPU backend has the whole alignment in one file.
+            // The CPU backend implements alignment in one file.
             "viterbi" | "backtrace" | "path" | "spans" | "path_log_prob" => {
                 ("decode/", "decode/align")
             }

@@ -1,8 +1,8 @@
-//! From a shape to its dispatches: the stages in order, each over what was cut for it.
+//! Builds a plan: splits the batch, then adds the dispatches of each stage in order.
 
 use super::check::check;
 use super::tiling::{self, Tiling};
-use super::{Plan, Span, Step, Task};
+use super::{BindingRange, Plan, PlannedDispatch, Task};
 use crate::batch::{BatchShape, LabelLayout, Layout};
 use crate::error::PlanError;
 use crate::kernels::{self, ArrayId, Kernel};
@@ -10,8 +10,9 @@ use crate::limits::DeviceLimits;
 use crate::options::{Input, Options, Reduction, RepeatedOutputs};
 use crate::params::Params;
 
-/// The most dispatches of a plan: each has a bind group and a uniform of its own. So many are planned in milliseconds.
-pub(super) const MOST_STEPS: usize = 1 << 16;
+/// The maximum number of dispatches of a plan, each of which has a bind group and a uniform of its
+/// own. Planning this many takes milliseconds.
+pub(super) const MAX_DISPATCHES: usize = 1 << 16;
 
 pub(super) fn plan(
     shape: &BatchShape,
@@ -32,9 +33,9 @@ pub(super) fn plan(
         shape
     };
     let lanes = 1 << limits.max_invocations.min(256).ilog2();
-    let resident = lanes.min(limits.max_register_quads.into());
-    let scratch = task.has_states() && tiling::quads(shape) > resident;
-    let tiling = Tiling::new(shape, task, limits, scratch)?;
+    let register_quads = lanes.min(limits.max_register_quads.into());
+    let spill = task.has_states() && tiling::quads(shape) > register_quads;
+    let tiling = Tiling::new(shape, task, limits, spill)?;
     let mut builder = Builder {
         shape,
         options,
@@ -42,21 +43,21 @@ pub(super) fn plan(
         tiling,
         lanes: word(lanes),
         limits,
-        steps: Vec::new(),
+        dispatches: Vec::new(),
     };
-    builder.totals()?;
+    builder.batch_totals()?;
     let items = shape.items as u64;
-    let before = builder.steps.len();
-    for first in (0..items).step_by(usize_of(tiling.group)) {
-        builder.group(Tile {
+    let before_tiles = builder.dispatches.len();
+    for first in (0..items).step_by(usize_of(tiling.tile_items)) {
+        builder.tile(Tile {
             first,
-            count: tiling.group.min(items - first),
+            count: tiling.tile_items.min(items - first),
         })?;
         if first == 0 {
-            // All groups have as many steps as the first.
-            let of_group = builder.steps.len() - before;
-            let groups = (MOST_STEPS - before) / of_group.max(1);
-            let most = tiling.group.saturating_mul(groups as u64);
+            // Each tile has as many dispatches as the first.
+            let per_tile = builder.dispatches.len() - before_tiles;
+            let tiles = (MAX_DISPATCHES - before_tiles) / per_tile.max(1);
+            let most = tiling.tile_items.saturating_mul(tiles as u64);
             if items > most {
                 return Err(PlanError::Dispatches {
                     items: shape.items,
@@ -72,33 +73,33 @@ pub(super) fn plan(
         shape: *shape,
         options: *options,
         task,
-        tables: tiling.tables(),
-        batch_tiles: shape.items.div_ceil(usize_of(tiling.group)),
+        workspace: tiling.workspace(),
+        batch_tiles: shape.items.div_ceil(usize_of(tiling.tile_items)),
         segments: usize_of(tiling.segments()),
         input_slices: usize_of((shape.frames as u64).div_ceil(tiling.slice_frames.max(1))),
-        steps: builder.steps,
+        dispatches: builder.dispatches,
     })
 }
 
-/// Which way alpha and beta go.
+/// The phases of the recursions over frames: alpha from the first frame, beta from the last.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// To the middle.
-    In,
-    /// Through one page of that way again, to keep its rows.
-    Again,
-    /// On from the middle.
-    Out,
+    /// From the ends of the input to the middle frame.
+    Inward,
+    /// The inward recursion through one segment once more, to store its states.
+    Recompute,
+    /// From the middle frame on to the other end.
+    Outward,
 }
 
-/// Items that share the workspace at one time.
+/// A batch tile: items that use the workspace at the same time.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
     pub(super) first: u64,
     pub(super) count: u64,
 }
 
-/// Steps whose rows the tables hold at one time.
+/// A checkpoint segment: steps whose states the workspace holds at the same time.
 #[derive(Clone, Copy)]
 pub(super) struct Segment {
     pub(super) index: u64,
@@ -106,71 +107,82 @@ pub(super) struct Segment {
     pub(super) end: u64,
 }
 
-/// The steps so far, and what they are made from.
+/// The dispatches so far, and what they are computed from.
 pub(super) struct Builder<'a> {
     pub(super) shape: &'a BatchShape,
     pub(super) options: &'a Options,
     pub(super) task: Task,
     pub(super) tiling: Tiling,
-    /// The widest workgroup.
+    /// The lanes of the largest workgroups.
     pub(super) lanes: u32,
     pub(super) limits: &'a DeviceLimits,
-    pub(super) steps: Vec<Step>,
+    pub(super) dispatches: Vec<PlannedDispatch>,
 }
 
 impl Builder<'_> {
-    fn group(&mut self, group: Tile) -> Result<(), PlanError> {
+    fn tile(&mut self, tile: Tile) -> Result<(), PlanError> {
         match self.task {
-            Task::Loss | Task::LossAndGrad => self.loss(group),
-            Task::Align => self.alignment(group),
-            Task::Greedy => self.greedy(group),
+            Task::Loss | Task::LossAndGrad => self.loss(tile),
+            Task::Align => self.alignment(tile),
+            Task::Greedy => self.greedy(tile),
         }
     }
 
-    fn loss(&mut self, group: Tile) -> Result<(), PlanError> {
-        let pages = self.tiling.segments();
-        let paged = self.tiling.checkpointed();
-        self.labels(group)?;
-        self.chain(group)?;
-        if !self.tiling.gathered {
-            self.rows(group, self.all(), &kernels::SOFTMAX_STATS)?;
-        }
-        for page in 0..pages {
-            let page = self.segment(page);
-            if self.tiling.gathered {
-                self.rows(group, page, &kernels::SOFTMAX_STATS)?;
-            }
-            self.sweep(group, page, Phase::In)?;
-        }
-        self.meet(group)?;
+    fn loss(&mut self, tile: Tile) -> Result<(), PlanError> {
+        self.check_labels(tile)?;
+        self.label_links(tile)?;
+        self.sweep_inward(tile)?;
+        self.join(tile)?;
         if self.options.reduction != Reduction::None {
-            self.reduce(group)?;
+            self.reduce(tile)?;
         }
         if self.task == Task::Loss {
             return Ok(());
         }
-        for page in (0..pages).rev() {
-            let page = self.segment(page);
-            if paged {
-                if self.tiling.gathered {
-                    self.rows(group, page, &kernels::SOFTMAX_STATS)?;
-                }
-                self.sweep(group, page, Phase::Again)?;
-            }
-            self.sweep(group, page, Phase::Out)?;
-            self.rows(group, page, &kernels::GRAD)?;
+        for index in (0..self.tiling.segments()).rev() {
+            let segment = self.segment(index);
+            self.recompute(tile, segment)?;
+            self.sweep(tile, segment, Phase::Outward)?;
+            self.row_stage(tile, segment, &kernels::GRAD)?;
         }
         Ok(())
     }
 
-    /// The steps of a page.
+    /// Adds the statistics of the input's rows and the inward recursion over all segments.
+    pub(super) fn sweep_inward(&mut self, tile: Tile) -> Result<(), PlanError> {
+        if !self.tiling.gathered {
+            self.row_stage(tile, self.all_steps(), &kernels::SOFTMAX_STATS)?;
+        }
+        for index in 0..self.tiling.segments() {
+            let segment = self.segment(index);
+            if self.tiling.gathered {
+                self.row_stage(tile, segment, &kernels::SOFTMAX_STATS)?;
+            }
+            self.sweep(tile, segment, Phase::Inward)?;
+        }
+        Ok(())
+    }
+
+    /// Computes the states of a segment once more, if those of earlier segments have overwritten
+    /// them.
+    pub(super) fn recompute(&mut self, tile: Tile, segment: Segment) -> Result<(), PlanError> {
+        if !self.tiling.checkpointed() {
+            return Ok(());
+        }
+        if self.tiling.gathered {
+            self.row_stage(tile, segment, &kernels::SOFTMAX_STATS)?;
+        }
+        self.sweep(tile, segment, Phase::Recompute)
+    }
+
     pub(super) fn segment(&self, index: u64) -> Segment {
         let first = index * self.tiling.segment_steps;
         let end = (first + self.tiling.segment_steps).min(self.tiling.steps);
         Segment { index, first, end }
     }
 
-    pub(super) fn all(&self) -> Segment {
+    /// Returns a segment of all steps, for the stages that run once for all segments.
+    pub(super) fn all_steps(&self) -> Segment {
         Segment {
             index: 0,
             first: 0,
@@ -178,25 +190,29 @@ impl Builder<'_> {
         }
     }
 
-    /// Takes a step, if its grid is one that the device dispatches, and if there are not too many.
-    pub(super) fn push(&mut self, step: Step) -> Result<(), PlanError> {
-        if self.steps.len() == MOST_STEPS {
+    /// Adds a dispatch.
+    ///
+    /// # Errors
+    /// If its grid exceeds the device's limit, or if the plan has too many dispatches.
+    pub(super) fn push(&mut self, dispatch: PlannedDispatch) -> Result<(), PlanError> {
+        if self.dispatches.len() == MAX_DISPATCHES {
             return Err(PlanError::Dispatches {
                 items: self.shape.items,
-                // Of a time-major batch an item's frames lie apart by all items: fewer may have fewer chunks.
+                // In a time-major batch, the frames of an item are as far apart as there are items:
+                // with fewer items, an input slice holds more frames.
                 most: self.shape.items / 2,
             });
         }
-        let widest = step.grid.into_iter().max().unwrap_or(0);
+        let widest = dispatch.grid.into_iter().max().unwrap_or(0);
         if widest > self.limits.max_workgroups {
             return Err(PlanError::Limit {
                 limit: "max_compute_workgroups_per_dimension",
                 has: self.limits.max_workgroups.into(),
                 needs: widest.into(),
-                what: step.label,
+                what: dispatch.label,
             });
         }
-        self.steps.push(step);
+        self.dispatches.push(dispatch);
         Ok(())
     }
 
@@ -212,41 +228,41 @@ impl Builder<'_> {
             epsilon,
             items: word(self.shape.items as u64),
             label_stride: word(self.shape.max_labels as u64),
-            label_capacity: word(self.tiling.width),
+            label_capacity: word(self.tiling.label_capacity),
             quads: word(self.tiling.quads),
             spill_row: word(self.tiling.spill_row()),
             ..Params::default()
         }
     }
 
-    pub(super) fn tile_params(&self, group: Tile) -> Params {
+    pub(super) fn tile_params(&self, tile: Tile) -> Params {
         Params {
-            tile_items: word(group.count),
-            first_item: word(group.first),
+            tile_items: word(tile.count),
+            first_item: word(tile.first),
             ..self.params()
         }
     }
 
-    pub(super) fn segment_params(&self, group: Tile, page: Segment) -> Params {
+    pub(super) fn segment_params(&self, tile: Tile, segment: Segment) -> Params {
         Params {
-            segment_begin: word(page.first),
-            segment_end: word(page.end),
-            ..self.tile_params(group)
+            segment_begin: word(segment.first),
+            segment_end: word(segment.end),
+            ..self.tile_params(tile)
         }
     }
 
-    /// The rows of frames `frame..frame + count` of the group: what of the input to bind, and the parameters that tell
-    /// where in it they are.
+    /// Returns the range of the input that holds frames `frame..frame + count` of the tile, and the
+    /// parameters that locate them in it.
     pub(super) fn row_params(
         &self,
-        group: Tile,
-        page: Segment,
+        tile: Tile,
+        segment: Segment,
         frame: u64,
         count: u64,
-    ) -> (Span, Params) {
-        let (span, base) = self
+    ) -> (BindingRange, Params) {
+        let (range, base) = self
             .tiling
-            .input_span(group.first, group.count, frame, count);
+            .input_range(tile.first, tile.count, frame, count);
         let (item_rows, frame_rows) = match self.shape.layout {
             Layout::BatchMajor => (self.shape.frames as u64, 1),
             Layout::TimeMajor => (1, self.shape.items as u64),
@@ -257,29 +273,36 @@ impl Builder<'_> {
             input_base: word(base),
             item_rows: word(item_rows),
             frame_rows: word(frame_rows),
-            ..self.segment_params(group, page)
+            ..self.segment_params(tile, segment)
         };
-        (span, params)
+        (range, params)
     }
 
-    /// The workspace's tables, and what `other` says of the caller's buffers.
-    pub(super) fn spans(&self, kernel: &Kernel, other: impl Fn(ArrayId) -> Span) -> Vec<Span> {
-        let span = |&(array, _): &(ArrayId, _)| {
+    /// Returns the range of each binding of `kernel`: all of a workspace array, and `external` of
+    /// one of the caller's.
+    pub(super) fn binding_ranges(
+        &self,
+        kernel: &Kernel,
+        external: impl Fn(ArrayId) -> BindingRange,
+    ) -> Vec<BindingRange> {
+        let range = |&(array, _): &(ArrayId, _)| {
             if array.is_external() {
-                other(array)
+                external(array)
             } else {
-                Span::Table
+                BindingRange::Workspace
             }
         };
-        kernel.bindings.iter().map(span).collect()
+        kernel.bindings.iter().map(range).collect()
     }
 
-    pub(super) fn folded(&self, workgroups: u64, z: u32) -> [u32; 3] {
+    /// Returns a grid of at least `workgroups` in two dimensions, of which the first is used up
+    /// before the second.
+    pub(super) fn folded_grid(&self, workgroups: u64, z: u32) -> [u32; 3] {
         let x = workgroups.min(self.limits.max_workgroups.into()).max(1);
         [word(x), word(workgroups.div_ceil(x)).max(1), z]
     }
 
-    pub(super) fn input(&self) -> u32 {
+    pub(super) fn input_kind(&self) -> u32 {
         match self.options.input {
             Input::Logits => 0,
             Input::LogProbs => 1,
@@ -293,11 +316,13 @@ impl Builder<'_> {
     }
 }
 
-/// Lanes that share `frames` of `classes`, so that each has about four entries: a power of two that a workgroup of `most`
-/// has. A CPU's are those of a vector, which do not wait for others. Of the batch's sizes only C may count here: the order
-/// of a sum must not depend on what else is in the batch.
+/// Returns the number of lanes that share `frames` rows of `classes`, so that each lane has about
+/// four entries: a power of two, at most `most`.
+///
+/// On a CPU the lanes are those of a vector, which do not wait for others. Of the batch's sizes
+/// only C may be used here: the order of a sum must not depend on the other items of the batch.
 pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &DeviceLimits) -> u64 {
-    let most = if limits.software && classes < LONG_FOR_A_CPU {
+    let most = if limits.software && classes < LONG_ROW_ON_CPU {
         8
     } else {
         most
@@ -306,10 +331,10 @@ pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &DeviceLim
     wanted.clamp(8, most).next_power_of_two().min(most)
 }
 
-/// Classes of which a vector's lanes would make too long a loop.
-const LONG_FOR_A_CPU: u64 = 1 << 18;
+/// The number of classes above which a vector's lanes would loop for too long.
+const LONG_ROW_ON_CPU: u64 = 1 << 18;
 
-/// A number that the tiling keep below 2^31.
+/// Converts a number that the tiling keeps below 2^31.
 pub(super) fn word(n: u64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,5 @@
-//! What is refused before anything is cut: shapes, options and limits that make no sense, and arrays that no buffer holds.
+//! The checks before a batch is split: invalid shapes, options and limits, and arrays that exceed a
+//! buffer.
 
 use crate::batch::{BatchShape, LONGEST_AXIS, LabelLayout, check_epsilon};
 use crate::error::{ParameterError, PlanError};
@@ -7,7 +8,8 @@ use crate::limits::DeviceLimits;
 use crate::options::Options;
 use crate::plan::Task;
 
-/// No array of a batch has more bytes, whatever a device says: no offset into one, nor twice that, passes 64 bits.
+/// The maximum bytes of an array of the batch, whatever the device reports. Offsets into an array,
+/// and twice such an offset, then fit in 64 bits.
 const LARGEST_ARRAY: u64 = 1 << 62;
 
 const WORD: u64 = 4;
@@ -28,7 +30,7 @@ pub(super) fn check(
             return Err(ParameterError::Axis {
                 axis,
                 value: value as u64,
-                rule: "below 2^31, and C at least 1: the blank is a class",
+                rule: "below 2^31, and C at least 1, because the blank is a class",
             }
             .into());
         }
@@ -42,7 +44,7 @@ pub(super) fn check(
     if shape.element == ElementType::F16 && !limits.f16 {
         return Err(PlanError::Feature {
             feature: "SHADER_F16",
-            what: "an input of f16",
+            what: "an f16 input",
         });
     }
     check_epsilon(options.input)?;
@@ -59,7 +61,7 @@ pub(super) fn check(
             "max_storage_buffers_per_shader_stage",
             limits.max_storage_buffers,
             DeviceLimits::STORAGE_BUFFERS,
-            "stage `labels`",
+            "stage `check_labels`",
         ),
         (
             "max_compute_invocations_per_workgroup",
@@ -92,12 +94,13 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Refuses a batch with an array that no buffer holds: it is never encoded, and cut into groups it would fill the host's
-/// memory with steps.
+/// Checks that each array of the batch fits a buffer. A larger one could never be encoded, and
+/// splitting it into tiles could fill the host's memory with dispatches.
 fn check_buffers(shape: &BatchShape, task: Task, limits: &DeviceLimits) -> Result<(), PlanError> {
     let [items, frames, classes, labels] =
         [shape.items, shape.frames, shape.classes, shape.max_labels].map(|n| n as u64);
-    // Without a frame the input has no bytes, however many items and classes it claims: they count as for one frame.
+    // Without frames the input has no bytes for any number of items and classes, so these are
+    // limited as if there were one frame.
     let input = [items, frames.max(1), classes, shape.element.bytes() as u64];
     let padded = match shape.label_layout {
         LabelLayout::Padded => labels,

@@ -1,54 +1,40 @@
-//! The dispatches of an alignment and of a greedy reading, in the order of their pipelines.
+//! The dispatches of forced alignment and of greedy decoding, in the order of their stages.
 
-use super::build::{Builder, Phase, Segment, Tile, usize_of, word};
-use super::{Iterations, Span, Step};
+use super::build::{Builder, Segment, Tile, usize_of, word};
+use super::{BindingRange, Iterations, PlannedDispatch};
 use crate::error::PlanError;
 use crate::kernels::{self, ArrayId, Kernel};
 use crate::params::Params;
 
-/// Lanes of the stages after the path is known. What they add up has an order that must not depend on the batch.
+/// The lanes of the stages after the recursion. The order of their sums must not depend on the
+/// batch, so this is a constant.
 const LANES: u32 = 32;
 
 impl Builder<'_> {
-    pub(super) fn alignment(&mut self, group: Tile) -> Result<(), PlanError> {
-        let pages = self.tiling.segments();
-        self.labels(group)?;
-        if !self.tiling.gathered {
-            self.rows(group, self.all(), &kernels::SOFTMAX_STATS)?;
+    pub(super) fn alignment(&mut self, tile: Tile) -> Result<(), PlanError> {
+        self.check_labels(tile)?;
+        self.sweep_inward(tile)?;
+        for index in (0..self.tiling.segments()).rev() {
+            let segment = self.segment(index);
+            self.recompute(tile, segment)?;
+            self.backtrace(tile, segment)?;
         }
-        for page in 0..pages {
-            let page = self.segment(page);
-            if self.tiling.gathered {
-                self.rows(group, page, &kernels::SOFTMAX_STATS)?;
-            }
-            self.sweep(group, page, Phase::In)?;
-        }
-        for page in (0..pages).rev() {
-            let page = self.segment(page);
-            if self.tiling.checkpointed() {
-                if self.tiling.gathered {
-                    self.rows(group, page, &kernels::SOFTMAX_STATS)?;
-                }
-                self.sweep(group, page, Phase::Again)?;
-            }
-            self.trace(group, page)?;
-        }
-        self.path(group)?;
-        self.spans_of_labels(group)?;
-        self.score(group)
+        self.path(tile)?;
+        self.label_spans(tile)?;
+        self.path_log_prob(tile)
     }
 
-    pub(super) fn greedy(&mut self, group: Tile) -> Result<(), PlanError> {
-        self.labels(group)?;
-        self.rows(group, self.all(), &kernels::SOFTMAX_STATS)?;
+    pub(super) fn greedy(&mut self, tile: Tile) -> Result<(), PlanError> {
+        self.check_labels(tile)?;
+        self.row_stage(tile, self.all_steps(), &kernels::SOFTMAX_STATS)?;
         let frames = self.shape.frames as u64;
-        let (labels, label_base) = self.tiling.items_span(group.first, group.count, frames);
+        let (labels, label_base) = self.tiling.items_range(tile.first, tile.count, frames);
         let (hypothesis_frames, second_base) =
-            self.tiling.items_span(group.first, group.count, 2 * frames);
-        let (items, item_base) = self.tiling.items_span(group.first, group.count, 1);
-        // Each window of lanes is counted in as many rounds as a number of lanes has bits.
-        let rounds = frames.div_ceil(LANES.into()) * (3 + u64::from(LANES.ilog2())) + 8;
-        self.push(Step {
+            self.tiling.items_range(tile.first, tile.count, 2 * frames);
+        let (items, item_base) = self.tiling.items_range(tile.first, tile.count, 1);
+        // A prefix sum over the lanes takes one iteration per bit of their number.
+        let iterations = frames.div_ceil(LANES.into()) * (3 + u64::from(LANES.ilog2())) + 8;
+        self.push(PlannedDispatch {
             kernel: &kernels::COLLAPSE,
             label: "collapse",
             subgroups: false,
@@ -57,25 +43,26 @@ impl Builder<'_> {
                 item_base: word(item_base),
                 label_base: word(label_base),
                 second_base: word(second_base),
-                ..self.tile_params(group)
+                ..self.tile_params(tile)
             },
-            grid: self.folded(group.count, 1),
-            spans: self.spans(&kernels::COLLAPSE, |array| match array {
+            grid: self.folded_grid(tile.count, 1),
+            ranges: self.binding_ranges(&kernels::COLLAPSE, |array| match array {
                 ArrayId::HypothesisLabels => labels,
                 ArrayId::HypothesisFrames => hypothesis_frames,
                 _ => items,
             }),
-            iterations: Iterations::bounded(rounds, "frames T", frames)?,
+            iterations: Iterations::bounded(iterations, "frames T", frames)?,
         })
     }
 
-    /// Back through a page, window by window.
-    fn trace(&mut self, group: Tile, page: Segment) -> Result<(), PlanError> {
-        let window = usize_of((Iterations::MAX - 8).into());
-        let windows: Vec<_> = (page.first..page.end).step_by(window).collect();
-        for first in windows.into_iter().rev() {
-            let end = (first + window as u64).min(page.end);
-            self.push(Step {
+    /// Follows the backpointers of a segment from its last step to its first, in one or more
+    /// dispatches.
+    fn backtrace(&mut self, tile: Tile, segment: Segment) -> Result<(), PlanError> {
+        let steps = usize_of((Iterations::MAX - 8).into());
+        let starts: Vec<_> = (segment.first..segment.end).step_by(steps).collect();
+        for first in starts.into_iter().rev() {
+            let end = (first + steps as u64).min(segment.end);
+            self.push(PlannedDispatch {
                 kernel: &kernels::BACKTRACE,
                 label: "backtrace",
                 subgroups: false,
@@ -83,36 +70,36 @@ impl Builder<'_> {
                 params: Params {
                     first_step: word(first),
                     end_step: word(end),
-                    ..self.segment_params(group, page)
+                    ..self.segment_params(tile, segment)
                 },
-                grid: self.folded(group.count.div_ceil(LANES.into()), 1),
-                spans: self.spans(&kernels::BACKTRACE, |_| Span::Table),
+                grid: self.folded_grid(tile.count.div_ceil(LANES.into()), 1),
+                ranges: self.binding_ranges(&kernels::BACKTRACE, |_| BindingRange::Workspace),
                 iterations: Iterations::bounded(end - first + 1, "frames T", end)?,
             })?;
         }
         Ok(())
     }
 
-    /// Chunk by chunk of the input.
-    fn path(&mut self, group: Tile) -> Result<(), PlanError> {
+    /// Adds one dispatch per input slice.
+    fn path(&mut self, tile: Tile) -> Result<(), PlanError> {
         let frames = self.shape.frames as u64;
-        let chunk = self.tiling.slice_frames;
+        let slice_frames = self.tiling.slice_frames;
         let lanes = 64.min(self.lanes);
-        let (paths, label_base) = self.tiling.items_span(group.first, group.count, frames);
-        for frame in (0..frames).step_by(usize_of(chunk.max(1))) {
-            let count = chunk.min(frames - frame);
-            let (input, params) = self.row_params(group, self.all(), frame, count);
-            self.push(Step {
+        let (paths, label_base) = self.tiling.items_range(tile.first, tile.count, frames);
+        for frame in (0..frames).step_by(usize_of(slice_frames.max(1))) {
+            let count = slice_frames.min(frames - frame);
+            let (input, params) = self.row_params(tile, self.all_steps(), frame, count);
+            self.push(PlannedDispatch {
                 kernel: &kernels::PATH,
                 label: "path",
                 subgroups: false,
-                constants: vec![("LANES", lanes), ("INPUT", self.input())],
+                constants: vec![("LANES", lanes), ("INPUT", self.input_kind())],
                 params: Params {
                     label_base: word(label_base),
                     ..params
                 },
-                grid: self.folded((group.count * count).div_ceil(lanes.into()), 1),
-                spans: self.spans(&kernels::PATH, |array| match array {
+                grid: self.folded_grid((tile.count * count).div_ceil(lanes.into()), 1),
+                ranges: self.binding_ranges(&kernels::PATH, |array| match array {
                     ArrayId::Input => input,
                     _ => paths,
                 }),
@@ -122,15 +109,15 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn spans_of_labels(&mut self, group: Tile) -> Result<(), PlanError> {
+    fn label_spans(&mut self, tile: Tile) -> Result<(), PlanError> {
         let [frames, labels] = [self.shape.frames, self.shape.max_labels].map(|n| n as u64);
         let rows = (128.min(self.lanes) / LANES).max(1);
-        let (paths, label_base) = self.tiling.items_span(group.first, group.count, frames);
-        let (spans, item_base) = self.tiling.items_span(group.first, group.count, 2 * labels);
-        let (means, second_base) = self.tiling.items_span(group.first, group.count, labels);
-        // Two searches, the frames of a label, and a fold.
-        let rounds = frames.div_ceil(LANES.into()) + 2 * 33 + 8;
-        self.push(Step {
+        let (paths, label_base) = self.tiling.items_range(tile.first, tile.count, frames);
+        let (spans, item_base) = self.tiling.items_range(tile.first, tile.count, 2 * labels);
+        let (means, second_base) = self.tiling.items_range(tile.first, tile.count, labels);
+        // Two binary searches over the frames, the frames of a label, and the sum over the lanes.
+        let iterations = frames.div_ceil(LANES.into()) + 2 * 33 + 8;
+        self.push(PlannedDispatch {
             kernel: &kernels::SPANS,
             label: "spans",
             subgroups: false,
@@ -139,24 +126,24 @@ impl Builder<'_> {
                 item_base: word(item_base),
                 label_base: word(label_base),
                 second_base: word(second_base),
-                ..self.tile_params(group)
+                ..self.tile_params(tile)
             },
-            grid: self.folded((group.count * labels).div_ceil(rows.into()), 1),
-            spans: self.spans(&kernels::SPANS, |array| match array {
+            grid: self.folded_grid((tile.count * labels).div_ceil(rows.into()), 1),
+            ranges: self.binding_ranges(&kernels::SPANS, |array| match array {
                 ArrayId::Spans => spans,
                 ArrayId::Probabilities => means,
                 _ => paths,
             }),
-            iterations: Iterations::bounded(rounds, "frames T", frames)?,
+            iterations: Iterations::bounded(iterations, "frames T", frames)?,
         })
     }
 
-    fn score(&mut self, group: Tile) -> Result<(), PlanError> {
+    fn path_log_prob(&mut self, tile: Tile) -> Result<(), PlanError> {
         let kernel: &'static Kernel = &kernels::PATH_LOG_PROB;
         let frames = self.shape.frames as u64;
-        let (paths, label_base) = self.tiling.items_span(group.first, group.count, frames);
-        let (items, item_base) = self.tiling.items_span(group.first, group.count, 1);
-        self.push(Step {
+        let (paths, label_base) = self.tiling.items_range(tile.first, tile.count, frames);
+        let (items, item_base) = self.tiling.items_range(tile.first, tile.count, 1);
+        self.push(PlannedDispatch {
             kernel,
             label: kernel.name,
             subgroups: false,
@@ -164,10 +151,10 @@ impl Builder<'_> {
             params: Params {
                 item_base: word(item_base),
                 label_base: word(label_base),
-                ..self.tile_params(group)
+                ..self.tile_params(tile)
             },
-            grid: self.folded(group.count, 1),
-            spans: self.spans(kernel, |array| match array {
+            grid: self.folded_grid(tile.count, 1),
+            ranges: self.binding_ranges(kernel, |array| match array {
                 ArrayId::LogProbs => paths,
                 _ => items,
             }),

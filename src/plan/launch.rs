@@ -1,9 +1,11 @@
-//! A plan for frameworks that launch kernels themselves.
+//! Launches: the dispatches of a plan, for frameworks that launch kernels themselves.
 
-use super::{Plan, Span, Step};
+use super::{BindingRange, Plan, PlannedDispatch};
 use crate::kernels::{ArrayId, SourceVariant};
 
-/// What a launch binds: one of the caller's arrays, as [`Buffers`](crate::Buffers) has them, or a table of the workspace.
+/// An array that a launch binds: one of the caller's, named as in [`Buffers`](crate::Buffers),
+/// [`AlignBuffers`](crate::AlignBuffers) and [`GreedyBuffers`](crate::GreedyBuffers), or one of the
+/// workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operand {
@@ -23,72 +25,80 @@ pub enum Operand {
     Status,
     /// `[1]`, written.
     Reduced,
-    /// As the logits, written.
+    /// Same shape as the logits, written.
     Grad,
-    /// Of an alignment, `[N, T]`, written.
+    /// Alignment, `[N, T]`, written.
     Path,
-    /// Of an alignment, `[N, T]`, written.
+    /// Alignment, `[N, T]`, written.
     LogProbs,
-    /// Of an alignment, `[N, Lmax, 2]`, written.
+    /// Alignment, `[N, Lmax, 2]`, written.
     Spans,
-    /// Of an alignment, `[N, Lmax]`, written.
+    /// Alignment, `[N, Lmax]`, written.
     Probabilities,
-    /// Of a greedy reading, `[N, T]`, written.
+    /// Greedy decoding, `[N, T]`, written.
     HypothesisLabels,
-    /// Of a greedy reading, `[N]`, written.
+    /// Greedy decoding, `[N]`, written.
     HypothesisLengths,
-    /// Of a greedy reading, `[N, T, 2]`, written.
+    /// Greedy decoding, `[N, T, 2]`, written.
     HypothesisFrames,
-    /// The table of this number, of [`Plan::tables`].
-    Table(usize),
+    /// The workspace array with this index in [`Plan::workspace_arrays`].
+    Workspace(usize),
 }
 
 /// A binding of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct BoundRange {
-    /// What it is a part of.
+    /// The array.
     pub operand: Operand,
-    /// Where the part begins, in bytes: a multiple of the limits' offset alignment.
+    /// The offset in bytes: a multiple of the offset alignment in the limits.
     pub offset: u64,
-    /// Its length; without one, to the operand's end.
+    /// The length in bytes; `None` for the rest of the array.
     pub bytes: Option<u64>,
 }
 
-/// A dispatch as a variant and what it binds, with nothing else to set.
+/// A dispatch as a specialised shader and its bindings. It has no uniform and no override
+/// constants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Launch {
-    /// The kernel, which is its entry point's name.
+    /// The name of the kernel and of its entry point.
     pub name: &'static str,
-    /// Its WGSL, in which the batch's sizes are constants. All bindings are in group 0 and `read_write`.
+    /// The WGSL source, in which the batch's sizes are constants. All bindings are `read_write` and
+    /// in group 0.
     pub wgsl: String,
-    /// Invocations of a workgroup.
+    /// The size of a workgroup in invocations.
     pub workgroup_size: [u32; 3],
-    /// Workgroups.
+    /// The number of workgroups per dimension.
     pub grid: [u32; 3],
-    /// What stands at bindings 0, 1, …
+    /// The ranges at bindings 0, 1, ….
     pub bindings: Vec<BoundRange>,
 }
 
 impl Plan {
-    /// The bytes of each table of the workspace. Nothing need be in them before a batch, and nothing is kept there.
-    pub fn tables(&self) -> impl Iterator<Item = u64> {
-        self.tables.iter().map(|table| table.bytes)
+    /// Returns the bytes of each array of the workspace. The arrays need no initial contents, and
+    /// their contents are not used by later batches.
+    pub fn workspace_arrays(&self) -> impl Iterator<Item = u64> {
+        self.workspace.iter().map(|array| array.bytes)
     }
 
-    /// The dispatches, one after the other, for frameworks that launch WGSL by themselves and bind arrays that may all lie
-    /// in one buffer. With wgpu's own types [`GpuPlan`](crate::GpuPlan) does better: its pipelines serve batches of all sizes.
+    /// Returns the dispatches in order, for frameworks that launch WGSL themselves and bind arrays
+    /// that may all lie in one buffer. With wgpu's own types, use [`GpuPlan`](crate::GpuPlan): its
+    /// pipelines serve batches of all sizes.
     ///
-    /// Every operand that a launch names must be there: lengths of `T` and weights of 1 where the batch has none, and room
-    /// for a status. Plan with `subgroup_size: 0` in the [`DeviceLimits`](crate::DeviceLimits) where the device has no subgroups, and with
-    /// the offset alignment that its bindings have.
+    /// Every operand of a launch is required: pass lengths of `T` and weights of 1 if the batch has
+    /// none, and a buffer for the status. Plan with `subgroup_size: 0` in the
+    /// [`DeviceLimits`](crate::DeviceLimits) if the device has no subgroups, and with the offset
+    /// alignment of the framework's bindings.
     ///
-    /// Not for browsers: their compilers let no barrier depend on what was read from a binding that is declared as written.
+    /// Browsers reject these shaders: their compilers do not accept a barrier that depends on a
+    /// value read from a writable binding.
     ///
     /// ```
     /// use ctc_wgpu::{Task, DeviceLimits, Operand, Options, Plan, BatchShape};
-    /// let plan = Plan::new(&BatchShape::new(32, 50, 20, 6), &Options::default(), Task::LossAndGrad, &DeviceLimits::default())?;
+    /// let shape = BatchShape::new(32, 50, 20, 6);
+    /// let limits = DeviceLimits::default();
+    /// let plan = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &limits)?;
     /// for launch in plan.launches() {
     ///     println!("{} in {:?} workgroups of {:?}", launch.name, launch.grid, launch.workgroup_size);
     ///     assert!(launch.wgsl.contains("@binding(0) var<storage, read_write>"));
@@ -98,34 +108,30 @@ impl Plan {
     /// # Ok::<(), ctc_wgpu::PlanError>(())
     /// ```
     pub fn launches(&self) -> impl Iterator<Item = Launch> {
-        self.steps.iter().map(|step| self.launch(step))
+        self.dispatches.iter().map(|dispatch| self.launch(dispatch))
     }
 
-    fn launch(&self, step: &Step) -> Launch {
+    fn launch(&self, dispatch: &PlannedDispatch) -> Launch {
         let variant = SourceVariant {
-            subgroups: step.subgroups,
+            subgroups: dispatch.subgroups,
             ..self.source_variant()
         };
-        let constant = |name| {
-            let mut constants = step.constants.iter();
-            let found = constants.find(|(constant, _)| *constant == name);
-            found.map_or(1, |(_, value)| *value)
-        };
-        let bindings = step.kernel.bindings.iter().zip(&step.spans);
+        let size = |constant| dispatch.constant(constant).unwrap_or(1);
+        let bindings = dispatch.kernel.bindings.iter().zip(&dispatch.ranges);
         Launch {
-            name: step.kernel.name,
-            wgsl: step
+            name: dispatch.kernel.name,
+            wgsl: dispatch
                 .kernel
-                .specialised(variant, &step.constants, &step.params),
-            workgroup_size: [constant("LANES"), constant("ROWS"), 1],
-            grid: step.grid,
+                .specialised(variant, &dispatch.constants, &dispatch.params),
+            workgroup_size: [size("LANES"), size("ROWS"), 1],
+            grid: dispatch.grid,
             bindings: bindings
-                .map(|((array, _), span)| self.bound(*array, *span))
+                .map(|((array, _), range)| self.bound_range(*array, *range))
                 .collect(),
         }
     }
 
-    fn bound(&self, array: ArrayId, span: Span) -> BoundRange {
+    fn bound_range(&self, array: ArrayId, range: BindingRange) -> BoundRange {
         let operand = match array {
             ArrayId::Input => Operand::Logits,
             ArrayId::Labels => Operand::Labels,
@@ -143,15 +149,17 @@ impl Plan {
             ArrayId::HypothesisLabels => Operand::HypothesisLabels,
             ArrayId::HypothesisLengths => Operand::HypothesisLengths,
             ArrayId::HypothesisFrames => Operand::HypothesisFrames,
-            table => Operand::Table(
-                // A plan has a table for each array that it binds; past the end there would be none to bind.
-                (self.tables.iter().position(|known| known.array == table))
-                    .unwrap_or(self.tables.len()),
+            internal => Operand::Workspace(
+                // The workspace has every internal array that a dispatch binds. The fallback, an
+                // index past the end, is never used.
+                (self.workspace.iter())
+                    .position(|known| known.array == internal)
+                    .unwrap_or(self.workspace.len()),
             ),
         };
-        let (offset, bytes) = match span {
-            Span::Range { offset, bytes } => (offset, Some(bytes)),
-            Span::Rest | Span::Table => (0, None),
+        let (offset, bytes) = match range {
+            BindingRange::Part { offset, bytes } => (offset, Some(bytes)),
+            BindingRange::ToEnd | BindingRange::Workspace => (0, None),
         };
         BoundRange {
             operand,

@@ -1,8 +1,8 @@
-//! The dispatches of each stage, in the order of the pipeline.
+//! The dispatches of each stage of the losses, in the order of the stages.
 
 use super::build::{Builder, Phase, Segment, Tile, row_lanes, usize_of, word};
 use super::tiling::{BLOCK, Tiling};
-use super::{Iterations, Span, Step};
+use super::{BindingRange, Iterations, PlannedDispatch};
 use crate::batch::LabelLayout;
 use crate::error::PlanError;
 use crate::kernels::{self, Kernel};
@@ -10,11 +10,12 @@ use crate::options::{BlankInLabels, Impossible, Reduction, RepeatedLabels};
 use crate::params::Params;
 use crate::plan::Task;
 
-/// Items whose sums one dispatch of `totals` adds up: with 32 lanes, the fewest, 8 rounds for each 32 items.
-const TOTALS_WINDOW: u64 = 1 << 17;
+/// The maximum number of items per dispatch of `batch_totals`. With 32 lanes, the fewest, the
+/// kernel takes 8 loop iterations per 32 items.
+const TOTALS_ITEMS: u64 = 1 << 17;
 
 impl Builder<'_> {
-    pub(super) fn totals(&mut self) -> Result<(), PlanError> {
+    pub(super) fn batch_totals(&mut self) -> Result<(), PlanError> {
         let concatenated = self.shape.label_layout == LabelLayout::Concatenated;
         let over_batch = self.task.is_loss()
             && matches!(
@@ -25,10 +26,10 @@ impl Builder<'_> {
             return Ok(());
         }
         let items = self.shape.items as u64;
-        let window = TOTALS_WINDOW.min(self.tiling.slice_words());
-        for first in (0..items).step_by(usize_of(window)) {
-            let count = window.min(items - first);
-            let (span, base) = self.tiling.items_span(first, count, 1);
+        let most = TOTALS_ITEMS.min(self.tiling.binding_words());
+        for first in (0..items).step_by(usize_of(most)) {
+            let count = most.min(items - first);
+            let (range, base) = self.tiling.items_range(first, count, 1);
             let params = Params {
                 tile_items: word(count),
                 item_base: word(base),
@@ -38,44 +39,44 @@ impl Builder<'_> {
             };
             let lanes = self.lanes;
             let fold = u64::from(lanes.ilog2());
-            let rounds = count.div_ceil(lanes.into()) * (3 + fold) + fold + 2;
-            self.push(Step {
+            let iterations = count.div_ceil(lanes.into()) * (3 + fold) + fold + 2;
+            self.push(PlannedDispatch {
                 kernel: &kernels::BATCH_TOTALS,
                 label: "batch_totals",
                 subgroups: false,
                 constants: vec![("LANES", lanes), ("CONCATENATED", concatenated.into())],
                 params,
                 grid: [1, 1, 1],
-                spans: vec![span, span, Span::Table],
-                iterations: Iterations::bounded(rounds, "items N", items)?,
+                ranges: vec![range, range, BindingRange::Workspace],
+                iterations: Iterations::bounded(iterations, "items N", items)?,
             })?;
         }
         Ok(())
     }
 
-    pub(super) fn labels(&mut self, group: Tile) -> Result<(), PlanError> {
+    pub(super) fn check_labels(&mut self, tile: Tile) -> Result<(), PlanError> {
         let options = self.options;
         let lanes = 64.min(self.lanes);
         let collapse = options.repeated_labels == RepeatedLabels::Collapse;
         let concatenated = self.shape.label_layout == LabelLayout::Concatenated;
         let stride = self.shape.max_labels as u64;
-        let (items, item_base) = self.tiling.items_span(group.first, group.count, 1);
+        let (items, item_base) = self.tiling.items_range(tile.first, tile.count, 1);
         let (labels, label_base) = if concatenated {
-            (Span::Rest, 0)
+            (BindingRange::ToEnd, 0)
         } else {
-            self.tiling.items_span(group.first, group.count, stride)
+            self.tiling.items_range(tile.first, tile.count, stride)
         };
         let params = Params {
             item_base: word(item_base),
             label_base: word(label_base),
-            ..self.tile_params(group)
+            ..self.tile_params(tile)
         };
         let scan = if collapse {
             u64::from(lanes.ilog2()) + 1
         } else {
             0
         };
-        let rounds = stride.div_ceil(lanes.into()) * (1 + scan) + 1;
+        let iterations = stride.div_ceil(lanes.into()) * (1 + scan) + 1;
         let reduction = match options.reduction {
             _ if !self.task.is_loss() => 1,
             Reduction::None | Reduction::Sum => 1,
@@ -84,7 +85,7 @@ impl Builder<'_> {
             Reduction::MeanVolume => 4,
             Reduction::MeanWeighted => 5,
         };
-        self.push(Step {
+        self.push(PlannedDispatch {
             kernel: &kernels::CHECK_LABELS,
             label: "check_labels",
             subgroups: false,
@@ -97,115 +98,117 @@ impl Builder<'_> {
                 ),
                 ("COLLAPSE", collapse.into()),
                 ("DISTINCT", self.distinct()),
-                ("STARS", (self.task == Task::Align).into()),
-                ("LABELLED", (self.task != Task::Greedy).into()),
+                ("ALLOW_STAR", (self.task == Task::Align).into()),
+                ("HAS_LABELS", (self.task != Task::Greedy).into()),
                 ("REDUCTION", reduction),
             ],
             params,
-            grid: self.folded(group.count, 1),
-            spans: [labels, items, items, items]
+            grid: self.folded_grid(tile.count, 1),
+            ranges: [labels, items, items, items]
                 .into_iter()
-                .chain([Span::Table; 4])
+                .chain([BindingRange::Workspace; 4])
                 .collect(),
-            iterations: Iterations::bounded(rounds, "max_labels Lmax", stride)?,
+            iterations: Iterations::bounded(iterations, "max_labels Lmax", stride)?,
         })?;
         Ok(())
     }
 
-    pub(super) fn chain(&mut self, group: Tile) -> Result<(), PlanError> {
+    pub(super) fn label_links(&mut self, tile: Tile) -> Result<(), PlanError> {
         if self.task == Task::Loss {
             return Ok(());
         }
-        let width = self.tiling.width;
+        let capacity = self.tiling.label_capacity;
         let classes = self.shape.classes as u64;
         let lanes = u64::from(64.min(self.lanes));
-        // A label's lane looks at all others.
-        let rounds = |clear: u64, link: u64| clear.div_ceil(lanes) + link * (width + 2) + 2;
-        let strides = width.div_ceil(lanes);
-        let together = rounds(classes, strides);
-        let dispatches = if together <= u64::from(Iterations::MAX) {
-            vec![(1, [1, 1], together)]
+        // The lane of a label searches all other labels for equal ones.
+        let iterations = |clear: u64, link: u64| clear.div_ceil(lanes) + link * (capacity + 2) + 2;
+        let strides = capacity.div_ceil(lanes);
+        let in_one = iterations(classes, strides);
+        let dispatches = if in_one <= u64::from(Iterations::MAX) {
+            vec![(1, [1, 1], in_one)]
         } else {
             let most = u64::from(self.limits.max_workgroups);
             let clear = classes.div_ceil(lanes).min(most);
             vec![
-                (clear, [1, 0], rounds(classes.div_ceil(clear), 0)),
-                (strides, [0, 1], rounds(0, 1)),
+                (clear, [1, 0], iterations(classes.div_ceil(clear), 0)),
+                (strides, [0, 1], iterations(0, 1)),
             ]
         };
-        let [y, z, _] = self.folded(group.count, 1);
-        for (x, [clear, link], rounds) in dispatches {
-            self.push(Step {
+        let [y, z, _] = self.folded_grid(tile.count, 1);
+        for (x, [clear, link], iterations) in dispatches {
+            self.push(PlannedDispatch {
                 kernel: &kernels::LABEL_LINKS,
                 label: "label_links",
                 subgroups: false,
                 constants: vec![("LANES", word(lanes)), ("CLEAR", clear), ("LINK", link)],
-                params: self.tile_params(group),
+                params: self.tile_params(tile),
                 grid: [word(x), y, z],
-                spans: vec![Span::Table; 3],
-                iterations: Iterations::bounded(rounds, "labels min(Lmax, T)", width)?,
+                ranges: vec![BindingRange::Workspace; 3],
+                iterations: Iterations::bounded(iterations, "labels min(Lmax, T)", capacity)?,
             })?;
         }
         Ok(())
     }
 
-    /// The stages that look at whole frames: stats and grad, chunk by chunk.
-    pub(super) fn rows(
+    /// Adds a stage over rows of the input, one per frame: `softmax_stats` or `grad`. One dispatch
+    /// per input slice.
+    pub(super) fn row_stage(
         &mut self,
-        group: Tile,
-        page: Segment,
+        tile: Tile,
+        segment: Segment,
         kernel: &'static Kernel,
     ) -> Result<(), PlanError> {
         let slice_frames = self.tiling.slice_frames;
         let frames = self.shape.frames as u64;
         let classes = self.shape.classes as u64;
-        // The frames that lanes share: four of an item look up the same labels.
-        let share = if kernel == &kernels::GRAD { 4 } else { 1 };
-        let lanes = row_lanes(share, classes, self.lanes.into(), self.limits);
-        let iterations = self.row_rounds(kernel, lanes)?;
-        // A CPU's lanes wait for no others than those of a vector, where a grid has room for so many workgroups.
-        let few = group.count * slice_frames <= self.limits.max_workgroups.into();
-        let together = if self.limits.software && few {
+        // `grad` computes four frames of an item with the same lanes, since they need the same
+        // labels.
+        let shared_frames = if kernel == &kernels::GRAD { 4 } else { 1 };
+        let lanes = row_lanes(shared_frames, classes, self.lanes.into(), self.limits);
+        let iterations = self.row_iterations(kernel, lanes)?;
+        // On a CPU, workgroups of one vector never wait for other lanes. They need a larger grid.
+        let grid_fits = tile.count * slice_frames <= self.limits.max_workgroups.into();
+        let workgroup_lanes = if self.limits.software && grid_fits {
             lanes
         } else {
             128
         };
-        let rows = (together.min(self.lanes.into()) / lanes).max(1);
+        let rows = (workgroup_lanes.min(self.lanes.into()) / lanes).max(1);
         let subgroups = rows == 1 && lanes == u64::from(self.limits.subgroup_size);
         for frame in (0..frames).step_by(usize_of(slice_frames.max(1))) {
             let count = slice_frames.min(frames - frame);
-            let (input, params) = self.row_params(group, page, frame, count);
+            let (input, params) = self.row_params(tile, segment, frame, count);
             let mut constants = vec![
                 ("LANES", word(lanes)),
                 ("ROWS", word(rows)),
-                ("INPUT", self.input()),
+                ("INPUT", self.input_kind()),
             ];
             if kernel == &kernels::SOFTMAX_STATS {
                 constants.push(("DIRECTIONS", word(self.task.directions())));
-                constants.push(("BEST", (self.task == Task::Greedy).into()));
-                constants.push(("GATHER", self.tiling.gathered.into()));
-                constants.push(("ONCE", (classes <= 4 * lanes).into()));
+                constants.push(("GREEDY", (self.task == Task::Greedy).into()));
+                constants.push(("WRITE_GATHERED", self.tiling.gathered.into()));
+                constants.push(("ROW_IN_REGISTERS", (classes <= 4 * lanes).into()));
             }
-            let shares = group.count * count.div_ceil(share);
-            self.push(Step {
+            let row_groups = tile.count * count.div_ceil(shared_frames);
+            self.push(PlannedDispatch {
                 kernel,
                 label: kernel.name,
                 subgroups,
                 constants,
                 params,
-                grid: self.folded(shares.div_ceil(rows), 1),
-                spans: self.spans(kernel, |_| input),
+                grid: self.folded_grid(row_groups.div_ceil(rows), 1),
+                ranges: self.binding_ranges(kernel, |_| input),
                 iterations,
             })?;
         }
         Ok(())
     }
 
-    /// How often a lane of stats or grad goes round its loops.
-    fn row_rounds(&self, kernel: &Kernel, lanes: u64) -> Result<Iterations, PlanError> {
+    /// Returns the loop iterations of a lane of `softmax_stats` or `grad`.
+    fn row_iterations(&self, kernel: &Kernel, lanes: u64) -> Result<Iterations, PlanError> {
         let classes = self.shape.classes as u64;
         let Tiling {
-            width,
+            label_capacity,
             quads,
             gathered,
             ..
@@ -213,189 +216,194 @@ impl Builder<'_> {
         let of_row = classes.div_ceil(lanes) + 8;
         let folds = 2 * u64::from(lanes.ilog2());
         let of_labels = if kernel == &kernels::GRAD {
-            // The quads, and all chains of equal labels together.
-            quads.div_ceil(lanes) + width
+            // The quads, and the links of all labels, if all are equal.
+            quads.div_ceil(lanes) + label_capacity
         } else if gathered {
-            width / lanes + 1
+            label_capacity / lanes + 1
         } else {
             0
         };
         let (axis, value) = if of_labels > of_row {
-            ("labels min(Lmax, T)", width)
+            ("labels min(Lmax, T)", label_capacity)
         } else {
             ("classes C", classes)
         };
         Iterations::bounded(of_row + folds + of_labels, axis, value)
     }
 
-    /// Alpha and beta through a page, window by window: on their way in the windows ascend, on their way out they
-    /// descend.
+    /// Adds a recursion through a segment, in one or more dispatches: from its first step to its
+    /// last in the inward phases, from its last to its first in the outward phase.
     pub(super) fn sweep(
         &mut self,
-        group: Tile,
-        page: Segment,
+        tile: Tile,
+        segment: Segment,
         phase: Phase,
     ) -> Result<(), PlanError> {
         let Tiling {
-            width,
+            label_capacity,
             quads,
-            scratch,
+            spill,
             gathered,
             ..
         } = self.tiling;
         let subgroup = u64::from(self.limits.subgroup_size);
-        let subgroups = !scratch && quads <= subgroup && subgroup <= u64::from(self.lanes);
-        let lanes = match (scratch, subgroups) {
+        let subgroups = !spill && quads <= subgroup && subgroup <= u64::from(self.lanes);
+        let lanes = match (spill, subgroups) {
             (true, _) => u64::from(self.lanes),
             (false, true) => subgroup,
             (false, false) => sweep_lanes(quads, self.limits.software),
         };
         let aligns = self.task == Task::Align;
-        // Each step of a long one goes round the quads, once or, with a block's rows made again, twice, and copies a row a block.
+        // Each step of a `_long` kernel loops over the quads: once, or twice if the states of a
+        // block are recomputed. It also copies one row of states per block.
         let strides = quads.div_ceil(lanes) + 2;
-        let (kernel, round, ends) = match (scratch, aligns) {
+        let (kernel, per_step, per_dispatch) = match (spill, aligns) {
             (true, true) => (&kernels::VITERBI_LONG, strides, 2 * strides),
             (true, false) => (&kernels::SWEEP_LONG, 3 * strides, 2 * strides),
             (false, true) => (&kernels::VITERBI, 1, 1),
             (false, false) => (&kernels::SWEEP, 1, 1),
         };
-        let window = u64::from(Iterations::MAX).saturating_sub(ends + 1) / round;
-        let window = (window / BLOCK * BLOCK).max(BLOCK);
-        let windows = (page.end - page.first).div_ceil(window);
+        let steps = u64::from(Iterations::MAX).saturating_sub(per_dispatch + 1) / per_step;
+        let steps = (steps / BLOCK * BLOCK).max(BLOCK);
+        let dispatches = (segment.end - segment.first).div_ceil(steps);
         let checkpointed = self.tiling.checkpointed();
-        let checkpoint = if checkpointed { 1 + page.index } else { 0 };
-        let (label, array, keeps) = match phase {
-            Phase::In => (
+        let checkpoint_row = if checkpointed { 1 + segment.index } else { 0 };
+        let (label, carry_row, stores_rows) = match phase {
+            Phase::Inward => (
                 if aligns { "viterbi" } else { "sweep inward" },
                 0,
                 self.task != Task::Loss && !checkpointed,
             ),
-            Phase::Again if aligns => ("viterbi recompute", checkpoint, true),
-            Phase::Again => ("sweep recompute", checkpoint, true),
-            Phase::Out => ("sweep outward", 0, true),
+            Phase::Recompute if aligns => ("viterbi recompute", checkpoint_row, true),
+            Phase::Recompute => ("sweep recompute", checkpoint_row, true),
+            Phase::Outward => ("sweep outward", 0, true),
         };
-        let (frame, frames, items) = if gathered {
-            (0, 1, 1)
+        // If its inputs are gathered, the kernel does not read the input: one row is bound.
+        let (frames, items) = if gathered {
+            (1, 1)
         } else {
-            (0, self.shape.frames as u64, group.count)
+            (self.shape.frames as u64, tile.count)
         };
         let bound = Tile {
             count: items,
-            ..group
+            ..tile
         };
-        let (input, params) = self.row_params(bound, page, frame, frames);
-        for turn in 0..windows {
+        let (input, params) = self.row_params(bound, segment, 0, frames);
+        for turn in 0..dispatches {
             let index = match phase {
-                Phase::Out => windows - 1 - turn,
-                Phase::In | Phase::Again => turn,
+                Phase::Outward => dispatches - 1 - turn,
+                Phase::Inward | Phase::Recompute => turn,
             };
-            let first = page.first + index * window;
-            let end = (first + window).min(page.end);
-            let saves = phase == Phase::In && first == page.first;
+            let first = segment.first + index * steps;
+            let end = (first + steps).min(segment.end);
+            let stores_checkpoint = phase == Phase::Inward && first == segment.first;
             let mut constants = vec![
                 ("LANES", word(lanes)),
-                ("KEEP", keeps.into()),
-                ("GATHERED", gathered.into()),
-                ("INPUT", self.input()),
+                ("STORE_ROWS", stores_rows.into()),
+                ("READ_GATHERED", gathered.into()),
+                ("INPUT", self.input_kind()),
                 ("DISTINCT", self.distinct()),
             ];
             constants.push(if aligns {
                 ("DIRECTIONS", 1)
             } else {
-                ("OUT", (phase == Phase::Out).into())
+                ("OUTWARD", (phase == Phase::Outward).into())
             });
-            self.push(Step {
+            self.push(PlannedDispatch {
                 kernel,
                 label,
                 subgroups,
                 constants,
                 params: Params {
-                    tile_items: word(group.count),
+                    tile_items: word(tile.count),
                     first_step: word(first),
                     end_step: word(end),
-                    carry_row: word(array),
-                    checkpoint_row: word(if saves { checkpoint } else { 0 }),
+                    carry_row: word(carry_row),
+                    checkpoint_row: word(if stores_checkpoint { checkpoint_row } else { 0 }),
                     ..params
                 },
-                grid: self.folded(group.count, word(self.task.directions())),
-                spans: self.spans(kernel, |_| input),
+                grid: self.folded_grid(tile.count, word(self.task.directions())),
+                ranges: self.binding_ranges(kernel, |_| input),
                 iterations: Iterations::bounded(
-                    (end - first) * round + ends + 1,
+                    (end - first) * per_step + per_dispatch + 1,
                     "labels min(Lmax, T)",
-                    width,
+                    label_capacity,
                 )?,
             })?;
         }
         Ok(())
     }
 
-    pub(super) fn meet(&mut self, group: Tile) -> Result<(), PlanError> {
+    pub(super) fn join(&mut self, tile: Tile) -> Result<(), PlanError> {
         let quads = self.tiling.quads;
         let frames = self.shape.frames as u64;
-        // Not by Lmax or T, as for the rows. A CPU does better with a vector's lanes alone, which need not wait.
+        // A constant, since the order of a sum must not depend on the batch's Lmax or T (see
+        // `row_lanes`). On a CPU, the lanes of one vector are faster because they never wait.
         let lanes = if self.limits.software { 8 } else { 64 }.min(self.lanes);
-        let (items, base) = self.tiling.items_span(group.first, group.count, 1);
-        let rounds = quads.div_ceil(lanes.into())
+        let (items, base) = self.tiling.items_range(tile.first, tile.count, 1);
+        let iterations = quads.div_ceil(lanes.into())
             + frames.div_ceil(4 * u64::from(lanes))
             + u64::from(lanes.ilog2())
             + 3;
         let zero = self.options.impossible == Impossible::Zero;
-        self.push(Step {
+        self.push(PlannedDispatch {
             kernel: &kernels::JOIN,
             label: "join",
             subgroups: false,
             constants: vec![
                 ("LANES", lanes),
                 ("ZERO_IMPOSSIBLE", zero.into()),
-                ("INPUT", self.input()),
+                ("INPUT", self.input_kind()),
                 ("DISTINCT", self.distinct()),
             ],
             params: Params {
                 item_base: word(base),
-                ..self.tile_params(group)
+                ..self.tile_params(tile)
             },
-            grid: self.folded(group.count, 1),
-            spans: self.spans(&kernels::JOIN, |_| items),
-            iterations: Iterations::bounded(rounds, "frames T", frames)?,
+            grid: self.folded_grid(tile.count, 1),
+            ranges: self.binding_ranges(&kernels::JOIN, |_| items),
+            iterations: Iterations::bounded(iterations, "frames T", frames)?,
         })?;
         Ok(())
     }
 
-    pub(super) fn reduce(&mut self, group: Tile) -> Result<(), PlanError> {
-        let (items, base) = self.tiling.items_span(group.first, group.count, 1);
+    pub(super) fn reduce(&mut self, tile: Tile) -> Result<(), PlanError> {
+        let (items, base) = self.tiling.items_range(tile.first, tile.count, 1);
         let lanes = self.lanes;
-        let rounds = group.count.div_ceil(lanes.into()) + u64::from(lanes.ilog2()) + 2;
-        self.push(Step {
+        let iterations = tile.count.div_ceil(lanes.into()) + u64::from(lanes.ilog2()) + 2;
+        self.push(PlannedDispatch {
             kernel: &kernels::REDUCE,
             label: "reduce",
             subgroups: false,
             constants: vec![("LANES", lanes)],
             params: Params {
                 item_base: word(base),
-                first_dispatch: u32::from(group.first == 0),
-                ..self.tile_params(group)
+                first_dispatch: u32::from(tile.first == 0),
+                ..self.tile_params(tile)
             },
             grid: [1, 1, 1],
-            spans: vec![
-                Span::Table,
+            ranges: vec![
+                BindingRange::Workspace,
                 items,
-                Span::Range {
+                BindingRange::Part {
                     offset: 0,
                     bytes: 4,
                 },
             ],
-            iterations: Iterations::bounded(rounds, "items N", group.count)?,
+            iterations: Iterations::bounded(iterations, "items N", tile.count)?,
         })?;
         Ok(())
     }
 }
 
-/// The lanes of a sweep that passes states through workgroup memory: one per quad, rounded up so that few pipelines
-/// serve all lengths, since each number of lanes is compiled anew.
+/// Returns the lanes of a sweep that exchanges states through workgroup memory: one lane per quad,
+/// rounded up so that few pipelines serve all label lengths. Each number of lanes is compiled
+/// separately.
 ///
-/// Most GPUs run 32 or 64 lanes at once, so a multiple of 32 costs nothing; short items get 8 or 16 lanes, since some GPUs
-/// have subgroups of that size. A software driver computes every lane: it gets multiples of 8, and beyond 64 quads
-/// four sizes per doubling, so that less than a quarter of the lanes is idle.
+/// Most GPUs run 32 or 64 lanes at once, so a multiple of 32 costs nothing; short items get 8 or 16
+/// lanes, since some GPUs have subgroups of that size. A software driver computes every lane: it
+/// gets multiples of 8, and beyond 64 quads four sizes per doubling, so that less than a quarter of
+/// the lanes is idle.
 pub(super) fn sweep_lanes(quads: u64, software: bool) -> u64 {
     let doubled = quads.next_power_of_two();
     let least = if software { 8 } else { doubled.clamp(8, 32) };

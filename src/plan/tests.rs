@@ -1,22 +1,24 @@
-//! Plans are plain data: they are tested without a device.
+//! Tests of plans, which need no device because plans are plain data.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod coverage;
 mod extreme;
 mod memory;
 mod refusals;
+mod variant;
 
 use std::collections::BTreeSet;
 
 use super::stages::sweep_lanes;
-use super::{Iterations, Plan, Span, Step, Task};
+use super::{BindingRange, Iterations, Plan, PlannedDispatch, Task};
 use crate::batch::{BatchShape, LabelLayout};
 use crate::error::PlanError;
 use crate::kernels::{self, ArrayId};
 use crate::limits::DeviceLimits;
 use crate::options::{Options, Reduction};
 
-/// Default limits, and each of them lowered.
+/// The default limits, and variants with lower and higher ones.
 fn limits() -> Vec<DeviceLimits> {
     let default = DeviceLimits::default();
     vec![
@@ -70,10 +72,10 @@ fn shapes() -> Vec<BatchShape> {
     shapes
 }
 
-/// Calls `check` with every plan that there is among the shapes and limits.
+/// Calls `check` with the plan of every shape, within every set of limits, that can be planned.
 fn each_plan(check: impl Fn(&Plan, &DeviceLimits)) {
     let mut made = 0;
-    let mut cut = [false; 3];
+    let mut split = [false; 3];
     for limits in limits() {
         for shape in shapes() {
             for (task, reduction) in [
@@ -89,12 +91,12 @@ fn each_plan(check: impl Fn(&Plan, &DeviceLimits)) {
                 match Plan::new(&shape, &options, task, &limits) {
                     Ok(plan) => {
                         made += 1;
-                        cut[0] |= plan.batch_tiles() > 1;
-                        cut[1] |= plan.segments() > 1;
-                        cut[2] |= plan.input_slices() > 1;
+                        split[0] |= plan.batch_tiles() > 1;
+                        split[1] |= plan.segments() > 1;
+                        split[2] |= plan.input_slices() > 1;
                         check(&plan, &limits);
                     }
-                    // Only where a single row or item passes a lowered binding.
+                    // Only if a single row or item exceeds a lowered limit.
                     Err(PlanError::Limit {
                         limit, needs, has, ..
                     }) => {
@@ -109,47 +111,47 @@ fn each_plan(check: impl Fn(&Plan, &DeviceLimits)) {
         }
     }
     assert!(made > 300, "only {made} plans were made");
-    assert_eq!(cut, [true; 3], "groups, pages and chunks were not all cut");
+    assert_eq!(
+        split, [true; 3],
+        "tiles, segments and input slices were not all split"
+    );
 }
 
-fn constant(step: &Step, name: &str) -> u64 {
-    let found = step
-        .constants
-        .iter()
-        .find(|(constant, _)| *constant == name);
-    found.map_or(1, |(_, value)| u64::from(*value))
+fn constant(dispatch: &PlannedDispatch, name: &str) -> u64 {
+    dispatch.constant(name).unwrap_or(1).into()
 }
 
 #[test]
-fn no_step_passes_a_limit_of_the_device_or_of_a_loop() {
+fn no_dispatch_exceeds_a_limit_of_the_device_or_of_a_loop() {
     each_plan(|plan, limits| {
-        for step in &plan.steps {
-            assert!(step.iterations.count() <= Iterations::MAX && Iterations::MAX < 65_535);
+        for dispatch in &plan.dispatches {
+            assert!(dispatch.iterations.count() <= Iterations::MAX && Iterations::MAX < 65_535);
             assert!(
-                step.grid
+                dispatch
+                    .grid
                     .iter()
                     .all(|n| (1..=limits.max_workgroups).contains(n)),
-                "{step:?}"
+                "{dispatch:?}"
             );
-            let lanes = constant(step, "LANES") * constant(step, "ROWS");
-            assert!(lanes <= limits.max_invocations.into(), "{step:?}");
+            let lanes = constant(dispatch, "LANES") * constant(dispatch, "ROWS");
+            assert!(lanes <= limits.max_invocations.into(), "{dispatch:?}");
             if ["sweep", "viterbi"]
                 .iter()
-                .any(|name| step.kernel.name.starts_with(name))
+                .any(|name| dispatch.kernel.name.starts_with(name))
             {
-                let edges = 2 * 8 * constant(step, "LANES") + 4 * constant(step, "LANES");
-                assert!(edges <= limits.workgroup_memory.into(), "{step:?}");
+                let edges = 2 * 8 * constant(dispatch, "LANES") + 4 * constant(dispatch, "LANES");
+                assert!(edges <= limits.workgroup_memory.into(), "{dispatch:?}");
             }
-            let lanes = constant(step, "LANES");
-            let by_quads = [&kernels::SWEEP, &kernels::VITERBI].contains(&step.kernel)
+            let lanes = constant(dispatch, "LANES");
+            let by_quads = [&kernels::SWEEP, &kernels::VITERBI].contains(&dispatch.kernel)
                 && lanes.is_multiple_of(8);
-            assert!(lanes.is_power_of_two() || by_quads, "{step:?}");
+            assert!(lanes.is_power_of_two() || by_quads, "{dispatch:?}");
         }
     });
 }
 
 #[test]
-fn few_numbers_of_lanes_serve_every_length_without_subgroups() {
+fn few_workgroup_sizes_serve_all_label_lengths_without_subgroups() {
     for (software, sizes) in [(false, 10), (true, 16)] {
         let lanes: BTreeSet<_> = (1..=256)
             .map(|quads| sweep_lanes(quads, software))
@@ -170,14 +172,14 @@ fn few_numbers_of_lanes_serve_every_length_without_subgroups() {
 }
 
 #[test]
-fn spans_are_aligned_and_lie_inside_what_they_are_of() {
+fn bound_ranges_are_aligned_and_lie_inside_their_array() {
     each_plan(|plan, limits| {
         let shape = plan.shape();
-        for step in &plan.steps {
-            assert_eq!(step.spans.len(), step.kernel.bindings.len());
-            for ((array, _), span) in step.kernel.bindings.iter().zip(&step.spans) {
-                match *span {
-                    Span::Range { offset, bytes } => {
+        for dispatch in &plan.dispatches {
+            assert_eq!(dispatch.ranges.len(), dispatch.kernel.bindings.len());
+            for ((array, _), range) in dispatch.kernel.bindings.iter().zip(&dispatch.ranges) {
+                match *range {
+                    BindingRange::Part { offset, bytes } => {
                         let words = match array {
                             ArrayId::Input | ArrayId::Grad => shape.elements(),
                             ArrayId::Labels => shape.items * shape.max_labels,
@@ -191,192 +193,37 @@ fn spans_are_aligned_and_lie_inside_what_they_are_of() {
                             _ => shape.items,
                         } as u64;
                         assert!(offset.is_multiple_of(limits.offset_alignment.into()));
-                        // An empty array has a stand-in of one word.
+                        // An empty array has a default buffer of one word.
                         assert!(
                             offset + bytes <= words.max(1) * 4,
-                            "{array:?} {span:?} of {words} words in {step:?}"
+                            "{array:?} {range:?} of {words} words in {dispatch:?}"
                         );
                         assert!(bytes <= limits.max_binding);
                         assert!(array.is_external());
                     }
-                    Span::Rest => assert_eq!(
+                    BindingRange::ToEnd => assert_eq!(
                         (*array, shape.label_layout),
                         (ArrayId::Labels, LabelLayout::Concatenated)
                     ),
-                    Span::Table => {
-                        assert!(plan.tables.iter().any(|table| table.array == *array));
+                    BindingRange::Workspace => {
+                        assert!(plan.workspace.iter().any(|known| known.array == *array));
                     }
                 }
             }
         }
-        for table in &plan.tables {
+        for array in &plan.workspace {
             assert!(
-                table.bytes <= limits.max_binding && table.bytes <= limits.max_buffer,
-                "{table:?}"
+                array.bytes <= limits.max_binding && array.bytes <= limits.max_buffer,
+                "{array:?}"
             );
         }
-        let bytes: u64 = plan.tables.iter().map(|table| table.bytes).sum();
+        let bytes: u64 = plan.workspace.iter().map(|array| array.bytes).sum();
         assert_eq!(plan.workspace_bytes(), bytes);
     });
 }
 
-/// What of frames, steps and pages the steps of one group cover.
-fn check_group(plan: &Plan, steps: &[&Step]) {
-    let shape = plan.shape();
-    let aligns = plan.task() == Task::Align;
-    let directions = if plan.task() == Task::Greedy || aligns {
-        1
-    } else {
-        2
-    };
-    let total = (shape.frames as u64).div_ceil(directions).max(1);
-    let has_grad = plan.task() == Task::LossAndGrad;
-    let keeps = has_grad || aligns;
-    for label in ["softmax_stats", "grad"] {
-        if label == "grad" && !has_grad {
-            continue;
-        }
-        // A page is gone through from its first chunk on.
-        let pages: Vec<_> = steps
-            .iter()
-            .filter(|s| s.label == label && s.params.first_frame == 0)
-            .map(|s| (s.params.segment_begin, s.params.segment_end))
-            .collect();
-        // Where what is read of the input is gathered page by page, it is twice; else stats sees all steps at once.
-        let again =
-            label == "softmax_stats" && plan.input_slices() > 1 && keeps && plan.segments() > 1;
-        let covered: u32 = pages.iter().map(|(first, end)| end - first).sum();
-        let times = if shape.frames == 0 {
-            0
-        } else {
-            1 + u32::from(again)
-        };
-        assert_eq!(u64::from(covered), total * u64::from(times), "{plan}");
-        for page in pages {
-            let chunks: Vec<_> = steps
-                .iter()
-                .filter(|s| {
-                    s.label == label && (s.params.segment_begin, s.params.segment_end) == page
-                })
-                .collect();
-            // Within a page the chunks follow each other from the first frame to the last.
-            for chunks in chunks.chunk_by(|_, next| next.params.first_frame > 0) {
-                let mut next = 0;
-                for step in chunks {
-                    assert_eq!(step.params.first_frame, next);
-                    next += step.params.slice_frames;
-                    // Lanes of grad share four frames of an item.
-                    let share = if label == "grad" { 4 } else { 1 };
-                    let shares = step.params.slice_frames.div_ceil(share);
-                    let rows = u64::from(step.params.tile_items) * u64::from(shares);
-                    let workgroups: u64 = step.grid.iter().map(|n| u64::from(*n)).product();
-                    assert!(workgroups * constant(step, "ROWS") >= rows, "{step:?}");
-                }
-                assert_eq!(next as usize, shape.frames);
-            }
-        }
-    }
-    let windows = |label: &str| -> Vec<(u64, u64)> {
-        let sweeps = steps.iter().filter(|s| s.label == label);
-        sweeps
-            .map(|s| {
-                let p = s.params;
-                assert!(p.first_step.is_multiple_of(4) && p.segment_begin.is_multiple_of(4));
-                assert!(p.segment_begin <= p.first_step && p.end_step <= p.segment_end);
-                if s.label.starts_with("sweep") {
-                    assert_eq!(s.label == "sweep outward", constant(s, "OUT") == 1);
-                }
-                (p.first_step.into(), p.end_step.into())
-            })
-            .collect()
-    };
-    if plan.task() == Task::Greedy {
-        return;
-    }
-    let [way_in, again] = if aligns {
-        ["viterbi", "viterbi recompute"]
-    } else {
-        ["sweep inward", "sweep recompute"]
-    }
-    .map(windows);
-    let joined = way_in.iter().try_fold(0, |end, (first, last)| {
-        (*first == end && last > first).then_some(*last)
-    });
-    assert_eq!(joined, Some(total), "{way_in:?}");
-    let mut way_out = windows("sweep outward");
-    way_out.reverse();
-    assert_eq!(way_out, if has_grad { way_in.clone() } else { vec![] });
-    // An alignment's windows on the way back are its own: what one lane goes through.
-    let mut back = windows("backtrace");
-    back.reverse();
-    let joined = back.iter().try_fold(0, |end, (first, last)| {
-        (*first == end && last > first).then_some(*last)
-    });
-    assert_eq!(joined, Some(if aligns { total } else { 0 }), "{back:?}");
-    let mut again = again;
-    again.sort_unstable();
-    let twice = keeps && plan.segments() > 1;
-    assert_eq!(again, if twice { way_in } else { vec![] });
-    check_kept(steps, aligns, twice);
-}
-
-/// Rows are kept once, and each page's states are saved where they are found again.
-fn check_kept(steps: &[&Step], aligns: bool, checkpointed: bool) {
-    let (way_in, again) = if aligns {
-        ("viterbi", "viterbi recompute")
-    } else {
-        ("sweep inward", "sweep recompute")
-    };
-    let rows = |label: &str, row: fn(&crate::params::Params) -> u32| -> Vec<_> {
-        let of = steps.iter().filter(|s| s.label == label);
-        let mut rows: Vec<_> = of
-            .map(|s| (s.params.segment_begin, row(&s.params)))
-            .collect();
-        rows.retain(|(_, row)| *row != 0);
-        rows.sort_unstable();
-        rows.dedup();
-        rows
-    };
-    assert_eq!(
-        rows(way_in, |p| p.checkpoint_row),
-        rows(again, |p| p.carry_row)
-    );
-    assert!(rows(way_in, |p| p.carry_row).is_empty());
-    assert!(rows("sweep outward", |p| p.carry_row).is_empty());
-    for step in steps.iter().filter(|s| s.label == way_in) {
-        assert!(constant(step, "KEEP") == 0 || !checkpointed);
-        assert!(step.params.checkpoint_row < step.params.spill_row);
-    }
-}
-
 #[test]
-fn groups_chunks_pages_and_windows_cover_the_batch_exactly_once() {
-    each_plan(|plan, _| {
-        let mut next = 0;
-        let mut groups = 0;
-        let steps: Vec<_> = plan
-            .steps
-            .iter()
-            .filter(|s| s.label != "batch_totals")
-            .collect();
-        // An empty batch has no group, but its reduced loss is written.
-        for steps in steps.chunk_by(|a, b| a.params.first_item == b.params.first_item) {
-            let group = steps[0].params.tile_items;
-            assert!(steps.iter().all(|s| s.params.tile_items == group));
-            if group > 0 {
-                assert_eq!(steps[0].params.first_item, next);
-                check_group(plan, steps);
-                groups += 1;
-                next += group;
-            }
-        }
-        assert_eq!(groups, plan.batch_tiles());
-        assert_eq!(next as usize, plan.shape().items);
-    });
-}
-
-#[test]
-fn a_plan_prints_as_a_person_would_read_it() {
+fn a_plan_prints_its_size_and_one_line_per_stage() {
     let options = Options {
         reduction: Reduction::MeanBatch,
         ..Options::default()
@@ -393,10 +240,14 @@ fn a_plan_prints_as_a_person_would_read_it() {
     let lines: Vec<_> = printed.lines().collect();
     assert_eq!(
         lines[0],
-        "LossAndGrad of N = 32, T = 50, C = 20, Lmax = 6: 8 dispatches, 0.1 MiB of workspace"
+        "loss and gradient: N = 32, T = 50, C = 20, Lmax = 6"
     );
-    assert_eq!(lines[1], "batch tiles: 1, segments: 1, input slices: 1");
-    let stages: Vec<_> = lines[2..].iter().map(|line| line[2..19].trim()).collect();
+    assert_eq!(lines[1], "dispatches: 8, workspace: 0.1 MiB");
+    assert_eq!(
+        lines[2],
+        "batch tiles: 1, checkpoint segments: 1, input slices: 1"
+    );
+    let stages: Vec<_> = lines[4..].iter().map(|line| line[2..19].trim()).collect();
     assert_eq!(
         stages,
         [

@@ -1,63 +1,76 @@
-//! Into what a batch is cut: how many items a group has, how many steps a page, how many frames a chunk.
+//! Splits a batch into tiles of items, segments of steps and input slices of frames.
 
 use crate::batch::{BatchShape, LabelLayout, Layout};
 use crate::error::PlanError;
 use crate::kernels::ArrayId;
 use crate::limits::DeviceLimits;
-use crate::plan::{Span, Table, Task};
+use crate::plan::{BindingRange, Task, WorkspaceArray};
 
-/// Frames of a block, of which one row of states is kept; twin of BLOCK in shaders/shared/index.wgsl.
+/// The frames of a block, of which one row of states is stored. Must match BLOCK in
+/// shaders/shared/index.wgsl.
 pub(super) const BLOCK: u64 = 4;
 
-/// Bytes of a number; of a label's two words or a frame's statistics; of an item; of four floats.
+/// Bytes of a number.
 const WORD: u64 = 4;
+/// Bytes of the two words of a label, of a frame's statistics, or of a label's span.
 const PAIR: u64 = 8;
+/// Bytes of an item's lengths and offsets.
 const ITEM: u64 = 16;
+/// Bytes of four numbers.
 const VECTOR: u64 = 16;
 
-/// The words of the sums before the starts of concatenated labels.
-const SUMS_HEAD: u64 = 4;
+/// Words of the batch totals, which come before the starts of concatenated labels.
+const TOTALS_WORDS: u64 = 4;
 
-/// Vectors of a quad of places: of its states; of a block of frames in the lattice.
-const STATES: u64 = 4;
-const PARTS: u64 = 6;
+/// Vectors of the states of a quad (four state pairs).
+const STATE_VECTORS: u64 = 4;
+/// Vectors of a quad in the lattice, per block of frames.
+const LATTICE_VECTORS: u64 = 6;
 
-/// Rows of states of a sweep that does not hold them in registers, in turn; where there is a way out, a block's too.
-const TURNS: u64 = 2;
+/// Rows of states that a recursion with spilled states alternates between. Sweeps of the losses
+/// also need the rows of a block.
+const ALTERNATING_ROWS: u64 = 2;
 
-/// Steps whose moves share a word.
-const STEPS_A_WORD: u64 = 2;
+/// Steps whose backpointers share a word.
+const STEPS_PER_WORD: u64 = 2;
 
-/// `reduce` is one workgroup, of 32 lanes at least, and goes round its items within the rounds of a loop.
+/// The maximum number of items of a tile. `reduce` runs as one workgroup, of 32 lanes at least, and
+/// must stay within the loop iterations of an invocation.
 const LARGEST_TILE: u64 = 1 << 20;
 
-/// No table is larger: some drivers count a binding's bytes in 32 bits, and rather than fill a GPU the rows of a long item
-/// are made twice.
-const LARGEST_TABLE: u64 = 1 << 30;
+/// The maximum bytes of a workspace array: some drivers count a binding's bytes in 32 bits, and
+/// computing the states of a long item twice is better than filling the GPU's memory.
+const LARGEST_WORKSPACE_ARRAY: u64 = 1 << 30;
 
-/// The tiling, and the sizes that follow from them.
+/// The split of a batch, and the sizes that follow from it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tiling {
-    /// Labels that the tables have room for. An item with more labels than frames has no alignment, so more than T
-    /// are never looked at.
-    pub(super) width: u64,
-    /// Quads of places: of a blank and a label each, four at a time.
+    /// The labels per item that the workspace has room for. An item with more labels than frames
+    /// has no valid alignment, so labels past the first T are never read.
+    pub(super) label_capacity: u64,
+    /// The quads of state pairs: four times a blank and the label after it.
     pub(super) quads: u64,
-    /// Steps of the longer direction, at least 1.
+    /// The steps of the longer direction, at least 1.
     pub(super) steps: u64,
-    /// Items of a group, at least 1.
-    pub(super) group: u64,
+    /// The items of a tile, at least 1.
+    pub(super) tile_items: u64,
     pub(super) segment_steps: u64,
     pub(super) slice_frames: u64,
-    /// Whether what the sweeps read of the input is gathered, since no binding spans it.
+    /// True if the inputs of the sweeps are gathered into the workspace, because the input of a
+    /// tile exceeds a binding.
     pub(super) gathered: bool,
-    /// Whether rows of states lie in the carry.
-    pub(super) scratch: bool,
-    scratch_rows: u64,
+    /// True if states are spilled to rows of the carry, because they exceed the registers of a
+    /// workgroup.
+    pub(super) spill: bool,
+    spill_rows: u64,
     task: Task,
-    head_bytes: u64,
     alignment: u64,
-    slice: u64,
+    /// The device's limit of a binding, for errors.
+    max_binding: u64,
+    /// The maximum bytes of a workspace array.
+    capacity: u64,
+    /// The bytes of a caller's array that a binding can hold, at any offset.
+    binding_bytes: u64,
     shape: BatchShape,
 }
 
@@ -66,161 +79,194 @@ impl Tiling {
         shape: &BatchShape,
         task: Task,
         limits: &DeviceLimits,
-        scratch: bool,
+        spill: bool,
     ) -> Result<Self, PlanError> {
-        let [items, frames, classes] = [shape.items, shape.frames, shape.classes].map(|n| n as u64);
-        let width = width(shape);
-        let quads = quads(shape);
-        let directions = task.directions();
-        let steps = frames.div_ceil(directions).max(1);
-        let capacity = limits.max_binding.min(limits.max_buffer).min(LARGEST_TABLE);
+        let capacity = limits.max_binding.min(limits.max_buffer);
         let alignment = u64::from(limits.offset_alignment.max(4));
         let element = shape.element.bytes() as u64;
-        // A slice of the caller's buffer begins at an aligned offset, up to one alignment before its first element, and
-        // ends with a whole word.
-        let slice = limits
+        // A binding of a caller's buffer begins at an aligned offset, up to one alignment before
+        // the first element needed, and ends with a whole word.
+        let binding_bytes = limits
             .max_binding
             .min(1 << 31)
             .saturating_sub(alignment + WORD - element);
-
-        let mut group = items.clamp(1, LARGEST_TILE);
-        let mut fits = |bytes_per_item: u64, room: u64, what: &'static str| {
-            group = group.min(room / bytes_per_item.max(1));
-            if group > 0 {
-                return Ok(());
-            }
-            Err(PlanError::Limit {
-                limit: "max_storage_buffer_binding_size",
-                has: limits.max_binding,
-                needs: bytes_per_item + alignment,
-                what,
-            })
-        };
-        let head_bytes = classes * WORD;
-        let scratch_rows = match (scratch, task) {
-            (false, _) => 0,
-            (true, Task::Align) => TURNS,
-            (true, _) => TURNS + BLOCK,
-        };
-        let rows = 1 + scratch_rows;
-        let row = directions * STATES * VECTOR * quads;
-        let input_row = classes * element;
-        fits(WORD, slice, "one item's length")?;
-        fits(input_row, slice, "one frame of logits")?;
-        fits(frames * PAIR, capacity, "an item's statistics")?;
-        if task.has_states() {
-            fits((rows + 1) * row, capacity, "an item's states")?;
-        }
-        fits(ITEM.max(width * PAIR), capacity, "an item's labels")?;
-        if task == Task::LossAndGrad {
-            fits(head_bytes, capacity, "an item's classes")?;
-        }
-        if shape.label_layout == LabelLayout::Padded {
-            fits(
-                shape.max_labels as u64 * WORD,
-                slice,
-                "an item's padded labels",
-            )?;
-        }
-        match task {
-            Task::Loss | Task::LossAndGrad => {}
-            Task::Align => {
-                fits(frames * WORD, slice, "an item's path")?;
-                fits(shape.max_labels as u64 * PAIR, slice, "an item's spans")?;
-            }
-            Task::Greedy => fits(frames * PAIR, slice, "an item's reading")?,
-        }
-        let sums = (SUMS_HEAD + items) * WORD;
-        if shape.label_layout == LabelLayout::Concatenated && sums > capacity {
-            return Err(PlanError::Limit {
-                limit: "max_storage_buffer_binding_size",
-                has: limits.max_binding,
-                needs: sums,
-                what: "the starts of concatenated labels",
-            });
-        }
-        let block = match task {
-            Task::LossAndGrad => directions * PARTS * VECTOR * quads,
-            Task::Align => BLOCK / STEPS_A_WORD * WORD * quads,
-            Task::Loss | Task::Greedy => 0,
-        };
-        fits(block, capacity, "one block of an item's states")?;
-
-        // Only a lone item is cut further: while there are several, fewer of them make a table fit.
-        let blocks = steps.div_ceil(BLOCK);
-        group = group.min(capacity / (block * blocks).max(1)).max(1);
-        let (gathered, slice_frames) = match shape.layout {
-            Layout::BatchMajor => {
-                group = group.min(slice / (input_row * frames).max(1)).max(1);
-                (
-                    slice / input_row < frames && task.has_states(),
-                    slice / input_row,
-                )
-            }
-            // From a group's first frame to its last lie the frames of all items.
-            Layout::TimeMajor => {
-                let chunk = (slice / input_row - group) / items.max(1) + 1;
-                (chunk < frames && task.has_states(), chunk)
-            }
-        };
-        let mut segment_blocks = capacity / (block * group).max(1);
-        if gathered {
-            let entries = directions * (width + 1) * WORD * BLOCK;
-            group = group.min(capacity / entries);
-            if group == 0 {
-                return Err(PlanError::Limit {
-                    limit: "max_storage_buffer_binding_size",
-                    has: limits.max_binding,
-                    needs: entries,
-                    what: "one block of an item's entries",
-                });
-            }
-            segment_blocks = segment_blocks.min(capacity / (entries * group));
-        }
-        let segment_blocks = segment_blocks.min(blocks).max(1);
-        let tiling = Self {
-            width,
-            quads,
-            steps,
-            group,
-            segment_steps: (segment_blocks * BLOCK).min(steps),
-            slice_frames: slice_frames.min(frames),
-            gathered,
-            scratch,
-            scratch_rows,
+        let mut tiling = Self {
+            label_capacity: label_capacity(shape),
+            quads: quads(shape),
+            steps: (shape.frames as u64).div_ceil(task.directions()).max(1),
+            tile_items: (shape.items as u64).clamp(1, LARGEST_TILE),
+            segment_steps: 0,
+            slice_frames: 0,
+            gathered: false,
+            spill,
+            spill_rows: match (spill, task) {
+                (false, _) => 0,
+                (true, Task::Align) => ALTERNATING_ROWS,
+                (true, _) => ALTERNATING_ROWS + BLOCK,
+            },
             task,
-            head_bytes,
             alignment,
-            slice,
+            max_binding: limits.max_binding,
+            capacity: capacity.min(LARGEST_WORKSPACE_ARRAY),
+            binding_bytes,
             shape: *shape,
         };
-        let carry = tiling.carry_rows() * row * group;
-        if carry > capacity {
-            return Err(PlanError::Limit {
-                limit: "max_storage_buffer_binding_size",
-                has: limits.max_binding,
-                needs: carry,
-                what: "the states at which pages begin",
-            });
-        }
+        tiling.fit_items()?;
+        let block_bytes = tiling.fit_blocks()?;
+        tiling.slice_input();
+        tiling.fit_segments(block_bytes)?;
+        tiling.check_carry()?;
         Ok(tiling)
     }
 
-    /// The most words of one of the caller's arrays that a binding holds, wherever in it they begin.
-    pub(super) fn slice_words(&self) -> u64 {
-        self.slice / WORD
+    /// Limits the tile to the items of which every array fits a binding.
+    fn fit_items(&mut self) -> Result<(), PlanError> {
+        let [frames, max_labels] = [self.shape.frames, self.shape.max_labels].map(|n| n as u64);
+        let (capacity, binding) = (self.capacity, self.binding_bytes);
+        self.fit(WORD, binding, "one item's length")?;
+        self.fit(self.input_row_bytes(), binding, "one frame of logits")?;
+        self.fit(frames * PAIR, capacity, "an item's statistics")?;
+        if self.task.has_states() {
+            let rows = 2 + self.spill_rows;
+            self.fit(rows * self.carry_row_bytes(), capacity, "an item's states")?;
+        }
+        let labels = ITEM.max(self.label_capacity * PAIR);
+        self.fit(labels, capacity, "an item's labels")?;
+        if self.task == Task::LossAndGrad {
+            self.fit(self.first_of_class_bytes(), capacity, "an item's classes")?;
+        }
+        if self.shape.label_layout == LabelLayout::Padded {
+            self.fit(max_labels * WORD, binding, "an item's padded labels")?;
+        }
+        match self.task {
+            Task::Loss | Task::LossAndGrad => {}
+            Task::Align => {
+                self.fit(frames * WORD, binding, "an item's path")?;
+                self.fit(max_labels * PAIR, binding, "an item's spans")?;
+            }
+            Task::Greedy => self.fit(frames * PAIR, binding, "an item's decoded labels")?,
+        }
+        let totals = (TOTALS_WORDS + self.shape.items as u64) * WORD;
+        if self.shape.label_layout == LabelLayout::Concatenated && totals > capacity {
+            return Err(self.binding_limit(totals, "the starts of concatenated labels"));
+        }
+        Ok(())
+    }
+
+    /// Limits the tile to the items whose stored states fit a workspace array, but to no less than
+    /// one item: the steps of a single item are split into segments instead. Returns the bytes of a
+    /// block of an item's states.
+    fn fit_blocks(&mut self) -> Result<u64, PlanError> {
+        let block_bytes = match self.task {
+            Task::LossAndGrad => self.task.directions() * LATTICE_VECTORS * VECTOR * self.quads,
+            Task::Align => BLOCK / STEPS_PER_WORD * WORD * self.quads,
+            Task::Loss | Task::Greedy => 0,
+        };
+        self.fit(block_bytes, self.capacity, "one block of an item's states")?;
+        let item_bytes = block_bytes * self.steps.div_ceil(BLOCK);
+        let items = self.capacity / item_bytes.max(1);
+        self.tile_items = self.tile_items.min(items).max(1);
+        Ok(block_bytes)
+    }
+
+    /// Limits the frames of an input slice to a binding; of a batch-major batch, the items of a
+    /// tile first.
+    fn slice_input(&mut self) {
+        let [items, frames] = [self.shape.items, self.shape.frames].map(|n| n as u64);
+        let rows = self.binding_bytes / self.input_row_bytes();
+        let slice_frames = match self.shape.layout {
+            Layout::BatchMajor => {
+                let tile_items = self.binding_bytes / (self.input_row_bytes() * frames).max(1);
+                self.tile_items = self.tile_items.min(tile_items).max(1);
+                rows
+            }
+            // Between two frames of a tile lie the rows of all items of the batch.
+            Layout::TimeMajor => (rows - self.tile_items) / items.max(1) + 1,
+        };
+        self.gathered = slice_frames < frames && self.task.has_states();
+        self.slice_frames = slice_frames.min(frames);
+    }
+
+    /// Limits the steps of a segment to those whose states, and gathered inputs, fit a workspace
+    /// array.
+    fn fit_segments(&mut self, block_bytes: u64) -> Result<(), PlanError> {
+        let mut blocks = self.capacity / (block_bytes * self.tile_items).max(1);
+        if self.gathered {
+            let gathered_bytes = self.task.directions() * (self.label_capacity + 1) * WORD * BLOCK;
+            self.tile_items = self.tile_items.min(self.capacity / gathered_bytes);
+            if self.tile_items == 0 {
+                return Err(
+                    self.binding_limit(gathered_bytes, "one block of an item's gathered inputs")
+                );
+            }
+            blocks = blocks.min(self.capacity / (gathered_bytes * self.tile_items));
+        }
+        let blocks = blocks.min(self.steps.div_ceil(BLOCK)).max(1);
+        self.segment_steps = (blocks * BLOCK).min(self.steps);
+        Ok(())
+    }
+
+    /// Checks that the states at which segments begin fit a workspace array.
+    fn check_carry(&self) -> Result<(), PlanError> {
+        let bytes = self.carry_bytes();
+        if bytes > self.capacity {
+            return Err(self.binding_limit(bytes, "the states at which segments begin"));
+        }
+        Ok(())
+    }
+
+    /// Limits the tile to as many items of `bytes_per_item` as fit in `room`.
+    fn fit(&mut self, bytes_per_item: u64, room: u64, what: &'static str) -> Result<(), PlanError> {
+        self.tile_items = self.tile_items.min(room / bytes_per_item.max(1));
+        if self.tile_items == 0 {
+            return Err(self.binding_limit(bytes_per_item + self.alignment, what));
+        }
+        Ok(())
+    }
+
+    fn binding_limit(&self, needs: u64, what: &'static str) -> PlanError {
+        PlanError::Limit {
+            limit: "max_storage_buffer_binding_size",
+            has: self.max_binding,
+            needs,
+            what,
+        }
+    }
+
+    /// Returns the bytes of one frame of one item in the input.
+    fn input_row_bytes(&self) -> u64 {
+        self.shape.classes as u64 * self.shape.element.bytes() as u64
+    }
+
+    fn first_of_class_bytes(&self) -> u64 {
+        self.shape.classes as u64 * WORD
+    }
+
+    /// Returns the bytes of one row of the carry: the states of one item in all directions.
+    fn carry_row_bytes(&self) -> u64 {
+        self.task.directions() * STATE_VECTORS * VECTOR * self.quads
+    }
+
+    fn carry_bytes(&self) -> u64 {
+        self.carry_rows() * self.carry_row_bytes() * self.tile_items
+    }
+
+    /// Returns the words of a caller's array that a binding can hold, at any offset.
+    pub(super) fn binding_words(&self) -> u64 {
+        self.binding_bytes / WORD
     }
 
     pub(super) fn segments(&self) -> u64 {
         self.steps.div_ceil(self.segment_steps)
     }
 
-    /// Whether rows are kept for one page at a time, and made again from the states at which a page begins.
+    /// Returns true if the states of only one segment are stored at a time, and are recomputed from
+    /// the states at which the segment begins.
     pub(super) fn checkpointed(&self) -> bool {
         self.task != Task::Loss && self.segments() > 1
     }
 
-    /// The first row of the carry that is scratch.
+    /// Returns the first spill row of the carry.
     pub(super) fn spill_row(&self) -> u64 {
         1 + if self.checkpointed() {
             self.segments()
@@ -229,74 +275,75 @@ impl Tiling {
         }
     }
 
-    /// Rows of the carry, of each direction and item.
+    /// Returns the rows of the carry per direction and item.
     fn carry_rows(&self) -> u64 {
-        self.spill_row() + self.scratch_rows
+        self.spill_row() + self.spill_rows
     }
 
-    /// The tables that the tiling ask for. A binding must not be empty, so each has room for one item at least.
-    pub(super) fn tables(&self) -> Vec<Table> {
+    /// Returns the arrays of the workspace. A binding must not be empty, so each has at least the
+    /// size of one item.
+    pub(super) fn workspace(&self) -> Vec<WorkspaceArray> {
         let [items, frames] = [self.shape.items, self.shape.frames].map(|n| n as u64);
         let starts = match self.shape.label_layout {
             LabelLayout::Padded => 0,
             LabelLayout::Concatenated => items,
         };
-        let directions = self.task.directions();
-        let blocks = self.segment_steps.div_ceil(BLOCK) * directions * self.group;
+        let tile_items = self.tile_items;
+        let blocks = self.segment_steps.div_ceil(BLOCK) * self.task.directions() * tile_items;
         let if_grad = |bytes| match self.task {
             Task::LossAndGrad => bytes,
             _ => 0,
         };
-        let lattice = if_grad(blocks * PARTS * VECTOR * self.quads);
-        let first_of_class = if_grad(self.group * self.head_bytes);
+        let lattice = if_grad(blocks * LATTICE_VECTORS * VECTOR * self.quads);
+        let first_of_class = if_grad(tile_items * self.first_of_class_bytes());
         let gathered = if self.gathered {
-            blocks * BLOCK * (self.width + 1) * WORD
+            blocks * BLOCK * (self.label_capacity + 1) * WORD
         } else {
             0
         };
-        let carry = self.carry_rows() * directions * self.group * STATES * VECTOR * self.quads;
-        let table = |array, bytes: u64| Table {
+        let array = |array, bytes: u64| WorkspaceArray {
             array,
             bytes: bytes.max(ITEM),
         };
-        let mut tables = vec![
-            table(ArrayId::Totals, (SUMS_HEAD + starts) * WORD),
-            table(ArrayId::Items, self.group * ITEM),
-            table(ArrayId::ItemStatus, self.group * WORD),
-            table(ArrayId::Exponents, self.group * WORD),
-            table(ArrayId::LabelTable, self.group * self.width * PAIR),
-            table(ArrayId::FirstOfClass, first_of_class),
-            table(ArrayId::RowStats, frames * self.group * PAIR),
-            table(ArrayId::Carry, carry),
-            table(ArrayId::Gathered, gathered),
-            table(ArrayId::Lattice, lattice),
+        let mut arrays = vec![
+            array(ArrayId::Totals, (TOTALS_WORDS + starts) * WORD),
+            array(ArrayId::Items, tile_items * ITEM),
+            array(ArrayId::ItemStatus, tile_items * WORD),
+            array(ArrayId::Exponents, tile_items * WORD),
+            array(ArrayId::LabelTable, tile_items * self.label_capacity * PAIR),
+            array(ArrayId::FirstOfClass, first_of_class),
+            array(ArrayId::RowStats, frames * tile_items * PAIR),
+            array(ArrayId::Carry, self.carry_bytes()),
+            array(ArrayId::Gathered, gathered),
+            array(ArrayId::Lattice, lattice),
         ];
         if self.task == Task::Align {
-            let moves = blocks * BLOCK / STEPS_A_WORD * WORD * self.quads;
-            tables.push(table(ArrayId::Backpointers, moves));
-            tables.push(table(ArrayId::States, self.group * frames * WORD));
-            tables.push(table(ArrayId::BacktraceStates, self.group * WORD));
+            let backpointers = blocks * BLOCK / STEPS_PER_WORD * WORD * self.quads;
+            arrays.push(array(ArrayId::Backpointers, backpointers));
+            arrays.push(array(ArrayId::States, tile_items * frames * WORD));
+            arrays.push(array(ArrayId::BacktraceStates, tile_items * WORD));
         }
-        tables
+        arrays
     }
 
-    /// The slice of an array with `stride` words an item that holds items `first..first + count`: what to bind, and
-    /// at which word of that it begins.
-    pub(super) fn items_span(&self, first: u64, count: u64, stride: u64) -> (Span, u64) {
-        self.span(first * stride, count * stride, WORD)
+    /// Returns the range of items `first..first + count` in an array with `stride` words per item,
+    /// and the word of the range at which they begin.
+    pub(super) fn items_range(&self, first: u64, count: u64, stride: u64) -> (BindingRange, u64) {
+        self.range(first * stride, count * stride, WORD)
     }
 
-    /// The slice of the input with frames `frame..frame + frames` of items `first..first + count`.
-    pub(super) fn input_span(
+    /// Returns the range of frames `frame..frame + frames` of items `first..first + count` in the
+    /// input, and the element of the range at which they begin.
+    pub(super) fn input_range(
         &self,
         first: u64,
         count: u64,
         frame: u64,
         frames: u64,
-    ) -> (Span, u64) {
+    ) -> (BindingRange, u64) {
         let classes = self.shape.classes as u64;
         let (row, rows) = match self.shape.layout {
-            // A group of several items has all its frames in its only chunk.
+            // All frames of a tile of several items are in one input slice.
             Layout::BatchMajor => (
                 first * self.shape.frames as u64 + frame,
                 (count - 1) * self.shape.frames as u64 + frames,
@@ -309,28 +356,29 @@ impl Tiling {
             ),
         };
         let element = self.shape.element.bytes() as u64;
-        self.span(row * classes, rows * classes, element)
+        self.range(row * classes, rows * classes, element)
     }
 
-    /// `count` elements from element `first` on, in whole words.
-    fn span(&self, first: u64, count: u64, element: u64) -> (Span, u64) {
-        let start = first * element / self.alignment * self.alignment;
-        let base = first - start / element;
+    /// Returns the range of `count` elements from element `first` on, in whole words and from an
+    /// aligned offset, and the element of the range at which they begin.
+    fn range(&self, first: u64, count: u64, element: u64) -> (BindingRange, u64) {
+        let offset = first * element / self.alignment * self.alignment;
+        let base = first - offset / element;
         let bytes = ((base + count) * element).max(WORD);
-        let span = Span::Range {
-            offset: start,
+        let range = BindingRange::Part {
+            offset,
             bytes: bytes.next_multiple_of(WORD),
         };
-        (span, base)
+        (range, base)
     }
 }
 
-/// Labels that the tables have room for.
-pub(super) fn width(shape: &BatchShape) -> u64 {
+/// Returns the labels per item that the workspace has room for.
+pub(super) fn label_capacity(shape: &BatchShape) -> u64 {
     (shape.frames as u64).min(shape.max_labels as u64)
 }
 
-/// Quads of the `width + 1` places.
+/// Returns the quads of an item's state pairs: one pair per label, and one for the last blank.
 pub(super) fn quads(shape: &BatchShape) -> u64 {
-    width(shape) / 4 + 1
+    label_capacity(shape) / 4 + 1
 }

@@ -1,4 +1,4 @@
-//! One pipeline: a text and the constants that a plan gives it.
+//! A pipeline to compile: a kernel's source and the constants that a plan sets.
 
 use ctc_wgpu::{ElementType, Shader};
 
@@ -10,11 +10,11 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// Says which it is.
+    /// Returns the name of the pipeline, as in `aco.tsv`.
     pub(crate) fn name(&self) -> String {
         let mut name = self.shader.name.to_owned();
         for (holds, word) in [
-            (self.shader.together, "together"),
+            (self.shader.aliased, "aliased"),
             (self.is_f16(), "f16"),
             (self.shader.in_place, "in_place"),
             (self.shader.subgroups, "subgroups"),

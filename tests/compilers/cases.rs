@@ -1,4 +1,5 @@
-//! What there is to compile: each text with each set of constants that some plan gives to its kernel.
+//! The pipelines to compile: each source variant with each set of constants that some plan sets for
+//! its kernel.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -10,16 +11,16 @@ use ctc_wgpu::{
 
 pub(crate) use super::case::Case;
 
-static CASES: LazyLock<Vec<Case>> = LazyLock::new(made);
+static CASES: LazyLock<Vec<Case>> = LazyLock::new(distinct_cases);
 
-/// Every text with every set of constants, once.
+/// Returns every source variant with every set of constants, once.
 pub(crate) fn all() -> &'static [Case] {
     &CASES
 }
 
-fn made() -> Vec<Case> {
-    // Sharing, element and place choose the text and leave the constants as they are; subgroups come with constants of
-    // their own.
+fn distinct_cases() -> Vec<Case> {
+    // Aliasing, element type and in-place gradients select the source but do not change the
+    // constants. Subgroups do.
     let mut constants: HashMap<_, BTreeSet<_>> = HashMap::new();
     for plan in plans() {
         for (shader, values) in plan.shaders() {
@@ -37,15 +38,16 @@ fn made() -> Vec<Case> {
             })
         })
         .collect();
-    println!("{} pipelines of {} texts", cases.len(), shaders().count());
+    println!("{} pipelines of {} sources", cases.len(), shaders().count());
     cases
 }
 
-/// Plans that differ in what is compiled for them.
+/// Plans that compile different pipelines.
 fn plans() -> Vec<Plan> {
     let mut plans = Vec::new();
     for limits in limits() {
-        // How many lanes share a row is the same code whatever is computed, so a few adapters will do for what is not a loss.
+        // How lanes share a row does not depend on the task, so a few adapters suffice for tasks
+        // other than the loss.
         let decodes = [0, 32].contains(&limits.subgroup_size) && !limits.software;
         let tasks = if decodes {
             vec![Task::Loss, Task::LossAndGrad, Task::Align, Task::Greedy]
@@ -63,8 +65,8 @@ fn plans() -> Vec<Plan> {
     plans
 }
 
-/// What adapters give: the defaults, narrow workgroups, subgroups of SwiftShader's, llvmpipe's, NVIDIA's and AMD's size, a
-/// software adapter, a sweep that finds no room, bindings that hold little.
+/// The limits of adapters: the defaults; narrow workgroups; no room for a sweep in registers; small
+/// bindings; the subgroup sizes of SwiftShader, llvmpipe, NVIDIA and AMD; software adapters.
 fn limits() -> Vec<DeviceLimits> {
     let default = DeviceLimits::default();
     let lanes = |max_invocations| default.max_invocations(max_invocations);
@@ -83,7 +85,7 @@ fn limits() -> Vec<DeviceLimits> {
     limits
 }
 
-/// Few and many classes, short and long labels, both orders.
+/// Few and many classes, short and long labels, both layouts of labels and of the input.
 fn shapes() -> Vec<BatchShape> {
     vec![
         BatchShape::new(4, 50, 20, 6),
@@ -95,7 +97,7 @@ fn shapes() -> Vec<BatchShape> {
     ]
 }
 
-/// Each choice that a pipeline is specialised for.
+/// Every option that pipelines are specialised for.
 fn options() -> Vec<Options> {
     let default = Options::default();
     let input = |input| default.input(input);

@@ -1,13 +1,14 @@
-//! GLSL, as wgpu makes it for OpenGL and OpenGL ES.
+//! Validates the GLSL that wgpu generates for OpenGL and OpenGL ES.
 
 use naga::back::glsl;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 
 use super::cases::Case;
-use super::judge::{Given, Translations, all_pass, asked};
 use super::module::{Kind, Module};
+use super::validator::{TemporaryFile, Translations, all_pass, run_validator};
 
-/// The versions with compute shaders: ES 3.1 and 3.2, and GL from 4.3 to the newest that naga knows.
+/// The versions with compute shaders: ES 3.1 and 3.2, and GL from 4.3 to the newest that naga
+/// supports.
 fn versions() -> [glsl::Version; 4] {
     [
         glsl::Version::new_gles(310),
@@ -39,16 +40,16 @@ fn translated(case: &Case, made: &Module, version: glsl::Version) -> Result<Stri
         entry_point: case.shader.name.to_owned(),
         multiview: None,
     };
-    // GL bounds what is read and written by itself, or not at all.
+    // wgpu compiles no bounds checks for GL: the driver checks accesses, or nothing does.
     let policies = BoundsCheckPolicies {
         index: BoundsCheckPolicy::Unchecked,
         buffer: BoundsCheckPolicy::Unchecked,
         image_load: BoundsCheckPolicy::Unchecked,
         binding_array: BoundsCheckPolicy::Unchecked,
     };
-    let mut text = String::new();
+    let mut source = String::new();
     glsl::Writer::new(
-        &mut text,
+        &mut source,
         &made.module,
         &made.info,
         &options,
@@ -56,16 +57,17 @@ fn translated(case: &Case, made: &Module, version: glsl::Version) -> Result<Stri
         policies,
     )?
     .write()?;
-    Ok(text)
+    Ok(source)
 }
 
-fn judged(files: &[Given]) -> Result<(), String> {
-    asked("glslangValidator", "glslang-tools", &[], files)
+fn validate(files: &[TemporaryFile]) -> Result<(), String> {
+    run_validator("glslangValidator", "glslang-tools", &[], files)
 }
 
-/// wgpu has no subgroups on GL, but naga can write them, and the judge knows them.
+/// Includes the pipelines with subgroups. naga and glslang support them, although wgpu does not on
+/// GL.
 #[test]
-fn glslang_agrees_to_every_pipeline_of_f32_in_each_version() {
+fn glslang_accepts_every_pipeline_of_f32_in_each_version() {
     for version in versions() {
         let translations = Translations::default();
         all_pass(
@@ -73,23 +75,23 @@ fn glslang_agrees_to_every_pipeline_of_f32_in_each_version() {
             |cases| {
                 let mut files = Vec::new();
                 for (number, case, made) in cases {
-                    let text = translated(case, made, version)
+                    let source = translated(case, made, version)
                         .map_err(|error| format!("{}: {error}", case.name()))?;
                     let name = format!("{version}-{number}-{}.comp", case.shader.name);
-                    if translations.add(text.as_bytes()) {
-                        files.push(Given::new(&name, text.as_bytes()));
+                    if translations.add(source.as_bytes()) {
+                        files.push(TemporaryFile::new(&name, source.as_bytes()));
                     }
                 }
                 if files.is_empty() {
                     return Ok(());
                 }
-                judged(&files)
+                validate(&files)
             },
         );
     }
 }
 
-/// Which is why a GL device has no `SHADER_F16`.
+/// This is why GL devices lack `SHADER_F16`.
 #[test]
 fn glsl_has_no_f16() {
     for version in versions() {
@@ -109,11 +111,11 @@ fn glsl_has_no_f16() {
 }
 
 #[test]
-fn glslang_refuses_a_text_that_is_wrong_and_says_which() {
+fn glslang_rejects_an_invalid_source_and_describes_the_error() {
     let right = "#version 310 es\nlayout(local_size_x = 1) in;\nvoid main() {}\n";
-    let given = |name, text: &str| Given::new(name, text.as_bytes());
-    judged(&[given("right.comp", right), given("same.comp", right)]).unwrap();
-    for (text, complaint) in [
+    let file = |name, source: &str| TemporaryFile::new(name, source.as_bytes());
+    validate(&[file("right.comp", right), file("same.comp", right)]).unwrap();
+    for (source, complaint) in [
         (right.replace("{}", "{ 1 + ; }"), "syntax error"),
         (
             right.replace("{}", "{ absent(); }"),
@@ -121,7 +123,8 @@ fn glslang_refuses_a_text_that_is_wrong_and_says_which() {
         ),
         (right.replace("= 1", "= 100000"), "too large"),
     ] {
-        let said = judged(&[given("good.comp", right), given("wrong.comp", &text)]).unwrap_err();
-        assert!(said.contains(complaint), "{said}");
+        let message =
+            validate(&[file("good.comp", right), file("wrong.comp", &source)]).unwrap_err();
+        assert!(message.contains(complaint), "{message}");
     }
 }

@@ -1,26 +1,28 @@
-//! HLSL, as wgpu makes it for Direct3D 12. Microsoft's compilers are not to be had here; glslang reads most of the language.
+//! Validates the HLSL that wgpu generates for Direct3D 12.
 //!
-//! What it does not read: `Load<half>` of shader model 6.2, so that nobody judges the texts of f16 outside Windows; and a
-//! cast of 0 to an array of structs, in whose place it is given a variable.
+//! Microsoft's compilers are not available here, and glslang supports most of the language. It does
+//! not support `Load<half>` of shader model 6.2, so the f16 sources are validated only on Windows,
+//! nor a cast of 0 to an array of structs, which is replaced by a variable.
 
 use naga::back::hlsl;
 
-use super::judge::{Given, Translations, all_pass, asked};
 use super::to_hlsl::{least, translated};
+use super::validator::{TemporaryFile, Translations, all_pass, run_validator};
 
-fn judged(name: &str, entry: &str, text: &str) -> Result<(), String> {
-    let text = text
+fn validate(name: &str, entry: &str, source: &str) -> Result<(), String> {
+    let source = source
         .replace(
             "return (Weights[4])0;",
             "Weights nothing[4]; return nothing;",
         )
         .replace(" = (Weights[4])0;", ";");
-    let file = Given::new(&format!("{name}.comp"), text.as_bytes());
-    let output = Given::new(&format!("{name}.hlsl.spv"), &[]);
-    asked(
+    let file = TemporaryFile::new(&format!("{name}.comp"), source.as_bytes());
+    let output = TemporaryFile::new(&format!("{name}.hlsl.spv"), &[]);
+    run_validator(
         "glslangValidator",
         "glslang-tools",
-        // Wave intrinsics need a target that has subgroups. It does not read HLSL without translating it.
+        // Wave intrinsics require a target with subgroups, and glslang validates HLSL only while
+        // translating it.
         &[
             "-D",
             "-e",
@@ -52,18 +54,18 @@ fn naga_translates_every_pipeline_with_its_entry_point_and_bindings() {
 }
 
 #[test]
-fn glslang_agrees_to_every_pipeline_of_f32() {
+fn glslang_accepts_every_pipeline_of_f32() {
     let translations = Translations::default();
     all_pass(
         |case| !case.is_f16(),
         |cases| {
             for (number, case, made) in cases {
-                let text = translated(case, made, least(case), true)?;
-                if !translations.add(text.as_bytes()) {
+                let source = translated(case, made, least(case), true)?;
+                if !translations.add(source.as_bytes()) {
                     continue;
                 }
-                judged(&format!("hlsl-{number}"), case.shader.name, &text)
-                    .map_err(|said| format!("{}: {said}", case.name()))?;
+                validate(&format!("hlsl-{number}"), case.shader.name, &source)
+                    .map_err(|message| format!("{}: {message}", case.name()))?;
             }
             Ok(())
         },
@@ -71,27 +73,30 @@ fn glslang_agrees_to_every_pipeline_of_f32() {
 }
 
 #[test]
-fn glslang_refuses_a_text_that_is_wrong_and_does_not_know_f16() {
+fn glslang_rejects_an_invalid_source_and_does_not_support_f16() {
     let right = "[numthreads(1, 1, 1)] void main() {}";
-    judged("hlsl-right", "main", right).unwrap();
-    let said = judged(
+    validate("hlsl-right", "main", right).unwrap();
+    let message = validate(
         "hlsl-wrong",
         "main",
         "[numthreads(1, 1, 1)] void main() { absent(); }",
     )
     .unwrap_err();
-    assert!(said.contains("no matching overloaded function"), "{said}");
-    let said = judged("hlsl-entry", "other", right).unwrap_err();
     assert!(
-        said.contains("other") || said.to_lowercase().contains("entry point"),
-        "{said}"
+        message.contains("no matching overloaded function"),
+        "{message}"
+    );
+    let message = validate("hlsl-entry", "other", right).unwrap_err();
+    assert!(
+        message.contains("other") || message.to_lowercase().contains("entry point"),
+        "{message}"
     );
 
     let half = "ByteAddressBuffer b : register(t0); RWByteAddressBuffer c : register(u0);
         [numthreads(1, 1, 1)] void main() { c.Store<half>(0, b.Load<half>(0)); }";
-    let said = judged("hlsl-half", "main", half).unwrap_err();
+    let message = validate("hlsl-half", "main", half).unwrap_err();
     assert!(
-        said.contains("'Load' : no such field") || said.contains("'Store' : no such field"),
-        "{said}"
+        message.contains("'Load' : no such field") || message.contains("'Store' : no such field"),
+        "{message}"
     );
 }

@@ -1,4 +1,5 @@
-//! A case as naga's module: parsed, validated, and with its constants in place of the overrides, as wgpu does it.
+//! Parses and validates a case with naga and replaces the overrides with its constants, as wgpu
+//! does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -8,18 +9,18 @@ use naga::valid::{ValidationFlags, Validator};
 
 use super::case::Case;
 
-/// What a backend of naga takes.
+/// A module without overrides: the input of a backend of naga.
 pub(crate) struct Module {
     pub(crate) module: naga::Module,
     pub(crate) info: ModuleInfo,
 }
 
-/// The texts, parsed and validated: a few dozen serve more than a thousand cases.
-static TEXTS: LazyLock<Mutex<HashMap<String, Arc<Module>>>> = LazyLock::new(Mutex::default);
+/// The parsed and validated sources: a few dozen for more than a thousand cases.
+static SOURCES: LazyLock<Mutex<HashMap<String, Arc<Module>>>> = LazyLock::new(Mutex::default);
 
 impl Module {
     pub(crate) fn of(case: &Case) -> Self {
-        let text = Self::of_text(case);
+        let source = Self::of_source(case);
         let constants = case
             .constants
             .iter()
@@ -27,8 +28,8 @@ impl Module {
             .collect();
         let entry = Some((naga::ShaderStage::Compute, case.shader.name));
         let (module, info) = naga::back::pipeline_constants::process_overrides(
-            &text.module,
-            &text.info,
+            &source.module,
+            &source.info,
             entry,
             &constants,
         )
@@ -39,11 +40,11 @@ impl Module {
         }
     }
 
-    /// The text of a case, with its overrides.
-    fn of_text(case: &Case) -> Arc<Self> {
+    /// Returns the module of the case's source, with its overrides.
+    fn of_source(case: &Case) -> Arc<Self> {
         let wgsl = &case.shader.wgsl;
-        let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(parsed) = texts.get(&**wgsl) {
+        let mut sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parsed) = sources.get(&**wgsl) {
             return Arc::clone(parsed);
         }
         let mut capabilities = Capabilities::empty();
@@ -61,11 +62,11 @@ impl Module {
             .validate(&module)
             .unwrap_or_else(|error| panic!("{}: {}", case.name(), error.emit_to_string(wgsl)));
         let parsed = Arc::new(Self { module, info });
-        texts.insert(wgsl.to_string(), Arc::clone(&parsed));
+        sources.insert(wgsl.to_string(), Arc::clone(&parsed));
         parsed
     }
 
-    /// The bindings, and whether each is written, read or the uniform.
+    /// Returns the bindings with their kinds.
     pub(crate) fn bindings(&self) -> Vec<(naga::ResourceBinding, Kind)> {
         let globals = self.module.global_variables.iter();
         globals
@@ -85,7 +86,7 @@ impl Module {
     }
 }
 
-/// What a binding is.
+/// The kind of a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Uniform,

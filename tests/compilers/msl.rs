@@ -1,14 +1,16 @@
-//! MSL, as wgpu makes it for Metal. Apple's compiler is the only judge of it: here naga alone has a say, and the text is
-//! held against what wgpu binds.
+//! Translates to MSL as wgpu does for Metal.
+//!
+//! Only Apple's compiler validates MSL. This test compares the entry point and the bindings of
+//! naga's translation with those that wgpu uses.
 
 use naga::back::msl;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 
 use super::cases::Case;
-use super::judge::all_pass;
 use super::module::{Kind, Module};
+use super::validator::all_pass;
 
-/// From macOS 10.15 to the newest that naga knows.
+/// From macOS 10.15 to the newest that naga supports.
 const VERSIONS: [(u8, u8); 3] = [(2, 2), (3, 1), (4, 0)];
 
 fn translated(case: &Case, made: &Module, version: (u8, u8), checks: bool) -> Result<(), String> {
@@ -54,22 +56,22 @@ fn translated(case: &Case, made: &Module, version: (u8, u8), checks: bool) -> Re
         entry_point: Some((naga::ShaderStage::Compute, case.shader.name.to_owned())),
         ..msl::PipelineOptions::default()
     };
-    let (text, written) = msl::write_string(&made.module, &made.info, &options, &pipeline)
+    let (source, written) = msl::write_string(&made.module, &made.info, &options, &pipeline)
         .map_err(|error| error.to_string())?;
     let name = written.entry_point_names[0]
         .as_ref()
         .map_err(|error| error.to_string())?;
-    holds(&text, &format!("kernel void {name}("))?;
+    contains_once(&source, &format!("kernel void {name}("))?;
     for slot in 0..bindings.len() {
-        holds(&text, &format!("[[buffer({slot})]]"))?;
+        contains_once(&source, &format!("[[buffer({slot})]]"))?;
     }
     Ok(())
 }
 
-fn holds(text: &str, part: &str) -> Result<(), String> {
-    match text.matches(part).count() {
+fn contains_once(source: &str, part: &str) -> Result<(), String> {
+    match source.matches(part).count() {
         1 => Ok(()),
-        count => Err(format!("`{part}` is there {count} times")),
+        count => Err(format!("`{part}` occurs {count} times")),
     }
 }
 
@@ -82,7 +84,7 @@ fn naga_translates_every_pipeline_with_its_entry_point_and_bindings() {
                 for version in VERSIONS {
                     for checks in [true, false] {
                         translated(case, made, version, checks)
-                            .map_err(|said| format!("{}: {said}", case.name()))?;
+                            .map_err(|message| format!("{}: {message}", case.name()))?;
                     }
                 }
             }
@@ -92,11 +94,11 @@ fn naga_translates_every_pipeline_with_its_entry_point_and_bindings() {
 }
 
 #[test]
-fn a_binding_that_is_not_there_is_a_failure() {
-    let said = holds(
+fn a_missing_binding_is_a_failure() {
+    let message = contains_once(
         "kernel void sweep(device int* a [[buffer(0)]])",
         "[[buffer(1)]]",
     )
     .unwrap_err();
-    assert!(said.contains("0 times"), "{said}");
+    assert!(message.contains("0 times"), "{message}");
 }

@@ -1,15 +1,15 @@
-//! SPIR-V, as wgpu makes it for Vulkan.
+//! Validates the SPIR-V that wgpu generates for Vulkan.
 
 use naga::proc::BoundsCheckPolicy;
 
 use super::cases;
-use super::judge::{Given, Translations, all_pass, asked};
 use super::module::Module;
 use super::to_spirv::{ROBUST, Target, translated};
+use super::validator::{TemporaryFile, Translations, all_pass, run_validator};
 
-/// Each version of Vulkan that has subgroups, each with another choice of what wgpu compiles in.
+/// Each version of Vulkan that has subgroups, each with other runtime checks compiled in.
 const TARGETS: [Target; 3] = [
-    // All of its checks.
+    // All checks.
     Target {
         version: (1, 3),
         vulkan: "vulkan1.1",
@@ -28,9 +28,9 @@ const TARGETS: [Target; 3] = [
     },
 ];
 
-fn judged(name: &str, words: &[u32], vulkan: &str) -> Result<(), String> {
-    let file = Given::new(&format!("{name}.spv"), bytemuck::cast_slice(words));
-    asked(
+fn validate(name: &str, words: &[u32], vulkan: &str) -> Result<(), String> {
+    let file = TemporaryFile::new(&format!("{name}.spv"), bytemuck::cast_slice(words));
+    run_validator(
         "spirv-val",
         "spirv-tools",
         &["--target-env", vulkan],
@@ -39,7 +39,7 @@ fn judged(name: &str, words: &[u32], vulkan: &str) -> Result<(), String> {
 }
 
 #[test]
-fn spirv_val_agrees_to_every_pipeline_on_each_version_of_vulkan() {
+fn spirv_val_accepts_every_pipeline_on_each_version_of_vulkan() {
     for target in TARGETS {
         let translations = Translations::default();
         all_pass(
@@ -50,12 +50,12 @@ fn spirv_val_agrees_to_every_pipeline_on_each_version_of_vulkan() {
                     if !translations.add(bytemuck::cast_slice(&words)) {
                         continue;
                     }
-                    judged(
+                    validate(
                         &format!("{}-{number}", target.vulkan),
                         &words,
                         target.vulkan,
                     )
-                    .map_err(|said| format!("{}: {said}", case.name()))?;
+                    .map_err(|message| format!("{}: {message}", case.name()))?;
                 }
                 Ok(())
             },
@@ -64,15 +64,19 @@ fn spirv_val_agrees_to_every_pipeline_on_each_version_of_vulkan() {
 }
 
 #[test]
-fn spirv_val_refuses_a_word_that_is_wrong_and_a_version_that_is_too_old() {
+fn spirv_val_rejects_an_invalid_word_and_a_version_that_is_too_old() {
     let case = &cases::all()[0];
     let words = translated(case, &Module::of(case), &TARGETS[0]).unwrap();
-    judged("right", &words, "vulkan1.1").unwrap();
-    // The first instruction after the five words of the header is `OpCapability Shader`; there is no opcode 0xffff.
+    validate("right", &words, "vulkan1.1").unwrap();
+    // The first instruction after the five words of the header is `OpCapability Shader`. 0xffff is
+    // not a valid opcode.
     let mut wrong = words.clone();
     wrong[5] |= 0xffff;
-    let said = judged("wrong", &wrong, "vulkan1.1").unwrap_err();
-    assert!(said.contains("Invalid opcode"), "{said}");
-    let said = judged("old", &words, "vulkan1.0").unwrap_err();
-    assert!(said.contains("Invalid SPIR-V binary version 1.3"), "{said}");
+    let message = validate("wrong", &wrong, "vulkan1.1").unwrap_err();
+    assert!(message.contains("Invalid opcode"), "{message}");
+    let message = validate("old", &words, "vulkan1.0").unwrap_err();
+    assert!(
+        message.contains("Invalid SPIR-V binary version 1.3"),
+        "{message}"
+    );
 }

@@ -1,24 +1,25 @@
-// Makes every pipeline of a file with Tint, by way of Dawn's null backend, which needs no driver: `node tint.mjs FILE`.
+// Compiles every pipeline of a file with Tint, through Dawn's null backend, which needs no driver:
+// `node tint.mjs FILE`.
 //
-// FILE is JSON, an array of { name, wgsl, entry, constants }. Each line of what is printed is a complaint, warnings
-// included; nothing printed and exit status 0 is consent.
+// FILE is a JSON array of { name, wgsl, entry, constants }. Prints one line per error or warning,
+// and exits with 1 if there is one.
 
 import { readFile } from 'node:fs/promises';
 import { create, globals } from 'webgpu';
 
 Object.assign(globalThis, globals);
-// Kept by name to the end: Dawn aborts where its instance is collected before its device.
+// Must stay reachable: Dawn aborts if its instance is collected before its device.
 const gpu = create(['backend=null']);
 const adapter = await gpu.requestAdapter();
-// The default limits: those that every browser gives.
+// The default limits, which every browser supports.
 const device = await adapter.requestDevice({ requiredFeatures: ['shader-f16', 'subgroups'] });
-let complaints = 0;
-const complain = (name, text) => {
-    complaints += 1;
+let problems = 0;
+const report = (name, text) => {
+    problems += 1;
     console.log(`${name}: ${text}`);
 };
-// What no scope catches, of which there should be nothing.
-device.addEventListener('uncapturederror', (event) => complain('device', event.error.message));
+// Errors outside any scope, which are not expected.
+device.addEventListener('uncapturederror', (event) => report('device', event.error.message));
 
 const modules = new Map();
 
@@ -27,13 +28,13 @@ async function compiled(name, wgsl) {
         device.pushErrorScope('validation');
         const module = device.createShaderModule({ code: wgsl });
         for (const message of (await module.getCompilationInfo()).messages) {
-            complain(name, `${message.lineNum}:${message.linePos}: ${message.type}: ${message.message}`);
+            report(name, `${message.lineNum}:${message.linePos}: ${message.type}: ${message.message}`);
         }
-        const refused = await device.popErrorScope();
-        if (refused) {
-            complain(name, 'its text is refused');
+        const error = await device.popErrorScope();
+        if (error) {
+            report(name, 'the source is invalid');
         }
-        modules.set(wgsl, refused ? null : module);
+        modules.set(wgsl, error ? null : module);
     }
     return modules.get(wgsl);
 }
@@ -45,11 +46,11 @@ for (const { name, wgsl, entry, constants } of JSON.parse(await readFile(process
     }
     device.pushErrorScope('validation');
     device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: entry, constants } });
-    const refused = await device.popErrorScope();
-    if (refused) {
-        complain(name, refused.message);
+    const error = await device.popErrorScope();
+    if (error) {
+        report(name, error.message);
     }
 }
 device.destroy();
-// Dawn's threads would keep the process.
-process.exit(complaints > 0 ? 1 : 0);
+// Dawn's threads would keep the process alive.
+process.exit(problems > 0 ? 1 : 0);

@@ -1,27 +1,28 @@
-//! WGSL, as browsers take it: Tint, with the rules that naga does not have, uniform control flow above all.
+//! Compiles the WGSL with Tint, which enforces rules of browsers that naga lacks, above all uniform
+//! control flow.
 
 use std::path::Path;
 
 use serde_json::json;
 
 use super::cases;
-use super::judge::{Given, asked};
+use super::validator::{TemporaryFile, run_validator};
 
-/// What Tint says of pipelines, given as name, text, entry point and constants.
-fn judged(name: &str, pipelines: &[serde_json::Value]) -> Result<(), String> {
+/// Compiles pipelines (objects of name, wgsl, entry and constants) with Tint.
+fn validate(name: &str, pipelines: &[serde_json::Value]) -> Result<(), String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compilers");
     assert!(
         folder.join("node_modules/webgpu").is_dir(),
         "Tint is missing: install Node.js 20 or newer, then run `npm ci` in tests/compilers"
     );
     let text = serde_json::to_vec(pipelines).unwrap();
-    let file = Given::new(&format!("tint-{name}.json"), &text);
+    let file = TemporaryFile::new(&format!("tint-{name}.json"), &text);
     let script = folder.join("tint.mjs");
-    asked("node", "nodejs npm", &[script.to_str().unwrap()], &[file])
+    run_validator("node", "nodejs npm", &[script.to_str().unwrap()], &[file])
 }
 
 #[test]
-fn tint_agrees_to_every_pipeline_and_warns_of_none() {
+fn tint_accepts_every_pipeline_without_warnings() {
     let pipelines: Vec<_> = cases::all()
         .iter()
         .map(|case| {
@@ -38,19 +39,19 @@ fn tint_agrees_to_every_pipeline_and_warns_of_none() {
             })
         })
         .collect();
-    judged("all", &pipelines).unwrap_or_else(|said| panic!("{said}"));
+    validate("all", &pipelines).unwrap_or_else(|message| panic!("{message}"));
 }
 
-/// One pipeline of `wgsl`, whose entry point is `main`.
+/// Returns Tint's message for a pipeline of `wgsl` with the entry point `main`, which must fail.
 fn refused(name: &str, wgsl: &str, constants: &serde_json::Value) -> String {
     let pipeline = json!({ "name": name, "wgsl": wgsl, "entry": "main", "constants": constants });
-    judged(name, &[pipeline]).unwrap_err()
+    validate(name, &[pipeline]).unwrap_err()
 }
 
 #[test]
-fn tint_refuses_what_browsers_refuse() {
+fn tint_rejects_what_browsers_reject() {
     let none = json!({});
-    let said = refused(
+    let message = refused(
         "barrier",
         "@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) lane: u32) {
             if (lane < 7u) { workgroupBarrier(); }
@@ -58,35 +59,35 @@ fn tint_refuses_what_browsers_refuse() {
         &none,
     );
     assert!(
-        said.contains("must only be called from uniform control flow"),
-        "{said}"
+        message.contains("must only be called from uniform control flow"),
+        "{message}"
     );
 
     let sized = "override LANES: u32 = 64u;
         @compute @workgroup_size(LANES) fn main() {}";
-    judged(
+    validate(
         "fits",
         &[json!({ "name": "", "wgsl": sized, "entry": "main", "constants": { "LANES": 256 } })],
     )
     .unwrap();
-    let said = refused("size", sized, &json!({ "LANES": 512 }));
-    assert!(said.contains("256"), "{said}");
+    let message = refused("size", sized, &json!({ "LANES": 512 }));
+    assert!(message.contains("256"), "{message}");
 
-    let said = refused("constant", sized, &json!({ "LANE": 64 }));
-    assert!(said.contains("LANE"), "{said}");
+    let message = refused("constant", sized, &json!({ "LANE": 64 }));
+    assert!(message.contains("LANE"), "{message}");
 
-    let said = refused(
+    let message = refused(
         "subgroups",
         "@compute @workgroup_size(64) fn main() { _ = subgroupMax(1.0); }",
         &none,
     );
-    assert!(said.contains("subgroups"), "{said}");
+    assert!(message.contains("subgroups"), "{message}");
 
-    // A warning is no consent.
-    let said = refused(
+    // Warnings are failures.
+    let message = refused(
         "warning",
         "@compute @workgroup_size(1) fn main() { return; let unreached = 1; }",
         &none,
     );
-    assert!(said.contains("warning"), "{said}");
+    assert!(message.contains("warning"), "{message}");
 }

@@ -1,11 +1,11 @@
-//! A case as HLSL, as wgpu translates it for Direct3D 12.
+//! Translates a case to HLSL, as wgpu does for Direct3D 12.
 
 use naga::back::hlsl;
 
 use super::case::Case;
 use super::module::{Kind, Module};
 
-/// The least that wgpu needs of a device for what the text asks.
+/// Returns the lowest shader model with which wgpu can compile the case.
 pub(crate) fn least(case: &Case) -> hlsl::ShaderModel {
     match (case.is_f16(), case.shader.subgroups) {
         (true, _) => hlsl::ShaderModel::V6_2,
@@ -14,7 +14,7 @@ pub(crate) fn least(case: &Case) -> hlsl::ShaderModel {
     }
 }
 
-/// The text of the HLSL.
+/// Returns the HLSL source.
 pub(crate) fn translated(
     case: &Case,
     made: &Module,
@@ -42,7 +42,7 @@ pub(crate) fn translated(
         shader_model: model,
         binding_map,
         fake_missing_bindings: false,
-        // wgpu keeps the dispatch's grid there.
+        // wgpu passes the size of the grid there.
         special_constants_binding: Some(hlsl::BindTarget {
             register: registers[0],
             ..hlsl::BindTarget::default()
@@ -55,8 +55,8 @@ pub(crate) fn translated(
     let pipeline = hlsl::PipelineOptions {
         entry_point: Some((naga::ShaderStage::Compute, case.shader.name.to_owned())),
     };
-    let mut text = String::new();
-    let mut writer = hlsl::Writer::new(&mut text, &options, &pipeline);
+    let mut source = String::new();
+    let mut writer = hlsl::Writer::new(&mut source, &options, &pipeline);
     let written = writer
         .write(&made.module, &made.info, None)
         .map_err(|error| format!("{}: {error}", case.name()))?;
@@ -69,8 +69,13 @@ pub(crate) fn translated(
     ] {
         for register in 0..registers[kind as usize] {
             let bound = format!(": register({letter}{register})");
-            assert_eq!(text.matches(&bound).count(), 1, "{}: {bound}", case.name());
+            assert_eq!(
+                source.matches(&bound).count(),
+                1,
+                "{}: {bound}",
+                case.name()
+            );
         }
     }
-    Ok(text)
+    Ok(source)
 }

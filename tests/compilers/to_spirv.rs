@@ -1,4 +1,4 @@
-//! A case as SPIR-V, as wgpu translates it for Vulkan.
+//! Translates a case to SPIR-V, as wgpu does for Vulkan.
 
 use naga::back::spv;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -6,20 +6,20 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use super::case::Case;
 use super::module::Module;
 
-/// What wgpu asks of naga.
+/// The settings that wgpu passes to naga.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
-    /// The version that goes with a version of Vulkan, and the name that `spirv-val` has for that.
+    /// The SPIR-V version for a version of Vulkan, and `spirv-val`'s name of the latter.
     pub(crate) version: (u8, u8),
     pub(crate) vulkan: &'static str,
-    /// Whether indices of arrays and of buffers are held within their bounds.
+    /// The bounds checks of indices into arrays and into buffers.
     pub(crate) index: BoundsCheckPolicy,
     pub(crate) buffer: BoundsCheckPolicy,
-    /// Whether loops are bounded and divisors looked at.
+    /// True if loops are bounded and divisors checked.
     pub(crate) loops: bool,
 }
 
-/// What remains of the checks on a driver with `robustBufferAccess2`, as desktop drivers have it.
+/// The checks on a driver with `robustBufferAccess2`, which desktop drivers support.
 pub(crate) const ROBUST: Target = Target {
     version: (1, 5),
     vulkan: "vulkan1.2",
@@ -28,7 +28,7 @@ pub(crate) const ROBUST: Target = Target {
     loops: true,
 };
 
-/// The words of the SPIR-V.
+/// Returns the words of the SPIR-V module.
 pub(crate) fn translated(case: &Case, made: &Module, target: &Target) -> Result<Vec<u32>, String> {
     use spv::Capability as C;
     let mut capabilities = vec![C::Shader, C::Matrix];
@@ -59,7 +59,7 @@ pub(crate) fn translated(case: &Case, made: &Module, target: &Target) -> Result<
         zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
         force_loop_bounding: target.loops,
         emit_int_div_checks: target.loops,
-        // wgpu names the bindings of a shader as its text does.
+        // wgpu keeps the binding numbers of the source.
         fake_missing_bindings: true,
         ..spv::Options::default()
     };

@@ -37,10 +37,10 @@ pub(crate) struct About {
     pub(crate) version: String,
     /// The smallest and the largest subgroup size.
     pub(crate) subgroups: (u32, u32),
-    /// Whether the driver checks the bounds of buffers (`robustBufferAccess2`). If it does, wgpu
+    /// True if the driver checks the bounds of buffers (`robustBufferAccess2`). If it does, wgpu
     /// compiles no such checks.
     pub(crate) robust_buffers: bool,
-    /// Whether `f16` is supported in shaders and in buffers.
+    /// True if `f16` is supported in shaders and in buffers.
     pub(crate) f16: bool,
 }
 

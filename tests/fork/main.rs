@@ -1,5 +1,6 @@
-//! Forks: in a child each call works or is an error, and none waits for what stayed in the parent. A binary of its own, so
-//! that few other threads are left behind; `bindings/c/tests/fork.c` has the same in C.
+//! Forks: in a child, each call succeeds or returns an error, and none waits for a thread of the
+//! parent. A binary of its own, so that the parent has few other threads; `bindings/c/tests/fork.c`
+//! tests the same in C.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -17,28 +18,26 @@ use ctc_wgpu::{Batch, BatchShape, CacheLimits, Ctc, Error, GpuCtc, LossAndGradOu
 const DIMS: [usize; 3] = [8, 200, 20];
 const LABELS: usize = 20;
 
-/// Seconds after which a child that waits is ended by a signal.
-const PATIENCE: u32 = 120;
+/// The seconds after which a signal ends a child that hangs.
+const TIMEOUT_SECONDS: u32 = 120;
 
-/// Runs `child` in a forked process, which must not panic, and must end.
-#[allow(
-    unsafe_code,
-    reason = "fork has no safe form; its argument stands at the call"
-)]
+/// Runs `child` in a forked process, which must end without a panic.
+#[allow(unsafe_code, reason = "fork has no safe form; justified at the call")]
 fn in_child(name: &str, child: impl FnOnce()) {
-    // SAFETY: what the child may not do after a fork of several threads is to wait for locks that they held: this is what
-    // is tested, and an alarm ends it. It ends by `_exit`, so that no destructor of the parent's runs.
+    // SAFETY: after a fork of a process with several threads, the child must not wait for locks
+    // that other threads held. The tests check exactly this, and an alarm ends a child that waits.
+    // It ends by `_exit`, so that none of the parent's destructors run.
     unsafe {
         let pid = libc::fork();
-        assert!(pid >= 0, "no process for {name}");
+        assert!(pid >= 0, "could not fork for {name}");
         if pid == 0 {
-            libc::alarm(PATIENCE);
+            libc::alarm(TIMEOUT_SECONDS);
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
             if let Err(panic) = &result {
                 let text = panic
                     .downcast_ref::<String>()
                     .map_or("a panic", String::as_str);
-                // Not by a macro, whose output the harness of the parent would show.
+                // Not with `eprintln!`, whose output the parent's test harness would capture.
                 let _ = writeln!(std::io::stderr(), "{name}: {text}");
             }
             libc::_exit(i32::from(result.is_err()));
@@ -47,7 +46,7 @@ fn in_child(name: &str, child: impl FnOnce()) {
         assert_eq!(libc::waitpid(pid, &raw mut status, 0), pid);
         assert_eq!(
             status, 0,
-            "{name}: the child panicked, or waited for ever (SIGALRM is 14)"
+            "{name}: the child panicked or hung (SIGALRM is 14)"
         );
     }
     println!("{name}: ok");
@@ -79,20 +78,20 @@ impl Data {
         Batch::new(DIMS, &self.logits).labels(&self.labels, &self.lengths)
     }
 
-    fn answer(&self, ctc: &Ctc) -> Result<LossAndGradOutput, Error> {
+    fn output(&self, ctc: &Ctc) -> Result<LossAndGradOutput, Error> {
         ctc.loss_and_grad(&self.batch(), &Options::default())
     }
 }
 
 /// Calls `fork` ten times while three threads compute.
 fn while_busy(ctc: &Ctc, data: &Data, fork: impl Fn()) {
-    let expected = data.answer(ctc).unwrap();
+    let expected = data.output(ctc).unwrap();
     let busy = AtomicBool::new(true);
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 while busy.load(Ordering::Relaxed) {
-                    assert_eq!(data.answer(ctc).unwrap(), expected);
+                    assert_eq!(data.output(ctc).unwrap(), expected);
                 }
             });
         }
@@ -103,23 +102,24 @@ fn while_busy(ctc: &Ctc, data: &Data, fork: impl Fn()) {
     });
 }
 
+/// Checks that a call returned [`Error::Forked`].
 fn refused<T>(result: Result<T, Error>) {
     match result {
         Err(Error::Forked(_)) => {}
         Err(error) => panic!("{error}"),
-        Ok(_) => panic!("a device of the parent's answers"),
+        Ok(_) => panic!("the parent's device was used"),
     }
 }
 
 #[test]
-fn a_child_computes_on_the_cpu_with_its_parents_context_and_with_its_own() {
+fn a_child_can_compute_on_the_cpu_with_its_parents_context_and_with_its_own() {
     let data = &Data::new();
     let ctc = Ctc::cpu();
     let options = Options::default();
-    let expected = data.answer(&ctc).unwrap();
+    let expected = data.output(&ctc).unwrap();
     let works = || {
-        assert_eq!(data.answer(&ctc).unwrap(), expected);
-        assert_eq!(data.answer(&Ctc::cpu()).unwrap(), expected);
+        assert_eq!(data.output(&ctc).unwrap(), expected);
+        assert_eq!(data.output(&Ctc::cpu()).unwrap(), expected);
         ctc.set_cache_limits(CacheLimits::default().shapes(0));
         assert_eq!(ctc.cached_bytes(), Some(0));
         decode::align(&data.batch(), &options).unwrap();
@@ -142,11 +142,11 @@ fn a_child_computes_on_the_cpu_with_its_parents_context_and_with_its_own() {
 }
 
 #[test]
-fn a_child_is_refused_its_parents_gpu_context_and_may_make_its_own() {
+fn a_child_cannot_use_its_parents_gpu_context_but_can_create_its_own() {
     let data = &Data::new();
     let ctc = Ctc::gpu().unwrap();
     println!("on {}", ctc.backend());
-    let expected = data.answer(&ctc).unwrap();
+    let expected = data.output(&ctc).unwrap();
     let (device, queue) = pollster::block_on(async {
         let adapter = ctc_wgpu::adapters().remove(0);
         adapter
@@ -160,7 +160,7 @@ fn a_child_is_refused_its_parents_gpu_context_and_may_make_its_own() {
     let options = Options::default();
     let inherited = || {
         let batch = data.batch();
-        refused(data.answer(&ctc));
+        refused(data.output(&ctc));
         refused(ctc.loss(&batch, &options));
         refused(ctc.align(&batch, &options));
         refused(ctc.greedy(&batch, &options));
@@ -168,38 +168,38 @@ fn a_child_is_refused_its_parents_gpu_context_and_may_make_its_own() {
         refused(pollster::block_on(ctc.loss_async(&batch, &options)));
         refused(own.plan(&shape, &options));
         let limits = *ctc.limits().unwrap();
-        let within = ctc.with_limits(&limits).unwrap();
-        refused(data.answer(&within));
-        drop(within);
+        let limited = ctc.with_limits(&limits).unwrap();
+        refused(data.output(&limited));
+        drop(limited);
         ctc.set_cache_limits(CacheLimits::default().pipelines(0).shapes(0));
     };
-    let anew = || assert_eq!(data.answer(&Ctc::gpu().unwrap()).unwrap(), expected);
+    let created_here = || assert_eq!(data.output(&Ctc::gpu().unwrap()).unwrap(), expected);
     in_child("a GPU's context in a child", inherited);
-    in_child("a GPU's context that is made in a child", anew);
+    in_child("a GPU's context that is created in a child", created_here);
     in_child("a GPU, two forks deep", || {
         inherited();
-        anew();
+        created_here();
         in_child("  in the grandchild", || {
             inherited();
-            anew();
+            created_here();
         });
-        anew();
+        created_here();
     });
-    // Nothing of it waits when it is dropped.
+    // Dropping the parent's contexts does not wait.
     let mut held = Some((Ctc::gpu().unwrap(), own.clone()));
-    data.answer(&held.as_ref().unwrap().0).unwrap();
+    data.output(&held.as_ref().unwrap().0).unwrap();
     in_child("a GPU's context dropped in a child", || drop(held.take()));
     while_busy(&ctc, data, || {
         in_child("a GPU in a child of a busy process", || {
             inherited();
             match Ctc::gpu() {
-                Ok(ctc) => assert_eq!(data.answer(&ctc).unwrap(), expected),
+                Ok(ctc) => assert_eq!(data.output(&ctc).unwrap(), expected),
                 Err(error) => refused::<()>(Err(error)),
             }
-            // The CPU is there all the same.
-            data.answer(&Ctc::cpu()).unwrap();
+            // The CPU backend works in any case.
+            data.output(&Ctc::cpu()).unwrap();
         });
     });
     drop(plan);
-    assert_eq!(data.answer(&ctc).unwrap(), expected);
+    assert_eq!(data.output(&ctc).unwrap(), expected);
 }

@@ -1,4 +1,4 @@
-//! The `_async` calls under tokio: on its threads, on one thread, and given up half-way.
+//! The `_async` calls under tokio: on several threads, on one thread, and cancelled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::support::adapters::all;
 use crate::support::random::Recipe;
 
 #[test]
-fn tasks_of_tokio_get_what_a_thread_gets() {
+fn tokio_tasks_compute_the_same_results_as_one_thread() {
     let batches: Arc<Vec<_>> = Arc::new((0..6).map(batch).collect());
     let runtimes = [
         Builder::new_multi_thread().worker_threads(2).build(),
@@ -46,7 +46,7 @@ fn tasks_of_tokio_get_what_a_thread_gets() {
 }
 
 #[test]
-fn a_call_that_is_given_up_leaves_the_context_as_it_was() {
+fn a_cancelled_call_does_not_affect_later_calls() {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
@@ -62,12 +62,12 @@ fn a_call_that_is_given_up_leaves_the_context_as_it_was() {
             for microseconds in [0, 1, 10, 100, 300, 1_000] {
                 let batch = batch.batch();
                 let call = ctc.loss_and_grad_async(&batch, &options);
-                let patience = Duration::from_micros(microseconds);
-                if let Ok(answer) = tokio::time::timeout(patience, call).await {
-                    assert_eq!(answer.unwrap(), alone);
+                let timeout = Duration::from_micros(microseconds);
+                if let Ok(output) = tokio::time::timeout(timeout, call).await {
+                    assert_eq!(output.unwrap(), alone);
                 }
-                let again = ctc.loss_and_grad_async(&batch, &options).await;
-                assert_eq!(again.unwrap(), alone);
+                let later = ctc.loss_and_grad_async(&batch, &options).await;
+                assert_eq!(later.unwrap(), alone);
             }
         });
     }

@@ -1,4 +1,4 @@
-//! Buffers that do not fit a plan: each rule, and what it says.
+//! Buffers that do not fit a plan: each rule and its error message.
 
 use std::num::NonZeroU64;
 
@@ -9,9 +9,9 @@ use ctc_wgpu::{
 
 use crate::support::device::{Gpu, on_each_device, on_each_device_within};
 
-/// Buffers that fit [`SHAPE`], each one larger than needed.
+/// Buffers that fit [`shape`], each larger than required.
 struct Fitting {
-    /// By name: the buffers of `Buffers`, in its order.
+    /// In the order of [`NAMES`].
     all: [wgpu::Buffer; 9],
 }
 
@@ -52,17 +52,17 @@ fn sum() -> Options {
 }
 
 #[track_caller]
-fn refused(gpu: &Gpu, plan: &GpuPlan, buffers: &Buffers<'_>, expected: BufferError, says: &str) {
+fn refused(gpu: &Gpu, plan: &GpuPlan, buffers: &Buffers<'_>, expected: BufferError, message: &str) {
     let mut encoder = gpu.encoder();
     let error = plan.encode(&mut encoder, buffers).unwrap_err();
-    assert_eq!(error.to_string(), says);
+    assert_eq!(error.to_string(), message);
     assert_eq!(error, Error::Buffer(expected));
-    // Nothing was recorded, and the encoder is as good as new.
+    // Nothing was recorded, so the encoder can still be submitted.
     gpu.queue.submit([encoder.finish()]);
 }
 
 #[test]
-fn a_missing_and_a_useless_buffer_are_refused() {
+fn missing_and_unexpected_buffers_are_refused() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let fitting = Fitting::new(gpu);
@@ -104,9 +104,9 @@ fn a_missing_and_a_useless_buffer_are_refused() {
     });
 }
 
-/// The field of a slot, to change it.
-fn field<'a, 'b>(buffers: &'b mut Buffers<'a>, slot: usize) -> &'b mut wgpu::BufferBinding<'a> {
-    let field = match slot {
+/// Returns a mutable reference to the field with this index in [`NAMES`].
+fn field<'a, 'b>(buffers: &'b mut Buffers<'a>, index: usize) -> &'b mut wgpu::BufferBinding<'a> {
+    let field = match index {
         0 => Some(&mut buffers.logits),
         1 => Some(&mut buffers.labels),
         2 => buffers.logit_lengths.as_mut(),
@@ -132,62 +132,62 @@ const NAMES: [&str; 9] = [
     "grad",
 ];
 
-/// What each needs for N = 3, T = 5, C = 4, Lmax = 2.
+/// The bytes that each buffer needs for N = 3, T = 5, C = 4, Lmax = 2.
 const NEEDS: [u64; 9] = [240, 24, 12, 12, 12, 12, 12, 4, 240];
 
 #[test]
-fn a_range_that_is_too_small_by_a_word_is_refused_and_one_that_just_fits_is_not() {
+fn a_range_that_just_fits_is_accepted_and_one_that_is_a_word_smaller_is_refused() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let plan = ctc.plan(&shape(), &sum()).unwrap();
         let fitting = Fitting::new(gpu);
-        for (slot, (name, needs)) in NAMES.into_iter().zip(NEEDS).enumerate() {
+        for (index, (name, needs)) in NAMES.into_iter().zip(NEEDS).enumerate() {
             let mut buffers = fitting.buffers();
-            field(&mut buffers, slot).size = NonZeroU64::new(needs);
+            field(&mut buffers, index).size = NonZeroU64::new(needs);
             plan.encode(&mut gpu.encoder(), &buffers).unwrap();
             let got = needs - if needs > 4 { 4 } else { 1 };
-            field(&mut buffers, slot).size = NonZeroU64::new(got);
+            field(&mut buffers, index).size = NonZeroU64::new(got);
             let error = BufferError::TooSmall {
                 buffer: name,
                 offset: 0,
                 got,
                 needs,
             };
-            let says = format!(
+            let message = format!(
                 "buffer `{name}`: {got} bytes from offset 0, but the plan's shape needs {needs}"
             );
-            refused(gpu, &plan, &buffers, error, &says);
+            refused(gpu, &plan, &buffers, error, &message);
         }
     });
 }
 
 #[test]
-fn an_offset_near_the_end_or_past_it_is_too_small_a_range() {
+fn a_range_that_begins_near_the_end_or_past_it_is_too_small() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let plan = ctc.plan(&shape(), &sum()).unwrap();
         let fitting = Fitting::new(gpu);
         for (offset, got) in [(1024, 0), (4096, 0), (1 << 40, 0), (768, 256)] {
-            for slot in [0, 5, 8] {
+            for index in [0, 5, 8] {
                 let mut buffers = fitting.buffers();
-                field(&mut buffers, slot).offset = offset;
-                // More than there is does not count.
-                field(&mut buffers, slot).size = NonZeroU64::new(1 << 20);
-                if got >= NEEDS[slot] {
+                field(&mut buffers, index).offset = offset;
+                // Bytes past the end of the buffer do not count.
+                field(&mut buffers, index).size = NonZeroU64::new(1 << 20);
+                if got >= NEEDS[index] {
                     plan.encode(&mut gpu.encoder(), &buffers).unwrap();
                     continue;
                 }
-                let (buffer, needs) = (NAMES[slot], NEEDS[slot]);
+                let (buffer, needs) = (NAMES[index], NEEDS[index]);
                 let error = BufferError::TooSmall {
                     buffer,
                     offset,
                     got,
                     needs,
                 };
-                let says = format!(
+                let message = format!(
                     "buffer `{buffer}`: {got} bytes from offset {offset}, but the plan's shape needs {needs}"
                 );
-                refused(gpu, &plan, &buffers, error, &says);
+                refused(gpu, &plan, &buffers, error, &message);
             }
         }
     });
@@ -200,22 +200,22 @@ fn an_unaligned_offset_is_refused() {
         let plan = ctc.plan(&shape(), &sum()).unwrap();
         let fitting = Fitting::new(gpu);
         let alignment = u64::from(gpu.device.limits().min_storage_buffer_offset_alignment);
-        for (slot, buffer) in NAMES.into_iter().enumerate() {
+        for (index, buffer) in NAMES.into_iter().enumerate() {
             for offset in [1, 4, alignment / 2, alignment + 4] {
                 if offset % alignment == 0 {
                     continue;
                 }
                 let mut buffers = fitting.buffers();
-                field(&mut buffers, slot).offset = offset;
+                field(&mut buffers, index).offset = offset;
                 let error = BufferError::Unaligned {
                     buffer,
                     offset,
                     alignment,
                 };
-                let says = format!(
+                let message = format!(
                     "buffer `{buffer}`: offset {offset} is not a multiple of {alignment} (min_storage_buffer_offset_alignment)"
                 );
-                refused(gpu, &plan, &buffers, error, &says);
+                refused(gpu, &plan, &buffers, error, &message);
             }
         }
     });
@@ -233,11 +233,17 @@ fn a_buffer_without_the_storage_usage_is_refused() {
             usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::UNIFORM,
             mapped_at_creation: false,
         });
-        for (slot, buffer) in NAMES.into_iter().enumerate() {
+        for (index, buffer) in NAMES.into_iter().enumerate() {
             let mut buffers = fitting.buffers();
-            field(&mut buffers, slot).buffer = &copied;
-            let says = format!("buffer `{buffer}` lacks BufferUsages::STORAGE");
-            refused(gpu, &plan, &buffers, BufferError::Usage { buffer }, &says);
+            field(&mut buffers, index).buffer = &copied;
+            let message = format!("buffer `{buffer}` lacks BufferUsages::STORAGE");
+            refused(
+                gpu,
+                &plan,
+                &buffers,
+                BufferError::Usage { buffer },
+                &message,
+            );
         }
     });
 }
@@ -249,7 +255,7 @@ fn an_output_that_overlaps_another_range_is_refused_and_inputs_may_share_one() {
         let plan = ctc.plan(&shape(), &sum()).unwrap();
         let fitting = Fitting::new(gpu);
         for out in [5, 6, 7, 8] {
-            // The gradient may lie where the logits do, all of it.
+            // The gradient may overwrite the logits, if both have the same range.
             let fits = |other: &usize| *other == out || (out, *other) == (8, 0);
             for other in (0..9).filter(|other| !fits(other)) {
                 let mut buffers = fitting.buffers();
@@ -263,13 +269,13 @@ fn an_output_that_overlaps_another_range_is_refused_and_inputs_may_share_one() {
                     .map(|(a, b)| format!("buffers `{a}` and `{b}` overlap in one wgpu::Buffer"));
                 assert!(either.contains(&error.to_string()), "{error}");
                 assert!(matches!(error, Error::Buffer(BufferError::Overlap { .. })));
-                // Side by side they do not overlap, and the encoder is as good as new.
+                // Next to each other they do not overlap, and the encoder can still be used.
                 field(&mut buffers, out).offset = 512;
                 plan.encode(&mut encoder, &buffers).unwrap();
                 gpu.queue.submit([encoder.finish()]);
             }
         }
-        // Lengths that are the same array are nobody's mistake.
+        // Both lengths may be the same array.
         let mut buffers = fitting.buffers();
         buffers.logit_lengths = Some(buffers.label_lengths.clone());
         let mut encoder = gpu.encoder();
@@ -285,9 +291,9 @@ fn a_buffer_of_another_device_is_a_typed_error() {
         let plan = ctc.plan(&shape(), &sum()).unwrap();
         let fitting = Fitting::new(gpu);
         let foreign = gpu.another().unwrap().buffer(&[0; 256]);
-        for slot in 0..9 {
+        for index in 0..9 {
             let mut buffers = fitting.buffers();
-            field(&mut buffers, slot).buffer = &foreign;
+            field(&mut buffers, index).buffer = &foreign;
             let error = plan.encode(&mut gpu.encoder(), &buffers).unwrap_err();
             assert!(matches!(error, Error::Gpu { .. }), "{error}");
         }
@@ -302,7 +308,7 @@ fn an_encoder_of_another_device_is_refused_by_wgpu_when_it_is_finished() {
         let fitting = Fitting::new(gpu);
         let other = gpu.another().unwrap();
         let mut encoder = other.encoder();
-        // wgpu keeps what it thinks of a recording to itself until then.
+        // wgpu reports errors of a recording only when it is finished.
         plan.encode(&mut encoder, &fitting.buffers()).unwrap();
         let scope = other.device.push_error_scope(wgpu::ErrorFilter::Validation);
         encoder.finish();
@@ -338,7 +344,7 @@ fn arrays_without_elements_may_be_empty_buffers_or_begin_past_the_end_of_one() {
                 let mut encoder = gpu.encoder();
                 plan.encode(&mut encoder, &buffers).unwrap();
                 gpu.queue.submit([encoder.finish()]);
-                // Four frames of three equally likely classes, all blank.
+                // Four frames of three equally probable classes, all blank.
                 let got = f32::from_bits(gpu.read(&loss).unwrap()[0]);
                 assert!((got - 4.0 * 3.0_f32.ln()).abs() < 1e-5, "{got}");
             }
@@ -367,7 +373,7 @@ fn a_range_without_elements_overlaps_nothing() {
 }
 
 #[test]
-fn concatenated_labels_that_no_binding_spans_are_refused_by_name() {
+fn concatenated_labels_that_exceed_a_binding_are_refused() {
     let limits = wgpu::Limits {
         max_storage_buffer_binding_size: 4096,
         ..wgpu::Limits::default()
@@ -393,7 +399,7 @@ fn concatenated_labels_that_no_binding_spans_are_refused_by_name() {
 }
 
 #[test]
-fn buffers_of_something_else_are_refused() {
+fn buffers_of_another_task_are_refused() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let fitting = Fitting::new(gpu);
@@ -401,21 +407,21 @@ fn buffers_of_something_else_are_refused() {
             (ctc.plan_align(&shape(), &sum()).unwrap(), "an alignment"),
             (
                 ctc.plan_greedy(&shape(), &sum()).unwrap(),
-                "a greedy reading",
+                "greedy decoding",
             ),
         ] {
             let expected = BufferError::Task {
                 got: "a loss",
                 plan: what,
             };
-            let says = format!("these are the buffers of a loss, but the plan computes {what}");
-            refused(gpu, &plan, &fitting.buffers(), expected, &says);
+            let message = format!("these are the buffers of a loss, but the plan computes {what}");
+            refused(gpu, &plan, &fitting.buffers(), expected, &message);
         }
     });
 }
 
 #[test]
-fn what_an_alignment_and_a_reading_write_has_rules_of_its_own() {
+fn buffers_of_alignment_and_greedy_decoding_are_checked() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let fitting = Fitting::new(gpu);
@@ -444,7 +450,7 @@ fn what_an_alignment_and_a_reading_write_has_rules_of_its_own() {
         };
         let mut small_spans = alignment.clone();
         small_spans.spans = Some(small(5, 11));
-        for (buffers, says) in [
+        for (buffers, message) in [
             (
                 with_path(Some(small(3, 14))),
                 "buffer `path`: 56 bytes from offset 0, but the plan's shape needs 60",
@@ -464,7 +470,7 @@ fn what_an_alignment_and_a_reading_write_has_rules_of_its_own() {
         ] {
             let plan = ctc.plan_align(&shape(), &sum()).unwrap();
             let error = plan.encode_align(&mut gpu.encoder(), &buffers).unwrap_err();
-            assert_eq!(error.to_string(), says);
+            assert_eq!(error.to_string(), message);
         }
         let mut buffers = greedy;
         buffers.frames = Some(small(3, 29));
@@ -472,8 +478,8 @@ fn what_an_alignment_and_a_reading_write_has_rules_of_its_own() {
         let error = plan
             .encode_greedy(&mut gpu.encoder(), &buffers)
             .unwrap_err();
-        let says =
+        let message =
             "buffer `hypothesis_frames`: 116 bytes from offset 0, but the plan's shape needs 120";
-        assert_eq!(error.to_string(), says);
+        assert_eq!(error.to_string(), message);
     });
 }

@@ -1,4 +1,4 @@
-//! What a context keeps for later batches is bounded, and the bound changes no answer.
+//! The limits of the caches of a context: they are observed, and do not change results.
 
 use ctc_wgpu::{BatchShape, CacheLimits, Ctc, GpuCtc, Input, LossAndGradOutput, Options};
 
@@ -6,7 +6,7 @@ use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
 use crate::support::random::Recipe;
 
-/// Many shapes, and of each several options: no two share all of their pipelines.
+/// Batches of several shapes and options, no two of which share all of their pipelines.
 fn runs() -> Vec<(OwnedBatch, Options)> {
     let inputs = [
         Input::Logits,
@@ -32,36 +32,36 @@ fn runs() -> Vec<(OwnedBatch, Options)> {
     runs
 }
 
-fn answers(ctc: &Ctc, runs: &[(OwnedBatch, Options)]) -> Vec<LossAndGradOutput> {
-    let answer = |(batch, options): &(OwnedBatch, Options)| {
+fn outputs(ctc: &Ctc, runs: &[(OwnedBatch, Options)]) -> Vec<LossAndGradOutput> {
+    let output = |(batch, options): &(OwnedBatch, Options)| {
         ctc.loss_and_grad(&batch.batch(), options).unwrap()
     };
-    runs.iter().map(answer).collect()
+    runs.iter().map(output).collect()
 }
 
 #[test]
-fn bounds_on_what_is_kept_change_no_bit() {
+fn cache_limits_change_no_bit() {
     let runs = runs();
     on_each(|ctc| {
-        let expected = answers(ctc, &runs);
+        let expected = outputs(ctc, &runs);
         for [pipelines, sessions] in [[128, 0], [3, 1], [0, 2]] {
             let limits = CacheLimits::default().pipelines(pipelines).shapes(sessions);
             ctc.set_cache_limits(limits);
-            assert!(answers(ctc, &runs) == expected, "{limits:?}");
+            assert!(outputs(ctc, &runs) == expected, "{limits:?}");
         }
-        // Threads take from each other what is kept.
+        // Threads compete for the cached buffers.
         ctc.set_cache_limits(CacheLimits::default().pipelines(20).shapes(1));
         std::thread::scope(|scope| {
             for _ in 0..2 {
-                scope.spawn(|| assert!(answers(ctc, &runs) == expected));
+                scope.spawn(|| assert!(outputs(ctc, &runs) == expected));
             }
         });
     });
 }
 
-/// What wgpu counts on an instance of the test's own.
+/// Counts wgpu's objects on an instance that only this test uses.
 #[test]
-fn pipelines_and_buffers_are_released_beyond_the_bound() {
+fn pipelines_and_buffers_are_released_beyond_the_cache_limits() {
     let runs = runs();
     let instance =
         wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
@@ -80,18 +80,18 @@ fn pipelines_and_buffers_are_released_beyond_the_bound() {
         ]
     };
     let ctc = Ctc::on_device(&device, &queue).unwrap();
-    answers(&ctc, &runs);
+    outputs(&ctc, &runs);
     let [many, buffers_of_four] = counted();
     ctc.set_cache_limits(CacheLimits::default().pipelines(12).shapes(1));
-    answers(&ctc, &runs);
+    outputs(&ctc, &runs);
     let [few, buffers_of_one] = counted();
     println!("pipelines: {many}, then {few}; buffers: {buffers_of_four}, then {buffers_of_one}");
-    // A session holds those of its plan, at most seven, whatever is kept beside it.
+    // The cached plan keeps its own pipelines, at most seven, in addition to the limit.
     assert!(many > 12 + 7 && few <= 12 + 7, "{many}, {few}");
     assert!(2 * buffers_of_one < buffers_of_four);
     ctc.set_cache_limits(CacheLimits::default().pipelines(0).shapes(0));
     assert_eq!(counted(), [0, 0]);
-    // The caller's plans hold what they need.
+    // The caller's plans keep their own pipelines.
     let own = GpuCtc::new(&device, &queue).unwrap();
     own.set_pipeline_limit(0);
     let plan = own.plan(&BatchShape::new(2, 10, 5, 3), &Options::default());

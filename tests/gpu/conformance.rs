@@ -1,4 +1,4 @@
-//! What every backend is held against, through the kernels.
+//! The conformance cases on every adapter.
 
 use ctc_wgpu::{Batch, Ctc, Error, Options};
 

@@ -1,9 +1,10 @@
-//! Alignments and greedy readings on adapters, against the CPU's in float64, which tests/host/decode.rs holds against all paths.
+//! Forced alignment and greedy decoding on every adapter, compared with the CPU backend in float64,
+//! which tests/host/decode.rs compares with all paths.
 
 use ctc_wgpu::decode::STAR;
 use ctc_wgpu::{
-    Batch, BlankInLabels, CheckedBatch, Ctc, DeviceLimits, GpuCtc, Input, LabelLayout, Options,
-    Plan, RuntimeChecks, Status, Task, reference,
+    BlankInLabels, Ctc, DeviceLimits, GpuCtc, Input, Options, PlanVariant, RuntimeChecks, Status,
+    Task, reference,
 };
 
 use crate::support::adapters::on_each;
@@ -14,13 +15,14 @@ use crate::support::extreme_values::masked_labels;
 use crate::support::malformed;
 use crate::support::random::{Recipe, full};
 use crate::support::random_case::{RandomCase, log_probs};
+use crate::support::variants::{lowered, planned_shape};
 
 fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
     hold(ctc, &RandomCase::new(name.to_owned(), batch, options)).unwrap();
 }
 
 #[test]
-fn random_batches_and_every_option() {
+fn random_batches_and_options_agree_with_the_cpu_backend() {
     on_each(|ctc| {
         for seed in 0..150 {
             hold(ctc, &RandomCase::of(seed)).unwrap();
@@ -28,59 +30,51 @@ fn random_batches_and_every_option() {
     });
 }
 
-/// The plan of the batch's alignment, as the host makes it.
-fn plan(batch: &Batch<'_>, options: &Options, task: Task, limits: &DeviceLimits) -> Option<Plan> {
-    let mut shape = *CheckedBatch::new(batch, options).unwrap().shape();
-    if shape.label_layout == LabelLayout::Concatenated {
-        shape.max_labels = shape.max_labels.next_power_of_two();
-    }
-    Plan::new(&shape, options, task, limits).ok()
-}
-
 #[test]
-fn however_a_batch_is_cut() {
-    type Cut = (
+fn split_batches_agree_with_the_cpu_backend() {
+    type Split = (
         &'static str,
         Task,
         fn(&DeviceLimits) -> DeviceLimits,
-        fn(&Plan) -> bool,
+        fn(&PlanVariant) -> bool,
     );
-    let stored = |limits: &DeviceLimits| limits.max_register_quads(0);
-    let cuts: [Cut; 8] = [
+    let spilled = |limits: &DeviceLimits| limits.max_register_quads(0);
+    let splits: [Split; 8] = [
         (
             "barriers",
             Task::Align,
             |l| l.subgroup_size(0),
-            |p| !p.to_string().contains("subgroups"),
+            |v| !v.subgroups,
         ),
-        ("scores in storage", Task::Align, stored, |p| {
-            p.to_string().contains("by align_long")
+        ("spilled states", Task::Align, spilled, |v| {
+            v.states_in_storage
         }),
         (
-            "pages",
+            "segments",
             Task::Align,
             |l| *l,
-            |p| p.segments() > 1 && p.input_slices() == 1,
+            |v| v.checkpointed && !v.gathered,
         ),
-        ("pages in storage", Task::Align, stored, |p| {
-            p.segments() > 1 && p.to_string().contains("by align_long")
+        ("segments of spilled states", Task::Align, spilled, |v| {
+            v.checkpointed && v.states_in_storage
         }),
-        ("chunks", Task::Align, |l| *l, |p| p.input_slices() > 1),
-        ("groups", Task::Align, |l| *l, |p| p.batch_tiles() > 1),
+        ("input slices", Task::Align, |l| *l, |v| v.gathered),
+        ("batch tiles", Task::Align, |l| *l, |v| v.batch_tiles > 1),
         (
-            "chunks of a reading",
+            "input slices of greedy decoding",
             Task::Greedy,
             |l| *l,
-            |p| p.input_slices() > 1,
+            |v| v.input_slices > 1,
         ),
         (
-            "groups of a reading",
+            "batch tiles of greedy decoding",
             Task::Greedy,
             |l| *l,
-            |p| p.batch_tiles() > 1,
+            |v| v.batch_tiles > 1,
         ),
     ];
-    // Of a few classes and many labels: what is kept of a frame is more than the frame, so it is cut first.
+    // With few classes and many labels, the states of a frame exceed its logits, so that segments
+    // are needed before input slices.
     let narrow = (0..10).map(|seed| {
         let recipe = Recipe {
             ragged: seed % 2 == 0,
@@ -91,26 +85,19 @@ fn however_a_batch_is_cut() {
     });
     let batches: Vec<_> = (0..40).map(RandomCase::of).chain(narrow).collect();
     on_each(|ctc| {
-        for (name, task, change, is_meant) in cuts {
+        for (name, task, change, is_meant) in splits {
             let mut forced = 0;
-            for drawn in &batches {
-                let batch = drawn.batch.batch();
-                let bindings =
-                    std::iter::successors(Some(1_u64 << 17), |n| (*n > 512).then_some(*n / 8 * 7));
-                let mut limits = bindings
-                    .map(|max_binding| change(ctc.limits().unwrap()).max_binding(max_binding));
-                let cut = |limits: &DeviceLimits| {
-                    plan(&batch, &drawn.options, task, limits)
-                        .is_some_and(|plan| is_meant(&plan) && plan.batch_tiles() > 0)
-                };
-                if let Some(limits) = limits.find(cut) {
+            for case in &batches {
+                let shape = planned_shape(&case.batch.batch(), &case.options).unwrap();
+                let limits = change(ctc.limits().unwrap());
+                if let Some(limits) = lowered(&shape, &case.options, task, &limits, is_meant) {
                     forced += 1;
-                    let within = ctc.with_limits(&limits).unwrap();
-                    let held = match task {
-                        Task::Align => alignment(&within, drawn),
-                        _ => reading(&within, drawn),
+                    let limited = ctc.with_limits(&limits).unwrap();
+                    let result = match task {
+                        Task::Align => alignment(&limited, case),
+                        _ => reading(&limited, case),
                     };
-                    held.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+                    result.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
                 }
             }
             assert!(forced >= 5, "{name}: only {forced} batches");
@@ -119,7 +106,7 @@ fn however_a_batch_is_cut() {
 }
 
 #[test]
-fn stars_stand_for_whatever_is_there() {
+fn stars_match_any_labels_as_on_the_cpu() {
     on_each(|ctc| {
         for seed in 0..30 {
             let recipe = Recipe {
@@ -148,23 +135,23 @@ fn stars_stand_for_whatever_is_there() {
             };
             holds(ctc, &format!("stars, seed {seed}"), batch.clone(), options);
             if seed % 5 == 0 {
-                // Where what a frame says is gathered, a star has no entry.
+                // The gathered inputs of a frame have no entry for a star.
                 let limits = ctc.limits().unwrap().max_binding(1_024);
-                let within = ctc.with_limits(&limits).unwrap();
-                holds(&within, "stars, gathered", batch, options);
+                let limited = ctc.with_limits(&limits).unwrap();
+                holds(&limited, "stars, gathered", batch, options);
             }
         }
     });
 }
 
 #[test]
-fn ties_are_decided_as_on_the_cpu() {
+fn ties_are_resolved_as_on_the_cpu() {
     on_each(|ctc| {
         for (frames, labels) in [(1, 0), (6, 2), (40, 9), (90, 41)] {
             let mut batch = full([2, frames, 5], labels, 1.0, 3);
             batch.values.fill(0.25);
-            holds(ctc, "all alike", batch.clone(), Options::default());
-            // Two values only, so that nearly all paths have a rival of exactly their score.
+            holds(ctc, "all equal", batch.clone(), Options::default());
+            // Two values only, so that nearly every path has exactly the score of another.
             for (i, value) in batch.values.iter_mut().enumerate() {
                 *value = if i * i % 7 < 3 { 0.5 } else { -1.0 };
             }
@@ -174,7 +161,7 @@ fn ties_are_decided_as_on_the_cpu() {
 }
 
 #[test]
-fn long_items_and_long_labels() {
+fn long_items_and_long_labels_agree_with_the_cpu_backend() {
     on_each(|ctc| {
         for (dims, labels, scale) in [
             ([2, 3_000, 12], 700, 3.0),
@@ -189,16 +176,16 @@ fn long_items_and_long_labels() {
 }
 
 #[test]
-fn of_long_paths_that_nearly_agree_the_better_one_is_found() {
-    // Of two frames for one label one is better by 1e-6, of 4,000 frames whose scores add up to 41,000: a float32 there is a
-    // multiple of 0.004, and each of the sums loses something else on its way.
+fn the_better_of_two_nearly_equal_long_paths_is_found() {
+    // One of two frames for a label is better by 1e-6, of 4,000 frames whose scores sum to 41,000.
+    // There, f32 numbers are multiples of 0.004, and the rounding errors of the two sums differ.
     let frames = 4_000;
-    let places = [frames / 4, frames - 2];
+    let candidates = [frames / 4, frames - 2];
     on_each(|ctc| {
-        for better in places {
+        for better in candidates {
             let score = |t: usize| match t {
                 t if t == better => -7.0 + 1e-6,
-                t if places.contains(&t) => -7.0,
+                t if candidates.contains(&t) => -7.0,
                 _ => -11.3,
             };
             let logits: Vec<f32> = (0..frames).flat_map(|t| [-10.3, score(t)]).collect();
@@ -208,7 +195,7 @@ fn of_long_paths_that_nearly_agree_the_better_one_is_found() {
             assert_eq!(found.spans[0].frames, better..better + 1);
             holds(ctc, "nearly a tie", batch, options);
         }
-        // And so where the path ends: in the label or in the blank.
+        // The same at the end of the path, in the label or in the blank.
         for better in [0, 1] {
             let score = |t: usize, class: usize| match (t, class) {
                 (t, class) if t == frames - 1 && class == better => -10.3 + 1e-6,
@@ -232,24 +219,24 @@ fn an_item_has_the_same_bits_alone_and_in_any_batch() {
         for seed in 0..20 {
             let RandomCase { batch, options, .. } = RandomCase::of(seed);
             let alignments = ctc.align(&batch.batch(), &options).unwrap();
-            let readings = ctc.greedy(&batch.batch(), &options).unwrap();
+            let decoded = ctc.greedy(&batch.batch(), &options).unwrap();
             let same = |a: f64, b: f64| a.to_bits() == b.to_bits();
             for n in 0..batch.items() {
                 let alone = batch.alone(n);
                 let alignment = &ctc.align(&alone.batch(), &options).unwrap()[0];
                 let reading = &ctc.greedy(&alone.batch(), &options).unwrap()[0];
                 assert!(same(alignment.log_prob, alignments[n].log_prob));
-                assert!(same(reading.log_prob, readings[n].log_prob));
+                assert!(same(reading.log_prob, decoded[n].log_prob));
                 assert_eq!(alignment.log_probs, alignments[n].log_probs);
                 assert_eq!(alignment.spans, alignments[n].spans);
-                assert_eq!(reading.labels, readings[n].labels);
+                assert_eq!(reading.labels, decoded[n].labels);
             }
         }
     });
 }
 
 #[test]
-fn empty_batches_and_items() {
+fn empty_batches_and_items_agree_with_the_cpu_backend() {
     on_each(|ctc| {
         for dims in [[0, 5, 3], [2, 0, 3], [0, 0, 1]] {
             let labels = vec![Vec::<i32>::new(); dims[0]];
@@ -266,7 +253,7 @@ fn empty_batches_and_items() {
 }
 
 #[test]
-fn nan_spoils_its_own_item_only() {
+fn nan_affects_only_its_own_item() {
     on_each(|ctc| {
         let mut batch = full([3, 9, 4], 2, 1.0, 5);
         let row = batch.row(1, 4);
@@ -296,18 +283,18 @@ fn a_blank_among_the_labels_is_a_label() {
 }
 
 #[test]
-fn nonsense_on_the_device_spoils_its_item_alone() {
-    let mut spoilers = malformed::labels_that_are_no_class();
-    spoilers.extend(malformed::blank_among_the_labels());
-    spoilers.extend(malformed::logit_lengths_out_of_range());
-    spoilers.extend(malformed::label_lengths_out_of_range());
-    spoilers.extend(malformed::logits_without_a_meaning());
+fn malformed_input_on_the_device_affects_only_its_own_item() {
+    let mut corruptions = malformed::labels_that_are_no_class();
+    corruptions.extend(malformed::blank_among_the_labels());
+    corruptions.extend(malformed::logit_lengths_out_of_range());
+    corruptions.extend(malformed::label_lengths_out_of_range());
+    corruptions.extend(malformed::logits_without_a_meaning());
     on_each_device(|gpu| {
         for checks in [RuntimeChecks::On, RuntimeChecks::Off] {
             let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, checks).unwrap();
             for task in [Task::Align, Task::Greedy] {
-                for spoiler in &spoilers {
-                    guarded_buffers::check(spoiler, gpu, &ctc, task).unwrap();
+                for corruption in &corruptions {
+                    guarded_buffers::check(corruption, gpu, &ctc, task).unwrap();
                 }
                 for seed in 0..24 {
                     guarded_buffers::garbage(gpu, &ctc, seed, task).unwrap();
@@ -318,7 +305,7 @@ fn nonsense_on_the_device_spoils_its_item_alone() {
 }
 
 #[test]
-fn a_weight_of_minus_one_makes_the_exact_gradient_the_occupancies() {
+fn with_a_weight_of_minus_one_the_gradient_of_exact_log_probs_is_the_occupancy() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for seed in 0..10 {
@@ -337,7 +324,7 @@ fn a_weight_of_minus_one_makes_the_exact_gradient_the_occupancies() {
 }
 
 #[test]
-fn a_probability_of_0_is_on_no_path() {
+fn no_path_contains_a_probability_of_0() {
     on_each(|ctc| {
         for seed in 0..12 {
             let mut batch = Recipe {
@@ -354,10 +341,10 @@ fn a_probability_of_0_is_on_no_path() {
 }
 
 #[test]
-fn masks_and_the_least_probability_that_counts_are_as_on_the_cpu() {
+fn masked_labels_and_the_smallest_possible_probability_are_as_on_the_cpu() {
     on_each(|ctc| {
-        for drawn in masked_labels() {
-            hold(ctc, &drawn).unwrap();
+        for case in masked_labels() {
+            hold(ctc, &case).unwrap();
         }
         for (x, status) in [
             (-268_435_440.0, Status::Ok),
@@ -385,7 +372,7 @@ fn masks_and_the_least_probability_that_counts_are_as_on_the_cpu() {
                 ctc.greedy(&batch.batch(), &options).unwrap()[0].status,
                 Status::NotFinite
             );
-            holds(ctc, "log-probabilities without a meaning", batch, options);
+            holds(ctc, "invalid log-probabilities", batch, options);
         }
     });
 }

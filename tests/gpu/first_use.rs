@@ -1,4 +1,4 @@
-//! The first use of a device: its pipelines may be compiled through a cache that outlives the program.
+//! Pipeline caches, which make the first use of a device faster and outlive the program.
 
 use ctc_wgpu::{BatchShape, Ctc, Error, GpuCtc, LossAndGradOutput, Options};
 
@@ -8,7 +8,7 @@ use crate::support::random::Recipe;
 /// An empty cache, or one from the data of an earlier cache on the same adapter.
 #[allow(
     unsafe_code,
-    reason = "wgpu requires it, because a driver may trust the data without checking them"
+    reason = "wgpu requires it, because a driver may use the data without checking them"
 )]
 fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
     let descriptor = wgpu::PipelineCacheDescriptor {
@@ -16,7 +16,8 @@ fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
         data,
         fallback: false,
     };
-    // SAFETY: the callers below pass nothing, or what `get_data` returned in the same test on the same adapter.
+    // SAFETY: the callers below pass `None`, or the data of `get_data` in the same test on the same
+    // adapter.
     unsafe { device.create_pipeline_cache(&descriptor) }
 }
 
@@ -26,7 +27,8 @@ fn output(ctc: &Ctc) -> LossAndGradOutput {
         .unwrap()
 }
 
-/// The adapters that have caches. Vulkan's do, so that the test fails where there is no such adapter.
+/// Returns the adapters that support pipeline caches. Fails if there are none; Vulkan's adapters
+/// support them.
 fn with_caches() -> Vec<wgpu::Adapter> {
     let mut adapters = all();
     adapters.retain(|adapter| {
@@ -38,7 +40,7 @@ fn with_caches() -> Vec<wgpu::Adapter> {
 }
 
 #[test]
-fn a_cache_changes_no_bit_and_its_data_serves_the_next_device() {
+fn a_cache_changes_no_bit_and_its_data_can_be_used_on_the_next_device() {
     for adapter in &with_caches() {
         let plain = Ctc::on_adapter(adapter).unwrap();
         let expected = output(&plain);
@@ -53,7 +55,7 @@ fn a_cache_changes_no_bit_and_its_data_serves_the_next_device() {
     }
 }
 
-/// Also shows that pipelines are compiled through the cache.
+/// This also shows that pipelines are compiled through the cache.
 #[test]
 fn a_cache_of_another_device_is_an_error() {
     for adapter in &with_caches() {
@@ -65,7 +67,7 @@ fn a_cache_of_another_device_is_an_error() {
         let Err(Error::Gpu { during, .. }) = refused else {
             panic!("{refused:?}");
         };
-        assert!(during.contains("kernel `labels`"), "{during}");
+        assert!(during.contains("kernel `check_labels`"), "{during}");
     }
 }
 
@@ -82,7 +84,7 @@ fn plans_of_one_context_share_its_pipelines_and_a_cache_starts_without_them() {
         plain.plan(&shape, &Options::default()).unwrap();
         let cached = plain.with_cache(&foreign);
         assert!(cached.plan(&shape, &Options::default()).is_err());
-        // The context that it was made from goes on without a cache.
+        // The original context still has no cache.
         plain.clone().plan(&shape, &Options::default()).unwrap();
     }
 }

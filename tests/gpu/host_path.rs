@@ -1,4 +1,4 @@
-//! Arrays on the host: threads, futures, empty batches, and what becomes of a device that is gone.
+//! Arrays of the host: threads, futures, empty batches, lost devices and large batches.
 
 use ctc_wgpu::{Batch, Ctc, DeviceLimits, Error, Impossible, Options, Reduction, Status};
 
@@ -31,12 +31,12 @@ fn recipe(dims: [usize; 3], max_labels: usize) -> Recipe {
 }
 
 #[test]
-fn occupancies_are_the_references() {
+fn occupancies_agree_with_the_reference() {
     on_each(occupancies::hold);
 }
 
 #[test]
-fn threads_that_share_a_context_get_what_one_alone_gets() {
+fn threads_that_share_a_context_compute_the_same_results_as_one_thread() {
     on_each(|ctc| {
         let batches: Vec<_> = (0..6)
             .map(|seed| recipe([3, 20 + 5 * (seed as usize % 3), 9], 5).batch(seed))
@@ -88,7 +88,7 @@ fn a_lost_device_is_an_error_and_not_a_panic() {
             let error = ctc.loss_and_grad(&batch.batch(), &options).unwrap_err();
             assert!(matches!(error, Error::DeviceLost(_)), "{error}");
         }
-        // A shape that it has never seen needs pipelines and buffers, which a lost device cannot give either.
+        // A new shape needs pipelines and buffers, which cannot be created on a lost device either.
         let other = recipe([3, 12, 600], 4).batch(4);
         let error = ctc.loss_and_grad(&other.batch(), &options).unwrap_err();
         assert!(matches!(error, Error::DeviceLost(_)), "{error}");
@@ -96,7 +96,7 @@ fn a_lost_device_is_an_error_and_not_a_panic() {
 }
 
 #[test]
-fn empty_batches_have_empty_answers_and_a_reduced_loss_of_0() {
+fn empty_batches_have_empty_outputs_and_a_reduced_loss_of_0() {
     on_each(|ctc| {
         for reduction in REDUCTIONS {
             let options = Options::default().reduction(reduction);
@@ -116,7 +116,7 @@ fn empty_batches_have_empty_answers_and_a_reduced_loss_of_0() {
 }
 
 #[test]
-fn no_frames_and_no_labels_cost_nothing() {
+fn items_without_frames_and_labels_have_a_loss_of_0() {
     on_each(|ctc| {
         for reduction in REDUCTIONS {
             let options = Options::default().reduction(reduction);
@@ -126,7 +126,7 @@ fn no_frames_and_no_labels_cost_nothing() {
             assert_eq!(output.status, [Status::Ok, Status::Impossible]);
             let reduced = (reduction != Reduction::None).then_some(f32::INFINITY);
             assert_eq!(output.reduced, reduced, "{reduction:?}");
-            // No labels anywhere: an array of them is empty.
+            // Without any labels, their array is empty.
             let batch = Batch::new([2, 1, 1], &[3.0, -4.0]).labels(&[], &[0, 0]);
             assert_eq!(
                 ctc.loss_and_grad(&batch, &options).unwrap().loss,
@@ -137,7 +137,7 @@ fn no_frames_and_no_labels_cost_nothing() {
 }
 
 #[test]
-fn an_impossible_item_is_an_error_where_that_is_asked_for() {
+fn an_impossible_item_is_an_error_with_that_option() {
     on_each(|ctc| {
         let logits = [0.0; 2 * 3 * 4];
         let batch = Batch::new([2, 3, 4], &logits)
@@ -155,8 +155,9 @@ fn an_impossible_item_is_an_error_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_batch_that_no_buffer_holds_goes_through_in_parts() {
-    // Buffers of 256 KiB: less than two of the five items, and one of a time-major batch lies in 150 pieces.
+fn a_batch_that_exceeds_a_buffer_is_computed_in_parts() {
+    // Buffers of 256 KiB hold less than two of the five items. An item of a time-major batch
+    // consists of 150 separate rows.
     let limits = wgpu::Limits {
         max_buffer_size: 1 << 18,
         max_storage_buffer_binding_size: 1 << 18,

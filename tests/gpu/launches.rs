@@ -1,8 +1,8 @@
-//! A plan's launches, as a framework would run them: texts with nothing left to set, over one buffer for everything.
+//! A plan's launches, run as a framework would: specialised shaders, with all arrays in one buffer.
 
 use std::num::NonZeroU64;
 
-use ctc_wgpu::{BoundRange, GpuCtc, Launch, Operand, Options, Plan, Reduction, Task};
+use ctc_wgpu::{BoundRange, GpuCtc, Launch, Operand, Options, Plan, PlanVariant, Reduction, Task};
 
 use crate::support::decoding::guarded_buffers;
 use crate::support::device::{BufferPlacement, DeviceBatch, Gpu, Outputs, on_each_device, run};
@@ -13,10 +13,10 @@ use crate::support::variants::lowered;
 /// The largest offset alignment that WebGPU allows, in words.
 const ALIGNED: usize = 64;
 
-/// One buffer for all operands, each at an aligned offset, and full of garbage where nothing was given.
+/// One buffer for all operands, each at an aligned offset. Words without a value are random.
 struct Arena {
     words: Vec<u32>,
-    places: Vec<(Operand, usize, usize)>,
+    ranges: Vec<(Operand, usize, usize)>,
     garbage: Rng,
 }
 
@@ -24,13 +24,13 @@ impl Arena {
     fn new() -> Self {
         Self {
             words: Vec::new(),
-            places: Vec::new(),
+            ranges: Vec::new(),
             garbage: Rng::new(7),
         }
     }
 
-    fn given(&mut self, operand: Operand, words: &[u32]) {
-        self.places.push((operand, self.words.len(), words.len()));
+    fn add(&mut self, operand: Operand, words: &[u32]) {
+        self.ranges.push((operand, self.words.len(), words.len()));
         self.words.extend(words);
         let end = (self.words.len() + 1).next_multiple_of(ALIGNED);
         while self.words.len() < end {
@@ -38,14 +38,14 @@ impl Arena {
         }
     }
 
-    fn room(&mut self, operand: Operand, words: usize) {
+    fn add_random(&mut self, operand: Operand, words: usize) {
         let garbage: Vec<_> = (0..words).map(|_| self.garbage.bits() as u32).collect();
-        self.given(operand, &garbage);
+        self.add(operand, &garbage);
     }
 
-    fn place(&self, operand: Operand) -> (usize, usize) {
-        let found = self.places.iter().find(|(known, ..)| *known == operand);
-        let (_, start, words) = found.unwrap_or_else(|| panic!("nobody gave {operand:?}"));
+    fn range(&self, operand: Operand) -> (usize, usize) {
+        let found = self.ranges.iter().find(|(known, ..)| *known == operand);
+        let (_, start, words) = found.unwrap_or_else(|| panic!("no range for {operand:?}"));
         (*start, *words)
     }
 
@@ -55,26 +55,26 @@ impl Arena {
         let all_frames = vec![batch.shape.frames as u32; items];
         let ones = vec![1.0_f32.to_bits(); items];
         let mut arena = Self::new();
-        arena.given(Operand::Logits, &batch.logits);
-        arena.given(Operand::Labels, &ints(&batch.labels));
+        arena.add(Operand::Logits, &batch.logits);
+        arena.add(Operand::Labels, &ints(&batch.labels));
         let lengths = batch.logit_lengths.as_deref().map_or(all_frames, ints);
-        arena.given(Operand::LogitLengths, &lengths);
-        arena.given(Operand::LabelLengths, &ints(&batch.label_lengths));
-        arena.given(Operand::Weights, batch.weights.as_deref().unwrap_or(&ones));
-        arena.room(Operand::Loss, items);
-        arena.room(Operand::Status, items);
-        arena.room(Operand::Reduced, 1);
-        arena.room(Operand::Grad, batch.logits.len());
+        arena.add(Operand::LogitLengths, &lengths);
+        arena.add(Operand::LabelLengths, &ints(&batch.label_lengths));
+        arena.add(Operand::Weights, batch.weights.as_deref().unwrap_or(&ones));
+        arena.add_random(Operand::Loss, items);
+        arena.add_random(Operand::Status, items);
+        arena.add_random(Operand::Reduced, 1);
+        arena.add_random(Operand::Grad, batch.logits.len());
         let [frames, labels] = [batch.shape.frames, batch.shape.max_labels];
-        arena.room(Operand::Path, items * frames);
-        arena.room(Operand::LogProbs, items * frames);
-        arena.room(Operand::Spans, 2 * items * labels);
-        arena.room(Operand::Probabilities, items * labels);
-        arena.room(Operand::HypothesisLabels, items * frames);
-        arena.room(Operand::HypothesisLengths, items);
-        arena.room(Operand::HypothesisFrames, 2 * items * frames);
-        for (number, bytes) in plan.tables().enumerate() {
-            arena.room(Operand::Table(number), bytes as usize / 4);
+        arena.add_random(Operand::Path, items * frames);
+        arena.add_random(Operand::LogProbs, items * frames);
+        arena.add_random(Operand::Spans, 2 * items * labels);
+        arena.add_random(Operand::Probabilities, items * labels);
+        arena.add_random(Operand::HypothesisLabels, items * frames);
+        arena.add_random(Operand::HypothesisLengths, items);
+        arena.add_random(Operand::HypothesisFrames, 2 * items * frames);
+        for (index, bytes) in plan.workspace_arrays().enumerate() {
+            arena.add_random(Operand::Workspace(index), bytes as usize / 4);
         }
         arena
     }
@@ -98,7 +98,7 @@ fn launch(gpu: &Gpu, launch: &Launch, arena: &Arena, buffer: &wgpu::Buffer) {
             cache: None,
         });
     let entry = |(number, bound): (u32, &BoundRange)| {
-        let (start, words) = arena.place(bound.operand);
+        let (start, words) = arena.range(bound.operand);
         let rest = words as u64 * 4 - bound.offset;
         let size = bound.bytes.map_or(rest, |bytes| bytes.min(rest)).max(4);
         wgpu::BindGroupEntry {
@@ -127,15 +127,16 @@ fn launch(gpu: &Gpu, launch: &Launch, arena: &Arena, buffer: &wgpu::Buffer) {
     gpu.queue.submit([encoder.finish()]);
 }
 
-/// The words of an operand after all launches, of which no input was written.
+/// Runs all launches, and returns a function from an operand to its words. Panics if an input was
+/// written.
 fn launched(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> impl Fn(Operand) -> Vec<u32> + use<> {
     let arena = Arena::of(plan, batch);
     let buffer = gpu.buffer(&arena.words);
-    for step in plan.launches() {
-        launch(gpu, &step, &arena, &buffer);
+    for planned in plan.launches() {
+        launch(gpu, &planned, &arena, &buffer);
     }
     let after = gpu.read(&buffer).unwrap();
-    for (operand, start, count) in &arena.places {
+    for (operand, start, count) in &arena.ranges {
         let is_input = matches!(
             operand,
             Operand::Logits
@@ -149,7 +150,7 @@ fn launched(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> impl Fn(Operand) -> 
         assert!(same || !is_input, "{operand:?} was written");
     }
     move |operand| {
-        let (start, words) = arena.place(operand);
+        let (start, words) = arena.range(operand);
         after[start..start + words].to_vec()
     }
 }
@@ -172,19 +173,21 @@ fn outputs(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> Outputs {
 fn launches_over_one_buffer_give_the_bits_of_the_plan() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
-        let mut cut = [false; 3];
+        let mut split = [false; 3];
         let (mut seen, mut seed) = (0, 0);
         while seen < 8 {
             seed += 1;
-            let drawn = RandomCase::of(seed);
-            let batch = DeviceBatch::of(&drawn.batch);
-            let options: &Options = &drawn.options;
+            let case = RandomCase::of(seed);
+            let batch = DeviceBatch::of(&case.batch);
+            let options: &Options = &case.options;
             let own = ctc.limits();
-            let smaller = |cut: fn(&Plan) -> bool| lowered(&batch.shape, options, &own, cut);
+            let smaller = |is_meant: fn(&PlanVariant) -> bool| {
+                lowered(&batch.shape, options, Task::LossAndGrad, &own, is_meant)
+            };
             let forced = match seen % 4 {
-                0 => smaller(|plan| plan.segments() > 1),
-                1 => smaller(|plan| plan.batch_tiles() > 1),
-                2 => smaller(|plan| plan.input_slices() > 1),
+                0 => smaller(|variant| variant.checkpointed),
+                1 => smaller(|variant| variant.batch_tiles > 1),
+                2 => smaller(|variant| variant.gathered),
                 _ => Some(own),
             };
             let Some(limits) = forced else { continue };
@@ -196,24 +199,27 @@ fn launches_over_one_buffer_give_the_bits_of_the_plan() {
             let plan = ctc
                 .plan_within(&batch.shape, options, task, &limits)
                 .unwrap();
-            // A pipeline is compiled for each.
+            // Each launch needs a pipeline of its own.
             if plan.plan().dispatches() > 24 {
                 continue;
             }
             seen += 1;
             let expected = run(gpu, &plan, &batch, BufferPlacement::Apart);
             let got = outputs(gpu, plan.plan(), &batch);
-            got.same(&expected, &drawn.name).unwrap();
-            cut[0] |= plan.plan().segments() > 1;
-            cut[1] |= plan.plan().batch_tiles() > 1;
-            cut[2] |= plan.plan().input_slices() > 1;
+            got.same(&expected, &case.name).unwrap();
+            split[0] |= plan.plan().segments() > 1;
+            split[1] |= plan.plan().batch_tiles() > 1;
+            split[2] |= plan.plan().input_slices() > 1;
         }
-        assert_eq!(cut, [true; 3], "pages, groups and chunks were not all cut");
+        assert_eq!(
+            split, [true; 3],
+            "segments, tiles and input slices were not all split"
+        );
     });
 }
 
 #[test]
-fn so_do_those_of_an_alignment_and_of_a_reading() {
+fn launches_of_alignment_and_greedy_decoding_give_the_bits_of_the_plan() {
     let of = |task| match task {
         Task::Align => vec![
             Operand::Path,
@@ -234,18 +240,18 @@ fn so_do_those_of_an_alignment_and_of_a_reading() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for seed in 0..3 {
-            let drawn = RandomCase::of(seed);
-            let mut batch = DeviceBatch::of(&drawn.batch);
+            let case = RandomCase::of(seed);
+            let mut batch = DeviceBatch::of(&case.batch);
             batch.shape.max_labels = batch.shape.max_labels.max(1);
             for task in [Task::Align, Task::Greedy] {
                 let plan = ctc
-                    .plan_within(&batch.shape, &drawn.options, task, &ctc.limits())
+                    .plan_within(&batch.shape, &case.options, task, &ctc.limits())
                     .unwrap();
                 let expected =
                     guarded_buffers::run(gpu, &plan, &batch, BufferPlacement::Apart).unwrap();
                 let words = launched(gpu, plan.plan(), &batch);
                 let got: Vec<_> = of(task).into_iter().map(words).collect();
-                assert_eq!(got, expected.arrays, "{task:?} of {}", drawn.name);
+                assert_eq!(got, expected.arrays, "{task:?} of {}", case.name);
             }
         }
     });

@@ -1,4 +1,5 @@
-//! Stages that go round: more items, and longer labels, than a workgroup has lanes, or than one dispatch takes.
+//! Stages that loop: more items, and longer labels, than a workgroup has lanes, or than fit one
+//! dispatch.
 
 use ctc_wgpu::{Batch, Options, Reduction, RepeatedLabels};
 
@@ -7,12 +8,13 @@ use crate::support::check::{Answer, Tolerance, compare};
 use crate::support::random::Recipe;
 
 #[test]
-fn the_sums_of_a_batch_go_over_all_rounds_and_dispatches() {
+fn batch_totals_include_all_iterations_and_dispatches() {
     let weights: Vec<f32> = (0..700).map(|item| 0.25 + (item % 7) as f32).collect();
     let batch = Recipe::new([700, 4, 3], 2).batch(11).weights(&weights);
     on_each(|ctc| {
         let limits = *ctc.limits().unwrap();
-        // 512 items' lengths or weights a binding, so that the second dispatch goes on from the first.
+        // Bindings with the lengths or weights of 512 items, so that the second dispatch continues
+        // the sum of the first.
         for max_binding in [limits.max_binding, 2048] {
             let ctc = ctc.with_limits(&limits.max_binding(max_binding)).unwrap();
             for reduction in [Reduction::MeanVolume, Reduction::MeanWeighted] {
@@ -29,7 +31,7 @@ fn the_sums_of_a_batch_go_over_all_rounds_and_dispatches() {
 }
 
 #[test]
-fn labels_are_collapsed_over_all_rounds() {
+fn labels_are_collapsed_across_all_iterations() {
     let recipe = Recipe {
         repeats: 0.5,
         ragged: false,
@@ -39,7 +41,7 @@ fn labels_are_collapsed_over_all_rounds() {
     let longest = (0..6).map(|item| batch.item_labels(item).len()).max();
     assert!(
         longest > Some(128),
-        "{longest:?} labels are two rounds at most"
+        "{longest:?} labels take two iterations at most"
     );
     on_each(|ctc| {
         let options = Options::default().repeated_labels(RepeatedLabels::Collapse);

@@ -1,4 +1,4 @@
-//! Tests that run on every adapter found, and fail where there is none.
+//! Tests that run on every adapter of the machine, and fail if there are none.
 
 #![allow(
     clippy::unwrap_used,

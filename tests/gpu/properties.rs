@@ -1,4 +1,4 @@
-//! Properties, on shapes that proptest draws and shrinks.
+//! Properties of batches that proptest generates and shrinks.
 
 use ctc_wgpu::{Batch, Blank, Ctc, LossAndGradOutput, Options};
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use crate::support::exponential;
 use crate::support::extreme_values::{far_below, huge_losses, masked_labels};
 use crate::support::random::Recipe;
 
-/// What a drawn batch is made from.
+/// Generates recipes and seeds of batches.
 fn recipes() -> impl Strategy<Value = (Recipe, u64)> {
     let sizes = (1_usize..6, 1_usize..60, 2_usize..24, 0_usize..20);
     let values = (
@@ -37,7 +37,7 @@ fn recipes() -> impl Strategy<Value = (Recipe, u64)> {
     })
 }
 
-/// Holds `property` of drawn batches on every adapter and on the CPU backend.
+/// Checks `property` for generated batches, on every adapter and on the CPU backend.
 fn holds(cases: u32, property: impl Fn(&Ctc, &OwnedBatch, &Options) -> Result<(), TestCaseError>) {
     let check = |ctc: &Ctc| {
         let config = Config {
@@ -69,13 +69,13 @@ fn run(ctc: &Ctc, batch: &OwnedBatch, options: &Options) -> LossAndGradOutput {
     ctc.loss_and_grad(&batch.batch(), options).unwrap()
 }
 
-/// An output as bits: NaN is equal to itself, and 0 is not −0.
+/// Returns the bits of an output, in which NaN is equal to itself and 0 differs from −0.
 fn bits(output: &LossAndGradOutput) -> (Vec<u32>, Vec<u32>) {
     let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect();
     (bits(&output.loss), bits(&output.grad))
 }
 
-/// The gradient's rows of one item, in the order of its frames.
+/// Returns the gradient of one item in the order of its frames, as bits.
 fn rows(batch: &OwnedBatch, grad: &[f32], item: usize) -> Vec<u32> {
     (0..batch.frames())
         .flat_map(|t| {
@@ -87,10 +87,10 @@ fn rows(batch: &OwnedBatch, grad: &[f32], item: usize) -> Vec<u32> {
 }
 
 #[test]
-fn kernels_twin_and_reference_agree() {
+fn kernels_and_cpu_backend_agree_with_the_reference() {
     holds(40, |ctc, batch, options| {
         let run = |b: &Batch<'_>, o: &Options| ctc.loss_and_grad(b, o).map(Answer::from);
-        let mut failures = compare("drawn", batch, options, &run, Tolerance::F32);
+        let mut failures = compare("generated", batch, options, &run, Tolerance::F32);
         let other = batch.transposed();
         failures.case(compare("transposed", &other, options, &run, Tolerance::F32));
         prop_assert!(failures.is_empty(), "{failures:?}");
@@ -120,7 +120,7 @@ fn the_rows_of_a_gradient_with_respect_to_logits_sum_to_0() {
 fn permuting_the_classes_permutes_the_gradient() {
     holds(40, |ctc, batch, options| {
         let classes = batch.classes();
-        // Reversed: every class moves, but the middle one of an odd number.
+        // Reverses the order, so that every class moves, except the middle one of an odd number.
         let moved = |class: usize| classes - 1 - class;
         let mut other = batch.clone();
         for (row, source) in other
@@ -166,7 +166,7 @@ fn an_item_alone_equals_the_item_in_a_batch_bit_for_bit() {
     holds(30, |ctc, batch, options| {
         let together = run(ctc, batch, options);
         for item in 0..batch.items() {
-            // Alone it has a narrower Lmax too, and is batch-major.
+            // Alone, the item also has a smaller Lmax and is batch-major.
             let alone = batch.alone(item);
             let output = run(ctc, &alone, options);
             prop_assert_eq!(output.loss[0].to_bits(), together.loss[item].to_bits());
@@ -195,7 +195,7 @@ fn two_runs_are_equal_bit_for_bit() {
 }
 
 #[test]
-fn frames_past_the_length_do_not_matter_whatever_they_hold() {
+fn frames_past_the_logit_length_do_not_affect_the_output() {
     holds(30, |ctc, batch, options| {
         let clean = run(ctc, batch, options);
         for garbage in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30] {
@@ -218,7 +218,7 @@ fn frames_past_the_length_do_not_matter_whatever_they_hold() {
 }
 
 #[test]
-fn numbers_far_from_each_other_are_right() {
+fn losses_of_extreme_values_are_right() {
     for adapter in &all() {
         let ctc = Ctc::on_adapter(adapter).unwrap();
         exponential::keeps_what_rounding_took(&ctc);

@@ -33,7 +33,7 @@ fn options() -> Options {
     Options::default().reduction(Reduction::MeanLabel)
 }
 
-/// A plan of one dispatch per stage, and one that is split into groups.
+/// Returns a plan with one dispatch per stage, and one that is split into batch tiles.
 fn plans(ctc: &GpuCtc, batch: &DeviceBatch) -> [GpuPlan; 2] {
     let whole = ctc.limits();
     let split = whole.max_binding(4096);
@@ -88,19 +88,20 @@ fn a_batch_recorded_stage_by_stage_has_the_bits_of_encode() {
     });
 }
 
-/// Without wgpu's checks the kernels' own must hold, also for a caller who leaves out stages or changes their order.
+/// Without wgpu's runtime checks, the kernels' own checks must suffice even if a caller omits
+/// stages or changes their order.
 #[test]
-fn stages_out_of_order_stay_in_bounds_and_spoil_no_later_batch() {
+fn stages_out_of_order_stay_in_bounds_and_do_not_affect_later_batches() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::with_checks(&gpu.device, &gpu.queue, RuntimeChecks::Off).unwrap();
         let batch = batch();
-        // Another batch that has the same shape, its longest labels included.
+        // Another batch of the same shape, including its maximum label length.
         let mut others = (2..).map(seeded);
         let other = others.find(|other| other.shape == batch.shape).unwrap();
         for index in 0..2 {
             let plan = &plans(&ctc, &batch)[index];
             let expected = run(gpu, plan, &batch, BufferPlacement::Apart);
-            // Fresh tables, and tables that hold another batch of the shape.
+            // A new workspace, and one that another batch of the shape has used.
             for fresh in [true, false] {
                 let plan = &plans(&ctc, &batch)[index];
                 if !fresh {
@@ -132,7 +133,7 @@ fn stages_out_of_order_stay_in_bounds_and_spoil_no_later_batch() {
 }
 
 #[test]
-fn a_prepared_batch_reads_what_its_buffers_hold_when_it_runs() {
+fn a_prepared_batch_reads_the_contents_of_its_buffers_when_it_runs() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let [t, n, c, l] = [6, 2, 4, 2];
@@ -147,7 +148,7 @@ fn a_prepared_batch_reads_what_its_buffers_hold_when_it_runs() {
         let two_labels = gpu.read(&loss).unwrap();
         gpu.queue
             .write_buffer(&lengths, 0, bytemuck::cast_slice(&[1_u32, 2]));
-        // What it needs it keeps.
+        // A prepared batch keeps everything that it needs.
         drop(plan);
         one_pass(gpu, &prepared);
         let one_label = gpu.read(&loss).unwrap();
@@ -157,7 +158,7 @@ fn a_prepared_batch_reads_what_its_buffers_hold_when_it_runs() {
 }
 
 #[test]
-fn stages_are_named_as_the_printed_plan_names_them() {
+fn stages_have_the_names_in_the_printed_plan() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = batch();
@@ -264,11 +265,11 @@ fn timestamps_of_stages_are_in_order() {
             }
             let around_passes = times.submit(&gpu, encoder);
 
-            for stamps in [in_one_pass, around_passes] {
-                assert!(stamps.is_sorted(), "{stamps:?}");
+            for timestamps in [in_one_pass, around_passes] {
+                assert!(timestamps.is_sorted(), "{timestamps:?}");
                 assert!(
-                    stamps[0] > 0 && stamps.last() > stamps.first(),
-                    "{stamps:?}"
+                    timestamps[0] > 0 && timestamps.last() > timestamps.first(),
+                    "{timestamps:?}"
                 );
             }
             let outputs = placed.outputs(&gpu).unwrap();
@@ -278,7 +279,7 @@ fn timestamps_of_stages_are_in_order() {
 }
 
 #[test]
-fn alignments_and_greedy_readings_recorded_stage_by_stage_have_the_bits_of_encode() {
+fn alignment_and_greedy_decoding_recorded_stage_by_stage_have_the_bits_of_encode() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = batch();
@@ -287,7 +288,7 @@ fn alignments_and_greedy_readings_recorded_stage_by_stage_have_the_bits_of_encod
         let ints = |values: &[i32]| gpu.buffer(bytemuck::cast_slice(values));
         let (logits, labels) = (gpu.buffer(&batch.logits), ints(&batch.labels));
         let label_lengths = ints(&batch.label_lengths);
-        let room = |words| gpu.buffer(&vec![7; words]);
+        let output = |words| gpu.buffer(&vec![7; words]);
         let read = |arrays: &[&wgpu::Buffer]| -> Vec<_> {
             arrays
                 .iter()
@@ -297,8 +298,8 @@ fn alignments_and_greedy_readings_recorded_stage_by_stage_have_the_bits_of_encod
 
         let align = ctc.plan_align(&shape, &Options::default()).unwrap();
         let aligned = |record: &dyn Fn(&AlignBuffers<'_>)| {
-            let [path, log_probs, path_log_prob] = [room(n * t), room(n * t), room(n)];
-            let [spans, probabilities] = [room(2 * n * l), room(n * l)];
+            let [path, log_probs, path_log_prob] = [output(n * t), output(n * t), output(n)];
+            let [spans, probabilities] = [output(2 * n * l), output(n * l)];
             let buffers = AlignBuffers::new(&logits, &labels, &label_lengths)
                 .path(&path)
                 .log_probs(&log_probs)
@@ -319,9 +320,9 @@ fn alignments_and_greedy_readings_recorded_stage_by_stage_have_the_bits_of_encod
         }
 
         let greedy = ctc.plan_greedy(&shape, &Options::default()).unwrap();
-        let read_greedily = |record: &dyn Fn(&GreedyBuffers<'_>)| {
-            let [labels, frames] = [room(n * t), room(2 * n * t)];
-            let [label_lengths, path_log_prob] = [room(n), room(n)];
+        let decoded = |record: &dyn Fn(&GreedyBuffers<'_>)| {
+            let [labels, frames] = [output(n * t), output(2 * n * t)];
+            let [label_lengths, path_log_prob] = [output(n), output(n)];
             let buffers = GreedyBuffers::new(&logits)
                 .labels(&labels)
                 .label_lengths(&label_lengths)
@@ -330,14 +331,13 @@ fn alignments_and_greedy_readings_recorded_stage_by_stage_have_the_bits_of_encod
             record(&buffers);
             read(&[&labels, &label_lengths, &frames, &path_log_prob])
         };
-        let expected = read_greedily(&|buffers| {
+        let expected = decoded(&|buffers| {
             let mut encoder = gpu.encoder();
             greedy.encode_greedy(&mut encoder, buffers).unwrap();
             gpu.queue.submit([encoder.finish()]);
         });
         for record in WAYS {
-            let found =
-                read_greedily(&|buffers| record(gpu, &greedy.prepare_greedy(buffers).unwrap()));
+            let found = decoded(&|buffers| record(gpu, &greedy.prepare_greedy(buffers).unwrap()));
             assert_eq!(found, expected);
         }
     });

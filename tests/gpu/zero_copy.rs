@@ -1,4 +1,5 @@
-//! The caller's device, buffers and encoder: what is written, what is not, and that a plan keeps nothing of a batch.
+//! The caller's device, buffers and encoder: only outputs are written, and a plan keeps no state
+//! from batch to batch.
 
 use ctc_wgpu::{GpuCtc, GpuPlan, Layout, Options, Reduction, Task};
 
@@ -19,7 +20,7 @@ const REDUCTIONS: [Reduction; 6] = [
     Reduction::MeanWeighted,
 ];
 
-/// A batch with an odd number of everything, so that no range ends where an alignment does.
+/// A batch whose sizes are all odd, so that no range ends at an aligned offset.
 fn recipe() -> Recipe {
     Recipe {
         weights: true,
@@ -43,14 +44,14 @@ fn agrees_with_the_reference(name: &str, batch: &OwnedBatch, options: &Options, 
 }
 
 #[test]
-fn nothing_but_the_outputs_is_written_wherever_the_buffers_lie() {
+fn only_outputs_are_written_in_every_placement_of_the_buffers() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for (case, reduction) in REDUCTIONS.into_iter().enumerate() {
             for concatenated in [false, true] {
                 let mut batch = Recipe {
                     concatenated,
-                    // A mean over weights of both signs may have a divisor near 0.
+                    // The divisor of a mean over weights of both signs may be near 0.
                     weights: reduction != Reduction::MeanWeighted,
                     ..recipe()
                 }
@@ -75,7 +76,7 @@ fn nothing_but_the_outputs_is_written_wherever_the_buffers_lie() {
 }
 
 #[test]
-fn what_is_left_out_stands_for_full_lengths_and_weights_of_one() {
+fn omitted_buffers_default_to_full_lengths_and_weights_of_one() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let with = Recipe {
@@ -84,9 +85,9 @@ fn what_is_left_out_stands_for_full_lengths_and_weights_of_one() {
             ..recipe()
         }
         .batch(3);
-        let given = with.clone().logit_lengths(&[13; 5]).weights(&[1.0; 5]);
+        let explicit = with.clone().logit_lengths(&[13; 5]).weights(&[1.0; 5]);
         for reduction in REDUCTIONS {
-            let [without, with] = [&with, &given].map(|batch| {
+            let [without, with] = [&with, &explicit].map(|batch| {
                 let batch = DeviceBatch::of(batch);
                 let plan = plan(&ctc, &batch, &reduced(reduction));
                 BUFFER_PLACEMENTS.map(|placement| run(gpu, &plan, &batch, placement))
@@ -99,7 +100,7 @@ fn what_is_left_out_stands_for_full_lengths_and_weights_of_one() {
 }
 
 #[test]
-fn outputs_that_nobody_wants_change_nothing() {
+fn omitting_optional_outputs_changes_no_other_output() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&recipe().batch(4));
@@ -160,7 +161,7 @@ fn a_loss_only_plan_gives_the_losses_of_the_full_plan_bit_for_bit() {
 }
 
 #[test]
-fn a_plan_keeps_nothing_of_the_batch_before() {
+fn a_plan_keeps_no_state_of_earlier_batches() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let options = reduced(Reduction::MeanVolume);
@@ -169,7 +170,7 @@ fn a_plan_keeps_nothing_of_the_batch_before() {
         for seed in 0..4 {
             for filler in [f32::NAN, f32::INFINITY, 1e30, -1e30, f32::NEG_INFINITY] {
                 let mut garbage = DeviceBatch::of(&padded_batch(100 + seed));
-                // A few frames stay, so that all states of the garbage are reached.
+                // The first frames are kept, so that all states are reachable in this batch.
                 let from = garbage.logits.len() / 7;
                 garbage.logits[from..].fill(filler.to_bits());
                 run(gpu, &reused, &garbage, BufferPlacement::Apart);
@@ -177,14 +178,14 @@ fn a_plan_keeps_nothing_of_the_batch_before() {
                 let fresh = ctc.plan(&batch.shape, &options).unwrap();
                 let expected = run(gpu, &fresh, &batch, BufferPlacement::Apart);
                 run(gpu, &reused, &batch, BufferPlacement::Apart)
-                    .same(&expected, "a plan used again")
+                    .same(&expected, "a reused plan")
                     .unwrap();
             }
         }
     });
 }
 
-/// Labels of the same width for every seed.
+/// A batch whose labels are padded to the same length for every seed.
 fn padded_batch(seed: u64) -> OwnedBatch {
     let batch = recipe().batch(seed);
     let lists: Vec<Vec<i32>> = (0..5)
@@ -199,7 +200,7 @@ fn padded_batch(seed: u64) -> OwnedBatch {
 }
 
 #[test]
-fn one_plan_encoded_twice_into_one_encoder_answers_both_batches() {
+fn a_plan_encoded_twice_into_one_encoder_computes_both_batches() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let options = reduced(Reduction::Sum);
@@ -226,7 +227,7 @@ fn one_plan_encoded_twice_into_one_encoder_answers_both_batches() {
 }
 
 #[test]
-fn threads_may_encode_one_plan_and_plans_of_one_context_at_once() {
+fn threads_may_encode_one_plan_and_plans_of_one_context_at_the_same_time() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let options = reduced(Reduction::MeanBatch);
@@ -241,11 +242,11 @@ fn threads_may_encode_one_plan_and_plans_of_one_context_at_once() {
                 let (ctc, shared) = (&ctc, &shared);
                 scope.spawn(move || {
                     let own = plan(ctc, batch, &options);
-                    for round in 0..5 {
+                    for iteration in 0..5 {
                         for plan in [shared, &own] {
                             for placement in BUFFER_PLACEMENTS {
                                 let got = run(gpu, plan, batch, placement);
-                                got.same(expected, &format!("round {round} {placement:?}"))
+                                got.same(expected, &format!("iteration {iteration} {placement:?}"))
                                     .unwrap();
                             }
                         }
@@ -257,11 +258,11 @@ fn threads_may_encode_one_plan_and_plans_of_one_context_at_once() {
 }
 
 #[test]
-fn several_plans_in_flight_do_not_disturb_each_other() {
+fn several_plans_in_flight_do_not_affect_each_other() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let options = reduced(Reduction::Sum);
-        let work: Vec<_> = (0..6)
+        let submitted: Vec<_> = (0..6)
             .map(|seed| {
                 let recipe = Recipe::new([1 + seed, 5 + 3 * seed, 4 + seed], 2 + seed);
                 let batch = DeviceBatch::of(&recipe.batch(seed as u64));
@@ -271,11 +272,11 @@ fn several_plans_in_flight_do_not_disturb_each_other() {
                 (plan, placed, expected)
             })
             .collect();
-        for (plan, placed, _) in &work {
+        for (plan, placed, _) in &submitted {
             submit(gpu, plan, placed);
         }
-        for (plan, placed, expected) in work {
-            // A plan may be dropped while its work is under way.
+        for (plan, placed, expected) in submitted {
+            // A plan may be dropped while its work is running.
             drop(plan);
             placed
                 .outputs(gpu)

@@ -1,4 +1,7 @@
-"""`python3 -m unittest discover -s benches/session/tests -t benches` runs them; they need no GPU."""
+"""Tests of the sessions, without a GPU.
+
+`python3 -m unittest discover -s benches/session/tests -t benches` runs them.
+"""
 
 import sys
 from pathlib import Path

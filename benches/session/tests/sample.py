@@ -1,4 +1,4 @@
-"""A session's record as a machine with a GPU would leave it, and the parts to change it by."""
+"""A session's record from a machine with a GPU, and functions to change it."""
 
 import copy
 
@@ -68,7 +68,7 @@ def bench(shapes, ms):
 
 
 def session():
-    """Ours takes 1.0 and 1.1 ms a shape, PyTorch 2.1, and cuDNN refuses the last two shapes."""
+    """Ours takes 1.0 and 1.1 ms per shape, PyTorch 2.1, and cuDNN refuses the last two shapes."""
     cudnn = [peer_line("torch-cudnn", shape, 1.05) for shape in SHAPES[:5]]
     cudnn += [{"peer": "torch-cudnn", "shape": list(shape), "error": "at most 256"} for shape in SHAPES[5:]]
     parts = {

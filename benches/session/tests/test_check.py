@@ -20,7 +20,7 @@ class Check(unittest.TestCase):
         self.assertIn("failed: torch (no GPU)", found.lines())
 
     def test_what_is_missing_is_named(self):
-        for change, told in [
+        for change, message in [
             (lambda record: record.pop("machine"), "machine"),
             (lambda record: record.update(ended=None), "ended"),
             (lambda record: record["adapter"].pop("driver"), "adapter.driver"),
@@ -44,7 +44,7 @@ class Check(unittest.TestCase):
             record = sample.session()
             change(record)
             found = check(record)
-            self.assertTrue(any(told in what for what in found.missing), (told, found.missing))
+            self.assertTrue(any(message in what for what in found.missing), (message, found.missing))
             self.assertEqual(found.exit_status(), 1)
 
 

@@ -42,19 +42,19 @@ class Figures(unittest.TestCase):
         sample.step(record, "again")["parts"][6]["data"] = [{"shape": [50, 32, 20, 12], "error": "loss off by 1"}]
         self.assertFalse(figures.passes(record))
         self.assertEqual(figures.ours(record)["50,32,20,12"], {"error": "loss off by 1"})
-        self.assertIn("answers of the timed batches: 8 of 9 right", figures.verdict(record))
+        self.assertIn("answers of the timed batches: 8 of 9 right", figures.correctness(record))
 
     def test_the_last_table_has_at_most_20_lines_and_every_shape(self):
         lines = figures.terminal(sample.session())
         self.assertLessEqual(len(lines), 20)
-        told = "\n".join(lines)
+        text = "\n".join(lines)
         for shape in [*SHAPES, *steps.LARGE]:
-            self.assertIn(steps.text(shape), told)
-        self.assertIn("`copy_` of 1024 MiB 3,000 GB/s", told)
+            self.assertIn(steps.text(shape), text)
+        self.assertIn("`copy_` of 1024 MiB 3,000 GB/s", text)
 
 
 class Page(unittest.TestCase):
-    def test_the_page_has_verdict_times_stages_ratios_and_environment(self):
+    def test_the_page_has_correctness_times_stages_ratios_and_environment(self):
         text = page.markdown(sample.session())
         self.assertTrue(text.startswith("# A session on a GPU, 2030-01-02, NVIDIA H100 80GB HBM3\n"))
         for part in (
@@ -69,9 +69,11 @@ class Page(unittest.TestCase):
             self.assertIn(part, text)
 
     def test_stages_stand_in_the_order_of_their_dispatches(self):
-        sorted_names = ["label_links", "grad", "check_labels", "join", "other", "softmax_stats", "sweep inward", "sweep outward"]
         known = ["check_labels", "label_links", "softmax_stats", "sweep inward", "join", "sweep outward", "grad", "other"]
-        for names, shown in [(sorted_names, known), (["softmax_stats", "label_links", "grad"], ["softmax_stats", "label_links", "grad"])]:
+        # Records made before the stages were renamed.
+        earlier = ["chain", "grad", "labels", "meet", "other", "stats", "sweep in", "sweep out"]
+        as_dispatched = ["softmax_stats", "label_links", "grad"]
+        for names, shown in [(earlier, known), (sorted(known), known), (as_dispatched, as_dispatched)]:
             record = sample.session()
             for part in sample.step(record, "times")["parts"] + sample.step(record, "again")["parts"]:
                 part["data"][0]["stages_us"] = dict.fromkeys(names, 344458.8)
@@ -106,14 +108,14 @@ class Page(unittest.TestCase):
         failing = sample.session()
         real = [part for part in sample.step(failing, "more")["parts"] if part["name"] == "check"]
         real[0]["data"][0]["passed"] = False
-        for record, told in [
+        for record, message in [
             (rehearsal, "rehearsal"),
             (wrong, "FAIL"),
             (incomplete, "incomplete"),
             (development, "development build"),
             (failing, "real network: FAIL"),
         ]:
-            with self.assertRaisesRegex(page.Failed, told):
+            with self.assertRaisesRegex(page.Failed, message):
                 page.write(record, readme=True)
 
     def test_a_rehearsal_is_called_one_in_its_title_and_its_name(self):

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("fake_tool.py")}" "$@"\n'
 
 
-@unittest.skipUnless(os.name == "posix", "the stand-in for the tool is a shell script")
+@unittest.skipUnless(os.name == "posix", "the replacement of the tool is a shell script")
 class Run(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
@@ -47,20 +47,20 @@ class Run(unittest.TestCase):
 
     def run_to_end(self, fake, *words):
         session = self.start(fake, *words)
-        said, _ = session.communicate(timeout=100)
-        self.assertEqual(session.returncode, 0, said)
-        return json.loads((self.out / "session.json").read_text()), said
+        printed, _ = session.communicate(timeout=100)
+        self.assertEqual(session.returncode, 0, printed)
+        return json.loads((self.out / "session.json").read_text()), printed
 
     def statuses(self, record):
         return {step["name"]: step["status"] for step in record["steps"]}
 
     def test_a_session_without_peers_is_complete_and_its_table_is_printed_last(self):
-        record, said = self.run_to_end("")
+        record, printed = self.run_to_end("")
         statuses = self.statuses(record)
-        self.assertEqual({statuses.pop("torch"), statuses.pop("optax")} - {"ok", "absent"}, set(), said)
-        self.assertEqual(set(statuses.values()), {"ok"}, said)
+        self.assertEqual({statuses.pop("torch"), statuses.pop("optax")} - {"ok", "absent"}, set(), printed)
+        self.assertEqual(set(statuses.values()), {"ok"}, printed)
         self.assertEqual(check(record).missing, [])
-        self.assertTrue(said.endswith("\n".join(record["table"]) + "\n"), said)
+        self.assertTrue(printed.endswith("\n".join(record["table"]) + "\n"), printed)
         timed = [part["data"][0]["shape"] for part in sample.step(record, "times")["parts"]]
         self.assertEqual(timed, [[6, 2, 5, 3], [20, 2, 8, 4]])
 
@@ -72,20 +72,20 @@ class Run(unittest.TestCase):
         self.assertEqual((statuses["times"], statuses["tests"], statuses["table"]), ("failed", "skipped", "ok"))
 
     def test_a_step_that_hangs_is_stopped_tried_again_and_recorded(self):
-        record, said = self.run_to_end("hang")
+        record, printed = self.run_to_end("hang")
         suite = sample.step(record, "validate")
-        self.assertEqual((suite["status"], suite["tries"]), ("late", 2), said)
+        self.assertEqual((suite["status"], suite["tries"]), ("late", 2), printed)
         self.assertEqual(check(record).exit_status(["validate"]), 1)
 
     def test_selected_steps_are_not_tried_again(self):
-        record, said = self.run_to_end("hang", "--steps", "validate")
+        record, printed = self.run_to_end("hang", "--steps", "validate")
         suite = sample.step(record, "validate")
-        self.assertEqual((suite["status"], "tries" in suite), ("late", False), said)
+        self.assertEqual((suite["status"], "tries" in suite), ("late", False), printed)
 
     def test_the_record_contains_no_folder_of_the_user(self):
-        record, said = self.run_to_end("paths", "--steps", "times")
+        record, printed = self.run_to_end("paths", "--steps", "times")
         part = sample.step(record, "times")["parts"][0]
-        self.assertEqual(part["status"], "failed", said)
+        self.assertEqual(part["status"], "failed", printed)
         names = ["BUNDLE", "OUT", "CWD", "~", "~/.cargo"]
         self.assertEqual(part["tail"], [f"panicked at {name}/a.rs" for name in names])
         kept = (self.out / "session.json").read_text()
@@ -97,24 +97,24 @@ class Run(unittest.TestCase):
         self.out.mkdir()
         (self.out / "session.json").write_text("{}")
         session = self.start("")
-        said, _ = session.communicate(timeout=60)
-        self.assertEqual(session.returncode, 1, said)
-        self.assertIn("session.json exists", said)
+        printed, _ = session.communicate(timeout=60)
+        self.assertEqual(session.returncode, 1, printed)
+        self.assertIn("session.json exists", printed)
         self.assertEqual((self.out / "session.json").read_text(), "{}")
 
     def test_a_test_that_fails_is_named(self):
-        record, said = self.run_to_end("wrong", "--steps", "tests")
-        self.assertIn("GPU tests: 1 of 2 pass: rounds::b failed", said)
+        record, printed = self.run_to_end("wrong", "--steps", "tests")
+        self.assertIn("GPU tests: 1 of 2 pass: loop_iterations::b failed", printed)
         failed = sample.step(record, "tests")["parts"][0]["data"][1]
-        self.assertEqual((failed["status"], failed["tail"]), ("failed", ["rounds::b does not hold"]))
+        self.assertEqual((failed["status"], failed["tail"]), ("failed", ["loop_iterations::b does not hold"]))
 
-    def test_without_an_adapter_the_record_says_what_was_tried(self):
+    def test_without_an_adapter_the_record_has_all_that_was_tried(self):
         session = self.start("none")
-        said, _ = session.communicate(timeout=60)
+        printed, _ = session.communicate(timeout=60)
         record = json.loads((self.out / "session.json").read_text())
-        self.assertEqual(session.returncode, 1, said)
+        self.assertEqual(session.returncode, 1, printed)
         self.assertTrue(sample.step(record, "machine")["tried"])
-        self.assertIn("no adapter", said)
+        self.assertIn("no adapter", printed)
 
     def test_an_interrupted_session_keeps_what_it_has_and_is_incomplete(self):
         session = self.start("hang")
@@ -122,9 +122,9 @@ class Run(unittest.TestCase):
         while not path.exists() or sample.step(json.loads(path.read_text()), "machine")["status"] != "ok":
             time.sleep(0.05)
         session.send_signal(signal.SIGTERM)
-        said, _ = session.communicate(timeout=30)
+        printed, _ = session.communicate(timeout=30)
         record = json.loads(path.read_text())
-        self.assertEqual((session.returncode, record["interrupted"]), (1, "SIGTERM"), said)
+        self.assertEqual((session.returncode, record["interrupted"]), (1, "SIGTERM"), printed)
         self.assertEqual(self.statuses(record)["times"], "pending")
         self.assertEqual(record["adapter"]["name"], sample.ADAPTER["name"])
 
@@ -135,7 +135,7 @@ class Adapters(unittest.TestCase):
     SOFTWARE = {"name": "llvmpipe", "backend": "vulkan", "type": "software"}
 
     def choose(self, wanted, *listed):
-        """What is chosen where each way to a driver lists these adapters."""
+        """Returns the choice if each way to a driver lists these adapters."""
         ways = [(str(at), {"WAY": str(at)}) for at in range(len(listed))]
         found = [(adapters, process.Done("ok", 0, 0.0, "", "")) for adapters in listed]
         with mock.patch.object(machine, "environments", lambda *_: ways), mock.patch.object(machine, "adapters", side_effect=found):
@@ -215,11 +215,11 @@ class Parts(unittest.TestCase):
             return call(["dpkg-deb", "--build", tree, f"{options['cwd']}/libvulkan1.deb"])
 
         with tempfile.TemporaryDirectory() as folder, mock.patch.object(bundle, "call", offline):
-            told = bundle.loader(Path(folder) / "loader")
-            self.assertEqual(told, "libvulkan.so.1")
+            gathered = bundle.loader(Path(folder) / "loader")
+            self.assertEqual(gathered, "libvulkan.so.1")
             self.assertEqual((Path(folder) / "loader/libvulkan.so.1").read_bytes(), b"loader")
 
-    @unittest.skipUnless(os.name == "posix", "the stand-in for apt-get is a shell script")
+    @unittest.skipUnless(os.name == "posix", "the replacement of apt-get is a shell script")
     def test_a_folder_without_the_loader_is_prepared_and_has_the_reason(self):
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
@@ -229,13 +229,13 @@ class Parts(unittest.TestCase):
                 (folder / name).chmod(0o755)
             built = (folder / "rustc", folder / "rustc")
             path = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
-            said = io.StringIO()
+            printed = io.StringIO()
             with mock.patch.multiple(bundle, build=lambda _: built, strip=lambda _: None):
-                with mock.patch.dict(os.environ, path), contextlib.redirect_stdout(said):
+                with mock.patch.dict(os.environ, path), contextlib.redirect_stdout(printed):
                     self.assertEqual(bundle.prepare(folder / "made", False, True), 0)
             loader = json.loads((folder / "made" / bundle.FACTS).read_text())["loader"]
             self.assertRegex(loader, "^not gathered: .* ended with exit status 100: E: Unable to locate package libvulkan1$")
-            self.assertIn(f"loader: {loader}\n", said.getvalue())
+            self.assertIn(f"loader: {loader}\n", printed.getvalue())
             self.assertFalse((folder / "made/loader").exists())
 
     def test_a_program_is_found_in_cargos_messages(self):

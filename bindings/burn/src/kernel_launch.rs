@@ -237,7 +237,7 @@ mod tests {
                     Operand::Labels => "targets".into(),
                     Operand::LogitLengths => "input lengths".into(),
                     Operand::LabelLengths => "target lengths".into(),
-                    Operand::Table(number) => format!("table {number}"),
+                    Operand::Workspace(number) => format!("table {number}"),
                     other => format!("{other:?}").to_lowercase(),
                 };
                 assert_eq!(name, expected);
@@ -252,7 +252,7 @@ mod tests {
             (operands(99, true), Task::Align, "Path"),
             (operands(99, true), Task::Greedy, "Hypothesis"),
             (operands(99, false), Task::LossAndGrad, "Grad"),
-            (operands(tables(Task::Loss) - 1, false), Task::Loss, "Table"),
+            (operands(tables(Task::Loss) - 1, false), Task::Loss, "Workspace"),
         ] {
             let error = bind_all(&operands, &plan(task))
                 .expect_err(named)

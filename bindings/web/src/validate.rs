@@ -5,8 +5,7 @@ use ctc_wgpu::Ctc;
 use ctc_wgpu::conformance::case::Case;
 use ctc_wgpu::conformance::check::Tolerance;
 use ctc_wgpu::conformance::families::SuiteSize;
-use ctc_wgpu::conformance::suite::{AS_PLANNED, Answered, HostPath, Suite};
-use ctc_wgpu::conformance::variants::VARIANTS;
+use ctc_wgpu::conformance::suite::{AS_PLANNED, Answered, EVERY_FAMILY, HostPath, Suite, Tally};
 use js_sys::{Array, Function};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
@@ -60,13 +59,10 @@ pub async fn validate(
         SuiteSize::Usual
     });
     let host = HostPath::new(&ctc);
-    let forced = VARIANTS.iter().filter(|variant| variant.is_there(&limits));
-    let mut trials = Vec::new();
-    for variant in std::iter::once(None).chain(forced.map(Some)) {
-        let families = suite.families().iter();
-        let meant = families.filter(|family| variant.is_none() || family.every_variant);
-        trials.extend(meant.map(|family| (variant, family)));
-    }
+    let planned = suite.families().iter().map(|family| (None, Some(family)));
+    let forced = suite.forced(&limits).into_iter();
+    let forced = forced.map(|(variant, family)| (Some(variant), family));
+    let trials: Vec<_> = planned.chain(forced).collect();
     let total = u32::try_from(trials.len())?;
     let (rows, mut done, mut passed) = (Array::new(), 0_u32, true);
     for (variant, family) in trials {
@@ -76,7 +72,7 @@ pub async fn validate(
         let worst = tally.worst.unwrap_or_default();
         let row = object([
             ("variant", variant.map_or(AS_PLANNED, |v| v.name).into()),
-            ("family", family.name.into()),
+            ("family", family.map_or(EVERY_FAMILY, |f| f.name).into()),
             ("cases", u32::try_from(tally.cases)?.into()),
             ("worstLoss", worst.loss.into()),
             ("worstGrad", worst.grad.into()),

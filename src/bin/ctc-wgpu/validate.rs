@@ -136,7 +136,7 @@ struct Judged {
 impl Judged {
     fn passed(&self) -> bool {
         let rows = self.rows.as_ref();
-        rows.is_ok_and(|rows| rows.iter().all(|row| row.total.failures.is_empty()))
+        rows.is_ok_and(|rows| rows.iter().all(|row| row.total.passed()))
     }
 }
 
@@ -147,13 +147,9 @@ struct Row {
     families: Vec<(&'static str, Tally)>,
 }
 
-/// A variant that no case matches was not validated, and must not look as if it was.
+/// A variant that ran no case is not validated, and fails.
 fn verdict(tally: &Tally) -> &'static str {
-    match (tally.failures.len(), tally.cases) {
-        (0, 0) => "not run",
-        (0, _) => "pass",
-        _ => "FAIL",
-    }
+    if tally.passed() { "pass" } else { "FAIL" }
 }
 
 pub(crate) fn run(args: &ValidateArgs) -> Result<Outcome, Fault> {
@@ -262,6 +258,8 @@ fn rows(trials: &[Trial<'_>], subject: &str, bar: &ProgressBar) -> Vec<Row> {
 
 #[cfg(test)]
 mod tests {
+    use ctc_wgpu::conformance::suite::EVERY_FAMILY;
+
     use super::*;
 
     fn judged(failures: &[&str]) -> Judged {
@@ -307,13 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn what_no_case_went_through_is_shown_as_not_run() {
-        let none = Tally::new();
+    fn a_variant_that_ran_no_case_fails_and_every_report_gives_the_reason() {
+        let none = Tally::without_a_case();
+        let reason = none.failures[0].clone();
         let mut judged = judged(&[]);
         if let Ok(rows) = &mut judged.rows {
             rows.push(Row {
                 variant: "checkpointed",
-                families: vec![("random", none.clone())],
+                families: vec![(EVERY_FAMILY, none.clone())],
                 total: none,
             });
         }
@@ -321,18 +320,23 @@ mod tests {
             extent: "quick",
             judged: vec![judged],
         };
+        assert!(!found.passed());
+        assert_eq!(found.line(), "1 of 1 fail, in 1 ways");
         // By variant, and in a file also by kind of case.
         for (times, text) in [
             (1, terminal::report(&found)),
             (2, markdown::report(&found)),
             (2, markdown::page(&found)),
         ] {
-            assert_eq!(text.matches("not run").count(), times, "{text}");
+            assert_eq!(text.matches("FAIL").count(), times, "{text}");
+            assert!(text.contains(&reason), "{text}");
         }
         let json = json::report(&found);
+        assert_eq!(json["passed"], false);
         let row = &json["adapters"][0]["variants"][1];
-        assert_eq!(row["verdict"], "not run");
-        assert_eq!(row["families"][0]["verdict"], "not run");
+        assert_eq!(row["verdict"], "FAIL");
+        assert_eq!(row["failures"][0], reason.as_str());
+        assert_eq!(row["families"][0]["verdict"], "FAIL");
     }
 
     #[test]

@@ -18,6 +18,12 @@ pub(super) fn batch(dims: [usize; 3], labels: &[&[i32]]) -> OwnedBatch {
     OwnedBatch::new(dims, logits(dims, 5), labels)
 }
 
+/// Returns the number of paths through `frames` for so many labels, neighbours distinct: C(T + L, 2L).
+fn paths(frames: u32, labels: u32) -> f64 {
+    let factor = |i: u32| f64::from(frames - labels + i) / f64::from(i);
+    (1..=2 * labels).map(factor).product()
+}
+
 pub(super) fn usual_options() -> Options {
     Options::default()
 }
@@ -45,6 +51,17 @@ fn ordinary() -> Vec<Row> {
             batch([2, 5, 4], &two).transposed(),
             options,
             vec![usual(), usual()],
+        ),
+        // More states than logits: on a device with small bindings its states are split over time before its logits are.
+        row(
+            "T = 60 and L = 8, all classes alike",
+            OwnedBatch::new([1, 60, 3], vec![0.0; 180], &[[1, 2, 1, 2, 1, 2, 1, 2]]),
+            options,
+            vec![Item {
+                loss: Loss::Exact(60.0 * 3.0_f64.ln() - paths(60, 8).ln()),
+                status: Status::Ok,
+                grad: Grad::Balanced,
+            }],
         ),
         row(
             "a blank in the middle",

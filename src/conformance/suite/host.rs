@@ -14,7 +14,7 @@ use crate::conformance::decoding;
 use crate::conformance::families::Family;
 use crate::conformance::random_case::RandomCase;
 use crate::conformance::variants::Variant;
-use crate::{Ctc, Error, LossAndGradOutput, Options, Reduction};
+use crate::{Ctc, DeviceLimits, Error, LossAndGradOutput, Options, Reduction};
 
 /// What a batch was hashed to, as planned.
 type Planned = HashMap<(&'static str, usize), Option<u64>>;
@@ -51,6 +51,11 @@ impl<'a> HostPath<'a> {
         })
     }
 
+    fn forced(&self, variant: &Variant, case: &Case) -> Option<DeviceLimits> {
+        let batch = case.batch().batch();
+        variant.forced(self.ctc.limits()?, &batch, case.options())
+    }
+
     /// The cases of a family that can be forced into the variant; as planned without one, where each runs twice. In a browser
     /// `answer` awaits [`Ctc::loss_and_grad_async`].
     pub async fn family_with(
@@ -66,8 +71,7 @@ impl<'a> HostPath<'a> {
             let ctc = match variant {
                 None => self.ctc,
                 Some(variant) => {
-                    let batch = case.batch().batch();
-                    let Some(limits) = variant.forced(self.ctc, &batch, case.options()) else {
+                    let Some(limits) = self.forced(variant, case) else {
                         continue;
                     };
                     within = self.ctc.with_limits(&limits);

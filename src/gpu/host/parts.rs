@@ -1,30 +1,33 @@
-//! A batch that no single buffer can hold, cut by items. Nearly always there is one part, the whole batch.
+//! Splits a batch by items if its arrays exceed a buffer. Nearly all batches have a single part,
+//! the whole batch.
 
 use std::ops::Range;
 
-use crate::batch::{BatchShape, CheckedBatch, LabelLayout};
+use crate::batch::{BatchShape, CheckedBatch, LabelLayout, Layout};
 use crate::cpu;
 use crate::options::{Options, Reduction};
 use crate::output::Answer;
 
 /// The parts of a batch.
-pub(super) struct Parts<'a> {
+pub(super) struct BatchParts<'a> {
     checked: &'a CheckedBatch<'a>,
-    /// The options of each part: where there are several, the factors of the reduction go into the weights.
+    /// The options of each part. With several parts, nothing is reduced on the device, and the
+    /// factors of the reduction are in `scales`.
     options: Options,
     reduction: Reduction,
+    /// The weight of each item, with several parts multiplied by the factor of the reduction.
     scales: Vec<f32>,
-    size: usize,
+    items_per_part: usize,
 }
 
-/// Some items of a batch.
-pub(super) struct Part<'a> {
-    parts: &'a Parts<'a>,
+/// Consecutive items of a batch.
+pub(super) struct BatchPart<'a> {
+    parts: &'a BatchParts<'a>,
     pub(super) items: Range<usize>,
 }
 
-impl<'a> Parts<'a> {
-    /// Parts that a buffer of so many bytes holds, of at most so many items each.
+impl<'a> BatchParts<'a> {
+    /// Splits into parts of at most `max_items` whose input fits a buffer of `max_buffer` bytes.
     pub(super) fn new(
         checked: &'a CheckedBatch<'a>,
         options: &Options,
@@ -34,8 +37,8 @@ impl<'a> Parts<'a> {
         let shape = checked.shape();
         let item_bytes = (shape.frames * shape.classes * size_of::<f32>()).max(1) as u64;
         let fitting = usize::try_from(max_buffer / item_bytes).unwrap_or(usize::MAX);
-        let size = fitting.min(max_items).clamp(1, shape.items.max(1));
-        let several = size < shape.items;
+        let items_per_part = fitting.min(max_items).clamp(1, shape.items.max(1));
+        let several = items_per_part < shape.items;
         Self {
             checked,
             options: Options {
@@ -52,20 +55,22 @@ impl<'a> Parts<'a> {
             } else {
                 (0..shape.items).map(|item| checked.weight(item)).collect()
             },
-            size,
+            items_per_part,
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Part<'_>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = BatchPart<'_>> {
         let items = self.checked.shape().items;
-        // An empty batch is one part: it has a reduced number too.
-        (0..items.max(1)).step_by(self.size).map(move |first| Part {
-            parts: self,
-            items: first..(first + self.size).min(items),
-        })
+        // An empty batch has one part, since it has a reduced loss.
+        (0..items.max(1))
+            .step_by(self.items_per_part)
+            .map(move |first| BatchPart {
+                parts: self,
+                items: first..(first + self.items_per_part).min(items),
+            })
     }
 
-    /// The number over all parts, where no part could know it.
+    /// Reduces the losses of several parts.
     pub(super) fn reduce(&self, answer: &mut Answer) {
         if self.options.reduction != self.reduction {
             answer.reduced = Some(cpu::reduce(&self.scales, &answer.loss));
@@ -73,7 +78,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-impl Part<'_> {
+impl BatchPart<'_> {
     pub(super) fn options(&self) -> &Options {
         &self.parts.options
     }
@@ -85,8 +90,8 @@ impl Part<'_> {
         }
     }
 
-    /// The shape that is planned for: the longest of concatenated labels is rounded up, so that batches whose longest
-    /// labels differ a little share a plan.
+    /// Returns the shape to plan for. The maximum length of concatenated labels is rounded up, so
+    /// that batches with similar maximum lengths share a plan.
     pub(super) fn plan_shape(&self) -> BatchShape {
         let shape = self.shape();
         match shape.label_layout {
@@ -98,7 +103,7 @@ impl Part<'_> {
         }
     }
 
-    /// Whether the part is the whole batch, whose rows lie together in either layout.
+    /// Returns true if the part is the whole batch, whose input is contiguous in either layout.
     pub(super) fn is_whole(&self) -> bool {
         self.items.len() == self.parts.checked.shape().items
     }
@@ -119,7 +124,7 @@ impl Part<'_> {
         &self.parts.scales[self.items.clone()]
     }
 
-    /// The runs of the input that hold the part's rows, in order: ranges of elements of the whole.
+    /// Returns the contiguous ranges of the batch's input that hold the part's rows, in order.
     pub(super) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
         let shape = *self.parts.checked.shape();
         let first = self.items.start;
@@ -127,10 +132,8 @@ impl Part<'_> {
             (1, shape.elements())
         } else {
             match shape.layout {
-                crate::batch::Layout::BatchMajor => {
-                    (1, self.items.len() * shape.frames * shape.classes)
-                }
-                crate::batch::Layout::TimeMajor => (shape.frames, self.items.len() * shape.classes),
+                Layout::BatchMajor => (1, self.items.len() * shape.frames * shape.classes),
+                Layout::TimeMajor => (shape.frames, self.items.len() * shape.classes),
             }
         };
         (0..runs).map(move |frame| {
@@ -152,7 +155,7 @@ impl Part<'_> {
         }
     }
 
-    /// The labels of one of its items that count.
+    /// Returns the labels of an item of the part, after collapsing repeated ones if the options do.
     pub(super) fn labels_of(&self, n: usize) -> Vec<i32> {
         let labels = self.parts.checked.item_labels(self.items.start + n);
         self.options().repeated_labels.applied(labels)

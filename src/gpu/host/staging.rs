@@ -1,8 +1,8 @@
-//! A plan with buffers for what goes in and what comes out. One batch uses it at a time.
+//! A plan with buffers for the inputs and outputs of one batch at a time.
 
 use futures::channel::oneshot;
 
-use super::parts::Part;
+use super::parts::BatchPart;
 use crate::batch::BatchShape;
 use crate::error::Error;
 use crate::gpu::error_scope::guarded;
@@ -11,7 +11,7 @@ use crate::options::{Options, Reduction, Status};
 use crate::output::Answer;
 use crate::plan::Task;
 
-/// See the module.
+/// A plan, the buffers of its inputs and outputs, and copies of the outputs for the host.
 #[derive(Debug)]
 pub(super) struct Staging {
     plan: GpuPlan,
@@ -24,19 +24,20 @@ pub(super) struct Staging {
     status: wgpu::Buffer,
     reduced: wgpu::Buffer,
     grad: wgpu::Buffer,
-    /// Loss, status and the reduced number, as the host reads them.
-    small: wgpu::Buffer,
-    /// The gradient, as the host reads it.
-    large: wgpu::Buffer,
+    /// Losses, status and the reduced loss, for the host.
+    losses_readback: wgpu::Buffer,
+    /// The gradient, for the host.
+    grad_readback: wgpu::Buffer,
 }
 
-/// A batch on its way: one answer for each buffer that will be read.
+/// A submitted batch: one receiver for each buffer that is being mapped.
 pub(super) struct Pending(pub(super) Vec<oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>>);
 
 impl Pending {
+    /// Waits until all buffers are mapped.
     pub(super) async fn ready(self) -> Result<(), Error> {
-        for answer in self.0 {
-            match answer.await {
+        for mapped in self.0 {
+            match mapped.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(unreadable(&error)),
                 Err(error) => return Err(unreadable(&error)),
@@ -46,6 +47,7 @@ impl Pending {
     }
 }
 
+/// Returns the error of a failed read-back.
 pub(super) fn unreadable(reason: &dyn std::fmt::Display) -> Error {
     Error::gpu("reading the results back", reason)
 }
@@ -54,7 +56,7 @@ impl Staging {
     pub(super) fn new(device: &wgpu::Device, plan: GpuPlan, labels: usize) -> Result<Self, Error> {
         use wgpu::BufferUsages as Use;
         let shape = *plan.plan().shape();
-        let make = |name: &str, words: usize, usage| {
+        let create = |name: &str, words: usize, usage| {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(&format!("ctc.host.{name}")),
                 size: words.max(1) as u64 * 4,
@@ -63,30 +65,31 @@ impl Staging {
             })
         };
         let elements = shape.elements();
-        let wanted = match plan.plan().task() {
+        let grad_elements = match plan.plan().task() {
             Task::LossAndGrad => elements,
             _ => 0,
         };
-        let during = format!("making buffers for {elements} logits");
+        let during = format!("creating buffers for {elements} logits");
         let to_device = Use::STORAGE | Use::COPY_DST;
         let from_device = Use::STORAGE | Use::COPY_SRC;
         let to_host = Use::MAP_READ | Use::COPY_DST;
         guarded(device, &during, || Self {
-            logits: make("logits", elements, to_device),
-            labels: make("labels", labels.next_power_of_two(), to_device),
-            logit_lengths: make("logit_lengths", shape.items, to_device),
-            label_lengths: make("label_lengths", shape.items, to_device),
-            weights: make("weights", shape.items, to_device),
-            loss: make("loss", shape.items, from_device),
-            status: make("status", shape.items, from_device),
-            reduced: make("reduced", 1, from_device),
-            grad: make("grad", wanted, from_device),
-            small: make("small", 2 * shape.items + 1, to_host),
-            large: make("large", wanted, to_host),
+            logits: create("logits", elements, to_device),
+            labels: create("labels", labels.next_power_of_two(), to_device),
+            logit_lengths: create("logit_lengths", shape.items, to_device),
+            label_lengths: create("label_lengths", shape.items, to_device),
+            weights: create("weights", shape.items, to_device),
+            loss: create("loss", shape.items, from_device),
+            status: create("status", shape.items, from_device),
+            reduced: create("reduced", 1, from_device),
+            grad: create("grad", grad_elements, from_device),
+            losses_readback: create("losses_readback", 2 * shape.items + 1, to_host),
+            grad_readback: create("grad_readback", grad_elements, to_host),
             plan,
         })
     }
 
+    /// Returns true if the plan and the buffers serve a part of this shape with so many labels.
     pub(super) fn fits(
         &self,
         shape: &BatchShape,
@@ -101,7 +104,7 @@ impl Staging {
             && self.labels.size() >= labels as u64 * 4
     }
 
-    pub(super) fn upload(&self, queue: &wgpu::Queue, part: &Part<'_>) {
+    pub(super) fn upload(&self, queue: &wgpu::Queue, part: &BatchPart<'_>) {
         part.upload(queue, &self.logits);
         queue.write_buffer(&self.labels, 0, bytemuck::cast_slice(part.labels()));
         queue.write_buffer(
@@ -121,7 +124,7 @@ impl Staging {
         &self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
-        part: &Part<'_>,
+        part: &BatchPart<'_>,
     ) -> Result<Pending, Error> {
         let wants_grad = self.plan.plan().task() == Task::LossAndGrad;
         let has_reduced = part.options().reduction != Reduction::None;
@@ -142,17 +145,29 @@ impl Staging {
         guarded(device, "submitting a batch", || {
             let vector = part.items.len() as u64 * 4;
             if vector > 0 {
-                encoder.copy_buffer_to_buffer(&self.loss, 0, &self.small, 0, vector);
-                encoder.copy_buffer_to_buffer(&self.status, 0, &self.small, vector, vector);
+                encoder.copy_buffer_to_buffer(&self.loss, 0, &self.losses_readback, 0, vector);
+                encoder.copy_buffer_to_buffer(
+                    &self.status,
+                    0,
+                    &self.losses_readback,
+                    vector,
+                    vector,
+                );
             }
-            encoder.copy_buffer_to_buffer(&self.reduced, 0, &self.small, 2 * vector, 4);
+            encoder.copy_buffer_to_buffer(&self.reduced, 0, &self.losses_readback, 2 * vector, 4);
             if wants_grad && self.grad.size() > 0 {
-                encoder.copy_buffer_to_buffer(&self.grad, 0, &self.large, 0, self.grad.size());
+                encoder.copy_buffer_to_buffer(
+                    &self.grad,
+                    0,
+                    &self.grad_readback,
+                    0,
+                    self.grad.size(),
+                );
             }
             queue.submit([encoder.finish()]);
-            let mut pending = vec![mapped(&self.small)];
+            let mut pending = vec![mapped(&self.losses_readback)];
             if wants_grad {
-                pending.push(mapped(&self.large));
+                pending.push(mapped(&self.grad_readback));
             }
             Pending(pending)
         })
@@ -161,13 +176,13 @@ impl Staging {
     pub(super) fn read(
         &self,
         device: &wgpu::Device,
-        part: &Part<'_>,
+        part: &BatchPart<'_>,
         answer: &mut Answer,
     ) -> Result<(), Error> {
         let items = part.items.len();
         {
             let view = self
-                .small
+                .losses_readback
                 .get_mapped_range(..)
                 .map_err(|error| unreadable(&error))?;
             let words: &[u32] = bytemuck::cast_slice(&view);
@@ -180,11 +195,11 @@ impl Staging {
                 answer.reduced = Some(f32::from_bits(words[2 * items]));
             }
         }
-        unmap(device, &self.small)?;
+        unmap(device, &self.losses_readback)?;
         if self.plan.plan().task() == Task::LossAndGrad {
             {
                 let view = self
-                    .large
+                    .grad_readback
                     .get_mapped_range(..)
                     .map_err(|error| unreadable(&error))?;
                 let grad: &[f32] = bytemuck::cast_slice(&view);
@@ -203,28 +218,32 @@ impl Staging {
                     }
                 }
             }
-            unmap(device, &self.large)?;
+            unmap(device, &self.grad_readback)?;
         }
         Ok(())
     }
 }
 
 pub(super) fn status_of(code: u32) -> Result<Status, Error> {
-    Status::from_code(code)
-        .ok_or_else(|| unreadable(&format!("a kernel wrote status {code}, which there is not")))
+    Status::from_code(code).ok_or_else(|| unreadable(&format!("unknown status code {code}")))
 }
 
-/// A device that is destroyed takes its buffers with it, and wgpu refuses to unmap what is not there.
+/// Unmaps a buffer. Destroying a device destroys its buffers too, and unmapping one of these is an
+/// error.
+///
+/// # Errors
+/// [`Error::Gpu`] if the buffer was destroyed.
 pub(super) fn unmap(device: &wgpu::Device, buffer: &wgpu::Buffer) -> Result<(), Error> {
     guarded(device, "unmapping the results", || buffer.unmap())
 }
 
+/// Maps a buffer for reading. The receiver gets the result once a poll has completed the mapping.
 pub(super) fn mapped(
     buffer: &wgpu::Buffer,
 ) -> oneshot::Receiver<Result<(), wgpu::BufferAsyncError>> {
     let (sender, receiver) = oneshot::channel();
     buffer.map_async(wgpu::MapMode::Read, .., move |result| {
-        // The receiver is gone only where an error before this one ended the run.
+        // The receiver is gone if the run has ended with an error.
         let _ = sender.send(result);
     });
     receiver

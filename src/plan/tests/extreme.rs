@@ -1,5 +1,6 @@
-//! DeviceLimits and shapes at the ends of their ranges: an answer without an overflow, in a bounded number of steps. Debug
-//! builds, as these tests are, panic where a number passes 64 bits.
+//! Device limits and shapes at the ends of their ranges: planning succeeds or returns an error,
+//! without an overflow and within a bounded number of dispatches. Debug builds, as these tests are,
+//! panic if a number exceeds 64 bits.
 
 use proptest::prelude::*;
 
@@ -8,8 +9,8 @@ use crate::error::PlanError;
 use crate::kernels::ElementType;
 use crate::limits::DeviceLimits;
 use crate::options::{Options, Reduction};
-use crate::plan::build::MOST_STEPS;
-use crate::plan::{Plan, Span, Task};
+use crate::plan::build::MAX_DISPATCHES;
+use crate::plan::{BindingRange, Plan, Task};
 
 const TASKS: [Task; 4] = [Task::Loss, Task::LossAndGrad, Task::Align, Task::Greedy];
 
@@ -34,19 +35,19 @@ fn plan(shape: &BatchShape, task: Task, limits: &DeviceLimits) -> Result<Plan, P
     };
     let plan = Plan::new(shape, &options, task, limits);
     if let Ok(plan) = &plan {
-        assert!(plan.dispatches() <= MOST_STEPS);
-        let ends = plan.steps.iter().flat_map(|step| &step.spans);
-        assert!(ends.into_iter().all(|span| match span {
-            Span::Range { offset, bytes } => offset.checked_add(*bytes).is_some(),
-            Span::Rest | Span::Table => true,
+        assert!(plan.dispatches() <= MAX_DISPATCHES);
+        let mut ranges = plan.dispatches.iter().flat_map(|dispatch| &dispatch.ranges);
+        assert!(ranges.all(|range| match range {
+            BindingRange::Part { offset, bytes } => offset.checked_add(*bytes).is_some(),
+            BindingRange::ToEnd | BindingRange::Workspace => true,
         }));
-        // They add up too.
+        // Neither the sum of the bytes nor a launch overflows.
         let _ = (plan.workspace_bytes(), plan.launches().next());
     }
     plan
 }
 
-/// The ends of a range, powers of two and their neighbours, and anything else.
+/// The ends of the range `0..=most`, powers of two, the numbers next to them, and any other number.
 fn edgy(most: u64) -> impl Strategy<Value = u64> {
     let powers = (0_u32..64, -1_i64..=1)
         .prop_map(move |(power, by)| (1_u64 << power).saturating_add_signed(by).min(most));
@@ -81,7 +82,7 @@ fn shape() -> impl Strategy<Value = BatchShape> {
     )
 }
 
-/// Enough for plans to be made, or anything at all.
+/// Limits that are high enough for most plans, or any limits at all.
 fn limits() -> impl Strategy<Value = DeviceLimits> {
     let wild = (
         (edgy(u64::MAX), edgy(u64::MAX)),
@@ -139,7 +140,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4096) })]
 
     #[test]
-    fn no_limit_and_no_shape_overflows_or_plans_without_end(
+    fn no_limits_and_no_shape_cause_an_overflow_or_an_endless_plan(
         shape in shape(),
         limits in limits(),
         task in prop::sample::select(&TASKS[..]),
@@ -223,7 +224,7 @@ fn each_limit_at_each_end_is_a_plan_or_an_error() {
             }
         }
     }
-    // No limit at all is no reason to refuse a batch.
+    // Without limits, every small batch can be planned.
     let free = DeviceLimits {
         offset_alignment: 256,
         ..BOUNDLESS
@@ -231,7 +232,7 @@ fn each_limit_at_each_end_is_a_plan_or_an_error() {
     for task in TASKS {
         assert!(plan(&shapes[0], task, &free).is_ok());
     }
-    // Offsets of such a device would not be what the kernels count by.
+    // An alignment must be a power of two.
     let uneven = DeviceLimits {
         offset_alignment: 12,
         ..DeviceLimits::default()
@@ -246,7 +247,7 @@ fn each_limit_at_each_end_is_a_plan_or_an_error() {
 }
 
 #[test]
-fn no_buffer_is_so_large_that_a_batch_passes_64_bits() {
+fn a_batch_of_more_than_2_to_the_62_bytes_is_refused_even_without_limits() {
     let longest = (1 << 31) - 1;
     for (shape, task, array) in [
         (
@@ -275,14 +276,14 @@ fn no_buffer_is_so_large_that_a_batch_passes_64_bits() {
     }
 }
 
-/// Batches of 100 GB and more, whose dispatches are counted; the time follows from that.
+/// Batches of 100 GB and more. The time to plan them is bounded by the number of their dispatches.
 #[test]
-fn a_batch_of_100_gigabytes_has_few_dispatches_or_says_how_many_items_have() {
+fn a_batch_of_100_gigabytes_is_planned_or_the_error_contains_how_many_items_can_be() {
     let wide = DeviceLimits {
         max_buffer: u64::MAX,
         ..DeviceLimits::default()
     };
-    // Groups of hundreds of items.
+    // Tiles of hundreds of items.
     let shape = BatchShape::new(1_000_000, 1_000, 32, 50);
     let most = match plan(&shape, Task::LossAndGrad, &wide) {
         Ok(plan) => plan.shape().items,
@@ -293,7 +294,7 @@ fn a_batch_of_100_gigabytes_has_few_dispatches_or_says_how_many_items_have() {
         Err(error) => panic!("{error}"),
     };
     assert!(most > 100_000, "{most}");
-    // Groups of one item, and each of many pages.
+    // Tiles of one item, each with many segments.
     for shape in [
         BatchShape::new(1_000_000, 4_000, 8, 4_000),
         BatchShape::new(30_000, 100_000, 10, 3_000),
@@ -301,7 +302,7 @@ fn a_batch_of_100_gigabytes_has_few_dispatches_or_says_how_many_items_have() {
         BatchShape::new(longest_items(), 2, 6, 20_000),
     ] {
         for task in TASKS {
-            // Who does what the error says has a plan at last.
+            // Following the error message leads to a plan in the end.
             let mut part = shape;
             let mut tries = 0;
             while let Err(PlanError::Dispatches { items, most }) = plan(&part, task, &wide) {
@@ -317,13 +318,13 @@ fn a_batch_of_100_gigabytes_has_few_dispatches_or_says_how_many_items_have() {
         Task::LossAndGrad,
         &wide,
     );
-    let variant = refused
+    let message = refused
         .map(|plan| plan.dispatches())
         .unwrap_err()
         .to_string();
     assert!(
-        variant.contains("1000000 items") && variant.contains("parts of at most"),
-        "{variant}"
+        message.contains("1000000 items") && message.contains("parts of at most"),
+        "{message}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What a plan's workspace takes.
+//! The size of a plan's workspace.
 
 use crate::batch::BatchShape;
 use crate::error::PlanError;
@@ -11,17 +11,17 @@ fn plan(shape: &BatchShape, limits: &DeviceLimits) -> Plan {
 }
 
 #[test]
-fn the_workspace_of_a_small_batch_is_what_one_counts_by_hand() {
+fn the_workspace_of_a_small_batch_has_the_size_computed_by_hand() {
     let plan = plan(&BatchShape::new(32, 50, 20, 6), &DeviceLimits::default());
     let (n, t, l) = (32, 50, 6);
-    // Two quads of places; 25 steps are 7 blocks of 6 vectors each.
+    // Two quads of state pairs; 25 steps are 7 blocks of 6 vectors each.
     let quads = l / 4 + 1;
     let lattice = n * 2 * (t / 2_u64).div_ceil(4) * 6 * quads * 16;
     let carry = n * 2 * 4 * quads * 16;
     let first_of_class = n * 20 * 4;
     let labels = n * l * 8;
     let small = n * (16 + 4 + 4) + n * t * 8 + 16;
-    // What nothing is gathered into is 16 bytes all the same.
+    // An unused array has the minimum size.
     let gathered = 16;
     assert_eq!(
         plan.workspace_bytes(),
@@ -60,7 +60,7 @@ fn the_workspace_of_a_small_batch_is_what_one_counts_by_hand() {
     );
 }
 
-/// The shapes of the benchmark: T, N, C, L.
+/// The shapes of the benchmark, as `[T, N, C, L]`.
 const BENCHMARK: [[usize; 4]; 7] = [
     [50, 32, 20, 12],
     [150, 32, 28, 40],
@@ -71,10 +71,10 @@ const BENCHMARK: [[usize; 4]; 7] = [
     [2000, 4, 128, 500],
 ];
 
-/// PyTorch's CUDA loss keeps, from forward to backward and in it, log-probs and their gradient, `[T, N, C]` each, and
-/// alpha and beta, `[N, T, 2L + 1]` each, all of 4 bytes.
+/// From the forward to the backward pass and in it, PyTorch's CUDA loss keeps log-probabilities and
+/// their gradient, `[T, N, C]` each, and alpha and beta, `[N, T, 2L + 1]` each, all of 4 bytes.
 #[test]
-fn the_workspace_is_at_most_half_of_what_pytorch_keeps() {
+fn the_workspace_has_at_most_half_the_bytes_that_pytorch_keeps() {
     let room = 1 << 31;
     let gpu = DeviceLimits {
         max_binding: room,
@@ -93,7 +93,8 @@ fn the_workspace_is_at_most_half_of_what_pytorch_keeps() {
     }
 }
 
-/// The rows of a long item are made twice, and only those of a page at a time are kept.
+/// The states of a long item are computed twice, and only those of one segment at a time are
+/// stored.
 #[test]
 fn frames_180_000_and_labels_20_000_fit_in_2_gib() {
     let shape = BatchShape::new(1, 180_000, 6, 20_000);
@@ -106,7 +107,8 @@ fn frames_180_000_and_labels_20_000_fit_in_2_gib() {
         let plan = plan(&shape, &limits);
         assert!(plan.workspace_bytes() <= 2 << 30, "{plan}");
         assert!(plan.segments() > 1);
-        // An alignment keeps two bits a state of a page of frames, and all scores of one frame a page.
+        // An alignment stores two bits per state of a segment, and all states of one frame per
+        // segment.
         let plan = Plan::new(&shape, &Options::default(), Task::Align, &limits).unwrap();
         assert!(plan.workspace_bytes() <= 2 << 30, "{plan}");
         assert!(plan.segments() > 1);
@@ -115,7 +117,7 @@ fn frames_180_000_and_labels_20_000_fit_in_2_gib() {
 
 #[test]
 fn labels_and_frames_are_planned_up_to_the_documented_limit() {
-    // As the front page and the README have it: L · √T up to about 9.2 million.
+    // The limit in the crate's documentation and the README: L · √T up to about 9.2 million.
     for (frames, labels) in [(50_000, 41_000), (180_000, 22_000), (1_000_000, 9_500)] {
         let planned = |labels| {
             let shape = BatchShape::new(1, frames, 4, labels);

@@ -1,4 +1,4 @@
-//! What cannot be planned is an error that names the limit, the axis or the option.
+//! Batches that cannot be planned: the error names the limit, the axis or the option.
 
 use crate::batch::{BatchShape, Layout};
 use crate::error::{ParameterError, PlanError};
@@ -11,7 +11,7 @@ fn refusal(shape: BatchShape, options: Options, limits: DeviceLimits) -> Option<
 }
 
 #[test]
-fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
+fn a_limit_that_just_suffices_is_accepted_and_a_lower_one_is_named() {
     let (shape, options, limits) = (
         BatchShape::new(1, 3, 1_000, 2),
         Options::default(),
@@ -30,7 +30,7 @@ fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
         named(refusal(shape, options, buffers(7))),
         "max_storage_buffers_per_shader_stage"
     );
-    // A frame of 1,000 classes, and the 256 bytes that its slice may begin too early.
+    // A frame of 1,000 classes, and the 256 bytes by which its binding may begin before it.
     let binding = |n| DeviceLimits {
         max_binding: n,
         ..limits
@@ -71,7 +71,7 @@ fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
 }
 
 #[test]
-fn a_shape_or_an_option_that_makes_no_sense_is_an_error() {
+fn an_invalid_shape_or_option_is_an_error() {
     let limits = DeviceLimits::default();
     let axis = |shape| match refusal(shape, Options::default(), limits) {
         Some(PlanError::Parameter(ParameterError::Axis { axis, .. })) => axis,
@@ -142,7 +142,7 @@ fn the_longest_axes_of_the_documentation_can_be_planned() {
         frames(2_000_000),
         Some(PlanError::Parameter(ParameterError::Axis { .. }))
     ));
-    // Past them it is an error that says so, and not a wrong answer.
+    // Longer axes are an error and not a wrong result.
     for shape in [
         BatchShape::new(1, 60_000, 20, 60_000),
         BatchShape::new(1, 4, 16_000_000, 2),
@@ -158,7 +158,7 @@ fn the_longest_axes_of_the_documentation_can_be_planned() {
 }
 
 #[test]
-fn a_batch_that_no_buffer_holds_is_refused_before_it_is_cut() {
+fn a_batch_that_exceeds_a_buffer_is_refused_before_it_is_split() {
     let limits = DeviceLimits::default();
     for shape in [
         BatchShape::new((1 << 31) - 1, 1_000, 1_000, 100),
@@ -177,7 +177,7 @@ fn a_batch_that_no_buffer_holds_is_refused_before_it_is_cut() {
             "{error:?}"
         );
     }
-    // Millions of small items are no trouble, with the fewest lanes either.
+    // Millions of small items can be planned, even with the fewest lanes.
     let few = DeviceLimits {
         max_invocations: 32,
         max_buffer: 1 << 31,
@@ -198,8 +198,8 @@ fn a_batch_that_no_buffer_holds_is_refused_before_it_is_cut() {
 }
 
 #[test]
-fn items_and_classes_without_a_frame_are_no_reason_to_plan_for_ever() {
-    // Found by a fuzzer: 250 million groups of four items, for an input of no bytes.
+fn items_and_classes_without_frames_are_refused_without_planning_them() {
+    // Found by a fuzzer: 250 million tiles of four items, for an input of no bytes.
     let shape = BatchShape::new(1_040_252_927, 0, 7_995_392, 0);
     let error = refusal(shape, Options::default(), DeviceLimits::default());
     assert!(matches!(error, Some(PlanError::Limit { .. })), "{error:?}");

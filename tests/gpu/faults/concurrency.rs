@@ -1,4 +1,5 @@
-//! Eight at once: contexts of their own, contexts on one device, and one context that all share.
+//! Eight threads at the same time: with a context each, with contexts on one device, and with one
+//! context.
 
 use std::sync::Barrier;
 
@@ -8,63 +9,63 @@ use super::{batches, options};
 use crate::support::adapters::{all, on_each};
 use crate::support::device::{BUFFER_PLACEMENTS, DeviceBatch, Gpu, Outputs, on_each_device, run};
 
-const CROWD: usize = 8;
-const ROUNDS: usize = 3;
+const THREADS: usize = 8;
+const REPETITIONS: usize = 3;
 
-/// Runs `member` on as many threads, which begin together.
-fn crowd(member: impl Fn(usize) + Sync) {
-    let start = Barrier::new(CROWD);
+/// Runs `work` on all threads, which begin at the same time.
+fn on_threads(work: impl Fn(usize) + Sync) {
+    let start = Barrier::new(THREADS);
     std::thread::scope(|scope| {
-        for index in 0..CROWD {
-            let (start, member) = (&start, &member);
+        for index in 0..THREADS {
+            let (start, work) = (&start, &work);
             scope.spawn(move || {
                 start.wait();
-                member(index);
+                work(index);
             });
         }
     });
 }
 
 fn alone(ctc: &Ctc) -> Vec<LossAndGradOutput> {
-    let answer = |batch: &crate::support::batch::OwnedBatch| {
+    let output = |batch: &crate::support::batch::OwnedBatch| {
         ctc.loss_and_grad(&batch.batch(), &options()).unwrap()
     };
-    batches().iter().map(answer).collect()
+    batches().iter().map(output).collect()
 }
 
-/// All batches, each member beginning with another one.
+/// Computes all batches several times, in each thread beginning with another one.
 fn same_as_alone(ctc: &Ctc, index: usize, alone: &[LossAndGradOutput]) {
     let batches = batches();
-    for round in 0..ROUNDS * batches.len() {
-        let i = (index + round) % batches.len();
+    for shift in 0..REPETITIONS * batches.len() {
+        let i = (index + shift) % batches.len();
         let got = ctc.loss_and_grad(&batches[i].batch(), &options()).unwrap();
-        assert_eq!(got, alone[i], "member {index}, batch {i}");
+        assert_eq!(got, alone[i], "thread {index}, batch {i}");
     }
 }
 
 #[test]
-fn eight_contexts_at_once_give_what_one_alone_gives() {
+fn eight_contexts_compute_the_same_results_as_one() {
     for adapter in &all() {
         let alone = alone(&Ctc::on_adapter(adapter).unwrap());
-        // They are made at the same time too.
-        crowd(|index| same_as_alone(&Ctc::on_adapter(adapter).unwrap(), index, &alone));
+        // The contexts are created at the same time, too.
+        on_threads(|index| same_as_alone(&Ctc::on_adapter(adapter).unwrap(), index, &alone));
     }
 }
 
 #[test]
-fn eight_threads_that_share_a_context_give_what_one_alone_gives() {
+fn eight_threads_that_share_a_context_compute_the_same_results_as_one() {
     on_each(|ctc| {
         let alone = alone(ctc);
-        crowd(|index| same_as_alone(ctc, index, &alone));
+        on_threads(|index| same_as_alone(ctc, index, &alone));
     });
 }
 
-/// What one plan makes of each batch, in both placements.
+/// Computes each batch with a plan, in both placements of the buffers.
 fn on_device(gpu: &Gpu, ctc: &GpuCtc, index: usize) -> Vec<Outputs> {
     let batches = batches();
     let mut found = vec![None; batches.len()];
-    for round in 0..batches.len() {
-        let i = (index + round) % batches.len();
+    for shift in 0..batches.len() {
+        let i = (index + shift) % batches.len();
         let batch = DeviceBatch::of(&batches[i]);
         let plan = ctc.plan(&batch.shape, &options()).unwrap();
         let [apart, together] =
@@ -78,16 +79,16 @@ fn on_device(gpu: &Gpu, ctc: &GpuCtc, index: usize) -> Vec<Outputs> {
 fn all_same(got: &[Outputs], alone: &[Outputs], index: usize) {
     assert_eq!(got.len(), alone.len());
     for (i, (got, alone)) in got.iter().zip(alone).enumerate() {
-        got.same(alone, &format!("member {index}, batch {i}"))
+        got.same(alone, &format!("thread {index}, batch {i}"))
             .unwrap();
     }
 }
 
 #[test]
-fn eight_devices_at_once_give_what_one_alone_gives() {
+fn eight_devices_compute_the_same_results_as_one() {
     on_each_device(|gpu| {
         let alone = on_device(gpu, &GpuCtc::new(&gpu.device, &gpu.queue).unwrap(), 0);
-        crowd(|index| {
+        on_threads(|index| {
             let gpu = gpu.another().unwrap();
             let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
             all_same(&on_device(&gpu, &ctc, index), &alone, index);
@@ -96,12 +97,13 @@ fn eight_devices_at_once_give_what_one_alone_gives() {
 }
 
 #[test]
-fn eight_threads_on_one_queue_give_what_one_alone_gives() {
+fn eight_threads_on_one_queue_compute_the_same_results_as_one() {
     on_each_device(|gpu| {
         let [first, shared] = [(); 2].map(|()| GpuCtc::new(&gpu.device, &gpu.queue).unwrap());
         let alone = on_device(gpu, &first, 0);
-        crowd(|index| {
-            // Half of them compile the pipelines that they share at the same time, the others compile their own.
+        on_threads(|index| {
+            // Half of the threads compile the pipelines of a shared context at the same time, the
+            // others those of their own.
             let own = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
             let ctc = if index % 2 == 0 { &shared } else { &own };
             all_same(&on_device(gpu, ctc, index), &alone, index);

@@ -1,18 +1,18 @@
-//! A renderer and another's kernels on the same queue, between ours.
+//! A renderer and another kernel on the same queue, interleaved with the library's work.
 
 use ctc_wgpu::{Ctc, GpuCtc};
 
-use super::foreign_work::Stranger;
+use super::foreign_work::ForeignWork;
 use super::{batches, options};
 use crate::support::device::{
     ALL, BUFFER_PLACEMENTS, DeviceBatch, GuardedBuffers, on_each_device, run,
 };
 
 #[test]
-fn work_between_a_renderers_in_one_encoder_is_right_and_so_is_the_renderers() {
+fn batches_and_a_renderer_in_one_encoder_do_not_affect_each_other() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
-        let stranger = Stranger::new(gpu);
+        let foreign = ForeignWork::new(gpu);
         for placement in BUFFER_PLACEMENTS {
             let batches: Vec<_> = batches().iter().map(DeviceBatch::of).collect();
             let plans: Vec<_> = batches
@@ -24,14 +24,15 @@ fn work_between_a_renderers_in_one_encoder_is_right_and_so_is_the_renderers() {
                 .zip(&batches)
                 .map(|(plan, batch)| GuardedBuffers::new(gpu, plan, batch, placement, ALL))
                 .collect();
-            // One encoder: drawing, ours, another's kernel, ours, and so on; and at the end one of each once more.
+            // One encoder: per batch a draw, the batch and the other kernel, and a last draw at the
+            // end.
             let mut encoder = gpu.encoder();
             for (plan, placed) in plans.iter().zip(&placed) {
-                stranger.draw(&mut encoder, 2, 5);
+                foreign.draw(&mut encoder, 2, 5);
                 plan.encode(&mut encoder, &placed.buffers()).unwrap();
-                stranger.count(&mut encoder);
+                foreign.count(&mut encoder);
             }
-            stranger.draw(&mut encoder, 1, 0);
+            foreign.draw(&mut encoder, 1, 0);
             gpu.queue.submit([encoder.finish()]);
             for ((plan, batch), placed) in plans.iter().zip(&batches).zip(&placed) {
                 let alone = run(gpu, plan, batch, placement);
@@ -42,22 +43,22 @@ fn work_between_a_renderers_in_one_encoder_is_right_and_so_is_the_renderers() {
                     .unwrap();
             }
         }
-        stranger.is_right(gpu);
+        foreign.check(gpu);
     });
 }
 
 #[test]
-fn arrays_of_the_host_between_a_renderers_submissions_are_right_and_so_is_the_renderers() {
+fn host_batches_and_a_renderer_on_one_queue_do_not_affect_each_other() {
     on_each_device(|gpu| {
         let ctc = Ctc::on_device(&gpu.device, &gpu.queue).unwrap();
-        let stranger = Stranger::new(gpu);
+        let foreign = ForeignWork::new(gpu);
         let batches = batches();
         let alone: Vec<_> = batches
             .iter()
             .map(|batch| ctc.loss_and_grad(&batch.batch(), &options()).unwrap())
             .collect();
         std::thread::scope(|scope| {
-            // Ours come from threads of their own, the renderer's from this one, all to one queue.
+            // The batches are submitted from two other threads, the renderer's work from this one.
             for _ in 0..2 {
                 scope.spawn(|| {
                     for _ in 0..4 {
@@ -70,11 +71,11 @@ fn arrays_of_the_host_between_a_renderers_submissions_are_right_and_so_is_the_re
             }
             for _ in 0..30 {
                 let mut encoder = gpu.encoder();
-                stranger.draw(&mut encoder, 3, 50);
-                stranger.count(&mut encoder);
+                foreign.draw(&mut encoder, 3, 50);
+                foreign.count(&mut encoder);
                 gpu.queue.submit([encoder.finish()]);
             }
         });
-        stranger.is_right(gpu);
+        foreign.check(gpu);
     });
 }

@@ -1,4 +1,4 @@
-//! Devices that are destroyed in the middle of something.
+//! Devices that are destroyed during a call, between calls, or between submission and reading back.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,29 +14,28 @@ use crate::support::device::{
     ALL, BufferPlacement, DeviceBatch, Gpu, GuardedBuffers, on_each_device, run,
 };
 
-/// The device's listener tells here what became of it.
-fn listened(gpu: &Gpu) -> mpsc::Receiver<wgpu::DeviceLostReason> {
+/// Sets the device's callback for its loss. The receiver gets the reason.
+fn set_lost_callback(gpu: &Gpu) -> mpsc::Receiver<wgpu::DeviceLostReason> {
     let (sender, receiver) = mpsc::channel();
     gpu.device
         .set_device_lost_callback(move |reason, _| sender.send(reason).unwrap_or_default());
     receiver
 }
 
-/// Told once that the device was destroyed, and then no more.
-fn destroyed_once(gpu: &Gpu, lost: &mpsc::Receiver<wgpu::DeviceLostReason>) {
-    // A callback runs while somebody polls.
+/// Checks that the callback was called exactly once, because the device was destroyed.
+fn check_destroyed_once(gpu: &Gpu, lost: &mpsc::Receiver<wgpu::DeviceLostReason>) {
+    // The callback runs during a poll.
     drop(gpu.device.poll(wgpu::PollType::wait_indefinitely()));
     let reason = lost.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(reason, wgpu::DeviceLostReason::Destroyed);
-    assert!(lost.try_recv().is_err(), "told twice");
+    assert!(lost.try_recv().is_err(), "the callback ran twice");
 }
 
 #[test]
-fn a_plan_whose_device_was_destroyed_encodes_nothing_or_says_so_and_the_listener_stays_the_callers()
-{
+fn a_plan_of_a_destroyed_device_does_not_panic_and_keeps_the_callers_lost_callback() {
     on_each_device(|gpu| {
         let gpu = gpu.another().unwrap();
-        let lost = listened(&gpu);
+        let lost = set_lost_callback(&gpu);
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&batches()[0]);
         let plan = ctc.plan(&batch.shape, &options()).unwrap();
@@ -49,15 +48,16 @@ fn a_plan_whose_device_was_destroyed_encodes_nothing_or_says_so_and_the_listener
             may_be_refused(plan.encode(&mut encoder, &placed.buffers()));
         }
         gpu.queue.submit([encoder.finish()]);
-        // A plan more, of a shape that needs pipelines and buffers.
+        // Another plan, of a shape that needs new pipelines and buffers.
         let other = DeviceBatch::of(&batches()[1]);
         may_be_refused(ctc.plan(&other.shape, &options()));
         may_be_refused(GpuCtc::new(&gpu.device, &gpu.queue));
-        destroyed_once(&gpu, &lost);
+        check_destroyed_once(&gpu, &lost);
     });
 }
 
-/// wgpu ignores most calls on a lost device and tells its listener; what it refuses is an error with its reason.
+/// Checks that a call on a lost device succeeded or returned an error of wgpu. wgpu ignores most
+/// calls on a lost device, and only calls the device's callback.
 fn may_be_refused<T>(result: Result<T, Error>) {
     if let Err(error) = result {
         assert!(matches!(error, Error::Gpu { .. }), "{error}");
@@ -68,7 +68,7 @@ fn may_be_refused<T>(result: Result<T, Error>) {
 fn a_device_destroyed_between_submission_and_reading_back_is_an_error() {
     on_each_device(|gpu| {
         let gpu = gpu.another().unwrap();
-        let lost = listened(&gpu);
+        let lost = set_lost_callback(&gpu);
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let batch = DeviceBatch::of(&batches()[0]);
         let plan = ctc.plan(&batch.shape, &options()).unwrap();
@@ -77,9 +77,10 @@ fn a_device_destroyed_between_submission_and_reading_back_is_an_error() {
         plan.encode(&mut encoder, &placed.buffers()).unwrap();
         gpu.queue.submit([encoder.finish()]);
         gpu.device.destroy();
-        destroyed_once(&gpu, &lost);
+        check_destroyed_once(&gpu, &lost);
 
-        // The host's calls on a device that nobody told them is lost: they have no listener there.
+        // On a caller's device the library has no callback, so it cannot detect the loss
+        // beforehand.
         let host = Ctc::on_device(&gpu.device, &gpu.queue).and_then(|ctc| {
             let batch = &batches()[0];
             ctc.loss_and_grad(&batch.batch(), &options())
@@ -89,14 +90,11 @@ fn a_device_destroyed_between_submission_and_reading_back_is_an_error() {
             matches!(error, Error::Gpu { .. } | Error::DeviceLost(_)),
             "{error}"
         );
-        assert!(
-            lost.try_recv().is_err(),
-            "the caller's listener was told again"
-        );
+        assert!(lost.try_recv().is_err(), "the caller's callback ran twice");
     });
 }
 
-/// The right answer, or that the device is gone.
+/// Checks that a result is right or the loss of the device. Returns true for the loss.
 fn right_or_lost(result: Result<LossAndGradOutput, Error>, expected: &LossAndGradOutput) -> bool {
     match result {
         Ok(output) => {
@@ -122,20 +120,20 @@ fn an_awaited_batch_whose_device_is_destroyed_after_its_submission_ends() {
             let ctc = Ctc::on_adapter(adapter).unwrap();
             let batch = batch.batch();
             let options = options();
-            let mut answer = pin!(ctc.loss_and_grad_async(&batch, &options));
-            // The first poll submits, and waits for nothing.
-            let early = answer
+            let mut output = pin!(ctc.loss_and_grad_async(&batch, &options));
+            // The first poll submits the work without waiting.
+            let early = output
                 .as_mut()
                 .poll(&mut Context::from_waker(Waker::noop()));
             ctc.device().unwrap().destroy();
             match early {
                 Poll::Ready(result) => drop(right_or_lost(result, &expected)),
-                Poll::Pending => drop(right_or_lost(pollster::block_on(answer), &expected)),
+                Poll::Pending => drop(right_or_lost(pollster::block_on(output), &expected)),
             }
             let after = ctc.loss_and_grad(&batch, &options);
             assert!(
                 right_or_lost(after, &expected),
-                "a destroyed device answered"
+                "a destroyed device computed a result"
             );
         }
     }
@@ -158,7 +156,7 @@ fn a_device_destroyed_while_other_threads_call_ends_each_call_with_the_right_bit
                 for start in 0..4 {
                     let (ctc, batches, expected) = (&ctc, &batches, &expected);
                     scope.spawn(move || {
-                        // Ends: the device is gone soon, for good.
+                        // Ends as soon as the device is destroyed.
                         for i in (0..batches.len()).cycle().skip(start) {
                             let got = ctc.loss_and_grad(&batches[i].batch(), &options());
                             if right_or_lost(got, &expected[i]) {

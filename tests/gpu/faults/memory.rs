@@ -1,4 +1,4 @@
-//! Memory that is full, and more than any memory.
+//! Full device memory, and batches that exceed any memory.
 
 use ctc_wgpu::{BatchShape, Ctc, Error, GpuCtc, Options};
 
@@ -9,7 +9,7 @@ use crate::support::device::on_each_device;
 use crate::support::random::Recipe;
 
 #[test]
-fn a_batch_larger_than_any_memory_is_refused_before_anything_is_made() {
+fn a_batch_larger_than_any_memory_is_refused_before_any_allocation() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for shape in [
@@ -22,36 +22,37 @@ fn a_batch_larger_than_any_memory_is_refused_before_anything_is_made() {
     });
 }
 
-/// Address space of the process below, in KiB: the software drivers take their memory from there.
+/// The address space of the process below, in KiB. Software drivers allocate their memory in it.
 const KIB: u32 = 6 << 20;
 
-/// Of a hoard, in bytes: large ones first, since a GPU may have hundreds of GiB.
-const PIECES: [u64; 2] = [1 << 30, 32 << 20];
+/// The sizes of the buffers that fill the memory, in bytes: large ones first, since a GPU may have
+/// hundreds of GiB.
+const FILLER_BYTES: [u64; 2] = [1 << 30, 32 << 20];
 
-/// All that is left of the device's memory, or more than there is.
-fn hoard(device: &wgpu::Device) -> Vec<wgpu::Buffer> {
-    let mut pieces = Vec::new();
-    for piece in PIECES {
+/// Allocates buffers until the device's memory is full.
+fn fill_memory(device: &wgpu::Device) -> Vec<wgpu::Buffer> {
+    let mut fillers = Vec::new();
+    for bytes in FILLER_BYTES {
         for _ in 0..1 << 10 {
             let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
             let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("hoard"),
-                size: piece.min(device.limits().max_buffer_size & !3),
+                label: Some("filler"),
+                size: bytes.min(device.limits().max_buffer_size & !3),
                 usage: wgpu::BufferUsages::STORAGE,
                 mapped_at_creation: false,
             });
             if pollster::block_on(scope.pop()).is_some() {
                 break;
             }
-            pieces.push(buffer);
+            fillers.push(buffer);
         }
     }
-    pieces
+    fillers
 }
 
-/// Whether the memory of a device can be used up without taking it from the whole machine: what is its own, and what the
-/// process below may have.
-fn may_be_hoarded(info: &wgpu::AdapterInfo) -> bool {
+/// Returns true if the memory of a device can be filled without filling the machine's memory: if it
+/// is the GPU's own, or that of the process below.
+fn may_be_filled(info: &wgpu::AdapterInfo) -> bool {
     matches!(
         info.device_type,
         wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::Cpu
@@ -59,8 +60,8 @@ fn may_be_hoarded(info: &wgpu::AdapterInfo) -> bool {
 }
 
 #[test]
-#[ignore = "for a process of little memory: run by a_full_memory_is_an_error_and_what_comes_after_is_right"]
-fn in_a_process_of_little_memory() {
+#[ignore = "needs a process with little memory: run by a_full_memory_is_an_error_and_later_calls_are_right"]
+fn in_a_process_with_little_memory() {
     let recipe = Recipe {
         ragged: false,
         ..Recipe::new([4, 1000, 4096], 20)
@@ -76,24 +77,25 @@ fn in_a_process_of_little_memory() {
             assert_eq!(call(ctc, small).unwrap(), expected);
             assert_eq!(call(ctc, &large).unwrap().loss.len(), 4);
         };
-        if !may_be_hoarded(&adapter.get_info()) {
-            println!("not full on {}: its memory is the machine's", ctc.backend());
+        if !may_be_filled(&adapter.get_info()) {
+            println!("{} not filled: it uses the machine's memory", ctc.backend());
             is_right(&ctc);
             continue;
         }
         println!("on {}", ctc.backend());
-        let hoarded = hoard(ctc.device().unwrap());
+        let fillers = fill_memory(ctc.device().unwrap());
         let error = call(&ctc, &large).unwrap_err();
         println!("{error}");
-        // wgpu's GL does not ask whether a buffer was made; there the device is lost, when it cannot be mapped.
+        // On GL, wgpu does not check whether a buffer was allocated. There, the device is lost when
+        // the buffer cannot be mapped.
         let gl = adapter.get_info().backend == wgpu::Backend::Gl;
-        let told = match &error {
+        let is_expected = match &error {
             Error::OutOfMemory(during) => during.contains("buffers"),
             Error::DeviceLost(_) => gl,
             _ => false,
         };
-        assert!(told, "{error}");
-        drop(hoarded);
+        assert!(is_expected, "{error}");
+        drop(fillers);
         let ctc = if gl {
             drop(ctc);
             Ctc::on_adapter(adapter).unwrap()
@@ -110,16 +112,16 @@ fn in_a_process_of_little_memory() {
 }
 
 #[test]
-fn a_full_memory_is_an_error_and_what_comes_after_is_right() {
-    let test = "faults::memory::in_a_process_of_little_memory";
+fn a_full_memory_is_an_error_and_later_calls_are_right() {
+    let test = "faults::memory::in_a_process_with_little_memory";
     let script = format!("ulimit -v {KIB} && exec \"$0\" --exact {test} --ignored --nocapture");
     let output = std::process::Command::new("sh")
         .args(["-c", &script])
         .arg(std::env::current_exe().unwrap())
         .output()
         .unwrap();
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (said(&output.stdout), said(&output.stderr));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     assert!(out.contains("1 passed"), "{out}");
 }

@@ -1,5 +1,6 @@
-//! What goes wrong around the kernels: devices that go, memory that is full, crowds, neighbours and slowness. The promise
-//! is the same each time: the right bits, or an error that says what happened; never a panic, never a wait for ever.
+//! Failures outside of the kernels: lost devices, full memory, concurrency, foreign work and slow
+//! devices. Every call must return the right bits or an error that describes the failure. None may
+//! panic or wait forever.
 
 mod concurrency;
 mod foreign_work;
@@ -13,7 +14,7 @@ use ctc_wgpu::Options;
 use crate::support::batch::OwnedBatch;
 use crate::support::random::Recipe;
 
-/// Batches of different shapes, so that plans and sessions come and go.
+/// Batches of different shapes, so that cached plans and buffers are replaced.
 fn batches() -> Vec<OwnedBatch> {
     (0..6)
         .map(|seed| {
@@ -26,7 +27,7 @@ fn batches() -> Vec<OwnedBatch> {
         .collect()
 }
 
-/// Losses, gradients, status and one number over all of them.
+/// Options with a reduction, so that all outputs are computed.
 fn options() -> Options {
     Options::default().reduction(ctc_wgpu::Reduction::Sum)
 }

@@ -1,4 +1,5 @@
-//! A device that has seconds of others' work before ours: the wait is as long as it takes, and costs no processor.
+//! Calls behind seconds of other work on the device: they wait for their results without using the
+//! processor.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -7,23 +8,24 @@ use std::time::{Duration, Instant};
 
 use ctc_wgpu::{Ctc, Error, LossAndGradOutput};
 
-use super::foreign_work::Stranger;
+use super::foreign_work::ForeignWork;
 use super::{batches, options};
 use crate::support::device::{Gpu, on_each_device};
 
-/// GL gives up a wait after 2^31 ns = 2.1 s, whatever it was asked for.
+/// Longer than 2^31 ns = 2.1 s, after which GL ends every wait.
 const BUSY: Duration = Duration::from_secs(3);
 
-/// Longer than any machine takes for what took it three seconds a moment ago.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than any machine takes for work that took it three seconds before.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What `call` gives on a device that is kept busy before, within our patience, and how long it took: longer than what a
-/// device takes that is not busy.
+/// Runs `call` on a busy device, checks its result, and returns how long it took: longer than on an
+/// idle device.
 fn behind_a_queue(
     gpu: &Gpu,
     call: impl Fn(&Ctc) -> Result<LossAndGradOutput, Error> + Clone + Send + 'static,
 ) -> Duration {
-    // How long the others' work takes is known from a machine that may have been busier a moment ago.
+    // The time of the other work was measured when the machine may have been busier, so it may be
+    // too short.
     for busy in [1, 4, 16].map(|factor| factor * BUSY) {
         let took = behind(gpu, busy, call.clone());
         if took > BUSY / 4 {
@@ -38,34 +40,35 @@ fn behind(
     busy: Duration,
     call: impl FnOnce(&Ctc) -> Result<LossAndGradOutput, Error> + Send + 'static,
 ) -> Duration {
-    // Two at once would measure each other.
+    // Two measurements at the same time would affect each other.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let ctc = Ctc::on_device(&gpu.device, &gpu.queue).unwrap();
     let batch = &batches()[0];
     let expected = ctc.loss_and_grad(&batch.batch(), &options()).unwrap();
-    let stranger = Stranger::new(gpu);
-    stranger.keep_busy(gpu, busy);
+    let foreign = ForeignWork::new(gpu);
+    foreign.keep_busy(gpu, busy);
     let start = Instant::now();
-    let (sender, answer) = mpsc::channel();
-    // A thread that waits for ever must not hold up the test that says so.
+    let (sender, output) = mpsc::channel();
+    // In a thread, so that the test fails if the call waits forever.
     std::thread::spawn(move || {
         let got = call(&ctc);
-        // Before anybody hears of it: a program that ended meanwhile would take the driver from under the device.
+        // The device is dropped before the test can end: if the program ended earlier, its driver
+        // would be unloaded while in use.
         drop(ctc);
         sender.send(got)
     });
-    let got = answer
-        .recv_timeout(PATIENCE)
-        .expect("the call did not come back");
+    let got = output
+        .recv_timeout(TIMEOUT)
+        .expect("the call did not return");
     let took = start.elapsed();
     assert_eq!(got.unwrap(), expected);
-    stranger.is_right(gpu);
+    foreign.check(gpu);
     println!("{}: {took:.1?}", gpu.name);
     took
 }
 
-/// The processor time of the calling thread; only Linux tells it to programs without C.
+/// Returns the processor time of the calling thread, which only Linux reports without C code.
 fn processor_time() -> Option<Duration> {
     if !cfg!(target_os = "linux") {
         return None;
@@ -76,56 +79,60 @@ fn processor_time() -> Option<Duration> {
 }
 
 #[test]
-fn a_call_behind_seconds_of_others_work_waits_for_it_and_sleeps_meanwhile() {
+fn a_call_behind_seconds_of_other_work_waits_without_using_the_processor() {
     on_each_device(|gpu| {
-        let (sender, burnt) = mpsc::channel();
+        let (sender, used) = mpsc::channel();
         let took = behind_a_queue(gpu, move |ctc| {
             let before = processor_time();
-            let answer = ctc.loss_and_grad(&batches()[0].batch(), &options());
+            let output = ctc.loss_and_grad(&batches()[0].batch(), &options());
             let after = processor_time();
             sender
                 .send(after.zip(before).map(|(after, before)| after - before))
                 .unwrap();
-            answer
+            output
         });
-        if let Some(burnt) = burnt.try_iter().last().unwrap() {
-            assert!(burnt < took / 4, "{burnt:?} of {took:?} were burnt");
+        if let Some(used) = used.try_iter().last().unwrap() {
+            assert!(
+                used < took / 4,
+                "{used:?} of {took:?} were used on the processor"
+            );
         }
     });
 }
 
-/// Counts how often it is woken, and lets a thread sleep until then.
-struct Alarm {
+/// A waker that counts its wake-ups and unparks a thread.
+struct CountingWaker {
     thread: std::thread::Thread,
-    rings: AtomicUsize,
+    wakes: AtomicUsize,
 }
 
-impl Wake for Alarm {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
-        self.rings.fetch_add(1, Ordering::SeqCst);
+        self.wakes.fetch_add(1, Ordering::SeqCst);
         self.thread.unpark();
     }
 }
 
 #[test]
-fn an_awaited_call_behind_seconds_of_others_work_is_woken_once_an_answer() {
+fn an_awaited_call_behind_seconds_of_other_work_is_woken_once_per_result() {
     on_each_device(|gpu| {
         behind_a_queue(gpu, |ctc| {
-            let alarm = Arc::new(Alarm {
+            let counting = Arc::new(CountingWaker {
                 thread: std::thread::current(),
-                rings: AtomicUsize::new(0),
+                wakes: AtomicUsize::new(0),
             });
-            let waker = Waker::from(Arc::clone(&alarm));
+            let waker = Waker::from(Arc::clone(&counting));
             let (batches, options) = (batches(), options());
             let batch = batches[0].batch();
-            let mut answer = std::pin::pin!(ctc.loss_and_grad_async(&batch, &options));
+            let mut output = std::pin::pin!(ctc.loss_and_grad_async(&batch, &options));
             loop {
-                if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(&waker))
+                if let Poll::Ready(output) = output.as_mut().poll(&mut Context::from_waker(&waker))
                 {
-                    // The small buffer, the gradient, and the thread that waited for both.
-                    let rings = alarm.rings.load(Ordering::SeqCst);
-                    assert!((1..=3).contains(&rings), "woken {rings} times");
-                    break answer;
+                    // By the buffer of the losses, by the gradient, and by the thread that polled
+                    // for both.
+                    let wakes = counting.wakes.load(Ordering::SeqCst);
+                    assert!((1..=3).contains(&wakes), "woken {wakes} times");
+                    break output;
                 }
                 std::thread::park();
             }

@@ -1,6 +1,7 @@
-//! Times Burn's own `CTCLoss` on its wgpu backend: `log_softmax`, loss, and the gradient by autodiff, all in f32.
+//! Times Burn's own `CTCLoss` on its wgpu backend: `log_softmax`, loss, and the gradient by
+//! autodiff, all in f32.
 //!
-//! `burn-peer T,N,C,L …` prints a JSON line for each shape, as the other peers do.
+//! `burn-peer T,N,C,L …` prints one JSON line per shape, like the other peers.
 
 #[path = "../../../inputs/seeded.rs"]
 mod seeded;
@@ -13,17 +14,17 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::{Value, json};
 
-/// As the other programs do: about a second after a warm-up, and at least five runs.
+/// As in the other programs: about a second after a warm-up, and at least five runs.
 const WARM_UP: Duration = Duration::from_millis(200);
 const ENOUGH: Duration = Duration::from_secs(1);
 const LEAST_RUNS: usize = 5;
 
-/// As in `Cargo.toml`: Burn does not tell its own.
+/// Must match `Cargo.toml`, since Burn has no constant for its version.
 const VERSION: &str = "0.22.1";
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// A batch on the device, time-major as Burn wants it.
+/// A batch on the device, time-major as Burn requires it.
 struct Batch {
     device: Device,
     logits: Tensor<3>,
@@ -39,7 +40,7 @@ impl Batch {
         let (logits, labels) = seeded::numbers(shape, 1.0);
         let logits = TensorData::new(logits, [items, frames, classes]);
         let logits = Tensor::<3>::from_data(logits, device).swap_dims(0, 1);
-        // A copy in the order of its axes: a permuted view would be sorted anew in every step.
+        // A copy in the order of its axes: a permuted view would be reordered in every step.
         let logits = (logits * 1.0).detach();
         let labels = TensorData::new(labels, [items, max_labels]);
         let full = |length: usize| {
@@ -56,7 +57,7 @@ impl Batch {
         }
     }
 
-    /// One step of training; nothing is computed before somebody waits or reads.
+    /// Enqueues one step of training. Burn computes lazily, until a wait or a read.
     fn step(&self) -> Outcome<(Tensor<1>, Tensor<3>)> {
         let logits = self.logits.clone().require_grad();
         let loss = self.ctc.forward(
@@ -109,9 +110,9 @@ fn read<const D: usize>(tensor: Tensor<D>) -> Outcome<Vec<f64>> {
     Ok(values.into_iter().map(f64::from).collect())
 }
 
-/// Burn tells its causes in a list, the first cause last, and perhaps a backtrace after it.
-fn last_cause(told: &str) -> &str {
-    let cause = told.rsplit("Caused by:").next().unwrap_or(told);
+/// Returns the first cause, which is the last in Burn's list, without the backtrace.
+fn last_cause(message: &str) -> &str {
+    let cause = message.rsplit("Caused by:").next().unwrap_or(message);
     cause.trim().lines().next().unwrap_or_default()
 }
 

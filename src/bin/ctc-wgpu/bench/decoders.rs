@@ -19,29 +19,37 @@ use crate::format::Outcome;
 use report::{Report, Row};
 pub(crate) use trained::SHAPES;
 
-/// What is timed: its name, and how wide to search where it is a beam.
+/// What is timed.
 struct Decoder {
     name: &'static str,
-    beam: Option<BeamOptions>,
+    method: Method,
+}
+
+enum Method {
+    Align,
+    Greedy,
+    Beam(BeamOptions),
 }
 
 const DECODERS: [Decoder; 6] = [
-    decoder("align", None),
-    decoder("greedy", None),
-    decoder("beam 16", Some(beam(16, 0.0))),
-    decoder("beam 100", Some(beam(100, 0.0))),
-    decoder("beam 16, p ≥ 0.0001", Some(beam(16, 1e-4))),
-    decoder("beam 100, p ≥ 0.0001", Some(beam(100, 1e-4))),
+    decoder("align", Method::Align),
+    decoder("greedy", Method::Greedy),
+    decoder("beam 16", beam(16, 0.0)),
+    decoder("beam 100", beam(100, 0.0)),
+    decoder("beam 16, p ≥ 0.0001", beam(16, 1e-4)),
+    decoder("beam 100, p ≥ 0.0001", beam(100, 1e-4)),
 ];
 
-const fn decoder(name: &'static str, beam: Option<BeamOptions>) -> Decoder {
-    Decoder { name, beam }
+const fn decoder(name: &'static str, method: Method) -> Decoder {
+    Decoder { name, method }
 }
 
-const fn beam(width: usize, least_probability: f64) -> BeamOptions {
-    BeamOptions::new()
-        .width(width)
-        .least_probability(least_probability)
+const fn beam(width: usize, least_probability: f64) -> Method {
+    Method::Beam(
+        BeamOptions::new()
+            .width(width)
+            .least_probability(least_probability),
+    )
 }
 
 /// What an item's answer comes to: an alignment's path or a decoder's labels, and −ln of the probability that it tells.
@@ -106,8 +114,8 @@ fn measure(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder) -> Result<Figures, Str
 
 fn answer(batch: &Batch<'_>, decoder: &Decoder) -> Result<Vec<Answer>, Error> {
     let options = Options::default();
-    Ok(match &decoder.beam {
-        Some(beam) => {
+    Ok(match &decoder.method {
+        Method::Beam(beam) => {
             let found = decode::beam(batch, &options, beam)?.into_iter();
             found
                 .map(|item| {
@@ -118,11 +126,11 @@ fn answer(batch: &Batch<'_>, decoder: &Decoder) -> Result<Vec<Answer>, Error> {
                 })
                 .collect()
         }
-        None if decoder.name == "align" => {
+        Method::Align => {
             let found = decode::align(batch, &options)?.into_iter();
             found.map(|item| (item.path, 0.0 - item.log_prob)).collect()
         }
-        None => {
+        Method::Greedy => {
             let found = decode::greedy(batch, &options)?.into_iter();
             found
                 .map(|item| (item.labels, 0.0 - item.log_prob))
@@ -138,7 +146,7 @@ const TOLERANCE: f64 = 1e-5;
 fn check(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder, answers: &[Answer]) -> Result<(), String> {
     for (n, (found, score)) in answers.iter().enumerate() {
         let mut labels: Vec<i32> = found.iter().map(|class| class.cast_signed()).collect();
-        if decoder.name == "align" {
+        if matches!(decoder.method, Method::Align) {
             labels.dedup();
             labels.retain(|class| *class != 0);
             let wanted = inputs.shape.max_labels;

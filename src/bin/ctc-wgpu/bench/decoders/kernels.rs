@@ -7,14 +7,14 @@ use super::super::inputs::Inputs;
 use super::super::on_device::{Clocks, Extras};
 use super::super::resident::{Gpu, plan};
 use super::super::stamps::Stamps;
-use super::{Answer, Decoder, Figures, TOLERANCE};
+use super::{Answer, Decoder, Figures, Method, TOLERANCE};
 
 /// What an adapter has kernels for.
 pub(super) fn task(decoder: &Decoder) -> Option<Task> {
-    match decoder.name {
-        "align" => Some(Task::Align),
-        "greedy" => Some(Task::Greedy),
-        _ => None,
+    match decoder.method {
+        Method::Align => Some(Task::Align),
+        Method::Greedy => Some(Task::Greedy),
+        Method::Beam(_) => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Other projects' programs as judges: silence is consent, all else is a failure.
+//! Runs the validators of other projects. Any output of them is a failure.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,46 +10,49 @@ use rayon::prelude::*;
 use super::cases::{self, Case};
 use super::module::Module;
 
-/// Files that one run of a judge reads: to start one takes longer than to judge.
+/// Files per run of a validator, since starting one takes longer than validating a file.
 const AT_ONCE: usize = 32;
 
-/// Runs a judge: what it says on either stream, but for the names of what it reads, if it says anything or exits with an
-/// error.
+/// Runs a validator.
+///
+/// # Errors
+/// If it prints anything other than the names of the files, or if its exit status is not 0. The
+/// error is its output.
 ///
 /// # Panics
-/// If the program is not there: a judge that is missing has not agreed.
-pub(crate) fn asked(
+/// If the program is missing.
+pub(crate) fn run_validator(
     program: &str,
     package: &str,
     arguments: &[&str],
-    files: &[Given],
+    files: &[TemporaryFile],
 ) -> Result<(), String> {
     let output = Command::new(program)
         .args(arguments)
-        .args(files.iter().map(Given::path))
+        .args(files.iter().map(TemporaryFile::path))
         .output()
         .unwrap_or_else(|error| {
             panic!(
                 "{program} cannot be run ({error}): on Debian or Ubuntu `apt-get install {package}`"
             )
         });
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let said: Vec<_> = said
+    let message = [output.stdout, output.stderr].concat();
+    let message = String::from_utf8_lossy(&message);
+    let message: Vec<_> = message
         .lines()
         .filter(|line| !line.is_empty() && files.iter().all(|file| file.path() != *line))
         .collect();
-    if output.status.success() && said.is_empty() {
+    if output.status.success() && message.is_empty() {
         Ok(())
     } else {
-        Err(format!("{} ({})", said.join("\n"), output.status))
+        Err(format!("{} ({})", message.join("\n"), output.status))
     }
 }
 
-/// A file for a judge to read, gone after.
-pub(crate) struct Given(PathBuf);
+/// A temporary file, which is deleted on drop.
+pub(crate) struct TemporaryFile(PathBuf);
 
-impl Given {
+impl TemporaryFile {
     pub(crate) fn new(name: &str, content: &[u8]) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&path, content).unwrap();
@@ -61,14 +64,14 @@ impl Given {
     }
 }
 
-impl Drop for Given {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        // If it stays, the next run writes over it.
+        // If this fails, the next run overwrites the file.
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// The translations that a test has judged. A quarter of the cases differ in name only.
+/// The translations that a test has validated. A quarter of the cases differ in name only.
 #[derive(Default)]
 pub(crate) struct Translations(Mutex<HashSet<Vec<u8>>>);
 
@@ -79,10 +82,10 @@ impl Translations {
     }
 }
 
-/// Judges every case that `wanted` takes, in runs of some at once, and says all that was found together.
+/// Validates every case that `wanted` selects, in parallel chunks, and panics with all errors.
 pub(crate) fn all_pass(
     wanted: impl Fn(&Case) -> bool,
-    judge: impl Fn(&[(usize, &Case, Module)]) -> Result<(), String> + Sync,
+    validate: impl Fn(&[(usize, &Case, Module)]) -> Result<(), String> + Sync,
 ) {
     let cases: Vec<_> = cases::all()
         .iter()
@@ -98,7 +101,7 @@ pub(crate) fn all_pass(
                 .iter()
                 .map(|(number, case)| (*number, *case, Module::of(case)))
                 .collect();
-            judge(&cases).err()
+            validate(&cases).err()
         })
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));

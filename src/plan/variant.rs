@@ -1,0 +1,66 @@
+//! The kernels that a plan runs and its splits of the batch, as data.
+
+use std::collections::BTreeSet;
+
+use super::{Plan, PlannedDispatch};
+use crate::kernels::{CHECK_LABELS, Kernel, SOFTMAX_STATS, SWEEP_LONG, VITERBI_LONG};
+
+/// The kernels of a plan and its splits of the batch: the differences between plans of one shape
+/// and one [`Task`](crate::Task) within different [`DeviceLimits`](crate::DeviceLimits).
+///
+/// ```
+/// use ctc_wgpu::{Task, DeviceLimits, Options, Plan, BatchShape};
+/// let shape = BatchShape::new(32, 50, 20, 6);
+/// let options = Options::default();
+/// let plan = |limits: &DeviceLimits| Plan::new(&shape, &options, Task::LossAndGrad, limits);
+/// let variant = plan(&DeviceLimits::default())?.variant();
+/// assert!(!variant.checkpointed && variant.batch_tiles == 1);
+/// let small = DeviceLimits { max_binding: 1 << 14, ..DeviceLimits::default() };
+/// assert!(plan(&small)?.variant().batch_tiles > 1);
+/// # Ok::<(), ctc_wgpu::PlanError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct PlanVariant {
+    /// True if a kernel uses subgroup operations. Without them, the invocations of a workgroup
+    /// exchange values through workgroup memory and barriers.
+    pub subgroups: bool,
+    /// True if the recursions over frames keep their current states in a storage buffer, because an
+    /// item has more states than a workgroup can hold in registers.
+    pub states_in_storage: bool,
+    /// True if the recursion stores checkpoints and runs a second time from each of them, because
+    /// the states of all frames exceed a binding.
+    pub checkpointed: bool,
+    /// True if the logits of the labels are first gathered into the workspace, because the logits
+    /// that a recursion reads exceed a binding.
+    pub gathered: bool,
+    /// The number of batch tiles, which are computed one after the other; 0 for an empty batch.
+    pub batch_tiles: usize,
+    /// The number of input slices, which are bound one after the other because the logits of a
+    /// batch tile exceed a binding; 0 for a batch without items or frames.
+    pub input_slices: usize,
+}
+
+impl Plan {
+    /// Returns the variant of this plan, computed from its dispatches.
+    #[must_use]
+    pub fn variant(&self) -> PlanVariant {
+        let any = |is: fn(&PlannedDispatch) -> bool| self.dispatches.iter().any(is);
+        let of =
+            |kernel: &'static Kernel| self.dispatches.iter().filter(move |d| d.kernel == kernel);
+        let first_frames: BTreeSet<u32> =
+            of(&SOFTMAX_STATS).map(|d| d.params.first_frame).collect();
+        PlanVariant {
+            subgroups: any(|dispatch| dispatch.subgroups),
+            states_in_storage: any(|dispatch| {
+                [&SWEEP_LONG, &VITERBI_LONG].contains(&dispatch.kernel)
+            }),
+            // Row 0 of the carry holds the current states, every other row a checkpoint.
+            checkpointed: any(|dispatch| dispatch.params.carry_row != 0),
+            gathered: any(|dispatch| dispatch.constant("WRITE_GATHERED") == Some(1)),
+            // A batch tile has one dispatch of this kernel.
+            batch_tiles: of(&CHECK_LABELS).count(),
+            input_slices: first_frames.len(),
+        }
+    }
+}
