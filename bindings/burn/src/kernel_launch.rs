@@ -27,7 +27,7 @@ pub(crate) fn supports(client: &Client) -> bool {
 
 /// The launches of a plan, and the sizes of its workspace arrays in bytes.
 struct LaunchPlan {
-    tables: Vec<u64>,
+    workspace: Vec<u64>,
     launches: Vec<Arc<Launch>>,
 }
 
@@ -48,8 +48,8 @@ pub(crate) fn run(batch: &BatchTensors) -> Result<(), Error> {
         .collect();
     let weights = client.create_from_slice(&ones);
     let (status, reduced) = (array(items), array(1));
-    let tables: Vec<_> = plan
-        .tables
+    let workspace: Vec<_> = plan
+        .workspace
         .iter()
         .map(|bytes| client.empty(usize::try_from(*bytes).unwrap_or(usize::MAX)))
         .collect();
@@ -61,7 +61,7 @@ pub(crate) fn run(batch: &BatchTensors) -> Result<(), Error> {
         status,
         reduced,
         grad: batch.grad.as_ref().map(handle),
-        tables,
+        workspace,
     };
     // Every launch is bound before the first one starts, so an error leaves nothing half computed.
     let bound: Vec<Vec<_>> = (plan.launches.iter())
@@ -89,7 +89,7 @@ struct Operands<H> {
     status: H,
     reduced: H,
     grad: Option<H>,
-    tables: Vec<H>,
+    workspace: Vec<H>,
 }
 
 impl<H: Clone> Operands<H> {
@@ -118,7 +118,7 @@ impl<H: Clone> Operands<H> {
             Operand::Status => Some(&self.status),
             Operand::Reduced => Some(&self.reduced),
             Operand::Grad => self.grad.as_ref(),
-            Operand::Table(number) => self.tables.get(number),
+            Operand::Workspace(number) => self.workspace.get(number),
             // The operands of alignment and greedy decoding, and those of later library versions.
             _ => None,
         }
@@ -130,7 +130,7 @@ fn plan(batch: &BatchTensors) -> Result<Arc<LaunchPlan>, Error> {
     let options = key.options.to_core();
     let plan = Plan::new(&key.shape, &options, key.task, &DeviceLimits::default())?;
     Ok(Arc::new(LaunchPlan {
-        tables: plan.tables().collect(),
+        workspace: plan.workspace_arrays().collect(),
         launches: plan.launches().map(Arc::new).collect(),
     }))
 }
@@ -199,7 +199,7 @@ mod tests {
     use ctc_wgpu::{BatchShape, Options, Task};
 
     /// Operands with names instead of buffers.
-    fn operands(tables: usize, grad: bool) -> Operands<String> {
+    fn operands(workspace: usize, grad: bool) -> Operands<String> {
         Operands {
             logits: "logits".into(),
             labels: ["targets", "input lengths", "target lengths"].map(str::to_owned),
@@ -208,8 +208,8 @@ mod tests {
             status: "status".into(),
             reduced: "reduced".into(),
             grad: grad.then(|| "grad".into()),
-            tables: (0..tables)
-                .map(|number| format!("table {number}"))
+            workspace: (0..workspace)
+                .map(|number| format!("workspace {number}"))
                 .collect(),
         }
     }
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn each_operand_of_a_loss_has_its_own_buffer() {
         let plan = plan(Task::LossAndGrad);
-        let operands = operands(plan.tables().count(), true);
+        let operands = operands(plan.workspace_arrays().count(), true);
         let bound = bind_all(&operands, &plan).expect("a buffer for every operand of a loss");
         for (launch, names) in plan.launches().zip(bound) {
             for (bound, name) in launch.bindings.iter().zip(names) {
@@ -237,7 +237,7 @@ mod tests {
                     Operand::Labels => "targets".into(),
                     Operand::LogitLengths => "input lengths".into(),
                     Operand::LabelLengths => "target lengths".into(),
-                    Operand::Workspace(number) => format!("table {number}"),
+                    Operand::Workspace(number) => format!("workspace {number}"),
                     other => format!("{other:?}").to_lowercase(),
                 };
                 assert_eq!(name, expected);
@@ -247,12 +247,16 @@ mod tests {
 
     #[test]
     fn an_operand_without_a_buffer_is_an_error() {
-        let tables = |task| plan(task).tables().count();
+        let workspace = |task| plan(task).workspace_arrays().count();
         for (operands, task, named) in [
             (operands(99, true), Task::Align, "Path"),
             (operands(99, true), Task::Greedy, "Hypothesis"),
             (operands(99, false), Task::LossAndGrad, "Grad"),
-            (operands(tables(Task::Loss) - 1, false), Task::Loss, "Workspace"),
+            (
+                operands(workspace(Task::Loss) - 1, false),
+                Task::Loss,
+                "Workspace",
+            ),
         ] {
             let error = bind_all(&operands, &plan(task))
                 .expect_err(named)

@@ -53,7 +53,7 @@ test('the page validates the GPU and saves the report', async () => {
     assert.equal(await page.locator('#validate-progress').evaluate(bar => bar.value), 1);
     const table = await rows(page, 'validate-table');
     for (const row of table) {
-        assert.equal(row.at(-1), row[2] === '0' ? 'not run' : 'pass', row.join(', '));
+        assert.ok(row[2] !== '0' && row.at(-1) === 'pass', row.join(', '));
     }
 
     const report = JSON.parse(await download(page, '#save-json'));
@@ -64,7 +64,7 @@ test('the page validates the GPU and saves the report', async () => {
     assert.match(report.userAgent, /Chrome/);
     const markdown = await download(page, '#save-markdown');
     assert.match(markdown, /^# ctc-wgpu .*: all cases pass\n/);
-    const resultLines = markdown.split('\n').filter(line => /\| (pass|not run) \|$/.test(line));
+    const resultLines = markdown.split('\n').filter(line => /\| pass \|$/.test(line));
     assert.equal(resultLines.length, table.length);
     await page.screenshot({ path: picture('light.png'), fullPage: true });
     assert.deepEqual(consoleMessages, []);
