@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * Errors: a call returns a `ctcw_result`, and `ctcw_last_error` returns the details. No call
- * throws, unwinds or exits. Where a function or a struct has an int32_t, its comment names the enum.
+ * throws, unwinds or exits. Comments name the enum of each int32_t that stands for one.
  *
  * Threads: threads may share a context.
  *
