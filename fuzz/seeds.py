@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
-"""Makes the first inputs of the target `batch_file` from the small archives of tests/data/cli, in both of its forms."""
+"""Writes the seed corpus of the target `batch_file`, from the small archives in tests/data/cli.
+
+Each archive gives one input per form: the archive itself, and its arrays.
+"""
 
 import pathlib
 import struct
 import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-NAMES = ["logits", "log_probs", "probs", "labels", "label_lengths", "logit_lengths", "weights", "blank", "loss_f64", "grad_f64"]
+NAMES = [
+    "logits", "log_probs", "probs", "labels", "label_lengths", "logit_lengths", "weights", "blank",
+    "loss_f64", "grad_f64",
+]  # fmt: skip
 
 out = HERE / "corpus" / "batch_file"
 out.mkdir(parents=True, exist_ok=True)

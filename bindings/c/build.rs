@@ -1,4 +1,5 @@
-//! Gives the shared library its name for the dynamic linker: programs ask for the ABI's version, not for any file.
+//! Sets the shared library's SONAME, by which the dynamic linker finds it: it contains the version
+//! of the ABI, so that a program never loads a library with an incompatible one.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

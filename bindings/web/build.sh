@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a clean clone to bindings/web/dist/, ready to be served.
+# Builds the page and the JavaScript module into bindings/web/dist/, ready to be served.
 set -euo pipefail
 cd "$(dirname "$0")"
 target=$(realpath -m "${CARGO_TARGET_DIR:-../../target}")

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Installs what the tests need, builds everything, and runs it in Node and in Chromium. Nothing is skipped.
+# Installs the required packages, builds everything, and runs the tests in Node and in Chromium. No
+# test is skipped.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 . ../../tests/setup.sh
 
-step "what the tests need"
-# Chromium brings SwiftShader, the software driver that Node uses too.
+step "packages"
+# Chromium contains SwiftShader, the software GPU driver, which Node uses too.
 packages=(libvulkan1)
 [ -x /usr/bin/chromium ] || packages+=(chromium)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
 install_packages "${packages[@]}"
-# Their install scripts only touch other systems.
+# The install scripts do nothing on Linux.
 npm ci --ignore-scripts --no-audit --no-fund
 
 step "build"
@@ -24,5 +25,5 @@ cargo fmt --manifest-path bindgen/Cargo.toml --check
 check_crates
 cargo test "${crates[@]}" --lib
 
-step "in Node and in Chromium"
+step "tests in Node and in Chromium"
 npm test

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# cargo for wasm32-unknown-unknown: `toolchain.sh build --release`.
+# Runs cargo for wasm32-unknown-unknown: `toolchain.sh build --release`.
 #
-# Where the standard library for that target is there, or rustup can fetch it, this is plain cargo. Elsewhere, on Debian,
-# it is built once from Debian's packages rustc-web and rust-web-src, unpacked below target/ and not installed.
+# If the standard library for that target is installed, or rustup can install it, this runs cargo
+# itself. Otherwise, on Debian, the standard library is built once from Debian's packages rustc-web
+# and rust-web-src, which are unpacked below target/ and not installed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 triple=wasm32-unknown-unknown
@@ -11,7 +12,7 @@ shift
 
 has_std() { compgen -G "$("$1" --print sysroot)/lib/rustlib/$triple/lib/libstd-*.rlib" >/dev/null; }
 
-# Every browser with WebGPU has 128-bit vectors, which the CPU backend uses.
+# Every browser with WebGPU supports 128-bit SIMD, which the CPU backend uses.
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=-Ctarget-feature=+simd128
 
 if ! has_std rustc && command -v rustup >/dev/null; then
@@ -31,7 +32,7 @@ mkdir -p "$root/debs/partial" "$root/bin"
 
 if [ ! -x "$root/usr/bin/rustc" ]; then
     apt-get update -qq
-    # What rustc-web depends on and this machine lacks comes along; only the compiler's own packages are unpacked.
+    # apt also downloads missing dependencies; only the compiler's own packages are unpacked.
     apt-get install -y -qq --no-install-recommends --download-only \
         -o Dir::Cache::archives="$root/debs" -o APT::Sandbox::User=root rustc-web
     for package in "$root"/debs/{rustc-web,libstd-rust-web,libllvm}*.deb; do dpkg-deb -x "$package" "$root"; done
@@ -51,8 +52,8 @@ if ! has_std "$RUSTC"; then
     mkdir -p "$root/std/src"
     printf '[package]\nname = "std-for-wasm"\nedition = "2021"\n[workspace]\n' >"$root/std/Cargo.toml"
     echo '#![no_std]' >"$root/std/src/lib.rs"
-    # Bitcode, since the release profile optimises across crates; the library is then part of the sysroot, so that no
-    # later build needs an unstable flag.
+    # With bitcode, because the release profile optimises across crates. The library is copied into
+    # the sysroot, so that later builds need no unstable flag.
     (cd "$root/std" && RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$root/std/target \
         CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-Ctarget-feature=+simd128 -Cembed-bitcode=yes" \
         cargo build --release -Zbuild-std=std,panic_abort --target $triple)

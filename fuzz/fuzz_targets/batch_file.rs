@@ -1,4 +1,4 @@
-//! See `src/read.rs`.
+//! The libFuzzer entry point of `src/read_batch_file.rs`.
 #![no_main]
 
 #[allow(dead_code, reason = "the tool uses the rest")]
@@ -10,7 +10,7 @@ mod error;
 #[allow(dead_code, reason = "the tool uses the rest")]
 #[path = "../../src/bin/ctc-wgpu/npz.rs"]
 mod npz;
-#[path = "../src/read.rs"]
+#[path = "../src/read_batch_file.rs"]
 mod target;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| target::run(data));

@@ -1,10 +1,10 @@
-//! See `src/checked_batch.rs`.
+//! The libFuzzer entry point of `src/checked_batch.rs`.
 #![no_main]
 
 #[path = "../src/bytes.rs"]
 mod bytes;
-#[path = "../src/draw.rs"]
-mod draw;
+#[path = "../src/options.rs"]
+mod options;
 #[path = "../src/checked_batch.rs"]
 mod target;
 

@@ -1,10 +1,10 @@
-//! See `src/cpu_backend.rs`.
+//! The libFuzzer entry point of `src/cpu_backend.rs`.
 #![no_main]
 
 #[path = "../src/bytes.rs"]
 mod bytes;
-#[path = "../src/draw.rs"]
-mod draw;
+#[path = "../src/options.rs"]
+mod options;
 #[path = "../src/cpu_backend.rs"]
 mod target;
 

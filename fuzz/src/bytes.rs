@@ -1,5 +1,7 @@
-//! Choices from bytes; 0 where they have run out, so that a short input is a simple one.
+//! Generates values from the bytes of an input.
 
+/// The unread bytes of an input. After the last one every byte reads as 0, so a short input gives a
+/// simple case.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl Bytes<'_> {
@@ -21,17 +23,17 @@ impl Bytes<'_> {
         std::array::from_fn(|_| self.byte())
     }
 
-    /// One of these.
+    /// Returns one of `choices`.
     pub(crate) fn choice<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::from(self.byte()) % choices.len()]
     }
 
-    /// At most `most`, which is below 256.
-    pub(crate) fn up_to(&mut self, most: usize) -> usize {
-        usize::from(self.byte()) % (most + 1)
+    /// Returns a number from 0 to `max`, which must be less than 256.
+    pub(crate) fn up_to(&mut self, max: usize) -> usize {
+        usize::from(self.byte()) % (max + 1)
     }
 
-    /// Mostly small; sometimes anything.
+    /// Returns a size, usually below 24 and sometimes any value.
     pub(crate) fn size(&mut self) -> usize {
         match self.byte() {
             255 => usize::from_le_bytes(self.array()),
@@ -47,7 +49,7 @@ impl Bytes<'_> {
         }
     }
 
-    /// Mostly small; sometimes anything.
+    /// Returns an integer, usually from 0 to 23 and sometimes any value.
     pub(crate) fn int(&mut self) -> i32 {
         match self.byte() {
             255 => i32::from_le_bytes(self.array()),
@@ -56,7 +58,7 @@ impl Bytes<'_> {
         }
     }
 
-    /// Mostly within [-8, 8); sometimes any bits.
+    /// Returns a number, usually in [-8, 8) and sometimes any bit pattern.
     pub(crate) fn float(&mut self) -> f32 {
         match self.byte() {
             255 => f32::from_le_bytes(self.array()),

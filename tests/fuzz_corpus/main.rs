@@ -1,5 +1,5 @@
-//! Runs each fuzz target on its corpus, and on random changes of it, without a fuzzer. See
-//! fuzz/README.md.
+//! Runs the fuzzing targets on the inputs of the corpus and on random mutations of them, without a
+//! fuzzer. See fuzz/README.md.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
     clippy::cast_sign_loss,
     reason = "a test that panics has failed, and its numbers are small"
 )]
-#![allow(unreachable_pub, reason = "modules of other programs")]
+#![allow(unreachable_pub, reason = "the modules belong to other programs")]
 
 #[allow(dead_code, reason = "the tool uses the rest")]
 #[path = "../../src/bin/ctc-wgpu/batch_file.rs"]
@@ -20,25 +20,25 @@ mod bytes;
 mod checked_batch;
 #[path = "../../fuzz/src/cpu_backend.rs"]
 mod cpu_backend;
-#[path = "../../fuzz/src/draw.rs"]
-mod draw;
 #[allow(dead_code, reason = "the tool uses the rest")]
 #[path = "../../src/bin/ctc-wgpu/error.rs"]
 mod error;
 #[allow(dead_code, reason = "the tool uses the rest")]
 #[path = "../../src/bin/ctc-wgpu/npz.rs"]
 mod npz;
-#[path = "../../fuzz/src/read.rs"]
-mod read;
+#[path = "../../fuzz/src/options.rs"]
+mod options;
+#[path = "../../fuzz/src/read_batch_file.rs"]
+mod read_batch_file;
 
 use ctc_wgpu::conformance::random::Rng;
 
-/// The number of changed inputs per file of a corpus.
-const CHANGES: u64 = 256;
+/// Mutations of each input.
+const MUTATIONS: u64 = 256;
 
-/// Runs a target on each file of its corpus and on changes of it. Prints the file and the seed, so
-/// that a failure can be reproduced.
-fn each(target: &str, run: fn(&[u8])) {
+/// Runs a target on each file of its corpus and on mutations of it. Prints each file and seed, so
+/// that the output of a failure ends with the input that caused it.
+fn run_corpus(target: &str, run: fn(&[u8])) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
         .join(target);
@@ -48,9 +48,9 @@ fn each(target: &str, run: fn(&[u8])) {
         println!("{}", path.display());
         let input = std::fs::read(path).unwrap();
         run(&input);
-        for seed in 0..CHANGES {
-            println!("  changed, seed {seed}");
-            run(&changed(&input, seed));
+        for seed in 0..MUTATIONS {
+            println!("  mutated, seed {seed}");
+            run(&mutated(&input, seed));
         }
         count += 1;
     }
@@ -58,7 +58,7 @@ fn each(target: &str, run: fn(&[u8])) {
 }
 
 /// Returns the input with some bytes set, flipped, removed or repeated.
-fn changed(input: &[u8], seed: u64) -> Vec<u8> {
+fn mutated(input: &[u8], seed: u64) -> Vec<u8> {
     let mut rng = Rng::new(seed);
     let mut bytes = input.to_vec();
     for _ in 0..=rng.below(6) {
@@ -68,8 +68,8 @@ fn changed(input: &[u8], seed: u64) -> Vec<u8> {
             0 => bytes.truncate(at),
             1 if at < end => drop(bytes.drain(at..end)),
             2 if at < end => {
-                let again = bytes[at..end].to_vec();
-                bytes.splice(at..at, again);
+                let copy = bytes[at..end].to_vec();
+                bytes.splice(at..at, copy);
             }
             3 if at < end => bytes[at] ^= 1 << rng.below(8),
             _ if at < end => bytes[at] = rng.bits() as u8,
@@ -81,15 +81,15 @@ fn changed(input: &[u8], seed: u64) -> Vec<u8> {
 
 #[test]
 fn any_bytes_are_a_batch_or_an_error_of_one_line() {
-    each("batch_file", read::run);
+    run_corpus("batch_file", read_batch_file::run);
 }
 
 #[test]
-fn any_arrays_and_shapes_are_accepted_or_refused_with_a_message() {
-    each("checked_batch", checked_batch::run);
+fn any_arrays_and_any_shape_are_accepted_or_rejected_with_a_message() {
+    run_corpus("checked_batch", checked_batch::run);
 }
 
 #[test]
-fn the_cpu_backend_agrees_with_the_reference() {
-    each("cpu_backend", cpu_backend::run);
+fn the_cpu_backend_and_the_reference_agree() {
+    run_corpus("cpu_backend", cpu_backend::run);
 }

@@ -1,8 +1,9 @@
-//! How long a loss and its gradient take beside Burn's own loss, in one run, one after the other: logits in, losses and
-//! gradient read back. Burn's has its log-softmax, which is inside of ours. How far each gradient is off, the float64 reference
-//! tells.
+//! Compares the time and the accuracy of this crate's loss and gradient with those of Burn's own
+//! loss, from logits to losses and gradient on the host. The time of Burn's loss includes its
+//! log-softmax. The errors of the gradients are deviations from the float64 reference.
 //!
-//! `cargo run --release --example speed`, for the wgpu adapter that Burn takes by itself or a software one, and for flex.
+//! `cargo run --release --example speed` runs on Burn's default wgpu adapter, or a software adapter
+//! if there is no other, and on flex.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -18,9 +19,9 @@ const SHAPES: [[usize; 4]; 4] = [
     [256, 16, 80, 100],
     [500, 8, 1000, 100],
 ];
-const ROUNDS: usize = 11;
+const REPETITIONS: usize = 11;
 
-/// Logits and labels of a batch in which everything counts.
+/// A batch whose frames and labels are all valid.
 struct Batch {
     logits: Tensor<3>,
     targets: Tensor<2, Int>,
@@ -30,7 +31,7 @@ struct Batch {
 
 impl Batch {
     fn new([frames, items, classes, labels]: [usize; 4], device: &Device) -> Self {
-        // No two neighbours alike, none the blank.
+        // No two consecutive labels are equal, and none is the blank.
         let targets: Vec<i32> = (0..items * labels)
             .map(|i| (1 + i * 7 % (classes - 1)) as i32)
             .collect();
@@ -47,8 +48,8 @@ impl Batch {
         }
     }
 
-    /// Losses and gradient on the host.
-    fn answer(&self, ours: bool) -> Result<(Vec<f32>, Vec<f32>), Box<dyn Error>> {
+    /// Returns losses and gradient, by this crate or by Burn.
+    fn loss_and_grad(&self, ours: bool) -> Result<(Vec<f32>, Vec<f32>), Box<dyn Error>> {
         let (targets, lengths) = (self.targets.clone(), self.input_lengths.clone());
         let target_lengths = self.target_lengths.clone();
         let losses = if ours {
@@ -68,8 +69,8 @@ impl Batch {
         Ok((losses.try_into_vec_as()?, grad.try_into_vec_as()?))
     }
 
-    /// The gradient by the float64 reference.
-    fn exact(
+    /// Returns the gradient by the float64 reference.
+    fn reference_grad(
         &self,
         [frames, items, classes, labels]: [usize; 4],
     ) -> Result<Vec<f64>, Box<dyn Error>> {
@@ -83,17 +84,17 @@ impl Batch {
     }
 }
 
-/// The largest, NaN if one is.
-fn deviation(grad: &[f32], exact: &[f64]) -> f64 {
+/// Returns the largest error, or NaN if there is one.
+fn largest_error(grad: &[f32], expected: &[f64]) -> f64 {
     let each = grad
         .iter()
-        .zip(exact)
+        .zip(expected)
         .map(|(got, want)| (f64::from(*got) - want).abs());
-    each.fold(0.0, |most: f64, off| {
-        if most.is_nan() || most >= off {
-            most
+    each.fold(0.0, |largest: f64, error| {
+        if largest.is_nan() || largest >= error {
+            largest
         } else {
-            off
+            error
         }
     })
 }
@@ -108,30 +109,35 @@ fn main() -> Result<(), Box<dyn Error>> {
         .or_else(|_| open(Device::wgpu_options().device_kind(DeviceKind::Cpu)))?;
     for (device, name) in [wgpu, (Device::flex(), "flex".to_owned())] {
         println!(
-            "\n{name}\n| T, N, C, L | Burn's, ms | ours, ms | times faster | Burn's gradient off by | ours |\n| --- | ---: | ---: | ---: | ---: | ---: |"
+            "\n{name}\n| T, N, C, L | Burn, ms | ctc-wgpu, ms | speed-up | Burn, gradient error \
+             | ctc-wgpu, gradient error |\n| --- | ---: | ---: | ---: | ---: | ---: |"
         );
         for shape in SHAPES {
             let batch = Batch::new(shape, &device.clone().autodiff());
-            // The first of each compiles, too.
-            let (ours, theirs) = (batch.answer(true)?, batch.answer(false)?);
-            let exact = batch.exact(shape)?;
-            let [off, theirs_off] = [&ours.1, &theirs.1].map(|grad| deviation(grad, &exact));
-            let right = off <= 1e-5;
-            if !right {
-                return Err(format!("{shape:?}: our gradient is off by {off:e}").into());
+            // The first call of each compiles its kernels.
+            let (ours, theirs) = (batch.loss_and_grad(true)?, batch.loss_and_grad(false)?);
+            let expected = batch.reference_grad(shape)?;
+            let [error, burn_error] =
+                [&ours.1, &theirs.1].map(|grad| largest_error(grad, &expected));
+            // False for NaN too.
+            let accurate = error <= 1e-5;
+            if !accurate {
+                let message =
+                    format!("{shape:?}: the gradient of ctc-wgpu has an error of {error:e}");
+                return Err(message.into());
             }
             let mut times = [Vec::new(), Vec::new()];
-            for _ in 0..ROUNDS {
+            for _ in 0..REPETITIONS {
                 for (ours, times) in [true, false].into_iter().zip(&mut times) {
                     let start = Instant::now();
-                    batch.answer(ours)?;
+                    batch.loss_and_grad(ours)?;
                     times.push(start.elapsed());
                 }
             }
             let [ours, theirs] = times.map(median);
             let [t, n, c, l] = shape;
             println!(
-                "| {t}, {n}, {c}, {l} | {theirs:.2} | {ours:.2} | {:.1} | {theirs_off:.0e} | {off:.0e} |",
+                "| {t}, {n}, {c}, {l} | {theirs:.2} | {ours:.2} | {:.1} | {burn_error:.0e} | {error:.0e} |",
                 theirs / ours
             );
         }
@@ -139,7 +145,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// In milliseconds.
+/// Returns the median in milliseconds.
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort();
     times[times.len() / 2].as_secs_f64() * 1e3

@@ -1,69 +1,81 @@
 //! CTC loss for [Burn](https://burn.dev): the kernels of `ctc-wgpu` on Burn's own tensors.
 //!
-//! [`CtcLoss`] stands where `burn::nn::loss::CTCLoss` stood, and takes **logits**: the softmax is inside. (Log-probabilities
-//! are logits too, so a model that ends in a log-softmax trains the same with it.)
+//! [`CtcLoss`] replaces `burn::nn::loss::CTCLoss` and takes **logits**: the softmax is part of the
+//! loss. Log-probabilities are logits too, so a model that ends in a log-softmax trains the same
+//! way.
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
 //! use ctc_wgpu_burn::CtcLossConfig;
 //!
-//! let device = Device::flex().autodiff(); // or ctc_wgpu_burn::init(Device::wgpu_options())?.autodiff()
+//! // Or: ctc_wgpu_burn::init(Device::wgpu_options())?.autodiff()
+//! let device = Device::flex().autodiff();
 //! let logits = Tensor::<3>::zeros([4, 2, 3], &device).require_grad(); // [T, N, C]
 //! let targets = Tensor::<2, Int>::from_ints([[1, 2], [1, 0]], &device); // [N, Lmax]
 //! let input_lengths = Tensor::<1, Int>::from_ints([4, 3], &device);
 //! let target_lengths = Tensor::<1, Int>::from_ints([2, 1], &device);
 //!
 //! let loss = CtcLossConfig::new().init();
-//! let losses = loss.forward(logits.clone(), targets, input_lengths, target_lengths); // [N], in nats
+//! // [N], in nats
+//! let losses = loss.forward(logits.clone(), targets, input_lengths, target_lengths);
 //! let grads = losses.clone().sum().backward();
 //! assert_eq!(logits.grad(&grads).unwrap().dims(), [4, 2, 3]);
 //!
-//! // Of the 3⁴ equally likely paths 15 read "1 2"; of the 3³ of item 1, whose last frame is padding, 6 read "1".
+//! // Item 0 has 3⁴ = 81 equally probable paths, of which 15 collapse to "1 2". The last frame of
+//! // item 1 is padding: 6 of its 3³ = 27 paths collapse to "1".
 //! let losses = losses.into_data().try_to_vec::<f32>().unwrap();
 //! assert!((losses[0] - (81.0_f32 / 15.0).ln()).abs() < 1e-6);
 //! assert!((losses[1] - (27.0_f32 / 6.0).ln()).abs() < 1e-6);
 //! ```
 //!
-//! # Where it computes
+//! # Devices
 //!
-//! | device | how |
-//! | --- | --- |
-//! | wgpu, from [`init`] or told to [`register`] | on the device: the logits' buffer is read and the gradient's written where they lie; no copy, no wait, in order with Burn's own work |
-//! | wgpu that Burn opened by itself | on the device too, and without a copy, but launched by Burn: a text is compiled for each shape of a batch, and the workspace is taken anew for each |
-//! | Burn's other GPU runtimes (CUDA, ROCm), its SPIR-V and MSL compilers, and browsers, if not told | through the host: logits are read back and the CPU backend computes. Right, but slow; a warning says so once |
-//! | flex, Burn's CPU backend | on the CPU backend |
+//! - **wgpu, opened by [`init`] or registered by [`register`]**: the loss is computed on the
+//!   device. The kernels read the buffer of the logits and write that of the gradient, in order
+//!   with Burn's own work, without a copy or a wait.
+//! - **wgpu, opened by Burn itself**: the loss is computed on the device, without a copy, and
+//!   Burn's runtime launches the kernels. They are compiled for each batch shape, and the workspace
+//!   is allocated for each batch.
+//! - **Burn's other GPU runtimes (CUDA, ROCm), its SPIR-V and MSL compilers, and browsers, if not
+//!   registered**: the logits are copied to the host, and the loss is computed on the CPU. This is
+//!   correct but slow; the first such call logs a warning.
+//! - **flex, Burn's CPU backend**: the loss is computed on the CPU.
 //!
-//! Burn's tensors do not tell their wgpu device, so it is best told: open it by [`init`]. [`is_shared`] says whether that is so.
+//! Burn's tensors do not expose the wgpu device that they are on, so open the device by [`init`].
+//! [`is_shared`] returns whether a device is registered.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), ctc_wgpu_burn::OpenError> {
 //! use burn::tensor::Device;
 //!
-//! let device = ctc_wgpu_burn::init(Device::wgpu_options())?; // before any tensor of the device is made
+//! let device = ctc_wgpu_burn::init(Device::wgpu_options())?; // before the device's first tensor
 //! assert!(ctc_wgpu_burn::is_shared(&device));
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # What differs from Burn's own loss
+//! # Differences from Burn's own loss
 //!
-//! - Losses above 10,000 nats and any number of labels are exact. (Burn 0.22 gives +∞ and gradient 0 from 10,000 nats on, and on
-//!   a GPU fails from 1,024 to 4,096 labels on, as the device has it.)
-//! - The gradient is made with the loss, in one pass, and kept for the backward pass; without autodiff only the loss is.
-//! - Bad labels and lengths: on a wgpu device their item gets the loss NaN and the gradient 0, and no other item notices;
-//!   on the host they are a panic that names item, value and rule. No access is ever out of bounds.
-//! - An item without labels counts as of length 1 in the mean, as in PyTorch; Burn divides by 0.
-//! - Losses are f32, whatever the logits are.
+//! - Losses above 10,000 nats and any number of labels are exact. (Burn 0.22 returns +∞ and
+//!   gradient 0 from 10,000 nats on. On a GPU it fails from 1,024 to 4,096 labels on, depending on
+//!   the device.)
+//! - The gradient is computed with the loss, in one pass, and kept for the backward pass. Without
+//!   autodiff only the loss is computed.
+//! - Invalid labels and lengths: on a wgpu device their item gets the loss NaN and the gradient 0,
+//!   and other items are unaffected. On the CPU they cause a panic, whose message names the item,
+//!   the value and the rule. No access is ever out of bounds.
+//! - In the mean, an item without labels counts with length 1, as in PyTorch; Burn divides by 0.
+//! - Losses are f32, whatever the type of the logits.
 //!
-//! What a loss means is on the front page of the documentation of `ctc-wgpu`.
+//! The front page of the documentation of `ctc-wgpu` describes the semantics of the loss.
 
-mod cube;
+mod cube_backend;
 mod host;
-mod launched;
+mod kernel_launch;
 mod loss;
 mod op;
-mod shared;
+mod shared_device;
 
 pub use loss::{CtcLoss, CtcLossConfig, CtcLossError};
-pub use op::{CtcOps, Layout, Rules};
-pub use shared::{OpenError, RegisterError, init, is_shared, register};
+pub use op::{CtcOps, CtcOptions, Layout};
+pub use shared_device::{OpenError, RegisterError, init, is_shared, register};

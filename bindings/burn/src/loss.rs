@@ -1,4 +1,4 @@
-//! The loss as Burn's users know it: a config, a module, a forward pass.
+//! The public loss: a config, and a module with a forward pass.
 
 use burn::backend::Dispatch;
 use burn::config::Config;
@@ -6,15 +6,16 @@ use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
 
-use crate::op::{CtcOps, Layout, Rules};
+use crate::op::{CtcOps, CtcOptions, Layout};
 
-/// Makes a [`CtcLoss`].
+/// The configuration of a [`CtcLoss`].
 #[derive(Config, Debug)]
 pub struct CtcLossConfig {
-    /// The class that is the blank.
+    /// The class of the blank.
     #[config(default = 0)]
     pub blank: usize,
-    /// Whether an item that no alignment fits has loss 0 instead of +∞. Its gradient is 0 in any case.
+    /// `true`: an item without a valid alignment has loss 0 instead of +∞. Its gradient is 0 in
+    /// both cases.
     #[config(default = false)]
     pub zero_infinity: bool,
     /// The order of the logits' axes.
@@ -23,7 +24,7 @@ pub struct CtcLossConfig {
 }
 
 impl CtcLossConfig {
-    /// The loss.
+    /// Returns a [`CtcLoss`] with this configuration.
     #[must_use]
     pub fn init(&self) -> CtcLoss {
         CtcLoss {
@@ -37,51 +38,53 @@ impl CtcLossConfig {
 /// Connectionist temporal classification: −ln p(targets | logits) of each item, in nats.
 ///
 /// # Shapes
-/// - `logits`: `[T, N, C]`, or `[N, T, C]` with [`Layout::BatchMajor`]; the blank is one of the `C` classes. A view whose axes
-///   were swapped is read as it lies.
-/// - `targets`: `[N, Lmax]`; what stands past an item's length is never looked at.
-/// - `input_lengths`, `target_lengths`: `[N]`, how many frames and targets of each item count.
+/// - `logits`: `[T, N, C]`, or `[N, T, C]` with [`Layout::BatchMajor`]. The blank is one of the `C`
+///   classes. A view whose frame and item axes are swapped is read without a copy.
+/// - `targets`: `[N, Lmax]`; entries beyond an item's target length are ignored.
+/// - `input_lengths`, `target_lengths`: `[N]`, the number of valid frames and targets of each item.
 #[derive(Module, Debug)]
 pub struct CtcLoss {
-    /// The class that is the blank.
+    /// The class of the blank.
     pub blank: usize,
-    /// Whether an item that no alignment fits has loss 0 instead of +∞.
+    /// `true`: an item without a valid alignment has loss 0 instead of +∞.
     pub zero_infinity: bool,
     /// The order of the logits' axes.
     #[module(skip)]
     pub layout: Layout,
 }
 
-/// Shapes that do not fit each other.
+/// An argument whose shape or value does not match the logits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CtcLossError {
-    /// An array has not as many items as the logits.
-    #[error("{array} is of {got} items, but logits of {expected}")]
+    /// An array and the logits have different numbers of items.
+    #[error("{array} has {got} items, but the logits have {expected}")]
     Items {
-        /// Which array.
+        /// The name of the array.
         array: &'static str,
         /// The length of its first axis.
         got: usize,
-        /// The items of the logits.
+        /// The number of items of the logits.
         expected: usize,
     },
-    /// The blank is no class.
-    #[error("blank {blank} is not below {classes} classes")]
+    /// The blank is not a valid class.
+    #[error("blank {blank} is out of range: expected 0 ≤ blank < {classes}")]
     Blank {
-        /// The blank.
+        /// The class of the blank.
         blank: usize,
-        /// The classes of the logits.
+        /// The number of classes of the logits.
         classes: usize,
     },
 }
 
 impl CtcLoss {
-    /// The loss of each item, `[N]`.
+    /// Returns the loss of each item, `[N]`, in nats.
     ///
     /// # Panics
-    /// Where [`try_forward`](Self::try_forward) has an error, and where the device runs out of memory. On the host also where
-    /// a target or a length is out of range; on a wgpu device that item's loss is NaN then.
+    /// - If [`try_forward`](Self::try_forward) returns an error.
+    /// - If the device is out of memory.
+    /// - If a target or a length is out of range and the loss is computed on the CPU. On a wgpu
+    ///   device the loss of that item is NaN instead.
     #[must_use]
     pub fn forward(
         &self,
@@ -96,10 +99,12 @@ impl CtcLoss {
         }
     }
 
-    /// [`forward`](Self::forward), with shapes that do not fit as an error.
+    /// Returns the loss of each item, `[N]`, in nats, as [`forward`](Self::forward), but returns an
+    /// error for arguments that do not match the logits.
     ///
     /// # Errors
-    /// [`CtcLossError`] if an array is of another number of items than the logits, or the blank is no class.
+    /// [`CtcLossError`] if an array and the logits have different numbers of items, or the blank is
+    /// not a valid class.
     pub fn try_forward(
         &self,
         logits: Tensor<3>,
@@ -131,10 +136,10 @@ impl CtcLoss {
         };
         let losses = Dispatch::ctc_losses(
             logits.into_dispatch(),
-            words(targets).into_dispatch(),
-            words(input_lengths).into_dispatch(),
-            words(target_lengths).into_dispatch(),
-            Rules {
+            integers(targets).into_dispatch(),
+            integers(input_lengths).into_dispatch(),
+            integers(target_lengths).into_dispatch(),
+            CtcOptions {
                 blank,
                 zero_infinity: self.zero_infinity,
                 layout: self.layout,
@@ -143,11 +148,11 @@ impl CtcLoss {
         Ok(Tensor::from_dispatch(losses))
     }
 
-    /// The losses made one number, `[1]`: with `Mean` and `Auto` the mean of loss / target length, as PyTorch and Burn have
-    /// it; with `Sum` the sum; with `BatchMean` the sum / N.
+    /// Returns the reduced loss, `[1]`: for `Mean` and `Auto` the mean of loss / target length, as
+    /// in PyTorch and Burn; for `Sum` the sum; for `BatchMean` the sum / N.
     ///
     /// # Panics
-    /// As [`forward`](Self::forward).
+    /// In the same cases as [`forward`](Self::forward).
     #[must_use]
     pub fn forward_with_reduction(
         &self,
@@ -169,8 +174,8 @@ impl CtcLoss {
     }
 }
 
-/// Integers as the kernels read them.
-fn words<const D: usize>(tensor: Tensor<D, Int>) -> Tensor<D, Int> {
+/// Casts to i32, the type that the kernels read.
+fn integers<const D: usize>(tensor: Tensor<D, Int>) -> Tensor<D, Int> {
     match tensor.dtype() {
         DType::I32 => tensor,
         _ => tensor.cast(IntDType::I32),

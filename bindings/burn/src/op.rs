@@ -1,4 +1,4 @@
-//! The operation that Burn's backends are extended by, and its derivative.
+//! The operation that extends Burn's backends, and its derivative.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -15,14 +15,14 @@ use burn::backend::fusion::custom::TensorSpec;
 /// The order of the logits' axes.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// `[T, N, C]`, as Burn's own loss has it.
+    /// `[T, N, C]`, as in Burn's own loss.
     TimeMajor,
     /// `[N, T, C]`
     BatchMajor,
 }
 
 impl Layout {
-    /// `T`, `N` and `C` of logits whose axes have these lengths.
+    /// Returns `T`, `N` and `C` of logits with these dimensions.
     pub(crate) fn frames_items_classes(self, dims: [usize; 3]) -> [usize; 3] {
         let [a, b, classes] = dims;
         match self {
@@ -31,8 +31,8 @@ impl Layout {
         }
     }
 
-    /// The shape of something that each item has once, beside the logits.
-    fn beside(self, items: usize) -> Shape {
+    /// Returns the shape in which one value per item broadcasts over the logits.
+    fn per_item_shape(self, items: usize) -> Shape {
         match self {
             Self::TimeMajor => Shape::new([1, items, 1]),
             Self::BatchMajor => Shape::new([items, 1, 1]),
@@ -40,54 +40,57 @@ impl Layout {
     }
 }
 
-/// What a loss means: [`CtcLossConfig`](crate::CtcLossConfig), as the operation takes it.
+/// The options of the operation, the same as those of [`CtcLossConfig`](crate::CtcLossConfig).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// The class that is the blank, below `C`.
+pub struct CtcOptions {
+    /// The class of the blank, less than `C`.
     pub blank: usize,
-    /// Whether an item that no alignment fits has loss 0 instead of +∞.
+    /// `true`: an item without a valid alignment has loss 0 instead of +∞.
     pub zero_infinity: bool,
     /// The order of the logits' axes.
     pub layout: Layout,
 }
 
-impl Rules {
-    /// As the library has them.
-    pub(crate) fn options(self) -> Options {
+impl CtcOptions {
+    /// Converts to the options of `ctc_wgpu`.
+    pub(crate) fn to_core(self) -> Options {
+        // A larger blank is out of range for any logits.
+        let blank = u32::try_from(self.blank).unwrap_or(u32::MAX);
+        let impossible = match self.zero_infinity {
+            true => Impossible::Zero,
+            false => Impossible::Infinity,
+        };
         Options::default()
-            // A blank of more is no class of any logits.
-            .blank(Blank::Index(u32::try_from(self.blank).unwrap_or(u32::MAX)))
-            .impossible(match self.zero_infinity {
-                true => Impossible::Zero,
-                false => Impossible::Infinity,
-            })
+            .blank(Blank::Index(blank))
+            .impossible(impossible)
     }
 }
 
-/// CTC as an operation of a backend. [`CtcLoss`](crate::CtcLoss) is the way to use it; this is for those who write against
-/// Burn's backends.
+/// The CTC loss as an operation of a Burn backend. For code that is generic over Burn's backends;
+/// use [`CtcLoss`](crate::CtcLoss) otherwise.
 ///
-/// The logits are f32, targets `[N, Lmax]` and lengths `[N]` i32.
+/// The logits are f32. The targets, `[N, Lmax]`, and the lengths, `[N]`, are i32.
 #[backend_extension(Cube, Flex: cfg(feature = "flex"), Autodiff, Fusion: cfg(feature = "fusion"))]
 pub trait CtcOps: Backend {
-    /// The losses, `[N]`.
+    /// Returns the losses, `[N]`.
     #[fusion(meta = loss_spec)]
     fn ctc_losses(
         logits: FloatTensor<Self>,
         targets: IntTensor<Self>,
         input_lengths: IntTensor<Self>,
         target_lengths: IntTensor<Self>,
-        rules: Rules,
+        options: CtcOptions,
     ) -> FloatTensor<Self>;
 
-    /// The losses, and the gradient of their sum with respect to the logits, in their shape.
+    /// Returns the losses, `[N]`, and the gradient of their sum with respect to the logits, in the
+    /// shape of the logits.
     #[fusion(meta = loss_and_grad_spec)]
     fn ctc_losses_and_grad(
         logits: FloatTensor<Self>,
         targets: IntTensor<Self>,
         input_lengths: IntTensor<Self>,
         target_lengths: IntTensor<Self>,
-        rules: Rules,
+        options: CtcOptions,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
@@ -97,7 +100,7 @@ fn loss_spec(
     _targets: &TensorSpec,
     lengths: &TensorSpec,
     _target_lengths: &TensorSpec,
-    _rules: &Rules,
+    _options: &CtcOptions,
 ) -> TensorSpec {
     TensorSpec::new(lengths.shape.clone(), logits.dtype)
 }
@@ -108,7 +111,7 @@ fn loss_and_grad_spec(
     _targets: &TensorSpec,
     lengths: &TensorSpec,
     _target_lengths: &TensorSpec,
-    _rules: &Rules,
+    _options: &CtcOptions,
 ) -> (TensorSpec, TensorSpec) {
     (
         TensorSpec::new(lengths.shape.clone(), logits.dtype),
@@ -116,11 +119,12 @@ fn loss_and_grad_spec(
     )
 }
 
-/// The backward pass: the gradient is there already, and each item's is multiplied by what comes in for its loss.
+/// The backward pass. The forward pass has computed the gradient of each item, which is multiplied
+/// by the incoming gradient of the item's loss.
 #[derive(Debug)]
-struct Ctc(Layout);
+struct CtcBackward(Layout);
 
-impl<B: CtcOps> Backward<B, 1> for Ctc {
+impl<B: CtcOps> Backward<B, 1> for CtcBackward {
     type State = FloatTensor<B>;
 
     fn backward(
@@ -133,7 +137,7 @@ impl<B: CtcOps> Backward<B, 1> for Ctc {
         let incoming = grads.consume::<B>(&ops.node);
         if let Some(node) = parent {
             let (grad, items) = (ops.state, incoming.shape().num_elements());
-            let factor = B::float_reshape(incoming, self.0.beside(items));
+            let factor = B::float_reshape(incoming, self.0.per_item_shape(items));
             let factor = B::float_expand(factor, grad.shape());
             grads.register::<B>(node.id, B::float_mul(grad, factor));
         }
@@ -146,37 +150,37 @@ impl<B: CtcOps, C: CheckpointStrategy> CtcOps for Autodiff<B, C> {
         targets: IntTensor<Self>,
         input_lengths: IntTensor<Self>,
         target_lengths: IntTensor<Self>,
-        rules: Rules,
+        options: CtcOptions,
     ) -> FloatTensor<Self> {
         let (logits, node) = logits.into_parts();
-        match Ctc(rules.layout)
+        match CtcBackward(options.layout)
             .prepare::<C>([node])
             .compute_bound()
             .stateful()
         {
             OpsKind::Tracked(prepared) => {
                 let (loss, grad) =
-                    B::ctc_losses_and_grad(logits, targets, input_lengths, target_lengths, rules);
+                    B::ctc_losses_and_grad(logits, targets, input_lengths, target_lengths, options);
                 prepared.finish(grad, loss)
             }
             OpsKind::UnTracked(prepared) => {
-                let loss = B::ctc_losses(logits, targets, input_lengths, target_lengths, rules);
+                let loss = B::ctc_losses(logits, targets, input_lengths, target_lengths, options);
                 prepared.finish(loss)
             }
         }
     }
 
-    /// As values: nothing is tracked through these.
+    /// The results are not tracked by autodiff.
     fn ctc_losses_and_grad(
         logits: FloatTensor<Self>,
         targets: IntTensor<Self>,
         input_lengths: IntTensor<Self>,
         target_lengths: IntTensor<Self>,
-        rules: Rules,
+        options: CtcOptions,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let logits = Self::inner(logits);
         let (loss, grad) =
-            B::ctc_losses_and_grad(logits, targets, input_lengths, target_lengths, rules);
+            B::ctc_losses_and_grad(logits, targets, input_lengths, target_lengths, options);
         (Self::from_inner(loss), Self::from_inner(grad))
     }
 }

@@ -1,4 +1,4 @@
-// The same from C++: a context that frees itself, vectors, and errors as exceptions of the program's own.
+// The same computation in C++: a context with a destructor, vectors, and errors as exceptions.
 
 #include <ctc_wgpu.h>
 
@@ -14,8 +14,10 @@ namespace {
 
 void check(ctcw_result result)
 {
-    if (result != CTCW_OK)
-        throw std::runtime_error(std::string(ctcw_result_string(result)) + ": " + ctcw_last_error());
+    if (result == CTCW_OK)
+        return;
+    const std::string description = ctcw_result_string(result);
+    throw std::runtime_error(description + ": " + ctcw_last_error());
 }
 
 struct Destroy {
@@ -38,31 +40,31 @@ try {
     if (argc > 1)
         backend = std::strcmp(argv[1], "cpu") == 0 ? CTCW_BACKEND_CPU : CTCW_BACKEND_GPU;
     const Context context = open(backend);
-    std::cout << "ctc-wgpu " << ctcw_version() << " on " << ctcw_backend_name(context.get()) << '\n';
+    const char *device = ctcw_backend_name(context.get());
+    std::cout << "ctc-wgpu " << ctcw_version() << " on " << device << '\n';
 
-    // As warp-ctc has it: time-major, and the labels of all items one after the other.
+    // The layouts of warp-ctc: time-major logits and concatenated labels.
     const std::size_t items = 2, frames = 4, classes = 3;
     const std::vector<float> logits(frames * items * classes);
-    const std::vector<int32_t> labels{1, 2, /* item 1: */ 1}, label_lengths{2, 1}, logit_lengths{4, 3};
+    const std::vector<int32_t> labels{1, 2, /* item 1: */ 1};
+    const std::vector<int32_t> label_lengths{2, 1}, logit_lengths{4, 3};
 
     ctcw_batch batch{};
     batch.size = sizeof batch;
     batch.items = items;
     batch.frames = frames;
     batch.classes = classes;
+    batch.layout = CTCW_LAYOUT_TIME_MAJOR;
+    batch.label_layout = CTCW_LABELS_CONCATENATED;
     batch.logits = logits.data();
     batch.labels = labels.data();
     batch.label_count = labels.size();
     batch.label_lengths = label_lengths.data();
     batch.logit_lengths = logit_lengths.data();
 
-    ctcw_options options{};
-    options.size = sizeof options;
-    options.layout = CTCW_LAYOUT_TIME_MAJOR;
-    options.labels = CTCW_LABELS_CONCATENATED;
-
+    // NULL options are the defaults.
     std::vector<float> loss(items), grad(logits.size());
-    check(ctcw_compute(context.get(), &batch, &options, loss.data(), grad.data(), nullptr, nullptr));
+    check(ctcw_compute(context.get(), &batch, nullptr, loss.data(), grad.data(), nullptr, nullptr));
 
     bool right = true;
     const double expected[] = {std::log(81.0 / 15.0), std::log(27.0 / 6.0)};

@@ -1,4 +1,4 @@
-//! What C hands in, checked once and made what the library takes.
+//! Checks the arguments of a call and converts them to the library's types.
 
 use std::ffi::{CStr, c_char};
 use std::{ptr, slice};
@@ -8,135 +8,151 @@ use ctc_wgpu::{
     RepeatedLabels, RepeatedOutputs,
 };
 
-use crate::fault::Fault;
+use crate::error::CError;
 use crate::types::{
-    ctcw_batch, ctcw_impossible, ctcw_input, ctcw_labels, ctcw_layout, ctcw_options, ctcw_reduction,
+    ctcw_batch, ctcw_impossible, ctcw_input, ctcw_label_layout, ctcw_layout, ctcw_options,
+    ctcw_reduction,
 };
 
-/// A string, empty for NULL.
+/// Returns the name of an adapter, or an empty string for NULL.
 ///
 /// # Safety
-/// `string` is NULL or ends with a zero byte, and lives as long as the answer is used.
-pub(crate) unsafe fn text<'a>(string: *const c_char) -> Result<&'a str, Fault> {
-    if string.is_null() {
+/// `name` is NULL or a NUL-terminated string that outlives the returned reference.
+pub(crate) unsafe fn adapter_name<'a>(name: *const c_char) -> Result<&'a str, CError> {
+    if name.is_null() {
         return Ok("");
     }
-    // SAFETY: it is not NULL, and the caller's promise.
-    let bytes = unsafe { CStr::from_ptr(string) };
+    // SAFETY: `name` is not NULL; the caller guarantees the rest.
+    let bytes = unsafe { CStr::from_ptr(name) };
     bytes
         .to_str()
-        .map_err(|_| Fault::Argument("adapter is not UTF-8".into()))
+        .map_err(|_| CError::Argument("adapter is not UTF-8".into()))
 }
 
-/// A pointer that may be NULL is aligned.
-pub(crate) fn aligned<T>(name: &str, pointer: *const T) -> Result<(), Fault> {
+/// Returns an error if a pointer is not aligned. NULL is aligned.
+pub(crate) fn check_aligned<T>(name: &str, pointer: *const T) -> Result<(), CError> {
     if pointer.is_aligned() {
         return Ok(());
     }
     let bytes = align_of::<T>();
-    Err(Fault::Argument(format!(
+    Err(CError::Argument(format!(
         "{name} is not aligned to {bytes} bytes"
     )))
 }
 
-/// An array; of no elements, whatever the pointer.
+fn too_large(name: &str, elements: impl std::fmt::Display) -> CError {
+    CError::Argument(format!(
+        "{name}: {elements} elements exceed the address space, so no memory can hold them"
+    ))
+}
+
+/// Returns `count` elements at `pointer`, which may have any value if `count` is 0.
 ///
 /// # Safety
-/// `pointer` is NULL, or may be read for `count` elements, which nobody writes while the answer is used.
-unsafe fn array<'a, T>(name: &str, pointer: *const T, count: usize) -> Result<&'a [T], Fault> {
+/// `pointer` is NULL or valid for reading `count` elements, and nobody writes them while the
+/// returned slice is in use.
+unsafe fn array<'a, T>(name: &str, pointer: *const T, count: usize) -> Result<&'a [T], CError> {
     if count == 0 {
         return Ok(&[]);
     }
     if pointer.is_null() {
-        return Err(Fault::null(name));
+        return Err(CError::null(name));
     }
-    aligned(name, pointer)?;
+    check_aligned(name, pointer)?;
     match count.checked_mul(size_of::<T>()) {
-        // SAFETY: not NULL, aligned, no longer than an object can be, and the caller's promise.
+        // SAFETY: `pointer` is aligned and not NULL, and the length is at most `isize::MAX` bytes;
+        // the caller guarantees the rest.
         Some(bytes) if isize::try_from(bytes).is_ok() => {
             Ok(unsafe { slice::from_raw_parts(pointer, count) })
         }
-        _ => Err(Fault::Argument(format!(
-            "{name}: {count} elements are more than memory has"
-        ))),
+        _ => Err(too_large(name, count)),
     }
 }
 
-/// [`array`], or `None` for NULL.
+/// Returns an [`array`], or `None` for NULL.
 ///
 /// # Safety
-/// As [`array`].
+/// As for [`array`].
 unsafe fn optional<'a, T>(
     name: &str,
     pointer: *const T,
     count: usize,
-) -> Result<Option<&'a [T]>, Fault> {
+) -> Result<Option<&'a [T]>, CError> {
     if pointer.is_null() {
         return Ok(None);
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees it.
     unsafe { array(name, pointer, count) }.map(Some)
 }
 
-/// A struct that later versions of the library may append fields to.
+/// A struct that begins with its size and to which later versions of the library may append fields.
 ///
 /// # Safety
-/// It is plain data, of which any bytes are a value, with a `usize` for its size first.
+/// The type is plain data for which every bit pattern is valid, and its first field is a `usize`.
 unsafe trait Versioned: Copy {
-    /// The sizes that it has had, that of this version last. A version that appends fields adds its own and writes the one
-    /// before as `offset_of!` the first of them.
-    const ENDS: &'static [usize] = &[size_of::<Self>()];
+    /// The sizes of the struct in all versions, that of this version last. A version that appends
+    /// fields adds its own size and writes the previous one as `offset_of!` its first new field.
+    const SIZES: &'static [usize] = &[size_of::<Self>()];
 }
 
-// SAFETY: integers and a float after the size.
+// SAFETY: integers and a float follow the size.
 unsafe impl Versioned for ctcw_options {}
 
-// SAFETY: sizes and pointers after the size; pointers are not followed before they are checked.
+// SAFETY: integers and pointers follow the size; no pointer is dereferenced before it is checked.
 unsafe impl Versioned for ctcw_batch {}
 
-/// A struct whose first field is its size: of an older program it has fewer bytes, and zeros for the rest; of a newer one
-/// more, which must be zeros. A size within a field is of no version: half a pointer would be taken for a whole one.
+/// Reads a struct by its own size.
+///
+/// A program of an older version passes fewer bytes, and the missing fields become 0. A program of
+/// a newer version passes more bytes, which must be 0. Any other size is an error: a size that ends
+/// within a pointer, for example, would make an address of half a pointer.
 ///
 /// # Safety
-/// `given` is NULL, or points to as many bytes as its size says.
-unsafe fn sized<T: Versioned>(name: &str, given: *const T, zeros: T) -> Result<T, Fault> {
-    if given.is_null() {
-        return Err(Fault::null(name));
+/// `source` is NULL or valid for reading as many bytes as its first field states.
+unsafe fn read_versioned<T: Versioned>(
+    name: &str,
+    source: *const T,
+    zeros: T,
+) -> Result<T, CError> {
+    if source.is_null() {
+        return Err(CError::null(name));
     }
-    aligned(name, given)?;
-    // SAFETY: not NULL and aligned; a struct of any version begins with its size.
-    let size = unsafe { given.cast::<usize>().read() };
-    let whole = size_of::<T>();
-    // A later version ends at a multiple of the alignment; none will ever have so many fields, but memory that nobody has
-    // set may say so.
-    let later = size > whole && size <= 4096 && size.is_multiple_of(align_of::<T>());
-    if !T::ENDS.contains(&size) && !later {
-        return Err(Fault::Argument(format!(
-            "{name}: no version of the struct had size = {size}: set it to sizeof(ctcw_{name}), which is {whole} in \
-             this version"
+    check_aligned(name, source)?;
+    // SAFETY: `source` is aligned and not NULL, and every version of the struct begins with its
+    // size.
+    let size = unsafe { source.cast::<usize>().read() };
+    let current = size_of::<T>();
+    // A later version has a size that is a multiple of the alignment. The upper bound rejects the
+    // size of a struct that was never initialised.
+    let later = size > current && size <= 4096 && size.is_multiple_of(align_of::<T>());
+    if !T::SIZES.contains(&size) && !later {
+        return Err(CError::Argument(format!(
+            "{name}: size = {size} is not the size of any version of the struct: set it to \
+             sizeof(ctcw_{name}), which is {current} in this version"
         )));
     }
-    let known = size.min(whole);
-    // SAFETY: the caller lets `size` bytes be read.
-    let bytes = unsafe { slice::from_raw_parts(given.cast::<u8>(), size) };
+    let known = size.min(current);
+    // SAFETY: the caller guarantees that `size` bytes are readable.
+    let bytes = unsafe { slice::from_raw_parts(source.cast::<u8>(), size) };
     if bytes[known..].iter().any(|byte| *byte != 0) {
-        return Err(Fault::Argument(format!(
-            "{name} has fields that this version of the library does not know"
+        return Err(CError::Argument(format!(
+            "{name} sets fields that this version of the library does not support"
         )));
     }
-    let mut whole = zeros;
-    // SAFETY: `known` bytes are within both, which do not overlap; any bytes are a value of plain data.
+    let mut value = zeros;
+    // SAFETY: both sides are at least `known` bytes long and do not overlap, and every bit pattern
+    // is a valid `T`.
     unsafe {
-        ptr::copy_nonoverlapping(bytes.as_ptr(), ptr::from_mut(&mut whole).cast(), known);
+        ptr::copy_nonoverlapping(bytes.as_ptr(), ptr::from_mut(&mut value).cast(), known);
     }
-    Ok(whole)
+    Ok(value)
 }
 
-/// The options, whole; the defaults for NULL.
+/// Reads the options; NULL stands for the defaults.
 ///
 /// # Safety
-/// `given` is NULL, or points to as many bytes as its size says.
-pub(crate) unsafe fn options(given: *const ctcw_options) -> Result<ctcw_options, Fault> {
+/// `source` is NULL or valid for reading as many bytes as its first field states.
+pub(crate) unsafe fn read_options(source: *const ctcw_options) -> Result<Options, CError> {
     let zeros = ctcw_options {
         size: size_of::<ctcw_options>(),
         blank: 0,
@@ -147,30 +163,26 @@ pub(crate) unsafe fn options(given: *const ctcw_options) -> Result<ctcw_options,
         blank_in_labels: 0,
         collapse_labels: 0,
         distinct_outputs: 0,
-        layout: 0,
-        labels: 0,
     };
-    if given.is_null() {
-        return Ok(zeros);
+    if source.is_null() {
+        return convert_options(&zeros);
     }
-    // SAFETY: the caller's promise.
-    unsafe { sized("options", given, zeros) }
+    // SAFETY: the caller guarantees it.
+    convert_options(&unsafe { read_versioned("options", source, zeros) }?)
 }
 
-/// The batch as the library takes it, and its number of items.
+/// Reads the struct of a batch, whose arrays are not checked yet.
 ///
 /// # Safety
-/// `given` is NULL, or points to as many bytes as its size says, and its arrays have the elements that its numbers say,
-/// which nobody writes while the answer is used.
-pub(crate) unsafe fn batch<'a>(
-    given: *const ctcw_batch,
-    options: &ctcw_options,
-) -> Result<(Batch<'a>, usize), Fault> {
+/// `source` is NULL or valid for reading as many bytes as its first field states.
+pub(crate) unsafe fn read_batch(source: *const ctcw_batch) -> Result<ctcw_batch, CError> {
     let zeros = ctcw_batch {
         size: size_of::<ctcw_batch>(),
         items: 0,
         frames: 0,
         classes: 0,
+        layout: 0,
+        label_layout: 0,
         logits: ptr::null(),
         labels: ptr::null(),
         label_count: 0,
@@ -178,71 +190,72 @@ pub(crate) unsafe fn batch<'a>(
         logit_lengths: ptr::null(),
         weights: ptr::null(),
     };
-    // SAFETY: the caller's promise.
-    let given = unsafe { sized("batch", given, zeros) }?;
+    // SAFETY: the caller guarantees it.
+    unsafe { read_versioned("batch", source, zeros) }
+}
+
+/// Converts a batch to the library's type.
+///
+/// # Safety
+/// The arrays of `batch` are valid for reading as many elements as its other fields state, and
+/// nobody writes them while the returned batch is in use.
+pub(crate) unsafe fn convert_batch<'a>(batch: &ctcw_batch) -> Result<Batch<'a>, CError> {
     let ctcw_batch {
         items,
         frames,
         classes,
         ..
-    } = given;
+    } = *batch;
     let count = items
         .checked_mul(frames)
         .and_then(|rows| rows.checked_mul(classes))
-        .ok_or_else(|| {
-            Fault::Argument(format!(
-                "logits: {items} * {frames} * {classes} elements are more than memory has"
-            ))
-        })?;
-    // SAFETY: the caller's promise, for each.
+        .ok_or_else(|| too_large("logits", format_args!("{items} * {frames} * {classes}")))?;
+    // SAFETY: the caller guarantees it for each array.
     let (logits, labels, label_lengths, logit_lengths, weights) = unsafe {
         (
-            array("logits", given.logits, count)?,
-            array("labels", given.labels, given.label_count)?,
-            array("label_lengths", given.label_lengths, items)?,
-            optional("logit_lengths", given.logit_lengths, items)?,
-            optional("weights", given.weights, items)?,
+            array("logits", batch.logits, count)?,
+            array("labels", batch.labels, batch.label_count)?,
+            array("label_lengths", batch.label_lengths, items)?,
+            optional("logit_lengths", batch.logit_lengths, items)?,
+            optional("weights", batch.weights, items)?,
         )
     };
-    let (layout, label_layout) = layouts(options)?;
-    let batch = match layout {
-        Layout::BatchMajor => Batch::new([items, frames, classes], logits),
+    let converted = match layout(batch)? {
         Layout::TimeMajor => Batch::time_major([frames, items, classes], logits),
-        _ => return Err(Fault::value("layout", options.layout)),
+        _ => Batch::new([items, frames, classes], logits),
     };
-    let mut batch = match label_layout {
-        LabelLayout::Padded => batch.labels(labels, label_lengths),
-        LabelLayout::Concatenated => batch.labels_concatenated(labels, label_lengths),
-        _ => return Err(Fault::value("labels", options.labels)),
+    let mut converted = match label_layout(batch)? {
+        LabelLayout::Concatenated => converted.labels_concatenated(labels, label_lengths),
+        _ => converted.labels(labels, label_lengths),
     };
     if let Some(lengths) = logit_lengths {
-        batch = batch.logit_lengths(lengths);
+        converted = converted.logit_lengths(lengths);
     }
     if let Some(weights) = weights {
-        batch = batch.weights(weights);
+        converted = converted.weights(weights);
     }
-    Ok((batch, items))
+    Ok(converted)
 }
 
-/// Of the options what tells how arrays lie.
-pub(crate) fn layouts(options: &ctcw_options) -> Result<(Layout, LabelLayout), Fault> {
-    use ctcw_labels::{CTCW_LABELS_CONCATENATED, CTCW_LABELS_PADDED};
+pub(crate) fn layout(batch: &ctcw_batch) -> Result<Layout, CError> {
     use ctcw_layout::{CTCW_LAYOUT_BATCH_MAJOR, CTCW_LAYOUT_TIME_MAJOR};
-    let layout = match options.layout {
-        x if x == CTCW_LAYOUT_BATCH_MAJOR as i32 => Layout::BatchMajor,
-        x if x == CTCW_LAYOUT_TIME_MAJOR as i32 => Layout::TimeMajor,
-        x => return Err(Fault::value("layout", x)),
-    };
-    let labels = match options.labels {
-        x if x == CTCW_LABELS_PADDED as i32 => LabelLayout::Padded,
-        x if x == CTCW_LABELS_CONCATENATED as i32 => LabelLayout::Concatenated,
-        x => return Err(Fault::value("labels", x)),
-    };
-    Ok((layout, labels))
+    match batch.layout {
+        x if x == CTCW_LAYOUT_BATCH_MAJOR as i32 => Ok(Layout::BatchMajor),
+        x if x == CTCW_LAYOUT_TIME_MAJOR as i32 => Ok(Layout::TimeMajor),
+        x => Err(CError::value("layout", x)),
+    }
 }
 
-/// Of the options what tells what the loss means.
-pub(crate) fn meaning(options: &ctcw_options) -> Result<Options, Fault> {
+pub(crate) fn label_layout(batch: &ctcw_batch) -> Result<LabelLayout, CError> {
+    use ctcw_label_layout::{CTCW_LABELS_CONCATENATED, CTCW_LABELS_PADDED};
+    match batch.label_layout {
+        x if x == CTCW_LABELS_PADDED as i32 => Ok(LabelLayout::Padded),
+        x if x == CTCW_LABELS_CONCATENATED as i32 => Ok(LabelLayout::Concatenated),
+        x => Err(CError::value("label_layout", x)),
+    }
+}
+
+fn convert_options(options: &ctcw_options) -> Result<Options, CError> {
     use ctcw_impossible::{CTCW_IMPOSSIBLE_ERROR, CTCW_IMPOSSIBLE_INFINITY, CTCW_IMPOSSIBLE_ZERO};
     use ctcw_input::{
         CTCW_INPUT_LOG_PROBS, CTCW_INPUT_LOG_PROBS_EXACT, CTCW_INPUT_LOGITS, CTCW_INPUT_PROBS,
@@ -253,7 +266,7 @@ pub(crate) fn meaning(options: &ctcw_options) -> Result<Options, Fault> {
     };
     let blank = match options.blank {
         -1 => Blank::Last,
-        blank => Blank::Index(u32::try_from(blank).map_err(|_| Fault::value("blank", blank))?),
+        blank => Blank::Index(u32::try_from(blank).map_err(|_| CError::value("blank", blank))?),
     };
     let input = match options.input {
         x if x == CTCW_INPUT_LOGITS as i32 => Input::Logits,
@@ -262,7 +275,7 @@ pub(crate) fn meaning(options: &ctcw_options) -> Result<Options, Fault> {
         x if x == CTCW_INPUT_PROBS as i32 => Input::Probs {
             epsilon: options.epsilon,
         },
-        x => return Err(Fault::value("input", x)),
+        x => return Err(CError::value("input", x)),
     };
     let reduction = match options.reduction {
         x if x == CTCW_REDUCTION_NONE as i32 => Reduction::None,
@@ -271,38 +284,36 @@ pub(crate) fn meaning(options: &ctcw_options) -> Result<Options, Fault> {
         x if x == CTCW_REDUCTION_MEAN_LABEL as i32 => Reduction::MeanLabel,
         x if x == CTCW_REDUCTION_MEAN_VOLUME as i32 => Reduction::MeanVolume,
         x if x == CTCW_REDUCTION_MEAN_WEIGHTED as i32 => Reduction::MeanWeighted,
-        x => return Err(Fault::value("reduction", x)),
+        x => return Err(CError::value("reduction", x)),
     };
     let impossible = match options.impossible {
         x if x == CTCW_IMPOSSIBLE_INFINITY as i32 => Impossible::Infinity,
         x if x == CTCW_IMPOSSIBLE_ZERO as i32 => Impossible::Zero,
         x if x == CTCW_IMPOSSIBLE_ERROR as i32 => Impossible::Error,
-        x => return Err(Fault::value("impossible", x)),
+        x => return Err(CError::value("impossible", x)),
     };
-    let [blank_in_labels, collapse, distinct] = [
-        ("blank_in_labels", options.blank_in_labels),
-        ("collapse_labels", options.collapse_labels),
-        ("distinct_outputs", options.distinct_outputs),
-    ]
-    .map(|(name, value)| match value {
+    let flag = |name, value| match value {
         0 => Ok(false),
         1 => Ok(true),
-        _ => Err(Fault::value(name, value)),
-    });
+        _ => Err(CError::value(name, value)),
+    };
+    let blank_in_labels = flag("blank_in_labels", options.blank_in_labels)?;
+    let collapse_labels = flag("collapse_labels", options.collapse_labels)?;
+    let distinct_outputs = flag("distinct_outputs", options.distinct_outputs)?;
     Ok(Options::default()
         .blank(blank)
         .input(input)
         .reduction(reduction)
         .impossible(impossible)
-        .blank_in_labels(match blank_in_labels? {
+        .blank_in_labels(match blank_in_labels {
             false => BlankInLabels::Reject,
             true => BlankInLabels::Allow,
         })
-        .repeated_labels(match collapse? {
+        .repeated_labels(match collapse_labels {
             false => RepeatedLabels::Keep,
             true => RepeatedLabels::Collapse,
         })
-        .repeated_outputs(match distinct? {
+        .repeated_outputs(match distinct_outputs {
             false => RepeatedOutputs::Merge,
             true => RepeatedOutputs::Distinct,
         }))

@@ -1,19 +1,20 @@
-//! ctc-wgpu behind a C ABI. `include/ctc_wgpu.h` is made from this crate and documents it for C; the README shows a program.
+//! The C ABI of ctc-wgpu. `include/ctc_wgpu.h` is generated from this crate and documents it for C;
+//! the README shows a complete program.
 //!
-//! The rules at the border: every pointer and size that can be checked is checked; what goes wrong is a
-//! [`Result`](ctcw_result) and a message of the calling thread; a panic is one of the results and never unwinds into C; no
-//! output is touched by a call that fails.
+//! Rules of the interface: every pointer and size that can be checked is checked. An error is a
+//! [`ctcw_result`] and a message for the calling thread. A panic becomes a result and never unwinds
+//! into C. A call that fails writes no output.
 #![allow(
     unsafe_code,
-    reason = "C hands over pointers; each use of one has its argument beside it"
+    reason = "C passes pointers; the argument for each use stands beside it"
 )]
 #![allow(non_camel_case_types, reason = "the names are those of the C header")]
 
-mod fault;
+mod error;
 mod input;
 mod types;
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CString, c_char};
 use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,50 +23,52 @@ use ctc_wgpu::{
     Backend, BatchShape, CacheLimits, Ctc, LossAndGradOutput, LossOutput, Plan, Reduction, Task,
 };
 
-use fault::{Fault, guard, message};
-use input::{batch, layouts, options, text};
+use error::{CError, guard, message};
 use types::describe;
 pub use types::*;
 
-/// A device, or the CPU backend, with its compiled kernels and its memory for shapes that come again. Threads may share it.
+/// A GPU or the CPU backend, with its compiled kernels and the memory for recent batch shapes.
+/// Threads may share a context.
 pub struct ctcw_context {
     ctc: Ctc,
-    /// As C wants it.
+    /// For `ctcw_backend_name`.
     name: CString,
-    /// Of calls that have ended, to be used again. Nobody waits for the lock: in a forked process it may be held by a thread
-    /// that stayed in the parent.
+    /// Outputs of earlier calls, whose memory is reused. Only `try_lock` is used: in a forked
+    /// process the lock may be held by a thread that exists only in the parent.
     outputs: Mutex<Vec<LossAndGradOutput>>,
-    /// How many of them are kept.
-    kept: AtomicUsize,
+    /// The maximum length of `outputs`.
+    max_outputs: AtomicUsize,
 }
 
-/// The version of the library, as "0.1.0". Never NULL.
+/// Returns the version of the library, for example "0.1.0". Never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctcw_version() -> *const c_char {
     const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
     VERSION.as_ptr().cast()
 }
 
-/// What a result means in general, in English. Never NULL. `ctcw_last_error` tells what was wrong in particular.
+/// Returns a general description of a result, in English. Never NULL. `ctcw_last_error` has the
+/// details of a particular failure.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctcw_result_string(result: i32) -> *const c_char {
     describe(result).as_ptr()
 }
 
-/// What went wrong in the latest call of this thread that failed, in English: item, value and rule. Never NULL; empty if
-/// nothing has. It holds until the thread's next call that fails.
+/// Returns the message of the calling thread's latest failed call, in English: the item, the value
+/// and the rule. Never NULL; empty if no call of the thread has failed. The string is valid until
+/// the thread's next call that fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctcw_last_error() -> *const c_char {
     message()
 }
 
-/// Opens a context and puts it at `context`; `ctcw_destroy` frees it.
+/// Creates a context and stores it in `context`. Free it with `ctcw_destroy`.
 ///
-/// `backend` is a `ctcw_backend`. `adapter` is NULL, or a part of the name of the GPU that is wanted, whatever its case;
-/// the CPU backend has no use for it.
+/// `backend` is a `ctcw_backend`. `adapter` is NULL or a part of the name of the GPU to use; upper
+/// and lower case are equal. The CPU backend ignores it.
 ///
 /// # Safety
-/// `adapter`, if not NULL, ends with a zero byte. `context` may be written.
+/// `adapter` is NULL or a NUL-terminated string. `context` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctcw_create(
     backend: i32,
@@ -75,172 +78,179 @@ pub unsafe extern "C" fn ctcw_create(
     use ctcw_backend::{CTCW_BACKEND_AUTO, CTCW_BACKEND_CPU, CTCW_BACKEND_GPU};
     guard(|| {
         if context.is_null() {
-            return Err(Fault::null("context"));
+            return Err(CError::null("context"));
         }
-        // SAFETY: the caller's promise; NULL is told apart inside.
-        let name = unsafe { text(adapter) }?;
-        let gpu = || match name {
+        // SAFETY: the caller guarantees it.
+        let adapter = unsafe { input::adapter_name(adapter) }?;
+        let gpu = || match adapter {
             "" => Ctc::gpu(),
-            name => Ctc::gpu_named(name),
+            adapter => Ctc::gpu_named(adapter),
         };
         let ctc = match backend {
             x if x == CTCW_BACKEND_AUTO as i32 => gpu().unwrap_or_else(|_| Ctc::cpu()),
             x if x == CTCW_BACKEND_GPU as i32 => gpu()?,
             x if x == CTCW_BACKEND_CPU as i32 => Ctc::cpu(),
-            x => return Err(Fault::value("backend", x)),
+            x => return Err(CError::value("backend", x)),
         };
         let name = CString::new(ctc.backend().to_string()).unwrap_or_default();
-        let made = Box::new(ctcw_context {
+        let created = Box::new(ctcw_context {
             ctc,
             name,
             outputs: Mutex::default(),
-            kept: AtomicUsize::new(CacheLimits::default().shapes),
+            max_outputs: AtomicUsize::new(CacheLimits::default().shapes),
         });
-        // SAFETY: it is not NULL, and the caller lets it be written.
-        unsafe { context.write(Box::into_raw(made)) };
+        // SAFETY: `context` is not NULL, and the caller guarantees that it is writable.
+        unsafe { context.write(Box::into_raw(created)) };
         Ok(())
     })
 }
 
-/// Frees a context. NULL is fine.
+/// Frees a context. Does nothing for NULL.
 ///
 /// # Safety
-/// `context` is NULL, or comes from `ctcw_create`, was not destroyed before, and no thread uses it any more.
+/// `context` is NULL or a context from `ctcw_create` that has not been destroyed and that no thread
+/// uses any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctcw_destroy(context: *mut ctcw_context) {
     if context.is_null() {
         return;
     }
-    // There is nobody to tell of a failure here.
+    // The function has no result, so a panic has nowhere to be reported.
     let _ = guard(|| {
-        // SAFETY: it was made by Box::into_raw, and the caller has the last pointer to it.
+        // SAFETY: the pointer comes from `Box::into_raw`, and the caller guarantees that it is the
+        // last one.
         drop(unsafe { Box::from_raw(context) });
         Ok(())
     });
 }
 
-/// Bounds what the context keeps for later batches, from now on. What is beyond the bound goes at once, the least recently
-/// used first.
+/// Limits what the context keeps for later batches. The limits take effect immediately: what
+/// exceeds them is freed, the least recently used first.
 ///
-/// - `pipelines`: compiled kernels, 128 by default, about 0.3 MiB each on a software driver. Of the CPU there are none.
-/// - `sessions`: buffers and workspaces, one for each recent shape and for each call at the same time; on the CPU the tables
-///   of a call. 4 by default.
+/// - `pipelines`: the number of compiled kernels; 128 by default. On a software driver one takes
+///   about 0.3 MiB. The CPU backend has none.
+/// - `shapes`: the number of recent batch shapes whose buffers and workspace are kept, one set for
+///   each concurrent call; 4 by default. On the CPU it is the number of workspaces.
 ///
 /// # Safety
-/// `context` is NULL or a living context.
+/// `context` is NULL or a valid context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctcw_set_cache_limits(
     context: *const ctcw_context,
     pipelines: usize,
-    sessions: usize,
+    shapes: usize,
 ) -> ctcw_result {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let context = unsafe { context.as_ref() }.ok_or(Fault::null("context"))?;
-        context.kept.store(sessions, Ordering::Relaxed);
+        // SAFETY: the caller guarantees it.
+        let context = unsafe { context.as_ref() }.ok_or(CError::null("context"))?;
+        context.max_outputs.store(shapes, Ordering::Relaxed);
         if let Ok(mut outputs) = context.outputs.try_lock() {
-            outputs.truncate(sessions);
+            outputs.truncate(shapes);
         }
-        context
-            .ctc
-            .set_cache_limits(CacheLimits::default().pipelines(pipelines).shapes(sessions));
+        let limits = CacheLimits::default().pipelines(pipelines).shapes(shapes);
+        context.ctc.set_cache_limits(limits);
         Ok(())
     })
 }
 
-/// Where the context computes: the GPU with its driver, or the CPU backend with its instructions. NULL for NULL; else it holds
-/// until the context is destroyed.
+/// Returns the name of the device that the context computes on: the GPU and its driver, or the CPU
+/// backend and its instruction set. The string is valid until the context is destroyed. Returns
+/// NULL for NULL.
 ///
 /// # Safety
-/// `context` is NULL or a living context.
+/// `context` is NULL or a valid context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctcw_backend_name(context: *const ctcw_context) -> *const c_char {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees it.
     match unsafe { context.as_ref() } {
         Some(context) => context.name.as_ptr(),
         None => ptr::null(),
     }
 }
 
-/// Whether the context computes on a GPU: 1 or 0, and 0 for NULL.
+/// Returns 1 if the context computes on a GPU, and 0 for the CPU backend or NULL.
 ///
 /// # Safety
-/// `context` is NULL or a living context.
+/// `context` is NULL or a valid context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctcw_is_gpu(context: *const ctcw_context) -> i32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees it.
     let context = unsafe { context.as_ref() };
     i32::from(context.is_some_and(|context| matches!(context.ctc.backend(), Backend::Gpu(_))))
 }
 
-/// The workspace of a batch of N = `items`, T = `frames`, C = `classes` and at most `max_labels` labels an item, in bytes
-/// at `bytes`. The library allocates it, the caller need not.
+/// Stores the size of the workspace of a batch in `bytes`. The library allocates the workspace
+/// itself; the size is for information.
 ///
-/// On a GPU this is exact, and known before anything runs: device memory beside the arrays themselves. The tables of the CPU
-/// twin depend on the lengths: there it is what the context keeps from its calls so far, whatever the shape.
+/// - `batch` supplies the shape: `items`, `frames`, `classes`, `layout` and `label_layout`. Its
+///   arrays are not read and may be NULL.
+/// - `max_labels` is the largest label length.
+/// - `options` may be NULL: the defaults.
+/// - `with_grad` is 0 for losses without a gradient.
 ///
-/// `options` may be NULL: the defaults. `with_grad` is 0 for losses only.
+/// On a GPU the size is exact, and known before anything is computed: device memory in addition to
+/// the batch's own arrays. The workspace of the CPU backend depends on the lengths; there the
+/// result is what the context has cached from its calls so far, whatever the shape.
 ///
 /// # Safety
-/// `context` is NULL or a living context; `options` is NULL or points to `options->size` bytes; `bytes` may be written.
+/// `context` is NULL or a valid context. `batch` and `options` are NULL or readable for as many
+/// bytes as their `size` states. `bytes` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctcw_workspace_bytes(
     context: *const ctcw_context,
-    items: usize,
-    frames: usize,
-    classes: usize,
+    batch: *const ctcw_batch,
     max_labels: usize,
     options: *const ctcw_options,
     with_grad: i32,
     bytes: *mut u64,
 ) -> ctcw_result {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let context = unsafe { context.as_ref() }.ok_or(Fault::null("context"))?;
-        // SAFETY: the caller's promise.
-        let given = unsafe { self::options(options) }?;
+        // SAFETY: the caller guarantees it.
+        let context = unsafe { context.as_ref() }.ok_or(CError::null("context"))?;
+        // SAFETY: the caller guarantees it.
+        let (batch, options) =
+            unsafe { (input::read_batch(batch)?, input::read_options(options)?) };
         if bytes.is_null() {
-            return Err(Fault::null("bytes"));
+            return Err(CError::null("bytes"));
         }
-        let (layout, label_layout) = layouts(&given)?;
-        let shape = BatchShape {
-            layout,
-            label_layout,
-            ..BatchShape::new(items, frames, classes, max_labels)
-        };
+        let mut shape = BatchShape::new(batch.items, batch.frames, batch.classes, max_labels);
+        shape.layout = input::layout(&batch)?;
+        shape.label_layout = input::label_layout(&batch)?;
         let task = match with_grad {
             0 => Task::Loss,
             _ => Task::LossAndGrad,
         };
-        let counted = match context.ctc.limits() {
+        let size = match context.ctc.limits() {
             Some(limits) => {
-                let plan = Plan::new(&shape, &input::meaning(&given)?, task, limits);
+                let plan = Plan::new(&shape, &options, task, limits);
                 plan.map_err(ctc_wgpu::Error::from)?.workspace_bytes()
             }
             None => context.ctc.cached_bytes().unwrap_or(0),
         };
-        // SAFETY: it is not NULL, and the caller lets it be written.
-        unsafe { bytes.write(counted) };
+        // SAFETY: `bytes` is not NULL, and the caller guarantees that it is writable.
+        unsafe { bytes.write(size) };
         Ok(())
     })
 }
 
-/// The losses of a batch and, where `grad` is not NULL, their gradient. It returns when they are there.
+/// Computes the losses of a batch and, if `grad` is not NULL, their gradient. Returns when the
+/// results are in the caller's memory.
 ///
 /// - `options` may be NULL: the defaults.
 /// - `loss` is `[N]`, in nats.
-/// - `grad` is NULL, or has the shape and layout of the logits; every element is written. It may be the logits' own
-///   memory. Without it the call takes about half the work.
-/// - `status` is NULL, or `[N]`: a `ctcw_status` each.
-/// - `reduced` is NULL, or one number: what the options' reduction makes of the losses.
+/// - `grad` is NULL or has the shape and layout of the logits; every element is written. It may be
+///   the memory of the logits. Without a gradient the call does about half the work.
+/// - `status` is NULL or `[N]`: the `ctcw_status` of each item.
+/// - `reduced` is NULL or one number: the reduced loss. The options must then set a reduction.
 ///
-/// A call that fails writes nothing.
+/// A call that fails writes no output.
 ///
 /// # Safety
-/// `context` is NULL or a living context. `batch` and `options` are NULL or point to as many bytes as their `size` says.
-/// The arrays of `batch` have the elements that its numbers say, and nobody writes them during the call. The outputs, where
-/// not NULL, may be written in the lengths above, and overlap neither each other nor, but for `grad` on the logits, an array
-/// of `batch`.
+/// `context` is NULL or a valid context. `batch` and `options` are NULL or readable for as many
+/// bytes as their `size` states. The arrays of `batch` are readable for as many elements as its
+/// fields state, and nobody writes them during the call. The outputs that are not NULL are writable
+/// for the lengths above. They overlap neither each other nor an array of `batch`, except that
+/// `grad` may be `logits`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctcw_compute(
     context: *const ctcw_context,
@@ -252,27 +262,29 @@ pub unsafe extern "C" fn ctcw_compute(
     reduced: *mut f32,
 ) -> ctcw_result {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let context = unsafe { context.as_ref() }.ok_or(Fault::null("context"))?;
-        // SAFETY: the caller's promise.
-        let given = unsafe { self::options(options) }?;
-        let options = input::meaning(&given)?;
+        // SAFETY: the caller guarantees it.
+        let context = unsafe { context.as_ref() }.ok_or(CError::null("context"))?;
+        // SAFETY: the caller guarantees it.
+        let options = unsafe { input::read_options(options) }?;
         if !reduced.is_null() && options.reduction == Reduction::None {
-            return Err(Fault::Argument(
-                "reduced is not NULL, but the options ask for no reduction".into(),
+            return Err(CError::Argument(
+                "reduced is not NULL, but the options set no reduction".into(),
             ));
         }
-        // SAFETY: the caller's promise; the slices end with this call, before `grad` is written.
-        let (batch, items) = unsafe { self::batch(batch, &given) }?;
+        // SAFETY: the caller guarantees it.
+        let batch = unsafe { input::read_batch(batch) }?;
+        let items = batch.items;
+        // SAFETY: the caller guarantees it; the slices are last used before `grad` is written.
+        let batch = unsafe { input::convert_batch(&batch) }?;
         if items > 0 && loss.is_null() {
-            return Err(Fault::null("loss"));
+            return Err(CError::null("loss"));
         }
-        input::aligned("loss", loss)?;
-        input::aligned("grad", grad)?;
-        input::aligned("status", status)?;
-        input::aligned("reduced", reduced)?;
+        input::check_aligned("loss", loss)?;
+        input::check_aligned("grad", grad)?;
+        input::check_aligned("status", status)?;
+        input::check_aligned("reduced", reduced)?;
 
-        let mut output = context.take();
+        let mut output = context.take_output();
         if grad.is_null() {
             let LossOutput {
                 loss,
@@ -286,12 +298,13 @@ pub unsafe extern "C" fn ctcw_compute(
                 .ctc
                 .loss_and_grad_into(&batch, &options, &mut output)?;
         }
-        // SAFETY: none is NULL, or its length is 0; each is aligned; the lengths are those that the caller promised to be
-        // writable, and no slice of the caller's memory is alive any more.
+        // SAFETY: each pointer is aligned, and not NULL unless its length is 0. The caller
+        // guarantees that the lengths are writable, and no slice of the caller's memory is in use
+        // any more.
         unsafe {
-            write(&output.loss, loss);
+            copy_to_caller(&output.loss, loss);
             if !grad.is_null() {
-                write(&output.grad, grad);
+                copy_to_caller(&output.grad, grad);
             }
             if !status.is_null() {
                 for (item, value) in output.status.iter().enumerate() {
@@ -302,45 +315,35 @@ pub unsafe extern "C" fn ctcw_compute(
                 reduced.write(number);
             }
         }
-        context.keep(output);
+        context.keep_output(output);
         Ok(())
     })
 }
 
-/// Copies to where the caller wants it.
+/// Copies an output to the caller's memory.
 ///
 /// # Safety
-/// `to` is aligned and may be written for as many elements, unless there are none.
-unsafe fn write(from: &[f32], to: *mut f32) {
+/// Unless `from` is empty, `to` is aligned and writable for as many elements.
+unsafe fn copy_to_caller(from: &[f32], to: *mut f32) {
     if !from.is_empty() {
-        // SAFETY: the caller's promise; `from` is a vector of ours, so the two do not overlap.
+        // SAFETY: the caller guarantees it; `from` is a vector of ours, so the two do not overlap.
         unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
     }
 }
 
 impl ctcw_context {
-    fn take(&self) -> LossAndGradOutput {
+    /// Returns the output of an earlier call, so that its memory is reused, or an empty one.
+    fn take_output(&self) -> LossAndGradOutput {
         let outputs = self.outputs.try_lock();
         outputs
             .map_or(None, |mut outputs| outputs.pop())
             .unwrap_or_default()
     }
 
-    fn keep(&self, output: LossAndGradOutput) {
+    fn keep_output(&self, output: LossAndGradOutput) {
         if let Ok(mut outputs) = self.outputs.try_lock() {
             outputs.push(output);
-            outputs.truncate(self.kept.load(Ordering::Relaxed));
+            outputs.truncate(self.max_outputs.load(Ordering::Relaxed));
         }
     }
-}
-
-/// For the tests: a C string of ours.
-///
-/// # Safety
-/// `string` ends with a zero byte and lives as long as the answer is used.
-#[doc(hidden)]
-#[must_use]
-pub unsafe fn to_str<'a>(string: *const c_char) -> &'a str {
-    // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(string) }.to_str().unwrap_or("")
 }

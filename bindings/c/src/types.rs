@@ -1,194 +1,204 @@
-//! What crosses the border: numbers and structs.
+//! The enums and structs of the C header.
 
 use std::ffi::CStr;
 
-/// How a call went.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_result {
-    /// All is well.
+    /// The call succeeded.
     CTCW_OK = 0,
-    /// A pointer is NULL or not aligned, a size is not possible, or an option's number is not known.
+    /// A pointer is NULL or not aligned, a struct's size is not valid, or an enum's value is
+    /// unknown.
     CTCW_INVALID_ARGUMENT = 1,
-    /// The batch breaks a rule: a label, a length, a weight.
+    /// The batch or an option breaks a rule, for example a label or a length is out of range.
     CTCW_INVALID_BATCH = 2,
-    /// An item has no alignment, and the options ask for an error then.
+    /// An item has no valid alignment, and the options request an error for that
+    /// (`CTCW_IMPOSSIBLE_ERROR`).
     CTCW_IMPOSSIBLE = 3,
-    /// No GPU was found.
+    /// No suitable GPU was found, or it could not be opened.
     CTCW_NO_GPU = 4,
-    /// The batch does not fit the GPU's limits.
+    /// The batch exceeds the GPU's limits.
     CTCW_LIMIT = 5,
-    /// The GPU has no memory left.
+    /// The GPU is out of memory.
     CTCW_OUT_OF_MEMORY = 6,
-    /// The GPU was lost. Destroy the context and create another.
+    /// The GPU was lost. Destroy the context and create another one.
     CTCW_GPU_LOST = 7,
-    /// The GPU's driver refused a call.
+    /// The GPU or its driver reported an error.
     CTCW_GPU_REFUSED = 8,
-    /// A bug of this library: it panicked. The context may be used on.
+    /// The library panicked, which is a bug in the library. The context stays usable.
     CTCW_BUG = 9,
-    /// The process was forked, and the GPU stayed in the parent. Destroy the context, and create another or use the CPU.
+    /// The process was forked, and the GPU belongs to the parent process. Destroy the context, and
+    /// create another one or use the CPU.
     CTCW_FORKED = 10,
 }
 
+/// Returns the general description of a result code.
 pub(crate) fn describe(result: i32) -> &'static CStr {
     match result {
         0 => c"no error",
         1 => c"invalid argument",
-        2 => c"the batch breaks a rule",
-        3 => c"an item has no alignment",
+        2 => c"invalid batch",
+        3 => c"an item has no valid alignment",
         4 => c"no GPU was found",
-        5 => c"the batch does not fit the GPU's limits",
+        5 => c"the batch exceeds the GPU's limits",
         6 => c"the GPU is out of memory",
         7 => c"the GPU was lost",
-        8 => c"the GPU refused a call",
-        9 => c"a bug of the library",
-        10 => c"the GPU stayed in the process that forked this one",
-        _ => c"not a result of this library",
+        8 => c"the GPU or its driver reported an error",
+        9 => c"internal error in the library",
+        10 => c"the GPU belongs to the process that forked this one",
+        _ => c"unknown result code",
     }
 }
 
-/// Where to compute.
+/// Selects where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_backend {
-    /// The best GPU, or the CPU where there is none.
+    /// The best GPU, or the CPU if no GPU is available.
     CTCW_BACKEND_AUTO = 0,
-    /// A GPU, or an error.
+    /// A GPU; without one the call fails.
     CTCW_BACKEND_GPU = 1,
     /// The CPU.
     CTCW_BACKEND_CPU = 2,
 }
 
-/// What became of an item.
+/// The status of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_status {
-    /// All is well.
+    /// Loss and gradient are valid.
     CTCW_STATUS_OK = 0,
-    /// No alignment: too few frames, or a needed probability is 0, as which e^(-2^28) and less count.
-    /// The gradient is 0.
+    /// The labels have no valid alignment: there are too few frames, or a required probability is
+    /// 0. Probabilities of at most e^(-2^28) count as 0. The gradient is 0.
     CTCW_STATUS_IMPOSSIBLE = 1,
-    /// A NaN or +inf in a frame that counts, or a frame of -inf only. Loss and gradient are NaN.
+    /// A valid frame (a frame before the item's logit length) contains NaN or +inf, or only -inf.
+    /// Loss and gradient are NaN.
     CTCW_STATUS_NOT_FINITE = 2,
 }
 
-/// What the logits hold, and with respect to what the gradient is taken.
+/// The meaning of the logits array, and what the gradient is taken with respect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_input {
-    /// Any scores; the softmax is taken inside.
+    /// Unnormalised scores; the library applies the softmax.
     CTCW_INPUT_LOGITS = 0,
-    /// Log-probabilities, with PyTorch's gradient: right after a log-softmax.
+    /// Log-probabilities, with PyTorch's gradient, which is correct directly after a log-softmax.
     CTCW_INPUT_LOG_PROBS = 1,
-    /// Log-probabilities, with the true derivative.
+    /// Log-probabilities, with the exact derivative.
     CTCW_INPUT_LOG_PROBS_EXACT = 2,
-    /// Probabilities, to each of which `epsilon` is added (Keras: 1e-7).
+    /// Probabilities. The library adds `epsilon` to each of them (Keras uses 1e-7).
     CTCW_INPUT_PROBS = 3,
 }
 
-/// How the losses become one number, of which the gradient is taken. w is the item's weight, L its label length.
+/// How the losses are reduced to the one number whose gradient is computed. w is an item's weight
+/// and L its label length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_reduction {
-    /// No number; the gradient is that of the sum of w * loss.
+    /// No reduced loss; the gradient is that of the sum of w * loss.
     CTCW_REDUCTION_NONE = 0,
     /// The sum of w * loss.
     CTCW_REDUCTION_SUM = 1,
     /// The sum of w * loss / N.
     CTCW_REDUCTION_MEAN_BATCH = 2,
-    /// The sum of w * loss / max(L, 1) / N, as PyTorch.
+    /// The sum of w * loss / max(L, 1) / N, as in PyTorch.
     CTCW_REDUCTION_MEAN_LABEL = 3,
-    /// The sum of w * loss over the number of labels.
+    /// The sum of w * loss, divided by the number of labels in the batch.
     CTCW_REDUCTION_MEAN_VOLUME = 4,
-    /// The sum of w * loss over the sum of w.
+    /// The sum of w * loss, divided by the sum of w.
     CTCW_REDUCTION_MEAN_WEIGHTED = 5,
 }
 
-/// What an item without an alignment is given.
+/// The result for an item that has no valid alignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_impossible {
     /// Loss +inf, gradient 0.
     CTCW_IMPOSSIBLE_INFINITY = 0,
-    /// Loss 0, gradient 0: PyTorch's `zero_infinity`.
+    /// Loss 0, gradient 0, as PyTorch's `zero_infinity`.
     CTCW_IMPOSSIBLE_ZERO = 1,
     /// The call fails with `CTCW_IMPOSSIBLE`.
     CTCW_IMPOSSIBLE_ERROR = 2,
 }
 
-/// In which order the logits and the gradient lie.
+/// The order of the axes of the logits and of the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_layout {
     /// `[N, T, C]`
     CTCW_LAYOUT_BATCH_MAJOR = 0,
-    /// `[T, N, C]`, as PyTorch and warp-ctc have it.
+    /// `[T, N, C]`, as in PyTorch and warp-ctc.
     CTCW_LAYOUT_TIME_MAJOR = 1,
 }
 
-/// How the labels lie.
+/// The layout of the labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
-pub enum ctcw_labels {
-    /// `[N, Lmax]`; what stands past an item's length is never looked at.
+pub enum ctcw_label_layout {
+    /// `[N, Lmax]`; entries beyond an item's label length are ignored.
     CTCW_LABELS_PADDED = 0,
-    /// One item's after the other's, as warp-ctc has them.
+    /// The labels of all items in one array, item after item, as in warp-ctc.
     CTCW_LABELS_CONCATENATED = 1,
 }
 
-/// All choices of a loss. Zero is the default of each but `size`: `ctcw_options options = {sizeof options};`
+/// The options of a loss. Zero is the default of every field except `size`:
+/// `ctcw_options options = {sizeof options};`
 ///
-/// Later versions may append fields. A program and a library of different versions work together: what the program does not
-/// have is 0, and what the library does not know must be 0. A size at which no version ended is refused.
+/// Later versions may append fields. A program and a library of different versions work together:
+/// fields that the program's version lacks count as 0, and fields that the library's version lacks
+/// must be 0. A size that no version has had is an error.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct ctcw_options {
     /// `sizeof(ctcw_options)`
     pub size: usize,
-    /// The blank's class; -1 for the last.
+    /// The class of the blank; -1 selects the last class.
     pub blank: i32,
     /// A `ctcw_input`.
     pub input: i32,
-    /// For `CTCW_INPUT_PROBS`.
+    /// Added to each probability if `input` is `CTCW_INPUT_PROBS`; ignored otherwise.
     pub epsilon: f32,
     /// A `ctcw_reduction`.
     pub reduction: i32,
     /// A `ctcw_impossible`.
     pub impossible: i32,
-    /// 1: the blank may stand among the labels, as PyTorch has it. 0: that is an error.
+    /// 1: a label may be the blank, as in PyTorch. 0: a blank among the labels is an error.
     pub blank_in_labels: i32,
-    /// 1: equal neighbours among the labels are first made one.
+    /// 1: consecutive equal labels are merged into one before the loss is computed.
     pub collapse_labels: i32,
-    /// 1: each output is a label of its own, and equal labels need no blank between them.
+    /// 1: every output that is not a blank is a label of its own, so equal labels need no blank
+    /// between them.
     pub distinct_outputs: i32,
-    /// A `ctcw_layout`.
-    pub layout: i32,
-    /// A `ctcw_labels`.
-    pub labels: i32,
 }
 
-/// A batch in the host's memory. `ctcw_batch batch = {sizeof batch};`, then its fields.
+/// A batch in host memory. Initialise it by `ctcw_batch batch = {sizeof batch};` and set its
+/// fields.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct ctcw_batch {
     /// `sizeof(ctcw_batch)`
     pub size: usize,
-    /// N
+    /// N, the number of items.
     pub items: usize,
-    /// T
+    /// T, the number of frames.
     pub frames: usize,
-    /// C, the blank among them.
+    /// C, the number of classes, including the blank.
     pub classes: usize,
-    /// `[N, T, C]` or `[T, N, C]`: what the options' `input` says.
+    /// The layout of the logits and of the gradient: a `ctcw_layout`.
+    pub layout: i32,
+    /// The layout of the labels: a `ctcw_label_layout`.
+    pub label_layout: i32,
+    /// `[N, T, C]` or `[T, N, C]`, by `layout`. The options' `input` specifies what they are.
     pub logits: *const f32,
-    /// Padded or concatenated.
+    /// `[N, Lmax]` or concatenated, by `label_layout`.
     pub labels: *const i32,
-    /// How many numbers are at `labels`: N * Lmax, or those of all items together.
+    /// The number of elements of `labels`: N * Lmax, or the sum of the label lengths.
     pub label_count: usize,
     /// `[N]`
     pub label_lengths: *const i32,
-    /// `[N]`, or NULL: all frames count.
+    /// `[N]`, or NULL: every frame is valid.
     pub logit_lengths: *const i32,
-    /// `[N]`, or NULL: each is 1.
+    /// `[N]`, or NULL: every weight is 1.
     pub weights: *const f32,
 }

@@ -1,11 +1,10 @@
-//! The header is what the crate says.
+//! Compares the committed header with the one that cbindgen generates from the sources.
 
-#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::expect_used, reason = "a test that cannot continue fails")]
 
 use std::path::{Path, PathBuf};
 
-/// What cbindgen makes of the sources now.
-fn made() -> String {
+fn generate_header() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml");
     let builder = cbindgen::Builder::new().with_config(config);
@@ -17,21 +16,21 @@ fn made() -> String {
     String::from_utf8(text).expect("UTF-8")
 }
 
-fn path() -> PathBuf {
+fn header_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("include/ctc_wgpu.h")
 }
 
 #[test]
-fn the_header_is_what_cbindgen_makes_of_the_crate() {
-    let kept = std::fs::read_to_string(path()).expect("include/ctc_wgpu.h");
+fn the_header_is_up_to_date() {
+    let header = std::fs::read_to_string(header_path()).expect("include/ctc_wgpu.h");
     assert!(
-        kept == made(),
-        "include/ctc_wgpu.h is not of these sources: cargo test -p ctc-wgpu-c --test header -- --ignored"
+        header == generate_header(),
+        "include/ctc_wgpu.h is out of date: cargo test -p ctc-wgpu-c --test header -- --ignored"
     );
 }
 
 #[test]
 #[ignore = "writes include/ctc_wgpu.h"]
 fn write_the_header() {
-    std::fs::write(path(), made()).expect("include/ctc_wgpu.h");
+    std::fs::write(header_path(), generate_header()).expect("include/ctc_wgpu.h");
 }

@@ -1,10 +1,11 @@
-"""Makes glyphs.bin, weights.bin and fixture.json: the font and the network of the page's demonstration.
+"""Creates glyphs.bin, weights.bin and fixture.json: font and network of the page's demonstration.
 
     pip install -r requirements.txt && python3 train.py
 
-The network is Input(50, 20) -> Dense(123, relu) -> LSTM(128) -> Dense(20): it reads a line of 50 columns, each of 20
-pixels, one column a frame. Its classes are the 19 characters of ALPHABET and, last, the blank. `src/demo/line.rs` draws
-a line as `draw` does here, and `src/demo/network.rs` computes the same; fixture.json holds both to it.
+The network is Input(50, 20) -> Dense(123, relu) -> LSTM(128) -> Dense(20). Its input is a line of
+50 columns of 20 pixels; one column is one frame. Its classes are the 19 characters of ALPHABET and,
+as the last class, the blank. `src/demo/line.rs` must draw the same lines as `draw` does here, and
+`src/demo/network.rs` must compute the same logits; the tests check both with fixture.json.
 """
 
 import argparse
@@ -23,14 +24,14 @@ from torch import nn
 ALPHABET = "0123456789ABCDEFGHK"
 BLANK = len(ALPHABET)
 FRAMES, HEIGHT = 50, 20
-# DejaVu Sans Mono, which matplotlib brings with it: at 13 px it advances by 8.
+# DejaVu Sans Mono, which is part of matplotlib. At 13 px a character is 8 pixels wide.
 FACES = ["DejaVuSansMono.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSansMono-Oblique.ttf"]
 SIZE, WIDTH = 13, 8
 HERE = pathlib.Path(__file__).parent
 
 
 def make_glyphs():
-    """[face, character, row, column], 0 to 255."""
+    """Renders the font: [face, character, row, column], 0 to 255."""
     package = pathlib.Path(importlib.util.find_spec("matplotlib").origin).parent
     folder = package / "mpl-data/fonts/ttf"
     glyphs = np.zeros((len(FACES), len(ALPHABET), HEIGHT, WIDTH), np.uint8)
@@ -44,20 +45,22 @@ def make_glyphs():
 
 
 def draw(glyphs, text, face, spacing, start=None):
-    """A line as [frame, row], 0 to 1: glyphs side by side, in the middle if no start is said."""
+    """Draws a line: [frame, row], 0 to 1. Without `start` it is centred."""
     width = len(text) * WIDTH + max(len(text) - 1, 0) * spacing
     start = (FRAMES - width) // 2 if start is None else start
     line = np.zeros((FRAMES, HEIGHT), np.float32)
-    for place, character in enumerate(text):
+    for position, character in enumerate(text):
         glyph = glyphs[face, ALPHABET.index(character)].T / np.float32(255)
-        column = start + place * (WIDTH + spacing)
+        column = start + position * (WIDTH + spacing)
         line[column : column + WIDTH] = np.maximum(line[column : column + WIDTH], glyph)
     return line
 
 
 def random_batch(glyphs, rng, size, hard=1.0):
-    """Lines of 1 to 6 characters, and their labels, one after the other. This share of the lines has jitter, spacing,
-    contrast and noise."""
+    """Draws lines of 1 to 6 characters. Returns lines, concatenated labels and label lengths.
+
+    `hard` is the share of the lines that have jitter, spacing, contrast and noise.
+    """
     lines, labels, lengths = [], [], []
     for _ in range(size):
         length = int(rng.integers(1, 7))
@@ -85,7 +88,8 @@ class Network(nn.Module):
         self.dense = nn.Linear(HEIGHT, 123)
         self.lstm = nn.LSTM(123, 128, batch_first=True)
         self.out = nn.Linear(128, BLANK + 1)
-        # Gates that forget little at first, as Keras begins: else the columns of a character do not come together.
+        # Forget gates that are nearly open at first, as in Keras; otherwise the network does not
+        # learn to combine the columns of a character.
         with torch.no_grad():
             self.lstm.bias_ih_l0[128:256] = 1
             nn.init.orthogonal_(self.lstm.weight_hh_l0)
@@ -96,15 +100,18 @@ class Network(nn.Module):
 
 def train(glyphs, steps):
     torch.manual_seed(1)
-    # The matrices are small: more threads only wait for each other.
+    # The matrices are too small for several threads.
     torch.set_num_threads(1)
     rng = np.random.default_rng(1)
     network, loss_of = Network(), nn.CTCLoss(blank=BLANK)
     optimizer = torch.optim.Adam(network.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.1)
-    begun = time.monotonic()
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 2e-3, total_steps=steps, pct_start=0.1
+    )
+    start = time.monotonic()
     for step in range(steps):
-        # Plain lines first: all at once, the network learns to guess the first character and never unlearns it.
+        # Plain lines first: if all lines are hard from the beginning, the network learns to guess
+        # the first character and never improves.
         hard = min(max((step / steps - 0.15) / 0.25, 0), 1)
         lines, labels, lengths = random_batch(glyphs, rng, 32, hard)
         log_probs = network(lines).log_softmax(2).transpose(0, 1)
@@ -115,12 +122,13 @@ def train(glyphs, steps):
         optimizer.step()
         schedule.step()
         if step % 250 == 0 or step == steps - 1:
-            print(f"step {step}: loss {loss.item():.4f}, {time.monotonic() - begun:.0f} s", flush=True)
+            elapsed = time.monotonic() - start
+            print(f"step {step}: loss {loss.item():.4f}, {elapsed:.0f} s", flush=True)
     return network
 
 
 def tensors(network):
-    """In the order of the file. PyTorch's two biases of an LSTM are only ever added."""
+    """Returns the weights in the order of the file, with PyTorch's two LSTM biases added up."""
     lstm = network.lstm
     return [
         network.dense.weight, network.dense.bias,
@@ -130,7 +138,7 @@ def tensors(network):
 
 
 def rounded(network):
-    """The network with the weights that the file gives."""
+    """Rounds the weights of the network to those of the file."""
     with torch.no_grad():
         network.lstm.bias_ih_l0 += network.lstm.bias_hh_l0
         network.lstm.bias_hh_l0.zero_()
@@ -155,15 +163,15 @@ def distance(a, b):
 
 
 def measure(network, glyphs, count):
-    """On lines of another seed: the share read exactly, and the edits per character."""
+    """Prints the share of lines decoded exactly and the character error rate, for another seed."""
     rng = np.random.default_rng(2)
     lines, labels, lengths = random_batch(glyphs, rng, count)
     texts = ["".join(ALPHABET[c] for c in part) for part in labels.split(lengths.tolist())]
     with torch.no_grad():
-        read = [greedy(logits) for logits in network(lines)]
-    exact = sum(a == b for a, b in zip(texts, read)) / count
-    edits = sum(distance(a, b) for a, b in zip(texts, read)) / len(labels)
-    print(f"{count} lines of another seed: {exact:.2%} read exactly, {edits:.2%} of the characters wrong")
+        decoded = [greedy(logits) for logits in network(lines)]
+    exact = sum(a == b for a, b in zip(texts, decoded)) / count
+    edits = sum(distance(a, b) for a, b in zip(texts, decoded)) / len(labels)
+    print(f"{count} test lines: {exact:.2%} decoded exactly, character error rate {edits:.2%}")
 
 
 def main():
@@ -182,8 +190,9 @@ def main():
         cases = []
         for text, face, spacing in [("CAFE42", 0, 0), ("0099", 1, 3), ("KH7", 2, 1), ("", 0, 0)]:
             logits = network(torch.from_numpy(draw(glyphs, text, face, spacing))[None])[0]
-            cases.append({"text": text, "face": face, "spacing": spacing, "read": greedy(logits),
-                          "logits": [float(f"{x:.6g}") for x in logits.flatten().tolist()]})  # fmt: skip
+            rounded_logits = [float(f"{x:.6g}") for x in logits.flatten().tolist()]
+            cases.append({"text": text, "face": face, "spacing": spacing,
+                          "decoded": greedy(logits), "logits": rounded_logits})  # fmt: skip
     (HERE / "fixture.json").write_text(json.dumps(cases) + "\n")
     assert all(math.isfinite(x) for case in cases for x in case["logits"])
 

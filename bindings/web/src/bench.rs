@@ -1,6 +1,7 @@
-//! Batches to be timed: on the GPU from device to device, as in a training loop, or on the CPU backend.
+//! Batches for the benchmark: on the GPU with all arrays in device memory, as in a training loop,
+//! or on the CPU backend.
 //!
-//! The page does the timing: a wasm has no clock of its own.
+//! The page measures the time, because a wasm has no clock.
 
 use ctc_wgpu::{
     Batch, BatchShape, Buffers, Ctc, DeviceLimits, GpuCtc, GpuPlan, LossAndGradOutput, Options,
@@ -11,12 +12,12 @@ use wasm_bindgen::JsError;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wgpu::BufferUsages as Use;
 
-// The batches of `benches/`, number for number.
+// The same batches as those of `benches/`.
 #[path = "../../../benches/inputs/seeded.rs"]
 pub(crate) mod seeded;
 
-/// The shapes that the page times, as `[T, N, C, L]`: those of `benches/` without the one of 48 million logits, which
-/// is too much for a phone.
+/// Returns the shapes of the benchmark as `[T, N, C, L]`: those of `benches/`, except the one with
+/// 48 million logits, which is too large for a phone.
 #[wasm_bindgen(js_name = benchmarkShapes)]
 #[must_use]
 pub fn benchmark_shapes() -> Vec<Uint32Array> {
@@ -30,7 +31,7 @@ pub fn benchmark_shapes() -> Vec<Uint32Array> {
         .collect()
 }
 
-/// A place to compute, and the batch that is timed there.
+/// A backend, and the batch that is timed on it.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Benchmark {
@@ -38,7 +39,7 @@ pub struct Benchmark {
     cpu: Ctc,
     inputs: Inputs,
     output: LossAndGradOutput,
-    resident: Option<Resident>,
+    device_batch: Option<DeviceBatch>,
 }
 
 #[derive(Debug)]
@@ -62,9 +63,9 @@ impl Inputs {
     }
 }
 
-/// A batch on the device, where it stays.
+/// A batch in device memory.
 #[derive(Debug)]
-struct Resident {
+struct DeviceBatch {
     plan: GpuPlan,
     logits: wgpu::Buffer,
     labels: wgpu::Buffer,
@@ -75,24 +76,25 @@ struct Resident {
 
 #[wasm_bindgen]
 impl Benchmark {
-    /// On the GPU, or on the CPU backend.
+    /// Opens the GPU, or the CPU backend.
     ///
     /// # Errors
-    /// If there is no GPU, or it gives no device.
+    /// If no GPU is available, or no device can be created on it.
     pub async fn open(gpu: bool) -> Result<Benchmark, JsError> {
         Ok(Self {
             gpu: if gpu { Some(Gpu::open().await?) } else { None },
             cpu: Ctc::cpu(),
             inputs: Inputs::default(),
             output: LossAndGradOutput::default(),
-            resident: None,
+            device_batch: None,
         })
     }
 
-    /// Makes the batch of this shape, `[T, N, C, L]`, computes it once, and holds what the GPU answers against the CPU backend.
+    /// Creates the batch of a shape, `[T, N, C, L]`, computes it once, and compares the results of
+    /// the GPU with those of the CPU backend.
     ///
     /// # Errors
-    /// If the GPU refuses the batch or answers wrongly: a wrong answer is not worth timing.
+    /// If the GPU fails, or its results are wrong.
     pub async fn prepare(&mut self, shape: Vec<u32>) -> Result<(), JsError> {
         let shape: [u32; 4] = shape
             .try_into()
@@ -105,25 +107,25 @@ impl Benchmark {
             labels: label_values,
             label_lengths: vec![i32::try_from(labels)?; items],
         };
-        self.resident = None;
+        self.device_batch = None;
         let (batch, options) = (self.inputs.batch(), Options::default());
         self.output = self.cpu.loss_and_grad(&batch, &options)?;
         let Some(gpu) = &self.gpu else { return Ok(()) };
 
         let ctc = Ctc::on_device(&gpu.device, &gpu.queue)?;
-        let answer = ctc.loss_and_grad_async(&batch, &options).await?;
-        check("loss", &answer.loss, &self.output.loss, 2e-6)?;
-        check("gradient", &answer.grad, &self.output.grad, 2e-5)?;
-        self.resident = Some(gpu.resident(&self.inputs, labels)?);
+        let output = ctc.loss_and_grad_async(&batch, &options).await?;
+        check("loss", &output.loss, &self.output.loss, 2e-6)?;
+        check("gradient", &output.grad, &self.output.grad, 2e-5)?;
+        self.device_batch = Some(gpu.upload(&self.inputs, labels)?);
         Ok(())
     }
 
-    /// Loss and gradient so many times, until all are done.
+    /// Computes loss and gradient `times` times, and waits until all are finished.
     ///
     /// # Errors
-    /// What the GPU met.
+    /// If the GPU fails.
     pub async fn run(&mut self, times: u32) -> Result<(), JsError> {
-        let (Some(gpu), Some(resident)) = (&self.gpu, &self.resident) else {
+        let (Some(gpu), Some(batch)) = (&self.gpu, &self.device_batch) else {
             let (batch, options) = (self.inputs.batch(), Options::default());
             for _ in 0..times {
                 self.cpu
@@ -132,21 +134,22 @@ impl Benchmark {
             return Ok(());
         };
         for _ in 0..times {
-            gpu.submit(resident)?;
+            gpu.submit(batch)?;
         }
-        gpu.done().await
+        gpu.finished().await
     }
 }
 
-/// Each number within `tolerance · max(1, |expected|)`: twice what either side is allowed.
-fn check(what: &str, got: &[f32], expected: &[f32], tolerance: f32) -> Result<(), JsError> {
+/// Returns an error unless each number is within `tolerance · max(1, |expected|)`. The tolerance is
+/// twice that of one backend, since both have errors.
+fn check(name: &str, got: &[f32], expected: &[f32], tolerance: f32) -> Result<(), JsError> {
     let wrong = got.iter().zip(expected).position(|(g, e)| {
         (g - e).abs() > tolerance * e.abs().max(1.0) || g.is_nan() != e.is_nan()
     });
     match wrong {
         None => Ok(()),
         Some(index) => Err(JsError::new(&format!(
-            "the GPU's {what} {index} is {}, but the CPU's is {}",
+            "element {index} of the {name} is {} on the GPU, but {} on the CPU",
             got[index], expected[index]
         ))),
     }
@@ -171,7 +174,7 @@ impl Gpu {
         })
     }
 
-    fn resident(&self, inputs: &Inputs, max_labels: usize) -> Result<Resident, JsError> {
+    fn upload(&self, inputs: &Inputs, max_labels: usize) -> Result<DeviceBatch, JsError> {
         let buffer = |words: &[u32], count: usize| {
             let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: None,
@@ -186,7 +189,7 @@ impl Gpu {
         let with = |words: &[u32]| buffer(words, words.len());
         let [items, frames, classes] = inputs.axes;
         let shape = BatchShape::new(items, frames, classes, max_labels);
-        Ok(Resident {
+        Ok(DeviceBatch {
             plan: self.ctc.plan(&shape, &Options::default())?,
             logits: with(bytemuck::cast_slice(&inputs.logits)),
             labels: with(bytemuck::cast_slice(&inputs.labels)),
@@ -196,15 +199,15 @@ impl Gpu {
         })
     }
 
-    fn submit(&self, resident: &Resident) -> Result<(), JsError> {
-        let Resident {
+    fn submit(&self, batch: &DeviceBatch) -> Result<(), JsError> {
+        let DeviceBatch {
             plan,
             logits,
             labels,
             label_lengths,
             loss,
             grad,
-        } = resident;
+        } = batch;
         let mut encoder = self
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -214,10 +217,10 @@ impl Gpu {
         Ok(())
     }
 
-    async fn done(&self) -> Result<(), JsError> {
+    async fn finished(&self) -> Result<(), JsError> {
         let (sender, receiver) = oneshot::channel();
         self.queue.on_submitted_work_done(move || {
-            // Nobody listens any more where the page has cancelled.
+            // The receiver may be gone, if the page has cancelled the benchmark.
             let _ = sender.send(());
         });
         Ok(receiver.await?)

@@ -1,10 +1,10 @@
-//! The demonstration: a line of text, a small network that reads it, and what CTC makes of a label.
+//! The demonstration: a line of text, a small network that decodes it, and the loss, occupancies
+//! and alignment of a label.
 
-mod align;
 mod line;
 mod network;
 
-use ctc_wgpu::{Batch, Blank, Options};
+use ctc_wgpu::{Batch, Blank, Options, decode};
 use js_sys::{Array, Float32Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
@@ -12,42 +12,44 @@ use wasm_bindgen::{JsError, JsValue};
 use crate::bench::seeded;
 use crate::js::object;
 use crate::loss::status_name;
-use crate::session::{self, Wanted};
+use crate::session::{self, BackendChoice};
 use line::{ALPHABET, FRAMES, Glyphs, class};
 use network::Network;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** What CTC makes of a label: arrays of `[frame, class]`, with the blank last. */
+/** The loss of a label and its parts. Arrays are `[frame, class]`; the blank is the last class. */
 export interface Explanation {
+    /** In nats. */
     loss: number;
     status: "ok" | "impossible" | "notFinite";
-    /** What the network puts out, after the softmax. */
+    /** The softmax of the logits. */
     probabilities: Float32Array;
-    /** How probable it is, given the label, that the alignment is in the class at the frame: softmax − gradient. */
+    /** The probability of the class at the frame, given the label: softmax − gradient. */
     occupancies: Float32Array;
-    /** For each frame of the most probable alignment the position in the label, -1 at a blank; empty if there is none. */
+    /** The most probable alignment: for each frame the position in the label, or -1 for a blank.
+     * Empty if there is no valid alignment. */
     alignment: number[];
-    /** What the network reads, whatever the label. */
-    reading: string;
+    /** The greedily decoded text, which does not depend on the label. */
+    decoded: string;
     backend: "gpu" | "cpu";
 }
 "#;
 
-/// The network with its weights, and the font that it knows.
+/// The network with its weights, and the font that it was trained on.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct Reader {
+pub struct Recogniser {
     glyphs: Glyphs,
     network: Network,
 }
 
 #[wasm_bindgen]
-impl Reader {
-    /// From the contents of `weights.bin` and `glyphs.bin`.
+impl Recogniser {
+    /// Creates a recogniser from the contents of `weights.bin` and `glyphs.bin`.
     ///
     /// # Errors
-    /// If they are of another network or font.
+    /// If a file does not have the expected size.
     #[wasm_bindgen(constructor)]
     pub fn new(weights: &[u8], glyphs: &[u8]) -> Result<Self, JsError> {
         let glyphs = Glyphs::new(glyphs).ok_or_else(|| JsError::new("glyphs.bin is damaged"))?;
@@ -56,73 +58,79 @@ impl Reader {
         Ok(Self { glyphs, network })
     }
 
-    /// The characters in the order of their classes.
+    /// Returns the characters in the order of their classes.
     #[wasm_bindgen(getter)]
     pub fn alphabet(&self) -> String {
         ALPHABET.to_owned()
     }
 
-    /// Columns of a line.
+    /// Returns the number of columns of a line.
     #[wasm_bindgen(getter)]
     pub fn frames(&self) -> usize {
         FRAMES
     }
 
-    /// Rows of a line.
+    /// Returns the number of rows of a line.
     #[wasm_bindgen(getter)]
     pub fn height(&self) -> usize {
         self.glyphs.height
     }
 
-    /// A line of text as `[frame, row]`, from 0 to 1.
+    /// Draws a line of text: `[frame, row]`, values from 0 to 1.
     ///
     /// # Errors
-    /// If a character is not known, or the text is too long.
+    /// If the alphabet does not contain a character, or the text is too long.
     pub fn draw(&self, text: &str, face: usize, spacing: usize) -> Result<Vec<f32>, JsError> {
         let drawn = self.glyphs.draw(text, face, spacing);
         drawn.map_err(|reason| JsError::new(&reason))
     }
 
-    /// The logits of each frame of a drawn line.
+    /// Returns the logits of a drawn line, `[frame, class]`.
     #[must_use]
     pub fn logits(&self, line: &[f32]) -> Vec<f32> {
         self.network.logits(line)
     }
 
-    /// Loss, occupancies and alignment of a label; on the GPU, or on the CPU where there is none.
+    /// Computes the loss and the occupancies of a label on the GPU, or on the CPU if no GPU is
+    /// available. The alignment and the decoded text are computed on the CPU.
     ///
     /// # Errors
-    /// If a character of the label is not known, or what became of the GPU.
+    /// If the alphabet does not contain a character of the label, or the GPU fails.
     #[wasm_bindgen(unchecked_return_type = "Explanation")]
     pub async fn explain(&self, logits: Vec<f32>, label: String) -> Result<JsValue, JsError> {
         let unknown = |c: char| JsError::new(&format!("“{c}” is not among {ALPHABET}"));
-        let classes: Vec<usize> = label
-            .chars()
-            .map(|c| class(c).ok_or_else(|| unknown(c)))
-            .collect::<Result<_, _>>()?;
-        let labels = classes.iter().map(|class| i32::try_from(*class));
-        let labels: Vec<i32> = labels.collect::<Result<_, _>>()?;
+        let mut labels: Vec<i32> = Vec::new();
+        for character in label.chars() {
+            let class = class(character).ok_or_else(|| unknown(character))?;
+            labels.push(i32::try_from(class)?);
+        }
         let lengths = [i32::try_from(labels.len())?];
         let frames = logits.len() / Network::CLASSES;
         let batch = Batch::new([1, frames, Network::CLASSES], &logits).labels(&labels, &lengths);
         let options = Options::default().blank(Blank::Last);
-        let ctc = session::open(Wanted::Auto).await?;
+        let ctc = session::open(BackendChoice::Auto).await?;
         let output = ctc.loss_and_grad_async(&batch, &options).await;
-        let output = output.map_err(session::heed)?;
+        let output = output.map_err(session::release_if_lost)?;
 
-        let log_probs = log_softmax(&logits);
-        let probabilities: Vec<f32> = log_probs.iter().map(|lp| lp.exp()).collect();
+        let probabilities = softmax(&logits);
         let occupancies: Vec<f32> = probabilities
             .iter()
             .zip(&output.grad)
-            // Rounding may leave it a hair outside.
+            // The difference may be outside by a rounding error.
             .map(|(p, g)| (p - g).clamp(0.0, 1.0))
             .collect();
-        let blank = Network::CLASSES - 1;
-        let path = align::align(&log_probs, Network::CLASSES, &classes, blank).unwrap_or_default();
-        let path: Array = path
-            .into_iter()
-            .map(|place| place.map_or(JsValue::from(-1), JsValue::from))
+        let alignment: Array = decode::align(&batch, &options)?[0]
+            .states
+            .iter()
+            .map(|state| match state % 2 {
+                0 => JsValue::from(-1),
+                _ => JsValue::from(state / 2),
+            })
+            .collect();
+        let decoded: String = decode::greedy(&batch, &options)?[0]
+            .labels
+            .iter()
+            .filter_map(|class| ALPHABET.chars().nth(*class as usize))
             .collect();
         Ok(object([
             ("loss", output.loss[0].into()),
@@ -132,39 +140,28 @@ impl Reader {
                 Float32Array::from(&probabilities[..]).into(),
             ),
             ("occupancies", Float32Array::from(&occupancies[..]).into()),
-            ("alignment", path.into()),
-            ("reading", read(&log_probs).into()),
-            ("backend", session::name(&ctc).into()),
+            ("alignment", alignment.into()),
+            ("decoded", decoded.into()),
+            ("backend", session::backend_name(&ctc).into()),
         ]))
     }
 }
 
-/// So many numbers of mean 0 and variance 1, the same on every machine: the page adds them to a line.
+/// Returns `count` random numbers of mean 0 and variance 1, which the page adds to a line as noise.
+/// They are the same on every machine.
 #[wasm_bindgen(js_name = noiseField)]
 #[must_use]
 pub fn noise_field(count: usize) -> Vec<f32> {
     seeded::numbers([count, 1, 1, 0], 1.0).0
 }
 
-fn log_softmax(logits: &[f32]) -> Vec<f32> {
+fn softmax(logits: &[f32]) -> Vec<f32> {
     let mut rows = logits.to_vec();
     for row in rows.chunks_exact_mut(Network::CLASSES) {
         let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum = row.iter().map(|x| (x - largest).exp()).sum::<f32>();
-        let shift = largest + sum.ln();
-        row.iter_mut().for_each(|x| *x -= shift);
+        row.iter_mut().for_each(|x| *x = (*x - largest).exp());
+        let sum: f32 = row.iter().sum();
+        row.iter_mut().for_each(|x| *x /= sum);
     }
     rows
-}
-
-/// The most probable class of each frame, repeats merged and blanks left out.
-fn read(log_probs: &[f32]) -> String {
-    let mut best: Vec<usize> = log_probs
-        .chunks_exact(Network::CLASSES)
-        .filter_map(|row| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])))
-        .collect();
-    best.dedup();
-    best.iter()
-        .filter_map(|class| ALPHABET.chars().nth(*class))
-        .collect()
 }

@@ -1,10 +1,11 @@
 //! ctc-wgpu for browsers.
 //!
-//! `build.sh` makes of it a wasm with a JavaScript module and its types. [`ctc_loss_and_grad`] is for everybody,
-//! `ctcLossAndGrad` there; the rest is what the page in `www/` shows: [`validate::validate`], [`bench::Benchmark`] and, for
-//! the demonstration, [`demo::Reader`].
+//! `build.sh` builds a wasm with a JavaScript module and TypeScript types. [`ctc_loss_and_grad`],
+//! `ctcLossAndGrad` in JavaScript, is the public interface. The rest is for the page in `www/`:
+//! [`validate::validate`], [`bench::Benchmark`] and, for the demonstration, [`demo::Recogniser`].
 //!
-//! Everything that may reach the GPU is a promise: a browser answers only when it is returned to.
+//! Every function that may use the GPU returns a promise, because a browser delivers the results of
+//! the GPU only to its event loop.
 
 pub mod bench;
 pub mod demo;
@@ -17,7 +18,7 @@ pub use loss::ctc_loss_and_grad;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Tells of a panic, which is a bug of ours, on the console: without it there is only `unreachable executed`.
+/// Prints panics to the console, where a browser would only print `unreachable executed`.
 #[wasm_bindgen(start)]
 fn start() {
     std::panic::set_hook(Box::new(|panic| {

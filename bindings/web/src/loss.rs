@@ -1,4 +1,4 @@
-//! `ctcLossAndGrad`: the loss for everybody's JavaScript.
+//! `ctcLossAndGrad`: loss and gradient for JavaScript.
 
 use ctc_wgpu::{
     Batch, Blank, BlankInLabels, Impossible, Input, LossAndGradOutput, Options, Reduction, Status,
@@ -7,56 +7,64 @@ use js_sys::{Array, Float32Array, Int32Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
 
-use crate::js::{Given, object, wrong};
-use crate::session::{self, Wanted};
+use crate::js::{OptionsReader, invalid, object};
+use crate::session::{self, BackendChoice};
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** All are optional. */
+/** The options of `ctcLossAndGrad`. All are optional. */
 export interface CtcOptions {
-    /** The blank's class; -1 for the last. Default 0. */
+    /** The class of the blank; -1 selects the last class. Default: 0. */
     blank?: number;
-    /** How many frames of each item count, [N]. Default: all. */
+    /** The number of valid frames of each item, [N]. Default: all frames. */
     logitLengths?: Int32Array;
-    /** An incoming gradient, [N]. Default 1. */
+    /** The weight of each item, or the incoming gradient of its loss, [N]. Default: 1. */
     weights?: Float32Array;
-    /** What `logits` holds. Default "logits". "probs" adds Keras's 1e-7 to each probability. */
+    /** The meaning of `logits`. "probs" adds 1e-7 to each probability, as Keras does. Default:
+     * "logits". */
     input?: "logits" | "logProbs" | "logProbsExact" | "probs";
-    /** The order of the axes in `logits` and `shape`. Default "NTC". */
+    /** The order of the axes of `logits` and `shape`. Default: "NTC". */
     layout?: "NTC" | "TNC";
-    /** "padded" is [N, Lmax], "concatenated" one item's labels after the other's. Default "padded". */
+    /** "padded": [N, Lmax]. "concatenated": the labels of all items, item after item. Default:
+     * "padded". */
     labelLayout?: "padded" | "concatenated";
-    /** Default "none". */
+    /** How the losses are reduced to one number. Default: "none". */
     reduction?: "none" | "sum" | "meanBatch" | "meanLabel" | "meanVolume" | "meanWeighted";
-    /** What an item without an alignment gets: loss infinity or 0, or the call is an error. Default "infinity". */
+    /** The result of an item without a valid alignment: a loss of infinity or 0, or an error of the
+     * call. Default: "infinity". */
     impossible?: "infinity" | "zero" | "error";
-    /** Whether the blank may stand among the labels. Default "reject". */
+    /** "allow": a label may be the blank. Default: "reject", an error. */
     blankInLabels?: "reject" | "allow";
-    /** Where to compute. "auto", the default, is the GPU, or the CPU where there is no WebGPU. */
+    /** The backend. "auto" is the GPU, or the CPU if WebGPU is not available. Default: "auto". */
     backend?: "auto" | "gpu" | "cpu";
 }
 
+/** The result of `ctcLossAndGrad`. */
 export interface CtcResult {
-    /** In nats, [N]. */
+    /** The losses in nats, [N]. */
     loss: Float32Array;
-    /** The derivative of the summed (or reduced) loss, shaped as the logits. */
+    /** The gradient of the weighted sum of the losses, or of the reduced loss, in the shape of the
+     * logits. */
     grad: Float32Array;
-    /** How each item went, [N]. */
+    /** The status of each item, [N]. */
     status: ("ok" | "impossible" | "notFinite")[];
-    /** The one number that a reduction makes. */
+    /** The reduced loss, if `reduction` is not "none". */
     reduced?: number;
-    /** Where it was computed. */
+    /** The backend that computed the result. */
     backend: "gpu" | "cpu";
 }
 "#;
 
-/// Loss and gradient of a batch.
+/// Computes the losses and the gradient of a batch.
 ///
-/// `logits` holds the numbers of `shape`, which is `[N, T, C]`; `labels` is `[N, Lmax]`, whatever stands past an item's
-/// length; `lengths` is how many labels each item has.
+/// - `logits` has the shape `shape`: `[N, T, C]`, or `[T, N, C]` with the layout `"TNC"`.
+/// - `labels` is `[N, Lmax]`; entries beyond an item's label length are ignored. With the label
+///   layout `"concatenated"` it is the labels of all items, item after item.
+/// - `lengths` is the label length of each item, `[N]`.
 ///
 /// # Errors
-/// A JavaScript `Error` that names item, value and rule, or says what became of the GPU.
+/// A JavaScript `Error` whose message contains the item, the value and the rule, or the reason why
+/// the GPU failed.
 #[wasm_bindgen(js_name = ctcLossAndGrad, unchecked_return_type = "CtcResult")]
 pub async fn ctc_loss_and_grad(
     logits: Vec<f32>,
@@ -69,22 +77,24 @@ pub async fn ctc_loss_and_grad(
         .try_into()
         .map_err(|_| JsError::new("shape: must be three numbers, N, T and C"))?;
     let axes = axes.map(|axis| axis as usize);
-    let mut given = Given::new(options)?;
-    let chosen = choices(&mut given)?;
-    let wanted = [
-        ("auto", Wanted::Auto),
-        ("gpu", Wanted::Gpu),
-        ("cpu", Wanted::Cpu),
+    let mut reader = OptionsReader::new(options)?;
+    let options = read_options(&mut reader)?;
+    let backends = [
+        ("auto", BackendChoice::Auto),
+        ("gpu", BackendChoice::Gpu),
+        ("cpu", BackendChoice::Cpu),
     ];
-    let wanted = given.choice("backend", &wanted)?.unwrap_or(Wanted::Auto);
-    let time_major = given.choice("layout", &[("NTC", false), ("TNC", true)])?;
+    let backend = reader.choice("backend", &backends)?;
+    let backend = backend.unwrap_or(BackendChoice::Auto);
+    let time_major = reader.choice("layout", &[("NTC", false), ("TNC", true)])?;
     let layouts = [("padded", false), ("concatenated", true)];
-    let concatenated = given.choice("labelLayout", &layouts)?;
-    let frames: Option<Int32Array> = given.array("logitLengths", "must be an Int32Array")?;
-    let frames = frames.map(|frames| frames.to_vec());
-    let weights: Option<Float32Array> = given.array("weights", "must be a Float32Array")?;
+    let concatenated = reader.choice("labelLayout", &layouts)?;
+    let logit_lengths: Option<Int32Array> =
+        reader.array("logitLengths", "must be an Int32Array")?;
+    let logit_lengths = logit_lengths.map(|lengths| lengths.to_vec());
+    let weights: Option<Float32Array> = reader.array("weights", "must be a Float32Array")?;
     let weights = weights.map(|weights| weights.to_vec());
-    given.finish()?;
+    reader.finish()?;
 
     let batch = match time_major {
         Some(true) => Batch::time_major(axes, &logits),
@@ -94,18 +104,19 @@ pub async fn ctc_loss_and_grad(
         Some(true) => batch.labels_concatenated(&labels, &lengths),
         _ => batch.labels(&labels, &lengths),
     };
-    if let Some(frames) = &frames {
-        batch = batch.logit_lengths(frames);
+    if let Some(lengths) = &logit_lengths {
+        batch = batch.logit_lengths(lengths);
     }
     if let Some(weights) = &weights {
         batch = batch.weights(weights);
     }
-    let ctc = session::open(wanted).await?;
-    let output = ctc.loss_and_grad_async(&batch, &chosen).await;
-    Ok(answer(&output.map_err(session::heed)?, session::name(&ctc)))
+    let ctc = session::open(backend).await?;
+    let output = ctc.loss_and_grad_async(&batch, &options).await;
+    let output = output.map_err(session::release_if_lost)?;
+    Ok(result_object(&output, session::backend_name(&ctc)))
 }
 
-fn choices(given: &mut Given) -> Result<Options, JsError> {
+fn read_options(reader: &mut OptionsReader) -> Result<Options, JsError> {
     let default = Options::default();
     let inputs = [
         ("logits", Input::Logits),
@@ -121,20 +132,20 @@ fn choices(given: &mut Given) -> Result<Options, JsError> {
         ("meanVolume", Reduction::MeanVolume),
         ("meanWeighted", Reduction::MeanWeighted),
     ];
-    let policies = [
+    let impossible = [
         ("infinity", Impossible::Infinity),
         ("zero", Impossible::Zero),
         ("error", Impossible::Error),
     ];
-    let rules = [
+    let blank_in_labels = [
         ("reject", BlankInLabels::Reject),
         ("allow", BlankInLabels::Allow),
     ];
-    let blank = match given.number("blank")? {
+    let blank = match reader.number("blank")? {
         None => default.blank,
         Some(-1.0) => Blank::Last,
         Some(class) => Blank::Index(index(class).ok_or_else(|| {
-            wrong(
+            invalid(
                 "blank",
                 "must be a class, 0 or above, or -1 for the last one",
             )
@@ -142,36 +153,36 @@ fn choices(given: &mut Given) -> Result<Options, JsError> {
     };
     Ok(default
         .blank(blank)
-        .input(given.choice("input", &inputs)?.unwrap_or(default.input))
+        .input(reader.choice("input", &inputs)?.unwrap_or(default.input))
         .reduction(
-            given
+            reader
                 .choice("reduction", &reductions)?
                 .unwrap_or(default.reduction),
         )
         .impossible(
-            given
-                .choice("impossible", &policies)?
+            reader
+                .choice("impossible", &impossible)?
                 .unwrap_or(default.impossible),
         )
         .blank_in_labels(
-            given
-                .choice("blankInLabels", &rules)?
+            reader
+                .choice("blankInLabels", &blank_in_labels)?
                 .unwrap_or(default.blank_in_labels),
         ))
 }
 
-/// A number that is an index.
+/// Converts a number to an index; `None` if it is negative, too large or not an integer.
 fn index(number: f64) -> Option<u32> {
     let whole = (0.0..=f64::from(u32::MAX)).contains(&number) && number.fract() == 0.0;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "whole and within u32, as just seen"
+        reason = "checked to be an integer within u32"
     )]
     whole.then_some(number as u32)
 }
 
-fn answer(output: &LossAndGradOutput, backend: &str) -> JsValue {
+fn result_object(output: &LossAndGradOutput, backend: &str) -> JsValue {
     let status: Array = output
         .status
         .iter()
@@ -194,7 +205,7 @@ pub(crate) fn status_name(status: Status) -> &'static str {
         Status::Ok => "ok",
         Status::Impossible => "impossible",
         Status::NotFinite => "notFinite",
-        // Calls with arrays on the host refuse these two before anything runs.
+        // Arrays on the host are checked before anything runs, so the next two do not occur.
         Status::BadLabel => "badLabel",
         Status::BadLength => "badLength",
         _ => "unknown",

@@ -1,14 +1,14 @@
-//! Where a page computes: its GPU and the CPU backend, each opened once.
+//! The GPU and the CPU backend of a page, each opened once.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use ctc_wgpu::{Backend, Ctc, Error};
 
-/// What a caller asks for.
+/// The backend that a call requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// The GPU, or the CPU backend where there is none.
+pub(crate) enum BackendChoice {
+    /// The GPU, or the CPU backend if no GPU is available.
     Auto,
     Gpu,
     Cpu,
@@ -19,12 +19,12 @@ thread_local! {
     static CPU: Rc<Ctc> = Rc::new(Ctc::cpu());
 }
 
-/// Where to compute.
+/// Opens a backend, or returns it if it is already open.
 ///
 /// # Errors
-/// What opening the GPU met, if only that will do.
-pub(crate) async fn open(wanted: Wanted) -> Result<Rc<Ctc>, Error> {
-    if wanted == Wanted::Cpu {
+/// If the GPU cannot be opened and the choice is [`BackendChoice::Gpu`].
+pub(crate) async fn open(choice: BackendChoice) -> Result<Rc<Ctc>, Error> {
+    if choice == BackendChoice::Cpu {
         return Ok(CPU.with(Rc::clone));
     }
     if let Some(ctc) = GPU.with_borrow(Clone::clone) {
@@ -36,21 +36,21 @@ pub(crate) async fn open(wanted: Wanted) -> Result<Rc<Ctc>, Error> {
             GPU.set(Some(Rc::clone(&ctc)));
             Ok(ctc)
         }
-        Err(_) if wanted == Wanted::Auto => Ok(CPU.with(Rc::clone)),
+        Err(_) if choice == BackendChoice::Auto => Ok(CPU.with(Rc::clone)),
         Err(error) => Err(error),
     }
 }
 
-/// Forgets a GPU that is lost, so that the next call opens it anew.
-pub(crate) fn heed(error: Error) -> Error {
+/// Releases the GPU if it was lost, so that the next call opens it again.
+pub(crate) fn release_if_lost(error: Error) -> Error {
     if matches!(error, Error::DeviceLost(_)) {
         GPU.set(None);
     }
     error
 }
 
-/// `gpu` or `cpu`.
-pub(crate) fn name(ctc: &Ctc) -> &'static str {
+/// Returns `gpu` or `cpu`.
+pub(crate) fn backend_name(ctc: &Ctc) -> &'static str {
     match ctc.backend() {
         Backend::Cpu { .. } => "cpu",
         _ => "gpu",

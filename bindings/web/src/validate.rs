@@ -1,4 +1,5 @@
-//! Holds a GPU, its driver and the browser's shader compiler against the library's conformance suite.
+//! Runs the library's conformance suite on a GPU, with its driver and the browser's shader
+//! compiler.
 
 use ctc_wgpu::Ctc;
 use ctc_wgpu::conformance::case::Case;
@@ -13,19 +14,21 @@ use crate::js::object;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** Cases of one kind through one variant of the kernels. */
+/** The cases of one family, run with one variant of the kernels. */
 export interface ValidationRow {
     variant: string;
     family: string;
     cases: number;
-    /** The largest deviation of a loss from the float64 reference, relative to max(1, loss). */
+    /** The largest error of a loss, compared with the float64 reference and relative to
+     * max(1, loss). */
     worstLoss: number;
-    /** The largest deviation in a gradient. */
+    /** The largest error of a gradient element. */
     worstGrad: number;
-    /** What is wrong; nothing if all is well. */
+    /** One message per failure; empty if every case passes. A variant without a case fails. */
     failures: string[];
 }
 
+/** The result of `validate`. */
 export interface ValidationReport {
     version: string;
     passed: boolean;
@@ -34,12 +37,12 @@ export interface ValidationReport {
 }
 "#;
 
-/// Runs the cases on the GPU through each variant of the kernels that it supports.
+/// Runs the cases on the GPU with each variant of the kernels that it supports.
 ///
-/// `progress` is called with each row when it is done, how many are, and how many there will be.
+/// Calls `progress` after each row, with the row, the number of finished rows and their total.
 ///
 /// # Errors
-/// If there is no GPU. What goes wrong in a case is a failure in the report.
+/// If no GPU is available. A case that fails is not an error; it is in the report.
 #[wasm_bindgen(unchecked_return_type = "ValidationReport")]
 pub async fn validate(
     quick: bool,
@@ -64,7 +67,7 @@ pub async fn validate(
     let (rows, mut done, mut passed) = (Array::new(), 0_u32, true);
     for (variant, family) in groups {
         let tally = match family {
-            Some(family) => host.family_with(family, variant, answer).await,
+            Some(family) => host.family_with(family, variant, loss_and_grad).await,
             None => Tally::without_a_case(),
         };
         passed &= tally.passed();
@@ -79,8 +82,8 @@ pub async fn validate(
             ("failures", failures.into()),
         ]);
         done += 1;
-        let told = progress.call3(&JsValue::NULL, &row, &done.into(), &total.into());
-        told.map_err(|_| JsError::new("the progress callback threw"))?;
+        let called = progress.call3(&JsValue::NULL, &row, &done.into(), &total.into());
+        called.map_err(|_| JsError::new("the progress callback threw"))?;
         rows.push(&row);
     }
     let Tolerance { loss, grad } = Tolerance::F32;
@@ -93,7 +96,7 @@ pub async fn validate(
     ]))
 }
 
-async fn answer(ctc: &Ctc, case: &Case) -> CaseOutput {
+async fn loss_and_grad(ctc: &Ctc, case: &Case) -> CaseOutput {
     let batch = case.batch();
     Ok(ctc
         .loss_and_grad_async(&batch.batch(), case.options())

@@ -1,20 +1,21 @@
-// The wasm in Node: WebGPU comes from Dawn, the browsers' own implementation, on a software driver, SwiftShader.
+// Loads the wasm in Node, with WebGPU by Dawn, which is Chromium's implementation, on the software
+// driver SwiftShader.
 import fs from 'node:fs';
 import { create, globals } from 'webgpu';
 
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
-/** The wasm's module, with WebGPU or without it. */
+/** Loads the wasm's module, with or without WebGPU. */
 export async function load({ gpu = true } = {}) {
     if (gpu) {
         if (!fs.existsSync(SWIFTSHADER)) {
             throw new Error(`${SWIFTSHADER} is missing: apt-get install chromium-common`);
         }
-        // Read when Dawn looks for drivers, so that a GPU of the machine is not taken instead.
+        // Restricts Dawn to SwiftShader, so that it does not use a GPU of the machine.
         process.env.VK_ICD_FILENAMES = SWIFTSHADER;
     }
     Object.assign(globalThis, globals);
-    // wgpu looks for the GPU of a window.
+    // wgpu expects `navigator.gpu` in a window.
     globalThis.Window = class {};
     globalThis.window = globalThis;
     const navigator = gpu ? { gpu: create([]) } : {};

@@ -1,4 +1,4 @@
-// The wasm where there is no WebGPU.
+// Tests of the wasm without WebGPU.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { load } from './dawn.js';
@@ -12,7 +12,7 @@ test('without WebGPU the CPU backend computes', async () => {
     assert.ok(Math.abs(output.loss[0] - Math.log(81 / 15)) < 1e-6);
 });
 
-test('who asks for the GPU is told that there is none', async () => {
+test('a request for the GPU is an error without WebGPU', async () => {
     await assert.rejects(() => ctc.ctcLossAndGrad(...batch, { backend: 'gpu' }), /no GPU adapter/);
     await assert.rejects(() => ctc.validate(true, () => {}), /no GPU adapter/);
     await assert.rejects(() => ctc.Benchmark.open(true), /no GPU adapter/);

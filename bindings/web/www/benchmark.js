@@ -1,13 +1,18 @@
-// "Benchmark": a few shapes on the GPU, and on the CPU backend beside it.
-import { append, byId, fill, inWorker, tell } from './dom.js';
+// The section "Benchmark": times of several shapes on the GPU and on the CPU backend.
+import { appendRow, byId, inWorker, replaceRows, setText } from './dom.js';
 
-const figures = number => (number === undefined ? '–' : number.toPrecision(3).replace(/\.?0+$/, match => (match.startsWith('.') ? '' : match)));
+/** Formats a number with three significant digits. */
+const figures = number => {
+    if (number === undefined) return '–';
+    return number.toPrecision(3).replace(/\.?0+$/, zeros => (zeros.startsWith('.') ? '' : zeros));
+};
 
 function cells({ shape, ms }) {
     const [frames, items] = shape;
-    // A million ns are a ms.
-    const perFrame = time => (time === undefined ? undefined : (time * 1e6) / (frames * items));
-    return [shape.join(', '), figures(ms.gpu), figures(perFrame(ms.gpu)), figures(ms.cpu), figures(perFrame(ms.cpu))];
+    const nsPerFrame = time => (time === undefined ? undefined : (time * 1e6) / (frames * items));
+    const gpu = [figures(ms.gpu), figures(nsPerFrame(ms.gpu))];
+    const cpu = [figures(ms.cpu), figures(nsPerFrame(ms.cpu))];
+    return [shape.join(', '), ...gpu, ...cpu];
 }
 
 export function startBenchmark(adapter) {
@@ -19,19 +24,19 @@ export function startBenchmark(adapter) {
 
     async function run() {
         buttons(true);
-        fill('bench-table', []);
+        replaceRows('bench-table', []);
         byId('bench-progress').value = 0;
-        tell('bench-status', 'Running…');
+        setText('bench-status', 'Running…');
         running = inWorker({ task: 'benchmark', gpu: adapter !== null }, message => {
-            append('bench-table', cells(message));
+            appendRow('bench-table', cells(message));
             byId('bench-progress').value = message.done / message.total;
-            tell('bench-status', `${message.done} of ${message.total}`);
+            setText('bench-status', `${message.done} of ${message.total}`);
         });
         try {
             await running.result;
-            tell('bench-status', 'Done.');
+            setText('bench-status', 'Done.');
         } catch (error) {
-            tell('bench-status', `Stopped: ${error.message}`);
+            setText('bench-status', `Stopped: ${error.message}`);
         }
         buttons(false);
     }

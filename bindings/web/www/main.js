@@ -1,36 +1,50 @@
-// Starts the three parts of the page, and says what this browser can do.
+// Shows the adapter of the browser, and starts the three sections of the page.
 import init from './pkg/ctc_wgpu_web.js';
 import { startBenchmark } from './benchmark.js';
 import { startDemonstration } from './demo.js';
-import { byId, fill, tell } from './dom.js';
+import { byId, replaceRows, setText } from './dom.js';
 import { startValidation } from './validate.js';
 
-/** What the page shows and the report says of the adapter; null where there is none. */
+const INFO = [
+    'vendor', 'architecture', 'device', 'description', 'isFallbackAdapter', 'subgroupMinSize',
+    'subgroupMaxSize',
+];
+
+/**
+ * Returns the properties of the adapter for the page and the report. Throws if WebGPU is not
+ * available.
+ */
 async function findAdapter() {
     if (!navigator.gpu) {
-        const insecure = 'This page was not opened over https: or from localhost, and browsers hide WebGPU then.';
-        throw new Error(isSecureContext ? 'This browser has no navigator.gpu.' : insecure);
+        throw new Error(isSecureContext
+            ? 'This browser does not support WebGPU (navigator.gpu is missing).'
+            : 'Browsers provide WebGPU only to pages from https: or localhost.');
     }
     const adapter = await navigator.gpu.requestAdapter();
-    if (!adapter) throw new Error('This browser knows WebGPU, but gives no adapter: the GPU or its driver is not allowed.');
+    if (!adapter) {
+        throw new Error('This browser supports WebGPU but found no usable adapter: '
+            + 'it may block the GPU or its driver.');
+    }
     const { info, limits, features } = adapter;
-    const named = {};
-    for (const name of ['vendor', 'architecture', 'device', 'description', 'isFallbackAdapter', 'subgroupMinSize', 'subgroupMaxSize']) {
-        if (info[name] !== undefined && info[name] !== '') named[name] = info[name];
+    const properties = {};
+    for (const name of INFO) {
+        if (info[name] !== undefined && info[name] !== '') properties[name] = info[name];
     }
-    const bounds = {};
+    const numbers = {};
     for (const name in Object.getPrototypeOf(limits)) {
-        if (typeof limits[name] === 'number') bounds[name] = limits[name];
+        if (typeof limits[name] === 'number') numbers[name] = limits[name];
     }
-    return { info: named, limits: bounds, features: [...features].sort() };
+    return { info: properties, limits: numbers, features: [...features].sort() };
 }
 
 function showAdapter({ info, limits, features }) {
-    const name = [info.description, info.vendor, info.architecture].filter(Boolean).join(', ') || 'a GPU without a name';
-    const software = info.isFallbackAdapter ? ' (software: no GPU is used)' : '';
-    tell('gpu', `WebGPU on ${name}${software}`);
-    const rows = [...Object.entries(info), ...Object.entries(limits), ['features', features.join(', ')]];
-    fill('adapter-table', rows.map(([key, value]) => [key, String(value)]));
+    const parts = [info.description, info.vendor, info.architecture].filter(Boolean);
+    const name = parts.join(', ') || 'an unnamed GPU';
+    const software = info.isFallbackAdapter ? ' (software adapter)' : '';
+    setText('gpu', `WebGPU on ${name}${software}`);
+    const properties = [...Object.entries(info), ...Object.entries(limits)];
+    const rows = [...properties, ['features', features.join(', ')]];
+    replaceRows('adapter-table', rows.map(([key, value]) => [key, String(value)]));
 }
 
 let adapter = null;
@@ -38,8 +52,8 @@ try {
     adapter = await findAdapter();
     showAdapter(adapter);
 } catch (error) {
-    tell('gpu', 'WebGPU is missing.');
-    tell('no-webgpu-reason', error.message);
+    setText('gpu', 'WebGPU is not available.');
+    setText('no-webgpu-reason', error.message);
     byId('no-webgpu').hidden = false;
 }
 try {
@@ -48,5 +62,5 @@ try {
     startValidation(adapter);
     startBenchmark(adapter);
 } catch (error) {
-    tell('demo-error', `The page could not start: ${error.message}`);
+    setText('demo-error', `The page could not start: ${error.message}`);
 }

@@ -1,10 +1,12 @@
-// "Validate this GPU": a table that grows while the cases run, and the report.
-import { append, byId, fill, inWorker, save, tell } from './dom.js';
+// The section "Validate this GPU": a table that grows while the cases run, and the report.
+import { appendRow, byId, inWorker, replaceRows, save, setText } from './dom.js';
 
 const scientific = number => (number === 0 ? '0' : number.toExponential(1));
 
-const verdict = ({ failures }) =>
-    failures.length > 0 ? { text: failures.join('; '), className: 'bad' } : { text: 'passed', className: 'good' };
+const resultCell = ({ failures }) =>
+    failures.length > 0
+        ? { text: failures.join('; '), className: 'bad' }
+        : { text: 'pass', className: 'good' };
 
 const cells = row => [
     row.variant,
@@ -12,27 +14,32 @@ const cells = row => [
     String(row.cases),
     scientific(row.worstLoss),
     scientific(row.worstGrad),
-    verdict(row),
+    resultCell(row),
 ];
 
-/** A report as a text that people read. */
+/** Formats a report as Markdown. */
 export function markdown({ date, userAgent, adapter, ...report }) {
+    const escape = cell => String(cell).replaceAll('|', '\\|');
     const table = (head, rows) =>
-        [head, head.map(() => '---'), ...rows].map(row => `| ${row.map(cell => String(cell).replaceAll('|', '\\|')).join(' | ')} |`);
+        [head, head.map(() => '---'), ...rows].map(row => `| ${row.map(escape).join(' | ')} |`);
     const { info, limits, features } = adapter;
+    const summary = report.passed ? 'all cases pass' : 'some cases fail';
+    const { loss, grad } = report.tolerance;
     return [
-        `# ctc-wgpu ${report.version} in the browser: ${report.passed ? 'all cases pass' : 'cases fail'}`,
+        `# ctc-wgpu ${report.version} in the browser: ${summary}`,
         '',
         `${date}, ${userAgent}`,
         '',
-        `Allowed: ${report.tolerance.loss} of a loss, ${report.tolerance.grad} in a gradient.`,
+        `Tolerances: ${loss} relative for losses, ${grad} for gradients.`,
         '',
         ...table(
-            ['Variant', 'Cases', 'Count', 'Loss error', 'Gradient error', 'Verdict'],
+            ['Variant', 'Family', 'Cases', 'Loss error', 'Gradient error', 'Result'],
             report.rows.map(row => cells(row).map(cell => cell.text ?? cell)),
         ),
         '',
-        ...table(['Adapter', ''], [...Object.entries(info), ...Object.entries(limits), ['features', features.join(', ')]]),
+        ...table(['Adapter', 'Value'], [
+            ...Object.entries(info), ...Object.entries(limits), ['features', features.join(', ')],
+        ]),
         '',
     ].join('\n');
 }
@@ -49,33 +56,39 @@ export function startValidation(adapter) {
     async function run() {
         report = undefined;
         buttons(true);
-        fill('validate-table', []);
+        replaceRows('validate-table', []);
         byId('validate-progress').value = 0;
-        tell('validate-status', 'The kernels are being compiled…');
-        running = inWorker({ task: 'validate', full: byId('full').checked }, ({ row, done, total }) => {
-            append('validate-table', cells(row));
+        setText('validate-status', 'Compiling the kernels…');
+        const task = { task: 'validate', full: byId('full').checked };
+        running = inWorker(task, ({ row, done, total }) => {
+            appendRow('validate-table', cells(row));
             byId('validate-progress').value = done / total;
-            tell('validate-status', `${done} of ${total}`);
+            setText('validate-status', `${done} of ${total}`);
         });
         try {
             const result = await running.result;
-            report = { date: new Date().toISOString(), userAgent: navigator.userAgent, adapter, ...result };
+            const date = new Date().toISOString();
+            report = { date, userAgent: navigator.userAgent, adapter, ...result };
             const count = result.rows.reduce((sum, row) => sum + row.cases, 0);
             const failed = result.rows.filter(row => row.failures.length > 0).length;
-            tell('validate-status', failed === 0 ? `All ${count} cases pass.` : `${failed} rows of ${result.rows.length} have failures.`);
+            setText('validate-status', failed === 0
+                ? `All ${count} cases pass.`
+                : `${failed} of ${result.rows.length} rows have failures.`);
         } catch (error) {
-            tell('validate-status', `Stopped: ${error.message}`);
+            setText('validate-status', `Stopped: ${error.message}`);
         }
         buttons(false);
     }
 
     if (!adapter) {
-        tell('validate-status', 'This needs WebGPU.');
+        setText('validate-status', 'The validation requires WebGPU.');
         return;
     }
     buttons(false);
     byId('validate').onclick = run;
     byId('validate-cancel').onclick = () => running.stop();
-    byId('save-json').onclick = () => save('ctc-wgpu-report.json', 'application/json', JSON.stringify(report, null, 1));
-    byId('save-markdown').onclick = () => save('ctc-wgpu-report.md', 'text/markdown', markdown(report));
+    byId('save-json').onclick = () =>
+        save('ctc-wgpu-report.json', 'application/json', JSON.stringify(report, null, 1));
+    byId('save-markdown').onclick = () =>
+        save('ctc-wgpu-report.md', 'text/markdown', markdown(report));
 }

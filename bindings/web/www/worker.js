@@ -1,4 +1,4 @@
-// What takes long runs here, so that the page stays quick, and so that to cancel is to end this worker.
+// Runs the long tasks, so that the page stays responsive. Ending the worker cancels a task.
 import init, { Benchmark, benchmarkShapes, validate } from './pkg/ctc_wgpu_web.js';
 
 const tasks = {
@@ -6,27 +6,30 @@ const tasks = {
     benchmark: ({ gpu }) => benchmark(gpu),
 };
 
-/** A round lasts at least so long: clocks in browsers tick in steps of up to 0.1 ms. */
-const ROUND_MS = 40;
-const ROUNDS = 5;
+/** The minimum time of a measurement. Browser clocks have a resolution of down to 0.1 ms. */
+const MEASUREMENT_MS = 40;
+const MEASUREMENTS = 5;
 
-/** The median of some rounds in ms a run, after one that warms up and tells how many runs make a round. */
+/**
+ * Returns the median time of a run in ms. The first measurements warm up and determine the number
+ * of runs per measurement.
+ */
 async function time(bench) {
-    const round = async runs => {
+    const measure = async runs => {
         const start = performance.now();
         await bench.run(runs);
         return performance.now() - start;
     };
     let runs = 1;
-    let took = await round(runs);
-    while (took < ROUND_MS && runs < 4096) {
+    let elapsed = await measure(runs);
+    while (elapsed < MEASUREMENT_MS && runs < 4096) {
         runs *= 2;
-        took = await round(runs);
+        elapsed = await measure(runs);
     }
     const times = [];
-    for (let index = 0; index < ROUNDS; index++) times.push(await round(runs) / runs);
+    for (let index = 0; index < MEASUREMENTS; index++) times.push(await measure(runs) / runs);
     times.sort((a, b) => a - b);
-    return times[ROUNDS >> 1];
+    return times[MEASUREMENTS >> 1];
 }
 
 async function benchmark(gpu) {

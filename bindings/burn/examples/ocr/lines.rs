@@ -1,4 +1,4 @@
-//! Lines of text, drawn as they are asked for.
+//! Images of lines of text, drawn on the fly.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,24 +6,28 @@ use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// The characters, each the class of its place; the blank comes after them.
+/// The characters, in the order of their classes; the blank is the last class.
 const ALPHABET: &[u8; 19] = b"0123456789ABCDEFGHK";
 pub const BLANK: usize = ALPHABET.len();
-/// What fills rows of labels up.
+/// The label that pads the rows of labels.
 pub const PADDING: usize = BLANK;
-/// Columns of a line, each a frame, and its rows.
+/// The number of columns of a line. One column is one frame.
 pub const FRAMES: usize = 50;
+/// The number of rows of a line.
 pub const HEIGHT: usize = 20;
-pub const MOST: usize = 6;
+/// The maximum number of characters of a line.
+pub const MAX_LENGTH: usize = 6;
 
-/// DejaVu Sans Mono in three faces, [face, character, row, column]; its licence lies beside it.
+/// DejaVu Sans Mono in three faces, [face, character, row, column]. Its licence is in the same
+/// folder.
 const GLYPHS: &[u8] = include_bytes!("../../../web/model/glyphs.bin");
 const FACES: usize = 3;
 const WIDTH: usize = 8;
-/// Four bytes come first, which say the three numbers and that of the characters.
+/// The offset of the pixels, after four bytes with the numbers of faces, characters, rows and
+/// columns.
 const PIXELS: usize = 4;
 
-/// An image `[FRAMES, HEIGHT]` from 0 to 1, and what it says.
+/// An image `[FRAMES, HEIGHT]` of values from 0 to 1, and the classes of its characters.
 #[derive(Debug, Clone)]
 pub struct Line {
     pub pixels: Vec<f32>,
@@ -38,30 +42,31 @@ pub fn text(classes: &[usize]) -> String {
 }
 
 impl Line {
-    /// Every line has its seed. `hard` is the share of lines with jitter, spacing, contrast and noise; others are plain.
+    /// Draws the line of a seed. `hard` is the probability that it has jitter, spacing, contrast
+    /// and noise.
     fn new(seed: u64, hard: f32) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        random.below(2); // The first numbers of seeds in a row are alike.
-        let length = 1 + random.below(MOST);
+        random.below(2); // The first numbers of consecutive seeds are similar.
+        let length = 1 + random.below(MAX_LENGTH);
         let classes: Vec<_> = (0..length).map(|_| random.below(ALPHABET.len())).collect();
         let face = random.below(FACES);
         let hard = random.unit() < hard;
-        let least = length * WIDTH;
+        let width = length * WIDTH;
         let spacing = match hard {
-            true => random.below(4.min((FRAMES - least) / (length - 1).max(1)) + 1),
+            true => random.below(4.min((FRAMES - width) / (length - 1).max(1)) + 1),
             false => 0,
         };
-        let free = FRAMES - least - (length - 1) * spacing;
+        let free = FRAMES - width - (length - 1) * spacing;
         let start = if hard {
             random.below(free + 1)
         } else {
             free / 2
         };
         let mut pixels = vec![0.0; FRAMES * HEIGHT];
-        for (place, class) in classes.iter().enumerate() {
+        for (position, class) in classes.iter().enumerate() {
             let glyph = PIXELS + (face * ALPHABET.len() + class) * HEIGHT * WIDTH;
             for x in 0..WIDTH {
-                let frame = start + place * (WIDTH + spacing) + x;
+                let frame = start + position * (WIDTH + spacing) + x;
                 for y in 0..HEIGHT {
                     pixels[frame * HEIGHT + y] = f32::from(GLYPHS[glyph + y * WIDTH + x]) / 255.0;
                 }
@@ -76,7 +81,7 @@ impl Line {
         Self { pixels, classes }
     }
 
-    /// The image in characters.
+    /// Returns the image as text.
     pub fn picture(&self) -> String {
         let shade = |pixel: f32| [' ', '·', '+', '#'][(pixel * 3.99) as usize % 4];
         let row = |y: usize| (0..FRAMES).map(move |x| shade(self.pixels[x * HEIGHT + y]));
@@ -90,45 +95,47 @@ impl Line {
 pub struct Lines {
     seeds: u64,
     length: usize,
-    /// Of a training: how many lines were drawn, and how many will be. Each is new, and they grow harder.
-    drawn: Option<(AtomicUsize, usize)>,
+    /// For training: the number of lines drawn so far, and in total. Each line is new, and later
+    /// lines are harder.
+    progress: Option<(AtomicUsize, usize)>,
 }
 
 impl Lines {
-    /// `length` lines an epoch, never the same, `total` in all.
+    /// Returns training data: `length` new lines per epoch, `total` lines in all epochs.
     pub fn fresh(length: usize, total: usize) -> Self {
-        let drawn = Some((AtomicUsize::new(0), total));
+        let progress = Some((AtomicUsize::new(0), total));
         Self {
             seeds: 0,
             length,
-            drawn,
+            progress,
         }
     }
 
-    /// The same in every epoch.
+    /// Returns validation data: the same lines in every epoch.
     pub fn validation(length: usize) -> Self {
         Self {
             seeds: 1 << 40,
             length,
-            drawn: None,
+            progress: None,
         }
     }
 
-    /// For after the training.
+    /// Returns test data, for after the training.
     pub fn held_out(length: usize) -> Self {
         Self {
             seeds: 1 << 41,
             length,
-            drawn: None,
+            progress: None,
         }
     }
 
     pub fn line(&self, index: usize) -> Line {
-        let Some((drawn, total)) = &self.drawn else {
+        let Some((drawn, total)) = &self.progress else {
             return Line::new(self.seeds + index as u64, 1.0);
         };
         let number = drawn.fetch_add(1, Ordering::Relaxed);
-        // Plain lines first: all at once, the network learns to guess the first character and never unlearns it.
+        // Plain lines first: if all lines are hard from the beginning, the network learns to guess
+        // the first character and never improves.
         let hard = (number as f32 / *total as f32 - 0.15) / 0.25;
         Line::new(self.seeds + number as u64, hard)
     }
@@ -144,12 +151,12 @@ impl Dataset<Line> for Lines {
     }
 }
 
-/// What the network trains on.
+/// A batch for the network.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// `[N, FRAMES, HEIGHT]`
     pub images: Tensor<3>,
-    /// `[N, MOST]`
+    /// `[N, MAX_LENGTH]`
     pub labels: Tensor<2, Int>,
     /// `[N]`
     pub label_lengths: Tensor<1, Int>,
@@ -172,20 +179,20 @@ impl Batches {
 impl Batcher<Line, Batch> for Batches {
     fn batch(&self, lines: Vec<Line>, device: &Device) -> Batch {
         let labels = lines.iter().flat_map(|line| {
-            let padding = std::iter::repeat_n(PADDING, MOST - line.classes.len());
+            let padding = std::iter::repeat_n(PADDING, MAX_LENGTH - line.classes.len());
             line.classes.iter().copied().chain(padding)
         });
         let labels: Vec<i32> = labels.map(|class| class as i32).collect();
         let lengths: Vec<i32> = lines.iter().map(|line| line.classes.len() as i32).collect();
         Batch {
             images: self.images(&lines, device),
-            labels: Tensor::from_data(TensorData::new(labels, [lines.len(), MOST]), device),
+            labels: Tensor::from_data(TensorData::new(labels, [lines.len(), MAX_LENGTH]), device),
             label_lengths: Tensor::from_data(lengths.as_slice(), device),
         }
     }
 }
 
-/// Knuth's generator of 64 bits, whose upper half is used.
+/// Knuth's 64-bit linear congruential generator (MMIX), of which the upper bits are used.
 struct Random(u64);
 
 impl Random {
@@ -205,7 +212,7 @@ impl Random {
         self.next() as f32 / (1_u64 << 31) as f32
     }
 
-    /// The sum of twelve uniform numbers is nearly normal, with variance 1.
+    /// Returns the sum of twelve uniform numbers, minus 6: nearly normal, with variance 1.
     fn normal(&mut self) -> f32 {
         (0..12).map(|_| self.unit()).sum::<f32>() - 6.0
     }

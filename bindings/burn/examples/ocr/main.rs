@@ -1,11 +1,14 @@
-//! A network that learns to read lines of text, trained by Burn's Learner with the CTC loss of this crate.
+//! Trains a network that reads lines of text, by Burn's Learner with the CTC loss of this crate.
 //!
-//! The lines are drawn on the fly: 1 to 6 characters of three faces, with jitter, spacing, contrast and noise, in 50 columns
-//! of 20 pixels. The network is Input(50, 20) → Dense(123, relu) → LSTM(128) → Dense(20). It trains, is saved, is loaded
-//! again, reads lines that it has never seen, and must read 85 % of them without a fault.
+//! The lines are drawn on the fly: 1 to 6 characters in three faces, with jitter, spacing, contrast
+//! and noise, in 50 columns of 20 pixels. The network is Input(50, 20) → Dense(123, relu) →
+//! LSTM(128) → Dense(20). The example trains the network, saves it, loads it, and decodes unseen
+//! lines. It succeeds if at least 85 % of the lines have no error.
 //!
-//! `cargo run --release --example ocr` (with `--features tui` for Burn's own display) takes the GPU where there is one, else the CPU; `-- flex` and `-- wgpu` choose.
-//! `-- wgpu` takes a software adapter too. A second argument is the number of epochs, 16 if there is none; 6 are enough for 85 %.
+//! `cargo run --release --example ocr` uses a GPU if one is available, and the CPU otherwise. `--
+//! flex` selects the CPU, and `-- wgpu` a GPU or a software adapter. The second argument is the
+//! number of epochs, 16 by default; 6 are enough for 85 %. `--features tui` turns on Burn's
+//! terminal display.
 
 mod lines;
 mod network;
@@ -27,13 +30,13 @@ use burn::train::{ExecutionStrategy, Learner, SupervisedTraining};
 
 use lines::{Batches, Lines, PADDING};
 use network::Network;
-use progress::{Epochs, OneCycle};
+use progress::{EpochLog, OneCycle};
 
 const BATCH: usize = 32;
-/// Where nobody says how many.
+/// The default.
 const EPOCHS: usize = 16;
-const BATCHES_OF_AN_EPOCH: usize = 200;
-/// Lines that no epoch sees.
+const BATCHES_PER_EPOCH: usize = 200;
+/// The number of test lines, which no epoch contains.
 const HELD_OUT: usize = 1000;
 
 fn main() -> ExitCode {
@@ -48,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<bool, Box<dyn Error>> {
-    let begun = Instant::now();
+    let start = Instant::now();
     let (device, name) = open(std::env::args().nth(1).as_deref())?;
     let epochs = match std::env::args().nth(2) {
         Some(number) => number
@@ -58,44 +61,44 @@ fn run() -> Result<bool, Box<dyn Error>> {
     };
     let shared = ctc_wgpu_burn::is_shared(&device);
     println!(
-        "on {name}, loss {}",
+        "device: {name}; the loss is computed {}",
         if shared {
             "on the device, without a copy"
         } else {
-            "by the CPU backend"
+            "on the CPU"
         }
     );
 
     let model = train(&device, epochs)?;
-    println!("trained in {:.0} s", begun.elapsed().as_secs_f32());
+    println!("trained in {:.0} s", start.elapsed().as_secs_f32());
 
     let path = std::env::temp_dir().join("ctc-wgpu-ocr.bpk");
     model.save_file(&path)?;
     let model = Network::new(&device).try_load_file(&path)?;
     println!("saved to {} and loaded again", path.display());
 
-    let mut right = 0;
+    let mut correct = 0;
     let held_out = Lines::held_out(HELD_OUT);
     for first in (0..HELD_OUT).step_by(BATCH) {
         let lines: Vec<_> = (first..HELD_OUT.min(first + BATCH))
             .map(|index| held_out.line(index))
             .collect();
         let images = Batches.images(&lines, &device);
-        for (read, line) in model.read(images)?.into_iter().zip(&lines) {
-            let [read, text] = [&read, &line.classes].map(|classes| lines::text(classes));
-            if first == 0 && right < 8 {
-                println!("{}{text:<6} read as {read}\n", line.picture());
+        for (decoded, line) in model.decode(images)?.into_iter().zip(&lines) {
+            let [decoded, text] = [&decoded, &line.classes].map(|classes| lines::text(classes));
+            if first == 0 && correct < 8 {
+                println!("{}{text:<6} decoded as {decoded}\n", line.picture());
             }
-            right += usize::from(read == text);
+            correct += usize::from(decoded == text);
         }
     }
-    let share = 100.0 * right as f32 / HELD_OUT as f32;
-    println!("{right} of {HELD_OUT} lines never seen are read without a fault: {share:.1} %");
-    println!("all in all {:.0} s", begun.elapsed().as_secs_f32());
+    let share = 100.0 * correct as f32 / HELD_OUT as f32;
+    println!("{correct} of {HELD_OUT} unseen lines decoded without an error: {share:.1} %");
+    println!("total time {:.0} s", start.elapsed().as_secs_f32());
     Ok(share >= 85.0)
 }
 
-/// The device by name; without one a GPU if there is a real one, else the CPU.
+/// Opens the device of this name; without a name a hardware GPU, or the CPU if there is none.
 fn open(name: Option<&str>) -> Result<(Device, String), Box<dyn Error>> {
     let shared = |options: burn::tensor::wgpu::WgpuOptions| -> Result<_, Box<dyn Error>> {
         let (device, setup) = options.init_with_setup()?;
@@ -114,7 +117,7 @@ fn open(name: Option<&str>) -> Result<(Device, String), Box<dyn Error>> {
             Ok((device, info)) if info.device_type != DeviceType::Cpu => Ok((device, info.name)),
             _ => Ok(flex()),
         },
-        Some(other) => Err(format!("no device is called {other}: flex or wgpu").into()),
+        Some(other) => Err(format!("unknown device `{other}`: expected flex or wgpu").into()),
     }
 }
 
@@ -123,8 +126,8 @@ fn train(device: &Device, epochs: usize) -> Result<Network, Box<dyn Error>> {
     std::fs::create_dir_all(&directory)?;
     let training = device.clone().autodiff();
     let lines = Lines::fresh(
-        BATCH * BATCHES_OF_AN_EPOCH,
-        BATCH * BATCHES_OF_AN_EPOCH * epochs,
+        BATCH * BATCHES_PER_EPOCH,
+        BATCH * BATCHES_PER_EPOCH * epochs,
     );
     let train = DataLoaderBuilder::new(Batches)
         .batch_size(BATCH)
@@ -134,7 +137,7 @@ fn train(device: &Device, epochs: usize) -> Result<Network, Box<dyn Error>> {
         .batch_size(BATCH)
         .set_device(device.clone())
         .build(Lines::validation(10 * BATCH));
-    let steps = epochs * BATCHES_OF_AN_EPOCH;
+    let steps = epochs * BATCHES_PER_EPOCH;
     let optimizer = AdamConfig::new().with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)));
     let learner = Learner::new(
         Network::new(&training),
@@ -147,9 +150,9 @@ fn train(device: &Device, epochs: usize) -> Result<Network, Box<dyn Error>> {
         .metric_valid_numeric(CharErrorRate::new().with_pad_token(PADDING))
         .with_training_strategy(ExecutionStrategy::SingleDevice(training).into())
         .num_epochs(epochs);
-    // Burn's display of a training needs a terminal, and its feature `tui`. Else a line an epoch.
+    // Burn's own display requires a terminal and the feature `tui`.
     if !(cfg!(feature = "tui") && std::io::stdout().is_terminal()) {
-        run = run.renderer(Box::new(Epochs::default()));
+        run = run.renderer(Box::new(EpochLog::default()));
     }
     Ok(run.launch(learner).model)
 }

@@ -1,4 +1,4 @@
-//! The network, and a step of its training.
+//! The network, and its training step.
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig, Lstm, LstmConfig};
@@ -25,7 +25,8 @@ impl Network {
         let mut lstm = LstmConfig::new(123, HIDDEN, true)
             .with_initializer(Initializer::XavierUniform { gain: 1.0 })
             .init(device);
-        // A gate that forgets little at first, as Keras begins: else the columns of a character do not come together.
+        // A forget gate that is nearly open at first, as in Keras; otherwise the network does not
+        // learn to combine the columns of a character.
         if let Some(gate) = &mut lstm.forget_gate {
             gate.input_transform.bias = Some(Param::from_tensor(Tensor::ones([HIDDEN], device)));
         }
@@ -40,18 +41,19 @@ impl Network {
         }
     }
 
-    /// Images `[N, T, HEIGHT]` to logits `[N, T, C]`.
+    /// Maps images `[N, T, HEIGHT]` to logits `[N, T, C]`.
     fn forward(&self, images: Tensor<3>) -> Tensor<3> {
         let (frames, _) = self.lstm.forward(relu(self.dense.forward(images)), None);
         self.out.forward(frames)
     }
 
-    /// What it reads: the best class of each frame, repeats made one, blanks left out.
-    pub fn read(&self, images: Tensor<3>) -> Result<Vec<Vec<usize>>, TensorReadError> {
-        read(self.forward(images))
+    /// Decodes images greedily: the most probable class of each frame, with repeats merged and
+    /// blanks removed.
+    pub fn decode(&self, images: Tensor<3>) -> Result<Vec<Vec<usize>>, TensorReadError> {
+        greedy(self.forward(images))
     }
 
-    /// The mean loss of the lines, and the logits.
+    /// Returns the mean loss of the batch, and the logits.
     fn loss(&self, batch: &Batch) -> (Tensor<1>, Tensor<3>) {
         let logits = self.forward(batch.images.clone());
         let [items, frames, _] = logits.dims();
@@ -66,7 +68,7 @@ impl Network {
     }
 }
 
-fn read(logits: Tensor<3>) -> Result<Vec<Vec<usize>>, TensorReadError> {
+fn greedy(logits: Tensor<3>) -> Result<Vec<Vec<usize>>, TensorReadError> {
     let best: Vec<i32> = logits.argmax(2).try_into_vec_as()?;
     let item = |frames: &[i32]| {
         let mut classes: Vec<_> = frames.iter().map(|class| *class as usize).collect();
@@ -98,19 +100,20 @@ impl InferenceStep for Network {
 
     fn step(&self, batch: Batch) -> SequenceOutput {
         let (loss, logits) = self.loss(&batch);
-        // Where the device cannot be read, nothing was read; its own error comes with the next metric.
-        let lines = read(logits.clone()).unwrap_or_default();
+        // If the logits cannot be read, the next metric reports the error.
+        let lines = greedy(logits.clone()).unwrap_or_default();
         SequenceOutput::new(loss, logits, Some(padded(&lines, &batch)), batch.labels)
     }
 }
 
-/// Lines that were read as Burn's metric of characters takes them: rows as wide as the labels.
+/// Returns decoded lines in the form that Burn's character metric expects: rows as wide as the
+/// labels.
 fn padded(lines: &[Vec<usize>], batch: &Batch) -> Tensor<2, Int> {
     let [items, width] = batch.labels.dims();
     let mut rows = vec![PADDING as i32; items * width];
     for (row, line) in rows.chunks_exact_mut(width).zip(lines) {
-        for (place, class) in row.iter_mut().zip(line) {
-            *place = *class as i32;
+        for (entry, class) in row.iter_mut().zip(line) {
+            *entry = *class as i32;
         }
     }
     Tensor::from_data(

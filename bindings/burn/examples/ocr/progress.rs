@@ -1,4 +1,4 @@
-//! How fast to learn, and a display for where there is no terminal.
+//! The learning-rate schedule, and a display for output that is not a terminal.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,8 @@ use burn::train::renderer::{
     MetricsRendererTraining,
 };
 
-/// Up to the rate in the first tenth of the steps, and down to nothing in the rest, as a cosine.
+/// A learning-rate schedule that rises to `rate` in the first tenth of the steps and then falls to
+/// 0 as a cosine.
 #[derive(Debug, Clone)]
 pub struct OneCycle {
     rate: f64,
@@ -45,16 +46,16 @@ impl LrScheduler for OneCycle {
     fn load_record(&mut self, _record: LrSchedulerRecord) {}
 }
 
-/// A line an epoch: the latest of each metric.
+/// Prints one line per epoch, with the latest value of each metric.
 #[derive(Default)]
-pub struct Epochs {
+pub struct EpochLog {
     names: HashMap<MetricId, String>,
     latest: BTreeMap<String, String>,
     epoch: usize,
     epochs: usize,
 }
 
-impl Epochs {
+impl EpochLog {
     fn note(&mut self, split: &str, state: MetricState) {
         let (MetricState::Generic(entry) | MetricState::Numeric(entry, _)) = state;
         let MetricEntry {
@@ -68,7 +69,7 @@ impl Epochs {
     }
 }
 
-impl MetricsRendererTraining for Epochs {
+impl MetricsRendererTraining for EpochLog {
     fn update_train(&mut self, state: MetricState) {
         self.note("train", state);
     }
@@ -78,7 +79,7 @@ impl MetricsRendererTraining for Epochs {
     }
 }
 
-impl TrainingProgressLogger for Epochs {
+impl TrainingProgressLogger for EpochLog {
     fn start(&mut self, epochs: usize, _first: usize, _items: Option<usize>, _label: Option<&str>) {
         self.epochs = epochs;
     }
@@ -109,7 +110,7 @@ impl TrainingProgressLogger for Epochs {
     fn log_event_training(&mut self, _event: String) {}
 }
 
-impl EvaluationProgressLogger for Epochs {
+impl EvaluationProgressLogger for EpochLog {
     fn start_global_progress(&mut self, _tests: usize) {}
 
     fn start_test(&mut self, _name: &str, _items: usize) {}
@@ -123,11 +124,11 @@ impl EvaluationProgressLogger for Epochs {
     fn log_event_evaluation(&mut self, _event: String) {}
 }
 
-impl MetricsRendererEvaluation for Epochs {
+impl MetricsRendererEvaluation for EpochLog {
     fn update_test(&mut self, _name: EvaluationName, _state: MetricState) {}
 }
 
-impl MetricsRenderer for Epochs {
+impl MetricsRenderer for EpochLog {
     fn manual_close(&mut self) {}
 
     fn register_metric(&mut self, definition: MetricDefinition) {

@@ -1,4 +1,5 @@
-//! Values and gradients: the reference decides, and where Burn's own loss is right, it agrees.
+//! Values and gradients, compared with the reference, and with Burn's own loss where that is
+//! correct.
 
 use burn::nn::loss::{CTCLossConfig, Reduction};
 use burn::tensor::activation::log_softmax;
@@ -6,7 +7,8 @@ use burn::tensor::{DType, Device, FloatDType, Int, IntDType, Tensor};
 use ctc_wgpu_burn::{CtcLossConfig, CtcLossError};
 
 use crate::support::{
-    ALL_WAYS, Case, Handed, assert_near, floats, ours, routes, shared, unknown, weights,
+    ALL_VIEWS, Case, LogitsView, assert_near, floats, loss_and_grad, routes, shared, unregistered,
+    weights,
 };
 
 const SHAPES: [[usize; 4]; 4] = [
@@ -17,21 +19,21 @@ const SHAPES: [[usize; 4]; 4] = [
 ];
 
 #[test]
-fn every_way_of_handing_logits_over_agrees_with_the_reference_on_every_route() {
+fn every_view_of_logits_agrees_with_the_reference_on_every_route() {
     for shape in SHAPES {
         let case = Case::new(shape, 3.0);
         let expected = case.expected(&weights(case.items), false);
         for (route, device) in routes() {
-            for handed in ALL_WAYS {
-                let got = ours(&case, handed, false, &device.clone().autodiff());
-                assert_near(&format!("{route}, {handed:?}, {shape:?}"), &got, &expected);
+            for view in ALL_VIEWS {
+                let got = loss_and_grad(&case, view, false, &device.clone().autodiff());
+                assert_near(&format!("{route}, {view:?}, {shape:?}"), &got, &expected);
             }
         }
     }
 }
 
 #[test]
-fn burns_own_loss_agrees_where_it_is_right() {
+fn burns_own_loss_agrees_where_it_is_correct() {
     let case = Case::new([50, 8, 20, 6], 2.0);
     for (route, device) in routes() {
         let device = device.autodiff();
@@ -49,7 +51,7 @@ fn burns_own_loss_agrees_where_it_is_right() {
             floats(losses),
             floats(leaf.grad(&grads).expect("a gradient")),
         );
-        let ours = ours(&case, Handed::TimeMajor, false, &device);
+        let ours = loss_and_grad(&case, LogitsView::TimeMajor, false, &device);
         for (ours, theirs) in ours.0.iter().zip(&theirs.0) {
             assert!(
                 (ours - theirs).abs() <= 1e-5 * theirs,
@@ -87,7 +89,7 @@ fn log_probabilities_are_logits_too() {
 }
 
 #[test]
-fn without_autodiff_only_the_losses_are_made_and_they_are_the_same() {
+fn losses_without_autodiff_are_the_same() {
     let case = Case::new([50, 8, 20, 6], 2.0);
     let (expected, _) = case.expected(&weights(case.items), false);
     for (route, device) in routes() {
@@ -104,7 +106,7 @@ fn without_autodiff_only_the_losses_are_made_and_they_are_the_same() {
 }
 
 #[test]
-fn all_reductions_are_burns_own() {
+fn all_reductions_equal_burns_own() {
     let case = Case::new([50, 8, 20, 6], 2.0);
     let (losses, _) = case.expected(&weights(case.items), false);
     let items = case.items as f64;
@@ -121,7 +123,7 @@ fn all_reductions_are_burns_own() {
             (Reduction::Sum, sum),
             (Reduction::BatchMean, sum / items),
         ] {
-            let what = format!("{route}, {reduction:?}");
+            let case_name = format!("{route}, {reduction:?}");
             let (targets, input_lengths, target_lengths) = case.labels(&device);
             let loss = CtcLossConfig::new().init();
             let logits = case.logits(&device);
@@ -135,17 +137,17 @@ fn all_reductions_are_burns_own() {
             let got = f64::from(floats(got)[0]);
             assert!(
                 (got - expected).abs() <= 1e-5 * expected,
-                "{what}: {got}, not {expected}"
+                "{case_name}: {got}, expected {expected}"
             );
         }
     }
 }
 
 #[test]
-fn another_blank_and_other_numbers_are_taken() {
+fn another_blank_and_other_number_types_are_accepted() {
     let case = Case::new([37, 3, 7, 5], 3.0);
     for (route, device) in routes() {
-        // The last class as the blank, and all labels one below.
+        // The last class is the blank, and every label is decremented.
         let (targets, input_lengths, target_lengths) = case.labels(&device);
         let rotated = Tensor::cat(
             vec![
@@ -169,7 +171,7 @@ fn another_blank_and_other_numbers_are_taken() {
             );
         }
 
-        // Integers of another width, where the device has them.
+        // Only flex supports these number types.
         if route == "flex" {
             let loss = CtcLossConfig::new().init();
             let wide = loss.forward(
@@ -187,7 +189,7 @@ fn another_blank_and_other_numbers_are_taken() {
 }
 
 #[test]
-fn an_item_that_cannot_be_is_infinite_or_zero_and_its_neighbours_do_not_notice() {
+fn an_item_without_a_valid_alignment_is_infinite_or_zero_and_does_not_affect_others() {
     let mut case = Case::new([12, 3, 7, 5], 3.0);
     case.input_lengths[1] = 1;
     case.target_lengths[1] = 3;
@@ -195,19 +197,19 @@ fn an_item_that_cannot_be_is_infinite_or_zero_and_its_neighbours_do_not_notice()
         let expected = case.expected(&weights(case.items), zero);
         assert_eq!(expected.0[1], if zero { 0.0 } else { f64::INFINITY });
         for (route, device) in routes() {
-            let got = ours(&case, Handed::TimeMajor, zero, &device.autodiff());
+            let got = loss_and_grad(&case, LogitsView::TimeMajor, zero, &device.autodiff());
             assert_near(&format!("{route}, {zero}"), &got, &expected);
         }
     }
 }
 
 #[test]
-fn a_bad_label_on_a_wgpu_device_costs_its_item_only() {
+fn an_invalid_label_on_a_wgpu_device_affects_only_its_item() {
     let mut case = Case::new([12, 3, 7, 5], 3.0);
     let expected = case.expected(&weights(case.items), false);
     case.targets[case.max_labels] = 99;
-    for device in [shared().0, unknown()] {
-        let (losses, grad) = ours(&case, Handed::TimeMajor, false, &device.autodiff());
+    for device in [shared().0, unregistered()] {
+        let (losses, grad) = loss_and_grad(&case, LogitsView::TimeMajor, false, &device.autodiff());
         assert!(losses[1].is_nan() && !losses[0].is_nan() && !losses[2].is_nan());
         for (row, numbers) in grad.chunks(case.classes).enumerate() {
             for (class, got) in numbers.iter().enumerate() {
@@ -229,36 +231,41 @@ fn a_bad_label_on_a_wgpu_device_costs_its_item_only() {
 
 #[test]
 #[should_panic(expected = "item 1: label 99 at position 0 is not below 7 classes")]
-fn a_bad_label_on_the_host_is_told() {
+fn an_invalid_label_on_the_host_panics_with_the_rule() {
     let mut case = Case::new([12, 3, 7, 5], 3.0);
     case.target_lengths[1] = 1;
     case.targets[case.max_labels] = 99;
-    let _ = ours(&case, Handed::TimeMajor, false, &Device::flex().autodiff());
+    let _ = loss_and_grad(
+        &case,
+        LogitsView::TimeMajor,
+        false,
+        &Device::flex().autodiff(),
+    );
 }
 
 #[test]
-fn shapes_that_do_not_fit_are_errors() {
+fn shapes_that_do_not_match_are_errors() {
     let device = Device::flex();
     let logits = Tensor::<3>::zeros([4, 2, 3], &device);
     let targets = |items: usize| Tensor::<2, Int>::ones([items, 1], &device);
     let lengths = |items: usize| Tensor::<1, Int>::ones([items], &device);
     let loss = CtcLossConfig::new();
-    let refusal = |config: &CtcLossConfig, [a, b, c]: [usize; 3]| {
+    let error_of = |config: &CtcLossConfig, [a, b, c]: [usize; 3]| {
         let result = config
             .init()
             .try_forward(logits.clone(), targets(a), lengths(b), lengths(c));
-        result.map(|_| ()).expect_err("a refusal")
+        result.map(|_| ()).expect_err("an error")
     };
     for (items, array) in [
         ([1, 2, 2], "targets"),
         ([2, 3, 2], "input_lengths"),
         ([2, 2, 4], "target_lengths"),
     ] {
-        let error = refusal(&loss, items);
+        let error = error_of(&loss, items);
         assert!(matches!(error, CtcLossError::Items { array: a, expected: 2, .. } if a == array));
         assert!(error.to_string().starts_with(array), "{error}");
     }
-    let error = refusal(&loss.clone().with_blank(3), [2, 2, 2]);
+    let error = error_of(&loss.clone().with_blank(3), [2, 2, 2]);
     assert_eq!(
         error,
         CtcLossError::Blank {
@@ -266,20 +273,20 @@ fn shapes_that_do_not_fit_are_errors() {
             classes: 3
         }
     );
-    // A config goes through Burn's own files.
+    // The config can be saved and loaded by Burn.
     use burn::config::Config;
     let path = std::env::temp_dir().join(format!("ctc-wgpu-burn-{}.json", std::process::id()));
     loss.with_zero_infinity(true).save(&path).expect("saved");
     let loaded = CtcLossConfig::load(&path).expect("loaded");
     assert!(loaded.zero_infinity && loaded.blank == 0);
-    std::fs::remove_file(path).expect("it was there");
+    std::fs::remove_file(path).expect("the file exists");
 }
 
 #[test]
-fn nothing_is_a_batch() {
+fn items_without_labels_are_valid() {
     for (route, device) in routes() {
         let loss = CtcLossConfig::new().init();
-        // No label: −Σ ln p(blank).
+        // Without labels the loss is −Σ ln p(blank).
         let losses = loss.forward(
             Tensor::zeros([4, 2, 3], &device),
             Tensor::<2, Int>::zeros([2, 1], &device),

@@ -2,14 +2,15 @@
 
 use burn::backend::wgpu::{CubeBackend, CubeTensor, Wgpu};
 use burn::tensor::{Device, Int, Tensor};
-use ctc_wgpu_burn::{CtcLossConfig, CtcOps, Layout, RegisterError, Rules};
+use ctc_wgpu_burn::{CtcLossConfig, CtcOps, CtcOptions, Layout, RegisterError};
 
 use crate::support::{
-    ALL_WAYS, Case, Handed, assert_near, floats, ours, own, shared, unknown, weights,
+    ALL_VIEWS, Case, LogitsView, assert_near, floats, loss_and_grad, own, shared, unregistered,
+    weights,
 };
 
-/// An application's own device, of which it has told.
-fn told() -> Device {
+/// Returns an application's own device, registered.
+fn own_registered() -> Device {
     let (device, setup) = own();
     ctc_wgpu_burn::register(&device, &setup).expect("a device that can be shared");
     device
@@ -19,17 +20,17 @@ fn told() -> Device {
 fn an_applications_own_device_is_shared() {
     let case = Case::new([50, 8, 20, 6], 2.0);
     let expected = case.expected(&weights(case.items), false);
-    let device = told().autodiff();
+    let device = own_registered().autodiff();
     assert!(ctc_wgpu_burn::is_shared(&device));
-    let got = ours(&case, Handed::TimeMajor, false, &device);
+    let got = loss_and_grad(&case, LogitsView::TimeMajor, false, &device);
     assert_near("own device", &got, &expected);
 }
 
 #[test]
-fn two_devices_with_half_of_the_batch_each_are_the_whole() {
+fn halves_of_a_batch_on_two_devices_give_the_losses_of_the_whole() {
     let case = Case::new([50, 8, 20, 6], 2.0);
     let (expected, _) = case.expected(&weights(case.items), false);
-    let devices = [shared().0, told()];
+    let devices = [shared().0, own_registered()];
     let halves = std::thread::scope(|scope| {
         let threads: Vec<_> = [0..4, 4..8]
             .into_iter()
@@ -58,7 +59,7 @@ fn two_devices_with_half_of_the_batch_each_are_the_whole() {
 }
 
 #[test]
-fn threads_on_one_device_and_on_two_do_not_disturb_each_other() {
+fn threads_on_one_device_and_on_two_get_correct_results() {
     let cases: Vec<_> = [
         [50, 8, 20, 6],
         [37, 3, 7, 5],
@@ -67,7 +68,7 @@ fn threads_on_one_device_and_on_two_do_not_disturb_each_other() {
     ]
     .map(|shape| Case::new(shape, 2.0))
     .into();
-    let devices = [shared().0, unknown()].map(Device::autodiff);
+    let devices = [shared().0, unregistered()].map(Device::autodiff);
     std::thread::scope(|scope| {
         for (case, device) in cases
             .iter()
@@ -77,7 +78,7 @@ fn threads_on_one_device_and_on_two_do_not_disturb_each_other() {
             scope.spawn(move || {
                 let expected = case.expected(&weights(case.items), false);
                 for _ in 0..10 {
-                    let got = ours(case, Handed::TimeMajor, false, &device);
+                    let got = loss_and_grad(case, LogitsView::TimeMajor, false, &device);
                     assert_near("a thread", &got, &expected);
                 }
             });
@@ -86,13 +87,13 @@ fn threads_on_one_device_and_on_two_do_not_disturb_each_other() {
 }
 
 #[test]
-fn more_shapes_than_plans_are_kept_come_and_go() {
+fn more_shapes_than_the_plan_cache_holds_are_correct() {
     let device = shared().0.autodiff();
     for round in 0..2 {
         for frames in 10..22 {
             let case = Case::new([frames, 2, 5, 3], 2.0);
             let expected = case.expected(&weights(2), false);
-            let got = ours(&case, Handed::TimeMajor, false, &device);
+            let got = loss_and_grad(&case, LogitsView::TimeMajor, false, &device);
             assert_near(&format!("round {round}, {frames} frames"), &got, &expected);
         }
     }
@@ -116,47 +117,48 @@ fn gradient_checkpointing_changes_nothing() {
 }
 
 #[test]
-fn without_fusion_the_backend_itself_answers() {
-    // `Fusion<CubeBackend>` only forwards to `CubeBackend`, which is what there is where fusion is off.
+fn the_backend_without_fusion_is_correct() {
+    // `Fusion<CubeBackend>` only forwards to `CubeBackend`, which Burn uses directly without
+    // fusion.
     let case = Case::new([50, 8, 20, 6], 2.0);
     let device = shared().0;
     let expected = case.expected(&vec![1.0; case.items], false);
-    for handed in [Handed::TimeMajor, Handed::SwappedBatchMajor] {
-        let logits = floating(case.logits(&device));
-        let (logits, layout) = match handed {
-            Handed::TimeMajor => (logits, Layout::TimeMajor),
+    for view in [LogitsView::TimeMajor, LogitsView::SwappedBatchMajor] {
+        let logits = float_primitive(case.logits(&device));
+        let (logits, layout) = match view {
+            LogitsView::TimeMajor => (logits, Layout::TimeMajor),
             _ => (swapped(logits), Layout::BatchMajor),
         };
         let (targets, input_lengths, target_lengths) = case.labels(&device);
-        let rules = Rules {
+        let options = CtcOptions {
             blank: 0,
             zero_infinity: false,
             layout,
         };
         let (loss, grad) = CubeBackend::ctc_losses_and_grad(
             logits,
-            integers(targets),
-            integers(input_lengths),
-            integers(target_lengths),
-            rules,
+            int_primitive(targets),
+            int_primitive(input_lengths),
+            int_primitive(target_lengths),
+            options,
         );
-        let grad = match handed {
-            Handed::TimeMajor => grad,
+        let grad = match view {
+            LogitsView::TimeMajor => grad,
             _ => swapped(grad),
         };
         let got = (read(loss), read(grad));
-        assert_near(&format!("no fusion, {handed:?}"), &got, &expected);
+        assert_near(&format!("no fusion, {view:?}"), &got, &expected);
     }
-    assert_eq!(ALL_WAYS.len(), 5);
+    assert_eq!(ALL_VIEWS.len(), 5);
 }
 
-fn floating(tensor: Tensor<3>) -> CubeTensor {
+fn float_primitive(tensor: Tensor<3>) -> CubeTensor {
     let fused = tensor.try_into_primitive::<Wgpu>().expect("a wgpu tensor");
     let client = fused.client.clone();
     client.resolve_tensor_float::<CubeBackend>(fused)
 }
 
-fn integers<const D: usize>(tensor: Tensor<D, Int>) -> CubeTensor {
+fn int_primitive<const D: usize>(tensor: Tensor<D, Int>) -> CubeTensor {
     let fused = tensor.try_into_primitive::<Wgpu>().expect("a wgpu tensor");
     let client = fused.client.clone();
     client.resolve_tensor_int::<CubeBackend>(fused)
@@ -176,7 +178,7 @@ fn read(tensor: CubeTensor) -> Vec<f32> {
 #[test]
 fn a_device_of_another_kind_cannot_be_registered() {
     let (_, setup) = shared();
-    let refused = ctc_wgpu_burn::register(&Device::flex(), &setup);
-    assert!(matches!(refused, Err(RegisterError::NotWgpu(_))));
+    let result = ctc_wgpu_burn::register(&Device::flex(), &setup);
+    assert!(matches!(result, Err(RegisterError::NotWgpu(_))));
     assert!(!ctc_wgpu_burn::is_shared(&Device::flex()));
 }

@@ -1,4 +1,4 @@
-//! In Burn's own training loop, on one device and data-parallel over two.
+//! Training with Burn's Learner, on one device and data-parallel on two.
 
 use burn::data::dataloader::DataLoaderBuilder;
 use burn::data::dataloader::batcher::Batcher;
@@ -21,34 +21,35 @@ const CLASSES: usize = 5;
 const LABELS: usize = 3;
 const BATCH: usize = 16;
 
-/// Three labels of two or three frames each, with a frame of silence before each, as features that tell the class in noise.
+/// A synthetic utterance: three labels of two or three frames each, a blank frame before each
+/// label, and one-hot features with noise.
 #[derive(Debug, Clone)]
-struct Spoken {
+struct Utterance {
     features: Vec<f32>,
     labels: Vec<i32>,
 }
 
-fn spoken(seed: u64) -> Spoken {
+fn utterance(seed: u64) -> Utterance {
     let mut random = Random(seed);
-    let mut heard = Vec::new();
+    let mut classes = Vec::new();
     let mut labels = Vec::new();
     for _ in 0..LABELS {
         let label = 1 + random.below(CLASSES - 1);
         labels.push(label as i32);
-        heard.push(0);
-        heard.extend(std::iter::repeat_n(label, 2 + random.below(2)));
+        classes.push(0);
+        classes.extend(std::iter::repeat_n(label, 2 + random.below(2)));
     }
-    heard.resize(FRAMES, 0);
-    let features = heard
+    classes.resize(FRAMES, 0);
+    let features = classes
         .iter()
         .flat_map(|class| {
             (0..CLASSES)
                 .map(|c| f32::from(u8::from(c == *class)))
                 .collect::<Vec<_>>()
         })
-        .map(|clear| clear + random.number(0.1))
+        .map(|feature| feature + random.number(0.1))
         .collect();
-    Spoken { features, labels }
+    Utterance { features, labels }
 }
 
 #[derive(Debug, Clone)]
@@ -59,8 +60,8 @@ struct Batch {
 
 struct Batches;
 
-impl Batcher<Spoken, Batch> for Batches {
-    fn batch(&self, items: Vec<Spoken>, device: &Device) -> Batch {
+impl Batcher<Utterance, Batch> for Batches {
+    fn batch(&self, items: Vec<Utterance>, device: &Device) -> Batch {
         let n = items.len();
         let features: Vec<f32> = items
             .iter()
@@ -120,17 +121,17 @@ impl InferenceStep for Model {
     }
 }
 
-/// The mean loss of lines that were not trained on, before and after.
-fn trains(name: &str, strategy: ExecutionStrategy) {
+/// Trains, and checks that the mean loss of unseen utterances falls to a tenth.
+fn assert_training_converges(name: &str, strategy: ExecutionStrategy) {
     let device = strategy.main_device().clone();
     let loader = |seeds: std::ops::Range<u64>| {
         DataLoaderBuilder::new(Batches)
             .batch_size(BATCH)
             .set_device(device.clone())
-            .build(InMemDataset::new(seeds.map(spoken).collect()))
+            .build(InMemDataset::new(seeds.map(utterance).collect()))
     };
     let plain = device.clone().without_autodiff();
-    let unseen = Batches.batch((5000..5000 + BATCH as u64).map(spoken).collect(), &plain);
+    let unseen = Batches.batch((5000..5000 + BATCH as u64).map(utterance).collect(), &plain);
     let model = Model::new(&device);
     let before = floats(model.valid().output(unseen.clone()).loss)[0];
     let directory = std::env::temp_dir().join(format!("ctc-wgpu-{name}-{}", std::process::id()));
@@ -151,7 +152,7 @@ fn trains(name: &str, strategy: ExecutionStrategy) {
 #[test]
 fn burns_learner_trains_on_one_device() {
     let device = shared().0.autodiff();
-    trains("one", ExecutionStrategy::SingleDevice(device));
+    assert_training_converges("one", ExecutionStrategy::SingleDevice(device));
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn burns_learner_trains_on_two_devices_at_once() {
     let (second, setup) = own();
     ctc_wgpu_burn::register(&second, &setup).expect("a device that can be shared");
     let devices = vec![shared().0.autodiff(), second.autodiff()];
-    trains(
+    assert_training_converges(
         "two",
         ExecutionStrategy::multi(devices, MultiDeviceOptim::OptimMainDevice),
     );

@@ -1,13 +1,14 @@
-//! The loss on Burn's backends: against the float64 reference, against Burn's own, and without a wait.
+//! Tests of the loss on Burn's backends: values and gradients compared with the float64 reference
+//! and with Burn's own loss, devices, training, and that the GPU path does not wait.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "a test that cannot go on fails"
+    reason = "a test that cannot continue fails"
 )]
 
 mod agreement;
-mod beyond;
 mod devices;
+mod extreme;
 mod learner;
 mod support;
 mod zero_copy;

@@ -1,4 +1,4 @@
-//! Batches, devices, and the comparison with the reference.
+//! Batches and devices for the tests, and the comparison with the reference.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use burn::tensor::{Device, DeviceKind, Int, Tensor, TensorData};
 use ctc_wgpu::{Batch, Impossible, Options, reference};
 use ctc_wgpu_burn::{CtcLossConfig, Layout};
 
-/// A seeded batch, `[T, N, C]`.
+/// A random batch with a fixed seed; the logits are `[T, N, C]`.
 pub struct Case {
     pub frames: usize,
     pub items: usize,
@@ -19,7 +19,7 @@ pub struct Case {
     pub input_lengths: Vec<i32>,
 }
 
-/// Knuth's generator of 64 bits, whose upper half is used.
+/// Knuth's 64-bit linear congruential generator (MMIX), of which the upper bits are used.
 pub struct Random(pub u64);
 
 impl Random {
@@ -31,14 +31,14 @@ impl Random {
         (self.0 >> 33) as usize % bound
     }
 
-    /// Within ±`scale`.
+    /// Returns a number within ±`scale`.
     pub fn number(&mut self, scale: f32) -> f32 {
         (self.below(20_001) as f32 / 10_000.0 - 1.0) * scale
     }
 }
 
 impl Case {
-    /// Lengths of all kinds; each item fits.
+    /// Returns a batch with random lengths, in which every item has a valid alignment.
     pub fn new([frames, items, classes, max_labels]: [usize; 4], scale: f32) -> Self {
         let mut random = Random(frames as u64 * 31 + items as u64);
         let logits = (0..frames * items * classes)
@@ -60,11 +60,11 @@ impl Case {
                 _ => 1 + random.below(max_labels),
             };
             case.target_lengths.push(length as i32);
-            // Equal neighbours need a blank between them: as many frames more.
+            // Equal consecutive labels need a blank between them, so up to `length` further frames.
             let least = (2 * length).min(frames);
             let more = random.below(frames - least + 1);
-            let given = if item == 0 { frames } else { least + more };
-            case.input_lengths.push(given as i32);
+            let length = if item == 0 { frames } else { least + more };
+            case.input_lengths.push(length as i32);
             let labels = (0..max_labels).map(|_| 1 + random.below(classes - 1) as i32);
             case.targets.extend(labels);
         }
@@ -82,7 +82,7 @@ impl Case {
         Tensor::from_data(TensorData::new(self.logits.clone(), shape), device)
     }
 
-    /// Targets, input lengths, target lengths.
+    /// Returns targets, input lengths and target lengths.
     pub fn labels(&self, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int>, Tensor<1, Int>) {
         let targets = TensorData::new(self.targets.clone(), [self.items, self.max_labels]);
         let lengths = |lengths: &[i32]| Tensor::from_data(lengths, device);
@@ -93,66 +93,66 @@ impl Case {
         )
     }
 
-    /// Losses, and the gradient of Σ `weights`·loss, by the reference.
+    /// Returns the losses and the gradient of Σ `weights`·loss, by the reference.
     pub fn expected(&self, weights: &[f32], zero_infinity: bool) -> (Vec<f64>, Vec<f64>) {
         let options = Options::default().impossible(match zero_infinity {
             true => Impossible::Zero,
             false => Impossible::Infinity,
         });
         let batch = self.batch().weights(weights);
-        let output =
-            reference::loss_and_grad(&batch, &options).expect("a batch that keeps the rules");
+        let output = reference::loss_and_grad(&batch, &options).expect("a valid batch");
         (output.loss, output.grad)
     }
 }
 
-/// A weight an item, so that no two losses can be taken for each other.
+/// Returns one weight per item, all different, so that no two items can be confused.
 pub fn weights(items: usize) -> Vec<f32> {
     (0..items).map(|n| 1.0 + 0.5 * n as f32).collect()
 }
 
-/// How logits are handed over.
+/// The layout and view in which logits are passed to the loss.
 #[derive(Debug, Clone, Copy)]
-pub enum Handed {
-    /// `[T, N, C]` as it is.
+pub enum LogitsView {
+    /// `[T, N, C]`, contiguous.
     TimeMajor,
-    /// `[N, T, C]` to a loss that expects it.
+    /// `[N, T, C]`, contiguous.
     BatchMajor,
-    /// `[T, N, C]` as a view of memory that is `[N, T, C]`.
+    /// `[T, N, C]`, a view of contiguous `[N, T, C]` memory.
     Swapped,
-    /// `[N, T, C]` as a view of memory that is `[T, N, C]`.
+    /// `[N, T, C]`, a view of contiguous `[T, N, C]` memory.
     SwappedBatchMajor,
-    /// A part of something larger, in every axis.
+    /// `[T, N, C]`, a slice of a tensor that is larger in every axis.
     Sliced,
 }
 
-pub const ALL_WAYS: [Handed; 5] = [
-    Handed::TimeMajor,
-    Handed::BatchMajor,
-    Handed::Swapped,
-    Handed::SwappedBatchMajor,
-    Handed::Sliced,
+pub const ALL_VIEWS: [LogitsView; 5] = [
+    LogitsView::TimeMajor,
+    LogitsView::BatchMajor,
+    LogitsView::Swapped,
+    LogitsView::SwappedBatchMajor,
+    LogitsView::Sliced,
 ];
 
-/// Losses and the gradient `[T, N, C]` on an autodiff device. There is work of Burn's before and after, which fusion may join.
-pub fn ours(
+/// Returns the losses and the gradient, `[T, N, C]`, of [`CtcLoss`](ctc_wgpu_burn::CtcLoss) on an
+/// autodiff device. Burn has operations of its own before and after the loss, which it may fuse.
+pub fn loss_and_grad(
     case: &Case,
-    handed: Handed,
+    view: LogitsView,
     zero_infinity: bool,
     device: &Device,
 ) -> (Vec<f32>, Vec<f32>) {
     let leaf = case.logits(device).require_grad();
     let pending = (leaf.clone() + 1.0) - 1.0;
     let materialised = |tensor: Tensor<3>| tensor.clone() + tensor.zeros_like();
-    let (logits, layout) = match handed {
-        Handed::TimeMajor => (pending, Layout::TimeMajor),
-        Handed::BatchMajor => (materialised(pending.swap_dims(0, 1)), Layout::BatchMajor),
-        Handed::Swapped => (
+    let (logits, layout) = match view {
+        LogitsView::TimeMajor => (pending, Layout::TimeMajor),
+        LogitsView::BatchMajor => (materialised(pending.swap_dims(0, 1)), Layout::BatchMajor),
+        LogitsView::Swapped => (
             contiguous(pending.swap_dims(0, 1)).swap_dims(0, 1),
             Layout::TimeMajor,
         ),
-        Handed::SwappedBatchMajor => (pending.swap_dims(0, 1), Layout::BatchMajor),
-        Handed::Sliced => {
+        LogitsView::SwappedBatchMajor => (pending.swap_dims(0, 1), Layout::BatchMajor),
+        LogitsView::Sliced => {
             let [t, n, c] = pending.dims();
             let larger = pending.pad([(1, 2), (2, 1), (1, 1)], 7.0);
             (
@@ -168,15 +168,15 @@ pub fn ours(
     let (targets, input_lengths, target_lengths) = case.labels(device);
     let losses = loss.forward(logits, targets, input_lengths, target_lengths);
     let factors = Tensor::<1>::from_data(weights(case.items).as_slice(), device);
-    // Not Σ: an infinite loss times its weight would do, but its gradient is what comes in.
+    // Weighted, so that the incoming gradient differs from item to item.
     let grads = (losses.clone() * factors).sum().backward();
     let grad = leaf.grad(&grads).expect("the logits have a gradient");
     (floats(losses), floats(grad))
 }
 
-/// In the order of its axes, by way of the host: no view is left of what was before.
+/// Returns a contiguous copy.
 fn contiguous(tensor: Tensor<3>) -> Tensor<3> {
-    // A reshape to one axis and back copies what does not lie in order.
+    // Reshaping a view to one axis copies it.
     let dims = tensor.dims();
     tensor.reshape([-1]).reshape(dims)
 }
@@ -185,9 +185,9 @@ pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_to_vec().expect("f32")
 }
 
-/// Within the tolerances of the library's own tests.
+/// Compares with the tolerances of the library's own tests.
 pub fn assert_near(
-    what: &str,
+    name: &str,
     (loss, grad): &(Vec<f32>, Vec<f32>),
     expected: &(Vec<f64>, Vec<f64>),
 ) {
@@ -200,7 +200,7 @@ pub fn assert_near(
         let same = f64::from(*got) == *want;
         assert!(
             same || off <= 1e-6 * want.abs().max(1.0),
-            "{what}: loss {n} is {got}, not {want}"
+            "{name}: loss {n} is {got}, expected {want}"
         );
     }
     // The gradient is of weighted losses: the tolerance grows with the largest weight.
@@ -209,12 +209,13 @@ pub fn assert_near(
         let off = (f64::from(*got) - want).abs();
         assert!(
             off <= 1e-5 * largest,
-            "{what}: gradient {i} is {got}, not {want}"
+            "{name}: gradient {i} is {got}, expected {want}"
         );
     }
 }
 
-/// The first software or other adapter, shared with Burn by [`ctc_wgpu_burn::init`]'s two halves, and its handles.
+/// Returns a registered device on a software adapter, and its handles. It does in two steps what
+/// [`ctc_wgpu_burn::init`] does, to keep the handles.
 pub fn shared() -> (Device, WgpuSetup) {
     static SHARED: OnceLock<(Device, WgpuSetup)> = OnceLock::new();
     let (device, setup) = SHARED.get_or_init(|| {
@@ -229,10 +230,11 @@ pub fn shared() -> (Device, WgpuSetup) {
     (device.clone(), setup.clone())
 }
 
-/// A device of the application's own, of the same adapter, that Burn knows and the loss does not.
+/// Returns a new device on the same adapter, and its handles. Burn uses it, but it is not
+/// registered.
 pub fn own() -> (Device, WgpuSetup) {
     let (_, WgpuSetup { adapter, .. }) = shared();
-    // What Burn's kernels need.
+    // Burn's kernels require these.
     let descriptor = wgpu::DeviceDescriptor {
         required_features: adapter.features() - wgpu::Features::MAPPABLE_PRIMARY_BUFFERS,
         required_limits: adapter.limits(),
@@ -245,25 +247,25 @@ pub fn own() -> (Device, WgpuSetup) {
         queue,
         ..shared().1
     };
-    let registered = Device::wgpu_options()
+    let burn_device = Device::wgpu_options()
         .setup(setup.clone())
         .init()
         .expect("a Burn device");
-    (registered, setup)
+    (burn_device, setup)
 }
 
-/// A wgpu device that Burn opened and nobody told of: Burn launches the kernels.
-pub fn unknown() -> Device {
+/// Returns a wgpu device that Burn opened and that is not registered: Burn launches the kernels.
+pub fn unregistered() -> Device {
     let device = Device::wgpu(DeviceKind::DefaultDevice);
     assert!(!ctc_wgpu_burn::is_shared(&device));
     device
 }
 
-/// Every route that there is.
+/// Returns a device for each way of computing the loss.
 pub fn routes() -> [(&'static str, Device); 3] {
     [
         ("shared wgpu", shared().0),
-        ("launched by Burn", unknown()),
+        ("launched by Burn", unregistered()),
         ("flex", Device::flex()),
     ]
 }

@@ -1,8 +1,9 @@
-//! Nothing is copied to the host and nothing waits. What is read from a queue waits for all that was submitted before: so a
-//! batch is taken that keeps the device busy for a second, and the loss must be back long before it is done.
+//! Tests that the loss copies nothing to the host and does not wait. Reading from a queue waits for
+//! all work submitted before, so each test submits a batch that keeps the device busy for a second;
+//! the loss must return long before the device has finished.
 //!
-//! (To keep the device busy with other work first would show the same, and the backward pass too; but lavapipe ends a submission
-//! only after the one before.)
+//! (Keeping the device busy with other work first would show the same, and include the backward
+//! pass, but lavapipe finishes a submission only after the previous one.)
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,22 +15,22 @@ use ctc_wgpu_burn::{CtcLossConfig, Layout};
 
 use crate::support::{Case, floats, own};
 
-/// Long after a call has returned, short beside the batch.
+/// Longer than a call needs to return, and much shorter than the batch takes.
 const SOON: Duration = Duration::from_millis(50);
 
-/// Whether all that was submitted up to now is done soon.
-fn is_done_soon(setup: &WgpuSetup) -> bool {
+/// Returns true if the device finishes all submitted work within [`SOON`].
+fn finishes_soon(setup: &WgpuSetup) -> bool {
     let done = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&done);
+    let flag = Arc::clone(&done);
     setup
         .queue
-        .on_submitted_work_done(move || told.store(true, Ordering::SeqCst));
+        .on_submitted_work_done(move || flag.store(true, Ordering::SeqCst));
     let start = Instant::now();
     loop {
         setup
             .device
             .poll(wgpu::PollType::Poll)
-            .expect("a living device");
+            .expect("the device is not lost");
         if done.load(Ordering::SeqCst) || start.elapsed() > SOON {
             return done.load(Ordering::SeqCst);
         }
@@ -37,8 +38,8 @@ fn is_done_soon(setup: &WgpuSetup) -> bool {
     }
 }
 
-/// Whether losses and gradient are asked for and the call is over while the device still computes them; and that they are the
-/// same each time. `reads`: the call reads something back.
+/// Returns true if the call for losses and gradient returns while the device still computes them.
+/// Checks that two calls give the same results. With `reads` the call also reads the losses back.
 fn returns_at_once(
     device: &Device,
     setup: &WgpuSetup,
@@ -65,38 +66,38 @@ fn returns_at_once(
             input_lengths.clone(),
             target_lengths.clone(),
         );
-        // It goes to the queue, and does not only stand in Burn's list of what to do.
+        // Submits the work; otherwise Burn may only have recorded it.
         device.flush().expect("flushed");
         if reads {
             floats(losses.clone());
         }
         losses
     };
-    let answer = |losses: burn::tensor::Tensor<1>| {
+    let results = |losses: burn::tensor::Tensor<1>| {
         let grads = losses.clone().sum().backward();
         let grad = leaf.grad(&grads).expect("a gradient");
         (floats(losses), floats(grad))
     };
-    // Everything is compiled and planned, and nothing is under way.
-    let expected = answer(forward());
+    // Compiles the kernels, builds the plan and waits until the device is idle.
+    let expected = results(forward());
 
     let start = Instant::now();
     let losses = forward();
     let returned = start.elapsed();
-    let at_once = !is_done_soon(setup);
-    assert_eq!(answer(losses), expected);
+    let at_once = !finishes_soon(setup);
+    assert_eq!(results(losses), expected);
     if at_once {
         let took = start.elapsed();
         assert!(
             took > 4 * returned,
-            "it took {returned:?} of {took:?} to ask"
+            "the call took {returned:?} of {took:?}"
         );
     }
     at_once
 }
 
-/// How logits are handed over: as they lie, and as a view.
-const WAYS: [(Layout, bool); 3] = [
+/// Layouts of the logits, and whether they are a view with swapped axes.
+const VIEWS: [(Layout, bool); 3] = [
     (Layout::TimeMajor, false),
     (Layout::BatchMajor, false),
     (Layout::BatchMajor, true),
@@ -104,29 +105,28 @@ const WAYS: [(Layout, bool); 3] = [
 
 #[test]
 fn the_loss_returns_while_the_device_computes_it() {
-    // A queue that no other test uses.
+    // No other test uses this queue.
     let (device, setup) = own();
     ctc_wgpu_burn::register(&device, &setup).expect("a device that can be shared");
-    for way in WAYS {
-        let at_once = returns_at_once(&device, &setup, way, false);
-        assert!(at_once, "{way:?}: something waited for the device");
+    for view in VIEWS {
+        let at_once = returns_at_once(&device, &setup, view, false);
+        assert!(at_once, "{view:?}: the call waited for the device");
     }
 }
 
 #[test]
-fn so_does_the_loss_that_burn_launches() {
-    // Of this device nobody has told.
+fn the_loss_that_burn_launches_returns_while_the_device_computes_it() {
     let (device, setup) = own();
     assert!(!ctc_wgpu_burn::is_shared(&device));
-    for way in WAYS {
-        let at_once = returns_at_once(&device, &setup, way, false);
-        assert!(at_once, "{way:?}: something waited for the device");
+    for view in VIEWS {
+        let at_once = returns_at_once(&device, &setup, view, false);
+        assert!(at_once, "{view:?}: the call waited for the device");
     }
 }
 
 #[test]
-fn the_same_observation_sees_what_is_read_back() {
-    // If it were not seen, the tests above would see nothing.
+fn reading_the_losses_back_is_detected() {
+    // Otherwise the tests above would prove nothing.
     let (device, setup) = own();
-    assert!(!returns_at_once(&device, &setup, WAYS[0], true));
+    assert!(!returns_at_once(&device, &setup, VIEWS[0], true));
 }

@@ -1,4 +1,5 @@
-//! `ctc-wgpu-web-bindgen IN.wasm OUT_DIR`: the wasm with its JavaScript module and types beside it.
+//! `ctc-wgpu-web-bindgen IN.wasm OUT_DIR` writes the wasm, its JavaScript module and its TypeScript
+//! types to a folder.
 
 use std::process::ExitCode;
 
@@ -14,10 +15,10 @@ fn main() -> ExitCode {
     bindgen
         .input_path(wasm)
         .typescript(true)
-        // `init()` without an argument then finds the wasm beside the module.
+        // So that `init()` without an argument loads the wasm from the folder of the module.
         .omit_default_module_path(false);
-    let made = bindgen.web(true).and_then(|web| web.generate(folder));
-    match made {
+    let result = bindgen.web(true).and_then(|web| web.generate(folder));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");

@@ -1,33 +1,35 @@
-//! A line of text as the network sees it, drawn as `model/train.py` draws the lines that it trains on.
+//! Draws a line of text as an image for the network, in the same way as `model/train.py` draws the
+//! training data.
 
-/// The characters that the network knows, in the order of its classes; the blank comes after them.
+/// The characters of the network, in the order of its classes; the blank is the last class.
 pub(super) const ALPHABET: &str = "0123456789ABCDEFGHK";
 
-/// Columns of a line, each a frame.
+/// The number of columns of a line. One column is one frame.
 pub(super) const FRAMES: usize = 50;
 
-/// The pixels of the characters, in each of some faces.
+/// The pixels of the characters, in several faces.
 #[derive(Debug)]
 pub(super) struct Glyphs {
     pub(super) faces: usize,
     pub(super) height: usize,
     pub(super) width: usize,
-    /// Face, character, row, column.
+    /// `[face, character, row, column]`
     pixels: Vec<u8>,
 }
 
-/// The class of a character, if it has one.
+/// Returns the class of a character, or `None` if the alphabet does not contain it.
 pub(super) fn class(character: char) -> Option<usize> {
     ALPHABET.chars().position(|known| known == character)
 }
 
 impl Glyphs {
-    /// From `glyphs.bin`: four bytes that tell faces, characters, height and width, then the pixels.
+    /// Parses `glyphs.bin`: four bytes with the numbers of faces, characters, rows and columns,
+    /// then the pixels. Returns `None` if the size is wrong.
     pub(super) fn new(bytes: &[u8]) -> Option<Self> {
         let (header, pixels) = bytes.split_first_chunk::<4>()?;
         let [faces, characters, height, width] = header.map(usize::from);
-        let whole = characters == ALPHABET.len() && height > 0 && width > 0;
-        (whole && pixels.len() == faces * characters * height * width).then(|| Self {
+        let valid = characters == ALPHABET.len() && height > 0 && width > 0;
+        (valid && pixels.len() == faces * characters * height * width).then(|| Self {
             faces,
             height,
             width,
@@ -35,10 +37,11 @@ impl Glyphs {
         })
     }
 
-    /// The line as `[frame, row]`, from 0 to 1, in the middle of its columns.
+    /// Draws a centred line: `[frame, row]`, values from 0 to 1.
     ///
     /// # Errors
-    /// What a person should change: a character that is not known, or a line that is too long.
+    /// A message for the user, if the alphabet does not contain a character or the line is too
+    /// long.
     pub(super) fn draw(&self, text: &str, face: usize, spacing: usize) -> Result<Vec<f32>, String> {
         if face >= self.faces {
             return Err(format!("face {face} is not below {}", self.faces));
@@ -56,8 +59,8 @@ impl Glyphs {
             ));
         };
         let mut line = vec![0.0; FRAMES * self.height];
-        for (place, class) in classes.into_iter().enumerate() {
-            let start = free / 2 + place * (self.width + spacing);
+        for (position, class) in classes.into_iter().enumerate() {
+            let start = free / 2 + position * (self.width + spacing);
             self.paste(face, class, &mut line[start * self.height..]);
         }
         Ok(line)

@@ -1,11 +1,12 @@
-//! Input(50, 20) → Dense(123, relu) → LSTM(128) → Dense(20), as `model/train.py` trains it.
+//! The network that `model/train.py` trains: Input(50, 20) → Dense(123, relu) → LSTM(128) →
+//! Dense(20).
 
 use half::f16;
 
 const DENSE: usize = 123;
 const CELLS: usize = 128;
 
-/// A dense layer, or that of a gate: a row of weights for each number that it makes.
+/// The weights of a linear map, one row per output.
 #[derive(Debug)]
 struct Matrix {
     inputs: usize,
@@ -13,7 +14,7 @@ struct Matrix {
 }
 
 impl Matrix {
-    /// Adds the product with `input` to `sums`.
+    /// Adds the product of the matrix and `input` to `sums`.
     fn add(&self, input: &[f32], sums: &mut [f32]) {
         for (sum, row) in sums.iter_mut().zip(self.values.chunks_exact(self.inputs)) {
             *sum += row.iter().zip(input).map(|(w, x)| w * x).sum::<f32>();
@@ -28,7 +29,7 @@ pub(super) struct Network {
     dense_bias: Vec<f32>,
     /// The gates in PyTorch's order: input, forget, cell, output.
     gates: Matrix,
-    gates_before: Matrix,
+    recurrent_gates: Matrix,
     gates_bias: Vec<f32>,
     out: Matrix,
     out_bias: Vec<f32>,
@@ -37,14 +38,15 @@ pub(super) struct Network {
 impl Network {
     pub(super) const CLASSES: usize = 20;
 
-    /// From the f16 of `weights.bin`, for frames of `height` numbers; `None` if the file is of another network.
+    /// Parses `weights.bin`, which contains f16, for frames of `height` pixels. Returns `None` if
+    /// the size is wrong.
     pub(super) fn new(bytes: &[u8], height: usize) -> Option<Self> {
         let mut file = File(bytes);
         let network = Self {
             dense: file.matrix(DENSE, height)?,
             dense_bias: file.vector(DENSE)?,
             gates: file.matrix(4 * CELLS, DENSE)?,
-            gates_before: file.matrix(4 * CELLS, CELLS)?,
+            recurrent_gates: file.matrix(4 * CELLS, CELLS)?,
             gates_bias: file.vector(4 * CELLS)?,
             out: file.matrix(Self::CLASSES, CELLS)?,
             out_bias: file.vector(Self::CLASSES)?,
@@ -52,7 +54,7 @@ impl Network {
         file.0.is_empty().then_some(network)
     }
 
-    /// The logits of each frame, the blank's last.
+    /// Returns the logits, `[frame, class]`; the blank is the last class.
     pub(super) fn logits(&self, line: &[f32]) -> Vec<f32> {
         let (mut hidden, mut cell) = ([0.0; CELLS], [0.0; CELLS]);
         let mut logits = Vec::new();
@@ -63,7 +65,7 @@ impl Network {
 
             let mut gates = self.gates_bias.clone();
             self.gates.add(&dense, &mut gates);
-            self.gates_before.add(&hidden, &mut gates);
+            self.recurrent_gates.add(&hidden, &mut gates);
             for k in 0..CELLS {
                 let [input, forget, new, output] = [0, 1, 2, 3].map(|gate| gates[gate * CELLS + k]);
                 cell[k] = sigmoid(forget) * cell[k] + sigmoid(input) * new.tanh();
@@ -82,14 +84,14 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// What is left of a file of f16, little-endian.
+/// The unread rest of a file of little-endian f16.
 struct File<'a>(&'a [u8]);
 
 impl File<'_> {
     fn vector(&mut self, count: usize) -> Option<Vec<f32>> {
-        let (mine, rest) = self.0.split_at_checked(2 * count)?;
+        let (bytes, rest) = self.0.split_at_checked(2 * count)?;
         self.0 = rest;
-        let numbers = mine.chunks_exact(2);
+        let numbers = bytes.chunks_exact(2);
         Some(
             numbers
                 .map(|pair| f16::from_le_bytes([pair[0], pair[1]]).to_f32())

@@ -1,4 +1,4 @@
-//! What went wrong, as a result and a message of the calling thread.
+//! Errors and panics of a call, as a result code and a message for the calling thread.
 
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
@@ -8,21 +8,21 @@ use ctc_wgpu::Error;
 
 use crate::types::ctcw_result;
 
-/// Why a call failed.
-pub(crate) enum Fault {
-    /// An argument that C could have had right.
+/// The reason why a call failed.
+pub(crate) enum CError {
+    /// An argument is not valid; the message names it.
     Argument(String),
-    /// What the library says.
+    /// The library returned an error.
     Library(Error),
 }
 
-impl Fault {
+impl CError {
     pub(crate) fn null(argument: &str) -> Self {
         Self::Argument(format!("{argument} is NULL"))
     }
 
     pub(crate) fn value(argument: &str, value: i32) -> Self {
-        Self::Argument(format!("{argument} = {value} is not known"))
+        Self::Argument(format!("{argument} = {value} is not a valid value"))
     }
 
     fn result(&self) -> ctcw_result {
@@ -42,16 +42,16 @@ impl Fault {
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for CError {
     fn from(error: Error) -> Self {
         Self::Library(error)
     }
 }
 
-impl std::fmt::Display for Fault {
+impl std::fmt::Display for CError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Argument(text) => f.write_str(text),
+            Self::Argument(message) => f.write_str(message),
             Self::Library(error) => error.fmt(f),
         }
     }
@@ -61,30 +61,30 @@ thread_local! {
     static MESSAGE: RefCell<CString> = RefCell::default();
 }
 
-/// The thread's message.
+/// Returns the message of the calling thread's latest failed call, or an empty string.
 pub(crate) fn message() -> *const c_char {
-    // Of a thread that is ending the message is gone already.
+    // While a thread ends, its message may already have been destroyed.
     MESSAGE
         .try_with(|message| message.borrow().as_ptr())
         .unwrap_or(c"".as_ptr())
 }
 
-fn tell(text: &str) {
+fn set_message(text: &str) {
     let text = CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default();
-    // A thread that is ending has no message any more, and loses only that.
+    // While a thread ends, its message may already have been destroyed; then only the text is lost.
     let _ = MESSAGE.try_with(|message| message.replace(text));
 }
 
-/// Runs a call: its faults and its panics become results.
+/// Runs a call and converts its error or panic into a result code and a message.
 ///
-/// To go on after a panic is sound here: a context's tables are whole whenever a call may have panicked, since they are
-/// filled before they are read.
-pub(crate) fn guard(call: impl FnOnce() -> Result<(), Fault>) -> ctcw_result {
+/// A context stays usable after a panic: its workspaces are written before they are read, so a call
+/// never reads what an earlier call left incomplete.
+pub(crate) fn guard(call: impl FnOnce() -> Result<(), CError>) -> ctcw_result {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => ctcw_result::CTCW_OK,
-        Ok(Err(fault)) => {
-            tell(&fault.to_string());
-            fault.result()
+        Ok(Err(error)) => {
+            set_message(&error.to_string());
+            error.result()
         }
         Err(panic) => {
             let text = panic
@@ -92,7 +92,7 @@ pub(crate) fn guard(call: impl FnOnce() -> Result<(), Fault>) -> ctcw_result {
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no message");
-            tell(&format!("panicked: {text}"));
+            set_message(&format!("panicked: {text}"));
             ctcw_result::CTCW_BUG
         }
     }
@@ -100,37 +100,41 @@ pub(crate) fn guard(call: impl FnOnce() -> Result<(), Fault>) -> ctcw_result {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
+    #![allow(clippy::expect_used, reason = "a test that cannot continue fails")]
+
+    use std::ffi::CStr;
 
     use super::*;
-    use crate::to_str;
 
-    fn told() -> &'static str {
-        // SAFETY: a C string of ours, and no call of this thread follows before it is compared.
-        unsafe { to_str(message()) }
+    fn last_message() -> &'static str {
+        // SAFETY: the string is NUL-terminated, and each test reads it before this thread's next
+        // call.
+        unsafe { CStr::from_ptr(message()) }
+            .to_str()
+            .expect("UTF-8")
     }
 
     #[test]
     fn a_panic_becomes_a_result_and_does_not_unwind() {
-        assert_eq!(told(), "");
+        assert_eq!(last_message(), "");
         assert_eq!(guard(|| panic!("item {}", 3)), ctcw_result::CTCW_BUG);
-        assert_eq!(told(), "panicked: item 3");
-        assert_eq!(guard(|| panic!("as it is")), ctcw_result::CTCW_BUG);
-        assert_eq!(told(), "panicked: as it is");
+        assert_eq!(last_message(), "panicked: item 3");
+        assert_eq!(guard(|| panic!("a literal")), ctcw_result::CTCW_BUG);
+        assert_eq!(last_message(), "panicked: a literal");
         assert_eq!(guard(|| std::panic::panic_any(7)), ctcw_result::CTCW_BUG);
-        assert_eq!(told(), "panicked: no message");
+        assert_eq!(last_message(), "panicked: no message");
     }
 
     #[test]
-    fn a_message_is_the_calling_threads_own() {
-        guard(|| Err(Fault::null("here")));
+    fn each_thread_has_its_own_message() {
+        guard(|| Err(CError::null("here")));
         let other = std::thread::spawn(|| {
-            let before = told().to_owned();
-            guard(|| Err(Fault::null("there")));
-            (before, told().to_owned())
+            let before = last_message().to_owned();
+            guard(|| Err(CError::null("there")));
+            (before, last_message().to_owned())
         });
         let (before, after) = other.join().expect("the thread ends");
         assert_eq!((before.as_str(), after.as_str()), ("", "there is NULL"));
-        assert_eq!(told(), "here is NULL");
+        assert_eq!(last_message(), "here is NULL");
     }
 }

@@ -1,4 +1,4 @@
-//! Options from bytes.
+//! Generates options from the bytes of an input.
 
 use ctc_wgpu::{
     Blank, BlankInLabels, Impossible, Input, Options, Reduction, RepeatedLabels, RepeatedOutputs,
@@ -6,8 +6,8 @@ use ctc_wgpu::{
 
 use crate::bytes::Bytes;
 
-/// All options but the blank, with this ε for probabilities.
-pub(crate) fn options(bytes: &mut Bytes<'_>, blank: Blank, epsilon: f32) -> Options {
+/// Returns options with this blank, and with `epsilon` if the input type is probabilities.
+pub(crate) fn generate(bytes: &mut Bytes<'_>, blank: Blank, epsilon: f32) -> Options {
     Options::default()
         .blank(blank)
         .input(bytes.choice(&[

@@ -1,5 +1,7 @@
-//! Burn's own launches of our kernels, for wgpu devices whose handles nobody told: one dispatch after the other, each a text
-//! in which the batch's sizes are constants. The workspace is Burn's memory, taken anew for each batch.
+//! Launches the kernels through Burn's runtime, for wgpu devices that are not registered.
+//!
+//! Each dispatch of a plan becomes one launch, whose shader source contains the sizes of the batch
+//! as constants. The workspace is allocated from Burn's memory for each batch.
 
 use std::sync::Arc;
 
@@ -13,52 +15,57 @@ use cubecl::prelude::{
 use cubecl::server::{Handle, KernelArguments};
 use cubecl::{CubeCount, CubeDim, CubeKernel, PrecompiledSource};
 
-use crate::cube::{Plans, Work};
+use crate::cube_backend::{BatchTensors, PlanCache};
 
-/// Whether the device's runtime takes WGSL. Browsers do, but let no barrier depend on what these texts read.
-pub(crate) fn can(client: &Client) -> bool {
+/// Returns true if the device's runtime accepts the kernels.
+///
+/// Burn's WGSL runtime does, except in a browser: Burn binds all buffers as `read_write`, and a
+/// browser rejects a barrier whose control flow depends on a value from such a buffer.
+pub(crate) fn supports(client: &Client) -> bool {
     client.name() == "wgpu<wgsl>" && !cfg!(target_family = "wasm")
 }
 
-/// A plan's dispatches.
-struct Planned {
-    tables: Vec<u64>,
+/// The launches of a plan, and the sizes of its workspace arrays in bytes.
+struct LaunchPlan {
+    workspace: Vec<u64>,
     launches: Vec<Arc<Launch>>,
 }
 
-/// They do not tell devices apart: all are within WebGPU's default limits.
-static PLANS: Plans<Arc<Planned>> = Plans::new();
+/// Shared by all devices: the plans use only WebGPU's default limits.
+static PLANS: PlanCache<Arc<LaunchPlan>> = PlanCache::new();
 
+/// Launches the kernels of a batch.
+///
 /// # Errors
-/// If the shape passes what a plan can cut.
-pub(crate) fn run(work: &Work) -> Result<(), Error> {
-    let plan = PLANS.get(work.key, || plan(work))?;
-    let client = &work.logits.client;
-    let words = |count: usize| client.empty(count.max(1) * 4);
-    let items = work.key.shape.items;
+/// If the batch exceeds what a plan can split.
+pub(crate) fn run(batch: &BatchTensors) -> Result<(), Error> {
+    let plan = PLANS.get(batch.key, || plan(batch))?;
+    let client = &batch.logits.client;
+    let array = |count: usize| client.empty(count.max(1) * 4);
+    let items = batch.key.shape.items;
     let ones: Vec<_> = std::iter::repeat_n(1.0_f32.to_ne_bytes(), items)
         .flatten()
         .collect();
     let weights = client.create_from_slice(&ones);
-    let (status, reduced) = (words(items), words(1));
-    let tables: Vec<_> = plan
-        .tables
+    let (status, reduced) = (array(items), array(1));
+    let workspace: Vec<_> = plan
+        .workspace
         .iter()
         .map(|bytes| client.empty(usize::try_from(*bytes).unwrap_or(usize::MAX)))
         .collect();
     let operands = Operands {
-        logits: of(&work.logits),
-        labels: work.labels.each_ref().map(of),
+        logits: handle(&batch.logits),
+        labels: batch.labels.each_ref().map(handle),
         weights,
-        loss: of(&work.loss),
+        loss: handle(&batch.loss),
         status,
         reduced,
-        grad: work.grad.as_ref().map(of),
-        tables,
+        grad: batch.grad.as_ref().map(handle),
+        workspace,
     };
-    // All of them before the first launch: a batch is computed whole or not at all.
+    // Every launch is bound before the first one starts, so an error leaves nothing half computed.
     let bound: Vec<Vec<_>> = (plan.launches.iter())
-        .map(|launch| operands.bound(launch, part))
+        .map(|launch| operands.bind(launch, range))
         .collect::<Result<_, _>>()?;
     for (launch, handles) in plan.launches.iter().zip(bound) {
         let buffers = handles.into_iter().map(Handle::binding);
@@ -72,7 +79,7 @@ pub(crate) fn run(work: &Work) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a loss's launches bind.
+/// The buffers that the launches of a loss bind.
 struct Operands<H> {
     logits: H,
     /// Targets, input lengths, target lengths.
@@ -82,18 +89,18 @@ struct Operands<H> {
     status: H,
     reduced: H,
     grad: Option<H>,
-    tables: Vec<H>,
+    workspace: Vec<H>,
 }
 
 impl<H: Clone> Operands<H> {
-    /// The parts that a launch binds, in its order.
-    fn bound(&self, launch: &Launch, part: impl Fn(H, &BoundRange) -> H) -> Result<Vec<H>, Error> {
+    /// Returns the buffer ranges that a launch binds, in the order of its bindings.
+    fn bind(&self, launch: &Launch, range: impl Fn(H, &BoundRange) -> H) -> Result<Vec<H>, Error> {
         let bind = |bound: &BoundRange| match self.get(bound.operand) {
-            Some(handle) => Ok(part(handle.clone(), bound)),
-            // Any other buffer in its place would be read or overwritten in silence.
+            Some(handle) => Ok(range(handle.clone(), bound)),
+            // Binding any other buffer would silently read or overwrite it.
             None => Err(Error::gpu(
                 format!("binding the buffers of kernel `{}`", launch.name),
-                format!("the loss for Burn has no buffer for {:?}", bound.operand),
+                format!("ctc-wgpu-burn has no buffer for {:?}", bound.operand),
             )),
         };
         launch.bindings.iter().map(bind).collect()
@@ -111,29 +118,29 @@ impl<H: Clone> Operands<H> {
             Operand::Status => Some(&self.status),
             Operand::Reduced => Some(&self.reduced),
             Operand::Grad => self.grad.as_ref(),
-            Operand::Workspace(number) => self.tables.get(number),
-            // Those of alignments and readings, and those that later versions of the library add.
+            Operand::Workspace(number) => self.workspace.get(number),
+            // The operands of alignment and greedy decoding, and those of later library versions.
             _ => None,
         }
     }
 }
 
-fn plan(work: &Work) -> Result<Arc<Planned>, Error> {
-    let key = work.key;
-    let options = key.rules.options();
+fn plan(batch: &BatchTensors) -> Result<Arc<LaunchPlan>, Error> {
+    let key = batch.key;
+    let options = key.options.to_core();
     let plan = Plan::new(&key.shape, &options, key.task, &DeviceLimits::default())?;
-    Ok(Arc::new(Planned {
-        tables: plan.workspace_arrays().collect(),
+    Ok(Arc::new(LaunchPlan {
+        workspace: plan.workspace_arrays().collect(),
         launches: plan.launches().map(Arc::new).collect(),
     }))
 }
 
-fn of(tensor: &CubeTensor) -> Handle {
+fn handle(tensor: &CubeTensor) -> Handle {
     tensor.handle.clone()
 }
 
-/// What a launch binds of an operand.
-fn part(handle: Handle, bound: &BoundRange) -> Handle {
+/// Returns the range of a buffer that a launch binds.
+fn range(handle: Handle, bound: &BoundRange) -> Handle {
     let rest = handle.size_in_used().saturating_sub(bound.offset);
     let past = rest - bound.bytes.unwrap_or(rest).min(rest);
     match (bound.offset, past) {
@@ -142,7 +149,7 @@ fn part(handle: Handle, bound: &BoundRange) -> Handle {
     }
 }
 
-/// A launch as Burn's runtime takes it. Its text tells it from all others.
+/// A launch as a kernel of Burn's runtime, which caches compiled kernels by their source.
 struct Kernel(Arc<Launch>);
 
 impl Kernel {
@@ -186,13 +193,13 @@ impl CubeKernel for Kernel {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::expect_used, reason = "a test that panics has failed")]
+    #![allow(clippy::expect_used, reason = "a test that cannot continue fails")]
 
     use super::*;
     use ctc_wgpu::{BatchShape, Options, Task};
 
-    /// Names in place of buffers.
-    fn operands(tables: usize, grad: bool) -> Operands<String> {
+    /// Operands with names instead of buffers.
+    fn operands(workspace: usize, grad: bool) -> Operands<String> {
         Operands {
             logits: "logits".into(),
             labels: ["targets", "input lengths", "target lengths"].map(str::to_owned),
@@ -201,8 +208,8 @@ mod tests {
             status: "status".into(),
             reduced: "reduced".into(),
             grad: grad.then(|| "grad".into()),
-            tables: (0..tables)
-                .map(|number| format!("table {number}"))
+            workspace: (0..workspace)
+                .map(|number| format!("workspace {number}"))
                 .collect(),
         }
     }
@@ -212,10 +219,10 @@ mod tests {
         Plan::new(&shape, &Options::default(), task, &DeviceLimits::default()).expect("a plan")
     }
 
-    fn bind(operands: &Operands<String>, plan: &Plan) -> Result<Vec<Vec<String>>, Error> {
+    fn bind_all(operands: &Operands<String>, plan: &Plan) -> Result<Vec<Vec<String>>, Error> {
         let same = |handle, _: &BoundRange| handle;
         plan.launches()
-            .map(|launch| operands.bound(&launch, same))
+            .map(|launch| operands.bind(&launch, same))
             .collect()
     }
 
@@ -223,14 +230,14 @@ mod tests {
     fn each_operand_of_a_loss_has_its_own_buffer() {
         let plan = plan(Task::LossAndGrad);
         let operands = operands(plan.workspace_arrays().count(), true);
-        let bound = bind(&operands, &plan).expect("all operands of a loss are known");
+        let bound = bind_all(&operands, &plan).expect("a buffer for every operand of a loss");
         for (launch, names) in plan.launches().zip(bound) {
             for (bound, name) in launch.bindings.iter().zip(names) {
                 let expected = match bound.operand {
                     Operand::Labels => "targets".into(),
                     Operand::LogitLengths => "input lengths".into(),
                     Operand::LabelLengths => "target lengths".into(),
-                    Operand::Workspace(number) => format!("table {number}"),
+                    Operand::Workspace(number) => format!("workspace {number}"),
                     other => format!("{other:?}").to_lowercase(),
                 };
                 assert_eq!(name, expected);
@@ -239,15 +246,21 @@ mod tests {
     }
 
     #[test]
-    fn an_operand_that_is_not_known_is_an_error_and_no_other_buffer() {
-        let tables = |task| plan(task).workspace_arrays().count();
+    fn an_operand_without_a_buffer_is_an_error() {
+        let workspace = |task| plan(task).workspace_arrays().count();
         for (operands, task, named) in [
             (operands(99, true), Task::Align, "Path"),
             (operands(99, true), Task::Greedy, "Hypothesis"),
             (operands(99, false), Task::LossAndGrad, "Grad"),
-            (operands(tables(Task::Loss) - 1, false), Task::Loss, "Workspace"),
+            (
+                operands(workspace(Task::Loss) - 1, false),
+                Task::Loss,
+                "Workspace",
+            ),
         ] {
-            let error = bind(&operands, &plan(task)).expect_err(named).to_string();
+            let error = bind_all(&operands, &plan(task))
+                .expect_err(named)
+                .to_string();
             assert!(
                 error.contains("no buffer for") && error.contains(named),
                 "{error}"

@@ -1,8 +1,8 @@
-//! Fuzzes the reader of batch files: any bytes must give a batch or an error of one line.
+//! Fuzzes the reader of batch files: for any bytes it returns a batch or an error of one line.
 //!
-//! If the first byte is 0, the rest is an archive. Otherwise the rest is a list of arrays, each a
-//! name and the bytes of its `.npy`, which are put into an archive with valid checksums, so that
-//! the fuzzer reaches the code behind the checksums.
+//! The first byte of an input selects the form of the rest. 0: the rest is an archive. Otherwise
+//! the rest is a list of arrays, each a name and the bytes of its `.npy`, from which an archive
+//! with valid checksums is built, so that the code that parses the arrays is reached.
 
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
@@ -19,10 +19,10 @@ pub(crate) fn run(data: &[u8]) {
     };
     let archive = match kind {
         0 => rest.to_vec(),
-        _ => archived(rest, kind & 1 == 0),
+        _ => build_archive(rest, kind & 1 == 0),
     };
-    let path = scratch();
-    std::fs::write(&path, &archive).expect("a scratch file");
+    let path = temporary_path();
+    std::fs::write(&path, &archive).expect("a temporary file");
     for layout in [Layout::BatchMajor, Layout::TimeMajor] {
         match BatchFile::read(&path, layout, ProgressBar::hidden()) {
             Err(error) => assert!(!error.one_line().contains('\n')),
@@ -37,9 +37,9 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// Builds an archive of arrays: one byte for the name, two for the length, and that many bytes, or
-/// as many as are left.
-fn archived(mut rest: &[u8], deflated: bool) -> Vec<u8> {
+/// Builds an archive from a list of arrays. An array is one byte that selects its name, two bytes
+/// of length, and as many bytes of data, or all that remain.
+fn build_archive(mut rest: &[u8], deflated: bool) -> Vec<u8> {
     let method = if deflated {
         CompressionMethod::Deflated
     } else {
@@ -51,16 +51,16 @@ fn archived(mut rest: &[u8], deflated: bool) -> Vec<u8> {
         let length = usize::from(u16::from_le_bytes([*low, *high])).min(after.len());
         let (bytes, left) = after.split_at(length);
         let name = NAMES[usize::from(*name) % NAMES.len()];
-        // Skips repeated names, which an archive cannot contain.
+        // `start_file` fails for a repeated name; that array is left out.
         if archive.start_file(format!("{name}.npy"), options).is_ok() {
-            archive.write_all(bytes).expect("memory");
+            archive.write_all(bytes).expect("writing to memory");
         }
         rest = left;
     }
-    archive.finish().expect("memory").into_inner()
+    archive.finish().expect("writing to memory").into_inner()
 }
 
-/// Returns a path that only this process uses.
-fn scratch() -> PathBuf {
+/// Returns the path of a file that only this process uses.
+fn temporary_path() -> PathBuf {
     std::env::temp_dir().join(format!("ctc-wgpu-fuzz-{}.npz", std::process::id()))
 }
