@@ -1,4 +1,4 @@
-"""Converts arrays of any library for the native module, and words errors as the emulated API does."""
+"""Converts arrays of any library for the native module, and adapts errors to the emulated API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Conventions(NamedTuple):
     #: Pairs of the name of an argument in `ctc_wgpu.ctc_loss`, or of a phrase of a message, and
     #: what replaces it in errors.
     names: tuple[tuple[str, str], ...] = ()
-    #: Whether labels and lengths may be floats whose values are integers.
+    #: True if labels and lengths may be floats whose values are integers.
     whole_floats: bool = False
 
 

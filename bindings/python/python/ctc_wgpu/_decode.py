@@ -23,8 +23,8 @@ from ._types import (
     Status,
 )
 
-#: A wildcard among the labels of `align`, for unknown text: one or more frames of any class, each of
-#: probability 1.
+#: A wildcard among the labels of `align`, for unknown text: one or more frames of any class, each
+#: of probability 1.
 STAR = -1
 
 
@@ -46,8 +46,8 @@ class Alignment:
 
     #: The class at each valid frame, or `STAR`; `[T]` of the item's own length.
     path: NDArray[np.int32]
-    #: The state at each valid frame: `2i` is the blank before label i, `2i + 1` is label i, and `2L`
-    #: is the blank after the last label.
+    #: The state at each valid frame: `2i` is the blank before label i, `2i + 1` is label i, and
+    #: `2L` is the blank after the last label.
     states: NDArray[np.int32]
     #: The log-probability of the path's class at each valid frame.
     log_probs: NDArray[np.float64]
@@ -56,9 +56,9 @@ class Alignment:
     #: The log-probability of the path, in nats. It is at most −loss, since the loss sums over all
     #: paths.
     log_prob: float
-    #: "ok"; "impossible": no path has these labels, and `log_prob` is −inf; or "not finite": a frame
-    #: has NaN, +inf or no class of positive probability, and `log_prob` is NaN. Unless it is "ok",
-    #: the path and the spans are empty.
+    #: "ok"; "impossible": no path has these labels, and `log_prob` is −inf; or "not finite": a
+    #: frame has NaN, +inf or no class of positive probability, and `log_prob` is NaN. Unless it is
+    #: "ok", the path and the spans are empty.
     status: Status
 
 
@@ -72,8 +72,8 @@ class GreedyHypothesis:
     frames: list[range]
     #: The log-probability of the path, in nats.
     log_prob: float
-    #: "ok"; or "not finite": a frame has NaN, +inf or no class of positive probability. Then there
-    #: are no labels, and `log_prob` is NaN.
+    #: "ok"; or "not finite": a frame has NaN, +inf or no class of positive probability. Then
+    #: `labels` is empty, and `log_prob` is NaN.
     status: Status
 
 
@@ -207,8 +207,8 @@ def beam_decode(
 ) -> list[list[Hypothesis]]:
     """Searches for the most probable labels of each item, over all their paths.
 
-    This is prefix beam search; it runs on the CPU. Of equally probable prefixes, the one found first
-    is kept: the extension of the shorter prefix, then that by the lower class.
+    This is prefix beam search; it runs on the CPU. Of equally probable prefixes, the one found
+    first is kept: the extension of the shorter prefix, then that by the lower class.
 
     Args:
         width: the number of prefixes kept after each frame.

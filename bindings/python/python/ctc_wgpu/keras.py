@@ -24,8 +24,8 @@ from ._core import Options
 from ._decode import beam_decode, greedy_decode
 
 try:
-    # JAX's arrays accept no attributes. Keras keeps their masks elsewhere and has no public function
-    # for access to them.
+    # JAX's arrays accept no attributes. Keras keeps their masks elsewhere and has no public
+    # function for access to them.
     from keras.src.backend import get_keras_mask
 except ImportError:
 
@@ -39,7 +39,7 @@ INT32 = np.iinfo(np.int32)
 
 
 def _conventions(labels: str, *more: tuple[str, str]) -> Conventions:
-    """Returns the conventions of a function or class of this module, with its name of the labels."""
+    """Returns the conventions of a function or class, from its name of the labels."""
     names = [(f"labels{then}", f"{labels}{then}") for then in (":", " is ", " has ")]
     names += [
         ("logits", "y_pred"),
@@ -114,9 +114,9 @@ def ctc_decode(
 
     Returns:
         A list with one tensor of labels per hypothesis, the most probable first: `[N, T]`, with −1
-        after the last label. And a float32 tensor: −Σ ln(p + ε) of the most probable path, `[N, 1]`;
-        or ln p(labels) of the hypotheses of the search, `[N, top_paths]`, which is −inf for those
-        that do not exist. An item with a NaN has no labels, and its number is NaN.
+        after the last label. And a float32 tensor: −Σ ln(p + ε) of the most probable path,
+        `[N, 1]`; or ln p(labels) of the hypotheses of the search, `[N, top_paths]`, which is −inf
+        for those that do not exist. An item with a NaN has no labels, and its number is NaN.
 
     Raises:
         ValueError: a length or another argument is invalid. In a graph, it is an error of the
@@ -259,9 +259,10 @@ class CTC(_Configured, keras.losses.Loss):
     padding of labels. After a softmax whose last class is the blank, use
     `CTC(from_logits=False, blank=-1, mask_value=-1)`.
 
-    `y_true` is `[N, Lmax]`: labels, then `mask_value` to the end. `y_pred` is `[N, T, C]`. If it has
-    a mask, as after a `Masking` layer, the valid frames of an item are those where the mask is true,
-    at any position; otherwise all frames are valid. Keras multiplies the losses by `sample_weight`.
+    `y_true` is `[N, Lmax]`: labels, then `mask_value` to the end. `y_pred` is `[N, T, C]`. If it
+    has a mask, as after a `Masking` layer, the valid frames of an item are those where the mask is
+    true, at any position; otherwise all frames are valid. Keras multiplies the losses by
+    `sample_weight`.
 
     Args:
         from_logits: whether `y_pred` is logits; otherwise it is probabilities.
