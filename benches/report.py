@@ -172,7 +172,7 @@ def markdown(run, picture):
         parts += [f"How many times as long as {titles[name]} the others take:", table_of_ratios(run, name)]
     parts += gpu_tables.section(run, titles)
     parts += [
-        "Memory in MiB beside the logits: what a plan's workspace takes (`Plan::workspace_bytes`, `Ctc::workspace_bytes`), and, "
+        "Memory in MiB beside the logits: what a plan's workspace takes (`Plan::workspace_bytes`, `Ctc::cached_bytes`), and, "
         "not measured but counted, what PyTorch's CUDA loss keeps from forward to backward: log-probabilities and their "
         "gradient, N·T·C floats each, and alpha and beta, N·T·(2L+1) floats each.",
         table_of_memory(run),

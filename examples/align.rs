@@ -26,10 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let batch = Batch::new(SHAPE, &logits)
         .labels(&labels, &label_lengths)
         .logit_lengths(&logit_lengths);
-    let options = Options {
-        blank: Blank::Last,
-        ..Options::default()
-    };
+    let options = Options::default().blank(Blank::Last);
 
     let alignments = align(&batch, &options)?;
     // What the network reads without being told the labels, to see where the two part.
@@ -62,7 +59,7 @@ fn tell(item: usize, labels: &[u32], alignment: &Alignment, read: &[u32]) {
         true => String::new(),
         false => format!(", read as {}", text(read)),
     };
-    let probability = (-alignment.score).exp();
+    let probability = alignment.log_prob.exp();
     println!(
         "item {item}: {}{read}; the path has probability {probability:.4}",
         text(labels)

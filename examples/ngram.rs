@@ -9,8 +9,8 @@ mod seeded;
 
 use std::collections::HashMap;
 
-use ctc_wgpu::decode::{BeamOptions, EditCounts, Hypothesis, Scorer, beam, beam_with, greedy};
-use ctc_wgpu::{Batch, Error, Options, Status};
+use ctc_wgpu::decode::{BeamOptions, BeamResult, EditCounts, Scorer, beam, beam_with, greedy};
+use ctc_wgpu::{Batch, Error, Options};
 
 const TEXT: &str = include_str!("../LICENSE-APACHE");
 /// The blank, the space, and the letters.
@@ -25,10 +25,7 @@ fn main() -> Result<(), Error> {
     let batch = Batch::new([test.len(), frames, CLASSES], &logits).logit_lengths(&lengths);
 
     let options = Options::default();
-    let wide = BeamOptions {
-        width: 32,
-        ..BeamOptions::default()
-    };
+    let wide = BeamOptions::default().width(32);
     let likeliest_path = greedy(&batch, &options)?;
     let read: Vec<Vec<u32>> = likeliest_path.into_iter().map(|read| read.labels).collect();
     println!(
@@ -134,12 +131,11 @@ fn network(lines: &[&[u32]]) -> (Vec<f32>, Vec<i32>) {
     (logits, lines.iter().map(length).collect())
 }
 
-/// The best candidate of each item.
-fn best(found: Vec<Result<Vec<Hypothesis>, Status>>) -> Vec<Vec<u32>> {
-    let first = |candidates: Vec<Hypothesis>| candidates.into_iter().next();
-    let read = found.into_iter().map(|item| item.ok().and_then(first));
-    read.map(|best| best.map_or_else(Vec::new, |best| best.labels))
-        .collect()
+/// The labels of each item's best hypothesis.
+fn best(found: Vec<BeamResult>) -> Vec<Vec<u32>> {
+    let best = |item: BeamResult| item.hypotheses.into_iter().next();
+    let labels = |item| best(item).map_or_else(Vec::new, |best| best.labels);
+    found.into_iter().map(labels).collect()
 }
 
 fn tell(name: &str, wanted: &[&[u32]], read: &[Vec<u32>]) {

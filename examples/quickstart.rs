@@ -41,10 +41,7 @@ fn main() -> Result<(), Error> {
     let batch = Batch::new([2, FRAMES, CLASSES], &logits)
         .labels(&labels, &label_lengths)
         .logit_lengths(&logit_lengths);
-    let options = Options {
-        blank: Blank::Last,
-        ..Options::default()
-    };
+    let options = Options::default().blank(Blank::Last);
     let output = ctc.loss_and_grad(&batch, &options)?;
 
     for (item, word) in ["cat", "wact"].iter().enumerate() {

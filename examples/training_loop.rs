@@ -94,10 +94,7 @@ fn train(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
     });
     let ctc = GpuCtc::new(device, queue)?;
     // The gradient is that of the mean, so the layer need not scale it.
-    let options = Options {
-        reduction: Reduction::MeanBatch,
-        ..Options::default()
-    };
+    let options = Options::default().reduction(Reduction::MeanBatch);
     let plan = ctc.plan(
         &BatchShape::new(ITEMS, FRAMES, CLASSES, MAX_LABELS),
         &options,

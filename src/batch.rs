@@ -3,14 +3,13 @@
 //! A [`Batch`] only borrows and names; [`CheckedBatch::new`] checks it against the [`Options`] and gives what the stages
 //! work on. After that no stage checks anything again.
 
-use crate::error::InputError;
+use crate::error::{InputError, ParameterError};
 use crate::options::{BlankInLabels, Input, Options, Reduction};
 
 mod labels;
 mod shape;
 mod unchecked;
 
-pub use labels::Labels;
 pub use shape::{BatchShape, LabelLayout, Layout};
 pub use unchecked::Batch;
 
@@ -108,9 +107,9 @@ impl<'a> CheckedBatch<'a> {
         expect_length("logits", values.len(), items * frames * classes, "N·T·C")?;
         let blank = options.blank.index(classes);
         if blank >= classes {
-            return Err(InputError::Blank { blank, classes });
+            return Err(ParameterError::Blank { blank, classes }.into());
         }
-        check_epsilon(options.input).map_err(InputError::Epsilon)?;
+        check_epsilon(options.input)?;
         find_logit_lengths(batch, &mut tables.logit_lengths)?;
         let labels = batch.labels.ok_or(InputError::NoLabels)?;
         let found = labels.locate(items, &mut tables.label_lengths, &mut tables.label_starts)?;
@@ -239,19 +238,22 @@ impl<'a> CheckedBatch<'a> {
 /// The most items, frames, classes or labels: lengths are 32-bit signed integers everywhere.
 pub(crate) const LONGEST_AXIS: usize = i32::MAX as usize;
 
-fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), InputError> {
+fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), ParameterError> {
     for (axis, value) in [
         ("items N", items),
         ("frames T", frames),
         ("classes C", classes),
     ] {
         if value > LONGEST_AXIS {
-            let rule = "below 2^31";
-            return Err(InputError::Axis { axis, value, rule });
+            return Err(ParameterError::Axis {
+                axis,
+                value: value as u64,
+                rule: "below 2^31",
+            });
         }
     }
     if classes == 0 {
-        return Err(InputError::Axis {
+        return Err(ParameterError::Axis {
             axis: "classes C",
             value: 0,
             rule: "at least 1: the blank is a class",
@@ -262,17 +264,19 @@ fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), InputEr
         .checked_mul(frames)
         .and_then(|rows| rows.checked_mul(classes))
         .map(|_| ())
-        .ok_or(InputError::Axis {
+        .ok_or(ParameterError::Axis {
             axis: "N·T·C",
-            value: usize::MAX,
+            value: usize::MAX as u64,
             rule: "addressable",
         })
 }
 
 /// An ε that is out of range, if it is.
-pub(crate) fn check_epsilon(input: Input) -> Result<(), f32> {
+pub(crate) fn check_epsilon(input: Input) -> Result<(), ParameterError> {
     match input {
-        Input::Probs { epsilon } if !(epsilon.is_finite() && epsilon >= 0.0) => Err(epsilon),
+        Input::Probs { epsilon } if !(epsilon.is_finite() && epsilon >= 0.0) => {
+            Err(ParameterError::Epsilon(epsilon))
+        }
         _ => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ use crate::limits::DeviceLimits;
 use crate::options::{Impossible, Options};
 use crate::output::{Answer, LossAndGradOutput, LossOutput};
 use crate::plan::Task;
+use crate::setters::setters;
 
 /// Where a [`Ctc`] computes.
 #[derive(Debug, Clone)]
@@ -52,24 +53,30 @@ impl fmt::Display for Backend {
 /// ```
 /// use ctc_wgpu::{CacheLimits, Ctc};
 /// let ctc = Ctc::new()?;
-/// ctc.set_cache_limits(CacheLimits { sessions: 1, ..CacheLimits::default() });
+/// ctc.set_cache_limits(CacheLimits::default().shapes(1));
 /// # Ok::<(), ctc_wgpu::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheLimits {
     /// Compiled pipelines of the device, those that plans hold not counted: 128 by default. A plan has about ten, and most
     /// are shared by the plans of other shapes. On a software adapter one takes about 0.3 MiB.
     pub pipelines: usize,
-    /// Sessions, which are plans with their workspace and buffers, one for each recent shape (and for each call at the same
-    /// time): 4 by default. On the CPU backend the tables of a call.
-    pub sessions: usize,
+    /// Recent batch shapes whose plan and buffers are kept: 4 by default. Calls that run at the same time have one set each.
+    /// On the CPU backend the tables of a call.
+    pub shapes: usize,
 }
+
+setters!(CacheLimits {
+    pipelines: usize,
+    shapes: usize,
+});
 
 impl Default for CacheLimits {
     fn default() -> Self {
         Self {
             pipelines: gpu::PIPELINES,
-            sessions: 4,
+            shapes: 4,
         }
     }
 }
@@ -116,33 +123,45 @@ impl Ctc {
     /// # Errors
     /// [`Error::Blocking`] in a browser. What goes wrong with an adapter is told by [`gpu`](Self::gpu).
     pub fn new() -> Result<Self, Error> {
-        block_on(Self::new_async())
+        block_on(async { Ok(Self::new_async().await) })
     }
 
-    /// [`new`](Self::new), awaited.
+    /// The awaited form of [`new`](Self::new), which also works in a browser.
+    pub async fn new_async() -> Self {
+        Self::gpu_async().await.unwrap_or_else(|_| Self::cpu())
+    }
+
+    /// The best adapter that can be used, never the CPU backend.
     ///
     /// # Errors
-    /// None at present.
-    pub async fn new_async() -> Result<Self, Error> {
-        Ok(Self::gpu_async("").await.unwrap_or_else(|_| Self::cpu()))
+    /// [`Error::NoAdapter`] if the machine has no adapter; [`Error::NoDevice`] or [`Error::Plan`] if none of its adapters
+    /// gives a usable device; [`Error::Blocking`] in a browser.
+    pub fn gpu() -> Result<Self, Error> {
+        block_on(Self::gpu_async())
     }
 
-    /// The first adapter whose name contains `name`, whatever its case; the best one for an empty name. Never the CPU
-    /// twin.
-    ///
-    /// # Errors
-    /// [`Error::NoAdapter`] if there is none; [`Error::NoDevice`] or [`Error::Plan`] if there is one that gives no device
-    /// that can be used.
-    pub fn gpu(name: &str) -> Result<Self, Error> {
-        block_on(Self::gpu_async(name))
-    }
-
-    /// [`gpu`](Self::gpu), awaited.
+    /// The awaited form of [`gpu`](Self::gpu).
     ///
     /// # Errors
     /// As [`gpu`](Self::gpu).
-    pub async fn gpu_async(name: &str) -> Result<Self, Error> {
-        gpu::first(name, Self::on).await
+    pub async fn gpu_async() -> Result<Self, Error> {
+        gpu::first(None, Self::on).await
+    }
+
+    /// The best adapter whose name contains `name`, ignoring case. Never the CPU backend.
+    ///
+    /// # Errors
+    /// As [`gpu`](Self::gpu), of the adapters with such a name.
+    pub fn gpu_named(name: &str) -> Result<Self, Error> {
+        block_on(Self::gpu_named_async(name))
+    }
+
+    /// The awaited form of [`gpu_named`](Self::gpu_named).
+    ///
+    /// # Errors
+    /// As [`gpu_named`](Self::gpu_named).
+    pub async fn gpu_named_async(name: &str) -> Result<Self, Error> {
+        gpu::first(Some(name), Self::on).await
     }
 
     /// This adapter, one of [`adapters`].
@@ -189,12 +208,12 @@ impl Ctc {
     }
 
     fn with(backend: Backend, host: Option<Host>) -> Self {
-        let CacheLimits { sessions, .. } = CacheLimits::default();
+        let CacheLimits { shapes, .. } = CacheLimits::default();
         Self {
             backend,
             host: host.map(Resident::new),
-            cpu: CpuBackend::new(sessions),
-            tables: Idle::new(sessions),
+            cpu: CpuBackend::new(shapes),
+            tables: Idle::new(shapes),
         }
     }
 
@@ -202,8 +221,8 @@ impl Ctc {
     /// first; what calls in progress use goes when they end. Pipelines are shared with the `Ctc` of which this was made by
     /// [`with_limits`](Self::with_limits), and their bound too.
     pub fn set_cache_limits(&self, limits: CacheLimits) {
-        self.tables.keep_at_most(limits.sessions);
-        self.cpu.keep_at_most(limits.sessions);
+        self.tables.keep_at_most(limits.shapes);
+        self.cpu.keep_at_most(limits.shapes);
         if let Some(host) = &self.host {
             host.set_cache_limits(limits);
         }
@@ -232,21 +251,21 @@ impl Ctc {
     }
 
     /// The same device with its compiled kernels, but plans within `limits`: to bound the memory of a batch, or to choose
-    /// among the kernels. The CPU backend has no limits.
+    /// among the kernels. `None` on the CPU backend, which has no [`limits`](Self::limits).
     ///
     /// ```
-    /// use ctc_wgpu::{Ctc, DeviceLimits};
+    /// use ctc_wgpu::Ctc;
     /// let ctc = Ctc::new()?;
     /// if let Some(limits) = ctc.limits() {
-    ///     let frugal = ctc.with_limits(&DeviceLimits { max_binding: 64 << 20, ..*limits });
+    ///     let frugal = ctc.with_limits(&limits.max_binding(64 << 20)).expect("a device");
     ///     assert_eq!(frugal.limits().map(|l| l.max_binding), Some(64 << 20));
     /// }
     /// # Ok::<(), ctc_wgpu::Error>(())
     /// ```
     #[must_use]
-    pub fn with_limits(&self, limits: &DeviceLimits) -> Self {
-        let host = self.host.as_ref().map(|host| host.with_limits(limits));
-        Self::with(self.backend.clone(), host)
+    pub fn with_limits(&self, limits: &DeviceLimits) -> Option<Self> {
+        let host = self.host.as_ref()?.with_limits(limits);
+        Some(Self::with(self.backend.clone(), Some(host)))
     }
 
     /// The same device without the kernels compiled so far; new ones are compiled through `cache`, which must be made on
@@ -261,7 +280,7 @@ impl Ctc {
     /// The bytes of memory that the CPU backend keeps for the next call, its answers not counted; `None` on a device, where
     /// [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) tells.
     #[must_use]
-    pub fn workspace_bytes(&self) -> Option<u64> {
+    pub fn cached_bytes(&self) -> Option<u64> {
         self.host.is_none().then(|| self.cpu.bytes() as u64)
     }
 

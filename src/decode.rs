@@ -52,7 +52,7 @@ mod input;
 mod occupancy;
 
 pub use align::{Alignment, STAR, Span, align};
-pub use beam::{BeamOptions, Hypothesis, NoScorer, Scorer, beam, beam_with};
+pub use beam::{BeamOptions, BeamResult, Hypothesis, NoScorer, Scorer, beam, beam_with};
 pub use edits::EditCounts;
 pub use greedy::{GreedyHypothesis, greedy};
 pub use occupancy::Occupancies;

@@ -72,7 +72,7 @@
 //! println!("{plan}"); // its stages, how they are cut, and their workspace
 //!
 //! // A tighter bound means groups of items one after the other: less memory, and less at once on the GPU.
-//! let tight = DeviceLimits { max_binding: 1 << 20, ..DeviceLimits::default() };
+//! let tight = DeviceLimits::default().max_binding(1 << 20);
 //! let frugal = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &tight)?;
 //! assert!(frugal.batch_tiles() > plan.batch_tiles());
 //! assert!(frugal.workspace_bytes() < plan.workspace_bytes());

@@ -195,25 +195,32 @@ pub mod guide;
 mod idle;
 mod kernels;
 mod limits;
+mod names;
 mod options;
 mod output;
 mod params;
 mod plan;
 pub mod reference;
+mod setters;
 
-pub use batch::{Batch, BatchShape, CheckedBatch, LabelLayout, Labels, Layout};
+pub use batch::{Batch, BatchShape, CheckedBatch, LabelLayout, Layout};
 #[cfg(not(target_arch = "wasm32"))]
 pub use ctc::adapters;
 pub use ctc::{Backend, CacheLimits, Ctc, adapters_async};
-pub use error::{BufferError, Error, InputError, PlanError};
+pub use error::{BufferError, Error, InputError, ParameterError, PlanError};
 pub use gpu::{
     AlignBuffers, Buffers, GpuCtc, GpuPlan, GreedyBuffers, Prepared, RuntimeChecks, Stage,
 };
 pub use kernels::{ElementType, Shader, shaders};
 pub use limits::DeviceLimits;
+pub use names::UnknownName;
 pub use options::{
     Blank, BlankInLabels, Impossible, Input, Options, Reduction, RepeatedLabels, RepeatedOutputs,
     Status,
 };
 pub use output::{LossAndGradOutput, LossOutput};
 pub use plan::{BoundRange, Launch, Operand, Plan, Task};
+/// The version of wgpu whose devices and buffers this crate takes. Its major version is part of
+/// this crate's: a new one is a breaking change here.
+#[doc(no_inline)]
+pub use wgpu;

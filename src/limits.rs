@@ -1,11 +1,14 @@
 //! The handful of a device's limits that planning reads, so that a plan needs no device.
 
+use crate::setters::setters;
+
 /// What a plan must keep within. `DeviceLimits::from(&device)`, or [`DeviceLimits::default`] for what every WebGPU
 /// device gives.
 ///
 /// Everything works within the default limits. `wgpu::Limits::downlevel_defaults()` lacks one thing: it gives
 /// 4 storage buffers a stage, and the stages need up to [`DeviceLimits::STORAGE_BUFFERS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct DeviceLimits {
     /// Bytes of a storage buffer that one binding may span.
     pub max_binding: u64,
@@ -31,6 +34,20 @@ pub struct DeviceLimits {
     /// Whether the device is a CPU: lanes that wait for each other are dear there, and rows are not shared.
     pub software: bool,
 }
+
+setters!(DeviceLimits {
+    max_binding: u64,
+    max_buffer: u64,
+    max_storage_buffers: u32,
+    max_workgroups: u32,
+    max_invocations: u32,
+    workgroup_memory: u32,
+    offset_alignment: u32,
+    max_register_quads: u32,
+    subgroup_size: u32,
+    f16: bool,
+    software: bool,
+});
 
 impl DeviceLimits {
     /// The storage buffers that the widest stage binds.

@@ -3,8 +3,12 @@
 //! Every choice is an enum with a documented default; [`Options::default`] is what a new project should use, and the
 //! presets ([`Options::pytorch`] and its neighbours) name another library's choices.
 
+use crate::names::names;
+use crate::setters::setters;
+
 /// Which class is the blank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Blank {
     /// The class with this index.
     Index(u32),
@@ -13,8 +17,10 @@ pub enum Blank {
 }
 
 impl Blank {
-    /// The blank's index among `classes` classes; it may lie out of range, which the callers check.
-    pub(crate) fn index(self, classes: usize) -> usize {
+    /// Returns the blank's index among `classes` classes. An [`Index`](Self::Index) out of range is
+    /// returned as it is.
+    #[must_use]
+    pub fn index(self, classes: usize) -> usize {
         match self {
             Self::Index(k) => k as usize,
             Self::Last => classes.saturating_sub(1),
@@ -27,6 +33,7 @@ impl Blank {
 /// `γ` is the occupancy: the posterior probability that the alignment passes through a class at a frame (Graves et al.
 /// 2006, eq. 14 and 15).
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Input {
     /// Unnormalised scores; the softmax is taken inside. Gradient with respect to the logits: `softmax − γ`.
     Logits,
@@ -50,6 +57,7 @@ pub enum Input {
 /// [`RepeatedLabels::Collapse`]. An item of weight 0 contributes exactly 0, whatever its loss. The means of an empty
 /// batch are 0, as are those whose divisor is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reduction {
     /// No number; the gradient is that of `Σ w·loss`.
     None,
@@ -71,6 +79,7 @@ pub enum Reduction {
 /// What an item is given that no alignment can produce: too few frames for its labels and their repeats, or a needed
 /// probability that is 0. A probability of e^(−2^28) or less counts as 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Impossible {
     /// Loss `+inf`, gradient exactly 0, status [`Impossible`](crate::Status::Impossible).
     Infinity,
@@ -83,6 +92,7 @@ pub enum Impossible {
 
 /// Whether the blank may stand among an item's labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum BlankInLabels {
     /// No: an error on the host, [`Status::BadLabel`](crate::Status::BadLabel) on the device.
     Reject,
@@ -94,6 +104,7 @@ pub enum BlankInLabels {
 /// What happens to equal neighbours among an item's labels before anything else (TensorFlow's
 /// `preprocess_collapse_repeated`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RepeatedLabels {
     /// They stay: `[5, 5, 1]` is three labels, and the two 5 need a blank between them.
     Keep,
@@ -114,6 +125,7 @@ impl RepeatedLabels {
 
 /// Whether a label may last for several frames (TensorFlow's `ctc_merge_repeated`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RepeatedOutputs {
     /// Yes, the usual CTC: equal neighbouring outputs are one label.
     Merge,
@@ -125,10 +137,11 @@ pub enum RepeatedOutputs {
 ///
 /// ```
 /// use ctc_wgpu::{Blank, Options, Reduction};
-/// let options = Options { blank: Blank::Last, reduction: Reduction::MeanBatch, ..Options::default() };
+/// let options = Options::default().blank(Blank::Last).reduction(Reduction::MeanBatch);
 /// assert_eq!(options.input, ctc_wgpu::Input::Logits);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Options {
     /// Which class is the blank.
     pub blank: Blank,
@@ -145,6 +158,16 @@ pub struct Options {
     /// Whether a label may last for several frames.
     pub repeated_outputs: RepeatedOutputs,
 }
+
+setters!(Options {
+    blank: Blank,
+    input: Input,
+    reduction: Reduction,
+    impossible: Impossible,
+    blank_in_labels: BlankInLabels,
+    repeated_labels: RepeatedLabels,
+    repeated_outputs: RepeatedOutputs,
+});
 
 impl Default for Options {
     /// Logits, blank 0, no reduction, `+inf` for impossible items, no blank among the labels, the usual CTC.
@@ -209,6 +232,7 @@ impl Options {
 /// How an item went. The loss and gradient that go with each value stand in the crate's table of semantics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Status {
     /// All is well.
     Ok = 0,
@@ -224,6 +248,12 @@ pub enum Status {
 }
 
 impl Status {
+    /// The number that a kernel writes for this status.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        self as u32
+    }
+
     /// The status that a kernel wrote as `code`; `None` for a number that no kernel writes.
     #[must_use]
     pub fn from_code(code: u32) -> Option<Self> {
@@ -235,6 +265,44 @@ impl Status {
             Self::BadLength,
         ]
         .into_iter()
-        .find(|status| *status as u32 == code)
+        .find(|status| status.code() == code)
     }
 }
+
+names!(Reduction {
+    None = "none",
+    Sum = "sum",
+    MeanBatch = "mean_batch",
+    MeanLabel = "mean_label",
+    MeanVolume = "mean_volume",
+    MeanWeighted = "mean_weighted",
+});
+
+names!(Impossible {
+    Infinity = "inf",
+    Zero = "zero",
+    Error = "error",
+});
+
+names!(BlankInLabels {
+    Reject = "reject",
+    Allow = "allow",
+});
+
+names!(RepeatedLabels {
+    Keep = "keep",
+    Collapse = "collapse",
+});
+
+names!(RepeatedOutputs {
+    Merge = "merge",
+    Distinct = "distinct",
+});
+
+names!(Status {
+    Ok = "ok",
+    Impossible = "impossible",
+    NotFinite = "not finite",
+    BadLabel = "bad label",
+    BadLength = "bad length",
+});

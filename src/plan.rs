@@ -12,7 +12,7 @@
 use std::fmt;
 
 use crate::batch::BatchShape;
-use crate::error::PlanError;
+use crate::error::{ParameterError, PlanError};
 use crate::kernels::{ArrayId, Kernel, Shader, SourceVariant};
 use crate::limits::DeviceLimits;
 use crate::options::Options;
@@ -31,6 +31,7 @@ pub use launch::{BoundRange, Launch, Operand};
 
 /// What is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Task {
     /// The losses: the recursion stops where alpha and beta meet.
     Loss,
@@ -128,11 +129,12 @@ impl Iterations {
     fn bounded(rounds: u64, axis: &'static str, value: u64) -> Result<Self, PlanError> {
         match u32::try_from(rounds) {
             Ok(rounds) if rounds <= Self::MAX => Ok(Self(rounds)),
-            _ => Err(PlanError::Axis {
+            _ => Err(ParameterError::Axis {
                 axis,
                 value,
                 rule: "short enough for the 60,000 rounds that a driver allows a loop",
-            }),
+            }
+            .into()),
         }
     }
 

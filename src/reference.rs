@@ -16,6 +16,7 @@ pub use lattice::{Item, item};
 
 /// What the reference answers, in float64.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ReferenceOutput {
     /// The loss of each item in nats, `[N]`, not weighted. One below 0 by rounding is not made 0.
     pub loss: Vec<f64>,

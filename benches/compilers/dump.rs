@@ -61,16 +61,14 @@ pub(crate) fn dump(folder: &Path) -> Result<(), Box<dyn Error>> {
 
 /// Returns the limits of a desktop GPU.
 fn limits(subgroup: u32) -> DeviceLimits {
-    DeviceLimits {
-        max_binding: 1 << 31,
-        max_buffer: 1 << 38,
-        max_workgroups: 65_535,
-        max_invocations: 1024,
-        workgroup_memory: 48 << 10,
-        offset_alignment: 32,
-        subgroup_size: subgroup,
-        ..DeviceLimits::default()
-    }
+    DeviceLimits::default()
+        .max_binding(1 << 31)
+        .max_buffer(1 << 38)
+        .max_workgroups(65_535)
+        .max_invocations(1024)
+        .workgroup_memory(48 << 10)
+        .offset_alignment(32)
+        .subgroup_size(subgroup)
 }
 
 /// Returns the pipeline of each dispatch.

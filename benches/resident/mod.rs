@@ -25,13 +25,8 @@ impl Gpu {
             required_features: adapter.features() & (features | DeviceLimits::FEATURES),
             ..wgpu::DeviceDescriptor::default()
         };
-        let (device, queue) =
-            pollster::block_on(adapter.request_device(&descriptor)).map_err(|reason| {
-                Error::NoDevice {
-                    adapter: adapter.get_info().name,
-                    reason: reason.to_string(),
-                }
-            })?;
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|reason| Error::no_device(adapter.get_info().name, reason))?;
         let refused = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&refused);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -109,10 +104,7 @@ impl Gpu {
             let _ = sender.send(result);
         });
         self.wait()?;
-        let unread = |reason: String| Error::Gpu {
-            during: "reading an answer".to_owned(),
-            reason,
-        };
+        let unread = |reason: String| Error::gpu("reading an answer", reason);
         let mapped = receiver.recv().map_err(|e| unread(e.to_string()))?;
         mapped.map_err(|e| unread(e.to_string()))?;
         let bytes = readable
@@ -130,10 +122,7 @@ impl Gpu {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         match refused.take() {
             None => Ok(()),
-            Some(reason) => Err(Error::Gpu {
-                during: "a step of the bench".to_owned(),
-                reason,
-            }),
+            Some(reason) => Err(Error::gpu("a step of the bench", reason)),
         }
     }
 }

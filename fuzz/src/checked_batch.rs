@@ -219,13 +219,11 @@ fn check_plan(bytes: &mut Bytes<'_>) {
     let options = some_options(bytes, shape.classes);
     let task = bytes.choice(&[Task::Loss, Task::LossAndGrad]);
     let usual = DeviceLimits::default();
-    let mut limits = DeviceLimits {
-        subgroup_size: bytes.choice(&[0, 0, 4, 8, 32, 64, 3, u32::MAX]),
-        f16: !bytes.flag(),
-        software: !bytes.flag(),
-        max_register_quads: bytes.choice(&[u32::MAX, u32::MAX, 0, 1, 5]),
-        ..usual
-    };
+    let mut limits = usual
+        .subgroup_size(bytes.choice(&[0, 0, 4, 8, 32, 64, 3, u32::MAX]))
+        .f16(!bytes.flag())
+        .software(!bytes.flag())
+        .max_register_quads(bytes.choice(&[u32::MAX, u32::MAX, 0, 1, 5]));
     // Lower than usual, and now and then absurd: they come from a driver.
     if bytes.flag() {
         limits.max_binding = (bytes.size() as u64).saturating_mul(u64::from(bytes.byte()));

@@ -73,6 +73,7 @@ fn value(bytes: &mut Bytes<'_>, input: Input) -> f32 {
         Input::Probs { .. } => Some(any.abs() / 8.0)
             .filter(|p| *p >= 1.2e-38)
             .unwrap_or(0.0),
+        other => panic!("no values are drawn for {other:?}"),
     }
 }
 

@@ -26,10 +26,8 @@ pub(crate) fn run(data: &[u8]) {
         match BatchFile::read(&path, layout, ProgressBar::hidden()) {
             Err(fault) => assert!(!fault.line().contains('\n')),
             Ok(file) => {
-                let options = Options {
-                    blank: file.blank.map_or(Blank::Index(0), Blank::Index),
-                    ..Options::default()
-                };
+                let options =
+                    Options::default().blank(file.blank.map_or(Blank::Index(0), Blank::Index));
                 if let Err(error) = CheckedBatch::new(&file.batch(), &options) {
                     assert!(!error.to_string().is_empty());
                 }

@@ -52,7 +52,7 @@ fn collapse(
         var class_ = params.blank;
         if (t < frames) {
             class_ = class_at(g, t);
-            sum = pair_plus(sum, vec4<f32>(row_stats[t * params.tile_items + g].y));
+            sum = pair_plus(sum, vec4<f32>(-row_stats[t * params.tile_items + g].y));
             let is_label = class_ != params.blank;
             begins = is_label && (DISTINCT || t == 0u || class_at(g, max(t, 1u) - 1u) != class_);
             ends = is_label && (DISTINCT || t + 1u == frames || class_at(g, min(t + 1u, frames - 1u)) != class_);
@@ -84,11 +84,11 @@ fn collapse(
         hypothesis_frames[out_frames + 2u * i] = 0u;
         hypothesis_frames[out_frames + 2u * i + 1u] = 0u;
     }
-    let score = pair_total(lane, sum);
+    let log_prob = pair_total(lane, sum);
     if (lane == 0u) {
         var bits = NAN;
         if (verdict == OK) {
-            bits = bitcast<u32>(score);
+            bits = bitcast<u32>(log_prob);
         }
         hypothesis_lengths[params.item_base + g] = length;
         loss[params.item_base + g] = bits;

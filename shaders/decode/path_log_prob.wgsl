@@ -1,4 +1,4 @@
-// path_log_prob: -ln of the probability of an item's path, and how the item went. Twin: src/decode/align.rs.
+// path_log_prob: ln of the probability of an item's path, and how the item went. Twin: src/decode/align.rs.
 //
 // in log_probs [N, T].  out loss, status [N].
 // grid one workgroup an item.  barriers: those of the fold.
@@ -21,7 +21,7 @@ fn path_log_prob(
     }
     var sum = Pair(vec4<f32>(0.0), vec4<f32>(0.0));
     for (var t = lane; t < items[g].frames; t += LANES) {
-        sum = pair_plus(sum, vec4<f32>(-log_probs[params.label_base + g * params.frames + t]));
+        sum = pair_plus(sum, vec4<f32>(log_probs[params.label_base + g * params.frames + t]));
     }
     let total = pair_total(lane, sum);
     if (lane == 0u) {
@@ -30,7 +30,7 @@ fn path_log_prob(
         if (verdict == OK) {
             bits = bitcast<u32>(total);
         } else if (verdict == IMPOSSIBLE) {
-            bits = INFINITY;
+            bits = MINUS_INFINITY;
         }
         loss[params.item_base + g] = bits;
         status[params.item_base + g] = verdict;

@@ -5,7 +5,7 @@ use crate::error::InputError;
 
 /// Labels as the caller has them; see the constructors of [`Batch`](crate::Batch).
 #[derive(Debug, Clone, Copy)]
-pub enum Labels<'a> {
+pub(super) enum Labels<'a> {
     /// `[N, Lmax]` and a length a row.
     Padded {
         /// The labels, row by row.

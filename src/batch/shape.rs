@@ -1,9 +1,11 @@
 //! The sizes of a batch, and how its arrays lie in memory.
 
 use crate::kernels::ElementType;
+use crate::names::names;
 
 /// The order of the `[N, T, C]` input in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Layout {
     /// `[N, T, C]`: Keras's order.
     #[default]
@@ -14,6 +16,7 @@ pub enum Layout {
 
 /// How labels lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum LabelLayout {
     /// `[N, Lmax]`; what stands past an item's label length is never looked at.
     #[default]
@@ -113,3 +116,13 @@ impl BatchShape {
             .saturating_mul(self.classes)
     }
 }
+
+names!(Layout {
+    BatchMajor = "ntc",
+    TimeMajor = "tnc",
+});
+
+names!(LabelLayout {
+    Padded = "padded",
+    Concatenated = "concatenated",
+});

@@ -31,9 +31,9 @@ pub fn alignment(ctc: &Ctc, drawn: &RandomCase) -> Result<(), String> {
         {
             equal("status", got.status, expected.status)?;
             equal("length", got.path.len(), expected.path.len())?;
-            let score = score_of(drawn, n, &got.path, epsilon);
-            close("score of the path", score, expected.score)?;
-            return close("score", got.score, expected.score);
+            let log_prob = log_prob_of(drawn, n, &got.path, epsilon);
+            close("log_prob of the path", log_prob, expected.log_prob)?;
+            return close("log_prob", got.log_prob, expected.log_prob);
         }
         same_alignment(got, expected)
     })
@@ -69,14 +69,14 @@ fn each<T>(
     })
 }
 
-/// −ln of a path's probability.
-fn score_of(drawn: &RandomCase, n: usize, path: &[u32], epsilon: f32) -> f64 {
+/// ln of a path's probability.
+fn log_prob_of(drawn: &RandomCase, n: usize, path: &[u32], epsilon: f32) -> f64 {
     let frames = path.iter().enumerate().map(|(t, class)| {
         let start = drawn.batch.row(n, t);
         let row = &drawn.batch.values[start..start + drawn.batch.classes()];
         let biased = |p: &f32| f64::from(*p) + f64::from(epsilon);
         let sum: f64 = row.iter().map(biased).sum();
-        (sum / biased(&row[*class as usize])).ln()
+        (biased(&row[*class as usize]) / sum).ln()
     });
     frames.sum()
 }
@@ -99,7 +99,7 @@ fn close(what: &str, got: f64, expected: f64) -> Result<(), String> {
 
 fn same_alignment(got: &Alignment, expected: &Alignment) -> Result<(), String> {
     equal("status", got.status, expected.status)?;
-    close("score", got.score, expected.score)?;
+    close("log_prob", got.log_prob, expected.log_prob)?;
     equal("states", &got.states, &expected.states)?;
     equal("path", &got.path, &expected.path)?;
     equal("number of labels", got.spans.len(), expected.spans.len())?;
@@ -124,5 +124,5 @@ fn same_reading(got: &GreedyHypothesis, expected: &GreedyHypothesis) -> Result<(
         equal("labels", &got.labels, &expected.labels)?;
         equal("frames", &got.frames, &expected.frames)?;
     }
-    close("score", got.score, expected.score)
+    close("log_prob", got.log_prob, expected.log_prob)
 }

@@ -46,10 +46,7 @@ impl Gpu {
             ..wgpu::DeviceDescriptor::default()
         };
         let made = block_on(async { Ok(adapter.request_device(&descriptor).await) })?;
-        let (device, queue) = made.map_err(|reason| Error::NoDevice {
-            adapter: info.name.clone(),
-            reason: reason.to_string(),
-        })?;
+        let (device, queue) = made.map_err(|reason| Error::no_device(&info.name, reason))?;
         Ok(Self {
             name: format!("{} ({})", info.name, info.backend),
             device,

@@ -42,21 +42,21 @@ pub struct Alignment {
     pub log_probs: Vec<f64>,
     /// The labels, in order; see [`Span`].
     pub spans: Vec<Span>,
-    /// −ln of the path's probability, in nats: at least the loss, which counts all paths.
-    pub score: f64,
-    /// `Impossible` where there is no path, whose score is then ∞, and `NotFinite` where a frame has NaN, +∞ or nothing possible,
-    /// score NaN; without path and spans.
+    /// ln of the path's probability, in nats: at most −loss, since the loss counts all paths.
+    pub log_prob: f64,
+    /// `Impossible` where there is no path; `log_prob` is −∞ then, and `NotFinite` where a frame has NaN, +∞ or nothing possible,
+    /// `log_prob` NaN; without path and spans.
     pub status: Status,
 }
 
 impl Alignment {
-    pub(crate) fn without_path(score: f64, status: Status) -> Self {
+    pub(crate) fn without_path(log_prob: f64, status: Status) -> Self {
         Self {
             path: Vec::new(),
             states: Vec::new(),
             log_probs: Vec::new(),
             spans: Vec::new(),
-            score,
+            log_prob,
             status,
         }
     }
@@ -94,7 +94,7 @@ impl Alignment {
 /// ```
 ///
 /// A class that counts as probability 0 is on no path, by the rules of the loss. Its border for a whole item is not applied: a path
-/// may have a score above 2^28, where the loss is infinite.
+/// may have a `log_prob` below −2^28, where the loss is infinite.
 ///
 /// # Errors
 /// [`Error::Input`] for a batch that breaks a rule; [`STAR`] is allowed among the labels.
@@ -192,7 +192,7 @@ impl<'a> Search<'a> {
             }
         }
         let Some(mut state) = self.end(&row[PAST..]) else {
-            return Alignment::without_path(f64::INFINITY, Status::Impossible);
+            return Alignment::without_path(f64::NEG_INFINITY, Status::Impossible);
         };
         let mut path = vec![0; self.frames];
         for (number, row) in rows.iter().enumerate().rev() {
@@ -320,7 +320,7 @@ impl<'a> Search<'a> {
             let frame = self.reader.read(row);
             let log_prob = frame.map_or(f64::NAN, |frame| log_prob(&frame, row, class));
             found.log_probs.push(log_prob);
-            found.score -= log_prob;
+            found.log_prob += log_prob;
         }
         for label in 0..self.classes.len() / 2 {
             let first = states.partition_point(|state| *state < 2 * label + 1);
@@ -332,8 +332,6 @@ impl<'a> Search<'a> {
                 frames: first..end,
             });
         }
-        // Not −0, which a sum of nothing would be.
-        found.score += 0.0;
         found
     }
 }

@@ -9,6 +9,7 @@ use crate::batch::{Batch, CheckedBatch};
 use crate::error::{Error, InputError};
 use crate::fork::on_threads;
 use crate::options::{Options, Status};
+use crate::setters::setters;
 
 mod best;
 mod classes;
@@ -20,6 +21,7 @@ pub use scorer::{NoScorer, Scorer};
 
 /// How wide to search.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct BeamOptions {
     /// Prefixes kept after each frame; at least 1 is.
     pub width: usize,
@@ -31,9 +33,17 @@ pub struct BeamOptions {
     pub least_probability: f64,
 }
 
-impl Default for BeamOptions {
-    /// Width 16, the best candidate, and all classes.
-    fn default() -> Self {
+setters!(BeamOptions {
+    width: usize,
+    top: usize,
+    classes: usize,
+    least_probability: f64,
+});
+
+impl BeamOptions {
+    /// Width 16, the best hypothesis only, and all classes.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             width: 16,
             top: 1,
@@ -43,17 +53,42 @@ impl Default for BeamOptions {
     }
 }
 
+impl Default for BeamOptions {
+    /// As [`new`](Self::new).
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Labels that a network may have read.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Hypothesis {
     /// Their classes.
     pub labels: Vec<u32>,
-    /// −ln p(labels), in nats, over the paths that the beam kept: at least the loss of these labels, and equal to it where nothing
-    /// was cut off.
-    pub loss: f64,
-    /// What the candidates are ordered by: −`loss` and what the scorer added.
+    /// ln p(labels), in nats, summed over the paths that the beam kept: at most −loss of these
+    /// labels, and equal to it if the beam dropped nothing.
+    pub log_prob: f64,
+    /// The key by which hypotheses are ordered: `log_prob` plus what the scorer added.
     pub score: f64,
+}
+
+/// The result of a beam search for one item.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct BeamResult {
+    /// The hypotheses, the best first; empty unless the status is `Ok`.
+    pub hypotheses: Vec<Hypothesis>,
+    /// `NotFinite` if a frame has NaN, +∞ or no class of positive probability.
+    pub status: Status,
+}
+
+impl From<Option<Vec<Hypothesis>>> for BeamResult {
+    fn from(found: Option<Vec<Hypothesis>>) -> Self {
+        let status = found.as_ref().map_or(Status::NotFinite, |_| Status::Ok);
+        let hypotheses = found.unwrap_or_default();
+        Self { hypotheses, status }
+    }
 }
 
 /// Searches each item for its likeliest labels (A. Graves, N. Jaitly, *Towards end-to-end speech recognition with recurrent neural
@@ -65,22 +100,22 @@ pub struct Hypothesis {
 /// use ctc_wgpu::{Batch, Options, decode::{BeamOptions, beam}};
 /// // Two frames over {blank, a}: each is blank with 0.6, so the likeliest path is blank twice, of 0.36; but "a" has 0.64.
 /// let logits = [0.6_f32.ln(), 0.4_f32.ln(), 0.6_f32.ln(), 0.4_f32.ln()];
-/// let found = beam(&Batch::new([1, 2, 2], &logits), &Options::default(), &BeamOptions { top: 2, ..BeamOptions::default() })?;
-/// let candidates = found[0].as_ref().expect("numbers");
-/// assert_eq!(candidates[0].labels, [1]);
-/// assert!((candidates[0].loss + 0.64_f64.ln()).abs() < 1e-6);
-/// assert!(candidates[1].labels.is_empty());
+/// let found = beam(&Batch::new([1, 2, 2], &logits), &Options::default(), &BeamOptions::default().top(2))?;
+/// let hypotheses = &found[0].hypotheses;
+/// assert_eq!(hypotheses[0].labels, [1]);
+/// assert!((hypotheses[0].log_prob - 0.64_f64.ln()).abs() < 1e-6);
+/// assert!(hypotheses[1].labels.is_empty());
 /// # Ok::<(), ctc_wgpu::Error>(())
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`] for a batch that breaks a rule; its labels are not looked at. An item with a frame of NaN, +∞ or nothing possible is
-/// `Err(Status::NotFinite)` by itself.
+/// [`Error::Input`] for a batch that breaks a rule; its labels are not looked at. A frame of NaN, +∞ or nothing possible
+/// affects only its item, whose status is `NotFinite`.
 pub fn beam(
     batch: &Batch<'_>,
     options: &Options,
     beam: &BeamOptions,
-) -> Result<Vec<Result<Vec<Hypothesis>, Status>>, Error> {
+) -> Result<Vec<BeamResult>, Error> {
     beam_with(batch, options, beam, &NoScorer)
 }
 
@@ -93,7 +128,7 @@ pub fn beam_with<S: Scorer>(
     options: &Options,
     beam: &BeamOptions,
     scorer: &S,
-) -> Result<Vec<Result<Vec<Hypothesis>, Status>>, Error> {
+) -> Result<Vec<BeamResult>, Error> {
     // Not `contains`, so that NaN is refused by the same comparison.
     if !(beam.least_probability >= 0.0 && beam.least_probability <= 1.0) {
         let least = beam.least_probability;
@@ -103,9 +138,8 @@ pub fn beam_with<S: Scorer>(
     let checked = unlabelled(batch, &none, options)?;
     let items = (0..checked.shape().items).into_par_iter();
     on_threads(|| {
-        items
-            .map(|n| Search::new(&checked, beam, scorer).run(n, options))
-            .collect()
+        let hypotheses = |n| Search::new(&checked, beam, scorer).run(n, options);
+        items.map(|n| BeamResult::from(hypotheses(n))).collect()
     })
 }
 
@@ -192,14 +226,14 @@ impl<'a, S: Scorer> Search<'a, S> {
         }
     }
 
-    fn run(mut self, n: usize, options: &Options) -> Result<Vec<Hypothesis>, Status> {
+    fn run(mut self, n: usize, options: &Options) -> Option<Vec<Hypothesis>> {
         let reader = Reader::new(options.input);
         let mut log_probs = Vec::with_capacity(self.checked.shape().classes);
         let mut classes = Classes::new(self.checked.blank, self.beam);
         let mut best = Best::new(self.beam.width.max(1));
         for t in 0..self.checked.logit_lengths[n] as usize {
             let row = self.checked.row(n, t);
-            let frame = reader.read(row).ok_or(Status::NotFinite)?;
+            let frame = reader.read(row)?;
             log_probs.clear();
             log_probs.extend(row.iter().map(|value| frame.log_prob(*value)));
             self.step(&log_probs, &mut classes, &mut best);
@@ -215,11 +249,10 @@ impl<'a, S: Scorer> Search<'a, S> {
         scored.truncate(self.beam.top);
         let candidates = scored.into_iter().map(|(score, _, kept)| Hypothesis {
             labels: self.labels(kept.prefix),
-            // Not −0, which a certain reading would have.
-            loss: 0.0 - kept.both,
+            log_prob: kept.both,
             score,
         });
-        Ok(candidates.collect())
+        Some(candidates.collect())
     }
 
     /// One frame, of which these are the classes' logarithms.

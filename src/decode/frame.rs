@@ -80,11 +80,11 @@ fn says_something(input: Input, most: f32) -> bool {
     }
 }
 
-/// The likeliest classes, and −ln of the probability of all of them.
+/// The most probable class of each frame, and ln of the probability of that path.
 #[derive(Debug)]
 pub(super) struct Path {
     pub(super) classes: Vec<usize>,
-    pub(super) score: f64,
+    pub(super) log_prob: f64,
 }
 
 /// Factors above it are made a sum: one more, of a sum over all of a frame's classes, is a number still.
@@ -97,8 +97,8 @@ fn likeliest_path<'r, S: Simd>(
     rows: impl ExactSizeIterator<Item = &'r [f32]>,
 ) -> Option<Path> {
     let mut classes = Vec::with_capacity(rows.len());
-    // 1/p = Π factors · e^score: a logarithm of a product for hundreds of frames.
-    let (mut score, mut factors) = (0.0, 1.0);
+    // p = e^log_prob / Π factors: one logarithm of a product for hundreds of frames.
+    let (mut log_prob, mut factors) = (0.0, 1.0);
     for row in rows {
         let class = match input {
             Input::Probs { epsilon } => {
@@ -121,7 +121,7 @@ fn likeliest_path<'r, S: Simd>(
                 if input == Input::Logits {
                     factors *= sum_of_exp(simd, row, most.into());
                 } else {
-                    score -= f64::from(most);
+                    log_prob += f64::from(most);
                 }
                 first_of(
                     row,
@@ -131,13 +131,13 @@ fn likeliest_path<'r, S: Simd>(
             }
         };
         if factors > LARGE {
-            score += factors.ln();
+            log_prob -= factors.ln();
             factors = 1.0;
         }
         classes.push(class);
     }
-    score += factors.ln();
-    Some(Path { classes, score })
+    log_prob -= factors.ln();
+    Some(Path { classes, log_prob })
 }
 
 impl Frame {
@@ -380,7 +380,7 @@ mod tests {
             let frame = reader.read(&row);
             assert_eq!(frame.map(|frame| frame.log_prob(row[at])), Some(0.0));
             let path = reader.likeliest_path([&row[..]; 3].into_iter());
-            let path = path.map(|path| (path.classes, path.score));
+            let path = path.map(|path| (path.classes, path.log_prob));
             assert_eq!(path, Some((vec![at; 3], 0.0)));
         }
         let row = [0.0; 40];

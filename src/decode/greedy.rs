@@ -17,9 +17,9 @@ pub struct GreedyHypothesis {
     pub labels: Vec<u32>,
     /// The frames of each label: its first, and the one after its last.
     pub frames: Vec<std::ops::Range<usize>>,
-    /// −ln of the path's probability, in nats. (TensorFlow's `neg_sum_logits` adds the logits as they are.)
-    pub score: f64,
-    /// `NotFinite` where a frame has NaN, +∞ or nothing possible: nothing is read then, and the score is NaN.
+    /// ln of the path's probability, in nats. (TensorFlow's `neg_sum_logits` is the negated sum of the logits as they are.)
+    pub log_prob: f64,
+    /// `NotFinite` where a frame has NaN, +∞ or nothing possible: nothing is read then, and `log_prob` is NaN.
     pub status: Status,
 }
 
@@ -51,7 +51,7 @@ fn read(checked: &CheckedBatch<'_>, n: usize, options: &Options) -> GreedyHypoth
     let mut reading = GreedyHypothesis {
         labels: Vec::new(),
         frames: Vec::new(),
-        score: f64::NAN,
+        log_prob: f64::NAN,
         status: Status::NotFinite,
     };
     let Some(path) = Reader::new(options.input).likeliest_path(rows) else {
@@ -75,7 +75,7 @@ fn read(checked: &CheckedBatch<'_>, n: usize, options: &Options) -> GreedyHypoth
         before = class;
     }
     GreedyHypothesis {
-        score: path.score,
+        log_prob: path.log_prob,
         status: Status::Ok,
         ..reading
     }

@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::ctc::Ctc;
-use crate::error::Error;
+use crate::error::{Error, InputError};
 use crate::options::{Impossible, Input, Options, Reduction, Status};
 
 /// How probable it is that the alignment passes through a class at a frame, given the labels.
@@ -47,7 +47,7 @@ impl Ctc {
         let Input::Probs { epsilon } = options.input else {
             return self.negated(&batch.clone().unweighted(), &exact);
         };
-        crate::batch::check_epsilon(options.input).map_err(crate::InputError::Epsilon)?;
+        crate::batch::check_epsilon(options.input).map_err(InputError::from)?;
         let logarithms = batch
             .values()
             .iter()

@@ -49,14 +49,14 @@ fn kind(info: &wgpu::AdapterInfo) -> u32 {
     }
 }
 
-/// What `make` makes of the first adapter whose name contains `name`, whatever its case, and with which it succeeds. GL
+/// What `make` makes of the first adapter whose name contains `name`, if there is one, ignoring case, and with which it succeeds. GL
 /// is looked at only where nothing else serves.
 pub(crate) async fn first<T>(
-    name: &str,
+    name: Option<&str>,
     make: impl Fn(&Selected) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let _driving = Driving::begin()?;
-    let wanted = name.to_lowercase();
+    let wanted = name.unwrap_or_default().to_lowercase();
     let mut refusal = None;
     for backends in [!wgpu::Backends::GL, wgpu::Backends::GL] {
         let mut adapters = found(backends).await;
@@ -69,11 +69,7 @@ pub(crate) async fn first<T>(
             }
         }
     }
-    let called = match name {
-        "" => String::new(),
-        name => format!(" called `{name}`"),
-    };
-    Err(refusal.unwrap_or(Error::NoAdapter(called)))
+    Err(refusal.unwrap_or_else(|| Error::no_adapter(name)))
 }
 
 /// A device with all that the adapter gives in memory and workgroups, and no feature that nothing uses. A cache of
@@ -94,9 +90,6 @@ pub(crate) async fn open(adapter: &wgpu::Adapter) -> Result<Selected, Error> {
             device,
             queue,
         }),
-        Err(reason) => Err(Error::NoDevice {
-            adapter: info.name,
-            reason: reason.to_string(),
-        }),
+        Err(reason) => Err(Error::no_device(info.name, reason)),
     }
 }

@@ -99,11 +99,10 @@ impl<'a> Bindings<'a> {
             });
         }
         let has = |array| self.get(array).is_some();
-        if plan.task() == Task::LossAndGrad && !has(ArrayId::Grad) {
-            return Err(BufferError::Missing {
-                buffer: "grad",
-                why: "the plan computes the gradient; GpuCtc::plan_loss does not",
-            });
+        for (array, buffer, why) in required_outputs(plan.task()) {
+            if !has(*array) {
+                return Err(BufferError::Missing { buffer, why });
+            }
         }
         if plan.task() == Task::Loss && has(ArrayId::Grad) {
             return Err(BufferError::Unexpected {
@@ -150,6 +149,33 @@ impl<'a> Bindings<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// The outputs that a caller must bind: each with its field's name and the reason.
+fn required_outputs(task: Task) -> &'static [(ArrayId, &'static str, &'static str)] {
+    const ALIGNMENT: &str = "the plan writes all of an alignment";
+    const GREEDY: &str = "the plan writes all of a greedy hypothesis";
+    match task {
+        Task::Loss => &[],
+        Task::LossAndGrad => &[(
+            ArrayId::Grad,
+            "grad",
+            "the plan computes the gradient; GpuCtc::plan_loss does not",
+        )],
+        Task::Align => &[
+            (ArrayId::Path, "path", ALIGNMENT),
+            (ArrayId::LogProbs, "log_probs", ALIGNMENT),
+            (ArrayId::Spans, "spans", ALIGNMENT),
+            (ArrayId::Probabilities, "probabilities", ALIGNMENT),
+            (ArrayId::Loss, "path_log_prob", ALIGNMENT),
+        ],
+        Task::Greedy => &[
+            (ArrayId::HypothesisLabels, "labels", GREEDY),
+            (ArrayId::HypothesisLengths, "label_lengths", GREEDY),
+            (ArrayId::HypothesisFrames, "frames", GREEDY),
+            (ArrayId::Loss, "path_log_prob", GREEDY),
+        ],
     }
 }
 

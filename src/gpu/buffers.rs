@@ -2,6 +2,7 @@
 
 use super::bindings::{Bindings, Work};
 use crate::kernels::ArrayId;
+use crate::setters::buffer_setters;
 
 /// The buffers that a plan reads and writes, each as a buffer, an offset and a size.
 ///
@@ -14,6 +15,7 @@ use crate::kernels::ArrayId;
 /// What stands in labels and lengths is not checked on the host: an item with a bad one gets a NaN loss, gradient 0 and
 /// its [`Status`](crate::Status), and the others are computed as ever.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Buffers<'a> {
     /// The input, `[N, T, C]` or `[T, N, C]`: what the options' [`Input`](crate::Input) says.
     pub logits: wgpu::BufferBinding<'a>,
@@ -36,7 +38,8 @@ pub struct Buffers<'a> {
 }
 
 impl<'a> Buffers<'a> {
-    /// Whole buffers; set the fields for offsets.
+    /// Creates the bindings of whole buffers; the setters add the optional ones. Assign the fields to
+    /// bind ranges of buffers.
     #[must_use]
     pub fn new(
         logits: &'a wgpu::Buffer,
@@ -44,41 +47,33 @@ impl<'a> Buffers<'a> {
         label_lengths: &'a wgpu::Buffer,
         loss: &'a wgpu::Buffer,
     ) -> Self {
+        Self::from_bindings(
+            logits.as_entire_buffer_binding(),
+            labels.as_entire_buffer_binding(),
+            label_lengths.as_entire_buffer_binding(),
+            loss.as_entire_buffer_binding(),
+        )
+    }
+
+    /// Creates the bindings of ranges of buffers.
+    #[must_use]
+    pub fn from_bindings(
+        logits: wgpu::BufferBinding<'a>,
+        labels: wgpu::BufferBinding<'a>,
+        label_lengths: wgpu::BufferBinding<'a>,
+        loss: wgpu::BufferBinding<'a>,
+    ) -> Self {
         Self {
-            logits: logits.as_entire_buffer_binding(),
-            labels: labels.as_entire_buffer_binding(),
+            logits,
+            labels,
             logit_lengths: None,
-            label_lengths: label_lengths.as_entire_buffer_binding(),
+            label_lengths,
             weights: None,
-            loss: loss.as_entire_buffer_binding(),
+            loss,
             grad: None,
             status: None,
             reduced: None,
         }
-    }
-
-    /// With how many frames of each item count.
-    #[must_use]
-    pub fn logit_lengths(self, buffer: &'a wgpu::Buffer) -> Self {
-        let logit_lengths = Some(buffer.as_entire_buffer_binding());
-        Self {
-            logit_lengths,
-            ..self
-        }
-    }
-
-    /// With a weight an item.
-    #[must_use]
-    pub fn weights(self, buffer: &'a wgpu::Buffer) -> Self {
-        let weights = Some(buffer.as_entire_buffer_binding());
-        Self { weights, ..self }
-    }
-
-    /// With room for the gradient.
-    #[must_use]
-    pub fn grad(self, buffer: &'a wgpu::Buffer) -> Self {
-        let grad = Some(buffer.as_entire_buffer_binding());
-        Self { grad, ..self }
     }
 
     /// With the gradient in place of the input, which it overwrites.
@@ -86,20 +81,6 @@ impl<'a> Buffers<'a> {
     pub fn in_place(self) -> Self {
         let grad = Some(self.logits.clone());
         Self { grad, ..self }
-    }
-
-    /// With room for the status of each item.
-    #[must_use]
-    pub fn status(self, buffer: &'a wgpu::Buffer) -> Self {
-        let status = Some(buffer.as_entire_buffer_binding());
-        Self { status, ..self }
-    }
-
-    /// With room for the reduced loss.
-    #[must_use]
-    pub fn reduced(self, buffer: &'a wgpu::Buffer) -> Self {
-        let reduced = Some(buffer.as_entire_buffer_binding());
-        Self { reduced, ..self }
     }
 
     pub(super) fn bindings(&self) -> Bindings<'a> {
@@ -122,3 +103,11 @@ impl<'a> Buffers<'a> {
         )
     }
 }
+
+buffer_setters!(Buffers {
+    logit_lengths,
+    weights,
+    grad,
+    status,
+    reduced,
+});

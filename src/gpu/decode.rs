@@ -1,38 +1,65 @@
-//! The buffers of an alignment and of a greedy reading.
+//! The buffers of an alignment and of greedy decoding.
 
 use super::bindings::{Bindings, Work};
 use crate::kernels::ArrayId;
+use crate::setters::buffer_setters;
 
-/// The buffers of an alignment: those that it reads are as those of a loss ([`Buffers`](crate::Buffers)), with the same rules.
+/// The buffers of an alignment, each a buffer, an offset and a size; the rules are those of
+/// [`Buffers`](crate::Buffers).
 ///
-/// A label of -1 is a [`STAR`](crate::decode::STAR). What is written past an item's frames or labels, or for an item without a path,
-/// is -1 in `path` and 0 elsewhere; its `score` is +∞ or NaN.
+/// A label of -1 is a [`STAR`](crate::decode::STAR). Past an item's frames or labels, and for an
+/// item without a path, `path` holds -1 and the other arrays hold 0; without a path the item's
+/// `path_log_prob` is −∞ or NaN.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AlignBuffers<'a> {
-    /// The input, `[N, T, C]` or `[T, N, C]`: what the options' [`Input`](crate::Input) says.
+    /// The input, `[N, T, C]` or `[T, N, C]`, as the options' [`Input`](crate::Input) says.
     pub logits: wgpu::BufferBinding<'a>,
     /// i32, `[N, Lmax]` padded or `[ΣL]` concatenated.
     pub labels: wgpu::BufferBinding<'a>,
-    /// i32, `[N]`; without it all frames count.
+    /// i32, `[N]`; without it all frames are valid.
     pub logit_lengths: Option<wgpu::BufferBinding<'a>>,
     /// i32, `[N]`
     pub label_lengths: wgpu::BufferBinding<'a>,
-    /// i32, `[N, T]` whatever the layout of the input, written: the class at each frame.
-    pub path: wgpu::BufferBinding<'a>,
-    /// f32, `[N, T]`, written: ln of that class's probability.
-    pub log_probs: wgpu::BufferBinding<'a>,
-    /// u32, `[N, Lmax, 2]`, written: the first frame of each label, and the one after its last. With
-    /// [`RepeatedLabels::Collapse`](crate::RepeatedLabels::Collapse) labels count after the collapse.
-    pub spans: wgpu::BufferBinding<'a>,
-    /// f32, `[N, Lmax]`, written: the mean probability of each label over its frames.
-    pub probabilities: wgpu::BufferBinding<'a>,
-    /// f32, `[N]`, written: −ln of the path's probability, in nats.
-    pub score: wgpu::BufferBinding<'a>,
-    /// u32, `[N]`, written: [`Status`](crate::Status)'s codes.
+    /// i32, `[N, T]` whatever the layout of the input, written: the class at each frame. Required.
+    pub path: Option<wgpu::BufferBinding<'a>>,
+    /// f32, `[N, T]`, written: ln of that class's probability. Required.
+    pub log_probs: Option<wgpu::BufferBinding<'a>>,
+    /// u32, `[N, Lmax, 2]`, written: the first frame of each label, and the one after its last.
+    /// With [`RepeatedLabels::Collapse`](crate::RepeatedLabels::Collapse) labels are counted after
+    /// the collapse. Required.
+    pub spans: Option<wgpu::BufferBinding<'a>>,
+    /// f32, `[N, Lmax]`, written: the mean probability of each label over its frames. Required.
+    pub probabilities: Option<wgpu::BufferBinding<'a>>,
+    /// f32, `[N]`, written: ln of the path's probability. Required.
+    pub path_log_prob: Option<wgpu::BufferBinding<'a>>,
+    /// u32, `[N]`, written: the codes of [`Status`](crate::Status).
     pub status: Option<wgpu::BufferBinding<'a>>,
 }
 
 impl<'a> AlignBuffers<'a> {
+    /// Creates the bindings of whole input buffers; the setters add the others. Assign the fields
+    /// to bind ranges of buffers.
+    #[must_use]
+    pub fn new(
+        logits: &'a wgpu::Buffer,
+        labels: &'a wgpu::Buffer,
+        label_lengths: &'a wgpu::Buffer,
+    ) -> Self {
+        Self {
+            logits: logits.as_entire_buffer_binding(),
+            labels: labels.as_entire_buffer_binding(),
+            logit_lengths: None,
+            label_lengths: label_lengths.as_entire_buffer_binding(),
+            path: None,
+            log_probs: None,
+            spans: None,
+            probabilities: None,
+            path_log_prob: None,
+            status: None,
+        }
+    }
+
     pub(super) fn bindings(&self) -> Bindings<'a> {
         Bindings::new(
             Work::Align,
@@ -40,54 +67,91 @@ impl<'a> AlignBuffers<'a> {
                 (ArrayId::Input, &self.logits),
                 (ArrayId::Labels, &self.labels),
                 (ArrayId::LabelLengths, &self.label_lengths),
+            ],
+            [
+                (ArrayId::LogitLengths, &self.logit_lengths),
                 (ArrayId::Path, &self.path),
                 (ArrayId::LogProbs, &self.log_probs),
                 (ArrayId::Spans, &self.spans),
                 (ArrayId::Probabilities, &self.probabilities),
-                (ArrayId::Loss, &self.score),
-            ],
-            [
-                (ArrayId::LogitLengths, &self.logit_lengths),
+                (ArrayId::Loss, &self.path_log_prob),
                 (ArrayId::Status, &self.status),
             ],
         )
     }
 }
 
-/// The buffers of a greedy reading, with the rules of [`Buffers`](crate::Buffers).
+buffer_setters!(AlignBuffers {
+    logit_lengths,
+    path,
+    log_probs,
+    spans,
+    probabilities,
+    path_log_prob,
+    status,
+});
+
+/// The buffers of greedy decoding; the rules are those of [`Buffers`](crate::Buffers).
+///
+/// An item with a status other than `Ok` has no labels, and its `path_log_prob` is NaN.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct GreedyBuffers<'a> {
-    /// The input, `[N, T, C]` or `[T, N, C]`: what the options' [`Input`](crate::Input) says.
+    /// The input, `[N, T, C]` or `[T, N, C]`, as the options' [`Input`](crate::Input) says.
     pub logits: wgpu::BufferBinding<'a>,
-    /// i32, `[N]`; without it all frames count.
+    /// i32, `[N]`; without it all frames are valid.
     pub logit_lengths: Option<wgpu::BufferBinding<'a>>,
-    /// i32, `[N, T]` whatever the layout of the input, written: what each item reads, and -1 past that.
-    pub labels: wgpu::BufferBinding<'a>,
-    /// u32, `[N]`, written: how many labels each item reads.
-    pub label_lengths: wgpu::BufferBinding<'a>,
-    /// u32, `[N, T, 2]`, written: the first frame of each label, and the one after its last; 0 past the last label.
-    pub frames: wgpu::BufferBinding<'a>,
-    /// f32, `[N]`, written: −ln of the path's probability, in nats.
-    pub score: wgpu::BufferBinding<'a>,
-    /// u32, `[N]`, written: [`Status`](crate::Status)'s codes.
+    /// i32, `[N, T]` whatever the layout of the input, written: the decoded labels of each item,
+    /// then -1. Required.
+    pub labels: Option<wgpu::BufferBinding<'a>>,
+    /// u32, `[N]`, written: the number of decoded labels of each item. Required.
+    pub label_lengths: Option<wgpu::BufferBinding<'a>>,
+    /// u32, `[N, T, 2]`, written: the first frame of each label, and the one after its last; 0 past
+    /// the last label. Required.
+    pub frames: Option<wgpu::BufferBinding<'a>>,
+    /// f32, `[N]`, written: ln of the path's probability. Required.
+    pub path_log_prob: Option<wgpu::BufferBinding<'a>>,
+    /// u32, `[N]`, written: the codes of [`Status`](crate::Status).
     pub status: Option<wgpu::BufferBinding<'a>>,
 }
 
 impl<'a> GreedyBuffers<'a> {
+    /// Creates the binding of a whole input buffer; the setters add the others. Assign the fields
+    /// to bind ranges of buffers.
+    #[must_use]
+    pub fn new(logits: &'a wgpu::Buffer) -> Self {
+        Self {
+            logits: logits.as_entire_buffer_binding(),
+            logit_lengths: None,
+            labels: None,
+            label_lengths: None,
+            frames: None,
+            path_log_prob: None,
+            status: None,
+        }
+    }
+
     pub(super) fn bindings(&self) -> Bindings<'a> {
         Bindings::new(
             Work::Greedy,
+            [(ArrayId::Input, &self.logits)],
             [
-                (ArrayId::Input, &self.logits),
+                (ArrayId::LogitLengths, &self.logit_lengths),
                 (ArrayId::HypothesisLabels, &self.labels),
                 (ArrayId::HypothesisLengths, &self.label_lengths),
                 (ArrayId::HypothesisFrames, &self.frames),
-                (ArrayId::Loss, &self.score),
-            ],
-            [
-                (ArrayId::LogitLengths, &self.logit_lengths),
+                (ArrayId::Loss, &self.path_log_prob),
                 (ArrayId::Status, &self.status),
             ],
         )
     }
 }
+
+buffer_setters!(GreedyBuffers {
+    logit_lengths,
+    labels,
+    label_lengths,
+    frames,
+    path_log_prob,
+    status,
+});

@@ -24,6 +24,7 @@ pub(super) struct Pipeline {
 /// Without them the kernels take as long on a software adapter (llvmpipe, Mesa 22.3: within the noise at all shapes of the
 /// benchmark); on a GPU it is unmeasured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum RuntimeChecks {
     /// wgpu's checks are compiled in.
     #[default]

@@ -49,9 +49,6 @@ fn answer<T>(value: T, during: &str, refusal: Option<wgpu::Error>) -> Result<T, 
     match refusal {
         None => Ok(value),
         Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::OutOfMemory(during.to_owned())),
-        Some(refusal) => Err(Error::Gpu {
-            during: during.to_owned(),
-            reason: refusal.to_string(),
-        }),
+        Some(refusal) => Err(Error::gpu(during, refusal)),
     }
 }

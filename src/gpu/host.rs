@@ -64,7 +64,7 @@ impl Host {
             queue: queue.clone(),
             lost: Arc::default(),
             watched: false,
-            idle: Idle::new(CacheLimits::default().sessions),
+            idle: Idle::new(CacheLimits::default().shapes),
         })
     }
 
@@ -102,7 +102,7 @@ impl Host {
     }
 
     pub(crate) fn set_cache_limits(&self, limits: CacheLimits) {
-        self.idle.keep_at_most(limits.sessions);
+        self.idle.keep_at_most(limits.shapes);
         self.ctc.set_pipeline_limit(limits.pipelines);
     }
 

@@ -26,6 +26,7 @@ pub(crate) enum Aliasing {
 
 /// What the numbers of the input and of the gradient are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum ElementType {
     /// 4 bytes.
     #[default]

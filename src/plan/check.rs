@@ -1,7 +1,7 @@
 //! What is refused before anything is cut: shapes, options and limits that make no sense, and arrays that no buffer holds.
 
 use crate::batch::{BatchShape, LONGEST_AXIS, LabelLayout, check_epsilon};
-use crate::error::PlanError;
+use crate::error::{ParameterError, PlanError};
 use crate::kernels::ElementType;
 use crate::limits::DeviceLimits;
 use crate::options::Options;
@@ -25,20 +25,19 @@ pub(super) fn check(
         ("max_labels Lmax", shape.max_labels, 0),
     ] {
         if value < least || value > LONGEST_AXIS {
-            return Err(PlanError::Axis {
+            return Err(ParameterError::Axis {
                 axis,
                 value: value as u64,
                 rule: "below 2^31, and C at least 1: the blank is a class",
-            });
+            }
+            .into());
         }
     }
     check_buffers(shape, task, limits)?;
     let blank = options.blank.index(shape.classes);
     if blank >= shape.classes {
-        return Err(PlanError::Blank {
-            blank,
-            classes: shape.classes,
-        });
+        let classes = shape.classes;
+        return Err(ParameterError::Blank { blank, classes }.into());
     }
     if shape.element == ElementType::F16 && !limits.f16 {
         return Err(PlanError::Feature {
@@ -46,7 +45,7 @@ pub(super) fn check(
             what: "an input of f16",
         });
     }
-    check_epsilon(options.input).map_err(|epsilon| PlanError::Epsilon(epsilon.to_string()))?;
+    check_epsilon(options.input)?;
     for (limit, value) in [
         ("offset_alignment", limits.offset_alignment),
         ("subgroup", limits.subgroup_size),

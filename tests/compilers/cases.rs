@@ -67,34 +67,18 @@ fn plans() -> Vec<Plan> {
 /// software adapter, a sweep that finds no room, bindings that hold little.
 fn limits() -> Vec<DeviceLimits> {
     let default = DeviceLimits::default();
-    let lanes = |max_invocations| DeviceLimits {
-        max_invocations,
-        ..default
-    };
+    let lanes = |max_invocations| default.max_invocations(max_invocations);
     let mut limits = vec![
         default,
         lanes(32),
-        DeviceLimits {
-            max_register_quads: 0,
-            ..default
-        },
-        DeviceLimits {
-            max_binding: 1 << 21,
-            ..default
-        },
+        default.max_register_quads(0),
+        default.max_binding(1 << 21),
     ];
     for subgroup in [4, 8, 32, 64] {
-        limits.push(DeviceLimits {
-            subgroup_size: subgroup,
-            ..default
-        });
+        limits.push(default.subgroup_size(subgroup));
     }
     for subgroup in [0, 8] {
-        limits.push(DeviceLimits {
-            subgroup_size: subgroup,
-            software: true,
-            ..default
-        });
+        limits.push(default.subgroup_size(subgroup).software(true));
     }
     limits
 }
@@ -114,11 +98,8 @@ fn shapes() -> Vec<BatchShape> {
 /// Each choice that a pipeline is specialised for.
 fn options() -> Vec<Options> {
     let default = Options::default();
-    let input = |input| Options { input, ..default };
-    let reduction = |reduction| Options {
-        reduction,
-        ..default
-    };
+    let input = |input| default.input(input);
+    let reduction = |reduction| default.reduction(reduction);
     vec![
         default,
         input(Input::LogProbs),
@@ -128,12 +109,10 @@ fn options() -> Vec<Options> {
         reduction(Reduction::MeanLabel),
         reduction(Reduction::MeanVolume),
         reduction(Reduction::MeanWeighted),
-        Options {
-            impossible: ctc_wgpu::Impossible::Zero,
-            blank_in_labels: BlankInLabels::Allow,
-            repeated_labels: RepeatedLabels::Collapse,
-            repeated_outputs: RepeatedOutputs::Distinct,
-            ..default
-        },
+        default
+            .impossible(ctc_wgpu::Impossible::Zero)
+            .blank_in_labels(BlankInLabels::Allow)
+            .repeated_labels(RepeatedLabels::Collapse)
+            .repeated_outputs(RepeatedOutputs::Distinct),
     ]
 }

@@ -120,11 +120,8 @@ fn a_child_computes_on_the_cpu_with_its_parents_context_and_with_its_own() {
     let works = || {
         assert_eq!(data.answer(&ctc).unwrap(), expected);
         assert_eq!(data.answer(&Ctc::cpu()).unwrap(), expected);
-        ctc.set_cache_limits(CacheLimits {
-            sessions: 0,
-            ..CacheLimits::default()
-        });
-        assert_eq!(ctc.workspace_bytes(), Some(0));
+        ctc.set_cache_limits(CacheLimits::default().shapes(0));
+        assert_eq!(ctc.cached_bytes(), Some(0));
         decode::align(&data.batch(), &options).unwrap();
         decode::greedy(&data.batch(), &options).unwrap();
         decode::beam(&data.batch(), &options, &BeamOptions::default()).unwrap();
@@ -147,7 +144,7 @@ fn a_child_computes_on_the_cpu_with_its_parents_context_and_with_its_own() {
 #[test]
 fn a_child_is_refused_its_parents_gpu_context_and_may_make_its_own() {
     let data = &Data::new();
-    let ctc = Ctc::gpu("").unwrap();
+    let ctc = Ctc::gpu().unwrap();
     println!("on {}", ctc.backend());
     let expected = data.answer(&ctc).unwrap();
     let (device, queue) = pollster::block_on(async {
@@ -171,15 +168,12 @@ fn a_child_is_refused_its_parents_gpu_context_and_may_make_its_own() {
         refused(pollster::block_on(ctc.loss_async(&batch, &options)));
         refused(own.plan(&shape, &options));
         let limits = *ctc.limits().unwrap();
-        let within = ctc.with_limits(&limits);
+        let within = ctc.with_limits(&limits).unwrap();
         refused(data.answer(&within));
         drop(within);
-        ctc.set_cache_limits(CacheLimits {
-            pipelines: 0,
-            sessions: 0,
-        });
+        ctc.set_cache_limits(CacheLimits::default().pipelines(0).shapes(0));
     };
-    let anew = || assert_eq!(data.answer(&Ctc::gpu("").unwrap()).unwrap(), expected);
+    let anew = || assert_eq!(data.answer(&Ctc::gpu().unwrap()).unwrap(), expected);
     in_child("a GPU's context in a child", inherited);
     in_child("a GPU's context that is made in a child", anew);
     in_child("a GPU, two forks deep", || {
@@ -192,13 +186,13 @@ fn a_child_is_refused_its_parents_gpu_context_and_may_make_its_own() {
         anew();
     });
     // Nothing of it waits when it is dropped.
-    let mut held = Some((Ctc::gpu("").unwrap(), own.clone()));
+    let mut held = Some((Ctc::gpu().unwrap(), own.clone()));
     data.answer(&held.as_ref().unwrap().0).unwrap();
     in_child("a GPU's context dropped in a child", || drop(held.take()));
     while_busy(&ctc, data, || {
         in_child("a GPU in a child of a busy process", || {
             inherited();
-            match Ctc::gpu("") {
+            match Ctc::gpu() {
                 Ok(ctc) => assert_eq!(data.answer(&ctc).unwrap(), expected),
                 Err(error) => refused::<()>(Err(error)),
             }

@@ -48,10 +48,7 @@ impl Fitting {
 }
 
 fn sum() -> Options {
-    Options {
-        reduction: Reduction::Sum,
-        ..Options::default()
-    }
+    Options::default().reduction(Reduction::Sum)
 }
 
 #[track_caller]
@@ -70,10 +67,8 @@ fn a_missing_and_a_useless_buffer_are_refused() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let fitting = Fitting::new(gpu);
         let full = ctc.plan(&shape(), &sum()).unwrap();
-        let without_grad = Buffers {
-            grad: None,
-            ..fitting.buffers()
-        };
+        let mut without_grad = fitting.buffers();
+        without_grad.grad = None;
         refused(
             gpu,
             &full,
@@ -338,10 +333,8 @@ fn arrays_without_elements_may_be_empty_buffers_or_begin_past_the_end_of_one() {
                     offset,
                     size: None,
                 };
-                let buffers = Buffers {
-                    labels,
-                    ..Buffers::new(&logits, &empty, &lengths, &loss)
-                };
+                let mut buffers = Buffers::new(&logits, &empty, &lengths, &loss);
+                buffers.labels = labels;
                 let mut encoder = gpu.encoder();
                 plan.encode(&mut encoder, &buffers).unwrap();
                 gpu.queue.submit([encoder.finish()]);
@@ -367,10 +360,8 @@ fn a_range_without_elements_overlaps_nothing() {
             offset: 256,
             size: None,
         };
-        let buffers = Buffers {
-            labels,
-            ..Buffers::new(&logits, &lengths, &lengths, &loss).grad(&grad)
-        };
+        let mut buffers = Buffers::new(&logits, &lengths, &lengths, &loss).grad(&grad);
+        buffers.labels = labels;
         plan.encode(&mut gpu.encoder(), &buffers).unwrap();
     });
 }
@@ -433,58 +424,50 @@ fn what_an_alignment_and_a_reading_write_has_rules_of_its_own() {
             size: NonZeroU64::new(4 * words),
             ..whole(index)
         };
-        let alignment = AlignBuffers {
-            logits: whole(0),
-            labels: whole(1),
-            logit_lengths: None,
-            label_lengths: whole(2),
-            path: whole(3),
-            log_probs: whole(4),
-            spans: whole(5),
-            probabilities: whole(6),
-            score: whole(7),
-            status: None,
-        };
-        let reading = GreedyBuffers {
-            logits: whole(0),
-            logit_lengths: None,
-            labels: whole(1),
-            label_lengths: whole(2),
-            frames: whole(3),
-            score: whole(4),
-            status: None,
-        };
+        let all = &fitting.all;
+        let alignment = AlignBuffers::new(&all[0], &all[1], &all[2])
+            .path(&all[3])
+            .log_probs(&all[4])
+            .spans(&all[5])
+            .probabilities(&all[6])
+            .path_log_prob(&all[7]);
+        let greedy = GreedyBuffers::new(&all[0])
+            .labels(&all[1])
+            .label_lengths(&all[2])
+            .frames(&all[3])
+            .path_log_prob(&all[4]);
         // Three items of five frames and two labels.
-        let (path, spans, frames) = (small(3, 14), small(5, 11), small(3, 29));
-        let overlap = whole(4);
+        let with_path = |path| {
+            let mut buffers = alignment.clone();
+            buffers.path = path;
+            buffers
+        };
+        let mut small_spans = alignment.clone();
+        small_spans.spans = Some(small(5, 11));
         for (buffers, says) in [
             (
-                AlignBuffers {
-                    path,
-                    ..alignment.clone()
-                },
+                with_path(Some(small(3, 14))),
                 "buffer `path`: 56 bytes from offset 0, but the plan's shape needs 60",
             ),
             (
-                AlignBuffers {
-                    spans,
-                    ..alignment.clone()
-                },
+                small_spans,
                 "buffer `spans`: 44 bytes from offset 0, but the plan's shape needs 48",
             ),
             (
-                AlignBuffers {
-                    path: overlap,
-                    ..alignment.clone()
-                },
+                with_path(Some(whole(4))),
                 "buffers `path` and `log_probs` overlap in one wgpu::Buffer",
+            ),
+            (
+                with_path(None),
+                "buffer `path` is needed: the plan writes all of an alignment",
             ),
         ] {
             let plan = ctc.plan_align(&shape(), &sum()).unwrap();
             let error = plan.encode_align(&mut gpu.encoder(), &buffers).unwrap_err();
             assert_eq!(error.to_string(), says);
         }
-        let buffers = GreedyBuffers { frames, ..reading };
+        let mut buffers = greedy;
+        buffers.frames = Some(small(3, 29));
         let plan = ctc.plan_greedy(&shape(), &sum()).unwrap();
         let error = plan
             .encode_greedy(&mut gpu.encoder(), &buffers)

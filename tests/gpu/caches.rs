@@ -25,10 +25,7 @@ fn runs() -> Vec<(OwnedBatch, Options)> {
                     _ => -value.abs(),
                 };
             }
-            let options = Options {
-                input,
-                ..Options::default()
-            };
+            let options = Options::default().input(input);
             runs.push((batch, options));
         }
     }
@@ -48,18 +45,12 @@ fn bounds_on_what_is_kept_change_no_bit() {
     on_each(|ctc| {
         let expected = answers(ctc, &runs);
         for [pipelines, sessions] in [[128, 0], [3, 1], [0, 2]] {
-            let limits = CacheLimits {
-                pipelines,
-                sessions,
-            };
+            let limits = CacheLimits::default().pipelines(pipelines).shapes(sessions);
             ctc.set_cache_limits(limits);
             assert!(answers(ctc, &runs) == expected, "{limits:?}");
         }
         // Threads take from each other what is kept.
-        ctc.set_cache_limits(CacheLimits {
-            pipelines: 20,
-            sessions: 1,
-        });
+        ctc.set_cache_limits(CacheLimits::default().pipelines(20).shapes(1));
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| assert!(answers(ctc, &runs) == expected));
@@ -91,20 +82,14 @@ fn pipelines_and_buffers_are_released_beyond_the_bound() {
     let ctc = Ctc::on_device(&device, &queue).unwrap();
     answers(&ctc, &runs);
     let [many, buffers_of_four] = counted();
-    ctc.set_cache_limits(CacheLimits {
-        pipelines: 12,
-        sessions: 1,
-    });
+    ctc.set_cache_limits(CacheLimits::default().pipelines(12).shapes(1));
     answers(&ctc, &runs);
     let [few, buffers_of_one] = counted();
     println!("pipelines: {many}, then {few}; buffers: {buffers_of_four}, then {buffers_of_one}");
     // A session holds those of its plan, at most seven, whatever is kept beside it.
     assert!(many > 12 + 7 && few <= 12 + 7, "{many}, {few}");
     assert!(2 * buffers_of_one < buffers_of_four);
-    ctc.set_cache_limits(CacheLimits {
-        pipelines: 0,
-        sessions: 0,
-    });
+    ctc.set_cache_limits(CacheLimits::default().pipelines(0).shapes(0));
     assert_eq!(counted(), [0, 0]);
     // The caller's plans hold what they need.
     let own = GpuCtc::new(&device, &queue).unwrap();

@@ -45,18 +45,12 @@ fn however_a_batch_is_cut() {
         fn(&DeviceLimits) -> DeviceLimits,
         fn(&Plan) -> bool,
     );
-    let stored = |limits: &DeviceLimits| DeviceLimits {
-        max_register_quads: 0,
-        ..*limits
-    };
+    let stored = |limits: &DeviceLimits| limits.max_register_quads(0);
     let cuts: [Cut; 8] = [
         (
             "barriers",
             Task::Align,
-            |l| DeviceLimits {
-                subgroup_size: 0,
-                ..*l
-            },
+            |l| l.subgroup_size(0),
             |p| !p.to_string().contains("subgroups"),
         ),
         ("scores in storage", Task::Align, stored, |p| {
@@ -103,17 +97,15 @@ fn however_a_batch_is_cut() {
                 let batch = drawn.batch.batch();
                 let bindings =
                     std::iter::successors(Some(1_u64 << 17), |n| (*n > 512).then_some(*n / 8 * 7));
-                let mut limits = bindings.map(|max_binding| DeviceLimits {
-                    max_binding,
-                    ..change(ctc.limits().unwrap())
-                });
+                let mut limits = bindings
+                    .map(|max_binding| change(ctc.limits().unwrap()).max_binding(max_binding));
                 let cut = |limits: &DeviceLimits| {
                     plan(&batch, &drawn.options, task, limits)
                         .is_some_and(|plan| is_meant(&plan) && plan.batch_tiles() > 0)
                 };
                 if let Some(limits) = limits.find(cut) {
                     forced += 1;
-                    let within = ctc.with_limits(&limits);
+                    let within = ctc.with_limits(&limits).unwrap();
                     let held = match task {
                         Task::Align => alignment(&within, drawn),
                         _ => reading(&within, drawn),
@@ -138,10 +130,8 @@ fn stars_stand_for_whatever_is_there() {
             if seed % 3 == 1 {
                 batch = log_probs(&batch);
             }
-            let options = Options {
-                input: [Input::Logits, Input::LogProbs, Input::Logits][seed as usize % 3],
-                ..Options::default()
-            };
+            let options = Options::default()
+                .input([Input::Logits, Input::LogProbs, Input::Logits][seed as usize % 3]);
             let labels: Vec<Vec<i32>> = (0..batch.items())
                 .map(|n| {
                     let labels = batch.item_labels(n).into_iter().enumerate();
@@ -159,11 +149,9 @@ fn stars_stand_for_whatever_is_there() {
             holds(ctc, &format!("stars, seed {seed}"), batch.clone(), options);
             if seed % 5 == 0 {
                 // Where what a frame says is gathered, a star has no entry.
-                let limits = DeviceLimits {
-                    max_binding: 1_024,
-                    ..*ctc.limits().unwrap()
-                };
-                holds(&ctc.with_limits(&limits), "stars, gathered", batch, options);
+                let limits = ctc.limits().unwrap().max_binding(1_024);
+                let within = ctc.with_limits(&limits).unwrap();
+                holds(&within, "stars, gathered", batch, options);
             }
         }
     });
@@ -215,10 +203,7 @@ fn of_long_paths_that_nearly_agree_the_better_one_is_found() {
             };
             let logits: Vec<f32> = (0..frames).flat_map(|t| [-10.3, score(t)]).collect();
             let batch = OwnedBatch::new([1, frames, 2], logits, &[vec![1]]);
-            let options = Options {
-                input: Input::LogProbs,
-                ..Options::default()
-            };
+            let options = Options::default().input(Input::LogProbs);
             let found = &ctc.align(&batch.batch(), &options).unwrap()[0];
             assert_eq!(found.spans[0].frames, better..better + 1);
             holds(ctc, "nearly a tie", batch, options);
@@ -233,10 +218,7 @@ fn of_long_paths_that_nearly_agree_the_better_one_is_found() {
             };
             let logits = (0..frames).flat_map(|t| [score(t, 0), score(t, 1)]);
             let batch = OwnedBatch::new([1, frames, 2], logits.collect(), &[vec![1]]);
-            let options = Options {
-                input: Input::LogProbs,
-                ..Options::default()
-            };
+            let options = Options::default().input(Input::LogProbs);
             let found = &ctc.align(&batch.batch(), &options).unwrap()[0];
             assert_eq!(found.path[frames - 1], better as u32);
             holds(ctc, "nearly a tie at the end", batch, options);
@@ -256,8 +238,8 @@ fn an_item_has_the_same_bits_alone_and_in_any_batch() {
                 let alone = batch.alone(n);
                 let alignment = &ctc.align(&alone.batch(), &options).unwrap()[0];
                 let reading = &ctc.greedy(&alone.batch(), &options).unwrap()[0];
-                assert!(same(alignment.score, alignments[n].score));
-                assert!(same(reading.score, readings[n].score));
+                assert!(same(alignment.log_prob, alignments[n].log_prob));
+                assert!(same(reading.log_prob, readings[n].log_prob));
                 assert_eq!(alignment.log_probs, alignments[n].log_probs);
                 assert_eq!(alignment.spans, alignments[n].spans);
                 assert_eq!(reading.labels, readings[n].labels);
@@ -308,10 +290,7 @@ fn a_blank_among_the_labels_is_a_label() {
             (0..27).map(|i| ((i * 7) % 5) as f32).collect(),
             &[vec![1, 0, 2]],
         );
-        let options = Options {
-            blank_in_labels: BlankInLabels::Allow,
-            ..Options::default()
-        };
+        let options = Options::default().blank_in_labels(BlankInLabels::Allow);
         holds(ctc, "a blank as a label", batch, options);
     });
 }
@@ -344,10 +323,7 @@ fn a_weight_of_minus_one_makes_the_exact_gradient_the_occupancies() {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for seed in 0..10 {
             let batch = Recipe::new([3, 20, 6], 4).batch(seed);
-            let options = Options {
-                input: Input::LogProbsExact,
-                ..Options::default()
-            };
+            let options = Options::default().input(Input::LogProbsExact);
             let weighted = DeviceBatch::of(&batch.clone().weights(&[-1.0; 3]));
             let plan = ctc.plan(&weighted.shape, &options).unwrap();
             let outputs = run(gpu, &plan, &weighted, BufferPlacement::Together);
@@ -371,10 +347,7 @@ fn a_probability_of_0_is_on_no_path() {
             .batch(seed);
             batch = log_probs(&batch);
             batch.values.iter_mut().for_each(|x| *x = x.exp());
-            let options = Options {
-                input: Input::Probs { epsilon: 0.0 },
-                ..Options::default()
-            };
+            let options = Options::default().input(Input::Probs { epsilon: 0.0 });
             holds(ctc, &format!("zeros, seed {seed}"), batch, options);
         }
     });
@@ -393,10 +366,7 @@ fn masks_and_the_least_probability_that_counts_are_as_on_the_cpu() {
             (f32::MIN, Status::Impossible),
         ] {
             for input in [Input::Logits, Input::LogProbs] {
-                let options = Options {
-                    input,
-                    ..Options::default()
-                };
+                let options = Options::default().input(input);
                 let batch = OwnedBatch::one([2, 2], vec![0.0, x, 0.0, x], &[1]);
                 assert_eq!(
                     ctc.align(&batch.batch(), &options).unwrap()[0].status,
@@ -409,10 +379,7 @@ fn masks_and_the_least_probability_that_counts_are_as_on_the_cpu() {
             vec![0.0, -1.0, 88.5, -1.0],
             vec![-1.0, -0.5, -1.0e34, -3.0e8],
         ] {
-            let options = Options {
-                input: Input::LogProbs,
-                ..Options::default()
-            };
+            let options = Options::default().input(Input::LogProbs);
             let batch = OwnedBatch::one([2, 2], values, &[1]);
             assert_eq!(
                 ctc.greedy(&batch.batch(), &options).unwrap()[0].status,

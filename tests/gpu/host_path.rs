@@ -99,10 +99,7 @@ fn a_lost_device_is_an_error_and_not_a_panic() {
 fn empty_batches_have_empty_answers_and_a_reduced_loss_of_0() {
     on_each(|ctc| {
         for reduction in REDUCTIONS {
-            let options = Options {
-                reduction,
-                ..Options::default()
-            };
+            let options = Options::default().reduction(reduction);
             let batch = Batch::new([0, 5, 3], &[]).labels(&[], &[]);
             let output = ctc.loss_and_grad(&batch, &options).unwrap();
             assert_eq!(
@@ -122,10 +119,7 @@ fn empty_batches_have_empty_answers_and_a_reduced_loss_of_0() {
 fn no_frames_and_no_labels_cost_nothing() {
     on_each(|ctc| {
         for reduction in REDUCTIONS {
-            let options = Options {
-                reduction,
-                ..Options::default()
-            };
+            let options = Options::default().reduction(reduction);
             let batch = Batch::new([2, 0, 3], &[]).labels(&[1, 1], &[0, 1]);
             let output = ctc.loss_and_grad(&batch, &options).unwrap();
             assert_eq!(output.loss, [0.0, f32::INFINITY]);
@@ -149,10 +143,7 @@ fn an_impossible_item_is_an_error_where_that_is_asked_for() {
         let batch = Batch::new([2, 3, 4], &logits)
             .labels(&[1, 2, 1, 1], &[2, 2])
             .logit_lengths(&[3, 2]);
-        let options = Options {
-            impossible: Impossible::Error,
-            ..Options::default()
-        };
+        let options = Options::default().impossible(Impossible::Error);
         let expected = Error::Impossible {
             item: 1,
             labels: 2,
@@ -180,10 +171,7 @@ fn a_batch_that_no_buffer_holds_goes_through_in_parts() {
             let batch = recipe([5, 150, 300], 20).batch(8);
             for batch in [batch.transposed(), batch] {
                 for reduction in REDUCTIONS {
-                    let options = Options {
-                        reduction,
-                        ..Options::default()
-                    };
+                    let options = Options::default().reduction(reduction);
                     let got = parted.loss_and_grad(&batch.batch(), &options).unwrap();
                     let expected = whole.loss_and_grad(&batch.batch(), &options).unwrap();
                     assert_eq!(got.status, expected.status);

@@ -47,10 +47,7 @@ fn logits_of_200_mib_pass_a_binding_of_128_mib() {
     assert_eq!(batch.values.len() * 4, 200 << 20);
     on_each(|ctc| {
         let device = DeviceLimits::from(ctc.device().unwrap());
-        let limits = DeviceLimits {
-            max_binding: 128 << 20,
-            ..device
-        };
+        let limits = device.max_binding(128 << 20);
         for shape in [
             BatchShape::new(8, 1600, 4096, 30),
             BatchShape::new(8, 1600, 4096, 30).time_major(),
@@ -215,11 +212,7 @@ fn a_workspace_that_no_memory_holds_is_an_error() {
         |gpu| {
             let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
             // Planned for buffers of 2 GiB, which this device does not make.
-            let limits = DeviceLimits {
-                max_binding: 1 << 31,
-                max_buffer: 1 << 31,
-                ..ctc.limits()
-            };
+            let limits = ctc.limits().max_binding(1 << 31).max_buffer(1 << 31);
             let shape = BatchShape::new(1, 1_500_000, 2, 30_000);
             let plan = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &limits).unwrap();
             assert!(plan.workspace_bytes() > 1 << 30);

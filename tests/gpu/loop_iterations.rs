@@ -1,6 +1,6 @@
 //! Stages that go round: more items, and longer labels, than a workgroup has lanes, or than one dispatch takes.
 
-use ctc_wgpu::{Batch, DeviceLimits, Options, Reduction, RepeatedLabels};
+use ctc_wgpu::{Batch, Options, Reduction, RepeatedLabels};
 
 use crate::support::adapters::on_each;
 use crate::support::check::{Answer, Tolerance, compare};
@@ -14,15 +14,9 @@ fn the_sums_of_a_batch_go_over_all_rounds_and_dispatches() {
         let limits = *ctc.limits().unwrap();
         // 512 items' lengths or weights a binding, so that the second dispatch goes on from the first.
         for max_binding in [limits.max_binding, 2048] {
-            let ctc = ctc.with_limits(&DeviceLimits {
-                max_binding,
-                ..limits
-            });
+            let ctc = ctc.with_limits(&limits.max_binding(max_binding)).unwrap();
             for reduction in [Reduction::MeanVolume, Reduction::MeanWeighted] {
-                let options = Options {
-                    reduction,
-                    ..Options::default()
-                };
+                let options = Options::default().reduction(reduction);
                 let run = |batch: &Batch<'_>, options: &Options| {
                     ctc.loss_and_grad(batch, options).map(Answer::from)
                 };
@@ -48,10 +42,7 @@ fn labels_are_collapsed_over_all_rounds() {
         "{longest:?} labels are two rounds at most"
     );
     on_each(|ctc| {
-        let options = Options {
-            repeated_labels: RepeatedLabels::Collapse,
-            ..Options::default()
-        };
+        let options = Options::default().repeated_labels(RepeatedLabels::Collapse);
         let run = |batch: &Batch<'_>, options: &Options| {
             ctc.loss_and_grad(batch, options).map(Answer::from)
         };

@@ -1,6 +1,6 @@
 //! Properties, on shapes that proptest draws and shrinks.
 
-use ctc_wgpu::{Batch, Blank, Ctc, DeviceLimits, LossAndGradOutput, Options};
+use ctc_wgpu::{Batch, Blank, Ctc, LossAndGradOutput, Options};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -54,10 +54,7 @@ fn holds(cases: u32, property: impl Fn(&Ctc, &OwnedBatch, &Options) -> Result<()
         .run(&recipes(), |(recipe, seed)| {
             let batch = recipe.batch(seed);
             let blank = u32::try_from(recipe.blank).unwrap();
-            let options = Options {
-                blank: Blank::Index(blank),
-                ..Options::default()
-            };
+            let options = Options::default().blank(Blank::Index(blank));
             property(ctc, &batch, &options)
         });
         if let Err(error) = result {
@@ -151,7 +148,7 @@ fn permuting_the_classes_permutes_the_gradient() {
         let blank = Blank::Index(u32::try_from(moved(blank as usize)).unwrap());
         let (a, b) = (
             run(ctc, batch, options),
-            run(ctc, &other, &Options { blank, ..*options }),
+            run(ctc, &other, &options.blank(blank)),
         );
         prop_assert_eq!(&a.status, &b.status);
         for (at, got) in a.grad.iter().enumerate() {
@@ -227,10 +224,9 @@ fn numbers_far_from_each_other_are_right() {
         exponential::keeps_what_rounding_took(&ctc);
         let limits = *ctc.limits().unwrap();
         for max_register_quads in [limits.max_register_quads, 0] {
-            let ctc = ctc.with_limits(&DeviceLimits {
-                max_register_quads,
-                ..limits
-            });
+            let ctc = ctc
+                .with_limits(&limits.max_register_quads(max_register_quads))
+                .unwrap();
             println!("{}, {max_register_quads} quads in registers", ctc.backend());
             let run = |batch: &Batch<'_>, options: &Options| {
                 ctc.loss_and_grad(batch, options).map(Answer::from)

@@ -1,8 +1,7 @@
 //! A batch recorded stage by stage: the bits of `encode`, and timestamps between the stages.
 
 use ctc_wgpu::{
-    AlignBuffers, DeviceLimits, GpuCtc, GpuPlan, GreedyBuffers, Options, Prepared, Reduction,
-    RuntimeChecks, Task,
+    AlignBuffers, GpuCtc, GpuPlan, GreedyBuffers, Options, Prepared, Reduction, RuntimeChecks, Task,
 };
 use wgpu::{BufferUsages, Features};
 
@@ -31,19 +30,13 @@ fn seeded(seed: u64) -> DeviceBatch {
 }
 
 fn options() -> Options {
-    Options {
-        reduction: Reduction::MeanLabel,
-        ..Options::default()
-    }
+    Options::default().reduction(Reduction::MeanLabel)
 }
 
 /// A plan of one dispatch per stage, and one that is split into groups.
 fn plans(ctc: &GpuCtc, batch: &DeviceBatch) -> [GpuPlan; 2] {
     let whole = ctc.limits();
-    let split = DeviceLimits {
-        max_binding: 4096,
-        ..whole
-    };
+    let split = whole.max_binding(4096);
     let plans = [whole, split].map(|limits| {
         ctc.plan_within(&batch.shape, &options(), Task::LossAndGrad, &limits)
             .unwrap()
@@ -304,21 +297,16 @@ fn alignments_and_greedy_readings_recorded_stage_by_stage_have_the_bits_of_encod
 
         let align = ctc.plan_align(&shape, &Options::default()).unwrap();
         let aligned = |record: &dyn Fn(&AlignBuffers<'_>)| {
-            let [path, log_probs, score] = [room(n * t), room(n * t), room(n)];
+            let [path, log_probs, path_log_prob] = [room(n * t), room(n * t), room(n)];
             let [spans, probabilities] = [room(2 * n * l), room(n * l)];
-            record(&AlignBuffers {
-                logits: logits.as_entire_buffer_binding(),
-                labels: labels.as_entire_buffer_binding(),
-                logit_lengths: None,
-                label_lengths: label_lengths.as_entire_buffer_binding(),
-                path: path.as_entire_buffer_binding(),
-                log_probs: log_probs.as_entire_buffer_binding(),
-                spans: spans.as_entire_buffer_binding(),
-                probabilities: probabilities.as_entire_buffer_binding(),
-                score: score.as_entire_buffer_binding(),
-                status: None,
-            });
-            read(&[&path, &log_probs, &spans, &probabilities, &score])
+            let buffers = AlignBuffers::new(&logits, &labels, &label_lengths)
+                .path(&path)
+                .log_probs(&log_probs)
+                .spans(&spans)
+                .probabilities(&probabilities)
+                .path_log_prob(&path_log_prob);
+            record(&buffers);
+            read(&[&path, &log_probs, &spans, &probabilities, &path_log_prob])
         };
         let expected = aligned(&|buffers| {
             let mut encoder = gpu.encoder();
@@ -333,17 +321,14 @@ fn alignments_and_greedy_readings_recorded_stage_by_stage_have_the_bits_of_encod
         let greedy = ctc.plan_greedy(&shape, &Options::default()).unwrap();
         let read_greedily = |record: &dyn Fn(&GreedyBuffers<'_>)| {
             let [labels, frames] = [room(n * t), room(2 * n * t)];
-            let [label_lengths, score] = [room(n), room(n)];
-            record(&GreedyBuffers {
-                logits: logits.as_entire_buffer_binding(),
-                logit_lengths: None,
-                labels: labels.as_entire_buffer_binding(),
-                label_lengths: label_lengths.as_entire_buffer_binding(),
-                frames: frames.as_entire_buffer_binding(),
-                score: score.as_entire_buffer_binding(),
-                status: None,
-            });
-            read(&[&labels, &label_lengths, &frames, &score])
+            let [label_lengths, path_log_prob] = [room(n), room(n)];
+            let buffers = GreedyBuffers::new(&logits)
+                .labels(&labels)
+                .label_lengths(&label_lengths)
+                .frames(&frames)
+                .path_log_prob(&path_log_prob);
+            record(&buffers);
+            read(&[&labels, &label_lengths, &frames, &path_log_prob])
         };
         let expected = read_greedily(&|buffers| {
             let mut encoder = gpu.encoder();

@@ -28,10 +28,7 @@ fn recipe() -> Recipe {
 }
 
 fn reduced(reduction: Reduction) -> Options {
-    Options {
-        reduction,
-        ..Options::default()
-    }
+    Options::default().reduction(reduction)
 }
 
 fn plan(ctc: &GpuCtc, batch: &DeviceBatch, options: &Options) -> GpuPlan {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ctc_wgpu::decode::{self, BeamOptions, EditCounts, Scorer};
-use ctc_wgpu::{Batch, Blank, Ctc, Input, Options, RepeatedOutputs, Status, reference};
+use ctc_wgpu::decode::{self, BeamOptions, BeamResult, EditCounts, Hypothesis, Scorer};
+use ctc_wgpu::{Batch, Blank, Ctc, Error, Input, Options, RepeatedOutputs, Status, reference};
 use proptest::prelude::*;
 
 use crate::support::occupancies;
@@ -63,15 +63,13 @@ fn small(seed: u64) -> (usize, Vec<f32>, Vec<i32>, usize) {
 }
 
 fn options(blank: usize, seed: u64) -> Options {
-    Options {
-        blank: Blank::Index(blank as u32),
-        repeated_outputs: if seed.is_multiple_of(2) {
+    Options::default()
+        .blank(Blank::Index(blank as u32))
+        .repeated_outputs(if seed.is_multiple_of(2) {
             RepeatedOutputs::Merge
         } else {
             RepeatedOutputs::Distinct
-        },
-        ..Options::default()
-    }
+        })
 }
 
 #[test]
@@ -94,16 +92,16 @@ fn an_alignment_is_the_likeliest_of_all_paths_that_read_as_the_labels() {
         let found = &decode::align(&batch, &options).unwrap()[0];
         if best == 0.0 {
             assert_eq!(found.status, Status::Impossible, "seed {seed}");
-            assert_eq!((found.score, found.spans.len()), (f64::INFINITY, 0));
+            assert_eq!((found.log_prob, found.spans.len()), (f64::NEG_INFINITY, 0));
             continue;
         }
         possible += 1;
         assert_eq!(found.status, Status::Ok);
         assert!(
-            (found.score + best.ln()).abs() < 1e-9,
+            (found.log_prob - best.ln()).abs() < 1e-9,
             "seed {seed}: {} and {}",
-            found.score,
-            -best.ln()
+            found.log_prob,
+            best.ln()
         );
         let path: Vec<usize> = found.path.iter().map(|c| *c as usize).collect();
         assert_eq!(
@@ -117,7 +115,7 @@ fn an_alignment_is_the_likeliest_of_all_paths_that_read_as_the_labels() {
             .map(|(class, row)| row[*class])
             .product();
         assert!(
-            (found.score + p.ln()).abs() < 1e-9,
+            (found.log_prob - p.ln()).abs() < 1e-9,
             "seed {seed}: the path has another probability"
         );
         let spans: Vec<u32> = found.spans.iter().map(|span| span.label).collect();
@@ -137,7 +135,7 @@ fn an_alignment_is_the_likeliest_of_all_paths_that_read_as_the_labels() {
             assert!(span.frames.clone().all(|t| found.path[t] == span.label));
         }
         let loss = reference::loss_and_grad(&batch, &options).unwrap().loss[0];
-        assert!(found.score >= loss - 1e-9);
+        assert!(-found.log_prob >= loss - 1e-9);
     }
     assert!(possible > 150, "only {possible} had a path");
 }
@@ -164,13 +162,10 @@ fn a_star_stands_for_whatever_is_there() {
         })
         .collect();
     let wide = Batch::new([1, 8, 5], &widened).labels(&[1, 4, 1], &[3]);
-    let options = Options {
-        input: Input::LogProbs,
-        ..Options::default()
-    };
+    let options = Options::default().input(Input::LogProbs);
     let theirs = &decode::align(&wide, &options).unwrap()[0];
     assert_eq!(found.states, theirs.states);
-    assert!((found.score - theirs.score).abs() < 1e-6);
+    assert!((found.log_prob - theirs.log_prob).abs() < 1e-6);
     assert_eq!(found.spans[1].label, u32::MAX);
     assert_eq!(found.spans[1].probability, 1.0);
     assert_eq!(
@@ -213,10 +208,13 @@ fn what_cannot_be_read_has_a_status() {
         [read[0].status, read[1].status],
         [Status::NotFinite, Status::Ok]
     );
-    assert!(read[0].score.is_nan() && aligned[0].score.is_nan());
+    assert!(read[0].log_prob.is_nan() && aligned[0].log_prob.is_nan());
     let searched = decode::beam(&batch, &options, &BeamOptions::default()).unwrap();
-    assert_eq!(searched[0], Err(Status::NotFinite));
-    assert!(searched[1].is_ok());
+    assert_eq!(
+        [searched[0].status, searched[1].status],
+        [Status::NotFinite, Status::Ok]
+    );
+    assert!(searched[0].hypotheses.is_empty());
     let short = Batch::new([2, 3, 3], &logits[1..]);
     assert!(
         decode::greedy(&short, &options).is_err()
@@ -232,14 +230,11 @@ fn every_input_says_the_same() {
     let probs: Vec<f32> = rows.iter().flatten().map(|p| *p as f32).collect();
     let read = |values: &[f32], input: Input| {
         let given = Batch::new([3, 12, 5], values);
-        let options = Options {
-            input,
-            ..Options::default()
-        };
+        let options = Options::default().input(input);
         let readings = decode::greedy(&given, &options).unwrap();
         readings
             .into_iter()
-            .map(|r| (r.labels, r.frames, r.score))
+            .map(|r| (r.labels, r.frames, r.log_prob))
             .collect::<Vec<_>>()
     };
     let logits = read(&batch.values, Input::Logits);
@@ -267,27 +262,27 @@ fn a_beam_that_cuts_nothing_off_finds_all_labels_and_their_losses() {
                 .or_default() += p;
         });
         all.retain(|_, p| *p > 0.0);
-        let wide = BeamOptions {
-            width: 10_000,
-            top: 10_000,
-            ..BeamOptions::default()
-        };
+        let wide = BeamOptions::default().width(10_000).top(10_000);
         let batch = Batch::new([1, frames, classes], &values);
-        let found = decode::beam(&batch, &options, &wide)
-            .unwrap()
-            .remove(0)
-            .unwrap();
+        let found = only(decode::beam(&batch, &options, &wide));
         assert_eq!(found.len(), all.len(), "seed {seed}");
         for candidate in &found {
             let p = all[&candidate.labels];
             assert!(
-                (candidate.loss + p.ln()).abs() < 1e-9,
+                (candidate.log_prob - p.ln()).abs() < 1e-9,
                 "seed {seed}: {candidate:?}, {}",
-                -p.ln()
+                p.ln()
             );
         }
         assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
     }
+}
+
+/// The hypotheses of the only item, which must have some.
+fn only(found: Result<Vec<BeamResult>, Error>) -> Vec<Hypothesis> {
+    let mut found = found.unwrap();
+    assert_eq!((found.len(), found[0].status), (1, Status::Ok));
+    found.remove(0).hypotheses
 }
 
 /// Forbids a label, and likes long readings.
@@ -328,28 +323,20 @@ fn a_scorer_forbids_and_favours() {
     }
     .batch(3);
     let given = Batch::new([1, 6, 4], &batch.values);
-    let wide = BeamOptions {
-        width: 5000,
-        top: 5000,
-        ..BeamOptions::default()
-    };
+    let wide = BeamOptions::default().width(5000).top(5000);
     let options = Options::default();
-    let plain = decode::beam(&given, &options, &wide)
-        .unwrap()
-        .remove(0)
-        .unwrap();
-    let scored = decode::beam_with(&given, &options, &wide, &Without(2))
-        .unwrap()
-        .remove(0)
-        .unwrap();
+    let plain = only(decode::beam(&given, &options, &wide));
+    let scored = only(decode::beam_with(&given, &options, &wide, &Without(2)));
     let allowed = |labels: &[u32]| labels.len().is_multiple_of(2) && !labels.contains(&2);
     let mut expected: Vec<_> = plain.iter().filter(|c| allowed(&c.labels)).collect();
     assert_eq!(scored.len(), expected.len());
-    let score = |c: &decode::Hypothesis| 0.5 * c.labels.len() as f64 - c.loss;
+    let score = |c: &Hypothesis| 0.5 * c.labels.len() as f64 + c.log_prob;
     expected.sort_by(|a, b| score(b).total_cmp(&score(a)));
     for (got, want) in scored.iter().zip(expected) {
         assert_eq!(got.labels, want.labels);
-        assert!((got.loss - want.loss).abs() < 1e-9 && (got.score - score(want)).abs() < 1e-9);
+        assert!(
+            (got.log_prob - want.log_prob).abs() < 1e-9 && (got.score - score(want)).abs() < 1e-9
+        );
     }
 }
 
@@ -382,12 +369,11 @@ fn what_a_search_leaves_out_would_not_have_come_into_the_beam() {
         let given = Batch::new(shape, &batch.values);
         for width in [1, 2, 3, 7, 20, 100] {
             for (classes, least_probability) in [(usize::MAX, 0.0), (3, 0.0), (usize::MAX, 0.03)] {
-                let beam = BeamOptions {
-                    width,
-                    top: width,
-                    classes,
-                    least_probability,
-                };
+                let beam = BeamOptions::default()
+                    .width(width)
+                    .top(width)
+                    .classes(classes)
+                    .least_probability(least_probability);
                 let options = Options::default();
                 assert_eq!(
                     decode::beam(&given, &options, &beam).unwrap(),
@@ -404,39 +390,19 @@ fn classes_that_are_left_out_are_not_read() {
     let logits = [0.0, 2.0, 1.0, -3.0, 0.0, 2.0, 1.0, -3.0]; // T = 2, C = 4
     let given = Batch::new([1, 2, 4], &logits);
     let labels = |beam: BeamOptions| {
-        let found = decode::beam(&given, &Options::default(), &beam)
-            .unwrap()
-            .remove(0)
-            .unwrap();
+        let found = only(decode::beam(&given, &Options::default(), &beam));
         let mut all: Vec<u32> = found.into_iter().flat_map(|c| c.labels).collect();
         all.sort_unstable();
         all.dedup();
         all
     };
-    let wide = BeamOptions {
-        width: 100,
-        top: 100,
-        ..BeamOptions::default()
-    };
+    let wide = BeamOptions::default().width(100).top(100);
     assert_eq!(labels(wide), [1, 2, 3]);
-    assert_eq!(labels(BeamOptions { classes: 1, ..wide }), [1]);
+    assert_eq!(labels(wide.classes(1)), [1]);
+    assert_eq!(labels(wide.least_probability(0.1)), [1, 2]);
+    let one = BeamOptions::default().width(0).top(7);
     assert_eq!(
-        labels(BeamOptions {
-            least_probability: 0.1,
-            ..wide
-        }),
-        [1, 2]
-    );
-    let one = BeamOptions {
-        width: 0,
-        top: 7,
-        ..BeamOptions::default()
-    };
-    assert_eq!(
-        decode::beam(&given, &Options::default(), &one).unwrap()[0]
-            .as_ref()
-            .unwrap()
-            .len(),
+        only(decode::beam(&given, &Options::default(), &one)).len(),
         1
     );
 }
@@ -470,31 +436,25 @@ fn tensorflows_decoders_read_the_same() {
             ("greedy", RepeatedOutputs::Merge),
             ("greedy_unmerged", RepeatedOutputs::Distinct),
         ] {
-            let options = Options {
-                blank: Blank::Last,
-                repeated_outputs,
-                ..Options::default()
-            };
+            let options = Options::default()
+                .blank(Blank::Last)
+                .repeated_outputs(repeated_outputs);
             let read = decode::greedy(&batch, &options).unwrap();
             for (n, reading) in read.iter().enumerate() {
                 let theirs = list(&case[name]["labels"][n], word);
                 assert_eq!(reading.labels, theirs, "{name} of case {number}, item {n}");
             }
         }
-        let options = Options {
-            blank: Blank::Last,
-            ..Options::default()
-        };
+        let options = Options::default().blank(Blank::Last);
         let theirs = &case["beam"];
         let top = theirs["labels"].as_array().unwrap().len();
-        let beam = BeamOptions {
-            width: word(&case["width"]) as usize,
-            top,
-            ..BeamOptions::default()
-        };
+        let beam = BeamOptions::default()
+            .width(word(&case["width"]) as usize)
+            .top(top);
         let found = decode::beam(&batch, &options, &beam).unwrap();
         for (n, candidates) in found.iter().enumerate() {
-            for (rank, candidate) in candidates.as_ref().unwrap().iter().enumerate() {
+            assert_eq!(candidates.status, Status::Ok);
+            for (rank, candidate) in candidates.hypotheses.iter().enumerate() {
                 let what = format!("beam of case {number}, item {n}, rank {rank}");
                 assert_eq!(
                     candidate.labels,
@@ -503,9 +463,9 @@ fn tensorflows_decoders_read_the_same() {
                 );
                 let log_p = theirs["log_probs"][rank][n].as_f64().unwrap();
                 assert!(
-                    (candidate.loss + log_p).abs() < 2e-5 * (1.0 - log_p),
+                    (candidate.log_prob - log_p).abs() < 2e-5 * (1.0 - log_p),
                     "{what}: {} and {log_p}",
-                    -candidate.loss
+                    candidate.log_prob
                 );
             }
         }
@@ -600,6 +560,6 @@ fn what_all_classes_of_a_frame_have_in_common_decides_nothing() {
         let found = decode::align(&batch, &Options::default()).unwrap();
         // Not [1, 0, 0] or [0, 1, 0] by chance: the second frame has its label, and the first may.
         assert_eq!(found[0].path[1..], [1, 0], "{offset}");
-        assert!((found[0].score - 0.820_198).abs() < 1e-5, "{offset}");
+        assert!((found[0].log_prob + 0.820_198).abs() < 1e-5, "{offset}");
     }
 }

@@ -4,10 +4,7 @@ use ctc_wgpu::decode::{self, BeamOptions};
 use ctc_wgpu::{Batch, Ctc, Error, Input, InputError, Options};
 
 fn of(input: Input) -> Options {
-    Options {
-        input,
-        ..Options::default()
-    }
+    Options::default().input(input)
 }
 
 /// The error of each function that decodes, of one item of three frames and four classes.
@@ -73,10 +70,7 @@ fn frames_past_the_length_are_not_looked_at() {
 fn a_smallest_probability_is_one() {
     let batch = Batch::new([1, 3, 4], &[0.0; 12]);
     for least in [-0.1, 1.5, 2.0, f64::NAN, f64::INFINITY] {
-        let beam = BeamOptions {
-            least_probability: least,
-            ..BeamOptions::default()
-        };
+        let beam = BeamOptions::default().least_probability(least);
         let error = decode::beam(&batch, &Options::default(), &beam).unwrap_err();
         assert_eq!(
             error.to_string(),

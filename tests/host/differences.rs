@@ -79,10 +79,7 @@ const ERROR: f64 = 1e-7;
 #[test]
 fn the_gradient_of_every_reduction_is_the_slope_of_its_number() {
     for reduction in REDUCTIONS {
-        let options = Options {
-            reduction,
-            ..Options::default()
-        };
+        let options = Options::default().reduction(reduction);
         let batch = batch(1);
         let expected = differences(&batch, &options, STEP);
         assert!(expected.iter().any(|g| g.abs() > 1e-3), "{reduction:?}");
@@ -98,11 +95,9 @@ fn the_gradient_of_every_reduction_is_the_slope_of_its_number() {
 #[test]
 fn the_true_derivative_of_log_probabilities_is_their_slope() {
     for reduction in REDUCTIONS {
-        let options = Options {
-            input: Input::LogProbsExact,
-            reduction,
-            ..Options::default()
-        };
+        let options = Options::default()
+            .input(Input::LogProbsExact)
+            .reduction(reduction);
         // Below 0 by far, so that no loss is clamped.
         let mut batch = batch(2);
         batch.values.iter_mut().for_each(|x| *x -= 4.0);
@@ -124,10 +119,7 @@ fn the_gradient_of_log_probabilities_is_the_slope_through_the_log_softmax_before
         values: log_probs,
         ..logits.clone()
     };
-    let options = Options {
-        input: Input::LogProbs,
-        ..Options::default()
-    };
+    let options = Options::default().input(Input::LogProbs);
     // f32 log-probabilities are off by 1e-7 each.
     let expected = differences(&logits, &Options::default(), STEP);
     compare(
@@ -144,11 +136,9 @@ fn the_gradient_of_probabilities_is_their_slope() {
         .into_iter()
         .zip([Reduction::None, Reduction::MeanLabel])
     {
-        let options = Options {
-            input: Input::Probs { epsilon },
-            reduction,
-            ..Options::default()
-        };
+        let options = Options::default()
+            .input(Input::Probs { epsilon })
+            .reduction(reduction);
         // Within 1/8 to 1, where the third derivative, 2/p³, is at most 1024.
         let mut batch = batch(4);
         batch
@@ -169,11 +159,9 @@ fn the_gradient_of_probabilities_is_their_slope() {
 fn the_gradient_of_a_blank_among_the_labels_is_the_slope() {
     for repeated_outputs in [RepeatedOutputs::Merge, RepeatedOutputs::Distinct] {
         let blank_in_labels = BlankInLabels::Allow;
-        let options = Options {
-            blank_in_labels,
-            repeated_outputs,
-            ..Options::default()
-        };
+        let options = Options::default()
+            .blank_in_labels(blank_in_labels)
+            .repeated_outputs(repeated_outputs);
         let mut batch = batch(5);
         batch.labels = padded(&[vec![1, 0, 2], vec![0], vec![0, 0]]);
         compare(

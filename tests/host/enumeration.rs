@@ -34,10 +34,7 @@ fn agrees(what: &str, options: Options, blanks_among_labels: bool) {
         if matches!(options.input, Input::Probs { .. }) {
             batch.values.iter_mut().for_each(|x| *x = x.exp());
         }
-        let options = Options {
-            blank: Blank::Index(blank as u32),
-            ..options
-        };
+        let options = options.blank(Blank::Index(blank as u32));
         let output = reference::loss_and_grad(&batch.batch(), &options).unwrap();
         let (loss, grad) = brute::loss_and_grad(&batch, &options);
         possible += output.status.iter().filter(|s| **s == Status::Ok).count();
@@ -93,10 +90,7 @@ fn the_loss_sums_all_paths_in_every_input_convention() {
     ] {
         agrees(
             &format!("{input:?}"),
-            Options {
-                input,
-                ..Options::default()
-            },
+            Options::default().input(input),
             false,
         );
     }
@@ -107,10 +101,7 @@ fn collapsed_labels_are_read_without_their_repeats() {
     let repeated_labels = RepeatedLabels::Collapse;
     agrees(
         "collapse",
-        Options {
-            repeated_labels,
-            ..Options::default()
-        },
+        Options::default().repeated_labels(repeated_labels),
         false,
     );
 }
@@ -120,10 +111,7 @@ fn distinct_outputs_are_read_without_merging() {
     let repeated_outputs = RepeatedOutputs::Distinct;
     agrees(
         "distinct",
-        Options {
-            repeated_outputs,
-            ..Options::default()
-        },
+        Options::default().repeated_outputs(repeated_outputs),
         false,
     );
 }
@@ -134,11 +122,9 @@ fn a_blank_among_the_labels_follows_pytorchs_rule() {
         let blank_in_labels = BlankInLabels::Allow;
         agrees(
             "allow",
-            Options {
-                blank_in_labels,
-                repeated_outputs,
-                ..Options::default()
-            },
+            Options::default()
+                .blank_in_labels(blank_in_labels)
+                .repeated_outputs(repeated_outputs),
             true,
         );
     }
@@ -154,10 +140,7 @@ fn the_enumeration_itself_counts_what_can_be_counted_by_hand() {
     assert_eq!(count(&[]).probability, 0.25);
     assert_eq!(count(&[1, 1]).probability, 0.0);
     let repeated_outputs = RepeatedOutputs::Distinct;
-    let distinct = Options {
-        repeated_outputs,
-        ..Options::default()
-    };
+    let distinct = Options::default().repeated_outputs(repeated_outputs);
     assert_eq!(
         brute::count(&half, 2, &[1, 1], 0, &distinct).probability,
         0.25

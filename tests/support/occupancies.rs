@@ -9,10 +9,7 @@ pub(crate) fn hold(ctc: &Ctc) {
     for seed in 0..60 {
         let drawn = RandomCase::of(seed);
         let batch = drawn.batch.batch();
-        let options = Options {
-            impossible: Impossible::Infinity,
-            ..drawn.options
-        };
+        let options = drawn.options.impossible(Impossible::Infinity);
         let expected = reference::loss_and_grad(&batch, &options).unwrap();
         let got = ctc.occupancies(&batch, &options).unwrap();
         assert_eq!(got.status, expected.status, "{}", drawn.name);

@@ -34,10 +34,7 @@ fn read(stage: &str) -> Golden {
         batch: OwnedBatch::new(dims, logits, &[[]; 32])
             .labels(labels)
             .logit_lengths(&lengths),
-        options: Options {
-            blank: Blank::Index(19),
-            ..Options::default()
-        },
+        options: Options::default().blank(Blank::Index(19)),
         status: vec![Status::Ok; 32],
         expectations: vec![Expectation {
             source: name.clone(),

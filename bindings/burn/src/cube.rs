@@ -128,7 +128,7 @@ fn in_place(logits: CubeTensor, layout: Layout) -> (CubeTensor, Layout) {
     if !logits.is_contiguous() && logits.meta.strides()[..] == swapped {
         let other = match layout {
             Layout::TimeMajor => Layout::BatchMajor,
-            Layout::BatchMajor => Layout::TimeMajor,
+            _ => Layout::TimeMajor,
         };
         return (logits, other);
     }

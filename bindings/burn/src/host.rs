@@ -56,7 +56,7 @@ pub(crate) fn run<B: Backend>(
         labels.map(|ints| words(&read(read_sync(B::int_into_data(ints)))));
     let batch = match rules.layout {
         Layout::TimeMajor => Batch::time_major([frames, items, classes], &logits),
-        Layout::BatchMajor => Batch::new([items, frames, classes], &logits),
+        _ => Batch::new([items, frames, classes], &logits),
     };
     let batch = batch
         .labels(&targets, &target_lengths)

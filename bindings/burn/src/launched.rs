@@ -91,10 +91,10 @@ impl<H: Clone> Operands<H> {
         let bind = |bound: &BoundRange| match self.get(bound.operand) {
             Some(handle) => Ok(part(handle.clone(), bound)),
             // Any other buffer in its place would be read or overwritten in silence.
-            None => Err(Error::Gpu {
-                during: format!("binding the buffers of kernel `{}`", launch.name),
-                reason: format!("the loss for Burn has no buffer for {:?}", bound.operand),
-            }),
+            None => Err(Error::gpu(
+                format!("binding the buffers of kernel `{}`", launch.name),
+                format!("the loss for Burn has no buffer for {:?}", bound.operand),
+            )),
         };
         launch.bindings.iter().map(bind).collect()
     }

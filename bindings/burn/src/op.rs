@@ -54,15 +54,13 @@ pub struct Rules {
 impl Rules {
     /// As the library has them.
     pub(crate) fn options(self) -> Options {
-        Options {
+        Options::default()
             // A blank of more is no class of any logits.
-            blank: Blank::Index(u32::try_from(self.blank).unwrap_or(u32::MAX)),
-            impossible: match self.zero_infinity {
+            .blank(Blank::Index(u32::try_from(self.blank).unwrap_or(u32::MAX)))
+            .impossible(match self.zero_infinity {
                 true => Impossible::Zero,
                 false => Impossible::Infinity,
-            },
-            ..Options::default()
-        }
+            })
     }
 }
 

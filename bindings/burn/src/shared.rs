@@ -123,10 +123,8 @@ impl Shared {
 
     /// Behind all that Burn has been asked for so far, and before all that it will be: there is one queue.
     fn submit(&self, plan: &GpuPlan, work: &Work) -> Result<(), ctc_wgpu::Error> {
-        let refused = |reason: String| ctc_wgpu::Error::Gpu {
-            during: "the buffers of Burn's tensors".into(),
-            reason,
-        };
+        let refused =
+            |reason: String| ctc_wgpu::Error::gpu("the buffers of Burn's tensors", reason);
         let client = &work.logits.client;
         let [targets, input_lengths, target_lengths] = &work.labels;
         let mut held = Vec::with_capacity(6);
@@ -155,17 +153,11 @@ impl Shared {
                 .next()
                 .ok_or_else(|| refused("one is missing".into()))
         };
-        let buffers = Buffers {
-            logits: next()?,
-            labels: next()?,
-            logit_lengths: Some(next()?),
-            label_lengths: next()?,
-            weights: None,
-            loss: next()?,
-            grad: next().ok(),
-            status: None,
-            reduced: None,
-        };
+        let (logits, labels) = (next()?, next()?);
+        let (logit_lengths, label_lengths) = (next()?, next()?);
+        let mut buffers = Buffers::from_bindings(logits, labels, label_lengths, next()?);
+        buffers.logit_lengths = Some(logit_lengths);
+        buffers.grad = next().ok();
         plan.encode(&mut encoder, &buffers)?;
         self.queue.submit([encoder.finish()]);
         // Burn gives memory to others when its last holder is gone, which must not be before the GPU is done with it.

@@ -31,7 +31,7 @@ impl Fault {
             Self::Library(error) => match error {
                 Error::Input(_) => ctcw_result::CTCW_INVALID_BATCH,
                 Error::Impossible { .. } => ctcw_result::CTCW_IMPOSSIBLE,
-                Error::NoAdapter(_) | Error::NoDevice { .. } => ctcw_result::CTCW_NO_GPU,
+                Error::NoAdapter { .. } | Error::NoDevice { .. } => ctcw_result::CTCW_NO_GPU,
                 Error::Plan(_) => ctcw_result::CTCW_LIMIT,
                 Error::OutOfMemory(_) => ctcw_result::CTCW_OUT_OF_MEMORY,
                 Error::DeviceLost(_) => ctcw_result::CTCW_GPU_LOST,

@@ -208,10 +208,12 @@ pub(crate) unsafe fn batch<'a>(
     let batch = match layout {
         Layout::BatchMajor => Batch::new([items, frames, classes], logits),
         Layout::TimeMajor => Batch::time_major([frames, items, classes], logits),
+        _ => return Err(Fault::value("layout", options.layout)),
     };
     let mut batch = match label_layout {
         LabelLayout::Padded => batch.labels(labels, label_lengths),
         LabelLayout::Concatenated => batch.labels_concatenated(labels, label_lengths),
+        _ => return Err(Fault::value("labels", options.labels)),
     };
     if let Some(lengths) = logit_lengths {
         batch = batch.logit_lengths(lengths);
@@ -287,22 +289,21 @@ pub(crate) fn meaning(options: &ctcw_options) -> Result<Options, Fault> {
         1 => Ok(true),
         _ => Err(Fault::value(name, value)),
     });
-    Ok(Options {
-        blank,
-        input,
-        reduction,
-        impossible,
-        blank_in_labels: match blank_in_labels? {
+    Ok(Options::default()
+        .blank(blank)
+        .input(input)
+        .reduction(reduction)
+        .impossible(impossible)
+        .blank_in_labels(match blank_in_labels? {
             false => BlankInLabels::Reject,
             true => BlankInLabels::Allow,
-        },
-        repeated_labels: match collapse? {
+        })
+        .repeated_labels(match collapse? {
             false => RepeatedLabels::Keep,
             true => RepeatedLabels::Collapse,
-        },
-        repeated_outputs: match distinct? {
+        })
+        .repeated_outputs(match distinct? {
             false => RepeatedOutputs::Merge,
             true => RepeatedOutputs::Distinct,
-        },
-    })
+        }))
 }

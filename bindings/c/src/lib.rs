@@ -79,9 +79,13 @@ pub unsafe extern "C" fn ctcw_create(
         }
         // SAFETY: the caller's promise; NULL is told apart inside.
         let name = unsafe { text(adapter) }?;
+        let gpu = || match name {
+            "" => Ctc::gpu(),
+            name => Ctc::gpu_named(name),
+        };
         let ctc = match backend {
-            x if x == CTCW_BACKEND_AUTO as i32 => Ctc::gpu(name).unwrap_or_else(|_| Ctc::cpu()),
-            x if x == CTCW_BACKEND_GPU as i32 => Ctc::gpu(name)?,
+            x if x == CTCW_BACKEND_AUTO as i32 => gpu().unwrap_or_else(|_| Ctc::cpu()),
+            x if x == CTCW_BACKEND_GPU as i32 => gpu()?,
             x if x == CTCW_BACKEND_CPU as i32 => Ctc::cpu(),
             x => return Err(Fault::value("backend", x)),
         };
@@ -90,7 +94,7 @@ pub unsafe extern "C" fn ctcw_create(
             ctc,
             name,
             outputs: Mutex::default(),
-            kept: AtomicUsize::new(CacheLimits::default().sessions),
+            kept: AtomicUsize::new(CacheLimits::default().shapes),
         });
         // SAFETY: it is not NULL, and the caller lets it be written.
         unsafe { context.write(Box::into_raw(made)) };
@@ -137,10 +141,9 @@ pub unsafe extern "C" fn ctcw_set_cache_limits(
         if let Ok(mut outputs) = context.outputs.try_lock() {
             outputs.truncate(sessions);
         }
-        context.ctc.set_cache_limits(CacheLimits {
-            pipelines,
-            sessions,
-        });
+        context
+            .ctc
+            .set_cache_limits(CacheLimits::default().pipelines(pipelines).shapes(sessions));
         Ok(())
     })
 }
@@ -214,7 +217,7 @@ pub unsafe extern "C" fn ctcw_workspace_bytes(
                 let plan = Plan::new(&shape, &input::meaning(&given)?, task, limits);
                 plan.map_err(ctc_wgpu::Error::from)?.workspace_bytes()
             }
-            None => context.ctc.workspace_bytes().unwrap_or(0),
+            None => context.ctc.cached_bytes().unwrap_or(0),
         };
         // SAFETY: it is not NULL, and the caller lets it be written.
         unsafe { bytes.write(counted) };

@@ -72,8 +72,8 @@ impl<'py> Arrays<'py> {
     /// With `values` of this shape. The library sees only how long an array is; what it cannot see in that is compared here.
     pub(crate) fn batch<'a>(&'a self, values: &'a [f32], shape: [usize; 3]) -> PyResult<Batch<'a>> {
         let (batch, items, frames) = match self.layout {
-            Layout::BatchMajor => (Batch::new(shape, values), shape[0], shape[1]),
             Layout::TimeMajor => (Batch::time_major(shape, values), shape[1], shape[0]),
+            _ => (Batch::new(shape, values), shape[0], shape[1]),
         };
         let batch = match &self.labels {
             None => batch,

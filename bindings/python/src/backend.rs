@@ -32,21 +32,22 @@ impl Engine {
         Ok(Self::Single(Box::new(pool.install(Ctc::cpu)), Some(pool)))
     }
 
-    fn gpu(adapter: &str) -> PyResult<Self> {
-        let ctc = Ctc::gpu(adapter).map_err(|error| exception(&error))?;
+    fn gpu(adapter: Option<&str>) -> PyResult<Self> {
+        let ctc = adapter.map_or_else(Ctc::gpu, Ctc::gpu_named);
+        let ctc = ctc.map_err(|error| exception(&error))?;
         Ok(Self::Single(Box::new(ctc), None))
     }
 
     fn named(name: &str) -> PyResult<Self> {
         match name.split_once(':') {
-            None if name == "auto" => match Ctc::gpu("") {
+            None if name == "auto" => match Ctc::gpu() {
                 Ok(ctc) if is_hardware(&ctc) => Ok(Self::Single(Box::new(ctc), None)),
                 _ => Self::cpu(),
             },
-            None if name == "gpu" => Self::gpu(""),
+            None if name == "gpu" => Self::gpu(None),
             None if name == "cpu" => Self::cpu(),
             None if name == "reference" => Ok(Self::Reference),
-            Some(("gpu", adapter)) => Self::gpu(adapter),
+            Some(("gpu", adapter)) => Self::gpu(Some(adapter)),
             _ => Err(PyValueError::new_err(format!(
                 "backend={name:?}: must be \"auto\", \"gpu\", \"gpu:NAME\", \"cpu\" or \"reference\""
             ))),
@@ -164,10 +165,7 @@ impl Backend {
 
     /// Bounds what is kept for later batches. The reference keeps nothing.
     fn set_cache_limits(&self, py: Python<'_>, pipelines: usize, sessions: usize) -> PyResult<()> {
-        let limits = CacheLimits {
-            pipelines,
-            sessions,
-        };
+        let limits = CacheLimits::default().pipelines(pipelines).shapes(sessions);
         self.run(py, || {
             if let Engine::Single(ctc, _) = &*self.engine {
                 ctc.set_cache_limits(limits);

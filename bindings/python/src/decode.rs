@@ -58,8 +58,8 @@ pub(crate) fn align<'py>(
                 PyArray1::from_vec(py, classes(&item.states)),
                 PyArray1::from_slice(py, &item.log_probs),
                 spans(&item.spans),
-                item.score,
-                word(item.status),
+                0.0 - item.log_prob,
+                item.status.name(),
             )
         })
         .collect())
@@ -80,7 +80,12 @@ pub(crate) fn greedy<'py>(
         .iter()
         .map(|item| {
             let frames = item.frames.iter().map(ends).collect();
-            (classes(&item.labels), frames, item.score, word(item.status))
+            (
+                classes(&item.labels),
+                frames,
+                0.0 - item.log_prob,
+                item.status.name(),
+            )
         })
         .collect())
 }
@@ -104,21 +109,22 @@ pub(crate) fn beam<'py>(
     least_probability: f64,
 ) -> PyResult<Vec<Option<Vec<Hypothesis>>>> {
     let arrays = Arrays::unlabelled(frames, time_major);
-    let beam = BeamOptions {
-        width,
-        top,
-        classes: classes.unwrap_or(usize::MAX),
-        least_probability,
-    };
+    let beam = BeamOptions::default()
+        .width(width)
+        .top(top)
+        .classes(classes.unwrap_or(usize::MAX))
+        .least_probability(least_probability);
     let found = within(backend, &values, &arrays, options, |batch, meaning| {
         decode::beam(batch, meaning, &beam)
     })?;
-    let candidate =
-        |found: &decode::Hypothesis| (self::classes(&found.labels), found.loss, found.score);
-    Ok(found
-        .iter()
-        .map(|item| Some(item.as_ref().ok()?.iter().map(candidate).collect()))
-        .collect())
+    let hypothesis = |found: &decode::Hypothesis| {
+        let labels = self::classes(&found.labels);
+        (labels, 0.0 - found.log_prob, found.score)
+    };
+    let hypotheses = |item: &decode::BeamResult| {
+        (item.status == Status::Ok).then(|| item.hypotheses.iter().map(hypothesis).collect())
+    };
+    Ok(found.iter().map(hypotheses).collect())
 }
 
 /// Substitutions, deletions, insertions and labels of a reading.
@@ -161,13 +167,4 @@ fn classes(numbers: &[u32]) -> Vec<i32> {
 
 fn ends(frames: &Range<usize>) -> (usize, usize) {
     (frames.start, frames.end)
-}
-
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Impossible => "impossible",
-        Status::NotFinite => "not finite",
-        // Those of a device's buffers are errors here.
-        _ => "ok",
-    }
 }

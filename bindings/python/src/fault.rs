@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ctc_wgpu::{Error, InputError};
+use ctc_wgpu::{Error, InputError, ParameterError};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::{PyErr, PyResult};
 
@@ -42,7 +42,7 @@ fn argument(error: &InputError) -> &'static str {
         InputError::LabelLength { .. } => "label_lengths: ",
         InputError::LogitLength { .. } => "logit_lengths: ",
         InputError::Weight { .. } => "weights: ",
-        InputError::Blank { .. } => "blank: ",
+        InputError::Parameter(ParameterError::Blank { .. }) => "blank: ",
         _ => "",
     }
 }

@@ -44,9 +44,9 @@ impl Options {
                 "epsilon {epsilon:e} is not a finite float32"
             )));
         }
-        let rest = ctc_wgpu::Options {
-            blank: Blank::Index(0),
-            input: choose(
+        let rest = ctc_wgpu::Options::default()
+            .blank(Blank::Index(0))
+            .input(choose(
                 "input",
                 input,
                 &[
@@ -55,8 +55,8 @@ impl Options {
                     ("log_probs_exact", Input::LogProbsExact),
                     ("probs", Input::Probs { epsilon: single }),
                 ],
-            )?,
-            reduction: choose(
+            )?)
+            .reduction(choose(
                 "reduction",
                 reduction,
                 &[
@@ -67,8 +67,8 @@ impl Options {
                     ("mean_volume", Reduction::MeanVolume),
                     ("mean_weighted", Reduction::MeanWeighted),
                 ],
-            )?,
-            impossible: choose(
+            )?)
+            .impossible(choose(
                 "impossible",
                 impossible,
                 &[
@@ -76,32 +76,31 @@ impl Options {
                     ("zero", Impossible::Zero),
                     ("error", Impossible::Error),
                 ],
-            )?,
-            blank_in_labels: choose(
+            )?)
+            .blank_in_labels(choose(
                 "blank_in_labels",
                 blank_in_labels,
                 &[
                     ("reject", BlankInLabels::Reject),
                     ("allow", BlankInLabels::Allow),
                 ],
-            )?,
-            repeated_labels: choose(
+            )?)
+            .repeated_labels(choose(
                 "repeated_labels",
                 repeated_labels,
                 &[
                     ("keep", RepeatedLabels::Keep),
                     ("collapse", RepeatedLabels::Collapse),
                 ],
-            )?,
-            repeated_outputs: choose(
+            )?)
+            .repeated_outputs(choose(
                 "repeated_outputs",
                 repeated_outputs,
                 &[
                     ("merge", RepeatedOutputs::Merge),
                     ("distinct", RepeatedOutputs::Distinct),
                 ],
-            )?,
-        };
+            )?);
         Ok(Self { blank, rest })
     }
 }
@@ -115,10 +114,7 @@ impl Options {
             .and_then(|from| from.checked_add(self.blank))
             .and_then(|index| u32::try_from(index).ok());
         match index {
-            Some(index) => Ok(ctc_wgpu::Options {
-                blank: Blank::Index(index),
-                ..self.rest
-            }),
+            Some(index) => Ok(self.rest.blank(Blank::Index(index))),
             None => Err(PyValueError::new_err(format!(
                 "blank: blank {} is not within -{classes}..{classes}",
                 self.blank

@@ -105,10 +105,7 @@ impl Reader {
         let lengths = [i32::try_from(labels.len())?];
         let frames = logits.len() / Network::CLASSES;
         let batch = Batch::new([1, frames, Network::CLASSES], &logits).labels(&labels, &lengths);
-        let options = Options {
-            blank: Blank::Last,
-            ..Options::default()
-        };
+        let options = Options::default().blank(Blank::Last);
         let ctc = session::open(Wanted::Auto).await?;
         let output = ctc.loss_and_grad_async(&batch, &options).await;
         let output = output.map_err(session::heed)?;

@@ -140,20 +140,24 @@ fn choices(given: &mut Given) -> Result<Options, JsError> {
             )
         })?),
     };
-    Ok(Options {
-        blank,
-        input: given.choice("input", &inputs)?.unwrap_or(default.input),
-        reduction: given
-            .choice("reduction", &reductions)?
-            .unwrap_or(default.reduction),
-        impossible: given
-            .choice("impossible", &policies)?
-            .unwrap_or(default.impossible),
-        blank_in_labels: given
-            .choice("blankInLabels", &rules)?
-            .unwrap_or(default.blank_in_labels),
-        ..default
-    })
+    Ok(default
+        .blank(blank)
+        .input(given.choice("input", &inputs)?.unwrap_or(default.input))
+        .reduction(
+            given
+                .choice("reduction", &reductions)?
+                .unwrap_or(default.reduction),
+        )
+        .impossible(
+            given
+                .choice("impossible", &policies)?
+                .unwrap_or(default.impossible),
+        )
+        .blank_in_labels(
+            given
+                .choice("blankInLabels", &rules)?
+                .unwrap_or(default.blank_in_labels),
+        ))
 }
 
 /// A number that is an index.
@@ -193,5 +197,6 @@ pub(crate) fn status_name(status: Status) -> &'static str {
         // Calls with arrays on the host refuse these two before anything runs.
         Status::BadLabel => "badLabel",
         Status::BadLength => "badLength",
+        _ => "unknown",
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn open(wanted: Wanted) -> Result<Rc<Ctc>, Error> {
     if let Some(ctc) = GPU.with_borrow(Clone::clone) {
         return Ok(ctc);
     }
-    match Ctc::gpu_async("").await {
+    match Ctc::gpu_async().await {
         Ok(ctc) => {
             let ctc = Rc::new(ctc);
             GPU.set(Some(Rc::clone(&ctc)));

@@ -49,7 +49,7 @@ pub async fn validate(
     )]
     progress: Function,
 ) -> Result<JsValue, JsError> {
-    let ctc = Ctc::gpu_async("").await?;
+    let ctc = Ctc::gpu_async().await?;
     let limits = ctc.limits().copied().unwrap_or_default();
     let suite = Suite::new(if quick {
         SuiteSize::Quick

@@ -20,8 +20,10 @@ pub(crate) fn run(args: &AdaptersArgs) -> Outcome {
         return Outcome::json(&json!({ "adapters": found }), true);
     }
     let text = if adapters.is_empty() {
-        // The library's own words, which say what to install.
-        format!("{}\n", Error::NoAdapter(String::new()))
+        format!(
+            "{}\nOn Debian or Ubuntu, `apt-get install mesa-vulkan-drivers` installs a software driver.\n",
+            Error::no_adapter(None)
+        )
     } else {
         let header = [
             "name",

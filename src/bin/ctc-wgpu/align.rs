@@ -97,7 +97,11 @@ pub(crate) fn run(args: &AlignArgs) -> Result<Outcome, Fault> {
         .filter(|(n, _)| args.item.is_none_or(|item| item == *n))
         .map(|(n, alignment)| (n, accepted.file.frames(n), alignment));
     let alignments: Vec<Aligned<'_>> = wanted.collect();
-    accepted.note_scores_below_0(alignments.iter().map(|(n, _, found)| (*n, found.score)));
+    accepted.note_scores_below_0(
+        alignments
+            .iter()
+            .map(|(n, _, found)| (*n, 0.0 - found.log_prob)),
+    );
     if !args.json && args.format != FormatArg::Table {
         note_missing(batch, &alignments);
     }
@@ -133,7 +137,7 @@ fn note_missing(batch: &Path, alignments: &[Aligned<'_>]) {
         .iter()
         .filter(|(_, _, alignment)| alignment.status != Status::Ok);
     for (item, _, alignment) in missing {
-        let status = format::status_name(alignment.status);
+        let status = alignment.status.name();
         format::note(batch, &format!("item {item} has no alignment: {status}"));
     }
 }
@@ -141,10 +145,10 @@ fn note_missing(batch: &Path, alignments: &[Aligned<'_>]) {
 fn human(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> String {
     let told = alignments.iter().map(|(item, _, alignment)| {
         if alignment.status != Status::Ok {
-            return format!("item {item}: {}\n", format::status_name(alignment.status));
+            return format!("item {item}: {}\n", alignment.status.name());
         }
         let labels: Vec<u32> = alignment.spans.iter().map(|span| span.label).collect();
-        let score = format::loss(alignment.score);
+        let score = format::loss(0.0 - alignment.log_prob);
         let head = format!(
             "item {item}: {}, −ln p(path) {score}\n",
             escaped(&alphabet.text(&labels))
@@ -184,8 +188,8 @@ fn all_json(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> Value {
         });
         json!({
             "item": item,
-            "status": format::status_name(alignment.status),
-            "score": format::number(alignment.score),
+            "status": alignment.status.name(),
+            "score": format::number(0.0 - alignment.log_prob),
             "spans": spans.collect::<Vec<_>>(),
             "path": alignment.path.iter().copied().map(class).collect::<Vec<_>>(),
             "log_probs": alignment.log_probs,

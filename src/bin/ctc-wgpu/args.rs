@@ -54,21 +54,21 @@ impl InputArgs {
             Some(BlankArg(blank)) => blank,
             None => Blank::Index(file.blank.unwrap_or(0)),
         };
-        Ok(Options {
-            blank,
-            input: match file.kind {
-                InputKind::Logits => Input::Logits,
-                InputKind::LogProbs => Input::LogProbs,
-                InputKind::Probs => Input::Probs {
-                    epsilon: self.epsilon.unwrap_or(EPSILON),
-                },
+        let input = match file.kind {
+            InputKind::Logits => Input::Logits,
+            InputKind::LogProbs => Input::LogProbs,
+            InputKind::Probs => Input::Probs {
+                epsilon: self.epsilon.unwrap_or(EPSILON),
             },
-            blank_in_labels: match self.blank_in_labels {
-                BlankInLabelsArg::Reject => BlankInLabels::Reject,
-                BlankInLabelsArg::Allow => BlankInLabels::Allow,
-            },
-            ..Options::default()
-        })
+        };
+        let blank_in_labels = match self.blank_in_labels {
+            BlankInLabelsArg::Reject => BlankInLabels::Reject,
+            BlankInLabelsArg::Allow => BlankInLabels::Allow,
+        };
+        Ok(Options::default()
+            .blank(blank)
+            .input(input)
+            .blank_in_labels(blank_in_labels))
     }
 }
 
@@ -104,19 +104,19 @@ impl BatchArgs {
             return Err(misplaced(file, "--exact", InputKind::LogProbs));
         }
         let options = self.input.options(file)?;
-        Ok(Options {
-            input: match options.input {
-                Input::LogProbs if self.exact => Input::LogProbsExact,
-                input => input,
-            },
-            reduction: self.reduction.into(),
-            impossible: match self.impossible {
-                ImpossibleArg::Inf => Impossible::Infinity,
-                ImpossibleArg::Zero => Impossible::Zero,
-                ImpossibleArg::Error => Impossible::Error,
-            },
-            ..options
-        })
+        let input = match options.input {
+            Input::LogProbs if self.exact => Input::LogProbsExact,
+            input => input,
+        };
+        let impossible = match self.impossible {
+            ImpossibleArg::Inf => Impossible::Infinity,
+            ImpossibleArg::Zero => Impossible::Zero,
+            ImpossibleArg::Error => Impossible::Error,
+        };
+        Ok(options
+            .input(input)
+            .reduction(self.reduction.into())
+            .impossible(impossible))
     }
 }
 

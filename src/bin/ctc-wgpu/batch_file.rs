@@ -83,15 +83,15 @@ impl BatchFile {
         let (kind, input) = file.input()?;
         let [first, second, third] = input.shape[..] else {
             let axes = match layout {
-                Layout::BatchMajor => "[N, T, C]",
                 Layout::TimeMajor => "[T, N, C]",
+                _ => "[N, T, C]",
             };
             return Err(file.wrong(kind.name(), &input, axes));
         };
         let shape = [first, second, third];
         let items = match layout {
-            Layout::BatchMajor => first,
             Layout::TimeMajor => second,
+            _ => first,
         };
         let rounded = matches!(input.values, Values::F64(_));
         let values = file.floats(kind.name(), input)?;
@@ -128,8 +128,8 @@ impl BatchFile {
 
     pub(crate) fn items(&self) -> usize {
         match self.layout {
-            Layout::BatchMajor => self.shape[0],
             Layout::TimeMajor => self.shape[1],
+            _ => self.shape[0],
         }
     }
 
@@ -139,8 +139,8 @@ impl BatchFile {
         let length = lengths.and_then(|lengths| lengths.get(item));
         match (length, self.layout) {
             (Some(length), _) => usize::try_from(*length).unwrap_or(0),
-            (None, Layout::BatchMajor) => self.shape[1],
             (None, Layout::TimeMajor) => self.shape[0],
+            (None, _) => self.shape[1],
         }
     }
 
@@ -161,8 +161,8 @@ impl BatchFile {
     /// The batch as the library takes it.
     pub(crate) fn batch(&self) -> Batch<'_> {
         let batch = match self.layout {
-            Layout::BatchMajor => Batch::new(self.shape, &self.values),
             Layout::TimeMajor => Batch::time_major(self.shape, &self.values),
+            _ => Batch::new(self.shape, &self.values),
         };
         let batch = match &self.labels {
             Some(LabelArray::Padded(labels)) => batch.labels(labels, &self.label_lengths),

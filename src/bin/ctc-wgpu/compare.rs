@@ -47,8 +47,8 @@ pub(crate) fn position(shape: &BatchShape, element: usize) -> [usize; 3] {
     let row = element / shape.classes.max(1);
     let class = element % shape.classes.max(1);
     match shape.layout {
-        Layout::BatchMajor => [row / shape.frames.max(1), row % shape.frames.max(1), class],
         Layout::TimeMajor => [row % shape.items.max(1), row / shape.items.max(1), class],
+        _ => [row / shape.frames.max(1), row % shape.frames.max(1), class],
     }
 }
 

@@ -77,27 +77,24 @@ fn read(args: &DecodeArgs, accepted: &Accepted) -> Result<Vec<Read>, Fault> {
     let Some(width) = args.beam else {
         let readings = decode::greedy(&batch, options).map_err(fault)?;
         let read = readings.into_iter().map(|reading| Read {
-            candidates: vec![(reading.labels, reading.score)],
+            candidates: vec![(reading.labels, 0.0 - reading.log_prob)],
             status: reading.status,
         });
         return Ok(read.collect());
     };
-    let beam = BeamOptions {
-        width: width as usize,
-        top: args.top as usize,
-        least_probability: args.least_probability,
-        ..BeamOptions::default()
-    };
+    let beam = BeamOptions::default()
+        .width(width as usize)
+        .top(args.top as usize)
+        .least_probability(args.least_probability);
     let found = decode::beam(&batch, options, &beam).map_err(fault)?;
-    let read = found.into_iter().map(|found| match found {
-        Ok(candidates) => Read {
-            candidates: candidates.into_iter().map(|c| (c.labels, c.loss)).collect(),
-            status: Status::Ok,
+    let read = found.into_iter().map(|found| Read {
+        candidates: match found.status {
+            Status::Ok => (found.hypotheses.into_iter())
+                .map(|hypothesis| (hypothesis.labels, 0.0 - hypothesis.log_prob))
+                .collect(),
+            _ => vec![(Vec::new(), f64::NAN)],
         },
-        Err(status) => Read {
-            candidates: vec![(Vec::new(), f64::NAN)],
-            status,
-        },
+        status: found.status,
     });
     Ok(read.collect())
 }
@@ -188,7 +185,7 @@ impl Report<'_> {
                     only(item.to_string()),
                     match read.status {
                         Status::Ok => escaped(&self.alphabet.text(labels)),
-                        status => format!("({})", format::status_name(status)),
+                        status => format!("({})", status.name()),
                     },
                     format::loss(*score),
                 ];
@@ -219,7 +216,7 @@ impl Report<'_> {
             });
             let mut value = json!({
                 "candidates": candidates.collect::<Vec<_>>(),
-                "status": format::status_name(read.status),
+                "status": read.status.name(),
             });
             if let Some(judged) = &self.judged {
                 value["errors"] = json!(judged.edits[item].total());

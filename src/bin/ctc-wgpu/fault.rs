@@ -41,7 +41,7 @@ impl Fault {
                     "item {item}: no alignment of its {labels} labels fits its {frames} frames (`--impossible error`)"
                 ),
             ),
-            Error::NoAdapter(_) => Self::Usage(error.to_string()),
+            Error::NoAdapter { .. } => Self::Usage(error.to_string()),
             _ => Self::Compute(error.to_string()),
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
-use ctc_wgpu::{BatchShape, LabelLayout, Layout, Status};
+use ctc_wgpu::{BatchShape, Layout, Status};
 use serde_json::{Value, json};
 
 use crate::compare::Deviation;
@@ -99,13 +99,10 @@ pub(crate) fn shape(shape: &BatchShape, blank: usize, input: &str) -> String {
         ..
     } = *shape;
     let order = match shape.layout {
-        Layout::BatchMajor => "[N, T, C]",
         Layout::TimeMajor => "[T, N, C]",
+        _ => "[N, T, C]",
     };
-    let labels = match shape.label_layout {
-        LabelLayout::Padded => "padded",
-        LabelLayout::Concatenated => "concatenated",
-    };
+    let labels = shape.label_layout;
     format!(
         "N={items} T={frames} C={classes} Lmax={max_labels} blank={blank}, {input} {order}, labels {labels}"
     )
@@ -119,23 +116,9 @@ pub(crate) fn shape_json(shape: &BatchShape, blank: usize, input: &str) -> Value
         "max_labels": shape.max_labels,
         "blank": blank,
         "input": input,
-        "layout": match shape.layout { Layout::BatchMajor => "ntc", Layout::TimeMajor => "tnc" },
-        "labels": match shape.label_layout {
-            LabelLayout::Padded => "padded",
-            LabelLayout::Concatenated => "concatenated",
-        },
+        "layout": shape.layout.name(),
+        "labels": shape.label_layout.name(),
     })
-}
-
-/// The status's name, as the tool prints it.
-pub(crate) fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Ok => "ok",
-        Status::Impossible => "impossible",
-        Status::NotFinite => "not finite",
-        Status::BadLabel => "bad label",
-        Status::BadLength => "bad length",
-    }
 }
 
 /// Counts of the statuses that are not ok, with the first items that have them; `None` if all are ok.
@@ -159,7 +142,7 @@ pub(crate) fn statuses(status: &[Status]) -> Option<String> {
         format!(
             "{} {} ({plural} {}{rest})",
             items.len(),
-            status_name(*kind),
+            kind.name(),
             first.join(", ")
         )
     });

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use ctc_wgpu::{BatchShape, Blank, CheckedBatch, Ctc, Options, Status};
+use ctc_wgpu::{BatchShape, CheckedBatch, Ctc, Options, Status};
 use serde_json::{Value, json};
 
 use crate::args::{BatchArgs, InputArgs, ReductionArg};
@@ -92,10 +92,7 @@ impl Accepted {
         let shape = *CheckedBatch::new(&file.batch().labels(&[], &none), &options)
             .map_err(|e| Fault::input(&args.file, e))?
             .shape();
-        let blank = match options.blank {
-            Blank::Index(index) => index as usize,
-            Blank::Last => shape.classes - 1,
-        };
+        let blank = options.blank.index(shape.classes);
         Ok(Self {
             file,
             options,
@@ -180,9 +177,9 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, Fault> {
 fn engine(args: &LossArgs) -> Result<(Engine, Option<Kept>), Fault> {
     let path = &args.batch.input.file;
     let ctc = match (args.backend, &args.adapter) {
-        (BackendArg::Auto | BackendArg::Gpu, Some(name)) => Ctc::gpu(name),
+        (BackendArg::Auto | BackendArg::Gpu, Some(name)) => Ctc::gpu_named(name),
         (BackendArg::Auto, None) => Ctc::new(),
-        (BackendArg::Gpu, None) => Ctc::gpu(""),
+        (BackendArg::Gpu, None) => Ctc::gpu(),
         (BackendArg::Cpu | BackendArg::Reference, Some(_)) => {
             let reason = "--adapter names a GPU: it goes with --backend gpu or auto only";
             return Err(Fault::Usage(reason.to_owned()));
@@ -355,7 +352,7 @@ impl Report<'_> {
         } = self.accepted;
         let answer = &self.timed.answer;
         let (mean, fine) = self.mean();
-        let names = answer.status.iter().map(|s| format::status_name(*s));
+        let names = answer.status.iter().map(|s| s.name());
         json!({
             "backend": self.engine.name(),
             "gpu": self.engine.is_gpu(),

@@ -1,6 +1,5 @@
 //! Occupancies over time, with the likeliest path and its symbols below.
 
-use ctc_wgpu::Layout;
 use ctc_wgpu::decode::Alignment;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -40,14 +39,8 @@ pub(crate) fn alignment(
     let occupancy = |class: u32| {
         let shape = &accepted.shape;
         (0..frames).map(move |t| {
-            let row = match shape.layout {
-                Layout::BatchMajor => item * shape.frames + t,
-                Layout::TimeMajor => t * shape.items + item,
-            };
-            (
-                t as f64,
-                f64::from(occupancies[row * shape.classes + class as usize]),
-            )
+            let occupancy = occupancies[shape.row(item, t) + class as usize];
+            (t as f64, f64::from(occupancy))
         })
     };
     let width = u32::try_from(frames * 14)

@@ -222,10 +222,12 @@ fn subjects(args: &ValidateArgs) -> Result<Vec<Found>, Fault> {
     }
     let all = args.adapter.is_none() && args.backend.is_none();
     if subjects.is_empty() && args.backend != Some(BackendArg::Cpu) {
-        let asked = if all { "" } else { " of that name and backend" };
+        let missing = match args.backend {
+            Some(_) => "no GPU adapter of that name and backend".to_owned(),
+            None => ctc_wgpu::Error::no_adapter(args.adapter.as_deref()).to_string(),
+        };
         return Err(Fault::Usage(format!(
-            "{}; `--backend cpu` validates the CPU backend alone",
-            ctc_wgpu::Error::NoAdapter(asked.to_owned())
+            "{missing}; `--backend cpu` validates the CPU backend alone"
         )));
     }
     if all || args.backend == Some(BackendArg::Cpu) {

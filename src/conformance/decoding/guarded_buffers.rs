@@ -81,11 +81,11 @@ pub fn run(
                 labels: laid.binding(labels),
                 logit_lengths,
                 label_lengths: laid.binding(label_lengths),
-                path: out(0),
-                log_probs: out(1),
-                spans: out(2),
-                probabilities: out(3),
-                score: out(4),
+                path: Some(out(0)),
+                log_probs: Some(out(1)),
+                spans: Some(out(2)),
+                probabilities: Some(out(3)),
+                path_log_prob: Some(out(4)),
                 status: Some(out(5)),
             };
             plan.encode_align(&mut encoder, &buffers)
@@ -94,10 +94,10 @@ pub fn run(
             let buffers = GreedyBuffers {
                 logits: laid.binding(logits),
                 logit_lengths,
-                labels: out(0),
-                label_lengths: out(1),
-                frames: out(2),
-                score: out(3),
+                labels: Some(out(0)),
+                label_lengths: Some(out(1)),
+                frames: Some(out(2)),
+                path_log_prob: Some(out(3)),
                 status: Some(out(4)),
             };
             plan.encode_greedy(&mut encoder, &buffers)
@@ -206,7 +206,7 @@ fn check_padding(batch: &DeviceBatch, got: &Decoded, n: usize, name: &str) -> Re
 fn check_item(got: &Decoded, n: usize, status: Status, name: &str) -> Result<(), String> {
     let arrays = got.of_item(n);
     let code = got.statuses()[n];
-    ensure(code == status as u32, || {
+    ensure(code == status.code(), || {
         format!("{name}: status {code}, expected {status:?}")
     })?;
     if status == Status::Ok {
@@ -220,12 +220,14 @@ fn check_item(got: &Decoded, n: usize, status: Status, name: &str) -> Result<(),
     ensure(arrays[..empty.len()] == empty, || {
         format!("{name}: something is left: {arrays:?}")
     })?;
-    let score = f32::from_bits(arrays[empty.len()][0]);
+    let log_prob = f32::from_bits(arrays[empty.len()][0]);
     let right = match status {
-        Status::Impossible => score == f32::INFINITY,
-        _ => score.is_nan(),
+        Status::Impossible => log_prob == f32::NEG_INFINITY,
+        _ => log_prob.is_nan(),
     };
-    ensure(right, || format!("{name}: {status:?} and score {score}"))
+    ensure(right, || {
+        format!("{name}: {status:?} and log_prob {log_prob}")
+    })
 }
 
 /// A batch of nothing but garbage touches nothing but its outputs, and each item gets a status that goes with its score.

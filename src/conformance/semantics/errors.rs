@@ -2,7 +2,7 @@
 //!
 //! The host calls refuse what would be a wrong answer or a read out of bounds: several peers give a number instead.
 
-use crate::{Blank, Error, Impossible, Input, InputError, Options, Reduction};
+use crate::{Blank, Error, Impossible, Input, InputError, Options, ParameterError, Reduction};
 
 use super::{Expected, Row};
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
@@ -82,10 +82,10 @@ pub(super) fn rows() -> Vec<Row> {
             error(
                 "a blank that is no class is refused",
                 two(),
-                input!(InputError::Blank {
+                input!(InputError::Parameter(ParameterError::Blank {
                     blank: 4,
                     classes: 4
-                }),
+                })),
                 "blank 4 is not below 4 classes",
             ),
             blank(Blank::Index(4)),
@@ -94,7 +94,7 @@ pub(super) fn rows() -> Vec<Row> {
             error(
                 "a negative epsilon is refused",
                 two(),
-                input!(InputError::Epsilon(_)),
+                input!(InputError::Parameter(ParameterError::Epsilon(_))),
                 "epsilon -1 must be finite and not negative",
             ),
             probs(-1.0),
@@ -103,7 +103,7 @@ pub(super) fn rows() -> Vec<Row> {
             error(
                 "an epsilon of NaN is refused",
                 two(),
-                input!(InputError::Epsilon(_)),
+                input!(InputError::Parameter(ParameterError::Epsilon(_))),
                 "epsilon NaN must be finite and not negative",
             ),
             probs(f32::NAN),
@@ -241,11 +241,11 @@ fn arrays() -> Vec<Row> {
         error(
             "no classes are refused",
             empty,
-            input!(InputError::Axis {
+            input!(InputError::Parameter(ParameterError::Axis {
                 axis: "classes C",
                 value: 0,
                 ..
-            }),
+            })),
             "classes C = 0: must be at least 1: the blank is a class",
         ),
         error(

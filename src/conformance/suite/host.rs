@@ -71,7 +71,7 @@ impl<'a> HostPath<'a> {
                         continue;
                     };
                     within = self.ctc.with_limits(&limits);
-                    &within
+                    within.as_ref().unwrap_or(self.ctc)
                 }
             };
             tally.cases += 1;

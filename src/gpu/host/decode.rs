@@ -150,35 +150,26 @@ impl DecodeStaging {
             );
         })?;
         let mut encoder = host.device.create_command_encoder(&Default::default());
-        let out = |index: usize| self.outputs[index].as_entire_buffer_binding();
-        let logits = self.logits.as_entire_buffer_binding();
-        let logit_lengths = Some(self.logit_lengths.as_entire_buffer_binding());
         match self.plan.plan().task() {
             Task::Align => {
-                let buffers = AlignBuffers {
-                    logits,
-                    logit_lengths,
-                    labels: self.labels.as_entire_buffer_binding(),
-                    label_lengths: self.label_lengths.as_entire_buffer_binding(),
-                    path: out(0),
-                    log_probs: out(1),
-                    spans: out(2),
-                    probabilities: out(3),
-                    score: out(4),
-                    status: Some(out(5)),
-                };
+                let buffers = AlignBuffers::new(&self.logits, &self.labels, &self.label_lengths)
+                    .logit_lengths(&self.logit_lengths)
+                    .path(&self.outputs[0])
+                    .log_probs(&self.outputs[1])
+                    .spans(&self.outputs[2])
+                    .probabilities(&self.outputs[3])
+                    .path_log_prob(&self.outputs[4])
+                    .status(&self.outputs[5]);
                 self.plan.encode_align(&mut encoder, &buffers)?;
             }
             _ => {
-                let buffers = GreedyBuffers {
-                    logits,
-                    logit_lengths,
-                    labels: out(0),
-                    label_lengths: out(1),
-                    frames: out(2),
-                    score: out(3),
-                    status: Some(out(4)),
-                };
+                let buffers = GreedyBuffers::new(&self.logits)
+                    .logit_lengths(&self.logit_lengths)
+                    .labels(&self.outputs[0])
+                    .label_lengths(&self.outputs[1])
+                    .frames(&self.outputs[2])
+                    .path_log_prob(&self.outputs[3])
+                    .status(&self.outputs[4]);
                 self.plan.encode_greedy(&mut encoder, &buffers)?;
             }
         }
@@ -252,7 +243,7 @@ fn readings(
             frames: pairs
                 .map(|pair| pair[0] as usize..pair[1] as usize)
                 .collect(),
-            score: number(words[3][n]),
+            log_prob: number(words[3][n]),
             status: status_of(words[4][n])?,
         });
     }

@@ -47,10 +47,7 @@ impl Pending {
 }
 
 pub(super) fn unreadable(reason: &dyn std::fmt::Display) -> Error {
-    Error::Gpu {
-        during: "reading the results back".to_owned(),
-        reason: reason.to_string(),
-    }
+    Error::gpu("reading the results back", reason)
 }
 
 impl Staging {

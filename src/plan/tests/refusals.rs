@@ -1,7 +1,7 @@
 //! What cannot be planned is an error that names the limit, the axis or the option.
 
 use crate::batch::{BatchShape, Layout};
-use crate::error::PlanError;
+use crate::error::{ParameterError, PlanError};
 use crate::limits::DeviceLimits;
 use crate::options::{Blank, Input, Options, Reduction};
 use crate::plan::{Plan, Task};
@@ -74,7 +74,7 @@ fn a_limit_is_kept_on_one_side_and_named_on_the_other() {
 fn a_shape_or_an_option_that_makes_no_sense_is_an_error() {
     let limits = DeviceLimits::default();
     let axis = |shape| match refusal(shape, Options::default(), limits) {
-        Some(PlanError::Axis { axis, .. }) => axis,
+        Some(PlanError::Parameter(ParameterError::Axis { axis, .. })) => axis,
         other => panic!("{other:?}"),
     };
     assert_eq!(axis(BatchShape::new(1, 1, 0, 0)), "classes C");
@@ -89,10 +89,10 @@ fn a_shape_or_an_option_that_makes_no_sense_is_an_error() {
     assert_eq!(refusal(shape, blank(3), limits), None);
     assert_eq!(
         refusal(shape, blank(4), limits),
-        Some(PlanError::Blank {
+        Some(PlanError::Parameter(ParameterError::Blank {
             blank: 4,
             classes: 4
-        })
+        }))
     );
     for epsilon in [f32::NAN, -1e-7, f32::INFINITY] {
         let options = Options {
@@ -101,7 +101,7 @@ fn a_shape_or_an_option_that_makes_no_sense_is_an_error() {
         };
         assert!(matches!(
             refusal(shape, options, limits),
-            Some(PlanError::Epsilon(_))
+            Some(PlanError::Parameter(ParameterError::Epsilon(_)))
         ));
     }
 }
@@ -138,7 +138,10 @@ fn the_longest_axes_of_the_documentation_can_be_planned() {
         )
     };
     assert_eq!(frames(1_900_000), None);
-    assert!(matches!(frames(2_000_000), Some(PlanError::Axis { .. })));
+    assert!(matches!(
+        frames(2_000_000),
+        Some(PlanError::Parameter(ParameterError::Axis { .. }))
+    ));
     // Past them it is an error that says so, and not a wrong answer.
     for shape in [
         BatchShape::new(1, 60_000, 20, 60_000),
@@ -147,7 +150,7 @@ fn the_longest_axes_of_the_documentation_can_be_planned() {
         assert!(
             matches!(
                 refusal(shape, Options::default(), roomy),
-                Some(PlanError::Axis { .. })
+                Some(PlanError::Parameter(ParameterError::Axis { .. }))
             ),
             "{shape:?}"
         );

@@ -28,8 +28,5 @@ fn batches() -> Vec<OwnedBatch> {
 
 /// Losses, gradients, status and one number over all of them.
 fn options() -> Options {
-    Options {
-        reduction: ctc_wgpu::Reduction::Sum,
-        ..Options::default()
-    }
+    Options::default().reduction(ctc_wgpu::Reduction::Sum)
 }

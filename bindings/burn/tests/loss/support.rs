@@ -95,13 +95,10 @@ impl Case {
 
     /// Losses, and the gradient of Σ `weights`·loss, by the reference.
     pub fn expected(&self, weights: &[f32], zero_infinity: bool) -> (Vec<f64>, Vec<f64>) {
-        let options = Options {
-            impossible: match zero_infinity {
-                true => Impossible::Zero,
-                false => Impossible::Infinity,
-            },
-            ..Options::default()
-        };
+        let options = Options::default().impossible(match zero_infinity {
+            true => Impossible::Zero,
+            false => Impossible::Infinity,
+        });
         let batch = self.batch().weights(weights);
         let output =
             reference::loss_and_grad(&batch, &options).expect("a batch that keeps the rules");

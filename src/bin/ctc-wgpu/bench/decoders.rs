@@ -39,12 +39,9 @@ const fn decoder(name: &'static str, beam: Option<BeamOptions>) -> Decoder {
 }
 
 const fn beam(width: usize, least_probability: f64) -> BeamOptions {
-    BeamOptions {
-        width,
-        top: 1,
-        classes: usize::MAX,
-        least_probability,
-    }
+    BeamOptions::new()
+        .width(width)
+        .least_probability(least_probability)
 }
 
 /// What an item's answer comes to: an alignment's path or a decoder's labels, and −ln of the probability that it tells.
@@ -114,18 +111,22 @@ fn answer(batch: &Batch<'_>, decoder: &Decoder) -> Result<Vec<Answer>, Error> {
             let found = decode::beam(batch, &options, beam)?.into_iter();
             found
                 .map(|item| {
-                    let best = item.ok().and_then(|found| found.into_iter().next());
-                    best.map_or((Vec::new(), f64::NAN), |best| (best.labels, best.loss))
+                    let best = item.hypotheses.into_iter().next();
+                    best.map_or((Vec::new(), f64::NAN), |best| {
+                        (best.labels, 0.0 - best.log_prob)
+                    })
                 })
                 .collect()
         }
         None if decoder.name == "align" => {
             let found = decode::align(batch, &options)?.into_iter();
-            found.map(|item| (item.path, item.score)).collect()
+            found.map(|item| (item.path, 0.0 - item.log_prob)).collect()
         }
         None => {
             let found = decode::greedy(batch, &options)?.into_iter();
-            found.map(|item| (item.labels, item.score)).collect()
+            found
+                .map(|item| (item.labels, 0.0 - item.log_prob))
+                .collect()
         }
     })
 }

@@ -152,7 +152,7 @@ fn on_cpu(ctc: &Ctc, inputs: &Inputs, truth: &Truth, task: Task) -> Result<Figur
     Ok(Figures {
         clocks: Clocks::host(wall.map_err(told)?),
         first_use: None,
-        workspace_bytes: ctc.workspace_bytes(),
+        workspace_bytes: ctc.cached_bytes(),
         dispatches: None,
         mean_loss: mean(&loss),
         grad_l1: grad.as_deref().map(l1),

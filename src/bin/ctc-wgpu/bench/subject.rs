@@ -44,12 +44,9 @@ impl Subject {
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
-        let called = match name {
-            "" => String::new(),
-            name => format!(" called `{name}`"),
-        };
+        let name = (!name.is_empty()).then_some(name);
         Err(match refusal {
-            None => Fault::Usage(Error::NoAdapter(called).to_string()),
+            None => Fault::Usage(Error::no_adapter(name).to_string()),
             Some(error) => Fault::Compute(error.to_string()),
         })
     }

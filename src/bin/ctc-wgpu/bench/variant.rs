@@ -36,10 +36,7 @@ impl Variant {
             Self::Barriers => 0,
             Self::Planned | Self::Unchecked => limits.subgroup_size,
         };
-        DeviceLimits {
-            subgroup_size: subgroup,
-            ..limits
-        }
+        limits.subgroup_size(subgroup)
     }
 
     /// The name by which the command line has it.

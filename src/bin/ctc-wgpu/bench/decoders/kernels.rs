@@ -35,7 +35,7 @@ struct Arrays {
     /// `[N]`: how many labels were read.
     read: Buffer,
     /// `[N]`
-    score: Buffer,
+    path_log_prob: Buffer,
 }
 
 impl Arrays {
@@ -52,35 +52,25 @@ impl Arrays {
             spans: gpu.room(2 * n * t.max(l)),
             probabilities: gpu.room(n * l),
             read: gpu.room(n),
-            score: gpu.room(n),
+            path_log_prob: gpu.room(n),
         }
     }
 
     fn align(&self) -> AlignBuffers<'_> {
-        AlignBuffers {
-            logits: self.logits.as_entire_buffer_binding(),
-            labels: self.labels.as_entire_buffer_binding(),
-            logit_lengths: None,
-            label_lengths: self.label_lengths.as_entire_buffer_binding(),
-            path: self.path.as_entire_buffer_binding(),
-            log_probs: self.log_probs.as_entire_buffer_binding(),
-            spans: self.spans.as_entire_buffer_binding(),
-            probabilities: self.probabilities.as_entire_buffer_binding(),
-            score: self.score.as_entire_buffer_binding(),
-            status: None,
-        }
+        AlignBuffers::new(&self.logits, &self.labels, &self.label_lengths)
+            .path(&self.path)
+            .log_probs(&self.log_probs)
+            .spans(&self.spans)
+            .probabilities(&self.probabilities)
+            .path_log_prob(&self.path_log_prob)
     }
 
     fn greedy(&self) -> GreedyBuffers<'_> {
-        GreedyBuffers {
-            logits: self.logits.as_entire_buffer_binding(),
-            logit_lengths: None,
-            labels: self.path.as_entire_buffer_binding(),
-            label_lengths: self.read.as_entire_buffer_binding(),
-            frames: self.spans.as_entire_buffer_binding(),
-            score: self.score.as_entire_buffer_binding(),
-            status: None,
-        }
+        GreedyBuffers::new(&self.logits)
+            .labels(&self.path)
+            .label_lengths(&self.read)
+            .frames(&self.spans)
+            .path_log_prob(&self.path_log_prob)
     }
 
     fn encode(&self, plan: &GpuPlan, encoder: &mut CommandEncoder) -> Result<(), Error> {
@@ -99,18 +89,23 @@ impl Arrays {
 
     fn answers(&self, gpu: &Gpu, frames: usize) -> Result<Vec<Answer>, Error> {
         let paths: Vec<u32> = gpu.read(&self.path)?;
-        let scores: Vec<f32> = gpu.read(&self.score)?;
+        let log_probs: Vec<f32> = gpu.read(&self.path_log_prob)?;
         let lengths = match self.task {
-            Task::Align => vec![frames; scores.len()],
+            Task::Align => vec![frames; log_probs.len()],
             _ => {
                 let read: Vec<u32> = gpu.read(&self.read)?;
                 let length = |length| usize::try_from(length).unwrap_or(usize::MAX);
                 read.into_iter().map(length).collect()
             }
         };
-        let items = paths.chunks_exact(frames).zip(lengths).zip(scores);
+        let items = paths.chunks_exact(frames).zip(lengths).zip(log_probs);
         Ok(items
-            .map(|((path, length), score)| (path[..length.min(frames)].to_vec(), score.into()))
+            .map(|((path, length), log_prob)| {
+                (
+                    path[..length.min(frames)].to_vec(),
+                    0.0 - f64::from(log_prob),
+                )
+            })
             .collect())
     }
 }

@@ -1,0 +1,28 @@
+//! What can be wrong with sizes and options, in a batch on the host and in a plan alike.
+
+/// A size or an option that is out of range.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParameterError {
+    /// An axis has an unsupported length.
+    #[error("{axis} = {value}: must be {rule}")]
+    Axis {
+        /// The axis in words.
+        axis: &'static str,
+        /// Its length.
+        value: u64,
+        /// The lengths that are allowed.
+        rule: &'static str,
+    },
+    /// The blank is not a valid class.
+    #[error("blank {blank} is not below {classes} classes")]
+    Blank {
+        /// The blank's index.
+        blank: usize,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// The ε of [`Input::Probs`](crate::Input::Probs) is negative, NaN or infinite.
+    #[error("epsilon {0} must be finite and not negative")]
+    Epsilon(f32),
+}
