@@ -95,7 +95,7 @@ def test_a_masked_array_without_a_masked_element_is_accepted():
 @pytest.mark.parametrize(
     ("logits", "labels", "error", "message"),
     [
-        (X, [[1, 2], [1]], ValueError, "labels is not an array, whose rows are of one length"),
+        (X, [[1, 2], [1]], ValueError, "labels is not an array with rows of equal length"),
         (X, [[1, 2**70], [1, 1.5]], TypeError, "labels is an array of object"),
         (X, [[1, 2], [1, None]], TypeError, "labels is an array of object"),
         (X, LABELS.astype(bool), TypeError, "labels is an array of bool"),
@@ -151,7 +151,7 @@ def test_views_have_the_results_of_copies(view):
     for got, wanted in zip(ctc_loss_and_grad(view, LABELS[::-1, ::-1]), ctc_loss_and_grad(flat, [[1, 2], [2, 1]]), strict=True):
         np.testing.assert_array_equal(got, wanted)
     assert beam_decode(view) == beam_decode(flat)
-    assert [one.score for one in align(view, LABELS)] == [one.score for one in align(flat, LABELS)]
+    assert [one.log_prob for one in align(view, LABELS)] == [one.log_prob for one in align(flat, LABELS)]
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
@@ -163,7 +163,7 @@ def test_half_precision_is_accepted_and_losses_are_float32(kind):
     assert (loss == ctc_loss(same, LABELS)).all()
     assert greedy_decode(values) == greedy_decode(same)
     assert beam_decode(values) == beam_decode(same)
-    assert [one.score for one in align(values, LABELS)] == [one.score for one in align(same, LABELS)]
+    assert [one.log_prob for one in align(values, LABELS)] == [one.log_prob for one in align(same, LABELS)]
     # This sum is far above 65504, the largest number of half precision.
     long = np.zeros((4, 30000, 3), values.dtype)
     assert ctc_loss(long, np.ones((4, 1), int), reduction="sum") > 130000

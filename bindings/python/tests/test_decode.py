@@ -270,6 +270,27 @@ def test_nan_is_confined_to_its_item():
     assert [len(one) for one in found] == [1, 0, 1]
 
 
+def test_alignment_and_greedy_decoding_on_the_gpu_agree_with_the_cpu():
+    batch = draw(4)
+    frames, options = batch.logit_lengths, {"blank": batch.blank}
+
+    def results(backend):
+        lengths = frames, batch.label_lengths
+        aligned = align(batch.logits, batch.labels, *lengths, backend=backend, **options)
+        greedy = greedy_decode(batch.logits, frames, backend=backend, **options)
+        log_probs = [one.log_prob for one in [*aligned, *greedy]]
+        decoded = [(one.path.tolist(), one.status) for one in aligned]
+        return decoded, [(one.labels, one.frames, one.status) for one in greedy], log_probs
+
+    *decoded, log_probs = results("gpu")
+    *expected, expected_log_probs = results("cpu")
+    assert decoded == expected
+    assert log_probs == pytest.approx(expected_log_probs, rel=1e-6)
+    for decode in (lambda **more: align(UNIFORM, [[1]], **more), lambda **more: greedy_decode(UNIFORM, **more)):
+        with pytest.raises(ValueError, match='backend="reference" computes losses only'):
+            decode(backend="reference")
+
+
 def test_empty_batches():
     nothing = np.zeros((0, 5, 3), np.float32)
     assert align(nothing, np.zeros((0, 2), int)) == greedy_decode(nothing) == beam_decode(nothing) == []

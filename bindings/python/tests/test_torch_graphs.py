@@ -171,7 +171,7 @@ def test_functions_of_arrays_accept_tensors_of_half_precision(kind):
     assert (of_arrays(X.to(kind), TARGETS, layout="tnc") == of_arrays(same, TARGETS.numpy())).all()
     assert greedy_decode(x) == greedy_decode(same)
     assert beam_decode(x) == beam_decode(same)
-    assert [one.score for one in align(x, TARGETS)] == [one.score for one in align(same, TARGETS)]
+    assert [one.log_prob for one in align(x, TARGETS)] == [one.log_prob for one in align(same, TARGETS)]
 
 
 def test_errors_name_tensors_that_numpy_cannot_convert():
