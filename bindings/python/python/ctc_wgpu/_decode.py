@@ -86,8 +86,8 @@ class Hypothesis:
     #: ln p(labels) over the paths that the beam kept, in nats. It is at most −loss of these labels,
     #: and equal to it if nothing was pruned.
     log_prob: float
-    #: The number by which hypotheses are ranked, the largest first. It equals `log_prob`, since this
-    #: search has no language model.
+    #: The number by which hypotheses are ranked, the largest first. It equals `log_prob`, since
+    #: this search has no language model.
     score: float
 
 
