@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes a virtual environment, builds the wheel, installs it with the libraries that it is held against, and runs every test and a short
-# training of the example. `VENV` may name an environment that has them all, beside pytest and maturin: then nothing but the wheel is installed.
+# Creates a virtual environment with the libraries that the tests compare with, builds and installs
+# the wheel, and runs all tests and a short training of the example. `VENV` may name an existing
+# environment that contains these libraries, pytest and maturin; then only the wheel is installed.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -11,13 +12,13 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../../target}
 target=$CARGO_TARGET_DIR
 . ../../tests/swiftshader.sh
 
-step "what the tests need"
+step "dependencies"
 install_packages mesa-vulkan-drivers libvulkan1 python3-venv
 
 if [ -z "${VENV:-}" ]; then
     VENV=$target/python-venv
     [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
-    # Gigabytes, most of which nothing imports: neither kept a second time nor compiled.
+    # These are gigabytes, mostly never imported: do not cache or compile them.
     "$VENV/bin/pip" install --quiet --no-cache-dir --no-compile -r tests/requirements.txt
 fi
 python=$VENV/bin/python
@@ -32,22 +33,23 @@ rm -rf "$target/python-wheel"
 ls -l "$target/python-wheel"
 "$python" -m pip install --quiet --no-deps --force-reinstall "$target"/python-wheel/*.whl
 
-step "types: the stubs are the native module's, and what is typed keeps to them"
+step "types: the stubs describe the native module, and the package is correctly typed"
 "$python" -m mypy.stubtest ctc_wgpu._native
-"$python" -m mypy --strict --cache-dir "$scratch/mypy" python/ctc_wgpu/_{arrays,core,api,decode}.py
+"$python" -m mypy --strict --cache-dir "$scratch/mypy" python/ctc_wgpu/_{types,arrays,core,api,decode,edits}.py
 
 step "tests: numpy"
 "$python" -m pytest -q tests/test_{numpy,arrays,decode,process}.py
 
-step "tests: every backend against an oracle in float64, with every option crossed"
+step "tests: every backend against an oracle in float64, all combinations of options"
 "$python" -m pytest -q tests/differential
 
-# TensorFlow, PyTorch and JAX each bring threads and an XLA of their own; a process has one of them.
+# TensorFlow, PyTorch and JAX have their own threads and XLA; each needs its own process.
 step "tests: torch"
 "$python" -m pytest -q tests/test_torch{,_graphs}.py
 step "tests: jax"
 "$python" -m pytest -q tests/test_jax.py
-# Beside TensorFlow, whose LLVM takes the place of Mesa's, a driver without one. Keras's tests import it on each backend.
+# TensorFlow's LLVM replaces Mesa's, so these tests use a driver without LLVM. Keras's tests import
+# TensorFlow on each backend.
 step "tests: tf"
 VK_DRIVER_FILES=$icd "$python" -m pytest -q tests/test_{tf,tf_decode,readme}.py
 for backend in tensorflow torch jax; do
@@ -59,8 +61,8 @@ step "the benchmarks"
 "$python" benches/overhead.py
 "$python" benches/transfer.py
 
-step "a network that learns to read, in both ways"
-# A quarter of what the example does by itself, and without Keras's own loss beside it.
+step "the example: training with the layer and with the loss"
+# A quarter of the default training, without Keras's own loss.
 "$python" examples/keras_ocr.py layer loss --epochs 3 --picture "$target/keras_ocr.png" --least 0.85
 
 step "all checks passed"

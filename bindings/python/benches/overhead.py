@@ -1,8 +1,9 @@
-"""What a call costs beside the loss: a batch so small that the loss is next to nothing.
+"""Measures the overhead of a call, with a batch so small that the loss takes almost no time.
 
-Prints µs of calls with arrays that need no copy: the whole call from Python, and the native module's
-share of it. Of many batches of calls the fastest counts, for on a busy machine any may be held up.
-`tests/test_numpy.py` limits how many functions a call runs."""
+Prints the µs of calls with arrays that need no copy: of the whole call from Python, and of the
+native module. The result is the fastest of many batches of calls, because others may be delayed on
+a busy machine. `tests/test_numpy.py` limits the number of functions that a call runs.
+"""
 
 import time
 
@@ -11,7 +12,7 @@ from ctc_wgpu import _core, align, ctc_loss, ctc_loss_and_grad
 
 
 def fastest_us(call, batches=60, calls=50):
-    """Mean µs of a call in the fastest batch."""
+    """Returns the mean µs of a call in the fastest batch."""
     fastest = float("inf")
     for _ in range(batches):
         begin = time.perf_counter_ns()
@@ -31,9 +32,19 @@ def main():
         "align": lambda: align(logits, labels, ones, ones),
     }
     times = {name: fastest_us(call) for name, call in calls.items()}
-    native = fastest_us(lambda: backend.compute(logits, (labels, ones), options, time_major=False, frames=ones, weights=None, grad=True))
+    native = fastest_us(
+        lambda: backend.compute(
+            logits,
+            (labels, ones),
+            options,
+            time_major=False,
+            frames=ones,
+            weights=None,
+            grad=True,
+        )
+    )
     print("N=1 T=2 C=3:", ", ".join(f"{name} {us:.1f} µs" for name, us in times.items()))
-    print(f"of ctc_loss_and_grad the native module's call takes {native:.1f} µs")
+    print(f"the native module takes {native:.1f} µs of ctc_loss_and_grad")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
-"""What it costs that PyTorch's tensors travel through the host, by size: `ctc_wgpu.torch.ctc_loss` on tensors of the CPU and, where there is
-one, of a CUDA GPU, beside the loss over numpy arrays alone.
+"""Measures the cost of copying PyTorch tensors through the host, for several sizes.
 
-Prints ms of loss and gradient, the fastest of many, for on a busy machine any may be held up: `numpy` is the loss and no framework; `cpu` the
-same from and to tensors, with autograd; `cuda` that with both copies, `copies` the copies alone: the logits to the host, the gradient back."""
+Prints the ms of loss and gradient, the fastest of many runs, because others may be delayed on a
+busy machine:
+
+numpy    the loss of numpy arrays, without a framework
+cpu      `ctc_wgpu.torch.ctc_loss` of tensors on the CPU, with autograd
+cuda     the same of tensors on a CUDA GPU, if there is one, with both copies
+copies   the copies alone: the logits to the host, the gradient back
+"""
 
 import time
 
@@ -33,12 +38,15 @@ def measure(items, frames, classes, devices):
     found = {"numpy": fastest_ms(lambda: ctc_loss_and_grad(logits, labels, *lengths, backend="cpu"), "cpu")}
     for device in devices:
         x = torch.tensor(logits, device=device).requires_grad_()
-        given = [torch.tensor(part) for part in (labels, *lengths)]
+        targets = [torch.tensor(part) for part in (labels, *lengths)]
 
-        def step(x=x, given=given):
+        def step(x=x, targets=targets):
             x.grad = None
-            # Time first is a view here: nobody copies.
-            ctc_loss(x.transpose(0, 1), *given, reduction="sum", from_logits=True, backend="cpu").backward()
+            # The transposed tensor is a view, which is not copied.
+            loss = ctc_loss(
+                x.transpose(0, 1), *targets, reduction="sum", from_logits=True, backend="cpu"
+            )
+            loss.backward()
 
         found[device] = fastest_ms(step, device)
         if device == "cuda":
@@ -49,7 +57,8 @@ def measure(items, frames, classes, devices):
 
 def main():
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    print("on", torch.cuda.get_device_name() if len(devices) > 1 else "the CPU only: no CUDA GPU was found")
+    found = torch.cuda.get_device_name() if len(devices) > 1 else "none, measuring the CPU only"
+    print(f"CUDA GPU: {found}")
     for items, frames, classes in SIZES:
         found = measure(items, frames, classes, devices)
         mib = items * frames * classes * 4 / 2**20

@@ -1,13 +1,14 @@
-"""A network that learns to read lines of text, with CTC in both ways that Keras has, and beside Keras's own.
+"""Trains a network to read lines of text, with the CTC loss as a loss and as a layer of Keras.
 
     pip install 'ctc-wgpu[keras]' tensorflow matplotlib pillow
-    python keras_ocr.py                       # all three, a few minutes each on two cores
+    python keras_ocr.py                       # all three ways, a few minutes each on two cores
     python keras_ocr.py layer --picture read.png
 
-Input(50, 20) → Dense(123, relu) → LSTM(128) → Dense(20, softmax): a line of 50 columns of 20 pixels, one column a frame. The classes
-are 19 characters and, last, the blank. The lines are drawn on the fly in the fonts that matplotlib ships.
+The network is Input(50, 20) → Dense(123, relu) → LSTM(128) → Dense(20, softmax). A line has 50
+columns of 20 pixels; each column is a frame. The classes are 19 characters and, last, the blank.
+The lines are drawn during training, in the fonts that come with matplotlib.
 
-layer   labels are a second Input, and a CTCLayer adds the loss; what reads is cut off afterwards
+layer   the labels are a second Input, and a CTCLayer adds the loss; prediction does without both
 loss    model.compile(loss=CTC(…)) and model.fit(lines, labels)
 keras   the same with keras.ops.ctc_loss, for comparison
 """
@@ -34,7 +35,7 @@ BATCH = 32
 
 
 def make_glyphs():
-    """[font, character, column, row], 0 to 1; 8 columns each."""
+    """Renders [font, character, column, row] from 0 to 1; each character has 8 columns."""
     folder = os.path.join(matplotlib.get_data_path(), "fonts/ttf")
     glyphs = np.zeros((len(FONTS), len(ALPHABET), 8, HEIGHT), np.float32)
     for font, name in enumerate(FONTS):
@@ -50,7 +51,10 @@ GLYPHS = make_glyphs()
 
 
 def draw(rng, count, hard=1.0):
-    """Lines [count, 50, 20] and their labels [count, 6], padded with −1. A share `hard` of them has spaces, noise, and any start."""
+    """Draws lines [count, 50, 20] and their labels [count, 6], padded with −1.
+
+    A fraction `hard` of the lines has spaces, noise and a random start.
+    """
     lines = np.zeros((count, FRAMES, HEIGHT), np.float32)
     labels = np.full((count, MAX_LABELS), PADDING, np.int32)
     for line, label in zip(lines, labels, strict=True):
@@ -61,8 +65,8 @@ def draw(rng, count, hard=1.0):
         free = FRAMES - 8 * length - spacing * (length - 1)
         start = rng.integers(0, free + 1) if is_hard else free // 2
         font = rng.integers(len(FONTS))
-        for place, character in enumerate(label[:length]):
-            at = start + place * (8 + spacing)
+        for position, character in enumerate(label[:length]):
+            at = start + position * (8 + spacing)
             line[at : at + 8] = GLYPHS[font, character]
         if is_hard:
             line *= rng.uniform(0.7, 1)
@@ -71,8 +75,10 @@ def draw(rng, count, hard=1.0):
 
 
 class Lines(keras.utils.PyDataset):
-    """Another batch for each step, the same in each way of training; plain lines first, or the network learns to guess the first
-    character and never unlearns it."""
+    """Generates a batch per step, the same in all ways of training.
+
+    Plain lines come first: otherwise the network learns to guess the first character only.
+    """
 
     def __init__(self, steps, epochs, labels_are_an_input):
         super().__init__()
@@ -93,7 +99,7 @@ class Lines(keras.utils.PyDataset):
 
 
 def network():
-    """Its input, and its prediction."""
+    """Returns the input and the prediction of the network."""
     keras.utils.set_random_seed(1)
     line = keras.Input((FRAMES, HEIGHT), name="line")
     x = keras.layers.Dense(123, activation="relu")(line)
@@ -102,7 +108,7 @@ def network():
 
 
 def keras_own(y_true, y_pred):
-    """Keras's loss for such a network: it takes logits, and the logarithm of a probability is one."""
+    """Computes the loss by Keras. It takes logits, which logarithms of probabilities are."""
     ops = keras.ops
     labels = ops.cast(y_true, "int32")
     label_lengths = ops.sum(ops.cast(labels != PADDING, "int32"), -1)
@@ -112,27 +118,27 @@ def keras_own(y_true, y_pred):
 
 
 def train(way, epochs, steps, backend):
-    """The model that reads."""
+    """Returns the trained model for prediction."""
     rate = keras.optimizers.schedules.CosineDecay(
         3e-4, epochs * steps * 9 // 10, alpha=0.02, warmup_target=3e-3, warmup_steps=epochs * steps // 10
     )
     optimizer = keras.optimizers.Adam(rate, clipnorm=1.0)
     line, y_pred = network()
-    reader = keras.Model(line, y_pred)
+    predictor = keras.Model(line, y_pred)
     if way == "layer":
         labels = keras.Input((MAX_LABELS,), name="labels", dtype="int32")
         model = keras.Model([line, labels], CTCLayer(backend=backend)(labels, y_pred))
         model.compile(optimizer=optimizer, jit_compile=False)
     else:
-        model = reader
+        model = predictor
         loss = CTC(from_logits=False, blank=-1, mask_value=PADDING, backend=backend) if way == "loss" else keras_own
         model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
     model.fit(Lines(steps, epochs, way == "layer"), epochs=epochs, verbose=2)
-    return reader
+    return predictor
 
 
-def read(probabilities):
-    """The labels of the likeliest path of each line."""
+def decode(probabilities):
+    """Returns the labels of the most probable path of each line."""
     (rows,), _ = ctc_decode(probabilities, np.full(len(probabilities), FRAMES))
     return [row[row >= 0].tolist() for row in keras.ops.convert_to_numpy(rows)]
 
@@ -142,20 +148,24 @@ def text(labels):
 
 
 def picture(path, lines, labels, probabilities):
-    """Some lines, what was read, and under them where: the frames of each character in the likeliest alignment, and how probable it is there."""
+    """Plots lines with the decoded text, and below each line the frames of its characters.
+
+    They are those of the most probable alignment; the height is the mean probability.
+    """
     from matplotlib import pyplot
 
-    readings = read(probabilities)
+    hypotheses = decode(probabilities)
     padded = np.full((len(lines), FRAMES), PADDING)
-    for row, reading in zip(padded, readings, strict=True):
-        row[: len(reading)] = reading
-    lengths = [len(reading) for reading in readings]
+    for row, hypothesis in zip(padded, hypotheses, strict=True):
+        row[: len(hypothesis)] = hypothesis
+    lengths = [len(hypothesis) for hypothesis in hypotheses]
     alignments = ctc_wgpu.align(probabilities, padded, label_lengths=lengths, blank=-1, input="probs")
     figure, axes = pyplot.subplots(2, len(lines), figsize=(3 * len(lines), 2.6), height_ratios=[2, 1], sharex=True, sharey="row")
-    for column, (line, label, reading, alignment) in enumerate(zip(lines, labels, readings, alignments, strict=True)):
+    rows = zip(lines, labels, hypotheses, alignments, strict=True)
+    for column, (line, label, hypothesis, alignment) in enumerate(rows):
         top, below = axes[:, column]
         top.imshow(line.T, cmap="gray_r", aspect="auto", extent=(0, FRAMES, HEIGHT, 0))
-        top.set_title(f"{text(label)} read as {text(reading)}", family="monospace", fontsize=10)
+        top.set_title(f"{text(label)} read as {text(hypothesis)}", family="monospace", fontsize=10)
         top.set_yticks([])
         for span in alignment.spans:
             below.bar(span.frames.start, span.probability, len(span.frames), align="edge", color="tab:blue")
@@ -170,7 +180,7 @@ def picture(path, lines, labels, probabilities):
 
 
 def loss_time(way, labels, probabilities, backend):
-    """Milliseconds of a batch's loss and its gradient, alone, in a graph."""
+    """Returns the milliseconds of the loss of a batch and its gradient, in a graph."""
     import tensorflow as tf
 
     loss = keras_own if way == "keras" else CTC(from_logits=False, blank=-1, mask_value=PADDING, backend=backend)
@@ -193,12 +203,12 @@ def loss_time(way, labels, probabilities, backend):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ways", nargs="*", metavar="layer|loss|keras", help="all three unless named")
+    parser.add_argument("ways", nargs="*", metavar="layer|loss|keras", help="the ways to train; default: all three")
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=250, help="batches of 32 lines an epoch")
-    parser.add_argument("--backend", default="cpu", help="where ctc-wgpu computes: auto, gpu, cpu")
-    parser.add_argument("--picture", metavar="FILE.png", help="some lines, the text read, and the alignment")
-    parser.add_argument("--least", type=float, default=0.0, help="fail below this share of lines read exactly")
+    parser.add_argument("--steps", type=int, default=250, help="batches of 32 lines per epoch")
+    parser.add_argument("--backend", default="cpu", help="the backend of ctc-wgpu: auto, gpu or cpu")
+    parser.add_argument("--picture", metavar="FILE.png", help="save a picture of some lines, the decoded text and the alignment")
+    parser.add_argument("--least", type=float, default=0.0, help="fail if a smaller fraction of lines is read exactly")
     args = parser.parse_args()
     ways = args.ways or ["layer", "loss", "keras"]
     if set(ways) - {"layer", "loss", "keras"}:
@@ -210,17 +220,18 @@ def main():
     for way in ways:
         print(f"\n== {way}")
         begin = time.perf_counter()
-        reader = train(way, args.epochs, args.steps, args.backend)
+        predictor = train(way, args.epochs, args.steps, args.backend)
         seconds = time.perf_counter() - begin
-        probabilities = reader.predict(lines, batch_size=500, verbose=0)
-        readings = read(probabilities)
-        exact = np.mean([text(reading) == text(label) for reading, label in zip(readings, labels, strict=True)])
-        wrong = ctc_wgpu.label_error_rate(labels, readings, (labels != PADDING).sum(1))
+        probabilities = predictor.predict(lines, batch_size=500, verbose=0)
+        hypotheses = decode(probabilities)
+        pairs = zip(hypotheses, labels, strict=True)
+        exact = np.mean([text(hypothesis) == text(label) for hypothesis, label in pairs])
+        wrong = ctc_wgpu.label_error_rate(labels, hypotheses, (labels != PADDING).sum(1))
         milliseconds = loss_time(way, labels[:BATCH], probabilities[:BATCH], args.backend)
         results.append((way, exact, wrong, seconds, milliseconds))
         if args.picture and way != "keras":
             picture(args.picture, lines[:5], labels[:5], probabilities[:5])
-    print(f"\n{'':8}lines read exactly   characters wrong   training   loss and gradient, a batch of {BATCH}")
+    print(f"\n{'':8}lines read exactly   characters wrong   training   loss and gradient of {BATCH} lines")
     for way, exact, wrong, seconds, milliseconds in results:
         print(f"{way:8}{exact:18.1%}{wrong:19.2%}{seconds:9.0f} s{milliseconds:11.2f} ms")
     worst = min(exact for _, exact, *_ in results)

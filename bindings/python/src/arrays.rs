@@ -1,4 +1,4 @@
-//! numpy's arrays as the library's batch.
+//! Makes a batch of the library from numpy arrays.
 
 use ctc_wgpu::{Batch, Layout};
 use numpy::ndarray::Dimension;
@@ -9,7 +9,7 @@ use numpy::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// `[N, T, C]` or `[T, N, C]`. The reference alone takes float64.
+/// Logits or probabilities, `[N, T, C]` or `[T, N, C]`. Only the reference takes float64.
 #[derive(FromPyObject)]
 pub(crate) enum Values<'py> {
     Single(PyReadonlyArray3<'py, f32>),
@@ -26,16 +26,16 @@ impl Values<'_> {
     }
 }
 
-/// Labels in one of the library's four ways, told apart by what stands in the tuple.
+/// Labels in one of the library's four layouts, distinguished by the types in the tuple.
 #[derive(FromPyObject)]
 pub(crate) enum Labels<'py> {
-    /// `[N, Lmax]` and a length a row.
+    /// `[N, Lmax]` and one length per row.
     Padded(PyReadonlyArray2<'py, i32>, PyReadonlyArray1<'py, i32>),
-    /// `[ΣL]` and a length an item.
+    /// `[ΣL]` and one length per item.
     Concatenated(PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, i32>),
-    /// `[N, Lmax]` and a mask that is 1 after the last label.
+    /// `[N, Lmax]` and a mask of the same shape that is 1 after the last label.
     Masked(PyReadonlyArray2<'py, i32>, PyReadonlyArray2<'py, f32>),
-    /// Indices, values and the dense shape.
+    /// Indices `[ΣL, 2]`, values `[ΣL]` and the dense shape.
     Sparse(
         PyReadonlyArray2<'py, i64>,
         PyReadonlyArray1<'py, i32>,
@@ -43,14 +43,16 @@ pub(crate) enum Labels<'py> {
     ),
 }
 
-/// What is said of the frames of each item.
+/// The valid frames of each item.
 #[derive(FromPyObject)]
 pub(crate) enum Frames<'py> {
+    /// `[N]`.
     Lengths(PyReadonlyArray1<'py, i32>),
+    /// A mask `[N, T]` that is 1 after the last valid frame.
     Paddings(PyReadonlyArray2<'py, f32>),
 }
 
-/// A batch whose arrays Python keeps alive.
+/// The arrays of a batch, except its values; Python keeps them alive.
 pub(crate) struct Arrays<'py> {
     pub(crate) labels: Option<Labels<'py>>,
     pub(crate) frames: Option<Frames<'py>>,
@@ -59,7 +61,7 @@ pub(crate) struct Arrays<'py> {
 }
 
 impl<'py> Arrays<'py> {
-    /// For what reads without labels.
+    /// Returns the arrays of a batch for decoding.
     pub(crate) fn unlabelled(frames: Option<Frames<'py>>, time_major: bool) -> Self {
         Self {
             labels: None,
@@ -69,7 +71,9 @@ impl<'py> Arrays<'py> {
         }
     }
 
-    /// With `values` of this shape. The library sees only how long an array is; what it cannot see in that is compared here.
+    /// Makes a batch with `values` of this shape.
+    ///
+    /// The library sees flat arrays and checks their lengths. This checks their shapes.
     pub(crate) fn batch<'a>(&'a self, values: &'a [f32], shape: [usize; 3]) -> PyResult<Batch<'a>> {
         let (batch, items, frames) = match self.layout {
             Layout::TimeMajor => (Batch::time_major(shape, values), shape[1], shape[0]),
@@ -78,18 +82,18 @@ impl<'py> Arrays<'py> {
         let batch = match &self.labels {
             None => batch,
             Some(Labels::Padded(labels, lengths)) => {
-                rows("labels", labels, items)?;
+                check_rows("labels", labels, items)?;
                 batch.labels(slice("labels", labels)?, slice("label_lengths", lengths)?)
             }
             Some(Labels::Concatenated(labels, lengths)) => batch
                 .labels_concatenated(slice("labels", labels)?, slice("label_lengths", lengths)?),
             Some(Labels::Masked(labels, paddings)) => {
-                rows("labels", labels, items)?;
-                same("label_paddings", paddings.shape(), labels.shape())?;
+                check_rows("labels", labels, items)?;
+                check_shape("label_paddings", paddings.shape(), labels.shape())?;
                 batch.label_paddings(slice("labels", labels)?, slice("label_paddings", paddings)?)
             }
             Some(Labels::Sparse(indices, values, dense)) => {
-                same("sparse indices", indices.shape(), &[values.len(), 2])?;
+                check_shape("sparse indices", indices.shape(), &[values.len(), 2])?;
                 let (indices, _) = slice("sparse indices", indices)?.as_chunks::<2>();
                 batch.labels_sparse(indices, slice("sparse values", values)?, *dense)
             }
@@ -98,7 +102,7 @@ impl<'py> Arrays<'py> {
             None => batch,
             Some(Frames::Lengths(lengths)) => batch.logit_lengths(slice("logit_lengths", lengths)?),
             Some(Frames::Paddings(paddings)) => {
-                same("logit_paddings", paddings.shape(), &[items, frames])?;
+                check_shape("logit_paddings", paddings.shape(), &[items, frames])?;
                 batch.logit_paddings(slice("logit_paddings", paddings)?)
             }
         };
@@ -117,7 +121,7 @@ pub(crate) fn layout(time_major: bool) -> Layout {
     }
 }
 
-/// The elements in order. Python has made each array contiguous and aligned.
+/// Returns the elements of an array, which `_core.py` has made contiguous and aligned.
 pub(crate) fn slice<'a, T: Element, D: Dimension>(
     name: &str,
     array: &'a PyReadonlyArray<'_, T, D>,
@@ -127,15 +131,15 @@ pub(crate) fn slice<'a, T: Element, D: Dimension>(
         .map_err(|error| PyValueError::new_err(format!("{name}: {error}")))
 }
 
-fn rows(name: &str, array: &PyReadonlyArray2<'_, i32>, items: usize) -> PyResult<()> {
-    same(name, array.shape(), &[items, array.shape()[1]])
+fn check_rows(name: &str, array: &PyReadonlyArray2<'_, i32>, items: usize) -> PyResult<()> {
+    check_shape(name, array.shape(), &[items, array.shape()[1]])
 }
 
-fn same(name: &str, got: &[usize], wanted: &[usize]) -> PyResult<()> {
-    if got == wanted {
+fn check_shape(name: &str, got: &[usize], expected: &[usize]) -> PyResult<()> {
+    if got == expected {
         return Ok(());
     }
     Err(PyValueError::new_err(format!(
-        "{name} has shape {got:?}, but {wanted:?} is needed"
+        "{name} has shape {got:?}, but {expected:?} is needed"
     )))
 }

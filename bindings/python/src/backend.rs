@@ -1,10 +1,10 @@
-//! Where it is computed: a GPU, the CPU backend, or the float64 reference.
+//! The backends: a GPU, the CPU, or the float64 reference.
 
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
-use ctc_wgpu::{Backend as Place, Batch, CacheLimits, Ctc, Error, Options as Meaning, reference};
+use ctc_wgpu::{Batch, CacheLimits, Ctc, Error, reference};
 use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -13,12 +13,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use wgpu::DeviceType;
 
 use crate::arrays::{Arrays, Frames, Labels, Values, layout, slice};
-use crate::fault::{exception, guarded};
+use crate::errors::{catch_panic, exception};
 use crate::options::Options;
 
 enum Engine {
-    /// On a GPU; or the CPU backend, with threads of its own: those of rayon's global pool do not survive a fork, and cannot be made
-    /// anew.
+    /// A GPU; or the CPU with a thread pool of its own, because the threads of rayon's global pool
+    /// do not survive a fork, and that pool cannot be created again.
     Single(Box<Ctc>, Option<ThreadPool>),
     Reference,
 }
@@ -28,12 +28,13 @@ impl Engine {
         let pool = ThreadPoolBuilder::new()
             .thread_name(|index| format!("ctc-wgpu {index}"))
             .build()
-            .map_err(|error| PyRuntimeError::new_err(format!("no threads: {error}")))?;
+            .map_err(|error| {
+                PyRuntimeError::new_err(format!("could not create threads: {error}"))
+            })?;
         Ok(Self::Single(Box::new(pool.install(Ctc::cpu)), Some(pool)))
     }
 
-    fn gpu(adapter: Option<&str>) -> PyResult<Self> {
-        let ctc = adapter.map_or_else(Ctc::gpu, Ctc::gpu_named);
+    fn gpu(ctc: Result<Ctc, Error>) -> PyResult<Self> {
         let ctc = ctc.map_err(|error| exception(&error))?;
         Ok(Self::Single(Box::new(ctc), None))
     }
@@ -44,10 +45,10 @@ impl Engine {
                 Ok(ctc) if is_hardware(&ctc) => Ok(Self::Single(Box::new(ctc), None)),
                 _ => Self::cpu(),
             },
-            None if name == "gpu" => Self::gpu(None),
+            None if name == "gpu" => Self::gpu(Ctc::gpu()),
             None if name == "cpu" => Self::cpu(),
             None if name == "reference" => Ok(Self::Reference),
-            Some(("gpu", adapter)) => Self::gpu(Some(adapter)),
+            Some(("gpu", adapter)) => Self::gpu(Ctc::gpu_named(adapter)),
             _ => Err(PyValueError::new_err(format!(
                 "backend={name:?}: must be \"auto\", \"gpu\", \"gpu:NAME\", \"cpu\" or \"reference\""
             ))),
@@ -55,37 +56,49 @@ impl Engine {
     }
 }
 
-/// A software driver is slower than the CPU backend; and Mesa's, which need LLVM, end a process that TensorFlow is in, whose LLVM takes
-/// the place of theirs.
+/// Returns whether the adapter is a GPU and not a software driver.
+///
+/// A software driver is slower than the CPU backend. In a process that has imported TensorFlow,
+/// those of Mesa, which use LLVM, abort the process, because TensorFlow's LLVM replaces theirs.
 fn is_hardware(ctc: &Ctc) -> bool {
-    matches!(ctc.backend(), Place::Gpu(info) if info.device_type != DeviceType::Cpu)
+    matches!(ctc.backend(), ctc_wgpu::Backend::Gpu(info) if info.device_type != DeviceType::Cpu)
 }
 
 impl Backend {
-    /// On this backend's threads, while others of Python run.
+    /// Calls `function` on the threads of this backend, without the GIL.
     pub(crate) fn run<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce() -> Result<T, Error> + Send,
+        function: impl FnOnce() -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let work = || match &*self.engine {
-            Engine::Single(_, Some(pool)) => pool.install(work),
-            _ => work(),
+        let function = || match &*self.engine {
+            Engine::Single(_, Some(pool)) => pool.install(function),
+            _ => function(),
         };
-        py.detach(|| guarded(|| work().map_err(|error| exception(&error))))
+        py.detach(|| catch_panic(|| function().map_err(|error| exception(&error))))
+    }
+
+    /// Returns the object for alignment and decoding, which the reference does not support.
+    pub(crate) fn decoder(&self) -> PyResult<&Ctc> {
+        match &*self.engine {
+            Engine::Single(ctc, _) => Ok(ctc),
+            Engine::Reference => Err(PyValueError::new_err(
+                "backend=\"reference\" computes losses only: must be \"auto\", \"gpu\", \"gpu:NAME\" or \"cpu\"",
+            )),
+        }
     }
 }
 
-/// Losses, gradient and the reduced loss.
-type Answer<T> = (Vec<T>, Vec<T>, Option<T>);
+/// Losses, gradient and reduced loss.
+type Losses<T> = (Vec<T>, Vec<T>, Option<T>);
 
-/// The gradient is empty where none is asked for.
-fn single(
+/// Computes losses. Without `grad`, the gradient is empty.
+fn losses(
     ctc: &Ctc,
     batch: &Batch<'_>,
-    options: &Meaning,
+    options: &ctc_wgpu::Options,
     grad: bool,
-) -> Result<Answer<f32>, Error> {
+) -> Result<Losses<f32>, Error> {
     if grad {
         let output = ctc.loss_and_grad(batch, options)?;
         Ok((output.loss, output.grad, output.reduced))
@@ -95,7 +108,7 @@ fn single(
     }
 }
 
-/// Where it is computed, with compiled kernels and memory for shapes that come again. Threads may share it.
+/// A backend with its compiled kernels and the memory of recent batch shapes. Threads may share it.
 #[pyclass(frozen, module = "ctc_wgpu._native")]
 pub(crate) struct Backend {
     engine: Arc<Engine>,
@@ -105,7 +118,7 @@ pub(crate) struct Backend {
 impl Backend {
     #[new]
     fn new(py: Python<'_>, name: &str) -> PyResult<Self> {
-        let engine = Arc::new(py.detach(|| guarded(|| Engine::named(name)))?);
+        let engine = Arc::new(py.detach(|| catch_panic(|| Engine::named(name)))?);
         Ok(Self { engine })
     }
 
@@ -116,12 +129,12 @@ impl Backend {
         }
     }
 
-    /// Losses `[N]`, the gradient in the shape of `values` or None, and the reduced loss or None; all of them in float64 where
-    /// `values` are.
+    /// Returns losses `[N]`, the gradient in the shape of `values` or None, and the reduced loss or
+    /// None. They are float64 if `values` is.
     #[pyo3(signature = (values, labels, options, *, time_major, frames, weights, grad))]
     #[allow(
         clippy::too_many_arguments,
-        reason = "a batch of Python's and what is asked of it"
+        reason = "one argument per array of a batch and per choice of the caller"
     )]
     fn compute<'py>(
         &self,
@@ -141,31 +154,32 @@ impl Backend {
             layout: layout(time_major),
         };
         let shape = values.shape();
-        let meaning = options.get().of(shape[2])?;
+        let options = options.get().for_classes(shape[2])?;
         match (&*self.engine, &values) {
             (Engine::Single(ctc, _), Values::Single(values)) => {
                 let batch = arrays.batch(slice("logits", values)?, shape)?;
-                let answer = self.run(py, || single(ctc, &batch, &meaning, grad))?;
-                to_python(py, answer, grad.then_some(shape))
+                let result = self.run(py, || losses(ctc, &batch, &options, grad))?;
+                to_python(py, result, grad.then_some(shape))
             }
             (Engine::Reference, Values::Double(values)) => {
                 let exact = slice("logits", values)?;
-                let stand_in = vec![0.0; exact.len()];
-                let batch = arrays.batch(&stand_in, shape)?;
+                // A batch has float32 logits; the reference reads the float64 ones instead.
+                let unused = vec![0.0; exact.len()];
+                let batch = arrays.batch(&unused, shape)?;
                 let output =
-                    self.run(py, || reference::loss_and_grad_f64(&batch, exact, &meaning))?;
-                let answer = (output.loss, output.grad, output.reduced);
-                to_python(py, answer, grad.then_some(shape))
+                    self.run(py, || reference::loss_and_grad_f64(&batch, exact, &options))?;
+                let result = (output.loss, output.grad, output.reduced);
+                to_python(py, result, grad.then_some(shape))
             }
             _ => Err(PyTypeError::new_err(
-                "the reference takes float64, all else float32",
+                "logits must be float64 for the reference, and float32 for other backends",
             )),
         }
     }
 
-    /// Bounds what is kept for later batches. The reference keeps nothing.
-    fn set_cache_limits(&self, py: Python<'_>, pipelines: usize, sessions: usize) -> PyResult<()> {
-        let limits = CacheLimits::default().pipelines(pipelines).shapes(sessions);
+    /// Limits what is kept for later batches. The reference keeps nothing.
+    fn set_cache_limits(&self, py: Python<'_>, pipelines: usize, shapes: usize) -> PyResult<()> {
+        let limits = CacheLimits::default().pipelines(pipelines).shapes(shapes);
         self.run(py, || {
             if let Engine::Single(ctc, _) = &*self.engine {
                 ctc.set_cache_limits(limits);
@@ -174,22 +188,24 @@ impl Backend {
         })
     }
 
-    /// Panics where it would compute, so that the tests see what becomes of that.
+    /// Panics where a call would compute, for the tests.
     fn _panic(&self, py: Python<'_>, message: &str) -> PyResult<()> {
         self.run(py, || panic!("{message}"))
     }
 
-    /// Makes sure that this is never dropped: in a process that was forked its threads and its device do not answer, and to
-    /// drop them would wait for them.
+    /// Ensures that this backend is never dropped.
+    ///
+    /// In a forked process, its threads and device do not respond, and dropping it would wait for
+    /// them forever.
     fn abandon(&self) {
         mem::forget(Arc::clone(&self.engine));
     }
 }
 
-/// The vectors become numpy's without a copy.
+/// Converts results to numpy arrays, without copying the vectors.
 fn to_python<'py, T>(
     py: Python<'py>,
-    (loss, grad, reduced): Answer<T>,
+    (loss, grad, reduced): Losses<T>,
     shape: Option<[usize; 3]>,
 ) -> PyResult<Bound<'py, PyTuple>>
 where
@@ -202,11 +218,11 @@ where
     (loss, grad, reduced).into_pyobject(py)
 }
 
-/// The adapters of this machine, the best first; each with its name, API, kind, and driver.
+/// Returns the name, API, kind and driver of each adapter of this machine, the best first.
 #[pyfunction]
 pub(crate) fn adapters(py: Python<'_>) -> PyResult<Vec<BTreeMap<&'static str, String>>> {
-    let found = py.detach(|| guarded(|| Ok(ctc_wgpu::adapters())))?;
-    Ok(found
+    let adapters = py.detach(|| catch_panic(|| Ok(ctc_wgpu::adapters())))?;
+    Ok(adapters
         .iter()
         .map(|adapter| {
             let info = adapter.get_info();

@@ -1,18 +1,18 @@
-//! What a network read: alignments, readings, candidates and edits, as the tuples that `_decode.py` makes objects of.
+//! Alignment, decoding and edit counts. They return tuples, of which `_decode.py` makes objects.
 
 use std::ops::Range;
 
-use ctc_wgpu::decode::{self, BeamOptions, EditCounts};
-use ctc_wgpu::{Batch, Error, Options as Meaning, Status};
+use ctc_wgpu::decode::{self, BeamOptions, BeamResult, EditCounts};
+use ctc_wgpu::{Batch, Ctc, Error, Status};
 use numpy::{PyArray1, PyReadonlyArray3};
 use pyo3::prelude::*;
 
 use crate::arrays::{Arrays, Frames, Labels, layout, slice};
 use crate::backend::Backend;
-use crate::fault::guarded;
+use crate::errors::catch_panic;
 use crate::options::Options;
 
-/// Path, states, log-probabilities, spans, score and status.
+/// Path, states, log-probabilities, spans, log-probability of the path, and status.
 type Alignment<'py> = (
     Bound<'py, PyArray1<i32>>,
     Bound<'py, PyArray1<i32>>,
@@ -23,9 +23,9 @@ type Alignment<'py> = (
 );
 /// A label, its first frame and the one after its last, and its probability.
 type Span = (i32, (usize, usize), f64);
-/// Labels, the frames of each, score and status.
+/// Labels, the frames of each, log-probability and status.
 type GreedyHypothesis = (Vec<i32>, Vec<(usize, usize)>, f64, &'static str);
-/// Labels, loss and score.
+/// Labels, log-probability and score.
 type Hypothesis = (Vec<i32>, f64, f64);
 
 #[pyfunction]
@@ -45,7 +45,7 @@ pub(crate) fn align<'py>(
         weights: None,
         layout: layout(time_major),
     };
-    let found = within(backend, &values, &arrays, options, decode::align)?;
+    let found = run(backend, &values, &arrays, options, Ctc::align)?;
     let spans = |spans: &[decode::Span]| {
         let span = |span: &decode::Span| (class(span.label), ends(&span.frames), span.probability);
         spans.iter().map(span).collect()
@@ -58,7 +58,7 @@ pub(crate) fn align<'py>(
                 PyArray1::from_vec(py, classes(&item.states)),
                 PyArray1::from_slice(py, &item.log_probs),
                 spans(&item.spans),
-                0.0 - item.log_prob,
+                item.log_prob,
                 item.status.name(),
             )
         })
@@ -75,27 +75,23 @@ pub(crate) fn greedy<'py>(
     frames: Option<Frames<'py>>,
 ) -> PyResult<Vec<GreedyHypothesis>> {
     let arrays = Arrays::unlabelled(frames, time_major);
-    let found = within(backend, &values, &arrays, options, decode::greedy)?;
+    let found = run(backend, &values, &arrays, options, Ctc::greedy)?;
     Ok(found
         .iter()
         .map(|item| {
             let frames = item.frames.iter().map(ends).collect();
-            (
-                classes(&item.labels),
-                frames,
-                0.0 - item.log_prob,
-                item.status.name(),
-            )
+            let labels = classes(&item.labels);
+            (labels, frames, item.log_prob, item.status.name())
         })
         .collect())
 }
 
-/// None for an item of which nothing can be said. `width` and `top` are at least 1.
+/// Returns None for an item that is not finite. `width` and `top` must be at least 1.
 #[pyfunction]
 #[pyo3(signature = (backend, values, options, *, time_major, frames, width, top, classes, least_probability))]
 #[allow(
     clippy::too_many_arguments,
-    reason = "a batch of Python's and how wide to search"
+    reason = "one argument per array of a batch and per option of the search"
 )]
 pub(crate) fn beam<'py>(
     backend: &Bound<'py, Backend>,
@@ -114,49 +110,53 @@ pub(crate) fn beam<'py>(
         .top(top)
         .classes(classes.unwrap_or(usize::MAX))
         .least_probability(least_probability);
-    let found = within(backend, &values, &arrays, options, |batch, meaning| {
-        decode::beam(batch, meaning, &beam)
+    let found = run(backend, &values, &arrays, options, |_, batch, options| {
+        decode::beam(batch, options, &beam)
     })?;
     let hypothesis = |found: &decode::Hypothesis| {
         let labels = self::classes(&found.labels);
-        (labels, 0.0 - found.log_prob, found.score)
+        (labels, found.log_prob, found.score)
     };
-    let hypotheses = |item: &decode::BeamResult| {
+    let hypotheses = |item: &BeamResult| {
         (item.status == Status::Ok).then(|| item.hypotheses.iter().map(hypothesis).collect())
     };
     Ok(found.iter().map(hypotheses).collect())
 }
 
-/// Substitutions, deletions, insertions and labels of a reading.
+/// Returns the substitutions, deletions and insertions of a hypothesis, and the number of labels.
 #[pyfunction]
-pub(crate) fn edits(
+pub(crate) fn edit_counts(
     py: Python<'_>,
     labels: Vec<u64>,
-    read: Vec<u64>,
+    hypothesis: Vec<u64>,
 ) -> PyResult<(usize, usize, usize, usize)> {
-    let edits = py.detach(|| guarded(|| Ok(EditCounts::between(&labels, &read))))?;
+    let counts = py.detach(|| catch_panic(|| Ok(EditCounts::between(&labels, &hypothesis))))?;
     Ok((
-        edits.substitutions,
-        edits.deletions,
-        edits.insertions,
-        edits.labels,
+        counts.substitutions,
+        counts.deletions,
+        counts.insertions,
+        counts.labels,
     ))
 }
 
-fn within<'py, T: Send>(
+/// Calls `function` on the backend with a batch of these arrays.
+fn run<'py, T: Send>(
     backend: &Bound<'py, Backend>,
     values: &PyReadonlyArray3<'py, f32>,
     arrays: &Arrays<'py>,
     options: &Bound<'py, Options>,
-    work: impl FnOnce(&Batch<'_>, &Meaning) -> Result<T, Error> + Send,
+    function: impl FnOnce(&Ctc, &Batch<'_>, &ctc_wgpu::Options) -> Result<T, Error> + Send,
 ) -> PyResult<T> {
     let shape = <[usize; 3]>::from(values.as_array().dim());
-    let meaning = options.get().of(shape[2])?;
+    let options = options.get().for_classes(shape[2])?;
     let batch = arrays.batch(slice("logits", values)?, shape)?;
-    backend.get().run(backend.py(), || work(&batch, &meaning))
+    let ctc = backend.get().decoder()?;
+    backend
+        .get()
+        .run(backend.py(), || function(ctc, &batch, &options))
 }
 
-/// A star, the only class that is no `i32`, is −1.
+/// Converts a class. A star, the only one out of the range of `i32`, becomes −1.
 fn class(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(decode::STAR)
 }

@@ -1,24 +1,24 @@
-//! The native module of the Python package `ctc_wgpu`: the loss, and what reads and aligns, over numpy
-//! arrays that Python has made contiguous.
+//! The native module of the Python package `ctc_wgpu`: loss, alignment and decoding.
 //!
-//! Python's half (`python/ctc_wgpu/_core.py`) takes arrays of any kind and makes them what is wanted here. On this side
-//! shapes are compared, strings become options, and errors exceptions; the rest is the library's.
+//! The Python half (`python/ctc_wgpu/_core.py`) converts arrays of any kind to contiguous numpy
+//! arrays of the types that this module takes. This half compares shapes, parses options, calls the
+//! library and converts its errors to exceptions.
 
 mod arrays;
 mod backend;
 mod decode;
-mod fault;
+mod errors;
 mod options;
 
-/// What Python imports as `ctc_wgpu._native`.
+/// The module `ctc_wgpu._native`.
 #[pyo3::pymodule]
 mod _native {
     #[pymodule_export]
     use crate::backend::{Backend, adapters};
     #[pymodule_export]
-    use crate::decode::{align, beam, edits, greedy};
+    use crate::decode::{align, beam, edit_counts, greedy};
     #[pymodule_export]
-    use crate::fault::DeviceLost;
+    use crate::errors::DeviceLost;
     #[pymodule_export]
     use crate::options::Options;
 }

@@ -1,18 +1,18 @@
-//! Strings become the library's options.
+//! Parses the options of a loss.
 
-use ctc_wgpu::{
-    Blank, BlankInLabels, Impossible, Input, Reduction, RepeatedLabels, RepeatedOutputs,
-};
+use std::str::FromStr;
+
+use ctc_wgpu::{Blank, Input, UnknownName};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// All choices of a loss, checked.
+/// The options of a loss, valid except for the blank, whose range depends on the number of classes.
 #[pyclass(frozen, module = "ctc_wgpu._native")]
 pub(crate) struct Options {
-    /// Negative: counted from the end.
+    /// The blank; a negative one counts from the end.
     blank: i128,
-    /// With any blank.
-    rest: ctc_wgpu::Options,
+    /// The other options, with any blank.
+    options: ctc_wgpu::Options,
 }
 
 #[pymethods]
@@ -22,7 +22,7 @@ impl Options {
         blank_in_labels = "reject", repeated_labels = "keep", repeated_outputs = "merge"))]
     #[allow(
         clippy::too_many_arguments,
-        reason = "keyword arguments of Python, one a choice"
+        reason = "one keyword argument of Python per option"
     )]
     fn new(
         blank: i128,
@@ -36,7 +36,7 @@ impl Options {
     ) -> PyResult<Self> {
         #[allow(
             clippy::cast_possible_truncation,
-            reason = "what f32 cannot hold becomes infinite, and is refused next"
+            reason = "numbers out of the range of f32 become infinite, which is an error below"
         )]
         let single = epsilon as f32;
         if epsilon.is_finite() && !single.is_finite() {
@@ -44,77 +44,27 @@ impl Options {
                 "epsilon {epsilon:e} is not a finite float32"
             )));
         }
-        let rest = ctc_wgpu::Options::default()
-            .blank(Blank::Index(0))
-            .input(choose(
-                "input",
-                input,
-                &[
-                    ("logits", Input::Logits),
-                    ("log_probs", Input::LogProbs),
-                    ("log_probs_exact", Input::LogProbsExact),
-                    ("probs", Input::Probs { epsilon: single }),
-                ],
-            )?)
-            .reduction(choose(
-                "reduction",
-                reduction,
-                &[
-                    ("none", Reduction::None),
-                    ("sum", Reduction::Sum),
-                    ("mean_batch", Reduction::MeanBatch),
-                    ("mean_label", Reduction::MeanLabel),
-                    ("mean_volume", Reduction::MeanVolume),
-                    ("mean_weighted", Reduction::MeanWeighted),
-                ],
-            )?)
-            .impossible(choose(
-                "impossible",
-                impossible,
-                &[
-                    ("inf", Impossible::Infinity),
-                    ("zero", Impossible::Zero),
-                    ("error", Impossible::Error),
-                ],
-            )?)
-            .blank_in_labels(choose(
-                "blank_in_labels",
-                blank_in_labels,
-                &[
-                    ("reject", BlankInLabels::Reject),
-                    ("allow", BlankInLabels::Allow),
-                ],
-            )?)
-            .repeated_labels(choose(
-                "repeated_labels",
-                repeated_labels,
-                &[
-                    ("keep", RepeatedLabels::Keep),
-                    ("collapse", RepeatedLabels::Collapse),
-                ],
-            )?)
-            .repeated_outputs(choose(
-                "repeated_outputs",
-                repeated_outputs,
-                &[
-                    ("merge", RepeatedOutputs::Merge),
-                    ("distinct", RepeatedOutputs::Distinct),
-                ],
-            )?);
-        Ok(Self { blank, rest })
+        let options = ctc_wgpu::Options::default()
+            .input(parse_input(input, single)?)
+            .reduction(parse("reduction", reduction)?)
+            .impossible(parse("impossible", impossible)?)
+            .blank_in_labels(parse("blank_in_labels", blank_in_labels)?)
+            .repeated_labels(parse("repeated_labels", repeated_labels)?)
+            .repeated_outputs(parse("repeated_outputs", repeated_outputs)?);
+        Ok(Self { blank, options })
     }
 }
 
 impl Options {
-    /// The options for so many classes, from whose end a negative blank is counted.
-    pub(crate) fn of(&self, classes: usize) -> PyResult<ctc_wgpu::Options> {
+    /// Returns the options for this number of classes, from whose end a negative blank counts.
+    pub(crate) fn for_classes(&self, classes: usize) -> PyResult<ctc_wgpu::Options> {
         let from = if self.blank < 0 { classes } else { 0 };
         let index = i128::try_from(from)
             .ok()
             .and_then(|from| from.checked_add(self.blank))
             .and_then(|index| u32::try_from(index).ok());
         match index {
-            Some(index) => Ok(self.rest.blank(Blank::Index(index))),
+            Some(index) => Ok(self.options.blank(Blank::Index(index))),
             None => Err(PyValueError::new_err(format!(
                 "blank: blank {} is not within -{classes}..{classes}",
                 self.blank
@@ -123,16 +73,30 @@ impl Options {
     }
 }
 
-fn choose<T: Copy>(argument: &str, value: &str, choices: &[(&str, T)]) -> PyResult<T> {
-    if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == value) {
-        return Ok(*choice);
+fn parse_input(value: &str, epsilon: f32) -> PyResult<Input> {
+    match value {
+        "logits" => Ok(Input::Logits),
+        "log_probs" => Ok(Input::LogProbs),
+        "log_probs_exact" => Ok(Input::LogProbsExact),
+        "probs" => Ok(Input::Probs { epsilon }),
+        _ => Err(unknown(
+            "input",
+            value,
+            &["logits", "log_probs", "log_probs_exact", "probs"],
+        )),
     }
-    let names: Vec<String> = choices
-        .iter()
-        .map(|(name, _)| format!("{name:?}"))
-        .collect();
-    Err(PyValueError::new_err(format!(
+}
+
+fn parse<T: FromStr<Err = UnknownName>>(argument: &str, value: &str) -> PyResult<T> {
+    value
+        .parse()
+        .map_err(|error: UnknownName| unknown(argument, value, error.expected))
+}
+
+fn unknown(argument: &str, value: &str, expected: &[&str]) -> PyErr {
+    let expected: Vec<String> = expected.iter().map(|name| format!("{name:?}")).collect();
+    PyValueError::new_err(format!(
         "{argument}={value:?}: must be one of {}",
-        names.join(", ")
-    )))
+        expected.join(", ")
+    ))
 }

@@ -1,4 +1,4 @@
-"""Random batches, and how an answer is held against float64."""
+"""Random batches, and comparisons of results with float64."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ GARBAGE = np.iinfo(np.int32).min
 
 @dataclass
 class Batch:
-    """N items of T frames over C classes, with variable lengths, repeats, and items that no alignment fits."""
+    """N items of T frames over C classes, with variable lengths, repeats and impossible items."""
 
     logits: np.ndarray  # [N, T, C], float32
     labels: np.ndarray  # [N, Lmax], int32; zeros past an item's length
@@ -22,39 +22,39 @@ class Batch:
 
     @property
     def garbled(self):
-        """The labels with garbage where nobody may look."""
+        """The labels, with garbage in the padding."""
         past = np.arange(self.labels.shape[1]) >= self.label_lengths[:, None]
         return np.where(past, GARBAGE, self.labels).astype(np.int32)
 
     @property
     def possible(self):
-        """Which items an alignment fits: their labels, and a blank between equal ones."""
+        """A mask of the items with a frame for each label and one between equal ones."""
         within = np.arange(1, self.labels.shape[1]) < self.label_lengths[:, None]
         repeats = ((self.labels[:, 1:] == self.labels[:, :-1]) & within).sum(1)
         return self.label_lengths + repeats <= self.logit_lengths
 
     def only(self, items):
-        """The items that a mask chooses."""
+        """Returns the items that a mask selects."""
         return Batch(
             self.logits[items], self.labels[items], self.logit_lengths[items], self.label_lengths[items], self.blank
         )
 
     @property
     def concatenated(self):
-        """The labels one item's after the other's."""
+        """The labels of all items, concatenated."""
         return np.concatenate([row[:length] for row, length in zip(self.labels, self.label_lengths, strict=True)])
 
 
 def draw(seed, *, items=32, blank=None, least_labels=0, blanks_in_labels=False):
-    """A batch of its own shape for each seed."""
+    """Generates a random batch, whose shape depends on the seed."""
     rng = np.random.default_rng(seed)
     frames, classes, labels = (int(rng.integers(*bounds)) for bounds in [(8, 40), (3, 24), (1, 9)])
     blank = int(rng.integers(classes)) if blank is None else blank % classes
     values = rng.integers(0, classes - 1, (items, labels))
     values += values >= blank
-    for place in range(1, labels):
+    for position in range(1, labels):
         again = rng.random(items) < 0.3
-        values[again, place] = values[again, place - 1]
+        values[again, position] = values[again, position - 1]
     if blanks_in_labels:
         values[rng.random(values.shape) < 0.2] = blank
     label_lengths = rng.integers(least_labels, labels + 1, items)
@@ -69,7 +69,7 @@ def draw(seed, *, items=32, blank=None, least_labels=0, blanks_in_labels=False):
 
 
 def assert_close(loss, grad, true_loss, true_grad, what=""):
-    """Ours in float32 against theirs in float64."""
+    """Compares our float32 results with float64."""
     loss, true_loss = np.asarray(loss, np.float64), np.asarray(true_loss, np.float64)
     assert loss.shape == true_loss.shape, what
     assert np.isfinite(true_loss).all(), what
@@ -82,6 +82,6 @@ def assert_close(loss, grad, true_loss, true_grad, what=""):
 
 
 def require_adapter_beside_tensorflow():
-    """Fails where the process would end: TensorFlow's LLVM takes the place of that which Mesa's software drivers need."""
+    """Fails if the process would abort: TensorFlow's LLVM replaces that of Mesa's drivers."""
     name = ctc_wgpu.backend_name("gpu")
     assert "llvmpipe" not in name, f"{name} does not work beside TensorFlow: set VK_DRIVER_FILES as test.sh does"

@@ -1,4 +1,4 @@
-"""What is given to the functions: numbers and arrays that look right and are not, and how messages name them."""
+"""Arguments that look valid and are not, and the names and numbers in the errors about them."""
 
 import ctc_wgpu
 import ml_dtypes
@@ -13,7 +13,7 @@ from ctc_wgpu import (
     greedy_decode,
     label_error_rate,
 )
-from ctc_wgpu._arrays import Caller, ErrorsFor
+from ctc_wgpu._arrays import Conventions, ErrorsFor
 
 X = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
 LABELS = np.array([[1, 2], [2, 1]])
@@ -23,7 +23,7 @@ AS_GIVEN = {
     "a negative label": ([[1, -1], [1, 2]], {}, f"labels: item 0: label -1 at position 1 is negative, not within 0..3: {PADDING}"),
     "above 64 bits' signed end": (np.array([[1, 2**63], [1, 2]], np.uint64), {}, "label 9223372036854775808 at position 1"),
     "below 32 bits": ([[1, 2], [-(2**40), 2]], {}, "item 1: label -1099511627776 at position 0 is negative"),
-    # Others stand in the padding and behind it.
+    # Other invalid numbers are in the padding.
     "the one that counts": ([[2**50, 2**33], [1, 2**34]], {"label_lengths": [0, 2]}, "item 1: label 17179869184 at position 1"),
     "in a list beyond 64 bits": ([[1, 2**63], [1, 2]], {}, "item 0: label 9223372036854775808 at position 1 is not below"),
     "in a list far beyond": ([[1, 2], [-(2**70), 2]], {}, "item 1: label -1180591620717411303424 at position 0 is negative"),
@@ -37,14 +37,14 @@ AS_GIVEN = {
 
 
 @pytest.mark.parametrize("case", AS_GIVEN.values(), ids=AS_GIVEN)
-def test_a_number_is_named_as_it_was_given(case):
+def test_errors_contain_the_original_number(case):
     labels, more, message = case
     for function in (ctc_loss, ctc_loss_and_grad):
         with pytest.raises(ValueError, match=message):
             function(X, labels, backend="cpu", **more)
 
 
-def test_sparse_labels_out_of_order_or_outside_are_named():
+def test_errors_name_sparse_labels_out_of_order_or_out_of_range():
     for indices, shape, message in [
         ([[1, 0], [0, 0]], (2, 2), r"index \[0, 0\] is out of order after row 1: sort the labels by row, then column"),
         ([[0, 0], [0, 0]], (2, 2), r"index \[0, 0\] should be \[0, 1\]"),
@@ -58,11 +58,11 @@ def test_sparse_labels_out_of_order_or_outside_are_named():
         ctc_loss(X, SparseLabels([[0, 0]], [1], (2, 1)), label_lengths=[1, 0], backend="cpu")
 
 
-def test_names_are_replaced_as_words_and_phrases():
-    caller = Caller((("labels", "targets"), ("label_lengths", "target_lengths"), ("; do that", "; do this")))
-    with pytest.raises(TypeError, match="^targets: labels_of target_lengths; do this$"), ErrorsFor(caller):
+def test_names_are_replaced_as_whole_words_and_phrases():
+    conventions = Conventions((("labels", "targets"), ("label_lengths", "target_lengths"), ("; do that", "; do this")))
+    with pytest.raises(TypeError, match="^targets: labels_of target_lengths; do this$"), ErrorsFor(conventions):
         raise TypeError("labels: labels_of label_lengths; do that")
-    with pytest.raises(UnicodeError, match="ordinal"), ErrorsFor(caller):
+    with pytest.raises(UnicodeError, match="ordinal"), ErrorsFor(conventions):
         "ä".encode("ascii")
 
 
@@ -80,22 +80,22 @@ masked = np.ma.masked_array
         ("logits", lambda: ctc_loss([[masked(row, mask=row > 0) for row in item] for item in X], LABELS)),
         ("logit_lengths", lambda: beam_decode(X, masked([4, 2], mask=[0, 1]))),
         ("weights", lambda: ctc_loss_and_grad(X, LABELS, weights=masked([1.0, 2.0], mask=[0, 1]))),
-        ("read", lambda: label_error_rate([[1, 2]], [masked([1, 2], mask=[0, 1])])),
+        ("hypotheses", lambda: label_error_rate([[1, 2]], [masked([1, 2], mask=[0, 1])])),
     ],
 )
-def test_a_mask_is_not_ignored(name, call):
+def test_masked_elements_are_an_error(name, call):
     with pytest.raises(ValueError, match=f"{name} is a masked array"):
         call()
 
 
-def test_a_masked_array_without_a_masked_element_is_an_array():
+def test_a_masked_array_without_a_masked_element_is_accepted():
     assert (ctc_loss(masked(X), masked(LABELS)) == ctc_loss(X, LABELS)).all()
 
 
 @pytest.mark.parametrize(
     ("logits", "labels", "error", "message"),
     [
-        (X, [[1, 2], [1]], ValueError, "labels is not an array, whose rows are of one length"),
+        (X, [[1, 2], [1]], ValueError, "labels is not an array with rows of equal length"),
         (X, [[1, 2**70], [1, 1.5]], TypeError, "labels is an array of object"),
         (X, [[1, 2], [1, None]], TypeError, "labels is an array of object"),
         (X, LABELS.astype(bool), TypeError, "labels is an array of bool"),
@@ -105,14 +105,14 @@ def test_a_masked_array_without_a_masked_element_is_an_array():
         (X.astype("M8[s]"), LABELS, TypeError, "logits is an array of datetime64"),
     ],
 )
-def test_other_kinds_of_arrays_are_refused_by_name(logits, labels, error, message):
+def test_errors_name_arrays_of_unsupported_kinds(logits, labels, error, message):
     for function in (ctc_loss, align):
         with pytest.raises(error, match=message):
             function(logits, labels)
 
 
-class Lent:
-    """An array that only DLPack reaches, on a device of this number."""
+class Exporter:
+    """An array that only DLPack can export, on the device with this number."""
 
     def __init__(self, values, device):
         self.values, self.device = values, device
@@ -124,12 +124,12 @@ class Lent:
         return (self.device, 0)
 
 
-def test_the_memory_of_another_device_is_not_read():
-    assert (ctc_loss(Lent(X, 1), LABELS) == ctc_loss(X, LABELS)).all()
+def test_the_memory_of_another_device_is_an_error():
+    assert (ctc_loss(Exporter(X, 1), LABELS) == ctc_loss(X, LABELS)).all()
     for device in (2, 7, 8, 10, 14):  # CUDA, Vulkan, Metal, ROCm, oneAPI.
         for call in (lambda lent: ctc_loss(lent, LABELS), greedy_decode):
-            with pytest.raises(TypeError, match=f"logits lies in the memory of another device, DLPack's type {device}"):
-                call(Lent(X, device))
+            with pytest.raises(TypeError, match=rf"logits is in the memory of another device \(DLPack device type {device}\)"):
+                call(Exporter(X, device))
 
 
 WIDE = np.random.default_rng(1).normal(size=(4, 8, 6)).astype(np.float32)
@@ -146,16 +146,16 @@ VIEWS = {
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-def test_views_are_read_where_their_elements_are(view):
+def test_views_have_the_results_of_copies(view):
     flat = np.array(view.tolist(), np.float32)
     for got, wanted in zip(ctc_loss_and_grad(view, LABELS[::-1, ::-1]), ctc_loss_and_grad(flat, [[1, 2], [2, 1]]), strict=True):
         np.testing.assert_array_equal(got, wanted)
     assert beam_decode(view) == beam_decode(flat)
-    assert [one.score for one in align(view, LABELS)] == [one.score for one in align(flat, LABELS)]
+    assert [one.log_prob for one in align(view, LABELS)] == [one.log_prob for one in align(flat, LABELS)]
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
-def test_half_precision_is_taken_wherever_float32_is_and_losses_are_float32(kind):
+def test_half_precision_is_accepted_and_losses_are_float32(kind):
     values = X.astype(ml_dtypes.bfloat16 if kind == "bfloat16" else kind)
     same = values.astype(np.float32)
     loss, grad = ctc_loss_and_grad(values, LABELS)
@@ -163,30 +163,30 @@ def test_half_precision_is_taken_wherever_float32_is_and_losses_are_float32(kind
     assert (loss == ctc_loss(same, LABELS)).all()
     assert greedy_decode(values) == greedy_decode(same)
     assert beam_decode(values) == beam_decode(same)
-    assert [one.score for one in align(values, LABELS)] == [one.score for one in align(same, LABELS)]
-    # 65504, the largest number of half precision, is far below this sum.
+    assert [one.log_prob for one in align(values, LABELS)] == [one.log_prob for one in align(same, LABELS)]
+    # This sum is far above 65504, the largest number of half precision.
     long = np.zeros((4, 30000, 3), values.dtype)
     assert ctc_loss(long, np.ones((4, 1), int), reduction="sum") > 130000
 
 
-def test_label_error_rate_reads_arrays_without_their_padding():
+def test_label_error_rate_ignores_the_padding_of_arrays():
     padded = np.array([[1, 2, -1], [3, -1, -1]])
     assert label_error_rate(padded, padded) == 0
     assert label_error_rate(padded, padded, [2, 1]) == 0
     assert label_error_rate(abs(padded), abs(padded), [2, 1], [2, 1]) == 0
     assert label_error_rate(padded, padded, [2, 1], [2, 0]) == 1 / 3
     assert label_error_rate([[np.int64(1), 2.0]], [np.array([1, 2, -1], np.int8)]) == 0
-    assert ctc_wgpu.Edits.between(np.array([1, 2]), [1, 2]).total == 0
+    assert ctc_wgpu.EditCounts.between(np.array([1, 2]), [1, 2]).total == 0
     # The same numbers in another kind of array.
     for same in (padded.tolist(), list(padded), padded.astype(float), padded.astype(ml_dtypes.bfloat16), [[1, 2, -1], (np.int64(3),)]):
         assert label_error_rate(same, padded) == label_error_rate(padded, same) == 0
     assert label_error_rate([[1, -1]], [[1]], [2]) == 1 / 2
     for arguments, message in [
-        ((abs(padded), abs(padded), [2, 1]), "read has no padding of -1: give read_lengths"),
+        ((abs(padded), abs(padded), [2, 1]), "hypotheses has no padding of -1: pass hypothesis_lengths"),
         ((padded, padded, [-1, 1]), r"label_lengths: item 0: length -1 is not within 0..=3"),
-        ((padded, padded, [2, 1], [2, 4]), r"read_lengths: item 1: length 4 is not within 0..=3"),
+        ((padded, padded, [2, 1], [2, 4]), r"hypothesis_lengths: item 1: length 4 is not within 0..=3"),
         ((padded, padded, [2]), "label_lengths has 1 elements, but 2 are needed"),
-        ((padded, padded[:1]), "labels has 2 items, read has 1"),
+        ((padded, padded[:1]), "labels has 2 items, hypotheses has 1"),
         (("ab", "ab"), "labels is 'ab', one string"),
         ((padded[0], padded[0]), r"labels has shape \(3,\)"),
         (([padded], [padded]), r"labels has an item of shape \(2, 3\)"),
@@ -199,24 +199,24 @@ def test_label_error_rate_compares_labels_of_one_kind_and_in_order():
     assert label_error_rate(list(np.array(["kitten"])), ["sitting"]) == 0.5
     assert label_error_rate([b"kitten"], [b"sitting"]) == 0.5
     assert label_error_rate([["the", 3]], [[3, "cats"]]) == 1
-    for labels, read, message in [
-        ([b"ab"], ["ab"], "labels has numbers, read has strings, which are never equal: decode bytes"),
-        ([[b"a", b"b"]], [["a", "b"]], "labels has bytes, read has strings"),
-        ([["1", "2"]], [[1, 2]], "labels has strings, read has numbers"),
+    for labels, hypotheses, message in [
+        ([b"ab"], ["ab"], "labels contain numbers and the hypothesis contains strings, which are never equal: decode"),
+        ([[b"a", b"b"]], [["a", "b"]], "labels contain bytes and the hypothesis contains strings"),
+        ([["1", "2"]], [[1, 2]], "labels contain strings and the hypothesis contains numbers"),
         ([{1, 2}], [[1, 2]], "labels has a set: must be sequences"),
         ({"ab": 1}, ["ab"], "labels has a dict: must be sequences"),
-        ([[1]], [None], "read has a NoneType: must be sequences"),
+        ([[1]], [None], "hypotheses has a NoneType: must be sequences"),
         (SparseLabels([[0, 0]], [1], (1, 1)), [[1]], "labels has a SparseLabels: must be sequences"),
         ([[[1], [2]]], [[1, 2]], r"labels has the label \[1\]: must be a number"),
     ]:
         with pytest.raises(TypeError, match=message):
-            label_error_rate(labels, read)
+            label_error_rate(labels, hypotheses)
     for nan in ([[np.nan]], np.array([[1, np.nan]])):
-        with pytest.raises(ValueError, match="read has a label that is NaN"):
+        with pytest.raises(ValueError, match="hypotheses has a label that is NaN"):
             label_error_rate([[1, 2]], nan)
 
 
-def test_the_name_of_a_backend_is_a_string():
+def test_a_backend_that_is_not_a_string_is_an_error():
     for function in (lambda: ctc_loss(X, LABELS, backend=None), lambda: ctc_wgpu.backend_name(None)):
         with pytest.raises(TypeError, match="backend=None: must be a string"):
             function()

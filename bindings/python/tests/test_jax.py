@@ -1,9 +1,9 @@
-"""`ctc_wgpu.jax` beside `optax.ctc_loss`."""
+"""Compares `ctc_wgpu.jax` with `optax.ctc_loss`."""
 
 import os
 from functools import partial
 
-# Before JAX is imported: two devices, for what is spread over several.
+# Two devices, for the tests of pmap and shard_map. It must be set before JAX is imported.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
 
 import jax
@@ -15,7 +15,7 @@ from ctc_wgpu.jax import ctc_loss
 from support import assert_close, draw
 
 ours = partial(ctc_loss, backend="cpu")
-# The original is compiled anew for each shape.
+# JAX compiles optax's loss again for each shape.
 SEEDS = range(6)
 
 
@@ -59,7 +59,7 @@ def test_it_agrees_on_an_adapter():
 
 
 def test_impossible_items_are_infinite_and_their_gradient_is_0():
-    """The original says 1e5."""
+    """The loss of optax is 1e5."""
     batch = draw(1)
     assert not batch.possible.all()
     loss, grad = step(ours, batch, *arguments(batch))
@@ -78,7 +78,7 @@ def test_vmap_is_a_larger_batch():
 
     for got, wanted in zip(jax.vmap(one)(*folded), (loss, grad), strict=True):
         np.testing.assert_array_equal(got.reshape(wanted.shape), wanted)
-    # Over the logits alone, and twice.
+    # Over the logits alone, and nested.
     shared = jax.vmap(lambda x: ours(x, *given[1:], blank_id=batch.blank))(jnp.stack([given[0]] * 3))
     np.testing.assert_array_equal(shared, jnp.stack([loss] * 3))
     twice = [x.reshape(2, 2, -1, *x.shape[1:]) for x in given]
@@ -107,8 +107,8 @@ def test_pmap_and_shard_map_over_two_devices():
         np.testing.assert_array_equal(got, wanted)
 
 
-def test_a_large_batch_does_not_wait_for_itself():
-    """A callback may wait for an array that the thread which runs it would have to make."""
+def test_a_large_batch_does_not_deadlock():
+    """A callback could wait for an array that only its own thread would compute."""
     x = jnp.zeros((64, 400, 200))
     none = jnp.zeros((64, 400)), jnp.ones((64, 30), int), jnp.zeros((64, 30))
     total = jax.jit(jax.value_and_grad(lambda x: ours(x * 2, *none).sum()))
@@ -120,13 +120,13 @@ def test_a_large_batch_does_not_wait_for_itself():
 
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
 @pytest.mark.parametrize(("items", "frames", "width"), [(2, 4, 0), (2, 0, 0), (2, 0, 1), (0, 4, 2)])
-def test_axes_of_0_are_taken(items, frames, width, wrap):
+def test_empty_axes_are_accepted(items, frames, width, wrap):
     given = jnp.zeros((items, frames, 3)), jnp.zeros((items, frames)), jnp.ones((items, width), int), jnp.zeros((items, width))
     expected = frames * np.log(3) if width == 0 else np.inf
     np.testing.assert_allclose(wrap(ours)(*given), np.full(items, expected), rtol=1e-6)
 
 
-def test_incoming_gradients_weigh_items_and_0_hides_a_nan():
+def test_incoming_gradients_scale_items_and_0_suppresses_nan():
     batch = draw(5)
     batch = batch.only(batch.possible)
     weights = jnp.linspace(0, 2, len(batch.labels))
@@ -142,13 +142,13 @@ ONE = np.zeros((1, 3, 2), np.float32), jnp.zeros((1, 3)), jnp.array([[1]]), jnp.
 
 
 def total(x):
-    """The loss of one item, of which the second derivative is not 0."""
+    """Returns the loss of one item, whose second derivative is not 0."""
     return ours(x, *ONE[1:]).sum()
 
 
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
-def test_a_loss_is_float32_and_its_gradient_as_the_logits(dtype, wrap):
+def test_losses_are_float32_and_the_gradient_has_the_type_of_the_logits(dtype, wrap):
     loss, grad = wrap(jax.value_and_grad(total))(jnp.zeros((1, 3, 2), dtype))
     assert (loss.dtype, grad.dtype) == (jnp.float32, dtype)
     assert float(loss) == pytest.approx(np.log(8 / 6), rel=1e-6)
@@ -159,7 +159,7 @@ def test_a_loss_is_float32_and_its_gradient_as_the_logits(dtype, wrap):
     assert wrap(ours)(x, *rest)[0] > 65504
 
 
-def test_a_gradient_of_half_precision_is_scaled_before_it_is_narrowed():
+def test_a_gradient_of_half_precision_is_scaled_before_it_is_rounded():
     x = jnp.zeros((1, 2, 3)).at[..., 2].set(-18.5)
     rest = jnp.zeros((1, 2)), jnp.array([[1]]), jnp.zeros((1, 1))
     exact = jax.grad(lambda x: ours(x, *rest).sum())(x)
@@ -196,7 +196,7 @@ BAD = {
     "label": ({"labels": [[2]]}, ValueError, "labels: item 0: label 2 at position 0 is not below 2 classes"),
     "padding": ({"labels": [[-1]]}, ValueError, "labels: item 0: label -1 at position 0 is negative.*label_paddings must not count"),
     "a large label": ({"labels": np.array([[2**63]], np.uint64)}, ValueError, "labels: item 0: label 9223372036854775808 at"),
-    # JAX has 32 bits, of which these are 1.
+    # JAX truncates these to 32 bits, which are 1.
     "a label that would wrap": ({"labels": np.array([[2**32 + 1]])}, ValueError, "labels: item 0: label 4294967297 at"),
     "float labels": ({"labels": [[1.0]]}, TypeError, "labels is an array of float64"),
     "boolean labels": ({"labels": jnp.array([[True]])}, TypeError, "labels is an array of bool"),
@@ -210,19 +210,20 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 def test_errors_name_the_arguments_as_optax_does(bad):
-    """Where nothing is traced they are what was raised here."""
+    """Without tracing, they are Python's own exceptions."""
     arguments, error, message = bad
     given = dict(zip(("logits", "logit_paddings", "labels", "label_paddings"), ONE, strict=True))
     with pytest.raises(error, match=f"^{message}"):
         ours(**{**given, **arguments})
 
 
-def test_errors_under_jit_have_the_message_in_them():
+def test_errors_under_jit_contain_the_message():
     with pytest.raises(jax.errors.JaxRuntimeError, match="ValueError: labels: item 0: label 2 at position 0 is not below 2 classes"):
         jax.block_until_ready(jax.jit(ours)(*ONE[:2], jnp.array([[2]]), ONE[3]))
 
 
-# What README's table says of the original, and of ours. Two items of three frames over four equally likely classes.
+# The README's table of differences: each test asserts the behaviour of the original and of this
+# package, on two items of three frames over four equally probable classes.
 def uniform(at=None, value=0.0):
     x = np.zeros((2, 3, 4), np.float32)
     if at is not None:
@@ -266,7 +267,7 @@ def test_difference_nan_in_the_padding():
     assert np.isfinite(grad).all()
 
 
-def test_difference_a_label_that_is_no_class():
+def test_difference_a_label_that_is_not_a_class():
     for label in (4, 7, -1):
         assert theirs(uniform(), [[label], [1]])[0][0] < 0
         with pytest.raises(Exception, match=f"item 0: label {label} at position 0 is (not below 4 classes|negative)"):
@@ -280,7 +281,7 @@ def test_difference_paddings_with_holes():
         mine(uniform(), [[1], [1]], holes)
 
 
-def test_difference_the_blank_among_labels_is_none():
+def test_no_difference_for_the_blank_among_labels():
     loss, grad = mine(uniform(), [[0, 1], [1, 2]])
     wanted, wanted_grad = theirs(uniform(), [[0, 1], [1, 2]])
     np.testing.assert_allclose(loss, wanted, rtol=1e-6)
@@ -293,14 +294,14 @@ def test_difference_a_loss_below_0():
     assert 0 <= mine(*given)[0][0] < 1e-6
 
 
-def test_difference_log_epsilon_is_not_looked_at():
+def test_difference_log_epsilon_is_ignored():
     given = jnp.zeros((1, 3, 4)), jnp.zeros((1, 3)), jnp.array([[1, 1, 1]]), jnp.zeros((1, 3))
     assert optax.ctc_loss(*given, log_epsilon=-50.0) < 60
     assert ours(*given, log_epsilon=-50.0) == np.inf
 
 
 def test_difference_second_derivatives():
-    """That ours is an error is a test above."""
+    """Another test asserts that ours is an error."""
     given = jnp.zeros((1, 3)), jnp.array([[1]]), jnp.zeros((1, 1))
     first = jax.grad(lambda x: optax.ctc_loss(x, *given).sum())
     second = jax.grad(lambda x: first(x)[0, 0, 0])(jnp.zeros((1, 3, 2)))

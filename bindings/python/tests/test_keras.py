@@ -1,4 +1,4 @@
-"""`ctc_wgpu.keras`, on the backend of Keras that the variable KERAS_BACKEND names."""
+"""`ctc_wgpu.keras`, on the Keras backend that KERAS_BACKEND selects."""
 
 import os
 
@@ -12,22 +12,22 @@ from ctc_wgpu.keras import CTC, CTCLayer, ctc_batch_cost, ctc_decode
 from keras import ops
 from support import assert_close, draw, require_adapter_beside_tensorflow
 
-UNDER = keras.backend.backend()
-# JAX compiles the originals anew for each shape.
-SEEDS = range(3 if UNDER == "jax" else 8)
+BACKEND = keras.backend.backend()
+# JAX compiles the losses of Keras again for each shape.
+SEEDS = range(3 if BACKEND == "jax" else 8)
 FRAMES, HEIGHT, CLASSES = 12, 6, 5
 
 
 def step(loss_of, values):
-    """Losses and the gradient of their sum by `values`, as numpy's arrays."""
-    if UNDER == "torch":
+    """Returns losses and the gradient of their sum by `values`, as numpy arrays."""
+    if BACKEND == "torch":
         import torch
 
         x = torch.tensor(values, requires_grad=True)
         loss = loss_of(x)
         loss.sum().backward()
         return loss.detach().numpy(), x.grad.numpy()
-    if UNDER == "jax":
+    if BACKEND == "jax":
         import jax
 
         loss, pull = jax.vjp(loss_of, values)
@@ -53,14 +53,14 @@ def test_batch_cost_agrees_with_that_of_keras_2_in_float64(seed, backend):
 
     if backend == "gpu":
         require_adapter_beside_tensorflow()
-    # The original refuses an item without labels.
+    # Keras rejects an item without labels.
     batch = draw(seed, blank=-1, least_labels=1)
     batch = batch.only(batch.possible)
     lengths = batch.logit_lengths[:, None], batch.label_lengths[:, None]
     expected = tensorflow_step(
         lambda x: original(batch.labels.astype(float), tf.nn.softmax(x), *lengths), batch.logits.astype(float)
     )
-    garbled = batch.garbled.astype(np.float32)  # As labels come out of a data set that holds floats.
+    garbled = batch.garbled.astype(np.float32)  # Data sets often have float labels.
     got = step(lambda x: ctc_batch_cost(garbled, ops.softmax(x), *lengths, backend=backend), batch.logits)
     assert got[0].shape == (len(batch.labels), 1)
     assert_close(*got, *expected)
@@ -68,8 +68,8 @@ def test_batch_cost_agrees_with_that_of_keras_2_in_float64(seed, backend):
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", None])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_loss_agrees_with_the_reference_and_means_what_keras_losses_ctc_does(seed, reduction):
-    """That computes in float32, on PyTorch and JAX with errors of 1e-4 in the gradient: enough to tell that both mean the same."""
+def test_the_loss_agrees_with_the_reference_and_with_keras_losses_ctc(seed, reduction):
+    """On PyTorch and JAX, the float32 gradient of `keras.losses.CTC` has errors of 1e-4."""
     batch = draw(seed, blank=0)
     batch.logit_lengths[:] = batch.logits.shape[1]
     batch = batch.only(batch.possible)
@@ -111,7 +111,7 @@ def test_impossible_items():
         assert (grad[0] == 0).all()
 
 
-def test_sample_weights_multiply():
+def test_sample_weights_multiply_losses():
     batch = draw(4, blank=0)
     batch.logit_lengths[:] = batch.logits.shape[1]
     batch = batch.only(batch.possible)
@@ -129,13 +129,12 @@ def test_sample_weights_multiply():
 def test_difference_an_impossible_item():
     labels, logits = np.array([[1, 1, 1]]), np.zeros((1, 3, 4), np.float32)
     (theirs,) = ops.convert_to_numpy(keras.losses.CTC(reduction=None)(labels, logits))
-    low, high = {"tensorflow": (700, 720), "torch": (np.inf, np.inf), "jax": (1e5, 1.001e5)}[UNDER]
+    low, high = {"tensorflow": (700, 720), "torch": (np.inf, np.inf), "jax": (1e5, 1.001e5)}[BACKEND]
     assert low <= theirs <= high
-    # Ours is above.
 
 
 def test_labels_after_padding_are_an_error():
-    """`keras.losses.CTC` takes [1, 0, 2] for the two labels 1 and 0."""
+    """`keras.losses.CTC` uses the first two labels, 1 and 0, of [1, 0, 2]."""
     logits = np.random.default_rng(0).normal(size=(1, 5, 4)).astype(np.float32)
     (theirs,) = ops.convert_to_numpy(keras.losses.CTC(reduction=None)(np.array([[1, 0, 2]]), logits))
     (loss,) = ctc_loss(logits, [[1, 0]], blank_in_labels="allow", backend="reference")
@@ -145,15 +144,15 @@ def test_labels_after_padding_are_an_error():
 
 
 def lines(items=48):
-    """A task that is learnt in seconds: a label is a column that is bright, between dark ones."""
+    """Generates a task that is learnt in seconds: a label is a bright column between dark ones."""
     rng = np.random.default_rng(0)
     x = rng.normal(0, 0.1, (items, FRAMES, HEIGHT)).astype(np.float32)
     labels = np.full((items, 3), -1)
     for item in range(items):
         length = rng.integers(1, 4)
         labels[item, :length] = rng.integers(0, CLASSES - 1, length)
-        for place in range(length):
-            x[item, 1 + 3 * place, labels[item, place]] += 2
+        for position in range(length):
+            x[item, 1 + 3 * position, labels[item, position]] += 2
     return x, labels
 
 
@@ -165,8 +164,8 @@ def body(softmax=True, masked=False):
     return line, x
 
 
-def begin(model):
-    """From the same weights on each backend; they are such that it learns soon."""
+def initialise(model):
+    """Initialises the weights equally on each backend, such that the model learns quickly."""
     rng = np.random.default_rng(0)
     model.set_weights([rng.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
     return model
@@ -174,39 +173,39 @@ def begin(model):
 
 def with_loss(loss=None, **choices):
     line, y_pred = body(**choices)
-    model = begin(keras.Model(line, y_pred))
+    model = initialise(keras.Model(line, y_pred))
     loss = loss or CTC(from_logits=False, blank=-1, mask_value=-1, backend="cpu")
-    model.compile(optimizer=keras.optimizers.Adam(0.01), loss=loss, jit_compile=UNDER == "jax")
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss=loss, jit_compile=BACKEND == "jax")
     return model
 
 
 def with_layer(**inputs):
-    """The model that learns, and the part of it that reads."""
+    """Returns the model for training, and the model for prediction, which shares its weights."""
     line, y_pred = body()
     labels = keras.Input((3,), name="labels", dtype="int32")
     lengths = {name: keras.Input((1,), name=name, dtype="int32") for name in inputs}
     out = CTCLayer(backend="cpu", name="ctc")(labels, y_pred, **lengths)
-    model = begin(keras.Model([line, labels, *lengths.values()], out))
-    model.compile(optimizer=keras.optimizers.Adam(0.01), jit_compile=UNDER == "jax")
+    model = initialise(keras.Model([line, labels, *lengths.values()], out))
+    model.compile(optimizer=keras.optimizers.Adam(0.01), jit_compile=BACKEND == "jax")
     return model, keras.Model(line, y_pred)
 
 
-def share_read(model):
+def share_correct(model):
     x, labels = lines()
     best = np.asarray(model.predict(x, verbose=0)).argmax(-1)
     right = 0
     for row, truth in zip(best, labels, strict=True):
-        read = [c for t, c in enumerate(row) if c != CLASSES - 1 and (t == 0 or row[t - 1] != c)]
-        right += read == truth[truth >= 0].tolist()
+        decoded = [c for t, c in enumerate(row) if c != CLASSES - 1 and (t == 0 or row[t - 1] != c)]
+        right += decoded == truth[truth >= 0].tolist()
     return right / len(x)
 
 
-def test_compile_and_fit_learn_and_go_through_a_file(tmp_path):
+def test_a_model_with_the_loss_learns_and_can_be_saved(tmp_path):
     x, labels = lines()
     model = with_loss()
     history = model.fit(x, labels, batch_size=16, epochs=60, verbose=0, shuffle=False, validation_data=(x, labels))
     assert history.history["loss"][-1] < history.history["loss"][0] / 4
-    assert share_read(model) > 0.9
+    assert share_correct(model) > 0.9
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.loss.get_config() == model.loss.get_config()
@@ -214,21 +213,21 @@ def test_compile_and_fit_learn_and_go_through_a_file(tmp_path):
     again.fit(x, labels, batch_size=16, epochs=1, verbose=0)
 
 
-def test_the_layer_learns_is_cut_off_and_goes_through_a_file(tmp_path):
+def test_a_model_with_the_layer_learns_and_can_be_saved_and_predicts_without_it(tmp_path):
     x, labels = lines()
-    model, reader = with_layer()
+    model, predictor = with_layer()
     history = model.fit([x, labels], batch_size=16, epochs=60, verbose=0, shuffle=False)
     assert history.history["loss"][-1] < history.history["loss"][0] / 4
-    assert share_read(reader) > 0.9
+    assert share_correct(predictor) > 0.9
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    again.compile(optimizer="adam", jit_compile=UNDER == "jax")
+    again.compile(optimizer="adam", jit_compile=BACKEND == "jax")
     assert again.evaluate([x, labels], verbose=0) == pytest.approx(model.evaluate([x, labels], verbose=0), rel=1e-5)
     cut = keras.Model(again.inputs[0], again.get_layer("classes").output)
-    np.testing.assert_allclose(cut.predict(x, verbose=0), reader.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(cut.predict(x, verbose=0), predictor.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
 
 
-def test_both_ways_and_lengths_as_inputs_give_one_loss():
+def test_the_loss_and_the_layer_agree_with_lengths_as_inputs():
     x, labels = lines()
     expected = with_loss().evaluate(x, labels, batch_size=48, verbose=0)
     model, _ = with_layer()
@@ -238,7 +237,7 @@ def test_both_ways_and_lengths_as_inputs_give_one_loss():
     assert model.evaluate(given, batch_size=48, verbose=0) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_masking_layer_tells_how_many_frames_count():
+def test_a_masking_layer_selects_the_valid_frames():
     x, labels = lines()
     x[:, 10:] = 0
     masked = with_loss(masked=True).evaluate(x, labels, batch_size=48, verbose=0)
@@ -248,13 +247,13 @@ def test_a_masking_layer_tells_how_many_frames_count():
     assert masked != pytest.approx(with_loss().evaluate(x, labels, batch_size=48, verbose=0), rel=1e-3)
 
 
-# Frames that count: behind padding, as `pad_sequences` puts it by default; around some that are
-# masked; before padding.
-COUNT = np.array([[0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 1], [1] * 9 + [0] * 3], bool)
+# Valid frames: after padding, the default of `pad_sequences`; with masked frames between them;
+# before padding.
+VALID = np.array([[0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 1], [1] * 9 + [0] * 3], bool)
 
 
-def of_the_frames_that_count(model, x, labels, count):
-    """The mean loss of the predictions without those that do not, by the reference."""
+def loss_of_valid_frames(model, x, labels, count):
+    """Computes the mean loss without the masked frames, by the reference."""
     losses = []
     for frames, row, here in zip(model.predict(x, verbose=0), labels, count, strict=True):
         given = frames[here][None].astype(float), row[None, row >= 0]
@@ -264,28 +263,28 @@ def of_the_frames_that_count(model, x, labels, count):
 
 def masked_lines():
     x, labels = (part[:3] for part in lines())
-    x[~COUNT] = 0
+    x[~VALID] = 0
     return x, labels
 
 
-def test_a_mask_may_be_false_anywhere():
+def test_a_mask_may_be_false_at_any_frame():
     x, labels = masked_lines()
     model = with_loss(masked=True)
-    expected = of_the_frames_that_count(model, x, labels, COUNT)
+    expected = loss_of_valid_frames(model, x, labels, VALID)
     assert model.evaluate(x, labels, verbose=0) == pytest.approx(expected, rel=1e-5)
     model.fit(x, labels, epochs=3, verbose=0)
     assert model.evaluate(x, labels, verbose=0) < expected
 
 
 @pytest.mark.parametrize("lengths", [None, [12, 7, 4]])
-def test_the_layer_counts_what_the_mask_has_of_the_first_frames(lengths):
+def test_the_layer_combines_the_mask_with_the_input_length(lengths):
     x, labels = masked_lines()
     line, y_pred = body(masked=True)
     inputs = [line, keras.Input((3,), dtype="int32")] + ([keras.Input((1,), dtype="int32")] if lengths else [])
-    model = begin(keras.Model(inputs, CTCLayer(backend="cpu")(inputs[1], y_pred, *inputs[2:])))
-    model.compile(jit_compile=UNDER == "jax")
-    count = COUNT & (np.arange(FRAMES) < np.reshape(lengths or FRAMES, (-1, 1)))
-    expected = of_the_frames_that_count(keras.Model(line, y_pred), x, labels, count)
+    model = initialise(keras.Model(inputs, CTCLayer(backend="cpu")(inputs[1], y_pred, *inputs[2:])))
+    model.compile(jit_compile=BACKEND == "jax")
+    count = VALID & (np.arange(FRAMES) < np.reshape(lengths or FRAMES, (-1, 1)))
+    expected = loss_of_valid_frames(keras.Model(line, y_pred), x, labels, count)
     given = [x, labels] + ([np.array(lengths)[:, None]] if lengths else [])
     assert model.evaluate(given, verbose=0) == pytest.approx(expected, rel=1e-5)
 
@@ -296,13 +295,13 @@ def test_masked_frames_have_a_gradient_of_0():
 
     def loss(x):
         return CTCLayer(from_logits=True, blank=0, backend="cpu")._item_losses(
-            CTCLayer.CALLER, np.array([[1, 2], [3, 3], [1, 4]]), x, ops.convert_to_tensor(COUNT)
+            np.array([[1, 2], [3, 3], [1, 4]]), x, ops.convert_to_tensor(VALID)
         )
 
     losses, grad = step(loss, x)
     assert np.isfinite(losses).all()
-    assert (grad[~COUNT] == 0).all()
-    assert (np.abs(grad[COUNT]).max(-1) > 0).all()
+    assert (grad[~VALID] == 0).all()
+    assert (np.abs(grad[VALID]).max(-1) > 0).all()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -317,7 +316,7 @@ def test_a_loss_of_half_precision_is_float32(dtype):
         assert float(loss) == pytest.approx(expected, rel=1e-5)
     cost = ctc_batch_cost(labels, ops.softmax(x), np.full((16, 1), 3000), np.full((16, 1), 5), backend="cpu")
     assert keras.backend.standardize_dtype(cost.dtype) == "float32"
-    # Half precision would make 2048 of this label.
+    # Half precision would round this label to 2048.
     wide = np.zeros((1, 1, 2051), np.float32)
     wide[0, 0, 2049] = 20
     assert float(CTC(dtype=dtype, backend="cpu")(np.array([[2049]]), wide)) < 1e-3
@@ -332,8 +331,8 @@ BAD = {
     "NaN": (CTC(), ([[np.nan]], LOGITS), "y_true: item 0: label nan at position 0 is not an integer"),
     "a label that would wrap": (CTC(), (np.array([[2**63]], np.uint64), LOGITS), "label 9223372036854775808 at"),
     "masked labels": (CTC(), (np.ma.masked_array([[1, 2]], mask=[[0, 1]]), LOGITS), "y_true is a masked array"),
-    "a padding that is a class": (CTC(mask_value=3), ([[1, 3]], LOGITS), "mask_value=3 is one of 4 classes: must be the blank, 0, or no"),
-    "weights of frames": (CTC(), ([[1]], LOGITS, np.ones((1, 5))), r"sample_weight has shape \(1, 5\): must be one number an item"),
+    "a padding that is a class": (CTC(mask_value=3), ([[1, 3]], LOGITS), "mask_value=3 is one of 4 classes: must be the blank, 0, or not a"),
+    "weights of frames": (CTC(), ([[1]], LOGITS, np.ones((1, 5))), r"sample_weight has shape \(1, 5\): must be one number per item"),
     "weights of three axes": (CTC(), ([[1]], LOGITS, np.ones((1, 1, 1))), r"sample_weight has shape \(1, 1, 1\): must be one number"),
     "labels of batch cost": (ctc_batch_cost, ([[7, 1]], PROBABILITIES, [[5]], [[2]]), "y_true: item 0: label 7 at position 0"),
     "input length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[6]], [[2]]), "input_length: item 0: logit length 6 is not within"),
@@ -349,7 +348,7 @@ def test_errors_name_the_arguments_as_keras_does(bad):
         function(*(np.asanyarray(given) for given in arguments))
 
 
-def test_what_is_no_integer_is_not_rounded_to_one():
+def test_values_that_are_not_integers_are_not_rounded():
     for choice in ({"blank": 1.5}, {"mask_value": -1.5}):
         for kind in (CTC, CTCLayer):
             with pytest.raises(TypeError):
@@ -359,7 +358,7 @@ def test_what_is_no_integer_is_not_rounded_to_one():
             CTC()(labels, LOGITS)
 
 
-def test_a_flag_is_true_or_false():
+def test_flags_must_be_true_or_false():
     for choice in ({"zero_infinity": "False"}, {"from_logits": "False"}, {"from_logits": None}):
         for kind in (CTC, CTCLayer):
             with pytest.raises(TypeError, match="must be True or False"):
@@ -369,28 +368,28 @@ def test_a_flag_is_true_or_false():
         ctc_decode(PROBABILITIES, [5], greedy="False")
 
 
-def test_the_way_of_keras_2_with_a_lambda_still_works():
+def test_batch_cost_in_a_lambda_works_as_in_keras_2():
     x, labels = lines()
     line, y_pred = body()
     inputs = [keras.Input((width,), dtype="int32") for width in (3, 1, 1)]
     cost = keras.layers.Lambda(
         lambda args: ctc_batch_cost(*args, backend="cpu"), output_shape=(1,), name="ctc"
     )([inputs[0], y_pred, *inputs[1:]])
-    model = begin(keras.Model([line, *inputs], cost))
-    model.compile(optimizer=keras.optimizers.Adam(0.01), loss=lambda y_true, y_pred: y_pred, jit_compile=UNDER == "jax")
+    model = initialise(keras.Model([line, *inputs], cost))
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss=lambda y_true, y_pred: y_pred, jit_compile=BACKEND == "jax")
     given = [x, np.abs(labels), np.full((48, 1), FRAMES), (labels >= 0).sum(1, keepdims=True)]
     history = model.fit(given, np.zeros(48), batch_size=16, epochs=10, verbose=0)
     assert history.history["loss"][-1] < history.history["loss"][0] / 2
 
 
-def test_a_bad_label_stops_fit_and_says_which():
+def test_an_invalid_label_stops_fit_with_its_item():
     x, labels = lines(16)
     labels[3, 0] = CLASSES
     with pytest.raises(Exception, match=f"item 3: label {CLASSES} at position 0 is not below {CLASSES} classes"):
         with_loss().fit(x, labels, batch_size=16, verbose=0, shuffle=False)
 
 
-def test_configurations_have_all_arguments():
+def test_configurations_contain_all_arguments():
     choices = {
         "from_logits": False,
         "blank": -1,

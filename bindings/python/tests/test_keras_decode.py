@@ -1,4 +1,4 @@
-"""`ctc_wgpu.keras.ctc_decode`, on the backend of Keras that the variable KERAS_BACKEND names, beside Keras 2's."""
+"""Compares `ctc_wgpu.keras.ctc_decode` with that of Keras 2, on the backend of KERAS_BACKEND."""
 
 import os
 
@@ -12,7 +12,7 @@ from ctc_wgpu.keras import ctc_decode
 from keras import ops
 from support import draw
 
-UNDER = keras.backend.backend()
+BACKEND = keras.backend.backend()
 SEEDS = range(12)  # of 32 items each
 
 
@@ -31,7 +31,7 @@ def numpy(answer):
 
 
 def original(*arguments, **choices):
-    """Of Keras 2; it is TensorFlow's on each backend, and still in Keras."""
+    """Calls `ctc_decode` of Keras 2, which Keras still has for TensorFlow."""
     from keras.src.legacy.backend import ctc_decode as theirs
 
     decoded, numbers = theirs(*arguments, **choices)
@@ -39,7 +39,7 @@ def original(*arguments, **choices):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_greedy_is_that_of_keras_2(seed):
+def test_greedy_decoding_agrees_with_keras_2(seed):
     y_pred, lengths = batch_of(seed)
     (wanted,), numbers = original(y_pred, lengths)
     for given in (lengths, lengths[:, None].astype(np.int64)):
@@ -47,12 +47,12 @@ def test_greedy_is_that_of_keras_2(seed):
         np.testing.assert_array_equal(got, wanted)
         assert ours.shape == numbers.shape == (len(lengths), 1)
         np.testing.assert_allclose(ours, numbers, rtol=1e-5, atol=1e-5)
-    assert got.dtype == (np.int32 if UNDER == "jax" else wanted.dtype)
+    assert got.dtype == (np.int32 if BACKEND == "jax" else wanted.dtype)
     assert ours.dtype == numbers.dtype
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_greedy_reads_what_keras_3_reads(seed):
+def test_greedy_decoding_agrees_with_keras_3(seed):
     y_pred, lengths = batch_of(seed)
     theirs, _ = keras.ops.ctc_decode(y_pred, lengths, strategy="greedy", mask_index=y_pred.shape[-1] - 1)
     (got,), _ = numpy(ctc_decode(y_pred, lengths))
@@ -60,14 +60,14 @@ def test_greedy_reads_what_keras_3_reads(seed):
 
 
 def merged(row):
-    """Equal neighbours made one, as Keras 2 does with what it found."""
+    """Merges equal neighbours, as Keras 2 does with the decoded labels."""
     labels = [label for place, label in enumerate(row) if label >= 0 and (place == 0 or label != row[place - 1])]
     return labels + [-1] * (len(row) - len(labels))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_search_is_that_of_keras_2_but_for_doubled_letters(seed):
-    """Where nothing is cut off; where something is, TensorFlow keeps other prefixes, see test_tf_decode.py."""
+def test_the_search_agrees_with_keras_2_except_for_doubled_letters(seed):
+    """This holds without pruning; with it, TensorFlow keeps other prefixes (test_tf_decode.py)."""
     y_pred, lengths = batch_of(seed)
     y_pred, lengths = softmax(np.log(y_pred[:, :6, -4:])), np.minimum(lengths, 6)
     wanted, numbers = original(y_pred, lengths, greedy=False, beam_width=2000, top_paths=3)
@@ -75,7 +75,7 @@ def test_the_search_is_that_of_keras_2_but_for_doubled_letters(seed):
     assert len(got) == len(wanted) == 3
     assert ours.shape == numbers.shape == (len(lengths), 3)
     np.testing.assert_allclose(ours, numbers, rtol=1e-4, atol=1e-5)
-    # Of equally likely ones the order is each library's own.
+    # The order of equally probable labels differs between libraries.
     apart = (np.diff(ours) < -1e-4).all(1)
     assert apart.mean() > 0.3
     for path in range(2):
@@ -83,26 +83,26 @@ def test_the_search_is_that_of_keras_2_but_for_doubled_letters(seed):
             assert merged(mine) == theirs.tolist()
 
 
-def test_a_doubled_letter_stays_two():
-    """The original makes one of it, by the search only."""
+def test_a_doubled_letter_is_kept():
+    """Keras 2 merges it, with the beam search only."""
     y_pred = np.array([[[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]]], np.float32)
     for greedy, theirs in [(True, [0, 0, -1]), (False, [0, -1, -1])]:
         assert original(y_pred, [3], greedy)[0][0].tolist() == [theirs]
         assert numpy(ctc_decode(y_pred, [3], greedy))[0][0].tolist() == [[0, 0, -1]]
 
 
-def test_the_search_is_that_of_beam_decode():
+def test_the_search_agrees_with_beam_decode():
     y_pred, lengths = batch_of(3)
     (got,), ours = numpy(ctc_decode(y_pred, lengths, greedy=False, beam_width=20))
     found = beam_decode(y_pred, lengths, width=20, blank=-1, input="probs", epsilon=keras.config.epsilon())
     for row, number, (best,) in zip(got, ours[:, 0], found, strict=True):
         assert row[row >= 0].tolist() == best.labels
         assert (row[len(best.labels) :] == -1).all()
-        assert number == pytest.approx(-best.loss)
+        assert number == pytest.approx(best.log_prob)
 
 
-def test_where_there_are_fewer_labels_than_paths():
-    """One frame of two classes reads "" or "0"; the original is an error."""
+def test_hypotheses_that_do_not_exist_are_padding():
+    """One frame of two classes has the hypotheses "" and "0"; Keras 2 raises an error."""
     (first, second, third), numbers = numpy(ctc_decode(np.array([[[0.7, 0.3]]], np.float32), [1], False, 10, 3))
     assert (first.tolist(), second.tolist(), third.tolist()) == ([[0]], [[-1]], [[-1]])
     np.testing.assert_allclose(numbers, [[np.log(0.7), np.log(0.3), -np.inf]], rtol=1e-5)
@@ -111,7 +111,7 @@ def test_where_there_are_fewer_labels_than_paths():
 
 
 @pytest.mark.parametrize("greedy", [True, False])
-def test_nan_stays_in_its_item_and_numbers_of_half_precision_are_float32(greedy):
+def test_nan_is_confined_to_its_item_and_results_of_half_precision_are_float32(greedy):
     y_pred = np.full((2, 3, 2), 0.5, np.float16)
     y_pred[0, 1, 0] = np.nan
     (got,), numbers = numpy(ctc_decode(y_pred, [3, 3], greedy))
@@ -132,9 +132,12 @@ def test_it_works_in_a_model_and_in_its_graph(greedy):
     y_pred, lengths = batch_of(5)
     items, frames, classes = y_pred.shape
     x, n = keras.Input((frames, classes)), keras.Input((1,), dtype="int32")
-    read = keras.layers.Lambda(lambda given: ctc_decode(*given, greedy=greedy, beam_width=8)[0][0], output_shape=(frames,))
-    model = keras.Model([x, n], read([x, n]))
-    model.compile(jit_compile=UNDER == "jax")
+    decode = keras.layers.Lambda(
+        lambda inputs: ctc_decode(*inputs, greedy=greedy, beam_width=8)[0][0],
+        output_shape=(frames,),
+    )
+    model = keras.Model([x, n], decode([x, n]))
+    model.compile(jit_compile=BACKEND == "jax")
     (wanted,), _ = numpy(ctc_decode(y_pred, lengths, greedy, beam_width=8))
     np.testing.assert_array_equal(model.predict([y_pred, lengths[:, None]], verbose=0), wanted)
     assert wanted.shape == (items, frames)

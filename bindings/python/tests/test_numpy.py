@@ -1,4 +1,4 @@
-"""The loss over numpy arrays: held against the float64 reference, on arrays of all kinds, and with bad input."""
+"""The loss of numpy arrays: comparison with the reference, kinds of arrays, and errors."""
 
 import collections
 import multiprocessing
@@ -13,7 +13,7 @@ from ctc_wgpu import SparseLabels, ctc_loss, ctc_loss_and_grad
 from support import assert_close, draw
 
 SEEDS = range(12)
-# Two equally likely classes for 3 frames: of 8 paths 6 read "1".
+# Two equally probable classes in 3 frames: 6 of the 8 paths have the labels "1".
 UNIFORM = np.zeros((1, 3, 2), np.float32)
 EXPECTED = np.log(8 / 6)
 
@@ -41,8 +41,8 @@ def test_it_agrees_with_the_reference(seed, backend):
     assert (ctc_loss(batch.logits, batch.garbled, batch.logit_lengths, batch.label_lengths, blank=batch.blank, backend=backend) == loss).all()
 
 
-def test_infeasible_items_are_drawn():
-    """Else the tests above would say nothing of them."""
+def test_the_random_batches_have_impossible_items():
+    """Otherwise the tests above would not cover them."""
     shares = [draw(seed).possible.mean() for seed in SEEDS]
     assert 0.3 < np.mean(shares) < 0.98
 
@@ -59,11 +59,12 @@ def test_inputs_and_reductions_agree_with_the_reference(input, reduction):
     loss, grad = both(batch, backend="cpu", **choices)
     true_loss, true_grad = both(batch, backend="reference", **choices)
     assert np.ndim(loss) == (reduction == "none")
-    scale = max(1, np.abs(true_grad).max())  # Derivatives by a probability are as large as 1/(p + ε).
+    # Derivatives by a probability are as large as 1/(p + ε).
+    scale = max(1, np.abs(true_grad).max())
     assert_close(loss, grad / scale, true_loss, true_grad / scale)
 
 
-def test_the_reference_takes_float64_and_others_say_that_they_do_not():
+def test_the_reference_computes_in_float64_and_others_in_float32():
     logits = np.array([[[0.1, 0.2], [0.3, 0.5]]])
     slope = np.zeros_like(logits)
     for at in np.ndindex(logits.shape):
@@ -73,22 +74,22 @@ def test_the_reference_takes_float64_and_others_say_that_they_do_not():
         slope[at] = (losses[0] - losses[1]) / 2e-6
     _, grad = ctc_loss_and_grad(logits, [[1]], backend="reference")
     assert np.abs(slope - grad).max() < 1e-9
-    # In float32 a float64 batch is rounded first.
+    # Other backends round a float64 batch to float32 first.
     assert ctc_loss(logits, [[1]], backend="cpu").dtype == np.float32
 
 
-def test_labels_come_in_four_ways():
+def test_all_label_layouts_have_the_same_result():
     batch = draw(5)
     expected = both(batch, backend="cpu")
     rows = [np.arange(length) for length in batch.label_lengths]
     items = np.repeat(np.arange(len(rows)), batch.label_lengths)
     sparse = SparseLabels(np.stack([items, np.concatenate(rows)], 1), batch.concatenated, batch.labels.shape)
     for labels in (batch.concatenated, batch.garbled.tolist()):
-        for got, wanted in zip(both(batch, labels, backend="cpu"), expected, strict=True):
-            assert (got == wanted).all()
+        for got, expected_part in zip(both(batch, labels, backend="cpu"), expected, strict=True):
+            assert (got == expected_part).all()
     got = ctc_loss_and_grad(batch.logits, sparse, batch.logit_lengths, blank=batch.blank, backend="cpu")
-    for part, wanted in zip(got, expected, strict=True):
-        assert (part == wanted).all()
+    for part, expected_part in zip(got, expected, strict=True):
+        assert (part == expected_part).all()
 
 
 def test_layouts_agree_and_a_transposed_view_keeps_its_strides():
@@ -105,7 +106,7 @@ def test_layouts_agree_and_a_transposed_view_keeps_its_strides():
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.uint32, np.int64, np.uint64, ">i4"])
-def test_any_integers_will_do(kind):
+def test_all_integer_types_are_accepted(kind):
     loss = ctc_loss(UNIFORM, np.array([[1]], kind), np.array([3], kind), np.array([1], kind), backend="cpu")
     assert loss == pytest.approx(EXPECTED)
 
@@ -146,26 +147,26 @@ MAKERS = {
 
 
 @pytest.mark.parametrize("maker", MAKERS.values(), ids=MAKERS)
-def test_any_array_will_do(maker):
+def test_all_kinds_of_arrays_are_accepted(maker):
     batch = draw(7)
     expected = both(batch, backend="cpu")
     batch.logits = maker(batch.logits)
-    for got, wanted in zip(both(batch, backend="cpu"), expected, strict=True):
-        assert (got == wanted).all()
+    for got, expected_part in zip(both(batch, backend="cpu"), expected, strict=True):
+        assert (got == expected_part).all()
 
 
-def test_half_precision_is_what_its_values_say():
+def test_half_precision_has_the_result_of_its_values():
     half = draw(8).logits.astype(np.float16)
     batch = draw(8)
     batch.logits = half
     got = both(batch, backend="cpu")
     batch.logits = half.astype(np.float32)
-    for part, wanted in zip(got, both(batch, backend="cpu"), strict=True):
-        assert (part == wanted).all()
+    for part, expected_part in zip(got, both(batch, backend="cpu"), strict=True):
+        assert (part == expected_part).all()
 
 
-class Lender:
-    """An object that knows DLPack, and nothing else of numpy."""
+class Exporter:
+    """An array whose only interface is DLPack."""
 
     def __init__(self, values):
         self.values = values
@@ -177,8 +178,8 @@ class Lender:
         return self.values.__dlpack_device__()
 
 
-def test_dlpack_lends_its_memory():
-    assert ctc_loss(Lender(UNIFORM), Lender(np.array([[1]])), backend="cpu") == pytest.approx(EXPECTED)
+def test_arrays_that_only_export_dlpack_are_accepted():
+    assert ctc_loss(Exporter(UNIFORM), Exporter(np.array([[1]])), backend="cpu") == pytest.approx(EXPECTED)
 
 
 BAD = {
@@ -193,7 +194,7 @@ BAD = {
     "logits of 2 axes": ({"logits": UNIFORM[0]}, ValueError, r"logits has shape \(3, 2\): must have 3 axes"),
     "lengths of 2 axes": ({"label_lengths": [[1]]}, ValueError, r"label_lengths has shape \(1, 1\): must have 1 axis"),
     "labels of 3 axes": ({"labels": [[[1]]]}, ValueError, "labels has shape"),
-    "labels in a row without lengths": ({"labels": [1]}, ValueError, "need label_lengths"),
+    "labels in a row without lengths": ({"labels": [1]}, ValueError, "require label_lengths"),
     "integer logits": ({"logits": UNIFORM.astype(int)}, TypeError, "logits is an array of int64"),
     "complex logits": ({"logits": UNIFORM.astype(complex)}, TypeError, "logits is an array of complex128"),
     "text": ({"labels": [["a"]]}, TypeError, "labels is an array of <U1"),
@@ -218,7 +219,7 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 @pytest.mark.parametrize("function", [ctc_loss, ctc_loss_and_grad])
-def test_bad_input_is_an_exception_that_says_what_is_wrong(bad, function):
+def test_invalid_input_raises_with_the_value_and_the_rule(bad, function):
     arguments, error, message = bad
     with pytest.raises(error, match=message):
         function(**{"logits": UNIFORM, "labels": [[1]], "backend": "cpu", **arguments})
@@ -235,7 +236,7 @@ def test_sparse_labels_are_checked():
             ctc_loss(UNIFORM, labels, backend="cpu")
 
 
-def test_nan_stays_in_its_item_and_padding_is_not_looked_at():
+def test_nan_is_confined_to_its_item_and_padding_is_ignored():
     logits = np.zeros((3, 4, 2), np.float32)
     logits[0, 0, 0] = np.nan
     logits[1, 3] = np.nan
@@ -250,13 +251,13 @@ def test_empty_batches(backend):
     loss, grad = ctc_loss_and_grad(np.zeros((0, 5, 3), np.float32), np.zeros((0, 2), int), backend=backend)
     assert loss.shape == (0,)
     assert grad.shape == (0, 5, 3)
-    # No frame and no label, and no label at all.
+    # Neither frames nor labels; then frames without labels.
     assert ctc_loss(np.zeros((1, 0, 3), np.float32), np.zeros((1, 0), int), backend=backend) == 0
     nothing = ctc_loss(UNIFORM, np.zeros((1, 0), int), backend=backend)
     assert nothing == pytest.approx(np.log(8))
 
 
-def test_threads_share_a_backend_and_each_has_its_answer():
+def test_threads_can_share_a_backend():
     batches = [draw(seed) for seed in range(4)]
     expected = [both(batch, backend="cpu") for batch in batches]
     wrong = []
@@ -275,13 +276,13 @@ def test_threads_share_a_backend_and_each_has_its_answer():
     assert wrong == []
 
 
-def test_other_threads_run_while_it_computes():
+def test_other_threads_run_during_a_call():
     logits = np.random.default_rng(0).normal(size=(8, 1000, 500)).astype(np.float32)
     labels = np.ones((8, 300), int)
     done, ticks = threading.Event(), []
 
     def compute():
-        # The reference: one thread, and long enough on any machine.
+        # The reference uses one thread, and takes long enough on any machine.
         ctc_loss(logits, labels, backend="reference")
         done.set()
 
@@ -291,13 +292,13 @@ def test_other_threads_run_while_it_computes():
         ticks.append(time.perf_counter())
         time.sleep(0.001)
     thread.join()
-    # Held, the lock would let this thread run at the beginning and at the end only.
+    # If the call held the GIL, this thread would run only before and after it.
     assert len(ticks) > 20
 
 
 @pytest.mark.parametrize(("function", "choices"), [(ctc_loss, {"backend": "cpu"}), (ctc_loss_and_grad, {"backend": "cpu"}), (ctc_wgpu.align, {})])
-def test_a_call_runs_little_beside_the_loss(function, choices):
-    """Counts functions, of which a call runs about 60 on every machine. `benches/overhead.py` measures the time."""
+def test_a_call_has_little_overhead(function, choices):
+    """Counts function calls, about 60 on every machine. `benches/overhead.py` measures the time."""
     logits, labels, ones = np.zeros((1, 2, 3), np.float32), np.ones((1, 1), np.int32), np.ones(1, np.int32)
     events = collections.Counter()
     sys.setprofile(lambda _frame, event, _argument: events.update([event]))
@@ -310,8 +311,8 @@ def test_a_call_runs_little_beside_the_loss(function, choices):
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_a_child_process_computes(method):
-    """A forked one too, which has none of its parent's threads."""
+def test_a_child_process_can_compute(method):
+    """This includes a forked process, which has none of the threads of its parent."""
     given = np.zeros((8, 30, 20), np.float32), np.ones((8, 5), int)
     expected = ctc_loss(*given, backend="cpu")
     with multiprocessing.get_context(method).Pool(1) as pool:
@@ -319,7 +320,7 @@ def test_a_child_process_computes(method):
     np.testing.assert_array_equal(got, expected)
 
 
-def test_it_says_where_it_computes():
+def test_backend_names_and_adapters():
     assert ctc_wgpu.backend_name("cpu").startswith("CPU backend (")
     assert ctc_wgpu.backend_name("reference") == "float64 reference"
     found = ctc_wgpu.adapters()
@@ -329,21 +330,21 @@ def test_it_says_where_it_computes():
     name = found[0]["name"]
     assert name in ctc_wgpu.backend_name(f"gpu:{name}")
     assert name in ctc_wgpu.backend_name("gpu")
-    # Software is no GPU for who has not asked for it.
+    # "auto" does not select a software driver.
     assert (name if found[0]["kind"] != "Cpu" else "CPU backend") in ctc_wgpu.backend_name()
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu", "reference"])
-def test_a_loss_below_0_is_shown_and_warned_of(backend):
+def test_a_loss_below_0_is_returned_with_a_warning(backend):
     scores = np.full((1, 6, 4), 2.0, np.float32)
     with pytest.warns(RuntimeWarning, match=r"^item 0 has a loss of -\d+\.\d+, below 0: .*log_softmax"):
         loss = ctc_wgpu.ctc_loss(scores, [[1, 2]], input="log_probs", backend=backend)
-    # 70 of the 4^6 paths read "1 2", each of probability e^12.
+    # 70 of the 4^6 paths have the labels "1 2", each with a "probability" of e^12.
     np.testing.assert_allclose(loss, [-(12 + np.log(70))], rtol=1e-6)
 
 
 @pytest.mark.parametrize("weights", [[3e38, 3e38], [3e38, -3e38], [1e-40, 1e-40]])
-def test_a_mean_over_weights_that_no_device_sums_is_refused(weights):
+def test_a_mean_over_weights_whose_sum_is_out_of_range_is_an_error(weights):
     logits = np.zeros((2, 4, 3), np.float32)
     given = {"weights": weights, "reduction": "mean_weighted"}
     for backend in ("cpu", "gpu", "reference"):
@@ -352,6 +353,6 @@ def test_a_mean_over_weights_that_no_device_sums_is_refused(weights):
 
 
 @pytest.mark.parametrize("weight", [1e39, -1e200, 1e-200])
-def test_a_weight_that_float32_does_not_hold_is_named_as_given(weight):
+def test_errors_contain_the_original_weight_that_float32_cannot_represent(weight):
     with pytest.raises(ValueError, match=f"^weights: item 1: weight {weight} is out of the range of float32".replace("+", r"\+")):
         ctc_wgpu.ctc_loss(np.zeros((2, 4, 3), np.float32), [[1], [2]], weights=[1.0, weight])

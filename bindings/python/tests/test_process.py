@@ -1,4 +1,4 @@
-"""Signals, panics, and other processes."""
+"""Signals, panics, caches, and other processes."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ import os, signal, threading, time
 import numpy as np
 import ctc_wgpu
 
-# A shell starts what runs in its background with this signal ignored.
+# A shell starts background processes with this signal ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 x, labels = np.zeros((1, 40_000, 20), np.float32), np.ones((1, 15_000), int)
 seen = set()
@@ -47,8 +47,8 @@ os._exit(0)
 """
 
 
-def test_an_interrupt_is_raised_while_it_computes():
-    """The thread that computes is there still when the exception is."""
+def test_an_interrupt_is_raised_during_a_call():
+    """The computing thread is still alive when the exception is raised."""
     ended = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=300)
     assert ended.stdout.splitlines() == ["interrupted 1"] * 5, ended.stderr
 
@@ -62,15 +62,15 @@ def test_errors_of_long_calls_are_those_of_short_ones():
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
-def test_a_panic_is_an_exception_and_the_next_call_works(backend, capfd):
-    place = _core.backend_of(backend)
+def test_a_panic_becomes_an_exception_and_the_next_call_works(backend, capfd):
+    native = _core.backend_of(backend)
     with pytest.raises(RuntimeError, match="internal error in ctc_wgpu, please report it: so it was"):
-        place._panic("so it was")
+        native._panic("so it was")
     assert "so it was" in capfd.readouterr().err
     assert ctc_loss(np.zeros((1, 3, 2), np.float32), [[1]], backend=backend) == pytest.approx(np.log(8 / 6))
 
 
-# The tables of this batch take about 300 MiB.
+# The workspace of this batch takes about 300 MiB.
 CACHES = """
 import numpy as np, ctc_wgpu
 
@@ -87,12 +87,12 @@ def after_a_call():
     return resident()
 
 
-# Of a backend that is made later, of one that is there, and at once.
-ctc_wgpu.set_cache_limits(sessions=0)
+# The limits apply to a backend created later and to an existing one, and release memory at once.
+ctc_wgpu.set_cache_limits(shapes=0)
 none_kept = after_a_call()
 ctc_wgpu.set_cache_limits()
 kept = after_a_call()
-ctc_wgpu.set_cache_limits(sessions=0)
+ctc_wgpu.set_cache_limits(shapes=0)
 print(kept - none_kept, kept - resident(), kept - after_a_call())
 """
 
@@ -102,31 +102,31 @@ def test_caches_are_released_at_once_and_not_filled_again():
     assert min(map(int, ended.stdout.split())) > 100 << 20
 
 
-def test_bounds_of_caches_change_no_answer_and_bad_ones_are_refused():
+def test_cache_limits_do_not_change_results_and_invalid_ones_raise():
     x = np.random.default_rng(0).normal(size=(2, 20, 5)).astype(np.float32)
-    answers = []
-    for bounds in ({}, {"sessions": 0}, {"pipelines": 0}, {"pipelines": 2**70, "sessions": np.int64(1)}):
-        set_cache_limits(**bounds)
-        answers += [ctc_loss(x, [[1, 2]] * 2, backend=backend).tobytes() for backend in ("cpu", "gpu", "cpu", "gpu")]
+    results = []
+    for limits in ({}, {"shapes": 0}, {"pipelines": 0}, {"pipelines": 2**70, "shapes": np.int64(1)}):
+        set_cache_limits(**limits)
+        results += [ctc_loss(x, [[1, 2]] * 2, backend=backend).tobytes() for backend in ("cpu", "gpu", "cpu", "gpu")]
     set_cache_limits()
-    assert set(answers[::2]) == {answers[0]}
-    assert set(answers[1::2]) == {answers[1]}
-    with pytest.raises(ValueError, match="sessions=-1: must not be negative"):
-        set_cache_limits(sessions=-1)
+    assert set(results[::2]) == {results[0]}
+    assert set(results[1::2]) == {results[1]}
+    with pytest.raises(ValueError, match="shapes=-1: must not be negative"):
+        set_cache_limits(shapes=-1)
     with pytest.raises(TypeError, match=r"pipelines=1\.5: must be an integer"):
         set_cache_limits(1.5)
 
 
-def test_the_number_of_threads_changes_no_answer():
+def test_the_number_of_threads_does_not_change_results():
     script = (
         "import numpy as np, ctc_wgpu; x = np.random.default_rng(0).normal(size=(8, 50, 9)).astype(np.float32);"
         "loss, grad = ctc_wgpu.ctc_loss_and_grad(x, np.ones((8, 4), int), backend='cpu');"
         "print(loss.tobytes().hex(), grad.tobytes().hex(), ctc_wgpu.beam_decode(x))"
     )
-    answers = [
+    results = [
         subprocess.run(
             [sys.executable, "-c", script], env={**os.environ, **more}, capture_output=True, text=True, timeout=300, check=True
         ).stdout
         for more in ({}, {"RAYON_NUM_THREADS": "1"})
     ]
-    assert answers[0] == answers[1] != ""
+    assert results[0] == results[1] != ""

@@ -1,4 +1,4 @@
-"""`ctc_wgpu.tf` beside `tf.nn.ctc_loss`."""
+"""Compares `ctc_wgpu.tf` with `tf.nn.ctc_loss`."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SEEDS = range(12)
 
 
 def sparse_of(batch):
-    """Without zeros being taken for padding."""
+    """Converts labels to a sparse tensor that keeps labels of class 0."""
     items, places = np.nonzero(np.arange(batch.labels.shape[1]) < batch.label_lengths[:, None])
     return tf.SparseTensor(np.stack([items, places], 1), batch.labels[items, places], batch.labels.shape)
 
@@ -44,7 +44,7 @@ def step(loss_of, batch, dtype, labels, label_length, time_major=True, **choices
 @pytest.mark.parametrize("form", ["sparse", "dense", "batch-major", "in a graph", "unique"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_it_agrees_with_the_original_in_float64(seed, form):
-    # The original refuses an item without labels, and computes float64 only of sparse labels.
+    # TensorFlow rejects an item without labels, and computes in float64 only for sparse labels.
     batch = draw(seed, least_labels=1)
     batch = batch.only(batch.possible)
     loss, grad = step(tf.nn.ctc_loss, batch, tf.float64, sparse_of(batch), None)
@@ -62,8 +62,8 @@ def test_it_agrees_with_the_original_in_float64(seed, form):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_it_agrees_with_dense_labels_of_which_there_may_be_none(seed):
-    """The original computes them in float32; so short, to 1e-5."""
+def test_it_agrees_for_dense_labels_and_items_without_labels(seed):
+    """TensorFlow computes these in float32, to 1e-5 for so few frames."""
     batch = draw(seed)
     batch = batch.only(batch.possible)
     expected = step(tf.nn.ctc_loss, batch, tf.float32, batch.labels, batch.label_lengths)
@@ -81,7 +81,7 @@ def test_it_agrees_on_an_adapter():
 
 
 def test_impossible_items_are_infinite_and_their_gradient_is_0():
-    """The original says 707 of dense labels, and of sparse ones it is an error or a gradient that is not 0."""
+    """TensorFlow returns 707 (dense), or an error or a gradient that is not 0 (sparse)."""
     batch = draw(1)
     assert not batch.possible.all()
     loss, grad = step(ctc_loss, batch, tf.float32, batch.labels, batch.label_lengths, backend="cpu")
@@ -125,7 +125,7 @@ def test_static_shapes_are_kept_and_batches_of_any_size_go_through_one_graph():
 
 @pytest.mark.parametrize("wrap", [lambda f: f, tf.function], ids=["eager", "graph"])
 @pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float64])
-def test_a_loss_is_float32_and_its_gradient_as_the_logits(dtype, wrap):
+def test_losses_are_float32_and_the_gradient_has_the_type_of_the_logits(dtype, wrap):
     @wrap
     def losses_and_gradient(x, labels, frames):
         with tf.GradientTape() as tape:
@@ -151,7 +151,7 @@ def test_float64_of_the_reference_has_the_slope_that_differences_have():
 
 
 def of_one(x):
-    """The loss of one item, of which the second derivative is not 0."""
+    """Returns the loss of one item, whose second derivative is not 0."""
     return ctc_loss([[1]], x, [1], [3], backend="cpu")
 
 
@@ -213,7 +213,7 @@ BAD = {
     "the blank among sparse labels": (
         {"labels": tf.sparse.from_dense([[1]]), "label_length": None, "blank_index": 1},
         ValueError,
-        "labels: item 0: label 1 at position 0 is the blank; among dense labels it may stand",
+        "labels: item 0: label 1 at position 0 is the blank; only dense labels may contain it",
     ),
     "sparse labels out of order": (
         {"labels": tf.SparseTensor([[1, 0], [0, 0]], [1, 1], [2, 1]), "logits": tf.zeros([3, 2, 2]), "logit_length": [3, 3]}
@@ -222,7 +222,7 @@ BAD = {
         r"sparse label 1: index \[0, 0\] is out of order after row 1",
     ),
 }
-# Found before anything runs, in a graph too.
+# Errors that are raised when a graph is built, too.
 BAD_AT_ONCE = {
     "masked labels": ({"labels": np.ma.masked_array([[1]], mask=True)}, ValueError, "labels is a masked array"),
     "ragged labels": ({"labels": tf.ragged.constant([[1]])}, TypeError, "labels is a RaggedTensor"),
@@ -230,8 +230,8 @@ BAD_AT_ONCE = {
     "integers": ({"logits": tf.zeros([3, 1, 2], tf.int32)}, TypeError, "logits is a tensor of int32"),
     "complex": ({"logits": tf.zeros([3, 1, 2], tf.complex64)}, TypeError, "logits is a tensor of complex64"),
     "a string for a flag": ({"logits_time_major": "False"}, TypeError, "logits_time_major='False': must be True or False"),
-    "no label length": ({"label_length": None}, ValueError, "label_length must be given"),
-    "no blank": ({"labels": tf.sparse.from_dense([[1]]), "label_length": None}, ValueError, "blank_index must be given"),
+    "no label length": ({"label_length": None}, ValueError, "label_length is required"),
+    "no blank": ({"labels": tf.sparse.from_dense([[1]]), "label_length": None}, ValueError, "blank_index is required"),
 }
 
 
@@ -259,8 +259,8 @@ LOOK = "print(ctc_wgpu.backend_name())"
 
 
 @pytest.mark.parametrize("script", [f"import tensorflow; {LOOK}", f"{LOOK}; import tensorflow"], ids=["after", "before"])
-def test_what_is_there_by_default_does_no_harm_beside_tensorflow(script):
-    """Mesa's drivers would: the process would end in an abort, though not before its last line."""
+def test_the_default_backend_works_beside_tensorflow(script):
+    """Mesa's drivers would abort the process, after its last line."""
     with_mesa = {name: value for name, value in os.environ.items() if name != "VK_DRIVER_FILES"}
     script = f"import ctc_wgpu; {script}"
     ended = subprocess.run([sys.executable, "-c", script], env=with_mesa, capture_output=True, text=True, timeout=300)
@@ -270,7 +270,7 @@ def test_what_is_there_by_default_does_no_harm_beside_tensorflow(script):
 
 
 def in_a_fresh_process(folder, call):
-    """Loads what was saved there, as `model`, and calls it."""
+    """Loads the saved model as `model`, and calls it."""
     script = f"import tensorflow as tf; model = tf.saved_model.load({str(folder)!r}); print({call})"
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
 
@@ -290,7 +290,7 @@ def test_the_loss_in_a_saved_model_runs_in_the_process_that_saved_it_only(tmp_pa
 
 
 def test_a_trained_model_is_exported_without_its_loss(tmp_path):
-    """`Model.export` writes what reads: it needs neither this package nor Keras where it runs."""
+    """`Model.export` writes the predicting model, which needs neither this package nor Keras."""
     keras = tf.keras
     line = keras.Input((3, 2))
     model = keras.Model(line, keras.layers.Dense(2, activation="softmax")(line))
@@ -303,7 +303,8 @@ def test_a_trained_model_is_exported_without_its_loss(tmp_path):
     np.testing.assert_allclose(json.loads(ended.stdout), model.predict(x[:1], verbose=0), rtol=1e-6)
 
 
-# What README's table says of the original, and of ours. Two items of three frames over four equally likely classes.
+# The README's table of differences: each test asserts the behaviour of the original and of this
+# package, on two items of three frames over four equally probable classes.
 def uniform(at=None, value=0.0):
     x = np.zeros((2, 3, 4), np.float32)
     if at is not None:
@@ -366,7 +367,7 @@ def test_difference_nan_in_the_padding():
     assert np.isfinite(grad).all()
 
 
-def test_difference_a_label_that_is_no_class():
+def test_difference_a_label_that_is_not_a_class():
     for label in (4, 7, -1):
         assert theirs(uniform(), [[label], [1]])[0][0] < 0
         with pytest.raises(ValueError, match=f"item 0: label {label} at position 0 is (not below 4 classes|negative)"):
@@ -390,7 +391,7 @@ def test_difference_an_item_without_labels():
 
 
 def test_difference_the_blank_among_labels():
-    """The original's loss is of a label like any other, and its gradient is not the slope of that."""
+    """TensorFlow treats it as a label like any other, with a gradient that is not the slope."""
     labels, nudge = [[0, 1], [1, 2]], 0.05
     loss, grad = ours(uniform(), labels)
     wanted, wrong = theirs(uniform(), labels)

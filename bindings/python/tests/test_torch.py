@@ -1,4 +1,4 @@
-"""`ctc_wgpu.torch` beside `torch.nn.CTCLoss`."""
+"""Compares `ctc_wgpu.torch` with `torch.nn.CTCLoss`."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ def time_major(batch, dtype):
 
 
 def step(loss_of, batch, dtype, targets, **choices):
-    """The loss as numpy's array, and the gradient of its sum by the logits."""
+    """Returns the loss as a numpy array, and the gradient of its sum by the logits."""
     x = time_major(batch, dtype)
     lengths = torch.tensor(batch.logit_lengths), torch.tensor(batch.label_lengths)
     goes_in = x if choices.get("from_logits") else x.log_softmax(-1)
@@ -49,13 +49,13 @@ def test_it_agrees_with_the_original_in_float64(seed, reduction, from_logits):
 
 @pytest.mark.parametrize("seed", [0, 3, 6, 9])
 def test_where_the_last_label_is_the_blank_the_gradient_is_that_of_the_loss(seed):
-    """The original's is not: it differs from the slope of its own loss, which ours agrees with."""
+    """PyTorch's gradient differs from the slope of its own loss; ours agrees with that slope."""
     batch = draw(seed, blanks_in_labels=True)
     batch = batch.only(batch.possible & ends_with_blank(batch))
     assert len(batch.labels)
     arguments = torch.tensor(batch.labels).long(), torch.tensor(batch.logit_lengths), torch.tensor(batch.label_lengths)
     loss, wrong = step(original, batch, torch.float64, arguments[0], reduction="none")
-    # All items move at once in one class of one frame: an item's loss depends on its own logits only.
+    # One class of one frame moves in all items at once, since items are independent.
     x, nudge = time_major(batch, torch.float64).detach(), 1e-6
     slope = np.zeros(x.shape)
     for frame, klass in np.ndindex(x.shape[0], x.shape[2]):
@@ -78,7 +78,7 @@ def test_it_agrees_on_an_adapter(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_impossible_items_cost_what_the_original_says_and_their_gradient_is_0(seed):
+def test_impossible_items_have_the_loss_of_pytorch_and_a_gradient_of_0(seed):
     batch = draw(seed)
     targets = torch.tensor(batch.labels).long()
     for zero in (False, True):
@@ -89,7 +89,7 @@ def test_impossible_items_cost_what_the_original_says_and_their_gradient_is_0(se
         assert (grad.transpose(1, 0, 2)[~batch.possible] == 0).all()
 
 
-def test_targets_come_padded_and_in_a_row_and_lengths_as_tuples():
+def test_targets_may_be_padded_or_concatenated_and_lengths_tuples():
     batch = draw(4)
     row = torch.tensor(batch.concatenated)
     x = time_major(batch, torch.float32).log_softmax(-1)
@@ -126,7 +126,7 @@ def test_gradcheck(from_logits):
     assert torch.autograd.gradcheck(loss, (x,))
 
 
-def test_incoming_gradients_weigh_items_and_0_hides_a_nan():
+def test_incoming_gradients_scale_items_and_0_suppresses_nan():
     batch = draw(9)
     batch = batch.only(batch.possible)
     lengths = batch.logit_lengths, batch.label_lengths
@@ -141,7 +141,7 @@ def test_incoming_gradients_weigh_items_and_0_hides_a_nan():
 
 
 def test_a_probability_of_0_has_a_finite_gradient():
-    """There the original's is NaN."""
+    """PyTorch's gradient is NaN."""
     batch = draw(10, blank=0)
     batch = batch.only(batch.possible)
     unused = batch.logits.shape[2] - 1
@@ -157,7 +157,7 @@ def test_a_probability_of_0_has_a_finite_gradient():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_a_loss_is_float32_and_its_gradient_as_the_logits(dtype):
+def test_losses_are_float32_and_the_gradient_has_the_type_of_the_logits(dtype):
     x = torch.zeros(3, 1, 2, dtype=dtype, requires_grad=True)
     arguments = torch.tensor([[1]]), [3], [1]
     loss = ctc_loss(x, *arguments, from_logits=True, backend="cpu")
@@ -181,8 +181,8 @@ def test_a_loss_of_half_precision_is_that_of_the_same_numbers_in_float32(dtype, 
     assert reduction != "sum" or got > 65504
 
 
-def test_a_gradient_of_half_precision_is_scaled_before_it_is_narrowed():
-    """As AMP's scaler needs it: a gradient of 1e-8 would be 0 in half precision, and is not times 2^16."""
+def test_a_gradient_of_half_precision_is_scaled_before_it_is_rounded():
+    """AMP's gradient scaling relies on it: 1e-8 is 0 in half precision, 2^16 times 1e-8 is not."""
     x = torch.zeros(2, 1, 3)
     x[..., 2] = -18.5
     half = x.half().requires_grad_()
@@ -206,10 +206,10 @@ def test_under_autocast():
 def test_without_gradients_only_losses_are_computed(monkeypatch):
     import ctc_wgpu.torch as module
 
-    asked, compute = [], module.compute
+    requested, compute = [], module.compute
 
     def spy(*arguments, grad, **more):
-        asked.append(grad)
+        requested.append(grad)
         return compute(*arguments, grad=grad, **more)
 
     monkeypatch.setattr(module, "compute", spy)
@@ -219,7 +219,7 @@ def test_without_gradients_only_losses_are_computed(monkeypatch):
     with torch.no_grad():
         ctc_loss(x, *arguments, backend="cpu")
     ctc_loss(x.detach(), *arguments, backend="cpu")
-    assert asked == [True, False, False]
+    assert requested == [True, False, False]
 
 
 BAD = {
@@ -310,7 +310,7 @@ def test_it_works_under_torch_compile():
 
 
 def train_a_part(rank, processes, folder):
-    """What one process of a data-parallel training does: its part of the batch, and gradients that are everyone's mean."""
+    """Trains on part of a batch, as one of several processes that average their gradients."""
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=processes
     )
@@ -339,7 +339,8 @@ def test_it_trains():
     assert last < first / 4
 
 
-# What README's table says of the original, and of ours. Two items of three frames over four equally likely classes.
+# The README's table of differences: each test asserts the behaviour of the original and of this
+# package, on two items of three frames over four equally probable classes.
 def uniform(change=lambda x: None):
     x = torch.zeros(3, 2, 4)
     change(x)
@@ -347,7 +348,7 @@ def uniform(change=lambda x: None):
 
 
 def of_both(x, targets, input_lengths=(3, 3), target_lengths=(1, 1), weights=(1.0, 1.0), **choices):
-    """Losses, and the gradient of each item by the logits: theirs, ours."""
+    """Returns losses and gradients of each item by the logits: PyTorch's, then ours."""
     answers = []
     for loss_of in (original, partial(ctc_loss, backend="cpu")):
         x.grad = None
@@ -364,7 +365,7 @@ def test_difference_an_impossible_item(zero):
     assert theirs[0] == ours[0] == (0 if zero else np.inf)
     assert np.isnan(wrong[0]).any() == (not zero)
     assert (grad[0] == 0).all()
-    # Nor does an incoming 0 help there.
+    # PyTorch's gradient is NaN even with an incoming gradient of 0.
     (_, wrong), (_, grad) = of_both(uniform(), [[1, 1, 1], [1, 2, 3]], target_lengths=(3, 3), weights=(0.0, 1.0))
     assert np.isnan(wrong[0]).any()
     assert (grad[0] == 0).all()
@@ -392,15 +393,15 @@ def test_difference_nan_in_the_padding():
     x = uniform(change)
     (_, wrong), (_, ours) = of_both(x, [[1], [1]], (2, 3))
     assert np.isnan(wrong[0]).any()
-    assert np.isnan(ours[0]).any()  # Not of the loss, but of log_softmax, which has seen it.
+    assert np.isnan(ours[0]).any()  # The NaN comes from log_softmax, not from the loss.
     x.grad = None
     ctc_loss(x, torch.tensor([[1], [1]]), [2, 3], [1, 1], reduction="sum", from_logits=True, backend="cpu").backward()
     assert torch.isfinite(x.grad).all()
     assert (x.grad[2, 0] == 0).all()
 
 
-def test_difference_a_label_that_is_no_class():
-    """The original reads the neighbour's number, which lies there in memory."""
+def test_difference_a_label_that_is_not_a_class():
+    """PyTorch reads whatever number is at that address, here one of the next item."""
     losses = []
     for neighbour in (0.0, 2.0):
         x = torch.zeros(3, 2, 4)
@@ -412,7 +413,7 @@ def test_difference_a_label_that_is_no_class():
     assert losses[0] != losses[1]
 
 
-def test_difference_blanks_among_labels_are_none():
+def test_no_difference_for_blanks_among_labels():
     (theirs, wanted), (ours, grad) = of_both(uniform(), [[0, 1], [1, 2]], target_lengths=(2, 2))
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     np.testing.assert_allclose(grad, wanted, atol=1e-6)

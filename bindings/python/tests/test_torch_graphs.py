@@ -1,4 +1,4 @@
-"""`ctc_wgpu.torch` under what walks its graph otherwise: second derivatives, `torch.func`, and workers that load data."""
+"""`ctc_wgpu.torch` with second derivatives, `torch.func` and the workers of a data loader."""
 
 import re
 from functools import partial
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ctc_wgpu import Edits, align, beam_decode, greedy_decode, label_error_rate
+from ctc_wgpu import EditCounts, align, beam_decode, greedy_decode, label_error_rate
 from ctc_wgpu import ctc_loss as of_arrays
 from ctc_wgpu.torch import ctc_loss
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vjp, vmap
@@ -29,7 +29,7 @@ mine, theirs = partial(loss_of, reduction="sum"), partial(loss_of, reduction="su
 
 
 def slopes(x, **more):
-    """Of each item's loss by the logits, from the original."""
+    """Returns PyTorch's gradient of each item's loss by the logits."""
     return torch.stack([grad(lambda x, item=item: loss_of(x, own=False, **more)[item])(x) for item in range(ITEMS)])
 
 
@@ -47,11 +47,11 @@ def test_torch_func_grad_vjp_and_jacrev():
 
 
 @pytest.mark.parametrize("axis", [0, 2, -1])
-def test_vmap_is_a_larger_batch_whichever_axis_it_is_over(axis):
+def test_vmap_over_any_axis_is_a_larger_batch(axis):
     close(vmap(loss_of, in_dims=axis)(MANY.movedim(0, axis)), torch.stack([loss_of(x, own=False) for x in MANY]))
 
 
-def test_vmap_and_gradients_go_into_each_other():
+def test_vmap_and_gradients_can_be_nested():
     wanted = torch.stack([grad(theirs)(x) for x in MANY])
     close(vmap(grad(mine))(MANY), wanted)
     close(grad(lambda many: vmap(mine)(many).sum())(MANY), wanted)
@@ -68,7 +68,7 @@ def test_vmap_and_gradients_go_into_each_other():
 
 @pytest.mark.parametrize("batch", [False, True], ids=["one item", "a batch of one"])
 def test_gradients_per_sample(batch):
-    """Of the weights of a layer, each sample with labels and lengths of its own."""
+    """Gradients of the weights of a layer; each sample has its own labels and lengths."""
     weights = torch.randn(CLASSES, CLASSES, generator=GENERATOR)
 
     def loss(which, weights, x, targets, frames, count):
@@ -79,11 +79,11 @@ def test_gradients_per_sample(batch):
 
     samples = X.transpose(0, 1), TARGETS, FRAME_COUNTS, COUNTS
     got = vmap(grad(partial(loss, partial(ctc_loss, backend="cpu"))), (None, 0, 0, 0, 0))(weights, *samples)
-    batch = True  # The original takes one item alone, but not with padding.
+    batch = True  # PyTorch accepts a single item only without padding.
     close(got, torch.stack([grad(partial(loss, original))(weights, *sample) for sample in zip(*samples, strict=True)]))
 
 
-def test_vmap_over_labels_in_a_row_of_which_each_batch_has_its_own_lengths():
+def test_vmap_over_concatenated_labels_of_different_lengths():
     row, lengths = torch.tensor([1, 2, 3, 2, 1]), torch.tensor([[2, 1, 2], [1, 1, 3]])
     close(vmap(partial(loss_of, targets=row, lengths=lengths[0]))(MANY), torch.stack([loss_of(x, row, lengths[0], own=False) for x in MANY]))
     got = vmap(grad(lambda x, lengths: mine(x, row, lengths)))(MANY[:2], lengths)
@@ -96,7 +96,7 @@ def test_vmap_over_an_empty_batch():
 
 
 def two_layers():
-    """The weights, and the derivative of the loss by the first, with its graph."""
+    """Returns the weights, and the derivative of the loss by the first one, with its graph."""
     first, second = (torch.randn(size, generator=GENERATOR).requires_grad_() for size in [(3, 5), (5, CLASSES)])
     x = torch.tanh(torch.randn(FRAMES, ITEMS, 3, generator=GENERATOR) @ first) @ second
     (slope,) = torch.autograd.grad(mine(x), first, create_graph=True)
@@ -151,12 +151,12 @@ SECOND = {
 
 @pytest.mark.filterwarnings("ignore:Using backward")
 @pytest.mark.parametrize("walk", SECOND.values(), ids=SECOND)
-def test_another_derivative_is_an_error_however_the_graph_is_walked(walk):
+def test_other_derivatives_are_errors_in_all_ways_to_request_them(walk):
     with pytest.raises(RuntimeError, match="first derivatives, in reverse mode, only"):
         walk()
 
 
-def test_a_graph_of_the_gradient_may_be_built_and_not_walked():
+def test_a_graph_of_the_gradient_may_be_built_if_it_is_not_used():
     x = X.clone().requires_grad_()
     (kept,) = torch.autograd.grad(mine(x), x, create_graph=True)
     (once,) = torch.autograd.grad(mine(x), x)
@@ -164,17 +164,17 @@ def test_a_graph_of_the_gradient_may_be_built_and_not_walked():
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32])
-def test_functions_of_arrays_take_tensors_of_half_precision_too(kind):
+def test_functions_of_arrays_accept_tensors_of_half_precision(kind):
     x = X.transpose(0, 1).to(kind)
     same = x.float().numpy()
     assert (of_arrays(x, TARGETS) == of_arrays(same, TARGETS.numpy())).all()
     assert (of_arrays(X.to(kind), TARGETS, layout="tnc") == of_arrays(same, TARGETS.numpy())).all()
     assert greedy_decode(x) == greedy_decode(same)
     assert beam_decode(x) == beam_decode(same)
-    assert [one.score for one in align(x, TARGETS)] == [one.score for one in align(same, TARGETS)]
+    assert [one.log_prob for one in align(x, TARGETS)] == [one.log_prob for one in align(same, TARGETS)]
 
 
-def test_tensors_that_numpy_cannot_read_are_refused_by_name():
+def test_errors_name_tensors_that_numpy_cannot_convert():
     for logits, error, message in [
         (torch.zeros(1, 3, 2).to_sparse(), TypeError, "logits: .*Sparse"),
         (torch.zeros(1, 3, 2, device="meta"), TypeError, "logits: .*meta"),
@@ -185,8 +185,8 @@ def test_tensors_that_numpy_cannot_read_are_refused_by_name():
             of_arrays(logits, [[1]])
 
 
-def test_a_view_that_is_negative_is_read_as_such():
-    """What `x.conj().imag` returns is the memory of `x.imag`, with a note."""
+def test_a_lazily_negated_view_has_the_right_sign():
+    """`x.conj().imag` is the memory of `x.imag` with a bit for a pending negation."""
     x = torch.complex(*torch.randn(2, 1, 4, 3, generator=GENERATOR)).conj().imag
     assert x.is_neg()
     assert of_arrays(x, [[1]]) == of_arrays(x.resolve_neg(), [[1]])
@@ -194,7 +194,7 @@ def test_a_view_that_is_negative_is_read_as_such():
     assert ctc_loss(*time_major, from_logits=True, backend="cpu") == torch.from_numpy(of_arrays(x.resolve_neg(), [[1]]))
 
 
-def test_targets_that_are_not_dense_are_refused_by_name():
+def test_errors_name_targets_that_are_not_dense():
     x = torch.zeros(4, 2, 3)
     nested = torch.nested.nested_tensor([torch.tensor([1, 2]), torch.tensor([1])])
     for targets, message in [
@@ -217,11 +217,11 @@ def test_label_error_rate_of_tensors_that_are_equal_is_0():
     assert label_error_rate(padded.abs(), padded.abs(), torch.tensor([2, 1]), torch.tensor([2, 1])) == 0
     assert label_error_rate([list(row)], [[1, 2, 3]]) == 0
     assert label_error_rate([row], [[1, 2, 4]]) == 1 / 3
-    assert Edits.between(row, row.numpy()).total == 0
+    assert EditCounts.between(row, row.numpy()).total == 0
 
 
 class Items(torch.utils.data.Dataset):
-    """The loss of an item, computed where it is loaded."""
+    """A data set whose items are losses, computed by the worker."""
 
     def __len__(self):
         return 4
@@ -231,13 +231,13 @@ class Items(torch.utils.data.Dataset):
 
 
 @pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("spawn", 1)])
-def test_workers_of_a_data_loader_compute(method, workers):
+def test_workers_of_a_data_loader_can_compute(method, workers):
     wanted = torch.tensor([Items()[item].item() for item in range(4)])
     loader = torch.utils.data.DataLoader(Items(), batch_size=2, num_workers=workers, multiprocessing_context=method)
     assert torch.equal(torch.cat(list(loader)).flatten(), wanted)
 
 
-def test_what_readme_says_of_pytorch_runs():
+def test_the_pytorch_example_of_the_readme_runs():
     text = (Path(__file__).parents[1] / "README.md").read_text()
     (block,) = re.findall(r"^```python\n(import torch\n.*?)^```", text, re.DOTALL | re.MULTILINE)
     names = {}

@@ -1,7 +1,10 @@
-"""CTC loss and its gradient on any GPU that wgpu reaches, or on the CPU; and what a network read, and where.
+"""CTC loss and its gradient on any GPU that wgpu supports, or on the CPU; alignment and decoding.
 
-Here it is for numpy arrays; `ctc_wgpu.keras`, `ctc_wgpu.tf`, `ctc_wgpu.torch` and `ctc_wgpu.jax` have it with the signatures of
-those libraries. Terms: N items of T frames over C classes, the blank among them; L labels of an item.
+The functions of this module take numpy arrays and arrays of any library that exports its memory.
+`ctc_wgpu.keras`, `ctc_wgpu.tf`, `ctc_wgpu.torch` and `ctc_wgpu.jax` provide the loss with the
+signatures of those libraries.
+
+Shapes: N items, T frames, C classes including the blank, L labels of an item.
 """
 
 from ._api import adapters, backend_name, ctc_loss, ctc_loss_and_grad, set_cache_limits
@@ -9,24 +12,23 @@ from ._core import SparseLabels
 from ._decode import (
     STAR,
     Alignment,
-    Candidate,
-    Edits,
-    Reading,
+    GreedyHypothesis,
+    Hypothesis,
     Span,
     align,
     beam_decode,
     greedy_decode,
-    label_error_rate,
 )
+from ._edits import EditCounts, label_error_rate
 from ._native import DeviceLost
 
 __all__ = [
     "STAR",
     "Alignment",
-    "Candidate",
     "DeviceLost",
-    "Edits",
-    "Reading",
+    "EditCounts",
+    "GreedyHypothesis",
+    "Hypothesis",
     "Span",
     "SparseLabels",
     "adapters",

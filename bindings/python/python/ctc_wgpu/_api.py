@@ -1,4 +1,4 @@
-"""The loss over numpy arrays, and over whatever lends its memory to numpy."""
+"""The loss of numpy arrays and of arrays that export their memory to numpy; the backends."""
 
 from __future__ import annotations
 
@@ -6,133 +6,180 @@ import operator
 import sys
 from typing import Any
 
-import numpy as np
-
 from . import _native
-from ._core import OPTIONS, backend_of, compute, limit_caches, options_of
+from ._core import OPTIONS, SparseLabels, backend_of, compute, limit_caches, options_of
+from ._types import (
+    Array,
+    BlankInLabels,
+    Floats,
+    Impossible,
+    Input,
+    Layout,
+    Loss,
+    Reduction,
+    RepeatedLabels,
+    RepeatedOutputs,
+)
 
 
 def ctc_loss(
-    logits: Any,
-    labels: Any,
-    logit_lengths: Any = None,
-    label_lengths: Any = None,
+    logits: Array,
+    labels: Array | SparseLabels,
+    logit_lengths: Array | None = None,
+    label_lengths: Array | None = None,
     *,
     blank: int = 0,
-    input: str = "logits",
-    layout: str = "ntc",
-    reduction: str = "none",
-    impossible: str = "inf",
-    weights: Any = None,
+    input: Input = "logits",
+    layout: Layout = "ntc",
+    reduction: Reduction = "none",
+    impossible: Impossible = "inf",
+    weights: Array | None = None,
     epsilon: float = 1e-7,
-    blank_in_labels: str = "reject",
-    repeated_labels: str = "keep",
-    repeated_outputs: str = "merge",
+    blank_in_labels: BlankInLabels = "reject",
+    repeated_labels: RepeatedLabels = "keep",
+    repeated_outputs: RepeatedOutputs = "merge",
     backend: str = "auto",
-) -> Any:
-    """−ln p(labels given logits) of each item in nats, `[N]`, or the one number that `reduction` makes of them.
+) -> Loss:
+    """Returns the loss −ln p(labels | logits) of each item in nats, `[N]`, or the reduced loss.
 
-    About half the work of `ctc_loss_and_grad`. Arrays are numpy's or of any library that lends them by DLPack or
-    `__array__`, of any strides. A contiguous float32 or int32 one is not copied; nobody may write to it during the call,
-    which lets other threads of Python run. A long call in the main thread is interrupted by Ctrl-C, and finishes unseen.
+    Takes about half the time of `ctc_loss_and_grad`.
+
+    Arrays may be numpy's or those of any library that exports them by DLPack or `__array__`, with
+    any strides. A contiguous float32 or int32 array is not copied. Other Python threads run during
+    the call; none of them may write to these arrays. In the main thread, Ctrl-C interrupts a long
+    call with `KeyboardInterrupt`, and the computation finishes in the background.
 
     Args:
-        logits: `[N, T, C]`, float16, bfloat16, float32 or float64; what it holds is for `input` to say.
-        labels: integers `[N, Lmax]`, of which those past an item's length are never looked at; or `[ΣL]`, one item's after
-            the other's; or `SparseLabels`.
-        logit_lengths: `[N]`, how many frames of each item count; None: all.
-        label_lengths: `[N]`, how many labels each item has; None: all of each row.
-        blank: the blank's class; a negative one is counted from the end.
-        input: "logits": any scores, the softmax is taken inside; "log_probs": after a log-softmax, with PyTorch's gradient;
-            "log_probs_exact": the same with the true derivative; "probs": probabilities, to each of which `epsilon` is
-            added, as Keras's `ctc_batch_cost` does.
+        logits: `[N, T, C]`, float16, bfloat16, float32 or float64: logits or (log-)probabilities,
+            according to `input`.
+        labels: integers `[N, Lmax]`, of which those past an item's length are never read; or
+            `[ΣL]`, the labels of all items concatenated; or `SparseLabels`.
+        logit_lengths: `[N]`, the number of valid frames of each item; None: all frames.
+        label_lengths: `[N]`, the number of labels of each item; None: every row is full.
+        blank: the class of the blank; a negative one counts from the end.
+        input: what `logits` contains. "logits": unnormalised scores, to which the softmax is
+            applied internally; "log_probs": the result of a log-softmax, with PyTorch's gradient;
+            "log_probs_exact": the same with the true derivative; "probs": probabilities, to each of
+            which `epsilon` is added, as Keras's `ctc_batch_cost` does.
         layout: "ntc", or "tnc" for `[T, N, C]`.
-        reduction: "none", or with the weights w: "sum" (Σ w·loss), "mean_batch" (that over N), "mean_label"
-            (Σ w·loss/max(L, 1) / N, PyTorch's mean), "mean_volume" (Σ w·loss / ΣL), "mean_weighted" (Σ w·loss / Σw).
-        impossible: what an item without an alignment is given: "inf", a loss of +inf; "zero"; "error", a `ValueError`. Its
-            gradient is 0.
-        weights: `[N]`, one a item. They count in a reduction and in the gradient; losses are not weighted.
-        epsilon: for `input="probs"`.
-        blank_in_labels: "reject": a `ValueError`; "allow": a label like any other, as PyTorch has it.
-        repeated_labels: "keep", or "collapse": equal neighbours among an item's labels become one.
-        repeated_outputs: "merge", or "distinct": each output is a label of its own.
-        backend: "auto", the best GPU or else the CPU, and on Linux the CPU if TensorFlow was imported before; "gpu", the best adapter, be it a software driver; "gpu:NAME", the first whose name
-            contains that; "cpu"; "reference", the textbook in float64, slow, with an answer in float64.
+        reduction: "none", or, with the weights w, "sum" (Σ w·loss), "mean_batch" (Σ w·loss / N),
+            "mean_label" (Σ w·loss/max(L, 1) / N, PyTorch's mean), "mean_volume" (Σ w·loss / ΣL) or
+            "mean_weighted" (Σ w·loss / Σw).
+        impossible: the result of an item without a valid alignment: "inf", a loss of +inf; "zero",
+            a loss of 0; "error", a `ValueError`. The gradient of such an item is 0.
+        weights: `[N]`, one weight per item. They apply to the reduced loss and to the gradient; the
+            losses of the items are not weighted.
+        epsilon: the number added to each probability with `input="probs"`.
+        blank_in_labels: "reject": a blank among the labels is a `ValueError`; "allow": it is a
+            label like any other, as in PyTorch.
+        repeated_labels: "keep"; or "collapse": equal neighbouring labels become one.
+        repeated_outputs: "merge": equal neighbouring outputs are one label; "distinct": each output
+            is a label of its own.
+        backend: the device that computes; see `backend_name`.
 
     Raises:
-        TypeError: an array is not of the kind of numbers that it must be.
-        ValueError: a rule is broken; the message names item, value and rule. Nothing was computed.
-        RuntimeError: there is no GPU, or it fails.
+        TypeError: an array has elements of the wrong type.
+        ValueError: an argument is invalid; the message contains the item, the value and the rule.
+            Nothing was computed.
+        RuntimeError: no GPU is available, or the GPU failed.
     """
-    return _answer(locals(), grad=False)[0]
+    return _compute(locals(), grad=False)[0]
 
 
 def ctc_loss_and_grad(
-    logits: Any,
-    labels: Any,
-    logit_lengths: Any = None,
-    label_lengths: Any = None,
+    logits: Array,
+    labels: Array | SparseLabels,
+    logit_lengths: Array | None = None,
+    label_lengths: Array | None = None,
     *,
     blank: int = 0,
-    input: str = "logits",
-    layout: str = "ntc",
-    reduction: str = "none",
-    impossible: str = "inf",
-    weights: Any = None,
+    input: Input = "logits",
+    layout: Layout = "ntc",
+    reduction: Reduction = "none",
+    impossible: Impossible = "inf",
+    weights: Array | None = None,
     epsilon: float = 1e-7,
-    blank_in_labels: str = "reject",
-    repeated_labels: str = "keep",
-    repeated_outputs: str = "merge",
+    blank_in_labels: BlankInLabels = "reject",
+    repeated_labels: RepeatedLabels = "keep",
+    repeated_outputs: RepeatedOutputs = "merge",
     backend: str = "auto",
-) -> tuple[Any, np.ndarray]:
-    """What `ctc_loss` gives, and the gradient in the shape of the logits: of Σ weight·loss, or of the reduced number.
+) -> tuple[Loss, Floats]:
+    """Returns the result of `ctc_loss` and the gradient, which has the shape of `logits`.
 
-    float32, or float64 of the reference. In the padding it is exactly 0. Arguments and errors as of `ctc_loss`.
+    The gradient is the derivative of the reduced loss, or of Σ weight·loss without a reduction. It
+    is float32, or float64 with `backend="reference"`, and exactly 0 in the padding. Arguments and
+    errors are those of `ctc_loss`.
     """
-    return _answer(locals(), grad=True)
+    return _compute(locals(), grad=True)
 
 
-def _answer(arguments: dict[str, Any], grad: bool) -> tuple[Any, Any]:
-    """Of all that was given to one of the functions above: the losses or the one number, and the gradient."""
+def _compute(arguments: dict[str, Any], grad: bool) -> tuple[Any, Any]:
+    """Computes with the arguments of one of the functions above.
+
+    Returns the losses or the reduced loss, and the gradient.
+    """
     options = options_of(arguments)
-    rest = {name: value for name, value in arguments.items() if name not in OPTIONS}
-    loss, gradient, reduced = compute(rest.pop("logits"), rest.pop("labels"), options, **rest, grad=grad)
+    others = {name: value for name, value in arguments.items() if name not in OPTIONS}
+    logits, labels = others.pop("logits"), others.pop("labels")
+    loss, gradient, reduced = compute(logits, labels, options, **others, grad=grad)
     return (loss if reduced is None else reduced), gradient
 
 
 def adapters() -> list[dict[str, str]]:
-    """The GPUs of this machine and what stands for one, the best first: `name`, `api`, `kind`, `driver` of each."""
+    """Returns the GPUs and software adapters of this machine, the best first.
+
+    Each is a dictionary with the keys `name`, `api`, `kind` and `driver`.
+    """
     return _native.adapters()
 
 
 def backend_name(backend: str = "auto") -> str:
-    """Where a call with this `backend` computes, in words."""
+    """Returns a description of the device that computes a call with this `backend`.
+
+    Args:
+        backend: one of
+
+            - "auto": the best GPU, or the CPU if there is none. On Linux it is the CPU if
+              TensorFlow was imported before the first call, because searching for GPUs could then
+              abort the process.
+            - "gpu": the best adapter, which may be a software driver.
+            - "gpu:NAME": the first adapter whose name contains NAME.
+            - "cpu": the CPU backend.
+            - "reference": the textbook algorithm in float64, which is slow and returns float64.
+
+    Raises:
+        TypeError: `backend` is not a string.
+        ValueError: `backend` is none of these.
+        RuntimeError: no such GPU is available.
+    """
     return str(backend_of(backend))
 
 
-def set_cache_limits(pipelines: int = 128, sessions: int = 4) -> None:
-    """Bounds what each backend keeps for later batches, from now on and in the whole process.
+def set_cache_limits(pipelines: int = 128, shapes: int = 4) -> None:
+    """Limits what each backend keeps for later batches, in the whole process.
 
-    What exceeds a bound is released at once, the least recently used first; what calls in progress
-    use is released when they end. No bound changes a result. Without arguments it sets the defaults.
+    Releases at once what exceeds a limit, the least recently used first; memory that a call in
+    progress uses is released when that call ends. The limits do not change any result. Without
+    arguments, restores the defaults.
 
     Args:
-        pipelines: compiled kernels of a GPU, about 0.3 MiB each on a software driver. The CPU has
-            none.
-        sessions: buffers and workspaces, one per recent shape and per simultaneous call; on the
-            CPU, the tables of a call. With 0 every call allocates its memory and releases it.
+        pipelines: the number of compiled kernels of a GPU, about 0.3 MiB each on a software driver.
+            The CPU has none.
+        shapes: the number of recent batch shapes whose plan and buffers are kept; simultaneous
+            calls count separately. On the CPU, the workspaces of calls. With 0, every call
+            allocates its memory and releases it.
 
     Raises:
-        TypeError: a bound is not an integer.
-        ValueError: a bound is negative.
+        TypeError: a limit is not an integer.
+        ValueError: a limit is negative.
     """
-    bounds = []
-    for name, value in (("pipelines", pipelines), ("sessions", sessions)):
+    limits = []
+    for name, value in (("pipelines", pipelines), ("shapes", shapes)):
         try:
-            bound = operator.index(value)
+            limit = operator.index(value)
         except TypeError:
             raise TypeError(f"{name}={value!r}: must be an integer") from None
-        if bound < 0:
+        if limit < 0:
             raise ValueError(f"{name}={value}: must not be negative")
-        bounds.append(min(bound, sys.maxsize))
-    limit_caches(*bounds)
+        limits.append(min(limit, sys.maxsize))
+    limit_caches(*limits)

@@ -1,11 +1,22 @@
-"""The native module. It takes arrays that are contiguous and aligned; `_core` makes them so."""
+"""The native module. Its arrays must be contiguous and aligned; `_core` converts them."""
 
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Backend", "DeviceLost", "Options", "adapters", "align", "beam", "edits", "greedy"]
+from ._types import (
+    BlankInLabels,
+    Floats,
+    Impossible,
+    Input,
+    Reduction,
+    RepeatedLabels,
+    RepeatedOutputs,
+    Status,
+)
+
+__all__ = ["Backend", "DeviceLost", "Options", "adapters", "align", "beam", "edit_counts", "greedy"]
 
 class DeviceLost(RuntimeError): ...
 
@@ -15,16 +26,14 @@ class Options:
         cls,
         *,
         blank: int = 0,
-        input: str = "logits",
+        input: Input = "logits",
         epsilon: float = 1e-7,
-        reduction: str = "none",
-        impossible: str = "inf",
-        blank_in_labels: str = "reject",
-        repeated_labels: str = "keep",
-        repeated_outputs: str = "merge",
+        reduction: Reduction = "none",
+        impossible: Impossible = "inf",
+        blank_in_labels: BlankInLabels = "reject",
+        repeated_labels: RepeatedLabels = "keep",
+        repeated_outputs: RepeatedOutputs = "merge",
     ) -> Options: ...
-
-_Floats = NDArray[np.float32] | NDArray[np.float64]
 
 _Labels = (
     tuple[NDArray[np.int32], NDArray[np.int32]]
@@ -38,7 +47,7 @@ class Backend:
     def __new__(cls, name: str) -> Backend: ...
     def compute(
         self,
-        values: _Floats,
+        values: Floats,
         labels: _Labels,
         options: Options,
         *,
@@ -46,8 +55,8 @@ class Backend:
         frames: _Frames,
         weights: NDArray[np.float32] | None,
         grad: bool,
-    ) -> tuple[_Floats, _Floats | None, float | None]: ...
-    def set_cache_limits(self, pipelines: int, sessions: int) -> None: ...
+    ) -> tuple[Floats, Floats | None, float | None]: ...
+    def set_cache_limits(self, pipelines: int, shapes: int) -> None: ...
     def _panic(self, message: str) -> None: ...
     def abandon(self) -> None: ...
 
@@ -67,12 +76,17 @@ def align(
         NDArray[np.float64],
         list[tuple[int, tuple[int, int], float]],
         float,
-        str,
+        Status,
     ]
 ]: ...
 def greedy(
-    backend: Backend, values: NDArray[np.float32], options: Options, *, time_major: bool, frames: _Frames
-) -> list[tuple[list[int], list[tuple[int, int]], float, str]]: ...
+    backend: Backend,
+    values: NDArray[np.float32],
+    options: Options,
+    *,
+    time_major: bool,
+    frames: _Frames,
+) -> list[tuple[list[int], list[tuple[int, int]], float, Status]]: ...
 def beam(
     backend: Backend,
     values: NDArray[np.float32],
@@ -85,4 +99,4 @@ def beam(
     classes: int | None,
     least_probability: float,
 ) -> list[list[tuple[list[int], float, float]] | None]: ...
-def edits(labels: list[int], read: list[int]) -> tuple[int, int, int, int]: ...
+def edit_counts(labels: list[int], hypothesis: list[int]) -> tuple[int, int, int, int]: ...

@@ -1,8 +1,9 @@
 """`tf.nn.ctc_loss`, computed by ctc-wgpu.
 
-It runs eagerly and in `tf.function`, on the host, but not in XLA (`jit_compile=True`) and not in a `SavedModel`, whose graph cannot hold a
-function of Python. It has first derivatives, in reverse mode, only: another one is an error. A loss is float32 whatever the logits
-are; or float64, of float64 by `backend="reference"`.
+It runs eagerly and in `tf.function`, on the host. It does not run in XLA (`jit_compile=True`), nor
+in a `SavedModel`, whose graph cannot contain a Python function. Only first derivatives in reverse
+mode are supported; others are errors. Losses are float32 for logits of any type; with
+`backend="reference"`, those of float64 logits are float64.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ._arrays import Caller, array, flag, is_float
+from ._arrays import Conventions, array, flag, is_float
 from ._core import Options, SparseLabels, compute
 
 __all__ = ["ctc_loss"]
 
-#: What `tf.nn.ctc_loss` calls differently.
-CALLER = Caller((
+#: Those of `tf.nn.ctc_loss`.
+CONVENTIONS = Conventions((
     ("logit_lengths", "logit_length"),
     ("label_lengths", "label_length"),
     ("blank: ", "blank_index: "),
-    ('; blank_in_labels="allow" permits it', "; among dense labels it may stand"),
+    ('; blank_in_labels="allow" permits it', "; only dense labels may contain it"),
 ))
 
 
@@ -38,59 +39,79 @@ def ctc_loss(
     *,
     backend: str = "auto",
 ) -> tf.Tensor:
-    """`tf.nn.ctc_loss`: the same arguments and results.
+    """Returns the losses `[N]`, like `tf.nn.ctc_loss`, with the same arguments.
 
     Args:
         labels: integers `[N, Lmax]`, or a `tf.SparseTensor`.
         logits: `[T, N, C]`, or `[N, T, C]` if not `logits_time_major`.
         label_length: `[N]`; None for sparse labels.
         logit_length: `[N]`.
-        logits_time_major: the order of the logits.
-        unique: not needed, and not looked at.
-        blank_index: the blank's class, a negative one counted from the end; 0 unless given, and it must be given with sparse
-            labels.
-        name: of the operation.
-        backend: as of `ctc_wgpu.ctc_loss`.
+        logits_time_major: whether the first axis of the logits is time.
+        unique: ignored.
+        blank_index: the class of the blank; a negative one counts from the end. The default is 0
+            for dense labels; for sparse labels it is required.
+        name: the name of the operation.
+        backend: as in `ctc_wgpu.ctc_loss`.
 
     Raises:
-        ValueError: `blank_index` is missing; or a rule is broken, with item, value and rule. From a graph the latter come as
+        TypeError: a tensor has elements of the wrong type, or is ragged.
+        ValueError: `blank_index` is missing; or an argument is invalid, with a message that
+            contains the item, the value and the rule. In a graph the latter are
             `tf.errors.InvalidArgumentError`.
     """
     sparse = isinstance(labels, tf.SparseTensor)
     if sparse and blank_index is None:
-        raise ValueError("blank_index must be given when labels is a SparseTensor")
+        raise ValueError("blank_index is required when labels is a SparseTensor")
     options = Options(blank=blank_index or 0, blank_in_labels="reject" if sparse else "allow")
     with tf.name_scope(name or "ctc_loss"):
         if sparse:
-            given = (labels.indices, labels.values, labels.dense_shape)
+            tensors = (labels.indices, labels.values, labels.dense_shape)
         else:
-            given = (_tensor("labels", labels), _tensor("label_length", label_length))
+            tensors = (_tensor("labels", labels), _tensor("label_length", label_length))
         return apply(
             _tensor("logits", logits),
-            given,
+            tensors,
             _tensor("logit_length", logit_length),
             options,
             layout="tnc" if flag("logits_time_major", logits_time_major) else "ntc",
             backend=backend,
-            caller=CALLER,
+            conventions=CONVENTIONS,
         )
 
 
 def _tensor(name: str, value: Any) -> tf.Tensor:
     if value is None:
-        raise ValueError(f"{name} must be given, unless it is label_length and labels is a SparseTensor")
+        raise ValueError(
+            f"{name} is required: only label_length may be None, if labels is a SparseTensor"
+        )
     if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
-        raise TypeError(f"{name} is a {type(value).__name__}: must be dense, or labels a SparseTensor (`to_tensor()`, `to_sparse()`)")
-    return tf.convert_to_tensor(value if tf.is_tensor(value) or isinstance(value, tf.Variable) else array(name, value))
+        raise TypeError(
+            f"{name} is a {type(value).__name__}: must be dense, or labels a SparseTensor "
+            "(`to_tensor()`, `to_sparse()`)"
+        )
+    is_tensor = tf.is_tensor(value) or isinstance(value, tf.Variable)
+    return tf.convert_to_tensor(value if is_tensor else array(name, value))
 
 
 def apply(
-    logits: tf.Tensor, labels: tuple, logit_lengths: tf.Tensor, options: Options, *, layout: str, backend: str, caller: Caller
+    logits: tf.Tensor,
+    labels: tuple,
+    logit_lengths: tf.Tensor,
+    options: Options,
+    *,
+    layout: str,
+    backend: str,
+    conventions: Conventions,
 ) -> tf.Tensor:
-    """Losses `[N]` of any options, differentiable by the logits. `labels` are padded, with their lengths, or sparse."""
+    """Computes losses `[N]` with any options, differentiable by the logits.
+
+    `labels` are padded labels and their lengths, or the three tensors of sparse labels.
+    """
     if not is_float(np.dtype(logits.dtype.as_numpy_dtype)):
-        raise TypeError(f"logits is a tensor of {logits.dtype.name}: must be of floating-point numbers")
-    # What the host computes in.
+        raise TypeError(
+            f"logits is a tensor of {logits.dtype.name}: must be of floating-point numbers"
+        )
+    # The type of the computation on the host.
     dtype = tf.float64 if backend == "reference" else tf.float32
 
     def on_host(logits, logit_lengths, *labels):
@@ -107,32 +128,40 @@ def apply(
             label_lengths=label_lengths,
             layout=layout,
             backend=backend,
-            caller=caller,
+            conventions=conventions,
             grad=True,
         )
         return loss, grad
 
     @tf.custom_gradient
     def loss_of(logits):
-        loss, grad = tf.numpy_function(on_host, [tf.cast(logits, dtype), logit_lengths, *labels], [dtype, dtype], stateful=False)
+        tensors = [tf.cast(logits, dtype), logit_lengths, *labels]
+        loss, grad = tf.numpy_function(on_host, tensors, [dtype, dtype], stateful=False)
         grad.set_shape(logits.shape)
         loss.set_shape(logits.shape[:1] if layout == "ntc" else logits.shape[1:2])
 
         def gradient(upstream):
             weights = tf.cast(upstream, dtype)
-            weights = weights[:, tf.newaxis, tf.newaxis] if layout == "ntc" else weights[tf.newaxis, :, tf.newaxis]
-            # Of an item that does not count not even a NaN.
+            if layout == "ntc":
+                weights = weights[:, tf.newaxis, tf.newaxis]
+            else:
+                weights = weights[tf.newaxis, :, tf.newaxis]
+            # An item of weight 0 has a gradient of 0, even where its own is NaN.
             weighted = tf.cast(tf.math.multiply_no_nan(grad, weights), logits.dtype)
-            return _once(weighted, logits)
+            return _refuse_second_derivative(weighted, logits)
 
-        return tf.cast(loss, tf.float64 if logits.dtype == tf.float64 == dtype else tf.float32), gradient
+        exact = logits.dtype == tf.float64 == dtype
+        return tf.cast(loss, tf.float64 if exact else tf.float32), gradient
 
     return loss_of(logits)
 
 
 @tf.custom_gradient
-def _once(grad, logits):
-    """`grad`, which depends on the logits in a way that no tape sees: a second derivative would be 0 where it must be an error."""
+def _refuse_second_derivative(grad, logits):
+    """Returns `grad`, and makes its derivative by `logits` an error.
+
+    No tape records how `grad` depends on the logits, so that TensorFlow would return 0.
+    """
 
     def refuse(*_):
         raise LookupError("ctc_loss of ctc_wgpu has first derivatives only, in reverse mode")
@@ -141,8 +170,8 @@ def _once(grad, logits):
 
 
 def on_host(function: Any, shapes: Any, *tensors: tf.Tensor) -> list[tf.Tensor]:
-    """Of a function from arrays to arrays of these shapes, the first of integers and the second of float32: its tensors."""
-    found = tf.numpy_function(function, tensors, [tf.int64, tf.float32], stateful=False)
-    for part, shape in zip(found, shapes, strict=True):
+    """Calls a function of numpy arrays that returns an integer and a float32 array of `shapes`."""
+    results = tf.numpy_function(function, tensors, [tf.int64, tf.float32], stateful=False)
+    for part, shape in zip(results, shapes, strict=True):
         part.set_shape(shape)
-    return found
+    return results

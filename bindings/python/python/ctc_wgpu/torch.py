@@ -1,48 +1,54 @@
 """`torch.nn.CTCLoss` and `torch.nn.functional.ctc_loss`, computed by ctc-wgpu.
 
-Tensors on another device (CUDA, MPS) travel through the host: the logits there, losses and gradient back. Under
-`torch.compile` the loss is a graph break. `torch.func.grad`, `vmap` and `jacrev` go through it. It has first derivatives, in
-reverse mode, only: a second one, or one in forward mode, is an error. A loss is float32 whatever `log_probs` are; or float64, of
-float64 by `backend="reference"`.
+Tensors on another device (CUDA, MPS) are copied: the logits to the host, losses and gradient back.
+Under `torch.compile` the loss is a graph break. `torch.func.grad`, `vmap` and `jacrev` are
+supported. Only first derivatives in reverse mode are supported; second derivatives and forward mode
+are errors. Losses are float32 for `log_probs` of any type; with `backend="reference"`, those of
+float64 `log_probs` are float64.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from ._arrays import Caller, array, as_numpy_has_it, flag
+from ._arrays import Conventions, array, flag, numpy_compatible
 from ._core import Options, compute
 
 __all__ = ["CTCLoss", "ctc_loss"]
 
 FIRST_ONLY = "ctc_loss of ctc_wgpu has first derivatives, in reverse mode, only"
-CALLER = Caller((
+#: Those of `torch.nn.functional.ctc_loss`.
+CONVENTIONS = Conventions((
     ("logits", "log_probs"),
     ("labels", "targets"),
     ("logit_lengths", "input_lengths"),
     ("label_lengths", "target_lengths"),
 ))
+#: By `zero_infinity`.
 IMPOSSIBLE = {False: "inf", True: "zero"}
+
+Reduction = Literal["none", "mean", "sum"]
 
 
 class CTCLoss(torch.nn.Module):
-    """`torch.nn.CTCLoss`, with two choices more.
+    """`torch.nn.CTCLoss` with two more arguments.
 
     Args:
-        blank, reduction, zero_infinity: as `torch.nn.CTCLoss` has them.
-        from_logits: whether what goes in are logits, whose log-softmax is taken inside, in one pass and with less memory.
-            Else log-probabilities, right after a log-softmax.
-        backend: as of `ctc_wgpu.ctc_loss`. With "reference" float64 tensors are computed in float64, which
-            `torch.autograd.gradcheck` needs; else in float32.
+        blank, reduction, zero_infinity: as in `torch.nn.CTCLoss`.
+        from_logits: whether the input is logits, to which the log-softmax is applied internally, in
+            one pass and with less memory. Otherwise it is log-probabilities, the result of a
+            log-softmax.
+        backend: as in `ctc_wgpu.ctc_loss`. "reference" computes float64 tensors in float64, which
+            `torch.autograd.gradcheck` requires; the others compute in float32.
     """
 
     def __init__(
         self,
         blank: int = 0,
-        reduction: str = "mean",
+        reduction: Reduction = "mean",
         zero_infinity: bool = False,
         *,
         from_logits: bool = False,
@@ -55,8 +61,10 @@ class CTCLoss(torch.nn.Module):
         self.from_logits = from_logits
         self.backend = backend
 
-    def forward(self, log_probs: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> torch.Tensor:
-        """As `ctc_loss`."""
+    def forward(
+        self, log_probs: torch.Tensor, targets: Any, input_lengths: Any, target_lengths: Any
+    ) -> torch.Tensor:
+        """Returns the result of `ctc_loss` with the arguments of this module."""
         return ctc_loss(
             log_probs,
             targets,
@@ -71,8 +79,9 @@ class CTCLoss(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            f"blank={self.blank}, reduction={self.reduction!r}, zero_infinity={self.zero_infinity}, "
-            f"from_logits={self.from_logits}, backend={self.backend!r}"
+            f"blank={self.blank}, reduction={self.reduction!r}, "
+            f"zero_infinity={self.zero_infinity}, from_logits={self.from_logits}, "
+            f"backend={self.backend!r}"
         )
 
 
@@ -82,37 +91,49 @@ def ctc_loss(
     input_lengths: Any,
     target_lengths: Any,
     blank: int = 0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     zero_infinity: bool = False,
     *,
     from_logits: bool = False,
     backend: str = "auto",
 ) -> torch.Tensor:
-    """`torch.nn.functional.ctc_loss`: the same arguments and results, and those of `CTCLoss`.
+    """Returns the loss, like `torch.nn.functional.ctc_loss`, with the same arguments.
 
-    `log_probs` is `(T, N, C)`, or `(T, C)` for one item; `targets` is `(N, S)`, or `(sum(target_lengths),)`; lengths are tensors
-    or sequences of N.
+    `from_logits` and `backend` are those of `CTCLoss`.
+
+    Args:
+        log_probs: `(T, N, C)`, or `(T, C)` for one item.
+        targets: `(N, S)`, or `(sum(target_lengths),)`.
+        input_lengths, target_lengths: tensors or sequences of N integers.
 
     Raises:
-        ValueError: a target, a length or an argument breaks a rule.
-        TypeError: a tensor is of another kind of numbers.
+        TypeError: a tensor has elements of the wrong type.
+        ValueError: a target, a length or another argument is invalid.
     """
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f'reduction={reduction!r}: must be "none", "mean" or "sum"')
     if not isinstance(log_probs, torch.Tensor):
-        raise TypeError(f"log_probs is of {type(log_probs).__name__}: must be a dense torch.Tensor")
+        raise TypeError(
+            f"log_probs is of {type(log_probs).__name__}: must be a dense torch.Tensor"
+        )
     log_probs = _tensor("log_probs", log_probs)
     if not log_probs.is_floating_point():
         raise TypeError(f"log_probs is of {log_probs.dtype}: must be of floating-point numbers")
     if log_probs.dim() not in (2, 3):
-        raise ValueError(f"log_probs has shape {tuple(log_probs.shape)}: must be (T, N, C), or (T, C) for one item")
+        raise ValueError(
+            f"log_probs has shape {tuple(log_probs.shape)}: must be (T, N, C), or (T, C) for one "
+            "item"
+        )
     targets = _tensor("targets", targets)
-    input_lengths, target_lengths = _tensor("input_lengths", input_lengths), _tensor("target_lengths", target_lengths)
-    alone = log_probs.dim() == 2
-    if alone:
+    input_lengths = _tensor("input_lengths", input_lengths)
+    target_lengths = _tensor("target_lengths", target_lengths)
+    one_item = log_probs.dim() == 2
+    if one_item:
         log_probs = log_probs.unsqueeze(1)
         if targets.dim() > 1 and targets.shape[0] != 1:
-            raise ValueError(f"targets has shape {tuple(targets.shape)}: must be (S,) where log_probs is (T, C)")
+            raise ValueError(
+                f"targets has shape {tuple(targets.shape)}: must be (S,) where log_probs is (T, C)"
+            )
         targets = targets.reshape(1, -1)
     target_lengths = target_lengths.reshape(-1)
     loss = apply(
@@ -128,9 +149,9 @@ def ctc_loss(
         ),
         layout="tnc",
         backend=backend,
-        caller=CALLER,
+        conventions=CONVENTIONS,
     )
-    if alone:
+    if one_item:
         loss, target_lengths = loss[0], target_lengths[0]
     if reduction == "mean":
         return (loss / target_lengths.to(loss).clamp(min=1)).mean()
@@ -147,21 +168,35 @@ def apply(
     *,
     layout: str,
     backend: str,
-    caller: Caller,
+    conventions: Conventions,
 ) -> torch.Tensor:
-    """Losses `[N]` of any options, differentiable by the logits."""
-    if logits.is_meta:  # Only shapes are asked for.
+    """Computes losses `[N]` with any options, differentiable by the logits."""
+    if logits.is_meta:  # Such a tensor has a shape only.
         return logits.new_empty(logits.shape[0 if layout == "ntc" else 1], dtype=torch.float32)
-    given = logits, labels, logit_lengths, label_lengths
-    loss, _ = _Loss.apply(*given, options, layout, backend, caller, _requires_grad(logits))
+    tensors = logits, labels, logit_lengths, label_lengths
+    with_grad = _requires_grad(logits)
+    loss, _ = _Loss.apply(*tensors, options, layout, backend, conventions, with_grad)
     return loss
 
 
 class _Loss(torch.autograd.Function):
-    """The losses, and the gradient of each by its own logits, which is empty unless wanted."""
+    """The losses, and the gradient of each by the logits of its item.
+
+    The gradient is empty unless `with_grad`.
+    """
 
     @staticmethod
-    def forward(logits, labels, logit_lengths, label_lengths, options, layout, backend, caller, wanted):
+    def forward(
+        logits,
+        labels,
+        logit_lengths,
+        label_lengths,
+        options,
+        layout,
+        backend,
+        conventions,
+        with_grad,
+    ):
         loss, grad, _ = compute(
             _host(logits),
             _host(labels),
@@ -170,14 +205,15 @@ class _Loss(torch.autograd.Function):
             label_lengths=_host(label_lengths),
             layout=layout,
             backend=backend,
-            caller=caller,
-            grad=wanted,
+            conventions=conventions,
+            grad=with_grad,
         )
-        # Narrowed as the logits are only after what comes in has scaled it, as AMP's scaler does
-        # for half precision.
-        grad = torch.from_numpy(grad).to(logits.device) if wanted else logits.new_empty(0)
+        # The conversion to the type of the logits comes after the scaling by the incoming gradient,
+        # as AMP's gradient scaling requires for half precision.
+        grad = torch.from_numpy(grad).to(logits.device) if with_grad else logits.new_empty(0)
         exact = loss.dtype == np.float64 and logits.dtype == torch.float64
-        return torch.from_numpy(loss).to(logits.device, torch.float64 if exact else torch.float32), grad
+        loss_type = torch.float64 if exact else torch.float32
+        return torch.from_numpy(loss).to(logits.device, loss_type), grad
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -185,54 +221,71 @@ class _Loss(torch.autograd.Function):
         ctx.mark_non_differentiable(grad)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(logits, grad)
-        ctx.items = _items(layout)
+        ctx.item_axis = _item_axis(layout)
 
     @staticmethod
     def backward(ctx, upstream, _):
         logits, grad = ctx.saved_tensors
-        given = None if upstream is None else _Gradient.apply(logits, upstream, grad, ctx.items)
-        return given, *[None] * 8
+        if upstream is None:
+            return (None,) * 9
+        return _Gradient.apply(logits, upstream, grad, ctx.item_axis), *[None] * 8
 
     @staticmethod
     def jvp(ctx, *_):
         raise RuntimeError(FIRST_ONLY)
 
     @staticmethod
-    def vmap(info, in_dims, logits, labels, logit_lengths, label_lengths, options, layout, backend, caller, wanted):
-        """Items do not depend on each other, so that a batch of batches is one of more items."""
-        given = logits, labels, logit_lengths, label_lengths
+    def vmap(
+        info,
+        in_dims,
+        logits,
+        labels,
+        logit_lengths,
+        label_lengths,
+        options,
+        layout,
+        backend,
+        conventions,
+        with_grad,
+    ):
+        """Computes a batch of batches as one batch of more items, since items are independent."""
+        tensors = logits, labels, logit_lengths, label_lengths
         batches = [
-            tensor.expand(info.batch_size, *tensor.shape) if axis is None else tensor.movedim(axis, 0)
-            for tensor, axis in zip(given, in_dims, strict=False)
+            tensor.expand(info.batch_size, *tensor.shape)
+            if axis is None
+            else tensor.movedim(axis, 0)
+            for tensor, axis in zip(tensors, in_dims, strict=False)
         ]
-        # A batched tensor does not say whether the one beneath, which it is now, requires a
-        # gradient.
-        wanted = wanted or _requires_grad(batches[0])
-        rest = options, layout, backend, caller, wanted
-        if batches[1].dim() == 2:  # Labels in a row, of as many as the lengths of each batch say.
-            found = [_Loss.apply(*batch, *rest) for batch in zip(*batches, strict=True)]
-            return tuple(map(torch.stack, zip(*found, strict=True))), (0, 0)
-        items = _items(layout)
-        sizes = info.batch_size, batches[0].shape[items + 1]
-        loss, grad = _Loss.apply(batches[0].movedim(0, items).flatten(items, items + 1), *(x.flatten(0, 1) for x in batches[1:]), *rest)
-        if wanted:
-            grad = grad.unflatten(items, sizes)
-        return (loss.unflatten(0, sizes), grad), (0, items if wanted else None)
+        # A batched tensor does not report whether the tensor beneath it, which it is here, requires
+        # a gradient.
+        with_grad = with_grad or _requires_grad(batches[0])
+        rest = options, layout, backend, conventions, with_grad
+        if batches[1].dim() == 2:
+            # Concatenated labels, whose number differs between batches.
+            results = [_Loss.apply(*batch, *rest) for batch in zip(*batches, strict=True)]
+            return tuple(map(torch.stack, zip(*results, strict=True))), (0, 0)
+        axis = _item_axis(layout)
+        sizes = info.batch_size, batches[0].shape[axis + 1]
+        logits = batches[0].movedim(0, axis).flatten(axis, axis + 1)
+        loss, grad = _Loss.apply(logits, *(x.flatten(0, 1) for x in batches[1:]), *rest)
+        if with_grad:
+            grad = grad.unflatten(axis, sizes)
+        return (loss.unflatten(0, sizes), grad), (0, axis if with_grad else None)
 
 
 class _Gradient(torch.autograd.Function):
-    """The gradient of each item, times what comes in for it.
+    """The gradient of each item, scaled by the incoming gradient.
 
-    It takes the logits as an argument, although their gradient is made: it depends on them, so that whatever walks the graph
-    from here to them for a second derivative comes to `backward`.
+    It takes the logits as an argument, on which the gradient depends. A second derivative by them
+    therefore reaches `backward`, which raises.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(logits, upstream, grad, items):
-        weights = upstream[None, :, None] if items else upstream[:, None, None]
-        # Of an item that does not count not even a NaN.
+    def forward(logits, upstream, grad, item_axis):
+        weights = upstream[None, :, None] if item_axis else upstream[:, None, None]
+        # An item of weight 0 has a gradient of 0, even where its own is NaN.
         return (grad * weights).masked_fill_(weights == 0, 0).to(logits.dtype)
 
     @staticmethod
@@ -249,17 +302,20 @@ class _Gradient(torch.autograd.Function):
 
 
 def on_host(function: Any, shapes: Any, *tensors: torch.Tensor) -> list[torch.Tensor]:
-    """Of a function from arrays to arrays of these shapes, the first of integers and the second of float32: its tensors."""
-    if any(x.is_meta for x in tensors):  # Only shapes are asked for.
-        return [torch.empty(shape, dtype=kind, device="meta") for shape, kind in zip(shapes, (torch.int64, torch.float32), strict=True)]
-    return [torch.from_numpy(part).to(tensors[0].device) for part in function(*map(_host, tensors))]
+    """Calls a function of numpy arrays that returns an integer and a float32 array of `shapes`."""
+    if any(x.is_meta for x in tensors):  # Such a tensor has a shape only.
+        dtypes = torch.int64, torch.float32
+        pairs = zip(shapes, dtypes, strict=True)
+        return [torch.empty(shape, dtype=dtype, device="meta") for shape, dtype in pairs]
+    results = function(*map(_host, tensors))
+    return [torch.from_numpy(part).to(tensors[0].device) for part in results]
 
 
 def _host(value: Any) -> Any:
-    """A tensor as numpy's array; all else as it is."""
+    """Converts a tensor to a numpy array, and returns anything else unchanged."""
     if not isinstance(value, torch.Tensor):
         return value
-    return as_numpy_has_it(value.detach().cpu()).numpy()
+    return numpy_compatible(value.detach().cpu()).numpy()
 
 
 def _tensor(name: str, value: Any) -> torch.Tensor:
@@ -269,7 +325,7 @@ def _tensor(name: str, value: Any) -> torch.Tensor:
             raise TypeError(f"{name} is of {kind}: must be a dense torch.Tensor")
         return value
     values = array(name, value)
-    # PyTorch takes neither another byte order nor negative strides.
+    # PyTorch supports neither another byte order nor negative strides.
     return torch.from_numpy(np.array(values, values.dtype.newbyteorder("="), order="C"))
 
 
@@ -277,6 +333,5 @@ def _requires_grad(tensor: torch.Tensor) -> bool:
     return torch.is_grad_enabled() and tensor.requires_grad
 
 
-def _items(layout: str) -> int:
-    """The axis of the items."""
+def _item_axis(layout: str) -> int:
     return 0 if layout == "ntc" else 1

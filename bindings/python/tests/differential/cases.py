@@ -1,5 +1,7 @@
-"""Random batches with every option crossed, and with the inputs that have come out wrong before.
-Each is made from its number and the seed alone."""
+"""Random batches for all combinations of options, with inputs that have revealed errors before.
+
+Each case depends only on its number and the seed.
+"""
 
 from dataclasses import dataclass
 from itertools import product
@@ -8,19 +10,19 @@ import numpy as np
 
 INPUTS = "logits", "log_probs", "log_probs_exact", "probs"
 REDUCTIONS = "none", "sum", "mean_batch", "mean_label", "mean_volume", "mean_weighted"
-#: All choices of a loss. Those that a GPU compiles long kernels for come first, so that neighbours
-#: share these.
+#: All combinations of the options. Options that select kernels with a long compilation vary
+#: slowest, so that consecutive cases share kernels.
 CROSSED = list(
     product(
         ("merge", "distinct"), INPUTS, ("keep", "collapse"), ("reject", "allow"), REDUCTIONS, ("inf", "zero", "error")
     )
 )
-#: Cases that have shape and choices in common, so that a GPU makes one plan for them.
-OF_A_PLAN = 4
-#: A round has every combination of choices once.
-ROUND = len(CROSSED) * OF_A_PLAN
+#: The number of cases with the same shape and options, for which a GPU makes one plan.
+PER_PLAN = 4
+#: The number of cases that have every combination of options once.
+ROUND = len(CROSSED) * PER_PLAN
 
-#: N, T, C, Lmax. Few, since a GPU compiles kernels anew for some.
+#: N, T, C, Lmax. They are few, since a GPU compiles other kernels for some.
 SHAPES = [(8, 7, 5, 4), (6, 16, 18, 6), (5, 30, 11, 12)]
 
 LEAST = -(2.0**28)
@@ -31,7 +33,7 @@ GARBAGE = [np.nan, np.inf, -np.inf, LOWEST, -LOWEST, 0.0]
 
 @dataclass
 class Case:
-    """A batch, and the choices for it."""
+    """A batch and its options."""
 
     number: int
     seed: int
@@ -39,12 +41,12 @@ class Case:
     labels: list[list[int]]
     lengths: np.ndarray
     weights: np.ndarray | None
-    options: dict  # of a loss
+    options: dict  # the arguments of `_core.options_of`
     time_major: bool
     label_form: str  # "padded", "concatenated", "sparse", "masked"
-    frame_form: str  # "lengths", "masked"; of whole items also "none"
+    frame_form: str  # "lengths", "masked"; or "none" if all frames are valid
     width: int  # Lmax
-    tweaks: list[list[str]]  # of each item, what was done to its values
+    tweaks: list[list[str]]  # the names of the changes to the values of each item
 
     def __str__(self):
         layout = "tnc" if self.time_major else "ntc"
@@ -54,10 +56,10 @@ class Case:
 
 
 def make(number, seed=0, any_shape=False):
-    """The case of this number."""
-    plan = np.random.default_rng([seed, number // OF_A_PLAN])
-    rng = np.random.default_rng([seed, number // OF_A_PLAN, 1 + number % OF_A_PLAN])
-    outputs, input, repeated, blank_in_labels, reduction, impossible = CROSSED[number // OF_A_PLAN % len(CROSSED)]
+    """Generates the case of this number."""
+    plan = np.random.default_rng([seed, number // PER_PLAN])
+    rng = np.random.default_rng([seed, number // PER_PLAN, 1 + number % PER_PLAN])
+    outputs, input, repeated, blank_in_labels, reduction, impossible = CROSSED[number // PER_PLAN % len(CROSSED)]
     items, frames, classes, width = SHAPES[plan.integers(len(SHAPES))]
     if any_shape:
         items, frames, classes, width = (int(plan.integers(1, most)) for most in (12, 80, 70, 30))
@@ -73,7 +75,7 @@ def make(number, seed=0, any_shape=False):
         "repeated_labels": repeated,
         "repeated_outputs": outputs,
     }
-    # A third of the cases is as a network in training makes them; the others have odd items too.
+    # A third of the cases is like a batch in training; the others have unusual items too.
     odd = rng.choice([0.0, 0.3, 0.8])
     lengths = np.array([draw_length(rng, frames, odd) for _ in range(items)], np.int32)
     if rng.random() < 0.2:
@@ -112,7 +114,7 @@ def draw_length(rng, frames, odd):
 
 
 def draw_labels(rng, width, classes, blank, allow_blank, length, odd):
-    """Labels that mostly fit the frames, with repeats."""
+    """Generates labels with repeats, which mostly have a valid alignment."""
     fitting = min(width, int(length) * 3 // 4)
     most = width if rng.random() < 0.1 + 0.3 * odd else fitting
     others = [k for k in range(classes) if k != blank]
@@ -128,7 +130,7 @@ def draw_labels(rng, width, classes, blank, allow_blank, length, odd):
 
 
 def draw_weights(rng, items):
-    """None, or weights of both signs, large, small or 0; some cancel."""
+    """Generates weights of both signs, large, small, 0 or with a sum near 0; or returns None."""
     kind = rng.integers(7)
     if kind < 2:
         return None
@@ -141,7 +143,7 @@ def draw_weights(rng, items):
         weights *= rng.choice([65536.0, 1e-6])
     weights = weights.astype(np.float32)
     if kind == 4:
-        # They cancel, but for a part that is on one or the other side of the border.
+        # Their sum is 0, or slightly below or above the threshold for a mean.
         weights[:] = 0
         weights[: items // 2 * 2 : 2] = 1.5
         weights[1 : items // 2 * 2 : 2] = -1.5
@@ -150,7 +152,7 @@ def draw_weights(rng, items):
 
 
 def draw_rows(rng, input, frames, classes, needed, odd):
-    """The frames of an item that count, and what was done to them."""
+    """Generates the valid frames of an item, and the names of the changes to them."""
     scores = rng.normal(size=(frames, classes)) * rng.choice([0.3, 1, 4, 20])
     rows = scores - np.log(np.exp(scores - scores.max(-1, keepdims=True)).sum(-1, keepdims=True))
     rows = rows - scores.max(-1, keepdims=True)
@@ -168,7 +170,7 @@ def draw_rows(rng, input, frames, classes, needed, odd):
 
 
 def some(rng, rows):
-    """One of the frames, or several, or all."""
+    """Selects one, several or all of the frames."""
     count = rng.choice([1, 1, 2, len(rows)])
     return rng.integers(len(rows), size=count) if count < len(rows) else np.arange(len(rows))
 
@@ -178,7 +180,7 @@ def mask_needed(rng, rows, needed):
 
 
 def mask_all_needed(rng, rows, needed):
-    """A rounding error of what all paths have in common would show in none of them."""
+    """Lowers all classes of the labels, so that all paths have a large common factor."""
     rows[np.ix_(some(rng, rows), needed)] += rng.choice([-1e4, -65504.0, -1e5, -1e6, -1e7, -1e9])
 
 
@@ -195,8 +197,8 @@ def far_apart(rng, rows, needed):
     rows *= rng.choice([1e2, 1e3, 1e4, 1e6])
 
 
-def at_border(rng, rows, needed):
-    """A frame of nothing but a needed class and a likelier one."""
+def at_threshold(rng, rows, needed):
+    """Leaves one frame with a needed class near the least probability and one certain class."""
     t = rng.integers(len(rows))
     rows[t] = -np.inf
     rows[t, rng.integers(rows.shape[1])] = 0
@@ -224,7 +226,7 @@ def nothing_possible(rng, rows, needed):
 
 
 def certain(rng, rows, needed):
-    """A class of probability 1, beside which nothing is possible."""
+    """Sets one class to a probability of 1 and all others to 0."""
     for t in some(rng, rows):
         rows[t] = -np.inf
         rows[t, rng.choice(needed)] = 0
@@ -239,7 +241,7 @@ def raw_scores(rng, rows, needed):
 
 
 def nearly_certain(rng, rows, needed):
-    """Log-probabilities that are above 0 by a rounding error."""
+    """Sets log-probabilities to 0 with a rounding error, above or below."""
     rows[:] = -np.inf
     rows[np.arange(len(rows)), rng.choice(needed, len(rows))] = rng.choice([1e-8, 6e-8, -6e-8])
 
@@ -250,7 +252,7 @@ def most_allowed(rng, rows, needed):
 
 
 def least_allowed(rng, rows, needed):
-    """A frame that has all of its classes at the border."""
+    """Sets all classes of a frame near the least probability."""
     rows[rng.integers(len(rows))] = LEAST + rng.choice([-1e9, -32, 0, 64, 1e6])
 
 
@@ -285,7 +287,7 @@ def one_hot(rng, rows, needed):
 
 
 OF_SCORES = [
-    mask_needed, mask_all_needed, mask_several, mask_any, at_border, infinite, not_a_number, nothing_possible, certain
+    mask_needed, mask_all_needed, mask_several, mask_any, at_threshold, infinite, not_a_number, nothing_possible, certain
 ]  # fmt: skip
 OF_LOGITS = [*OF_SCORES, mask_needed, far_apart, large_class, common_offset, all_equal]
 OF_LOG_PROBS = [*OF_SCORES, mask_needed, raw_scores, nearly_certain, most_allowed, least_allowed]

@@ -1,8 +1,8 @@
-"""Every backend against the oracle, on random batches with every option crossed.
+"""Compares every backend with the oracle, on random batches for all combinations of options.
 
-`python tests/differential/run.py --cases 50000 --seed 7` runs more of them than the tests do,
-`--any-shape` gives every four of them a shape of their own, and `--case 1234` runs one of them.
-`--decoders` checks what is read from the same batches instead.
+`python tests/differential/run.py --cases 50000 --seed 7` runs more cases than the tests do,
+`--any-shape` uses another shape for every four cases, and `--case 1234` runs a single case.
+`--decoders` checks alignment and decoding of the same batches instead.
 """
 
 import argparse
@@ -18,17 +18,18 @@ from oracle import IMPOSSIBLE, NOT_FINITE, OK, answer
 
 BACKENDS = "cpu", "gpu", "reference"
 GARBAGE = np.iinfo(np.int32).min
-#: Of float32 backends: of a loss, relative to max(1, |loss|), and of a gradient, in the unit of
-#: each of its elements.
+#: For float32 backends: of a loss, relative to max(1, |loss|), and of a gradient, relative to the
+#: scale of each of its elements.
 LOSS_TOLERANCE, GRAD_TOLERANCE = 1e-6, 1e-5
-#: Of the reference, where float64's digits suffice: at a loss of 2^28 it is held as the others are.
+#: For the reference, as far as float64 resolves it: at a loss of 2^28 it has the tolerance of the
+#: others.
 EXACT = 1e-9
-#: No float32 backend holds less, or more.
+#: The range of normal float32 numbers.
 SMALLEST, LARGEST = 1.2e-38, float(np.finfo(np.float32).max)
 
 
 def arguments(case):
-    """What the library takes, in the case's forms, with garbage where nobody may look."""
+    """Returns the arguments for the library in the forms of the case; padding is garbage."""
     items, frames, _ = case.values.shape
     label_lengths = np.array([len(own) for own in case.labels], np.int32)
     padded = np.full((items, case.width), GARBAGE, np.int32)
@@ -38,7 +39,7 @@ def arguments(case):
     if case.label_form == "concatenated":
         labels = np.concatenate([row[:length] for row, length in zip(padded, label_lengths, strict=True)])
     elif case.label_form == "sparse":
-        indices = [(n, place) for n, own in enumerate(case.labels) for place in range(len(own))]
+        indices = [(n, i) for n, own in enumerate(case.labels) for i in range(len(own))]
         values = np.array([label for own in case.labels for label in own], np.int32)
         labels, given = SparseLabels(np.array(indices, np.int64).reshape(-1, 2), values, padded.shape), {}
     elif case.label_form == "masked":
@@ -52,11 +53,11 @@ def arguments(case):
 
 
 def computed(case, backend, grad=True):
-    """Losses, gradient `[N, T, C]`, and the reduced loss."""
+    """Returns the losses, the gradient `[N, T, C]` and the reduced loss of a backend."""
     values, labels, given = arguments(case)
     options = _core.options_of(case.options)
     with warnings.catch_warnings():
-        # Many cases have losses below 0, which Python warns of.
+        # Many cases have losses below 0, for which the library warns.
         warnings.simplefilter("ignore", RuntimeWarning)
         loss, gradient, reduced = _core.compute(
             values, labels, options, weights=case.weights, backend=backend, grad=grad, **given
@@ -67,15 +68,15 @@ def computed(case, backend, grad=True):
 
 
 def failures(case, backends=BACKENDS):
-    """What is wrong with the backends' answers, in words."""
-    # Whether the blank may be among the labels says only what is an error, and no case is one.
+    """Describes the errors in the results of the backends."""
+    # This option only makes some labels an error, and no case has such labels.
     choices = {name: value for name, value in case.options.items() if name != "blank_in_labels"}
     right = answer(case.values, case.labels, case.lengths, case.weights, **choices)
     found = []
     for backend in backends:
         try:
             loss, grad, reduced = computed(case, backend)
-            # The loss alone takes other kernels; every other plan's cases compile them too.
+            # The loss alone has other kernels, which every other plan's cases compile too.
             alone = computed(case, backend, grad=False) if case.number % 8 == 0 else None
         except ValueError as error:
             wrong = refused(right, case, str(error))
@@ -88,13 +89,13 @@ def failures(case, backends=BACKENDS):
 
 
 def same(one, other):
-    """Sums may be in another order."""
+    """Compares results whose sums may have another order."""
     return np.allclose(one, other, rtol=1e-6, atol=1e-6, equal_nan=True)
 
 
 def refused(right, case, message):
-    """With `impossible="error"` an impossible item is an error, and nothing else is one."""
-    items = np.flatnonzero((right.status == IMPOSSIBLE) | right.border)
+    """Returns no error if the case must raise: an impossible item with `impossible="error"`."""
+    items = np.flatnonzero((right.status == IMPOSSIBLE) | right.undecided)
     if case.options["impossible"] == "error" and any(message.startswith(f"item {n}: no alignment") for n in items):
         return []
     return [f"raises {message}"]
@@ -102,9 +103,9 @@ def refused(right, case, message):
 
 @np.errstate(all="ignore")
 def differences(right, case, loss, grad, reduced, exact):
-    """The items and the elements of the answer that are wrong."""
+    """Describes the items and elements that are wrong."""
     impossible = right.status == IMPOSSIBLE
-    decided = ~right.border
+    decided = ~right.undecided
     if case.options["impossible"] == "error" and (impossible & decided).any():
         return [f"no error, but item {np.argmax(impossible)} is impossible"]
     wrong = []
@@ -112,12 +113,12 @@ def differences(right, case, loss, grad, reduced, exact):
     digits = np.clip(EXACT * size, None, LOSS_TOLERANCE) if exact else np.full(len(size), LOSS_TOLERANCE)
 
     for n in np.flatnonzero(decided):
-        # The reference does not round a loss below 0, so that a test sees what the backends round.
+        # The reference does not round losses slightly below 0 to 0, as the backends do.
         as_is = exact and right.status[n] == OK
         got, true = float(loss[n]), float(right.formula[n] if as_is else right.loss[n])
         off = abs(got - true)
         if true <= 0:
-            # A rounding error decides whether one near -1e-6 becomes 0.
+            # A rounding error decides whether a loss near -1e-6 becomes 0.
             off = min(off, abs(got - right.formula[n]))
         close = np.isfinite(got) and off <= digits[n] * size[n]
         rounded = not exact and -1e-6 < got < 0 or (got == 0 and np.signbit(got))
@@ -127,7 +128,7 @@ def differences(right, case, loss, grad, reduced, exact):
     unit = np.nan_to_num(right.unit) * np.abs(right.scale)[:, None, None]
     tolerance = GRAD_TOLERANCE * (digits / LOSS_TOLERANCE)[:, None, None] * unit + (0 if exact else SMALLEST)
     nothing = right.grad == 0
-    # Exactly 0 in the padding, without an alignment, and without weight.
+    # The gradient is exactly 0 in the padding, of impossible items and with a weight of 0.
     counts = (np.arange(grad.shape[1]) < case.lengths[:, None]) & ((right.scale != 0) & ~impossible)[:, None]
     tolerance = np.where(nothing & ~counts[..., None], 0.0, tolerance)
     off = np.abs(grad - right.grad)
@@ -161,14 +162,14 @@ def item(case, n):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=2304, help="how many, from the first on (2304 cross all choices once)")
-    parser.add_argument("--first", type=int, default=0, help="the first")
-    parser.add_argument("--case", type=int, help="only this one")
+    parser.add_argument("--cases", type=int, default=2304, help="number of cases (2304 have each combination of options once)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--case", type=int, help="run only this case")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--any-shape", action="store_true", help="a random shape for each plan: slow on a GPU")
+    parser.add_argument("--any-shape", action="store_true", help="use a random shape for each plan: slow on a GPU")
     parser.add_argument("--backends", default=",".join(BACKENDS), help="comma-separated")
-    parser.add_argument("--decoders", action="store_true", help="check alignments and decoders, which run on the CPU")
-    parser.add_argument("--most", type=int, default=20, help="stop after so many failures")
+    parser.add_argument("--decoders", action="store_true", help="check alignment and decoding on the CPU")
+    parser.add_argument("--most", type=int, default=20, help="number of failures after which to stop")
     given = parser.parse_args()
     numbers = range(given.first, given.first + given.cases) if given.case is None else [given.case]
     if given.decoders:

@@ -1,4 +1,4 @@
-"""The library against an oracle of its own; `run.py` runs more of the same cases by hand."""
+"""Compares the library with an independent oracle; `run.py` runs more such cases by hand."""
 
 from itertools import product
 
@@ -7,28 +7,28 @@ import numpy as np
 import pytest
 import run
 from cases import ROUND, make
-from ctc_wgpu import Edits, ctc_loss_and_grad
+from ctc_wgpu import EditCounts, ctc_loss_and_grad
 from oracle import Lattice, answer, forward_backward
 
-#: A test has so many cases.
-CHUNK = 96
+#: The number of cases per test.
+CASES = 96
 
 
-@pytest.mark.parametrize("first", range(0, ROUND, CHUNK))
+@pytest.mark.parametrize("first", range(0, ROUND, CASES))
 def test_losses_and_gradients_are_right(first):
-    found = [text for number in range(first, first + CHUNK) for text in run.failures(make(number))]
+    found = [text for number in range(first, first + CASES) for text in run.failures(make(number))]
     assert not found, "\n".join([f"{len(found)} failures", *found[:20]])
 
 
-@pytest.mark.parametrize("first", range(0, ROUND, 4 * CHUNK))
-def test_what_is_read_is_right(first):
-    found = [text for number in range(first, first + 4 * CHUNK, 4) for text in decoding.failures(make(number))]
+@pytest.mark.parametrize("first", range(0, ROUND, 4 * CASES))
+def test_alignment_and_decoding_are_right(first):
+    found = [text for number in range(first, first + 4 * CASES, 4) for text in decoding.failures(make(number))]
     assert not found, "\n".join([f"{len(found)} failures", *found[:20]])
 
 
 @pytest.mark.parametrize("backend", run.BACKENDS)
 @pytest.mark.parametrize("shape", [(0, 3, 2, 2), (2, 0, 2, 0), (2, 0, 2, 2), (2, 3, 1, 0), (2, 3, 2, 0), (1, 1, 1, 0)])
-def test_axes_of_no_elements(backend, shape):
+def test_empty_axes(backend, shape):
     items, frames, classes, width = shape
     rng = np.random.default_rng(sum(shape))
     values = rng.normal(size=(items, frames, classes)).astype(np.float32)
@@ -44,8 +44,8 @@ def test_axes_of_no_elements(backend, shape):
         np.testing.assert_allclose(grad, right.grad, atol=1e-5)
 
 
-def read_off(path, blank, outputs):
-    """What a path reads."""
+def collapse(path, blank, outputs):
+    """Returns the labels of a path."""
     kept = [c for t, c in enumerate(path) if outputs == "distinct" or t == 0 or path[t - 1] != c]
     return tuple(c for c in kept if c != blank)
 
@@ -53,15 +53,15 @@ def read_off(path, blank, outputs):
 @pytest.mark.parametrize("outputs", ["merge", "distinct"])
 @pytest.mark.parametrize("blank", [0, 1, 2])
 def test_the_oracle_counts_all_paths(blank, outputs):
-    """One by one."""
+    """Compares it with an enumeration."""
     frames, classes = 5, 3
     rng = np.random.default_rng(blank)
     log_probs = np.log(rng.dirichlet(np.ones(classes), frames))
     paths = np.array(list(product(range(classes), repeat=frames)))
     of_path = np.exp(log_probs[np.arange(frames), paths].sum(1))
-    read = [read_off(path, blank, outputs) for path in paths.tolist()]
-    for labels in set(read):
-        chosen = np.array([one == labels for one in read])
+    of_paths = [collapse(path, blank, outputs) for path in paths.tolist()]
+    for labels in set(of_paths):
+        chosen = np.array([one == labels for one in of_paths])
         total = of_path[chosen].sum()
         lattice = Lattice([list(labels)], blank=blank, repeated_outputs=outputs)
         log_p, occupancy = forward_backward(log_probs[None], np.array([frames]), lattice)
@@ -84,22 +84,22 @@ def test_the_gradient_of_the_oracle_is_the_slope_of_its_loss(input):
         )  # fmt: skip
 
     grad, step = total(values).grad, 1e-6
-    for place in np.ndindex(values.shape):
+    for index in np.ndindex(values.shape):
         up, down = values.copy(), values.copy()
-        up[place] += step
-        down[place] -= step
+        up[index] += step
+        down[index] -= step
         slope = (total(up).reduced - total(down).reduced) / (2 * step)
-        assert grad[place] == pytest.approx(slope, abs=1e-8)
+        assert grad[index] == pytest.approx(slope, abs=1e-8)
 
 
-def fewest_changes(labels, read):
-    """By trying each way; the fewest, then most substitutions, then most deletions."""
+def fewest_edits(labels, hypothesis):
+    """Minimises over all ways: fewest edits, then most substitutions, then most deletions."""
     table = {}
-    for i, j in product(range(len(labels) + 1), range(len(read) + 1)):
+    for i, j in product(range(len(labels) + 1), range(len(hypothesis) + 1)):
         ways = [(0, 0, 0, 0)] if i == j == 0 else []
         if i and j:
             total, s, d, n = table[i - 1, j - 1]
-            other = labels[i - 1] != read[j - 1]
+            other = labels[i - 1] != hypothesis[j - 1]
             ways.append((total + other, s - other, d, n))
         if i:
             total, s, d, n = table[i - 1, j]
@@ -108,13 +108,16 @@ def fewest_changes(labels, read):
             total, s, d, n = table[i, j - 1]
             ways.append((total + 1, s, d, n + 1))
         table[i, j] = min(ways)
-    _, s, d, n = table[len(labels), len(read)]
+    _, s, d, n = table[len(labels), len(hypothesis)]
     return -s, -d, n
 
 
-def test_edits_are_the_fewest():
+def test_edit_counts_are_minimal():
     rng = np.random.default_rng(0)
     for _ in range(500):
-        labels, read = (rng.integers(0, rng.integers(1, 5), rng.integers(0, 9)).tolist() for _ in range(2))
-        edits = Edits.between(labels, read)
-        assert (edits.substitutions, edits.deletions, edits.insertions) == fewest_changes(labels, read)
+        labels, hypothesis = (
+            rng.integers(0, rng.integers(1, 5), rng.integers(0, 9)).tolist() for _ in range(2)
+        )
+        counts = EditCounts.between(labels, hypothesis)
+        found = counts.substitutions, counts.deletions, counts.insertions
+        assert found == fewest_edits(labels, hypothesis)
