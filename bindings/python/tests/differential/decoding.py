@@ -92,7 +92,7 @@ def best_paths(log_probs, lengths, lattice):
         now = (lattice.arriving(best, lambda *logs: np.maximum.reduce(logs)) if t else best) + emissions[:, t]
         best = np.where((t < lengths)[:, None], now, best)
     at_end = np.where(lattice.ends, best, -np.inf).max(1)
-    no_labels = lattice.there.sum(1) == 1
+    no_labels = lattice.exists.sum(1) == 1
     return np.where(lengths > 0, at_end, np.where(no_labels, 0.0, -np.inf))
 
 
