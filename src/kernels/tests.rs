@@ -222,7 +222,7 @@ fn statuses_have_the_numbers_that_kernels_write() {
 }
 
 #[test]
-fn each_kernel_has_a_file_of_its_name_on_the_cpu_backend() {
+fn each_kernel_has_a_file_and_its_stage_one_on_the_cpu_backend() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for kernel in KERNELS {
         // Rows of any length are in memory on a CPU, so it needs no sweep for long labels.
@@ -233,6 +233,8 @@ fn each_kernel_has_a_file_of_its_name_on_the_cpu_backend() {
                 ("decode/", "decode/align")
             }
             "collapse" => ("decode/", "decode/greedy"),
+            "check_labels" => ("", "cpu/item"),
+            "label_links" => ("", "cpu/item_classes"),
             stage => ("", &*format!("cpu/{stage}")),
         };
         for file in [

@@ -345,7 +345,7 @@ mod tests {
             adapters: vec![adapter],
         };
         assert!(!report.passed());
-        assert_eq!(report.summary(), "1 of 1 fail, in 1 ways");
+        assert_eq!(report.summary(), "1 of 1 backends fail, with 1 failures");
         // A file has a second table, by kind of case.
         for (times, text) in [
             (1, terminal::report(&report)),
