@@ -15,7 +15,7 @@ use crate::kernels::{CHECK_LABELS, Kernel, SOFTMAX_STATS, SWEEP_LONG, VITERBI_LO
 /// let plan = |limits: &DeviceLimits| Plan::new(&shape, &options, Task::LossAndGrad, limits);
 /// let variant = plan(&DeviceLimits::default())?.variant();
 /// assert!(!variant.checkpointed && variant.batch_tiles == 1);
-/// let small = DeviceLimits { max_binding: 1 << 14, ..DeviceLimits::default() };
+/// let small = DeviceLimits::default().max_binding(1 << 14);
 /// assert!(plan(&small)?.variant().batch_tiles > 1);
 /// # Ok::<(), ctc_wgpu::PlanError>(())
 /// ```
