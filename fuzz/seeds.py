@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seed corpus of the target `batch_file`, from the small archives in tests/data/cli.
 
-Each archive gives one input per form: the archive itself, and its arrays.
+Writes two inputs per archive: the archive itself, and the list of its arrays.
 """
 
 import pathlib

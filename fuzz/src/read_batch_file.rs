@@ -1,4 +1,4 @@
-//! Fuzzes the reader of batch files: for any bytes it returns a batch or an error of one line.
+//! Fuzzes the reader of batch files: for any bytes it returns a batch or a one-line error.
 //!
 //! The first byte of an input selects the form of the rest. 0: the rest is an archive. Otherwise
 //! the rest is a list of arrays, each a name and the bytes of its `.npy`, from which an archive

@@ -37,11 +37,11 @@ impl CtcOps for CubeBackend {
     }
 }
 
-/// Returns the losses and the gradient; without a gradient, the losses twice.
+/// Returns the losses and the gradient. Unless `with_grad`, the losses take the gradient's place.
 ///
 /// # Panics
-/// If the device is out of memory, or the batch exceeds what a plan can split. Burn submits
-/// operations before it reads their results, so an operation has no way to return an error.
+/// If the device is out of memory, or the batch exceeds its limits and cannot be split. Burn
+/// submits operations before it reads their results, so an operation has no way to return an error.
 fn run(
     logits: CubeTensor,
     labels: [CubeTensor; 3],

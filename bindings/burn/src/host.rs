@@ -38,7 +38,7 @@ impl crate::CtcOps for burn::backend::Flex {
     }
 }
 
-/// Returns the losses and the gradient; without a gradient, the losses twice.
+/// Returns the losses and the gradient. Unless `with_grad`, the losses take the gradient's place.
 ///
 /// # Panics
 /// If the batch breaks a rule, or the tensors cannot be read.

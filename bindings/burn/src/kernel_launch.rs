@@ -37,7 +37,7 @@ static PLANS: PlanCache<Arc<LaunchPlan>> = PlanCache::new();
 /// Launches the kernels of a batch.
 ///
 /// # Errors
-/// If the batch exceeds what a plan can split.
+/// If the batch exceeds WebGPU's default limits and cannot be split.
 pub(crate) fn run(batch: &BatchTensors) -> Result<(), Error> {
     let plan = PLANS.get(batch.key, || plan(batch))?;
     let client = &batch.logits.client;

@@ -57,8 +57,8 @@
 //! # Differences from Burn's own loss
 //!
 //! - Losses above 10,000 nats and any number of labels are exact. (Burn 0.22 returns +∞ and
-//!   gradient 0 from 10,000 nats on. On a GPU it fails from 1,024 to 4,096 labels on, depending on
-//!   the device.)
+//!   gradient 0 from 10,000 nats on. On a GPU it fails for more than 1,023 to 4,095 labels,
+//!   depending on the device.)
 //! - The gradient is computed with the loss, in one pass, and kept for the backward pass. Without
 //!   autodiff only the loss is computed.
 //! - Invalid labels and lengths: on a wgpu device their item gets the loss NaN and the gradient 0,
@@ -67,7 +67,9 @@
 //! - In the mean, an item without labels counts with length 1, as in PyTorch; Burn divides by 0.
 //! - Losses are f32, whatever the type of the logits.
 //!
-//! The front page of the documentation of `ctc-wgpu` describes the semantics of the loss.
+//! The front page of the documentation of `ctc-wgpu` describes the semantics of the loss. Of its
+//! options, only the blank and `Impossible` (as `zero_infinity`) are available here; multiply the
+//! losses by weights instead of passing them.
 
 mod cube_backend;
 mod host;

@@ -82,7 +82,7 @@ impl CtcLoss {
     ///
     /// # Panics
     /// - If [`try_forward`](Self::try_forward) returns an error.
-    /// - If the device is out of memory.
+    /// - If the device is out of memory, or the batch exceeds its limits and cannot be split.
     /// - If a target or a length is out of range and the loss is computed on the CPU. On a wgpu
     ///   device the loss of that item is NaN instead.
     #[must_use]

@@ -66,10 +66,11 @@ impl CtcOptions {
     }
 }
 
-/// The CTC loss as an operation of a Burn backend. For code that is generic over Burn's backends;
-/// use [`CtcLoss`](crate::CtcLoss) otherwise.
+/// The CTC loss as an operation of a Burn backend, for code that is generic over Burn's backends.
+/// Other code uses [`CtcLoss`](crate::CtcLoss).
 ///
-/// The logits are f32. The targets, `[N, Lmax]`, and the lengths, `[N]`, are i32.
+/// The logits, `[T, N, C]` or `[N, T, C]` by [`CtcOptions::layout`], are f32. The targets,
+/// `[N, Lmax]`, and the lengths, `[N]`, are i32.
 #[backend_extension(Cube, Flex: cfg(feature = "flex"), Autodiff, Fusion: cfg(feature = "fusion"))]
 pub trait CtcOps: Backend {
     /// Returns the losses, `[N]`.

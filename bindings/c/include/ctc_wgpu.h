@@ -4,14 +4,14 @@
  * SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * Errors: a call returns a `ctcw_result`, and `ctcw_last_error` returns the details. No call
- * throws, unwinds or exits. Comments name the enum of each int32_t that stands for one.
+ * throws, unwinds or exits. Where an int32_t holds a value of an enum, its comment names the enum.
  *
  * Threads: threads may share a context.
  *
  * Processes: no call waits for a thread or a GPU that exists only in the parent of a forked
  * process. In the child
- * - a context of the parent computes if it is on the CPU, and returns CTCW_FORKED if it is on a
- *   GPU; either can be destroyed;
+ * - with a context of the parent, ctcw_compute works if the context is on the CPU, and returns
+ *   CTCW_FORKED if it is on a GPU; either can be destroyed;
  * - new contexts can be created. On a GPU this returns CTCW_FORKED if a thread of the parent was
  *   using the GPU during fork().
  * If the parent had a context on a GPU, the child must end with _exit(), because some drivers crash
@@ -68,7 +68,7 @@ enum ctcw_result
   /*
    The GPU or its driver reported an error.
    */
-  CTCW_GPU_REFUSED = 8,
+  CTCW_GPU_ERROR = 8,
   /*
    The library panicked, which is a bug in the library. The context stays usable.
    */
@@ -96,11 +96,11 @@ enum ctcw_backend
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /*
-   The best GPU, or the CPU if no GPU is available.
+   The best GPU, which may be a software driver, or the CPU if no GPU is available.
    */
   CTCW_BACKEND_AUTO = 0,
   /*
-   A GPU; without one the call fails.
+   The best GPU, which may be a software driver. Without one, `ctcw_create` fails.
    */
   CTCW_BACKEND_GPU = 1,
   /*
@@ -130,7 +130,8 @@ enum ctcw_status
   CTCW_STATUS_OK = 0,
   /*
    The labels have no valid alignment: there are too few frames, or a required probability is
-   0. Probabilities of at most e^(-2^28) count as 0. The gradient is 0.
+   0. Probabilities of at most e^(-2^28) count as 0. The gradient is 0, and the loss is +inf,
+   or 0 with `CTCW_IMPOSSIBLE_ZERO`.
    */
   CTCW_STATUS_IMPOSSIBLE = 1,
   /*
@@ -148,7 +149,7 @@ typedef int32_t ctcw_status;
 #endif // __cplusplus
 
 /*
- The meaning of the logits array, and what the gradient is taken with respect to.
+ The meaning of the logits array. The gradient is taken with respect to these values.
  */
 enum ctcw_input
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -160,7 +161,8 @@ enum ctcw_input
    */
   CTCW_INPUT_LOGITS = 0,
   /*
-   Log-probabilities, with PyTorch's gradient, which is correct directly after a log-softmax.
+   Log-probabilities, with PyTorch's gradient. It is correct if the backward pass continues
+   through the log-softmax that computed them.
    */
   CTCW_INPUT_LOG_PROBS = 1,
   /*
@@ -181,8 +183,8 @@ typedef int32_t ctcw_input;
 #endif // __cplusplus
 
 /*
- How the losses are reduced to the one number whose gradient is computed. w is an item's weight
- and L its label length.
+ The reduction of the losses to one number, whose gradient is computed. N is the number of items,
+ w is the weight of an item, and L is its label length.
  */
 enum ctcw_reduction
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -235,7 +237,7 @@ enum ctcw_impossible
    */
   CTCW_IMPOSSIBLE_INFINITY = 0,
   /*
-   Loss 0, gradient 0, as PyTorch's `zero_infinity`.
+   Loss 0, gradient 0, as with PyTorch's `zero_infinity`.
    */
   CTCW_IMPOSSIBLE_ZERO = 1,
   /*
@@ -337,7 +339,8 @@ typedef struct ctcw_batch {
    */
   int32_t label_layout;
   /*
-   `[N, T, C]` or `[T, N, C]`, by `layout`. The options' `input` specifies what they are.
+   `[N, T, C]` or `[T, N, C]`, by `layout`: logits, log-probabilities or probabilities, by
+   `input` of the options.
    */
   const float *logits;
   /*
@@ -349,15 +352,16 @@ typedef struct ctcw_batch {
    */
   size_t label_count;
   /*
-   `[N]`
+   `[N]`: the number of labels of each item.
    */
   const int32_t *label_lengths;
   /*
-   `[N]`, or NULL: every frame is valid.
+   `[N]`: the number of valid frames of each item. NULL: every frame is valid.
    */
   const int32_t *logit_lengths;
   /*
-   `[N]`, or NULL: every weight is 1.
+   `[N]`: the factor of each item in the reduced loss and in the gradient. NULL: every weight
+   is 1.
    */
   const float *weights;
 } ctcw_batch;
@@ -400,12 +404,13 @@ typedef struct ctcw_options {
    */
   int32_t blank_in_labels;
   /*
-   1: consecutive equal labels are merged into one before the loss is computed.
+   1: consecutive equal labels are merged into one before the loss is computed. 0: all labels
+   are kept.
    */
   int32_t collapse_labels;
   /*
    1: every output that is not a blank is a label of its own, so equal labels need no blank
-   between them.
+   between them. 0: consecutive equal outputs are one label.
    */
   int32_t distinct_outputs;
 } ctcw_options;
@@ -435,8 +440,9 @@ const char *ctcw_last_error(void);
 /*
  Creates a context and stores it in `context`. Free it with `ctcw_destroy`.
 
- `backend` is a `ctcw_backend`. `adapter` is NULL or a part of the name of the GPU to use; upper
- and lower case are equal. The CPU backend ignores it.
+ `backend` is a `ctcw_backend`. `adapter` is NULL or a part of the name of the GPU to use, in
+ upper or lower case. If no GPU has such a name, `CTCW_BACKEND_AUTO` creates a context on the
+ CPU. `CTCW_BACKEND_CPU` ignores `adapter`.
 
  # Safety
  `adapter` is NULL or a NUL-terminated string. `context` is NULL or writable.
@@ -516,9 +522,9 @@ ctcw_result ctcw_workspace_bytes(const struct ctcw_context *context,
  results are in the caller's memory.
 
  - `options` may be NULL: the defaults.
- - `loss` is `[N]`, in nats.
- - `grad` is NULL or has the shape and layout of the logits; every element is written. It may be
-   the memory of the logits. Without a gradient the call does about half the work.
+ - `loss` is `[N]`, in nats, without the weights.
+ - `grad` is NULL or has the shape and layout of the logits; every element is written. It may
+   point to the logits. Without a gradient the call does about half the work.
  - `status` is NULL or `[N]`: the `ctcw_status` of each item.
  - `reduced` is NULL or one number: the reduced loss. The options must then set a reduction.
 

@@ -36,7 +36,7 @@ impl CError {
                 Error::OutOfMemory(_) => ctcw_result::CTCW_OUT_OF_MEMORY,
                 Error::DeviceLost(_) => ctcw_result::CTCW_GPU_LOST,
                 Error::Forked(_) => ctcw_result::CTCW_FORKED,
-                _ => ctcw_result::CTCW_GPU_REFUSED,
+                _ => ctcw_result::CTCW_GPU_ERROR,
             },
         }
     }

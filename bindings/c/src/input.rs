@@ -91,7 +91,8 @@ unsafe fn optional<'a, T>(
 /// The type is plain data for which every bit pattern is valid, and its first field is a `usize`.
 unsafe trait Versioned: Copy {
     /// The sizes of the struct in all versions, that of this version last. A version that appends
-    /// fields adds its own size and writes the previous one as `offset_of!` its first new field.
+    /// fields adds its own size, and replaces the size of the previous version by `offset_of!` of
+    /// the first new field.
     const SIZES: &'static [usize] = &[size_of::<Self>()];
 }
 
@@ -101,11 +102,11 @@ unsafe impl Versioned for ctcw_options {}
 // SAFETY: integers and pointers follow the size; no pointer is dereferenced before it is checked.
 unsafe impl Versioned for ctcw_batch {}
 
-/// Reads a struct by its own size.
+/// Reads a struct whose first field is its size.
 ///
 /// A program of an older version passes fewer bytes, and the missing fields become 0. A program of
 /// a newer version passes more bytes, which must be 0. Any other size is an error: a size that ends
-/// within a pointer, for example, would make an address of half a pointer.
+/// within a pointer, for example, would combine half of an address with zeros.
 ///
 /// # Safety
 /// `source` is NULL or valid for reading as many bytes as its first field states.

@@ -64,8 +64,9 @@ pub extern "C" fn ctcw_last_error() -> *const c_char {
 
 /// Creates a context and stores it in `context`. Free it with `ctcw_destroy`.
 ///
-/// `backend` is a `ctcw_backend`. `adapter` is NULL or a part of the name of the GPU to use; upper
-/// and lower case are equal. The CPU backend ignores it.
+/// `backend` is a `ctcw_backend`. `adapter` is NULL or a part of the name of the GPU to use, in
+/// upper or lower case. If no GPU has such a name, `CTCW_BACKEND_AUTO` creates a context on the
+/// CPU. `CTCW_BACKEND_CPU` ignores `adapter`.
 ///
 /// # Safety
 /// `adapter` is NULL or a NUL-terminated string. `context` is NULL or writable.
@@ -237,9 +238,9 @@ pub unsafe extern "C" fn ctcw_workspace_bytes(
 /// results are in the caller's memory.
 ///
 /// - `options` may be NULL: the defaults.
-/// - `loss` is `[N]`, in nats.
-/// - `grad` is NULL or has the shape and layout of the logits; every element is written. It may be
-///   the memory of the logits. Without a gradient the call does about half the work.
+/// - `loss` is `[N]`, in nats, without the weights.
+/// - `grad` is NULL or has the shape and layout of the logits; every element is written. It may
+///   point to the logits. Without a gradient the call does about half the work.
 /// - `status` is NULL or `[N]`: the `ctcw_status` of each item.
 /// - `reduced` is NULL or one number: the reduced loss. The options must then set a reduction.
 ///

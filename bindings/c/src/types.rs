@@ -25,7 +25,7 @@ pub enum ctcw_result {
     /// The GPU was lost. Destroy the context and create another one.
     CTCW_GPU_LOST = 7,
     /// The GPU or its driver reported an error.
-    CTCW_GPU_REFUSED = 8,
+    CTCW_GPU_ERROR = 8,
     /// The library panicked, which is a bug in the library. The context stays usable.
     CTCW_BUG = 9,
     /// The process was forked, and the GPU belongs to the parent process. Destroy the context, and
@@ -55,9 +55,9 @@ pub(crate) fn describe(result: i32) -> &'static CStr {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_backend {
-    /// The best GPU, or the CPU if no GPU is available.
+    /// The best GPU, which may be a software driver, or the CPU if no GPU is available.
     CTCW_BACKEND_AUTO = 0,
-    /// A GPU; without one the call fails.
+    /// The best GPU, which may be a software driver. Without one, `ctcw_create` fails.
     CTCW_BACKEND_GPU = 1,
     /// The CPU.
     CTCW_BACKEND_CPU = 2,
@@ -70,20 +70,22 @@ pub enum ctcw_status {
     /// Loss and gradient are valid.
     CTCW_STATUS_OK = 0,
     /// The labels have no valid alignment: there are too few frames, or a required probability is
-    /// 0. Probabilities of at most e^(-2^28) count as 0. The gradient is 0.
+    /// 0. Probabilities of at most e^(-2^28) count as 0. The gradient is 0, and the loss is +inf,
+    /// or 0 with `CTCW_IMPOSSIBLE_ZERO`.
     CTCW_STATUS_IMPOSSIBLE = 1,
     /// A valid frame (a frame before the item's logit length) contains NaN or +inf, or only -inf.
     /// Loss and gradient are NaN.
     CTCW_STATUS_NOT_FINITE = 2,
 }
 
-/// The meaning of the logits array, and what the gradient is taken with respect to.
+/// The meaning of the logits array. The gradient is taken with respect to these values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_input {
     /// Unnormalised scores; the library applies the softmax.
     CTCW_INPUT_LOGITS = 0,
-    /// Log-probabilities, with PyTorch's gradient, which is correct directly after a log-softmax.
+    /// Log-probabilities, with PyTorch's gradient. It is correct if the backward pass continues
+    /// through the log-softmax that computed them.
     CTCW_INPUT_LOG_PROBS = 1,
     /// Log-probabilities, with the exact derivative.
     CTCW_INPUT_LOG_PROBS_EXACT = 2,
@@ -91,8 +93,8 @@ pub enum ctcw_input {
     CTCW_INPUT_PROBS = 3,
 }
 
-/// How the losses are reduced to the one number whose gradient is computed. w is an item's weight
-/// and L its label length.
+/// The reduction of the losses to one number, whose gradient is computed. N is the number of items,
+/// w is the weight of an item, and L is its label length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_reduction {
@@ -116,7 +118,7 @@ pub enum ctcw_reduction {
 pub enum ctcw_impossible {
     /// Loss +inf, gradient 0.
     CTCW_IMPOSSIBLE_INFINITY = 0,
-    /// Loss 0, gradient 0, as PyTorch's `zero_infinity`.
+    /// Loss 0, gradient 0, as with PyTorch's `zero_infinity`.
     CTCW_IMPOSSIBLE_ZERO = 1,
     /// The call fails with `CTCW_IMPOSSIBLE`.
     CTCW_IMPOSSIBLE_ERROR = 2,
@@ -165,10 +167,11 @@ pub struct ctcw_options {
     pub impossible: i32,
     /// 1: a label may be the blank, as in PyTorch. 0: a blank among the labels is an error.
     pub blank_in_labels: i32,
-    /// 1: consecutive equal labels are merged into one before the loss is computed.
+    /// 1: consecutive equal labels are merged into one before the loss is computed. 0: all labels
+    /// are kept.
     pub collapse_labels: i32,
     /// 1: every output that is not a blank is a label of its own, so equal labels need no blank
-    /// between them.
+    /// between them. 0: consecutive equal outputs are one label.
     pub distinct_outputs: i32,
 }
 
@@ -189,16 +192,18 @@ pub struct ctcw_batch {
     pub layout: i32,
     /// The layout of the labels: a `ctcw_label_layout`.
     pub label_layout: i32,
-    /// `[N, T, C]` or `[T, N, C]`, by `layout`. The options' `input` specifies what they are.
+    /// `[N, T, C]` or `[T, N, C]`, by `layout`: logits, log-probabilities or probabilities, by
+    /// `input` of the options.
     pub logits: *const f32,
     /// `[N, Lmax]` or concatenated, by `label_layout`.
     pub labels: *const i32,
     /// The number of elements of `labels`: N * Lmax, or the sum of the label lengths.
     pub label_count: usize,
-    /// `[N]`
+    /// `[N]`: the number of labels of each item.
     pub label_lengths: *const i32,
-    /// `[N]`, or NULL: every frame is valid.
+    /// `[N]`: the number of valid frames of each item. NULL: every frame is valid.
     pub logit_lengths: *const i32,
-    /// `[N]`, or NULL: every weight is 1.
+    /// `[N]`: the factor of each item in the reduced loss and in the gradient. NULL: every weight
+    /// is 1.
     pub weights: *const f32,
 }

@@ -8,7 +8,7 @@ The network is Input(50, 20) → Dense(123, relu) → LSTM(128) → Dense(20, so
 columns of 20 pixels; each column is a frame. The classes are 19 characters and, last, the blank.
 The lines are drawn during training, in the fonts that come with matplotlib.
 
-layer   the labels are a second Input, and a CTCLayer adds the loss; prediction does without both
+layer   the labels are a second Input, and a CTCLayer adds the loss; prediction needs neither
 loss    model.compile(loss=CTC(…)) and model.fit(lines, labels)
 keras   the same with keras.ops.ctc_loss, for comparison
 """

@@ -73,7 +73,7 @@ impl<'py> Arrays<'py> {
 
     /// Makes a batch with `values` of this shape.
     ///
-    /// The library sees flat arrays and checks their lengths. This checks their shapes.
+    /// The library takes flat arrays and checks their lengths; this method checks their shapes.
     pub(crate) fn batch<'a>(&'a self, values: &'a [f32], shape: [usize; 3]) -> PyResult<Batch<'a>> {
         let (batch, items, frames) = match self.layout {
             Layout::TimeMajor => (Batch::time_major(shape, values), shape[1], shape[0]),

@@ -58,8 +58,8 @@ impl Engine {
 
 /// Returns whether the adapter is a GPU and not a software driver.
 ///
-/// A software driver is slower than the CPU backend. In a process that has imported TensorFlow,
-/// those of Mesa, which use LLVM, abort the process, because TensorFlow's LLVM replaces theirs.
+/// A software driver is slower than the CPU backend. Mesa's software drivers also use LLVM, and
+/// abort a process that has imported TensorFlow, because TensorFlow's LLVM replaces theirs.
 fn is_hardware(ctc: &Ctc) -> bool {
     matches!(ctc.backend(), ctc_wgpu::Backend::Gpu(info) if info.device_type != DeviceType::Cpu)
 }

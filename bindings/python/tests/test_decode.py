@@ -107,7 +107,7 @@ def test_results_are_the_best_of_all_paths(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_alignments_respect_lengths_and_report_impossible_items_and_the_best_path_is_below_all_paths(seed):
+def test_alignments_respect_lengths_and_report_impossible_items(seed):
     batch = draw(seed)
     lengths = batch.logit_lengths, batch.label_lengths
     found = align(batch.logits, batch.garbled, *lengths, blank=batch.blank)
@@ -141,8 +141,11 @@ def test_a_hypothesis_is_at_most_as_probable_as_its_labels():
 
 
 def textbook_search(log_probs, width, blank):
-    """Searches as published: each prefix has the log-probabilities of its paths that end in a blank
-    and of those that end in its last label."""
+    """Searches as published (Hannun et al., 2014).
+
+    Each prefix has two log-probabilities: of its paths that end in a blank, and of those that end
+    in its last label.
+    """
     beam = {(): (0.0, -np.inf)}
     for frame in log_probs:
         now = {}
@@ -236,7 +239,7 @@ def test_arrays_that_only_export_dlpack_are_accepted():
     assert align(exporter, labels)[0].log_prob == align(x, labels)[0].log_prob
 
 
-def test_a_star_is_unknown_text():
+def test_a_star_matches_any_text():
     x = np.log(np.array([[[0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.1, 0.1, 0.8], [0.8, 0.1, 0.1]]], np.float32))
     (found,) = align(x, [[1, STAR]], label_lengths=[2])
     assert found.path.tolist() == [1, STAR, STAR, STAR]

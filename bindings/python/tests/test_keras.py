@@ -19,7 +19,7 @@ FRAMES, HEIGHT, CLASSES = 12, 6, 5
 
 
 def step(loss_of, values):
-    """Returns losses and the gradient of their sum by `values`, as numpy arrays."""
+    """Returns losses and the gradient of their sum with respect to `values`, as numpy arrays."""
     if BACKEND == "torch":
         import torch
 
@@ -88,7 +88,7 @@ def test_the_loss_agrees_with_the_reference_and_with_keras_losses_ctc(seed, redu
     np.testing.assert_allclose(theirs[1], true[1], atol=1e-3)
 
 
-def test_from_probabilities_with_the_blank_last_it_is_batch_cost():
+def test_the_loss_of_probabilities_with_the_blank_last_equals_batch_cost():
     batch = draw(3, blank=-1)
     batch.logit_lengths[:] = batch.logits.shape[1]
     batch = batch.only(batch.possible)
@@ -247,8 +247,8 @@ def test_a_masking_layer_selects_the_valid_frames():
     assert masked != pytest.approx(with_loss().evaluate(x, labels, batch_size=48, verbose=0), rel=1e-3)
 
 
-# Valid frames: after padding, the default of `pad_sequences`; with masked frames between them;
-# before padding.
+# The valid frames of three items: with padding before them (the default of `pad_sequences`), with
+# masked frames between them, and with padding after them.
 VALID = np.array([[0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 1], [1] * 9 + [0] * 3], bool)
 
 
@@ -354,7 +354,7 @@ def test_values_that_are_not_integers_are_not_rounded():
             with pytest.raises(TypeError):
                 kind(**choice)
     for labels in (np.array([[True]]), np.array([["a"]])):
-        with pytest.raises(TypeError, match="y_true is an array of .*: must be of integers"):
+        with pytest.raises(TypeError, match="y_true is an array of .*: must contain integers"):
             CTC()(labels, LOGITS)
 
 

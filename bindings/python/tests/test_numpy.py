@@ -59,7 +59,7 @@ def test_inputs_and_reductions_agree_with_the_reference(input, reduction):
     loss, grad = both(batch, backend="cpu", **choices)
     true_loss, true_grad = both(batch, backend="reference", **choices)
     assert np.ndim(loss) == (reduction == "none")
-    # Derivatives by a probability are as large as 1/(p + ε).
+    # Derivatives with respect to a probability are as large as 1/(p + ε).
     scale = max(1, np.abs(true_grad).max())
     assert_close(loss, grad / scale, true_loss, true_grad / scale)
 

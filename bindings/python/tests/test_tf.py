@@ -142,7 +142,7 @@ def test_losses_are_float32_and_the_gradient_has_the_type_of_the_logits(dtype, w
     assert ctc_loss([[1]], tf.zeros([3, 1, 2], tf.float64), [1], [3], backend="reference").dtype == tf.float64
 
 
-def test_float64_of_the_reference_has_the_slope_that_differences_have():
+def test_the_float64_gradient_of_the_reference_agrees_with_finite_differences():
     x = tf.constant(np.random.default_rng(0).normal(size=(4, 1, 3)))
     theoretical, numerical = tf.test.compute_gradient(
         lambda x: ctc_loss([[1, 2]], x, [2], [4], backend="reference"), [x], delta=1e-5
@@ -198,7 +198,7 @@ OTHER_DERIVATIVES = {
 @pytest.mark.parametrize("wrap", [lambda f: f, partial(tf.function, autograph=False)], ids=["eager", "graph"])
 @pytest.mark.parametrize("walk", OTHER_DERIVATIVES.values(), ids=OTHER_DERIVATIVES)
 def test_another_derivative_is_an_error_however_the_tape_is_walked(walk, wrap):
-    with pytest.raises(Exception, match="first derivatives only, in reverse mode"):
+    with pytest.raises(Exception, match="first derivatives in reverse mode only"):
         wrap(walk)(tf.zeros([3, 1, 2]))
 
 
@@ -391,7 +391,7 @@ def test_difference_an_item_without_labels():
 
 
 def test_difference_the_blank_among_labels():
-    """TensorFlow treats it as a label like any other, with a gradient that is not the slope."""
+    """TensorFlow treats it as a label like any other, but its gradient is not the derivative."""
     labels, nudge = [[0, 1], [1, 2]], 0.05
     loss, grad = ours(uniform(), labels)
     wanted, wrong = theirs(uniform(), labels)

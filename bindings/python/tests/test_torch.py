@@ -18,7 +18,7 @@ def time_major(batch, dtype):
 
 
 def step(loss_of, batch, dtype, targets, **choices):
-    """Returns the loss as a numpy array, and the gradient of its sum by the logits."""
+    """Returns the loss as a numpy array, and the gradient of its sum with respect to the logits."""
     x = time_major(batch, dtype)
     lengths = torch.tensor(batch.logit_lengths), torch.tensor(batch.label_lengths)
     goes_in = x if choices.get("from_logits") else x.log_softmax(-1)
@@ -48,14 +48,14 @@ def test_it_agrees_with_the_original_in_float64(seed, reduction, from_logits):
 
 
 @pytest.mark.parametrize("seed", [0, 3, 6, 9])
-def test_where_the_last_label_is_the_blank_the_gradient_is_that_of_the_loss(seed):
-    """PyTorch's gradient differs from the slope of its own loss; ours agrees with that slope."""
+def test_the_gradient_is_exact_if_the_last_label_is_the_blank(seed):
+    """PyTorch's gradient is not the derivative of its own loss; ours is."""
     batch = draw(seed, blanks_in_labels=True)
     batch = batch.only(batch.possible & ends_with_blank(batch))
     assert len(batch.labels)
     arguments = torch.tensor(batch.labels).long(), torch.tensor(batch.logit_lengths), torch.tensor(batch.label_lengths)
     loss, wrong = step(original, batch, torch.float64, arguments[0], reduction="none")
-    # One class of one frame moves in all items at once, since items are independent.
+    # Finite differences change one class of one frame in all items at once: items are independent.
     x, nudge = time_major(batch, torch.float64).detach(), 1e-6
     slope = np.zeros(x.shape)
     for frame, klass in np.ndindex(x.shape[0], x.shape[2]):
@@ -348,7 +348,7 @@ def uniform(change=lambda x: None):
 
 
 def of_both(x, targets, input_lengths=(3, 3), target_lengths=(1, 1), weights=(1.0, 1.0), **choices):
-    """Returns losses and gradients of each item by the logits: PyTorch's, then ours."""
+    """Returns each item's loss and its gradient by PyTorch, then the same by this package."""
     answers = []
     for loss_of in (original, partial(ctc_loss, backend="cpu")):
         x.grad = None

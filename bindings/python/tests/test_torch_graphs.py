@@ -28,8 +28,8 @@ def loss_of(x, targets=TARGETS, lengths=COUNTS, reduction="none", own=True):
 mine, theirs = partial(loss_of, reduction="sum"), partial(loss_of, reduction="sum", own=False)
 
 
-def slopes(x, **more):
-    """Returns PyTorch's gradient of each item's loss by the logits."""
+def pytorch_gradients(x, **more):
+    """Returns PyTorch's gradient of each item's loss with respect to the logits."""
     return torch.stack([grad(lambda x, item=item: loss_of(x, own=False, **more)[item])(x) for item in range(ITEMS)])
 
 
@@ -39,11 +39,11 @@ def close(got, wanted):
 
 def test_torch_func_grad_vjp_and_jacrev():
     close(grad(mine)(X), grad(theirs)(X))
-    close(jacrev(loss_of)(X), slopes(X))
+    close(jacrev(loss_of)(X), pytorch_gradients(X))
     _, pull = vjp(loss_of, X)
-    close(pull(torch.tensor([1.0, 0.0, 2.0]))[0], slopes(X)[0] + 2 * slopes(X)[2])
+    close(pull(torch.tensor([1.0, 0.0, 2.0]))[0], pytorch_gradients(X)[0] + 2 * pytorch_gradients(X)[2])
     x = X.clone().requires_grad_()
-    close(torch.autograd.grad(loss_of(x), x, torch.eye(ITEMS), is_grads_batched=True)[0], slopes(X))
+    close(torch.autograd.grad(loss_of(x), x, torch.eye(ITEMS), is_grads_batched=True)[0], pytorch_gradients(X))
 
 
 @pytest.mark.parametrize("axis", [0, 2, -1])
@@ -58,7 +58,7 @@ def test_vmap_and_gradients_can_be_nested():
     many = MANY.clone().requires_grad_()
     vmap(mine)(many).sum().backward()
     close(many.grad, wanted)
-    close(vmap(jacrev(loss_of))(MANY), torch.stack([slopes(x) for x in MANY]))
+    close(vmap(jacrev(loss_of))(MANY), torch.stack([pytorch_gradients(x) for x in MANY]))
     twice = MANY.expand(2, *MANY.shape)
     close(vmap(vmap(loss_of))(twice), torch.stack([loss_of(x, own=False) for x in MANY]).expand(2, -1, -1))
     close(grad(lambda x: vmap(vmap(mine))(x).sum())(twice), wanted.expand(twice.shape))
@@ -96,7 +96,7 @@ def test_vmap_over_an_empty_batch():
 
 
 def two_layers():
-    """Returns the weights, and the derivative of the loss by the first one, with its graph."""
+    """Returns two layers' weights, and the squared norm of the gradient of the first."""
     first, second = (torch.randn(size, generator=GENERATOR).requires_grad_() for size in [(3, 5), (5, CLASSES)])
     x = torch.tanh(torch.randn(FRAMES, ITEMS, 3, generator=GENERATOR) @ first) @ second
     (slope,) = torch.autograd.grad(mine(x), first, create_graph=True)
@@ -109,7 +109,7 @@ def backward_twice():
     return torch.autograd.grad(x.grad.sum(), x)
 
 
-def by_what_comes_in():
+def by_incoming_gradient():
     x, scale = X.clone().requires_grad_(), torch.ones((), requires_grad=True)
     (slope,) = torch.autograd.grad(mine(x) * scale, x, create_graph=True)
     return torch.autograd.grad(slope.sum(), scale)
@@ -129,7 +129,7 @@ SECOND = {
     "backward": lambda: two_layers()[2].backward(),
     "backward by one": lambda: (given := two_layers())[2].backward(inputs=[given[1]]),
     "backward twice": backward_twice,
-    "by the incoming gradient": by_what_comes_in,
+    "by the incoming gradient": by_incoming_gradient,
     "functional.hessian": lambda: functional.hessian(mine, X),
     "functional.hessian, strict": lambda: functional.hessian(mine, X, strict=True),
     "functional.hessian, vectorized": lambda: functional.hessian(mine, X, vectorize=True),
@@ -152,7 +152,7 @@ SECOND = {
 @pytest.mark.filterwarnings("ignore:Using backward")
 @pytest.mark.parametrize("walk", SECOND.values(), ids=SECOND)
 def test_other_derivatives_are_errors_in_all_ways_to_request_them(walk):
-    with pytest.raises(RuntimeError, match="first derivatives, in reverse mode, only"):
+    with pytest.raises(RuntimeError, match="first derivatives in reverse mode only"):
         walk()
 
 

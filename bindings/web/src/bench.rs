@@ -1,7 +1,7 @@
 //! Batches for the benchmark: on the GPU with all arrays in device memory, as in a training loop,
 //! or on the CPU backend.
 //!
-//! The page measures the time, because a wasm has no clock.
+//! The page measures the time, because WebAssembly has no clock.
 
 use ctc_wgpu::{
     Batch, BatchShape, Buffers, Ctc, DeviceLimits, GpuCtc, GpuPlan, LossAndGradOutput, Options,
@@ -220,7 +220,7 @@ impl Gpu {
     async fn finished(&self) -> Result<(), JsError> {
         let (sender, receiver) = oneshot::channel();
         self.queue.on_submitted_work_done(move || {
-            // The receiver may be gone, if the page has cancelled the benchmark.
+            // The receiver no longer exists if the page has cancelled the benchmark.
             let _ = sender.send(());
         });
         Ok(receiver.await?)

@@ -18,7 +18,8 @@ use network::Network;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** The loss of a label and its parts. Arrays are `[frame, class]`; the blank is the last class. */
+/** The result of `Recogniser.explain` for a label. Arrays are `[frame, class]`; the blank is the
+ * last class. */
 export interface Explanation {
     /** In nats. */
     loss: number;
@@ -116,7 +117,7 @@ impl Recogniser {
         let occupancies: Vec<f32> = probabilities
             .iter()
             .zip(&output.grad)
-            // The difference may be outside by a rounding error.
+            // A rounding error may move the difference out of this range.
             .map(|(p, g)| (p - g).clamp(0.0, 1.0))
             .collect();
         let alignment: Array = decode::align(&batch, &options)?[0]

@@ -39,7 +39,7 @@ impl OptionsReader {
         (!value.is_undefined() && !value.is_null()).then_some(value)
     }
 
-    /// Returns the value of one of these words, or `None` if the option is missing.
+    /// Returns the value of the word that the option contains, or `None` if the option is missing.
     pub(crate) fn choice<T: Copy>(
         &mut self,
         name: &'static str,

@@ -1,7 +1,8 @@
 //! ctc-wgpu for browsers.
 //!
-//! `build.sh` builds a wasm with a JavaScript module and TypeScript types. [`ctc_loss_and_grad`],
-//! `ctcLossAndGrad` in JavaScript, is the public interface. The rest is for the page in `www/`:
+//! `build.sh` builds a WebAssembly module with its JavaScript module and TypeScript types.
+//! [`ctc_loss_and_grad`], `ctcLossAndGrad` in JavaScript, is the public interface. It does not
+//! include the options `RepeatedLabels` and `RepeatedOutputs`. The rest is for the page in `www/`:
 //! [`validate::validate`], [`bench::Benchmark`] and, for the demonstration, [`demo::Recogniser`].
 //!
 //! Every function that may use the GPU returns a promise, because a browser delivers the results of

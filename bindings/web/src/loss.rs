@@ -33,7 +33,8 @@ export interface CtcOptions {
     /** The result of an item without a valid alignment: a loss of infinity or 0, or an error of the
      * call. Default: "infinity". */
     impossible?: "infinity" | "zero" | "error";
-    /** "allow": a label may be the blank. Default: "reject", an error. */
+    /** "reject": a blank among the labels is an error. "allow": it is a label like any other.
+     * Default: "reject". */
     blankInLabels?: "reject" | "allow";
     /** The backend. "auto" is the GPU, or the CPU if WebGPU is not available. Default: "auto". */
     backend?: "auto" | "gpu" | "cpu";
@@ -63,8 +64,8 @@ export interface CtcResult {
 /// - `lengths` is the label length of each item, `[N]`.
 ///
 /// # Errors
-/// A JavaScript `Error` whose message contains the item, the value and the rule, or the reason why
-/// the GPU failed.
+/// Rejects the promise with a JavaScript `Error` whose message contains the item, the value and the
+/// rule, or the reason why the GPU failed.
 #[wasm_bindgen(js_name = ctcLossAndGrad, unchecked_return_type = "CtcResult")]
 pub async fn ctc_loss_and_grad(
     logits: Vec<f32>,

@@ -1,11 +1,11 @@
-// Loads the wasm in Node, with WebGPU by Dawn, which is Chromium's implementation, on the software
-// driver SwiftShader.
+// Loads the WebAssembly module in Node, with WebGPU by Dawn, which is Chromium's implementation, on
+// the software driver SwiftShader.
 import fs from 'node:fs';
 import { create, globals } from 'webgpu';
 
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
-/** Loads the wasm's module, with or without WebGPU. */
+/** Loads the module, with or without WebGPU. */
 export async function load({ gpu = true } = {}) {
     if (gpu) {
         if (!fs.existsSync(SWIFTSHADER)) {

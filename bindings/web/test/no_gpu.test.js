@@ -1,4 +1,4 @@
-// Tests of the wasm without WebGPU.
+// Tests of the WebAssembly module without WebGPU.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { load } from './dawn.js';

@@ -1,4 +1,4 @@
-// Tests of the wasm in Node, with Dawn on a software driver.
+// Tests of the WebAssembly module in Node, with Dawn on a software driver.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import test from 'node:test';

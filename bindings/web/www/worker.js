@@ -6,7 +6,7 @@ const tasks = {
     benchmark: ({ gpu }) => benchmark(gpu),
 };
 
-/** The minimum time of a measurement. Browser clocks have a resolution of down to 0.1 ms. */
+/** The minimum time of a measurement. The clock of a browser may be as coarse as 0.1 ms. */
 const MEASUREMENT_MS = 40;
 const MEASUREMENTS = 5;
 

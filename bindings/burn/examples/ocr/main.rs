@@ -5,9 +5,9 @@
 //! LSTM(128) → Dense(20). The example trains the network, saves it, loads it, and decodes unseen
 //! lines. It succeeds if at least 85 % of the lines have no error.
 //!
-//! `cargo run --release --example ocr` uses a GPU if one is available, and the CPU otherwise. `--
-//! flex` selects the CPU, and `-- wgpu` a GPU or a software adapter. The second argument is the
-//! number of epochs, 16 by default; 6 are enough for 85 %. `--features tui` turns on Burn's
+//! `cargo run --release --example ocr` uses a GPU if one is available, and the CPU otherwise. The
+//! arguments follow `--`: the device (`flex` is the CPU, `wgpu` is a GPU or a software adapter) and
+//! the number of epochs, 16 by default; 6 are enough for 85 %. `--features tui` turns on Burn's
 //! terminal display.
 
 mod lines;

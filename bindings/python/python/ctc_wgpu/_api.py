@@ -42,20 +42,22 @@ def ctc_loss(
 ) -> Loss:
     """Returns the loss −ln p(labels | logits) of each item in nats, `[N]`, or the reduced loss.
 
-    Takes about half the time of `ctc_loss_and_grad`.
+    The losses are float32, or float64 with `backend="reference"`; the reduced loss is a float. The
+    call takes about half the time of `ctc_loss_and_grad`.
 
     Arrays may be numpy's or those of any library that exports them by DLPack or `__array__`, with
-    any strides. A contiguous float32 or int32 array is not copied. Other Python threads run during
-    the call; none of them may write to these arrays. In the main thread, Ctrl-C interrupts a long
-    call with `KeyboardInterrupt`, and the computation finishes in the background.
+    any strides, or nested lists. A contiguous float32 or int32 array is not copied. Other Python
+    threads run during the call; none of them may write to these arrays. In the main thread, Ctrl-C
+    interrupts a long call with `KeyboardInterrupt`, and the computation finishes in the background.
 
     Args:
         logits: `[N, T, C]`, float16, bfloat16, float32 or float64: logits or (log-)probabilities,
             according to `input`.
         labels: integers `[N, Lmax]`, of which those past an item's length are never read; or
             `[ΣL]`, the labels of all items concatenated; or `SparseLabels`.
-        logit_lengths: `[N]`, the number of valid frames of each item; None: all frames.
-        label_lengths: `[N]`, the number of labels of each item; None: every row is full.
+        logit_lengths: integers `[N]`, the number of valid frames of each item; None: all frames.
+        label_lengths: integers `[N]`, the number of labels of each item; None: every row is full.
+            They are required for concatenated labels, and must be None for `SparseLabels`.
         blank: the class of the blank; a negative one counts from the end.
         input: what `logits` contains. "logits": unnormalised scores, to which the softmax is
             applied internally; "log_probs": the result of a log-softmax, with PyTorch's gradient;
@@ -67,21 +69,21 @@ def ctc_loss(
             "mean_weighted" (Σ w·loss / Σw).
         impossible: the result of an item without a valid alignment: "inf", a loss of +inf; "zero",
             a loss of 0; "error", a `ValueError`. The gradient of such an item is 0.
-        weights: `[N]`, one weight per item. They apply to the reduced loss and to the gradient; the
-            losses of the items are not weighted.
+        weights: floats `[N]`, one weight per item. They apply to the reduced loss and to the
+            gradient; the losses of the items are not weighted.
         epsilon: the number added to each probability with `input="probs"`.
         blank_in_labels: "reject": a blank among the labels is a `ValueError`; "allow": it is a
             label like any other, as in PyTorch.
         repeated_labels: "keep"; or "collapse": equal neighbouring labels become one.
         repeated_outputs: "merge": equal neighbouring outputs are one label; "distinct": each output
-            is a label of its own.
+            that is not a blank is a label of its own.
         backend: the device that computes; see `backend_name`.
 
     Raises:
         TypeError: an array has elements of the wrong type.
         ValueError: an argument is invalid; the message contains the item, the value and the rule.
             Nothing was computed.
-        RuntimeError: no GPU is available, or the GPU failed.
+        RuntimeError: no GPU is available, or the GPU failed; `DeviceLost` if it was lost.
     """
     return _compute(locals(), grad=False)[0]
 
@@ -106,8 +108,8 @@ def ctc_loss_and_grad(
 ) -> tuple[Loss, Floats]:
     """Returns the result of `ctc_loss` and the gradient, which has the shape of `logits`.
 
-    The gradient is the derivative of the reduced loss, or of Σ weight·loss without a reduction. It
-    is float32, or float64 with `backend="reference"`, and exactly 0 in the padding. Arguments and
+    The gradient is the derivative of the reduced loss, or of Σ w·loss without a reduction. It is
+    float32, or float64 with `backend="reference"`, and exactly 0 in the padding. Arguments and
     errors are those of `ctc_loss`.
     """
     return _compute(locals(), grad=True)
@@ -128,7 +130,8 @@ def _compute(arguments: dict[str, Any], grad: bool) -> tuple[Any, Any]:
 def adapters() -> list[dict[str, str]]:
     """Returns the GPUs and software adapters of this machine, the best first.
 
-    Each is a dictionary with the keys `name`, `api`, `kind` and `driver`.
+    Each is a dictionary with the keys `name`, `api`, `kind` and `driver`. `kind` is for example
+    "DiscreteGpu", or "Cpu" for a software driver.
     """
     return _native.adapters()
 
@@ -143,7 +146,7 @@ def backend_name(backend: str = "auto") -> str:
               TensorFlow was imported before the first call, because searching for GPUs could then
               abort the process.
             - "gpu": the best adapter, which may be a software driver.
-            - "gpu:NAME": the first adapter whose name contains NAME.
+            - "gpu:NAME": the best adapter whose name contains NAME, ignoring case.
             - "cpu": the CPU backend.
             - "reference": the textbook algorithm in float64, which is slow and returns float64.
 
@@ -156,7 +159,7 @@ def backend_name(backend: str = "auto") -> str:
 
 
 def set_cache_limits(pipelines: int = 128, shapes: int = 4) -> None:
-    """Limits what each backend keeps for later batches, in the whole process.
+    """Limits what each backend of this process keeps for later batches.
 
     Releases at once what exceeds a limit, the least recently used first; memory that a call in
     progress uses is released when that call ends. The limits do not change any result. Without

@@ -17,8 +17,8 @@ Substitutes = list[tuple[np.ndarray, np.ndarray]]
 class Conventions(NamedTuple):
     """How an emulated API differs from `ctc_wgpu.ctc_loss`. It is hashable, as JAX requires."""
 
-    #: Pairs of the name of an argument in `ctc_wgpu.ctc_loss`, or of a phrase of a message, and
-    #: what replaces it in errors.
+    #: Pairs of an argument name of `ctc_wgpu.ctc_loss`, or a phrase of a message, and the text that
+    #: replaces it in errors.
     names: tuple[tuple[str, str], ...] = ()
     #: True if labels and lengths may be floats whose values are integers.
     whole_floats: bool = False
@@ -125,7 +125,7 @@ def flag(name: str, value: Any) -> bool:
 def numpy_compatible(tensor: Any) -> Any:
     """Converts a PyTorch tensor to a type that numpy supports, and applies a pending negation.
 
-    A view such as `x.conj().imag` is negated lazily, by a bit that numpy would not see.
+    A view such as `x.conj().imag` is negated lazily, by a bit that numpy would ignore.
     """
     if tensor.is_floating_point() and (tensor.itemsize == 1 or str(tensor.dtype) == "torch.bfloat16"):
         tensor = tensor.float()
@@ -170,7 +170,7 @@ def floats(name: str, value: Any, dtype: Any, ndim: int) -> np.ndarray:
     """
     values = array(name, value)
     if not is_float(values.dtype):
-        raise TypeError(f"{name} is an array of {values.dtype}: must be of floating-point numbers")
+        raise TypeError(f"{name} is an array of {values.dtype}: must contain floating-point numbers")
     _check_rank(name, values, ndim)
     return values if dtype is None else np.require(values, dtype, ("C", "A"))
 
@@ -215,7 +215,7 @@ def integers(
     floating = whole_floats and is_float(values.dtype)
     if values.dtype.kind not in "iu" and not floating and not large:
         if values.size:
-            raise TypeError(f"{name} is an array of {values.dtype}: must be of integers")
+            raise TypeError(f"{name} is an array of {values.dtype}: must contain integers")
         values = values.astype(dtype)  # numpy gives an empty list the type float64.
     if ndim is not None:
         _check_rank(name, values, ndim)

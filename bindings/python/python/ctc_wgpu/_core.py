@@ -96,8 +96,8 @@ def options_of(arguments: dict[str, Any]) -> Options:
 class SparseLabels(NamedTuple):
     """Labels as a sparse tensor.
 
-    `indices` are the `[item, position]` of each label, in order, `values` the labels, and `shape`
-    is the dense shape `(N, Lmax)`.
+    `indices`, integers `[ΣL, 2]`, are the item and the position of each label, sorted by item, then
+    position. `values`, integers `[ΣL]`, are the labels. `shape` is the dense shape `(N, Lmax)`.
     """
 
     indices: Array
@@ -107,8 +107,7 @@ class SparseLabels(NamedTuple):
 
 #: Calls of fewer operations take some milliseconds at most, and need no thread of their own.
 LONG = 1 << 22
-#: The number of those operations that one takes in the float64 reference and in the decoders,
-#: roughly.
+#: An operation of the float64 reference or of a decoder takes about as long as this many others.
 SLOW = 1 << 6
 
 
@@ -228,7 +227,7 @@ def _call(backend: str, function: Callable[[_native.Backend], T], operations: in
 
 
 def _operations(values: np.ndarray, *labels: tuple[Any, ...]) -> int:
-    """Estimates how many numbers a call computes: some for each class and label at each frame."""
+    """Estimates the operations of a call: one for each class and label at each frame."""
     first, second, classes = values.shape
     for arrays in labels:
         classes += arrays[0].shape[-1]

@@ -34,7 +34,7 @@ class Span:
 
     #: The class of the label, or `STAR`.
     label: int
-    #: From the first frame of the label to the one after its last.
+    #: The frames, from the first frame of the label to its last.
     frames: range
     #: The mean probability of the label over its frames.
     probability: float
@@ -44,12 +44,13 @@ class Span:
 class Alignment:
     """The most probable path of an item through its labels."""
 
-    #: The class at each valid frame, or `STAR`; `[T]` of the item's own length.
+    #: The class at each valid frame, or `STAR`. The length of this array is the number of valid
+    #: frames of the item.
     path: NDArray[np.int32]
     #: The state at each valid frame: `2i` is the blank before label i, `2i + 1` is label i, and
-    #: `2L` is the blank after the last label.
+    #: `2L` is the blank after the last label. It has the length of `path`.
     states: NDArray[np.int32]
-    #: The log-probability of the path's class at each valid frame.
+    #: The log-probability of the path's class at each valid frame. It has the length of `path`.
     log_probs: NDArray[np.float64]
     #: The labels in order.
     spans: list[Span]
@@ -113,11 +114,11 @@ def align(
 
     On the CPU, log-probabilities are float64, and items are processed in parallel while other
     Python threads run. The result of an item does not depend on the rest of the batch. `backend` is
-    that of `ctc_loss`, except that "reference" does not align.
+    that of `ctc_loss`, except that "reference" is a `ValueError`.
 
-    Of equally probable paths, the result is the one that, followed from its end, prefers to remain
-    in a state, then to come from the state before, then to skip a blank; and that ends in the last
-    label rather than in the blank after it.
+    Ties between equally probable paths are decided from the end of the path: a path that ends in
+    the last label wins over one that ends in the blank after it; a self-loop wins over a step from
+    the previous state, which wins over a skip of a blank.
 
     Returns:
         One `Alignment` per item.
@@ -209,13 +210,13 @@ def beam_decode(
     """Searches for the most probable labels of each item, over all their paths.
 
     This is prefix beam search; it runs on the CPU. Of equally probable prefixes, the one found
-    first is kept: the extension of the shorter prefix, then that by the lower class.
+    first is kept; within a frame, the extension of the better prefix, then that by the lower class.
 
     Args:
         width: the number of prefixes kept after each frame.
         top: the number of hypotheses returned; at most `width`.
         classes: the number of most probable classes of a frame that may extend a prefix; None: all.
-        least_probability: the least probability of a class that may extend a prefix.
+        least_probability: the least probability, from 0 to 1, of a class that may extend a prefix.
 
     The other arguments and the errors are those of `ctc_loss`.
 

@@ -15,7 +15,7 @@ from ._types import Array
 
 @dataclass(frozen=True)
 class EditCounts:
-    """The edits of the shortest way from the labels to a hypothesis, by kind.
+    """The fewest edits that turn the labels into a hypothesis (Levenshtein), by kind.
 
     Counts can be added: `sum(all_counts, EditCounts())`.
     """
@@ -24,7 +24,7 @@ class EditCounts:
     substitutions: int = 0
     #: Labels that the hypothesis lacks.
     deletions: int = 0
-    #: Labels of the hypothesis that are not among the labels.
+    #: Labels that only the hypothesis has.
     insertions: int = 0
     #: The number of labels.
     labels: int = 0
@@ -34,8 +34,9 @@ class EditCounts:
         """Counts the edits of one item.
 
         Labels may be numbers, also in an array of any library, the characters of a string, or the
-        words in a list. Negative numbers at the end are padding. If several ways are equally short,
-        one with the most substitutions is counted, and among those one with the most deletions.
+        words in a list. Negative numbers at the end are padding. If several sequences of edits are
+        equally short, one with the most substitutions is counted, and among those one with the most
+        deletions.
         Time grows as the product of the lengths.
         """
         return cls._of(_plain("labels", labels), _plain("hypothesis", hypothesis))
@@ -84,9 +85,10 @@ def label_error_rate(
     label_lengths: Array | None = None,
     hypothesis_lengths: Array | None = None,
 ) -> float:
-    """Returns the number of edits from all labels to all hypotheses, per label.
+    """Returns the edit distance, summed over all items, divided by the number of all labels.
 
-    `EditCounts` has the counts of each kind.
+    `EditCounts` has the counts of each kind, and `EditCounts.rate` describes the result without
+    labels.
 
     Args:
         labels: N sequences of numbers, characters or words, or arrays of any library; or an array
@@ -112,7 +114,7 @@ def label_error_rate(
     )
     if len(rows) != len(decoded):
         raise ValueError(
-            f"labels has {len(rows)} items, hypotheses has {len(decoded)}: must be as many"
+            f"labels has {len(rows)} items, hypotheses has {len(decoded)}: must be equal"
         )
     counts = (EditCounts._of(*pair) for pair in zip(rows, decoded, strict=True))
     return sum(counts, EditCounts()).rate

@@ -35,11 +35,14 @@ class Options:
         repeated_outputs: RepeatedOutputs = "merge",
     ) -> Options: ...
 
+#: Labels and lengths, `[N, Lmax]` or `[ΣL]` with `[N]`; labels and their mask, both `[N, Lmax]`; or
+#: sparse indices `[ΣL, 2]`, values `[ΣL]` and the dense shape.
 _Labels = (
     tuple[NDArray[np.int32], NDArray[np.int32]]
     | tuple[NDArray[np.int32], NDArray[np.float32]]
     | tuple[NDArray[np.int64], NDArray[np.int32], tuple[int, int]]
 )
+#: Lengths `[N]`, or a mask `[N, T]` that is 1 after the last valid frame; None: all frames.
 _Frames = NDArray[np.int32] | NDArray[np.float32] | None
 
 @final

@@ -36,7 +36,9 @@ def ctc_loss(
     log_epsilon: Any = None,
     backend: str = "auto",
 ) -> jax.Array:
-    """Returns the losses `[B]`, like `optax.ctc_loss`, with the same arguments.
+    """Returns the losses `[B]` in nats, like `optax.ctc_loss`, with the same arguments.
+
+    Shapes have the letters of optax: B items, T frames, K classes, N labels.
 
     Args:
         logits: `[B, T, K]`.
@@ -69,7 +71,7 @@ def ctc_loss(
             labels = integers("labels", labels, 2, substitutes)
         if not is_float(logits.dtype):
             raise TypeError(
-                f"logits is an array of {logits.dtype}: must be of floating-point numbers"
+                f"logits is an array of {logits.dtype}: must contain floating-point numbers"
             )
         if logits.ndim != 3 or logit_paddings.shape != logits.shape[:2]:
             raise ValueError(
@@ -104,10 +106,11 @@ def apply(
     labels: tuple,
     frames: jax.Array,
 ) -> jax.Array:
-    """Computes losses `[N]` with any options, differentiable by the logits `[N, T, C]`.
+    """Computes losses `[N]` with any options, differentiable with respect to the logits.
 
-    `options` are pairs of name and value. `labels` are padded labels and their lengths `[N]` or
-    mask; `frames` are the lengths of the logits or their mask.
+    `logits` are `[N, T, C]`. `options` are pairs of name and value. `labels` are padded labels,
+    `[N, Lmax]`, and either their lengths, `[N]`, or their mask, `[N, Lmax]`. `frames` are the
+    lengths of the logits, `[N]`, or their mask, `[N, T]`.
     """
     return _on_host(options, backend, conventions, False, logits, labels, frames)[0]
 
@@ -146,7 +149,7 @@ def _on_host(options, backend, conventions, with_grad, logits, labels, frames):
 def _refuse(*_):
     """Raises for second derivatives and forward mode: JAX cannot differentiate a callback."""
     raise ValueError(
-        "ctc_loss of ctc_wgpu has first derivatives, in reverse mode, only; callbacks do not "
+        "ctc_loss of ctc_wgpu supports first derivatives in reverse mode only; callbacks do not "
         "support JVP"
     )
 

@@ -4,8 +4,11 @@
 an input. `ctc_batch_cost` and `ctc_decode` have the signatures of Keras 2.
 
 Labels are integers from 0, or floats with such values. Losses are float32 for predictions of any
-type. With TensorFlow, pass `jit_compile=False` to `model.compile`: XLA cannot call the host, where
-the loss is computed or from where the GPU is used.
+type. With TensorFlow, pass `jit_compile=False` to `model.compile`: XLA cannot call the host, which
+computes the loss or submits it to the GPU.
+
+An invalid label or length raises a `ValueError` whose message contains the item, the value and the
+rule. In a graph, it is an error of the backend of Keras whose text contains this message.
 """
 
 from __future__ import annotations
@@ -114,9 +117,9 @@ def ctc_decode(
 
     Returns:
         A list with one tensor of labels per hypothesis, the most probable first: `[N, T]`, with −1
-        after the last label. And a float32 tensor: −Σ ln(p + ε) of the most probable path,
-        `[N, 1]`; or ln p(labels) of the hypotheses of the search, `[N, top_paths]`, which is −inf
-        for those that do not exist. An item with a NaN has no labels, and its number is NaN.
+        after the last label. And a float32 tensor of scores: −Σ ln(p + ε) of the most probable
+        path, `[N, 1]`; or ln p(labels) of the hypotheses of the search, `[N, top_paths]`, which is
+        −inf for those that do not exist. An item with a NaN has no labels, and its score is NaN.
 
     Raises:
         ValueError: a length or another argument is invalid. In a graph, it is an error of the
@@ -135,12 +138,12 @@ def ctc_decode(
     shapes = (paths, *y_pred.shape[:2]), (y_pred.shape[0], paths)
     lengths = ops.reshape(_tensor("input_length", input_length), (-1,))
     adapter = _adapter(_adapter_name())
-    labels, numbers = adapter.on_host(decode, shapes, ops.cast(y_pred, "float32"), lengths)
-    return [labels[path] for path in range(paths)], numbers
+    labels, scores = adapter.on_host(decode, shapes, ops.cast(y_pred, "float32"), lengths)
+    return [labels[path] for path in range(paths)], scores
 
 
 def _decode(y_pred, lengths, *, greedy, width, paths, epsilon):
-    """Returns numpy arrays of the labels, `[paths, N, T]`, and of their numbers, `[N, paths]`."""
+    """Returns numpy arrays of the labels, `[paths, N, T]`, and of their scores, `[N, paths]`."""
     probabilities = {"blank": -1, "input": "probs", "epsilon": epsilon}
     with ErrorsFor(Conventions((*LENGTHS, *NOT_PROBABILITIES))) as substitutes:
         lengths = integers("logit_lengths", lengths, 1, substitutes, whole_floats=True)
@@ -148,8 +151,8 @@ def _decode(y_pred, lengths, *, greedy, width, paths, epsilon):
             if (y_pred < 0).any():
                 # Raises if they are in valid frames. Their logarithms would only be NaN.
                 greedy_decode(y_pred, lengths, **probabilities)
-            # The number of the most probable path is that of ln(p + ε) as it is. The beam search
-            # sums over paths, and normalises.
+            # The score of the most probable path sums ln(p + ε) without normalisation. The beam
+            # search normalises each frame, since it sums over paths.
             with np.errstate(invalid="ignore", divide="ignore"):
                 log_probs = np.log(y_pred + np.float32(epsilon))
             results = greedy_decode(log_probs, lengths, blank=-1, input="log_probs")
@@ -162,12 +165,12 @@ def _decode(y_pred, lengths, *, greedy, width, paths, epsilon):
                 for item in items
             ]
     labels = np.full((paths, *y_pred.shape[:2]), -1, np.int64)
-    numbers = np.full((len(found), paths), -np.inf, np.float32)
+    scores = np.full((len(found), paths), -np.inf, np.float32)
     for item, hypotheses in enumerate(found):
-        for path, (decoded, number) in enumerate(hypotheses):
+        for path, (decoded, score) in enumerate(hypotheses):
             labels[path, item, : len(decoded)] = decoded
-            numbers[item, path] = number
-    return labels, numbers
+            scores[item, path] = score
+    return labels, scores
 
 
 class _Configured:
@@ -239,7 +242,7 @@ def _unmasked(y_pred, mask, frames):
     """
     if None not in (mask.shape[1], y_pred.shape[1]) and mask.shape[1] != y_pred.shape[1]:
         raise ValueError(
-            f"y_pred has {y_pred.shape[1]} frames, its mask {mask.shape[1]}: must be as many"
+            f"y_pred has {y_pred.shape[1]} frames, its mask {mask.shape[1]}: must be equal"
         )
     mask = ops.cast(mask, "int32")
     positions = ops.cumsum(ops.ones_like(mask), axis=1)
@@ -331,10 +334,11 @@ class CTC(_Configured, keras.losses.Loss):
 class CTCLayer(_Configured, keras.layers.Layer):
     """A layer that adds the loss by `add_loss` and returns the predictions unchanged.
 
-    It is called as `CTCLayer()(labels, y_pred)`, with the labels a second `Input`, or as
-    `CTCLayer()(labels, y_pred, input_length, label_length)` with lengths `[N]` or `[N, 1]`, each of
-    which may be None. If `y_pred` has a mask, it selects frames as in `CTC`, among the first
-    `input_length` frames if those are passed too. Compile the model without a loss.
+    It is called as `CTCLayer()(labels, y_pred)`, with labels `[N, Lmax]` as a second `Input` and
+    predictions `[N, T, C]`, or as `CTCLayer()(labels, y_pred, input_length, label_length)` with
+    lengths `[N]` or `[N, 1]`, each of which may be None. If `y_pred` has a mask, it selects frames
+    as in `CTC`, among the first `input_length` frames if those are passed too. Compile the model
+    without a loss.
 
     By default, predictions are those of `ctc_batch_cost`: probabilities after a softmax, with the
     blank last. Without label lengths, labels are padded with −1. The arguments are those of `CTC`.
@@ -398,7 +402,7 @@ def _tensor(name, value):
     if not ops.is_tensor(value):
         value = array(name, value)
         if value.dtype.kind not in "iuf":
-            raise TypeError(f"{name} is an array of {value.dtype}: must be of integers")
+            raise TypeError(f"{name} is an array of {value.dtype}: must contain integers")
         if value.dtype.kind in "iu":
             # JAX would truncate integers of more than 32 bits. As floats they remain invalid.
             in_range = ((value >= INT32.min) & (value <= INT32.max)).all()

@@ -1,9 +1,10 @@
 """`tf.nn.ctc_loss`, computed by ctc-wgpu.
 
-It runs eagerly and in `tf.function`, on the host. It does not run in XLA (`jit_compile=True`), nor
-in a `SavedModel`, whose graph cannot contain a Python function. Only first derivatives in reverse
-mode are supported; others are errors. Losses are float32 for logits of any type; with
-`backend="reference"`, those of float64 logits are float64.
+It runs eagerly and in `tf.function`, on the host. It does not run in XLA (`jit_compile=True`). A
+`SavedModel` with the loss runs only in the process that saved it, because its graph refers to a
+Python function of that process. Only first derivatives in reverse mode are supported; others are
+errors. Losses are float32 for logits of any type; with `backend="reference"`, those of float64
+logits are float64.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ def ctc_loss(
     *,
     backend: str = "auto",
 ) -> tf.Tensor:
-    """Returns the losses `[N]`, like `tf.nn.ctc_loss`, with the same arguments.
+    """Returns the losses `[N]` in nats, like `tf.nn.ctc_loss`, with the same arguments.
 
     Args:
         labels: integers `[N, Lmax]`, or a `tf.SparseTensor`.
         logits: `[T, N, C]`, or `[N, T, C]` if not `logits_time_major`.
-        label_length: `[N]`; None for sparse labels.
-        logit_length: `[N]`.
+        label_length: `[N]`, the number of labels of each item; None for sparse labels.
+        logit_length: `[N]`, the number of valid frames of each item.
         logits_time_major: whether the first axis of the logits is time.
         unique: ignored.
         blank_index: the class of the blank; a negative one counts from the end. The default is 0
@@ -103,13 +104,13 @@ def apply(
     backend: str,
     conventions: Conventions,
 ) -> tf.Tensor:
-    """Computes losses `[N]` with any options, differentiable by the logits.
+    """Computes losses `[N]` with any options, differentiable with respect to the logits.
 
     `labels` are padded labels and their lengths, or the three tensors of sparse labels.
     """
     if not is_float(np.dtype(logits.dtype.as_numpy_dtype)):
         raise TypeError(
-            f"logits is a tensor of {logits.dtype.name}: must be of floating-point numbers"
+            f"logits is a tensor of {logits.dtype.name}: must contain floating-point numbers"
         )
     # The type of the computation on the host.
     dtype = tf.float64 if backend == "reference" else tf.float32
@@ -158,13 +159,13 @@ def apply(
 
 @tf.custom_gradient
 def _refuse_second_derivative(grad, logits):
-    """Returns `grad`, and makes its derivative by `logits` an error.
+    """Returns `grad`, and makes its derivative with respect to `logits` an error.
 
     No tape records how `grad` depends on the logits, so that TensorFlow would return 0.
     """
 
     def refuse(*_):
-        raise LookupError("ctc_loss of ctc_wgpu has first derivatives only, in reverse mode")
+        raise LookupError("ctc_loss of ctc_wgpu supports first derivatives in reverse mode only")
 
     return tf.identity(grad), refuse
 

@@ -1,10 +1,10 @@
 """`torch.nn.CTCLoss` and `torch.nn.functional.ctc_loss`, computed by ctc-wgpu.
 
 Tensors on another device (CUDA, MPS) are copied: the logits to the host, losses and gradient back.
-Under `torch.compile` the loss is a graph break. `torch.func.grad`, `vmap` and `jacrev` are
-supported. Only first derivatives in reverse mode are supported; second derivatives and forward mode
-are errors. Losses are float32 for `log_probs` of any type; with `backend="reference"`, those of
-float64 `log_probs` are float64.
+Under `torch.compile` the loss is a graph break. `grad`, `vjp`, `jacrev` and `vmap` of `torch.func`
+are supported. Only first derivatives in reverse mode are supported; second derivatives and forward
+mode are errors. Losses are float32 for `log_probs` of any type; with `backend="reference"`, those
+of float64 `log_probs` are float64.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ._core import Options, compute
 
 __all__ = ["CTCLoss", "ctc_loss"]
 
-FIRST_ONLY = "ctc_loss of ctc_wgpu has first derivatives, in reverse mode, only"
+FIRST_ONLY = "ctc_loss of ctc_wgpu supports first derivatives in reverse mode only"
 #: Those of `torch.nn.functional.ctc_loss`.
 CONVENTIONS = Conventions((
     ("logits", "log_probs"),
@@ -27,7 +27,7 @@ CONVENTIONS = Conventions((
     ("logit_lengths", "input_lengths"),
     ("label_lengths", "target_lengths"),
 ))
-#: By `zero_infinity`.
+#: The option `impossible` for each value of `zero_infinity`.
 IMPOSSIBLE = {False: "inf", True: "zero"}
 
 Reduction = Literal["none", "mean", "sum"]
@@ -103,12 +103,16 @@ def ctc_loss(
 
     Args:
         log_probs: `(T, N, C)`, or `(T, C)` for one item.
-        targets: `(N, S)`, or `(sum(target_lengths),)`.
+        targets: integers `(N, S)`, or `(sum(target_lengths),)`.
         input_lengths, target_lengths: tensors or sequences of N integers.
+
+    Returns:
+        Losses `(N,)`, or one loss `()` for `(T, C)`, with the reduction "none"; otherwise `()`.
 
     Raises:
         TypeError: a tensor has elements of the wrong type.
-        ValueError: a target, a length or another argument is invalid.
+        ValueError: a target, a length or another argument is invalid; the message contains the
+            item, the value and the rule.
     """
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f'reduction={reduction!r}: must be "none", "mean" or "sum"')
@@ -118,7 +122,7 @@ def ctc_loss(
         )
     log_probs = _tensor("log_probs", log_probs)
     if not log_probs.is_floating_point():
-        raise TypeError(f"log_probs is of {log_probs.dtype}: must be of floating-point numbers")
+        raise TypeError(f"log_probs is of {log_probs.dtype}: must contain floating-point numbers")
     if log_probs.dim() not in (2, 3):
         raise ValueError(
             f"log_probs has shape {tuple(log_probs.shape)}: must be (T, N, C), or (T, C) for one "
@@ -170,7 +174,7 @@ def apply(
     backend: str,
     conventions: Conventions,
 ) -> torch.Tensor:
-    """Computes losses `[N]` with any options, differentiable by the logits."""
+    """Computes losses `[N]` with any options, differentiable with respect to the logits."""
     if logits.is_meta:  # Such a tensor has a shape only.
         return logits.new_empty(logits.shape[0 if layout == "ntc" else 1], dtype=torch.float32)
     tensors = logits, labels, logit_lengths, label_lengths
@@ -180,7 +184,7 @@ def apply(
 
 
 class _Loss(torch.autograd.Function):
-    """The losses, and the gradient of each by the logits of its item.
+    """The losses, and the gradient of each with respect to the logits of its item.
 
     The gradient is empty unless `with_grad`.
     """
@@ -256,8 +260,8 @@ class _Loss(torch.autograd.Function):
             else tensor.movedim(axis, 0)
             for tensor, axis in zip(tensors, in_dims, strict=False)
         ]
-        # A batched tensor does not report whether the tensor beneath it, which it is here, requires
-        # a gradient.
+        # `with_grad` was computed for a batched tensor, which does not report that the tensor that
+        # it wraps requires a gradient. `batches` contains the wrapped tensors.
         with_grad = with_grad or _requires_grad(batches[0])
         rest = options, layout, backend, conventions, with_grad
         if batches[1].dim() == 2:
@@ -276,8 +280,8 @@ class _Loss(torch.autograd.Function):
 class _Gradient(torch.autograd.Function):
     """The gradient of each item, scaled by the incoming gradient.
 
-    It takes the logits as an argument, on which the gradient depends. A second derivative by them
-    therefore reaches `backward`, which raises.
+    It takes the logits as an argument, because the gradient depends on them. A second derivative
+    with respect to them therefore reaches `backward`, which raises.
     """
 
     generate_vmap_rule = True

@@ -16,7 +16,7 @@ import numpy as np
 
 #: A probability of e^-LEAST or less counts as 0.
 LEAST = 2.0**28
-#: A log-probability above this is not a number.
+#: An item with a log-probability above this has the status NOT_FINITE.
 MOST = 88.0
 #: A sum p + epsilon below the smallest normal number of float32 counts as 0.
 SMALLEST = 1.2e-38

@@ -72,7 +72,7 @@ def test_the_oracle_counts_all_paths(blank, outputs):
 
 
 @pytest.mark.parametrize("input", ["logits", "log_probs_exact", "probs"])
-def test_the_gradient_of_the_oracle_is_the_slope_of_its_loss(input):
+def test_the_gradient_of_the_oracle_agrees_with_finite_differences(input):
     rng = np.random.default_rng(5)
     values = rng.uniform(0.1, 1, (2, 6, 4))
     weights = np.array([0.7, -1.3])
@@ -93,7 +93,7 @@ def test_the_gradient_of_the_oracle_is_the_slope_of_its_loss(input):
 
 
 def fewest_edits(labels, hypothesis):
-    """Minimises over all ways: fewest edits, then most substitutions, then most deletions."""
+    """Minimises over all sequences: fewest edits, then most substitutions, then most deletions."""
     table = {}
     for i, j in product(range(len(labels) + 1), range(len(hypothesis) + 1)):
         ways = [(0, 0, 0, 0)] if i == j == 0 else []

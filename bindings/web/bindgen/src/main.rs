@@ -1,5 +1,5 @@
-//! `ctc-wgpu-web-bindgen IN.wasm OUT_DIR` writes the wasm, its JavaScript module and its TypeScript
-//! types to a folder.
+//! `ctc-wgpu-web-bindgen IN.wasm OUT_DIR` writes the WebAssembly module, its JavaScript module and
+//! its TypeScript types to a folder.
 
 use std::process::ExitCode;
 
