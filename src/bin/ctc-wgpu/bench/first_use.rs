@@ -14,7 +14,8 @@ use super::variant::Variant;
 pub(crate) struct FirstUse {
     /// The time until the plan and its pipelines are ready.
     pub(crate) plan: Duration,
-    /// The time until the first loss is ready. Some drivers compile a kernel only when it first runs.
+    /// The time until the first loss is ready. Some drivers compile a kernel only when it first
+    /// runs.
     pub(crate) loss: Duration,
 }
 
