@@ -32,8 +32,8 @@ PACKAGES = {
 }
 TITLES = {"torchaudio": "torchaudio", "tensorflow": "TensorFlow"}
 
-# The largest difference of a peer's −ln p from ours for the same hypothesis, relative to
-# max(1, ours). These are sums of f32.
+# The largest difference of a peer's log-probability from ours for the same hypothesis, relative to
+# max(1, |ours|). These are sums of f32.
 TOLERANCE = 1e-3
 
 
@@ -84,16 +84,16 @@ def compare(programs):
             exact = task.split(" ", 1)[1] in ("align", "greedy")
             if exact and not (len(line["results"]) == len(ours["results"]) and all(same)):
                 line["error"] = f"{len(same) - sum(same)} of {len(same)} items differ from ours"
-            if line.get("scores") is None:
+            if line.get("log_probs") is None:
                 continue
-            for item, (theirs, right) in enumerate(zip(line["scores"], ours["scores"])):
+            for item, (theirs, right) in enumerate(zip(line["log_probs"], ours["log_probs"])):
                 # The probability of a beam is that of its own paths, so two beams differ.
-                if exact and not abs(theirs - right) <= TOLERANCE * max(1, right):
-                    line["error"] = f"item {item}: −ln p is {theirs}, and ours {right}"
+                if exact and not abs(theirs - right) <= TOLERANCE * max(1, abs(right)):
+                    line["error"] = f"item {item}: log_prob is {theirs}, and ours {right}"
     for results in programs.values():
         for line in results.values():
             line.pop("results", None)
-            line.pop("scores", None)
+            line.pop("log_probs", None)
 
 
 def title(name, lines=None):

@@ -155,14 +155,14 @@ class Runs(unittest.TestCase):
         self.assertEqual(found["ctc-wgpu GPU Two"][-4:], ["--backend", "gpu", "--adapter", "Two"])
 
     def test_an_alignment_of_an_adapter_that_differs_from_the_cpu_has_no_figure(self):
-        def line(path, score):
-            return {"median_ms": 1.0, "results": [path], "scores": [score]}
+        def line(path, log_prob):
+            return {"median_ms": 1.0, "results": [path], "log_probs": [log_prob]}
 
         task = f"{SMALL} align"
         programs = {
-            "ctc-wgpu CPU": {task: line([0, 1], 2.0)},
-            "ctc-wgpu GPU": {task: line([0, 2], 2.0)},
-            "torchaudio": {task: line([0, 1], 2.0)},
+            "ctc-wgpu CPU": {task: line([0, 1], -2.0)},
+            "ctc-wgpu GPU": {task: line([0, 2], -2.0)},
+            "torchaudio": {task: line([0, 1], -2.0)},
         }
         decoders.compare(programs)
         self.assertEqual(programs["ctc-wgpu GPU"][task]["error"], "1 of 1 items differ from ours")

@@ -16,7 +16,8 @@ check_crates() {
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# Without it, Mesa's EGL and the Vulkan loader write to stderr, and some versions do not start.
+# Without this folder, Mesa's EGL and the Vulkan loader write to stderr, and some versions do not
+# start.
 if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
     export XDG_RUNTIME_DIR=$scratch/runtime
     mkdir -m 700 "$XDG_RUNTIME_DIR"
@@ -40,7 +41,8 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# install_packages PACKAGE…: installs the missing ones of these Debian packages, if apt-get exists.
+# install_packages PACKAGE…: installs those of the Debian packages that are missing, if apt-get
+# exists.
 install_packages() {
     if [ $# -eq 0 ] || ! command -v apt-get >/dev/null; then return; fi
     local package missing=()

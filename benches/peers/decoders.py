@@ -5,8 +5,9 @@
         [--threads N] [--enough SECONDS] [--shape T,N,C,L]...
 
 Prints one JSON line per shape and task. It contains the decoded classes and, if the library
-reports it, −ln p, so that the results can be compared. All libraries start from logits, as ours
-does: if one takes log-probabilities or probabilities, the softmax is part of its time.
+reports it, their log-probability, so that the results can be compared. All libraries start from
+logits, as ours does: if one takes log-probabilities or probabilities, the softmax is part of its
+time.
 """
 
 import json
@@ -30,7 +31,7 @@ def pruned(name):
 
 # Each peer takes logits [N, T, C] and labels [N, L] with blank 0. For each of its tasks it yields a
 # step, which runs the task once, and a function that converts the result of the step to a list of
-# classes per item and a list of −ln p, or None if the library does not report it.
+# classes per item and a list of log-probabilities, or None if the library does not report them.
 
 
 def torchaudio(logits, labels, threads):
@@ -46,7 +47,7 @@ def torchaudio(logits, labels, threads):
         return [forced_align(log_probs[n : n + 1], labels[n : n + 1], blank=0) for n in range(len(x))]
 
     def converted(found):
-        return [path[0].tolist() for path, _ in found], [-scores.double().sum().item() for _, scores in found]
+        return [path[0].tolist() for path, _ in found], [log_probs.double().sum().item() for _, log_probs in found]
 
     yield "align", step, converted
 
@@ -79,7 +80,7 @@ def tensorflow(logits, _labels, threads):
         def beam(width=width):
             return tf.nn.ctc_beam_search_decoder(rolled, lengths, beam_width=width, top_paths=1)
 
-        yield name, beam, lambda found: (rows(found[0][0], 1), (-found[1].numpy()[:, 0]).tolist())
+        yield name, beam, lambda found: (rows(found[0][0], 1), found[1].numpy()[:, 0].tolist())
 
 
 def fast_ctc_decode(logits, _labels, _threads):
@@ -127,7 +128,7 @@ def pyctcdecode(logits, _labels, threads):
 
     def converted(found):
         best = [beams[0] for beams in found]
-        return classes([beam[0] for beam in best]), [-float(beam[3]) for beam in best]
+        return classes([beam[0] for beam in best]), [float(beam[3]) for beam in best]
 
     for name, width in BEAMS.items():
 
@@ -158,7 +159,7 @@ PEERS = {
 
 def measure(step, converted, timer):
     start = time.perf_counter()
-    answers, scores = converted(step())
+    answers, log_probs = converted(step())
     first = time.perf_counter() - start
     # A step that takes longer than the patience runs only once.
     times = timer.take(lambda: timer.milliseconds(step)) if first < timer.patience else [first * 1e3]
@@ -167,7 +168,7 @@ def measure(step, converted, timer):
         "min_ms": times[0],
         "runs": len(times),
         "results": answers,
-        "scores": scores,
+        "log_probs": log_probs,
     }
 
 

@@ -231,7 +231,7 @@ def more(session):
     for line in decoded.get("data", []):
         # The decoded labels are only needed to compare libraries, and are most of the bytes.
         line.pop("results", None)
-        line.pop("scores", None)
+        line.pop("log_probs", None)
     variants(session, "barriers")
 
 

@@ -53,7 +53,7 @@ impl OwnedLabels {
     }
 }
 
-/// A batch that owns its arrays: [`batch`](Self::batch) lends it out.
+/// A batch that owns its arrays; [`batch`](Self::batch) borrows them as a [`Batch`].
 #[derive(Debug, Clone)]
 pub struct OwnedBatch {
     /// N, T, C, in either layout.
@@ -72,7 +72,8 @@ pub struct OwnedBatch {
     pub weights: Option<Vec<f32>>,
 }
 
-/// The padding past an item's labels. It is not a valid class, so code that reads it fails.
+/// The label that fills a row past an item's labels. It is not a valid class, so code that reads it
+/// fails.
 pub const PADDING: i32 = -7;
 
 impl OwnedBatch {

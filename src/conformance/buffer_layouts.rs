@@ -7,8 +7,8 @@ use super::random_case::RandomCase;
 use super::variants::lowered;
 use crate::{GpuCtc, Task};
 
-/// Checks that a batch has the same bits in separate buffers and in one buffer, and that only the
-/// outputs are written.
+/// Checks that the results of a batch have the same bits in separate buffers and in one buffer, and
+/// that only the outputs are written.
 ///
 /// # Errors
 /// The first difference.

@@ -125,7 +125,7 @@ pub struct AllowedError {
     pub tolerance: f64,
     /// The error of the expected number itself.
     pub accuracy: f64,
-    /// For a gradient, the largest weight of the batch if that is above 1; else 1.
+    /// For a gradient, the largest weight of the batch or 1, whichever is larger; for a loss, 1.
     pub scale: f64,
 }
 

@@ -7,11 +7,11 @@ use super::{extreme_values, golden, semantics, special_values};
 /// The number of cases that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SuiteSize {
-    /// Some seconds on a GPU.
+    /// Takes some seconds on a GPU.
     Quick,
-    /// A full test of a new machine or driver.
+    /// Tests a new machine or driver thoroughly.
     Usual,
-    /// Minutes: long items, large batches, and more of everything.
+    /// Takes minutes on a GPU: adds long items and large batches, and runs more random batches.
     Full,
 }
 

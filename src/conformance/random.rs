@@ -2,7 +2,8 @@
 
 use super::batch::{OwnedBatch, concatenated};
 
-/// SplitMix64 (Steele, Lea, Flood 2014). A crate's next version could generate other numbers.
+/// SplitMix64 (Steele, Lea, Flood 2014), written out here because another version of a crate could
+/// generate other numbers.
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 

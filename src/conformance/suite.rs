@@ -185,7 +185,10 @@ impl Suite {
 
     fn forced_of(&self, variants: &'static [Variant], limits: &DeviceLimits) -> Vec<Forced<'_>> {
         let mut forced = Vec::new();
-        for variant in variants.iter().filter(|variant| variant.is_there(limits)) {
+        for variant in variants
+            .iter()
+            .filter(|variant| variant.is_supported(limits))
+        {
             let families = self.families.iter().filter(|family| {
                 family.every_variant
                     && family.cases.iter().any(|case| {
@@ -232,7 +235,7 @@ mod tests {
             name: "unreachable",
             change: |limits| Some(*limits),
             splits: true,
-            is_meant: |variant| variant.checkpointed && variant.batch_tiles == usize::MAX,
+            matches: |variant| variant.checkpointed && variant.batch_tiles == usize::MAX,
             same_bits: true,
         }];
         let suite = Suite::new(SuiteSize::Quick);
@@ -263,7 +266,10 @@ mod tests {
                 ..DeviceLimits::default()
             };
             let forced = suite.forced(&limits);
-            for variant in VARIANTS.iter().filter(|variant| variant.is_there(&limits)) {
+            for variant in VARIANTS
+                .iter()
+                .filter(|variant| variant.is_supported(&limits))
+            {
                 let of_variant = forced.iter().filter(|(v, _)| v.name == variant.name);
                 let families: Vec<_> = of_variant.map(|(_, family)| family).collect();
                 assert!(!families.is_empty(), "{}", variant.name);
@@ -274,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_without_a_case_is_no_pass() {
+    fn a_result_without_a_case_does_not_pass() {
         assert!(!Tally::new().passed());
     }
 }

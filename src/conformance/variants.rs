@@ -1,30 +1,33 @@
-//! The variants of a plan, forced: limits within which a batch runs on other kernels, or is split into more dispatches.
+//! Forces the variants of a plan by limits with which a batch runs on other kernels, or is split
+//! into more dispatches.
 
 use crate::{
     Batch, BatchShape, CheckedBatch, DeviceLimits, LabelLayout, Options, Plan, PlanVariant, Task,
 };
 
-/// A way to force a variant: limits within which the plan of a batch is of that variant, if there are such limits.
+/// A variant, and the change of a device's limits that forces it.
 #[derive(Debug)]
 pub struct Variant {
-    /// What it is called.
+    /// The name, as it is printed.
     pub name: &'static str,
     /// Changes the limits of a device; `None` if the device does not support the variant.
     pub(super) change: fn(&DeviceLimits) -> Option<DeviceLimits>,
-    /// Whether the binding size is lowered until the plan is of the variant.
+    /// True if the binding size is lowered until the plan is of this variant.
     pub(super) splits: bool,
-    pub(super) is_meant: fn(&PlanVariant) -> bool,
-    /// Whether it gives the bits of the device's own choice: it does unless it sums rows in another order.
+    /// Returns true if a plan is of this variant.
+    pub(super) matches: fn(&PlanVariant) -> bool,
+    /// True if the results have the same bits as those of the plan that the library chooses. False
+    /// for variants that sum rows in another order.
     pub same_bits: bool,
 }
 
-/// Every variant of a plan that limits choose.
+/// Every variant that limits can force.
 pub const VARIANTS: [Variant; 9] = [
     Variant {
         name: "subgroups",
         change: |limits| (limits.subgroup_size > 0).then_some(*limits),
         splits: false,
-        is_meant: |variant| variant.subgroups,
+        matches: |variant| variant.subgroups,
         same_bits: true,
     },
     Variant {
@@ -36,46 +39,46 @@ pub const VARIANTS: [Variant; 9] = [
             })
         },
         splits: false,
-        is_meant: |variant| !variant.subgroups,
+        matches: |variant| !variant.subgroups,
         same_bits: true,
     },
     Variant {
         name: "states in storage",
         change: in_storage,
         splits: false,
-        is_meant: |variant| variant.states_in_storage,
+        matches: |variant| variant.states_in_storage,
         same_bits: true,
     },
     Variant {
         name: "checkpointed",
         change: unchanged,
         splits: true,
-        is_meant: |variant| variant.checkpointed && !variant.gathered,
+        matches: |variant| variant.checkpointed && !variant.gathered,
         same_bits: true,
     },
     Variant {
         name: "checkpointed in storage",
         change: in_storage,
         splits: true,
-        is_meant: |variant| variant.checkpointed && variant.states_in_storage,
+        matches: |variant| variant.checkpointed && variant.states_in_storage,
         same_bits: true,
     },
     Variant {
         name: "gathered",
         change: unchanged,
         splits: true,
-        is_meant: |variant| variant.gathered,
+        matches: |variant| variant.gathered,
         same_bits: true,
     },
     Variant {
-        name: "in groups",
+        name: "batch tiles",
         change: unchanged,
         splits: true,
-        is_meant: |variant| variant.batch_tiles > 1,
+        matches: |variant| variant.batch_tiles > 1,
         same_bits: true,
     },
     Variant {
-        name: "the least limits",
+        name: "lowest limits",
         change: |limits| {
             Some(DeviceLimits {
                 max_invocations: 32,
@@ -86,11 +89,11 @@ pub const VARIANTS: [Variant; 9] = [
             })
         },
         splits: false,
-        is_meant: |_| true,
+        matches: |_| true,
         same_bits: false,
     },
     Variant {
-        name: "rows as on another kind of device",
+        name: "row sums of another device type",
         change: |limits| {
             Some(DeviceLimits {
                 software: !limits.software,
@@ -98,7 +101,7 @@ pub const VARIANTS: [Variant; 9] = [
             })
         },
         splits: false,
-        is_meant: |_| true,
+        matches: |_| true,
         same_bits: false,
     },
 ];
@@ -114,40 +117,42 @@ fn in_storage(limits: &DeviceLimits) -> Option<DeviceLimits> {
     })
 }
 
-/// Returns the limits with the largest binding within which the plan of a batch is of the variant that is meant.
+/// Returns `limits` with the largest binding size for which the plan of a batch is of the variant
+/// that `matches` accepts; `None` if there is no such size.
 #[must_use]
 pub fn lowered(
     shape: &BatchShape,
     options: &Options,
     task: Task,
     limits: &DeviceLimits,
-    is_meant: fn(&PlanVariant) -> bool,
+    matches: fn(&PlanVariant) -> bool,
 ) -> Option<DeviceLimits> {
-    // By an eighth at a time: some splits are of a few sizes only.
+    // Lowers the size by an eighth at a time, since some splits occur only for a few sizes.
     let bindings = std::iter::successors(Some(1_u64 << 17), |n| (*n > 512).then_some(*n / 8 * 7));
     bindings
         .map(|max_binding| DeviceLimits {
             max_binding,
             ..*limits
         })
-        .find(|limits| is_of(shape, options, task, limits, is_meant))
+        .find(|limits| plan_matches(shape, options, task, limits, matches))
 }
 
-/// Returns whether the plan within these limits is of the variant that is meant. An empty batch is of none.
-fn is_of(
+/// Returns true if the plan within these limits is of the variant that `matches` accepts. The plan
+/// of an empty batch is of no variant.
+fn plan_matches(
     shape: &BatchShape,
     options: &Options,
     task: Task,
     limits: &DeviceLimits,
-    is_meant: fn(&PlanVariant) -> bool,
+    matches: fn(&PlanVariant) -> bool,
 ) -> bool {
     Plan::new(shape, options, task, limits).is_ok_and(|plan| {
         let variant = plan.variant();
-        variant.batch_tiles > 0 && is_meant(&variant)
+        variant.batch_tiles > 0 && matches(&variant)
     })
 }
 
-/// Returns the shape that the host plans a batch for, or `None` if the batch is refused.
+/// Returns the shape for which [`Ctc`](crate::Ctc) plans a batch; `None` if the batch is rejected.
 #[must_use]
 pub fn planned_shape(batch: &Batch<'_>, options: &Options) -> Option<BatchShape> {
     let mut shape = *CheckedBatch::new(batch, options).ok()?.shape();
@@ -159,14 +164,14 @@ pub fn planned_shape(batch: &Batch<'_>, options: &Options) -> Option<BatchShape>
 }
 
 impl Variant {
-    /// Whether a device with these limits supports it.
+    /// Returns true if a device with these limits supports the variant.
     #[must_use]
-    pub fn is_there(&self, limits: &DeviceLimits) -> bool {
+    pub fn is_supported(&self, limits: &DeviceLimits) -> bool {
         (self.change)(limits).is_some()
     }
 
-    /// Returns the limits that force it on a batch on a device with these limits, if there are any: a short item, for
-    /// example, has no checkpoints.
+    /// Returns the limits that force the variant for a batch, derived from the `limits` of a
+    /// device. Returns `None` if there are none: for example, a short item has no checkpoints.
     #[must_use]
     pub fn forced(
         &self,
@@ -178,8 +183,8 @@ impl Variant {
         let limits = (self.change)(limits)?;
         let task = Task::LossAndGrad;
         if self.splits {
-            return lowered(&shape, options, task, &limits, self.is_meant);
+            return lowered(&shape, options, task, &limits, self.matches);
         }
-        is_of(&shape, options, task, &limits, self.is_meant).then_some(limits)
+        plan_matches(&shape, options, task, &limits, self.matches).then_some(limits)
     }
 }

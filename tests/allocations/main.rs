@@ -27,7 +27,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
-fn a_shape_that_comes_again_allocates_nothing_on_the_cpu_backend() {
+fn a_repeated_shape_allocates_nothing_on_the_cpu_backend() {
     const ITEMS: usize = 9;
     let logits: Vec<f32> = (0..ITEMS * 40 * 20).map(|i| (i % 13) as f32).collect();
     let padded: Vec<i32> = (0..10 * 9).map(|i| 1 + i % 7).collect();
@@ -41,7 +41,7 @@ fn a_shape_that_comes_again_allocates_nothing_on_the_cpu_backend() {
     let (ctc, options) = (Ctc::cpu(), Options::pytorch());
     let mut output = LossAndGradOutput::default();
     let mut losses = LossOutput::default();
-    // From outside of the pool, rayon itself would allocate for its queue now and then.
+    // A call from outside of the pool would sometimes make rayon allocate for its own queue.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
     pool.unwrap().install(|| {
         let mut run = || {

@@ -65,7 +65,7 @@ fn a_missing_array_is_named() {
     let flat = Npz::small()
         .with("labels", &[3], &[1_i32, 2, 1])
         .without("label_lengths");
-    bad("no_cut.npz", &flat, "label_lengths is missing");
+    bad("no_label_lengths.npz", &flat, "label_lengths is missing");
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn options_that_contradict_the_file_or_each_other_are_refused() {
 }
 
 #[test]
-fn a_result_that_cannot_be_written_is_bad_usage() {
+fn a_result_that_cannot_be_written_exits_with_2() {
     let path = data("cli/plain.npz");
     let nowhere = scratch("no/such/folder/out.npz").display().to_string();
     refused(

@@ -86,7 +86,7 @@ fn alignment_and_decoders_have_their_measurements() {
     for row in rows {
         assert_eq!(row["shape"], serde_json::json!([12, 2, 5, 3]));
         assert!(row["median_ms"].as_f64() > Some(0.0), "{row}");
-        for list in ["results", "scores"] {
+        for list in ["results", "log_probs"] {
             assert_eq!(row[list].as_array().map(Vec::len), Some(2), "{row}");
         }
     }

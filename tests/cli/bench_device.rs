@@ -25,7 +25,7 @@ fn stages(row: &Value) -> Vec<(&str, f64)> {
 }
 
 /// Asserts that the stages together take about as long as a step. A busy machine may delay either,
-/// so only the order of magnitude is certain.
+/// so they may differ by a factor of 50.
 fn assert_plausible(row: &Value) {
     let sum: f64 = stages(row).iter().map(|(_, micros)| micros).sum();
     let wall = number(row, "wall_ms") * 1e3;
@@ -163,7 +163,7 @@ fn alignment_and_greedy_kernels_have_their_measurements() {
         assert_eq!(row["task"], expected["task"]);
         assert_eq!(row["shape"], json!([12, 2, 5, 3]));
         assert_eq!(row["results"], expected["results"]);
-        assert_eq!(row["scores"].as_array().map(Vec::len), Some(2), "{row}");
+        assert_eq!(row["log_probs"].as_array().map(Vec::len), Some(2), "{row}");
         assert_eq!(row["queued"], 2);
         for name in ["median_ms", "min_ms", "wall_ms", "queued_ms", "cpu_ms"] {
             assert!(number(row, name) > 0.0, "{name} in {row}");

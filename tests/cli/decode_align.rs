@@ -35,13 +35,14 @@ fn a_beam_is_at_least_as_accurate_and_sorts_its_hypotheses() {
     for item in items {
         let hypotheses = item["hypotheses"].as_array().expect("hypotheses");
         assert_eq!(hypotheses.len(), 3);
-        let loss = |at: usize| hypotheses[at]["score"].as_f64().expect("a loss");
-        assert!(loss(0) <= loss(1) && loss(1) <= loss(2));
+        let log_prob = |at: usize| hypotheses[at]["log_prob"].as_f64().expect("a number");
+        assert!(log_prob(0) >= log_prob(1) && log_prob(1) >= log_prob(2));
+        assert!(log_prob(2) < 0.0);
     }
 }
 
 #[test]
-fn a_score_below_0_is_noted() {
+fn a_log_probability_above_0_is_noted() {
     // Decoders check that the first frame is a distribution, so it must be one.
     let mut raw = [2.0_f32; 12];
     raw[..3].fill(-3_f32.ln());
@@ -52,8 +53,9 @@ fn a_score_below_0_is_noted() {
     for command in [&["align"][..], &["decode"], &["decode", "--beam", "4"]] {
         let run = tool(command.iter().chain(&[&*raw]));
         assert_eq!(run.status, 0, "{command:?}: {}", run.stderr);
-        let note = "item 0 has a score of -";
-        assert!(run.stderr.contains(note), "{command:?}: {}", run.stderr);
+        for part in ["item 0 has a log_prob of ", ", above 0: "] {
+            assert!(run.stderr.contains(part), "{command:?}: {}", run.stderr);
+        }
     }
     // Rounding errors of a certain path have no note.
     let sure = Npz::default()
@@ -69,7 +71,7 @@ fn an_alignment_has_the_frames_of_each_label() {
     let run = tool(["align", &file, "--item", "3", "--alphabet", &letters]);
     assert_eq!(run.status, 0, "{}", run.stderr);
     assert!(
-        run.stdout.starts_with("item 3: E4CKD, −ln p(path) 1.48"),
+        run.stdout.starts_with("item 3: E4CKD, log_prob -1.48"),
         "{}",
         run.stdout
     );
@@ -87,7 +89,7 @@ fn an_alignment_has_the_frames_of_each_label() {
         .iter()
         .map(|p| p.as_f64().expect("a number"))
         .sum();
-    assert!((sum + item["score"].as_f64().expect("a score")).abs() < 1e-9);
+    assert!((sum - item["log_prob"].as_f64().expect("a number")).abs() < 1e-9);
 }
 
 #[test]
@@ -158,7 +160,7 @@ fn the_plot_is_drawn_with_each_symbol() {
 }
 
 #[test]
-fn a_batch_without_labels_is_decoded_and_not_scored() {
+fn a_batch_without_labels_is_decoded_without_error_counts() {
     let path = Npz::small()
         .with("logits", &[1, 2, 3], &[0.0_f32, 9.0, 0.0, 0.0, 0.0, 9.0])
         .with("logit_lengths", &[1], &[2_i32])
@@ -208,7 +210,7 @@ fn a_wildcard_matches_unknown_text() {
     let run = tool(["align", &path, "--star"]);
     assert_eq!(run.status, 0, "{}", run.stderr);
     assert!(
-        run.stdout.starts_with("item 0: 1 * 1, −ln p(path) "),
+        run.stdout.starts_with("item 0: 1 * 1, log_prob "),
         "{}",
         run.stdout
     );

@@ -51,7 +51,7 @@ fn aco_compiles_every_pipeline_and_none_needs_more_than_the_reference() {
 
 #[test]
 #[ignore = "writes aco.tsv"]
-fn write_what_aco_makes() {
+fn write_aco_tsv() {
     let table = all_families();
     print!("{}", table.spills());
     std::fs::write(reference(), table.to_string()).unwrap();

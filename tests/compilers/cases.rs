@@ -42,7 +42,7 @@ fn distinct_cases() -> Vec<Case> {
     cases
 }
 
-/// Plans that compile different pipelines.
+/// Returns plans that compile different pipelines.
 fn plans() -> Vec<Plan> {
     let mut plans = Vec::new();
     for limits in limits() {
@@ -65,8 +65,9 @@ fn plans() -> Vec<Plan> {
     plans
 }
 
-/// The limits of adapters: the defaults; narrow workgroups; no room for a sweep in registers; small
-/// bindings; the subgroup sizes of SwiftShader, llvmpipe, NVIDIA and AMD; software adapters.
+/// Returns the limits of adapters: the defaults; narrow workgroups; no room for a sweep in
+/// registers; small bindings; the subgroup sizes of SwiftShader, llvmpipe, NVIDIA and AMD; software
+/// adapters.
 fn limits() -> Vec<DeviceLimits> {
     let default = DeviceLimits::default();
     let lanes = |max_invocations| default.max_invocations(max_invocations);
@@ -85,7 +86,8 @@ fn limits() -> Vec<DeviceLimits> {
     limits
 }
 
-/// Few and many classes, short and long labels, both layouts of labels and of the input.
+/// Returns shapes with few and many classes, short and long labels, and both layouts of labels and
+/// of the input.
 fn shapes() -> Vec<BatchShape> {
     vec![
         BatchShape::new(4, 50, 20, 6),
@@ -97,7 +99,7 @@ fn shapes() -> Vec<BatchShape> {
     ]
 }
 
-/// Every option that pipelines are specialised for.
+/// Returns every option that pipelines are specialised for.
 fn options() -> Vec<Options> {
     let default = Options::default();
     let input = |input| default.input(input);

@@ -12,7 +12,7 @@
 //! and commit it:
 //!
 //! ```sh
-//! cargo test --all-features --test compilers -- --ignored write_what_aco_makes
+//! cargo test --all-features --test compilers -- --ignored write_aco_tsv
 //! ```
 //!
 //! The figures depend on the compiler. With a version of Mesa other than the one named in `aco.tsv`

@@ -7,7 +7,7 @@ use super::module::Module;
 use super::to_spirv::{ROBUST, Target, translated};
 use super::validator::{TemporaryFile, Translations, all_pass, run_validator};
 
-/// Each version of Vulkan that has subgroups, each with other runtime checks compiled in.
+/// The versions of Vulkan with subgroups, each with another set of runtime checks compiled in.
 const TARGETS: [Target; 3] = [
     // All checks.
     Target {

@@ -6,7 +6,7 @@ use crate::support::adapters::on_each;
 use crate::support::batch::OwnedBatch;
 use crate::support::random::BatchSpec;
 
-/// Batches of several shapes and options, no two of which share all of their pipelines.
+/// Returns batches of several shapes and options, no two of which share all of their pipelines.
 fn runs() -> Vec<(OwnedBatch, Options)> {
     let inputs = [
         Input::Logits,

@@ -76,21 +76,21 @@ fn split_batches_agree_with_the_cpu_backend() {
     // With few classes and many labels, the states of a frame exceed its logits, so that segments
     // are needed before input slices.
     let narrow = (0..10).map(|seed| {
-        let recipe = BatchSpec {
+        let spec = BatchSpec {
             ragged: seed % 2 == 0,
             ..BatchSpec::new([1, 400 + seed as usize, 2], 40)
         };
         let name = format!("narrow, seed {seed}");
-        RandomCase::new(name, recipe.batch(seed), Options::default())
+        RandomCase::new(name, spec.batch(seed), Options::default())
     });
     let batches: Vec<_> = (0..40).map(RandomCase::of).chain(narrow).collect();
     on_each(|ctc| {
-        for (name, task, change, is_meant) in splits {
+        for (name, task, change, matches) in splits {
             let mut forced = 0;
             for case in &batches {
                 let shape = planned_shape(&case.batch.batch(), &case.options).unwrap();
                 let limits = change(ctc.limits().unwrap());
-                if let Some(limits) = lowered(&shape, &case.options, task, &limits, is_meant) {
+                if let Some(limits) = lowered(&shape, &case.options, task, &limits, matches) {
                     forced += 1;
                     let limited = ctc.with_limits(&limits).unwrap();
                     let result = match task {
@@ -109,11 +109,11 @@ fn split_batches_agree_with_the_cpu_backend() {
 fn stars_match_any_labels_as_on_the_cpu() {
     on_each(|ctc| {
         for seed in 0..30 {
-            let recipe = BatchSpec {
+            let spec = BatchSpec {
                 repeats: 0.3,
                 ..BatchSpec::new([3, 40, 9], 10)
             };
-            let mut batch = recipe.batch(seed);
+            let mut batch = spec.batch(seed);
             if seed % 3 == 1 {
                 batch = log_probs(&batch);
             }
@@ -224,12 +224,12 @@ fn an_item_has_the_same_bits_alone_and_in_any_batch() {
             for n in 0..batch.items() {
                 let alone = batch.alone(n);
                 let alignment = &ctc.align(&alone.batch(), &options).unwrap()[0];
-                let reading = &ctc.greedy(&alone.batch(), &options).unwrap()[0];
+                let hypothesis = &ctc.greedy(&alone.batch(), &options).unwrap()[0];
                 assert!(same(alignment.log_prob, alignments[n].log_prob));
-                assert!(same(reading.log_prob, decoded[n].log_prob));
+                assert!(same(hypothesis.log_prob, decoded[n].log_prob));
                 assert_eq!(alignment.log_probs, alignments[n].log_probs);
                 assert_eq!(alignment.spans, alignments[n].spans);
-                assert_eq!(reading.labels, decoded[n].labels);
+                assert_eq!(hypothesis.labels, decoded[n].labels);
             }
         }
     });

@@ -5,7 +5,7 @@ use ctc_wgpu::{BatchShape, Ctc, Error, GpuCtc, LossAndGradOutput, Options};
 use crate::support::adapters::all;
 use crate::support::random::BatchSpec;
 
-/// An empty cache, or one from the data of an earlier cache on the same adapter.
+/// Creates an empty cache, or one from the data of an earlier cache on the same adapter.
 #[allow(
     unsafe_code,
     reason = "wgpu requires it, because a driver may use the data without checking them"

@@ -16,7 +16,7 @@ const REDUCTIONS: [Reduction; 6] = [
     Reduction::MeanWeighted,
 ];
 
-fn recipe(dims: [usize; 3], max_labels: usize) -> BatchSpec {
+fn spec(dims: [usize; 3], max_labels: usize) -> BatchSpec {
     BatchSpec {
         dims,
         max_labels,
@@ -39,7 +39,7 @@ fn occupancies_agree_with_the_reference() {
 fn threads_that_share_a_context_compute_the_same_results_as_one_thread() {
     on_each(|ctc| {
         let batches: Vec<_> = (0..6)
-            .map(|seed| recipe([3, 20 + 5 * (seed as usize % 3), 9], 5).batch(seed))
+            .map(|seed| spec([3, 20 + 5 * (seed as usize % 3), 9], 5).batch(seed))
             .collect();
         let options = Options::default();
         let alone: Vec<_> = batches
@@ -64,7 +64,7 @@ fn threads_that_share_a_context_compute_the_same_results_as_one_thread() {
 #[test]
 fn an_awaited_result_is_the_same() {
     on_each(|ctc| {
-        let batch = recipe([4, 30, 12], 6).batch(1);
+        let batch = spec([4, 30, 12], 6).batch(1);
         let options = Options::default();
         let both = async {
             let whole = ctc.loss_and_grad_async(&batch.batch(), &options).await;
@@ -80,7 +80,7 @@ fn an_awaited_result_is_the_same() {
 #[test]
 fn a_lost_device_is_an_error_and_not_a_panic() {
     on_each(|ctc| {
-        let batch = recipe([2, 10, 5], 3).batch(3);
+        let batch = spec([2, 10, 5], 3).batch(3);
         let options = Options::default();
         ctc.loss_and_grad(&batch.batch(), &options).unwrap();
         ctc.device().unwrap().destroy();
@@ -89,7 +89,7 @@ fn a_lost_device_is_an_error_and_not_a_panic() {
             assert!(matches!(error, Error::DeviceLost(_)), "{error}");
         }
         // A new shape needs pipelines and buffers, which cannot be created on a lost device either.
-        let other = recipe([3, 12, 600], 4).batch(4);
+        let other = spec([3, 12, 600], 4).batch(4);
         let error = ctc.loss_and_grad(&other.batch(), &options).unwrap_err();
         assert!(matches!(error, Error::DeviceLost(_)), "{error}");
     });
@@ -169,7 +169,7 @@ fn a_batch_that_exceeds_a_buffer_is_computed_in_parts() {
             let parted = Ctc::on_device(&gpu.device, &gpu.queue).unwrap();
             assert_eq!(DeviceLimits::from(&gpu.device.limits()).max_buffer, 1 << 18);
             let whole = Ctc::cpu();
-            let batch = recipe([5, 150, 300], 20).batch(8);
+            let batch = spec([5, 150, 300], 20).batch(8);
             for batch in [batch.transposed(), batch] {
                 for reduction in REDUCTIONS {
                     let options = Options::default().reduction(reduction);

@@ -181,8 +181,8 @@ fn launches_over_one_buffer_give_the_bits_of_the_plan() {
             let batch = DeviceBatch::of(&case.batch);
             let options: &Options = &case.options;
             let own = ctc.limits();
-            let smaller = |is_meant: fn(&PlanVariant) -> bool| {
-                lowered(&batch.shape, options, Task::LossAndGrad, &own, is_meant)
+            let smaller = |matches: fn(&PlanVariant) -> bool| {
+                lowered(&batch.shape, options, Task::LossAndGrad, &own, matches)
             };
             let forced = match seen % 4 {
                 0 => smaller(|variant| variant.checkpointed),

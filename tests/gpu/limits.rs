@@ -1,5 +1,5 @@
-//! Batches that exceed a limit of the device are split, with the same results. Only memory limits
-//! them.
+//! Batches that exceed a limit of the device are split, with the same results. Only the device's
+//! memory limits their size.
 
 use ctc_wgpu::{
     BatchShape, Ctc, DeviceLimits, Error, GpuCtc, Options, Plan, PlanError, Task, reference,

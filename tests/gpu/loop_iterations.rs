@@ -32,12 +32,12 @@ fn batch_totals_include_all_iterations_and_dispatches() {
 
 #[test]
 fn labels_are_collapsed_across_all_iterations() {
-    let recipe = BatchSpec {
+    let spec = BatchSpec {
         repeats: 0.5,
         ragged: false,
         ..BatchSpec::new([6, 260, 8], 250)
     };
-    let batch = recipe.batch(12);
+    let batch = spec.batch(12);
     let longest = (0..6).map(|item| batch.item_labels(item).len()).max();
     assert!(
         longest > Some(128),

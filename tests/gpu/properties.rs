@@ -11,8 +11,8 @@ use crate::support::exponential;
 use crate::support::extreme_values::{far_below, huge_losses, masked_labels};
 use crate::support::random::BatchSpec;
 
-/// Generates recipes and seeds of batches.
-fn recipes() -> impl Strategy<Value = (BatchSpec, u64)> {
+/// Generates distributions of batches, and seeds.
+fn specs() -> impl Strategy<Value = (BatchSpec, u64)> {
     let sizes = (1_usize..6, 1_usize..60, 2_usize..24, 0_usize..20);
     let values = (
         prop::sample::select(vec![0.0_f32, 1.0, 10.0]),
@@ -22,7 +22,7 @@ fn recipes() -> impl Strategy<Value = (BatchSpec, u64)> {
     (sizes, values, any::<[bool; 3]>(), any::<u64>()).prop_map(|(sizes, values, flags, seed)| {
         let (items, frames, classes, max_labels) = sizes;
         let (scale, minus_infinity, repeats) = values;
-        let recipe = BatchSpec {
+        let spec = BatchSpec {
             dims: [items, frames, classes],
             max_labels,
             blank: (seed % classes as u64) as usize,
@@ -33,7 +33,7 @@ fn recipes() -> impl Strategy<Value = (BatchSpec, u64)> {
             weights: flags[1],
             concatenated: flags[2],
         };
-        (recipe, seed)
+        (spec, seed)
     })
 }
 
@@ -51,9 +51,9 @@ fn holds(cases: u32, property: impl Fn(&Ctc, &OwnedBatch, &Options) -> Result<()
                 proptest::test_runner::RngAlgorithm::ChaCha,
             ),
         )
-        .run(&recipes(), |(recipe, seed)| {
-            let batch = recipe.batch(seed);
-            let blank = u32::try_from(recipe.blank).unwrap();
+        .run(&specs(), |(spec, seed)| {
+            let batch = spec.batch(seed);
+            let blank = u32::try_from(spec.blank).unwrap();
             let options = Options::default().blank(Blank::Index(blank));
             property(ctc, &batch, &options)
         });
@@ -106,7 +106,7 @@ fn the_rows_of_a_gradient_with_respect_to_logits_sum_to_0() {
             let item = batch.position(index * batch.classes())[0];
             let weight = batch.weights.as_ref().map_or(1.0, |w| w[item].abs());
             let sum: f64 = row.iter().map(|g| f64::from(*g)).sum();
-            // A frame that cannot be has a gradient of NaN.
+            // A frame that is not a distribution has a gradient of NaN.
             prop_assert!(
                 sum.is_nan() || sum.abs() <= 2e-6 * f64::from(weight.max(1.0)),
                 "row {index} sums to {sum}"
@@ -136,14 +136,14 @@ fn permuting_the_classes_permutes_the_gradient() {
             &mut other.labels
         else {
             return Err(TestCaseError::fail(
-                "recipes make padded or concatenated labels",
+                "the labels must be padded or concatenated",
             ));
         };
         for label in values.iter_mut().filter(|label| **label >= 0) {
             *label = i32::try_from(moved(usize::try_from(*label).unwrap())).unwrap();
         }
         let Blank::Index(blank) = options.blank else {
-            return Err(TestCaseError::fail("recipes have an index"));
+            return Err(TestCaseError::fail("the blank must be an index"));
         };
         let blank = Blank::Index(u32::try_from(moved(blank as usize)).unwrap());
         let (a, b) = (

@@ -22,11 +22,11 @@ fn batch() -> DeviceBatch {
 }
 
 fn seeded(seed: u64) -> DeviceBatch {
-    let recipe = BatchSpec {
+    let spec = BatchSpec {
         weights: true,
         ..BatchSpec::new([5, 40, 7], 9)
     };
-    DeviceBatch::of(&recipe.batch(seed))
+    DeviceBatch::of(&spec.batch(seed))
 }
 
 fn options() -> Options {

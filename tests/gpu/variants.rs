@@ -17,8 +17,8 @@ fn holds(least: usize, suite: impl Fn(&dyn Fn(&Batch<'_>, &Options) -> Result<Co
     on_each(|ctc| {
         for variant in &VARIANTS {
             let limits = ctc.limits().unwrap();
-            if !variant.is_there(limits) {
-                println!("{} has no {}", ctc.backend(), variant.name);
+            if !variant.is_supported(limits) {
+                println!("{} does not support {}", ctc.backend(), variant.name);
                 continue;
             }
             let forced = Cell::new(0);
@@ -71,7 +71,7 @@ fn every_variant_agrees_with_the_reference_on_random_batches() {
 }
 
 /// Runs `test` on each device with every feature that kernels can use.
-fn on_each_able_device(test: impl Fn(&Gpu, &GpuCtc) -> Result<(), String>) {
+fn on_each_full_device(test: impl Fn(&Gpu, &GpuCtc) -> Result<(), String>) {
     on_each_device_within(wgpu::Adapter::limits, |gpu| {
         test(gpu, &GpuCtc::new(&gpu.device, &gpu.queue).unwrap()).unwrap();
     });
@@ -79,14 +79,14 @@ fn on_each_able_device(test: impl Fn(&Gpu, &GpuCtc) -> Result<(), String>) {
 
 #[test]
 fn a_gradient_in_place_of_the_logits_has_the_same_bits() {
-    on_each_able_device(|gpu, ctc| {
+    on_each_full_device(|gpu, ctc| {
         (0..40).try_for_each(|seed| buffer_layouts::in_place(gpu, ctc, &RandomCase::of(seed)))
     });
 }
 
 #[test]
 fn logits_and_gradients_of_f16_are_those_of_f32_rounded() {
-    on_each_able_device(|gpu, ctc| {
+    on_each_full_device(|gpu, ctc| {
         if ctc.limits().f16 {
             return (0..60)
                 .try_for_each(|seed| buffer_layouts::f16(gpu, ctc, &RandomCase::of(seed)));
@@ -94,7 +94,7 @@ fn logits_and_gradients_of_f16_are_those_of_f32_rounded() {
         let shape = BatchShape::new(2, 3, 4, 1).f16();
         let error = ctc.plan(&shape, &Options::default()).unwrap_err();
         assert!(error.to_string().contains("SHADER_F16"), "{error}");
-        println!("{} has no f16", gpu.name);
+        println!("{} does not support f16", gpu.name);
         Ok(())
     });
 }

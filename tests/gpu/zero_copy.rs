@@ -20,8 +20,9 @@ const REDUCTIONS: [Reduction; 6] = [
     Reduction::MeanWeighted,
 ];
 
-/// A batch whose sizes are all odd, so that no range ends at an aligned offset.
-fn recipe() -> BatchSpec {
+/// Returns a distribution of batches whose sizes are all odd, so that no range ends at an aligned
+/// offset.
+fn spec() -> BatchSpec {
     BatchSpec {
         weights: true,
         ..BatchSpec::new([5, 13, 7], 5)
@@ -53,7 +54,7 @@ fn only_outputs_are_written_in_every_placement_of_the_buffers() {
                     concatenated,
                     // The divisor of a mean over weights of both signs may be near 0.
                     weights: reduction != Reduction::MeanWeighted,
-                    ..recipe()
+                    ..spec()
                 }
                 .batch(case as u64);
                 if reduction == Reduction::MeanWeighted {
@@ -82,7 +83,7 @@ fn omitted_buffers_default_to_full_lengths_and_weights_of_one() {
         let with = BatchSpec {
             ragged: false,
             weights: false,
-            ..recipe()
+            ..spec()
         }
         .batch(3);
         let explicit = with.clone().logit_lengths(&[13; 5]).weights(&[1.0; 5]);
@@ -103,7 +104,7 @@ fn omitted_buffers_default_to_full_lengths_and_weights_of_one() {
 fn omitting_optional_outputs_changes_no_other_output() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
-        let batch = DeviceBatch::of(&recipe().batch(4));
+        let batch = DeviceBatch::of(&spec().batch(4));
         let plan = plan(&ctc, &batch, &reduced(Reduction::Sum));
         for placement in BUFFER_PLACEMENTS {
             let all = run(gpu, &plan, &batch, placement);
@@ -137,7 +138,7 @@ fn a_loss_only_plan_gives_the_losses_of_the_full_plan_bit_for_bit() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for (seed, layout) in [(5, Layout::BatchMajor), (6, Layout::TimeMajor)] {
-            let mut batch = recipe().batch(seed);
+            let mut batch = spec().batch(seed);
             if layout == Layout::TimeMajor {
                 batch = batch.transposed();
             }
@@ -185,9 +186,9 @@ fn a_plan_keeps_no_state_of_earlier_batches() {
     });
 }
 
-/// A batch whose labels are padded to the same length for every seed.
+/// Returns a batch whose labels are padded to the same length for every seed.
 fn padded_batch(seed: u64) -> OwnedBatch {
-    let batch = recipe().batch(seed);
+    let batch = spec().batch(seed);
     let lists: Vec<Vec<i32>> = (0..5)
         .map(|item| batch.item_labels(item).iter().map(|l| *l as i32).collect())
         .collect();
@@ -264,8 +265,8 @@ fn several_plans_in_flight_do_not_affect_each_other() {
         let options = reduced(Reduction::Sum);
         let submitted: Vec<_> = (0..6)
             .map(|seed| {
-                let recipe = BatchSpec::new([1 + seed, 5 + 3 * seed, 4 + seed], 2 + seed);
-                let batch = DeviceBatch::of(&recipe.batch(seed as u64));
+                let spec = BatchSpec::new([1 + seed, 5 + 3 * seed, 4 + seed], 2 + seed);
+                let batch = DeviceBatch::of(&spec.batch(seed as u64));
                 let plan = plan(&ctc, &batch, &options);
                 let expected = run(gpu, &plan, &batch, BufferPlacement::Separate);
                 let placed =
@@ -292,7 +293,7 @@ fn several_plans_in_flight_do_not_affect_each_other() {
 fn encoding_submits_nothing() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
-        let batch = DeviceBatch::of(&recipe().batch(9));
+        let batch = DeviceBatch::of(&spec().batch(9));
         let plan = plan(&ctc, &batch, &Options::default());
         let placed = GuardedBuffers::new(gpu, &plan, &batch, BufferPlacement::Separate, ALL);
         let untouched = placed.outputs(gpu).unwrap();
@@ -313,7 +314,7 @@ fn encoding_submits_nothing() {
 fn a_plan_and_a_clone_of_its_context_outlive_the_context() {
     on_each_device(|gpu: &Gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
-        let batch = DeviceBatch::of(&recipe().batch(10));
+        let batch = DeviceBatch::of(&spec().batch(10));
         let first = plan(&ctc, &batch, &Options::default());
         let clone = ctc.clone();
         drop(ctc);

@@ -57,17 +57,17 @@ fn the_rows_of_the_table_have_unique_names() {
     }
 }
 
-/// Right in its shapes and status, wrong in all numbers.
-fn nonsense(batch: &Batch<'_>, options: &Options) -> Result<Computed, Error> {
-    let mut answer = Computed::from(reference::loss_and_grad(batch, options)?);
-    answer.loss.iter_mut().for_each(|l| *l += 0.5);
-    answer
+/// Returns a result with the right shapes and statuses and wrong numbers.
+fn wrong_numbers(batch: &Batch<'_>, options: &Options) -> Result<Computed, Error> {
+    let mut output = Computed::from(reference::loss_and_grad(batch, options)?);
+    output.loss.iter_mut().for_each(|l| *l += 0.5);
+    output
         .loss
         .iter_mut()
         .for_each(|l| *l = if l.is_finite() { *l * 1.1 } else { 707.0 });
-    answer.grad.iter_mut().for_each(|g| *g = 0.123);
-    answer.reduced = answer.reduced.map(|r| r + 0.5);
-    Ok(answer)
+    output.grad.iter_mut().for_each(|g| *g = 0.123);
+    output.reduced = output.reduced.map(|r| r + 0.5);
+    Ok(output)
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn a_backend_with_wrong_results_fails_every_row() {
             continue;
         }
         let name = row.name;
-        let failures = failures_of(&row.into(), &nonsense, Tolerance::F32);
-        assert!(!failures.is_empty(), "{name}: passes with nonsense");
+        let failures = failures_of(&row.into(), &wrong_numbers, Tolerance::F32);
+        assert!(!failures.is_empty(), "{name}: passes with wrong numbers");
     }
 }
 
@@ -86,8 +86,8 @@ fn a_backend_with_wrong_results_fails_every_row() {
 fn a_backend_with_wrong_results_fails_every_golden_case() {
     for case in golden::all() {
         let name = case.name.clone();
-        let failures = failures_of(&case.into(), &nonsense, Tolerance::F32);
-        assert!(!failures.is_empty(), "{name}: passes with nonsense");
+        let failures = failures_of(&case.into(), &wrong_numbers, Tolerance::F32);
+        assert!(!failures.is_empty(), "{name}: passes with wrong numbers");
     }
 }
 
@@ -98,15 +98,15 @@ fn random_batches_detect_a_small_error_in_one_option() {
         reference::loss_and_grad(batch, options).map(Computed::from)
     };
     run_random(&right, Tolerance::F32, 0..60);
-    // A label length that counts the repeats that were collapsed is off in this one place.
+    // This is how a label length that counts collapsed repeats would affect the gradient.
     let wrong = |batch: &Batch<'_>, options: &Options| {
-        let mut answer = Computed::from(reference::loss_and_grad(batch, options)?);
+        let mut output = Computed::from(reference::loss_and_grad(batch, options)?);
         if options.reduction == Reduction::MeanLabel
             && options.repeated_labels == RepeatedLabels::Collapse
         {
-            answer.grad.iter_mut().for_each(|g| *g *= 0.99);
+            output.grad.iter_mut().for_each(|g| *g *= 0.99);
         }
-        Ok(answer)
+        Ok(output)
     };
     let found = catch_unwind(AssertUnwindSafe(|| {
         run_random(&wrong, Tolerance::F32, 0..60)
@@ -117,30 +117,30 @@ fn random_batches_detect_a_small_error_in_one_option() {
 #[test]
 fn random_batches_have_items_of_every_kind() {
     let mut seen = BTreeSet::new();
-    let mut usual = 0;
+    let mut ok = 0;
     for seed in 0..60 {
         let (batch, options) = random_case::generate(seed);
         let output = reference::loss_and_grad(&batch.batch(), &options).unwrap();
-        usual += output.status.iter().filter(|s| **s == Status::Ok).count();
+        ok += output.status.iter().filter(|s| **s == Status::Ok).count();
         seen.extend(output.status);
     }
     assert!(
-        seen.contains(&Status::Impossible) && usual > 150,
-        "{seen:?}, {usual} usual items"
+        seen.contains(&Status::Impossible) && ok > 150,
+        "{seen:?}, {ok} items are ok"
     );
 }
 
 #[test]
 fn correct_results_rounded_to_f32_pass_every_check_of_an_f32_backend() {
     let rounded = |batch: &Batch<'_>, options: &Options| {
-        let mut answer = Computed::from(reference::loss_and_grad(batch, options)?);
-        let all = answer
+        let mut output = Computed::from(reference::loss_and_grad(batch, options)?);
+        let all = output
             .loss
             .iter_mut()
-            .chain(&mut answer.grad)
-            .chain(&mut answer.reduced);
+            .chain(&mut output.grad)
+            .chain(&mut output.reduced);
         all.for_each(|x| *x = f64::from(*x as f32));
-        Ok(answer)
+        Ok(output)
     };
     run_golden(&rounded, Tolerance::F32);
     run_semantics(&rounded, Tolerance::F32);

@@ -1,4 +1,5 @@
-//! Alignments and decoders, against all paths one by one and against TensorFlow's.
+//! Compares alignments and decoders with an enumeration of all paths, and with the results of
+//! TensorFlow and torchaudio.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,8 @@ use proptest::prelude::*;
 use crate::support::occupancies;
 use crate::support::random::{BatchSpec, Rng};
 
-/// Every path over the classes and its probability; probabilities are frames × classes.
+/// Calls `visit` with every path of classes and its probability. `probabilities` are frames ×
+/// classes.
 fn paths(probabilities: &[Vec<f64>], visit: &mut dyn FnMut(&[usize], f64)) {
     let classes = probabilities.first().map_or(1, Vec::len);
     let mut path = vec![0; probabilities.len()];
@@ -28,7 +30,8 @@ fn paths(probabilities: &[Vec<f64>], visit: &mut dyn FnMut(&[usize], f64)) {
     }
 }
 
-fn reads_as(path: &[usize], blank: usize, repeated: RepeatedOutputs) -> Vec<u32> {
+/// Merges repeated classes, unless outputs are distinct, and removes the blanks.
+fn collapsed(path: &[usize], blank: usize, repeated: RepeatedOutputs) -> Vec<u32> {
     let mut path = path.to_vec();
     if repeated == RepeatedOutputs::Merge {
         path.dedup();
@@ -45,7 +48,7 @@ fn softmax(row: &[f32]) -> Vec<f64> {
     exp.iter().map(|e| e / sum).collect()
 }
 
-/// A few frames of a few classes, an item's logits and labels.
+/// Returns the number of classes, the logits, the labels and the blank of a small item.
 fn small(seed: u64) -> (usize, Vec<f32>, Vec<i32>, usize) {
     let mut rng = Rng::new(seed);
     let (frames, classes) = (rng.below(7), 2 + rng.below(3));
@@ -83,7 +86,7 @@ fn an_alignment_is_the_most_probable_path_of_the_labels() {
         let wanted: Vec<u32> = labels.iter().map(|l| *l as u32).collect();
         let mut best = 0.0_f64;
         paths(&rows, &mut |path, p| {
-            if reads_as(path, blank, options.repeated_outputs) == wanted {
+            if collapsed(path, blank, options.repeated_outputs) == wanted {
                 best = best.max(p);
             }
         });
@@ -105,7 +108,7 @@ fn an_alignment_is_the_most_probable_path_of_the_labels() {
         );
         let path: Vec<usize> = found.path.iter().map(|c| *c as usize).collect();
         assert_eq!(
-            reads_as(&path, blank, options.repeated_outputs),
+            collapsed(&path, blank, options.repeated_outputs),
             wanted,
             "seed {seed}"
         );
@@ -205,12 +208,12 @@ fn an_item_that_cannot_be_decoded_has_a_status() {
         [aligned[0].status, aligned[1].status],
         [Status::NotFinite, Status::Ok]
     );
-    let read = decode::greedy(&batch, &options).unwrap();
+    let hypotheses = decode::greedy(&batch, &options).unwrap();
     assert_eq!(
-        [read[0].status, read[1].status],
+        [hypotheses[0].status, hypotheses[1].status],
         [Status::NotFinite, Status::Ok]
     );
-    assert!(read[0].log_prob.is_nan() && aligned[0].log_prob.is_nan());
+    assert!(hypotheses[0].log_prob.is_nan() && aligned[0].log_prob.is_nan());
     let searched = decode::beam(&batch, &options, &BeamOptions::default()).unwrap();
     assert_eq!(
         [searched[0].status, searched[1].status],
@@ -230,19 +233,19 @@ fn every_kind_of_input_decodes_to_the_same_labels() {
     let rows: Vec<_> = batch.values.chunks(5).map(softmax).collect();
     let log_probs: Vec<f32> = rows.iter().flatten().map(|p| p.ln() as f32).collect();
     let probs: Vec<f32> = rows.iter().flatten().map(|p| *p as f32).collect();
-    let read = |values: &[f32], input: Input| {
+    let decoded = |values: &[f32], input: Input| {
         let given = Batch::new([3, 12, 5], values);
         let options = Options::default().input(input);
-        let readings = decode::greedy(&given, &options).unwrap();
-        readings
+        let hypotheses = decode::greedy(&given, &options).unwrap();
+        hypotheses
             .into_iter()
             .map(|r| (r.labels, r.frames, r.log_prob))
             .collect::<Vec<_>>()
     };
-    let logits = read(&batch.values, Input::Logits);
+    let logits = decoded(&batch.values, Input::Logits);
     for other in [
-        read(&log_probs, Input::LogProbs),
-        read(&probs, Input::Probs { epsilon: 0.0 }),
+        decoded(&log_probs, Input::LogProbs),
+        decoded(&probs, Input::Probs { epsilon: 0.0 }),
     ] {
         for (a, b) in logits.iter().zip(&other) {
             assert_eq!((&a.0, &a.1), (&b.0, &b.1));
@@ -260,7 +263,7 @@ fn an_unlimited_beam_finds_all_labels_and_their_probabilities() {
         let rows: Vec<_> = values.chunks(classes).map(softmax).collect();
         let mut all: BTreeMap<Vec<u32>, f64> = BTreeMap::new();
         paths(&rows, &mut |path, p| {
-            *all.entry(reads_as(path, blank, RepeatedOutputs::Merge))
+            *all.entry(collapsed(path, blank, RepeatedOutputs::Merge))
                 .or_default() += p;
         });
         all.retain(|_, p| *p > 0.0);
@@ -268,11 +271,11 @@ fn an_unlimited_beam_finds_all_labels_and_their_probabilities() {
         let batch = Batch::new([1, frames, classes], &values);
         let found = only(decode::beam(&batch, &options, &wide));
         assert_eq!(found.len(), all.len(), "seed {seed}");
-        for candidate in &found {
-            let p = all[&candidate.labels];
+        for hypothesis in &found {
+            let p = all[&hypothesis.labels];
             assert!(
-                (candidate.log_prob - p.ln()).abs() < 1e-9,
-                "seed {seed}: {candidate:?}, {}",
+                (hypothesis.log_prob - p.ln()).abs() < 1e-9,
+                "seed {seed}: {hypothesis:?}, {}",
                 p.ln()
             );
         }
@@ -280,14 +283,14 @@ fn an_unlimited_beam_finds_all_labels_and_their_probabilities() {
     }
 }
 
-/// The hypotheses of the only item, which must have some.
+/// Returns the hypotheses of the only item, whose status must be `Ok`.
 fn only(found: Result<Vec<BeamResult>, Error>) -> Vec<Hypothesis> {
     let mut found = found.unwrap();
     assert_eq!((found.len(), found[0].status), (1, Status::Ok));
     found.remove(0).hypotheses
 }
 
-/// Forbids a label and favours long hypotheses.
+/// Forbids a label and odd lengths, and favours long hypotheses.
 struct Without(u32);
 
 impl Scorer for Without {
@@ -342,7 +345,7 @@ fn a_scorer_can_forbid_and_favour_labels() {
     }
 }
 
-/// Adds nothing and has no bound, so that the search scores every class.
+/// Adds nothing to any score and has no bound, so that the search scores every class.
 struct Unbounded;
 
 impl Scorer for Unbounded {
@@ -409,7 +412,7 @@ fn excluded_classes_are_not_decoded() {
     );
 }
 
-/// Labels and numbers of the file.
+/// Reads an array of the file.
 fn list<T>(value: &serde_json::Value, read: fn(&serde_json::Value) -> T) -> Vec<T> {
     value.as_array().unwrap().iter().map(read).collect()
 }
@@ -441,10 +444,13 @@ fn decoded_labels_equal_tensorflows() {
             let options = Options::default()
                 .blank(Blank::Last)
                 .repeated_outputs(repeated_outputs);
-            let read = decode::greedy(&batch, &options).unwrap();
-            for (n, reading) in read.iter().enumerate() {
+            let hypotheses = decode::greedy(&batch, &options).unwrap();
+            for (n, hypothesis) in hypotheses.iter().enumerate() {
                 let theirs = list(&case[name]["labels"][n], word);
-                assert_eq!(reading.labels, theirs, "{name} of case {number}, item {n}");
+                assert_eq!(
+                    hypothesis.labels, theirs,
+                    "{name} of case {number}, item {n}"
+                );
             }
         }
         let options = Options::default().blank(Blank::Last);
@@ -454,20 +460,20 @@ fn decoded_labels_equal_tensorflows() {
             .width(word(&case["width"]) as usize)
             .top(top);
         let found = decode::beam(&batch, &options, &beam).unwrap();
-        for (n, candidates) in found.iter().enumerate() {
-            assert_eq!(candidates.status, Status::Ok);
-            for (rank, candidate) in candidates.hypotheses.iter().enumerate() {
+        for (n, result) in found.iter().enumerate() {
+            assert_eq!(result.status, Status::Ok);
+            for (rank, hypothesis) in result.hypotheses.iter().enumerate() {
                 let what = format!("beam of case {number}, item {n}, rank {rank}");
                 assert_eq!(
-                    candidate.labels,
+                    hypothesis.labels,
                     list(&theirs["labels"][rank][n], word),
                     "{what}"
                 );
                 let log_p = theirs["log_probs"][rank][n].as_f64().unwrap();
                 assert!(
-                    (candidate.log_prob - log_p).abs() < 2e-5 * (1.0 - log_p),
+                    (hypothesis.log_prob - log_p).abs() < 2e-5 * (1.0 - log_p),
                     "{what}: {} and {log_p}",
-                    candidate.log_prob
+                    hypothesis.log_prob
                 );
             }
         }

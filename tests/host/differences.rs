@@ -17,8 +17,9 @@ const REDUCTIONS: [Reduction; 6] = [
     Reduction::MeanWeighted,
 ];
 
-/// The number whose gradient is promised: the reduced one, or Σ w·loss where there is none.
-fn promised(batch: &OwnedBatch, options: &Options) -> f64 {
+/// Returns the number whose gradient the library computes: the reduced loss, or Σ w·loss without a
+/// reduction.
+fn differentiated(batch: &OwnedBatch, options: &Options) -> f64 {
     let output = reference::loss_and_grad(&batch.batch(), options).unwrap();
     let weight = |item: usize| batch.weights.as_ref().map_or(1.0, |w| f64::from(w[item]));
     let sum = || {
@@ -32,23 +33,25 @@ fn promised(batch: &OwnedBatch, options: &Options) -> f64 {
     output.reduced.unwrap_or_else(sum)
 }
 
-/// Central differences. The step is exact in f32 if the values are multiples of 2^-10 below 8.
+/// Returns central differences. The step is exact in f32 if the values are multiples of 2^-10 below
+/// 8.
 fn differences(batch: &OwnedBatch, options: &Options, step: f32) -> Vec<f64> {
     let at = |element: usize, step: f32| {
         let mut batch = batch.clone();
         batch.values[element] += step;
-        promised(&batch, options)
+        differentiated(&batch, options)
     };
     let slope = |element| (at(element, step) - at(element, -step)) / (2.0 * f64::from(step));
     (0..batch.values.len()).map(slope).collect()
 }
 
-/// Three items with repeats and an empty label among them, on multiples of 2^-10.
+/// Returns three items, one with repeated labels and one without labels. The logits are multiples
+/// of 2^-10.
 fn batch(seed: u64) -> OwnedBatch {
-    let mut recipe = BatchSpec::new([3, 6, 4], 0);
-    recipe.weights = true;
-    recipe.ragged = false;
-    let mut batch = recipe.batch(seed);
+    let mut spec = BatchSpec::new([3, 6, 4], 0);
+    spec.weights = true;
+    spec.ragged = false;
+    let mut batch = spec.batch(seed);
     batch.labels = padded(&[vec![1, 1], vec![], vec![2, 3, 2]]);
     batch
         .values
@@ -61,7 +64,7 @@ fn compare(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
     let mut failures = Failures::default();
     for (at, (got, expected)) in got.iter().zip(expected).enumerate() {
         failures.check(close(*got, *expected, tolerance), || {
-            format!("{what} element {at}: gradient {got}, differences say {expected}")
+            format!("{what} element {at}: gradient {got}, expected {expected} by differences")
         });
     }
     failures.finish(what).unwrap();
@@ -100,7 +103,7 @@ fn the_true_derivative_of_log_probabilities_is_their_slope() {
         let options = Options::default()
             .input(Input::LogProbsExact)
             .reduction(reduction);
-        // Below 0 by far, so that no loss is clamped.
+        // Far below 0, so that no loss is clamped.
         let mut batch = batch(2);
         batch.values.iter_mut().for_each(|x| *x -= 4.0);
         compare(

@@ -9,7 +9,7 @@ use crate::support::brute_force;
 use crate::support::check::{Failures, close};
 use crate::support::random::{BatchSpec, Rng};
 
-/// 200 batches of two items, of 1 to 6 frames over 2 to 4 classes.
+/// Compares 200 batches of two items, with 1 to 6 frames and 2 to 4 classes.
 fn agrees(what: &str, options: Options, blanks_among_labels: bool) {
     let mut failures = Failures::default();
     let mut possible = 0;
@@ -17,7 +17,7 @@ fn agrees(what: &str, options: Options, blanks_among_labels: bool) {
         let mut rng = Rng::new(1000 + seed);
         let classes = 2 + rng.below(3);
         let blank = rng.below(classes);
-        let recipe = BatchSpec {
+        let spec = BatchSpec {
             blank,
             repeats: 0.4,
             minus_infinity: 0.1,
@@ -27,9 +27,9 @@ fn agrees(what: &str, options: Options, blanks_among_labels: bool) {
                 3,
             )
         };
-        let mut batch = recipe.batch(seed);
+        let mut batch = spec.batch(seed);
         if blanks_among_labels {
-            sow_blanks(&mut batch, blank, &mut rng);
+            put_blanks(&mut batch, blank, &mut rng);
         }
         if matches!(options.input, Input::Probs { .. }) {
             batch.values.iter_mut().for_each(|x| *x = x.exp());
@@ -40,12 +40,12 @@ fn agrees(what: &str, options: Options, blanks_among_labels: bool) {
         possible += output.status.iter().filter(|s| **s == Status::Ok).count();
         for (item, (got, expected)) in output.loss.iter().zip(loss).enumerate() {
             failures.check(close(*got, expected, 1e-12), || {
-                format!("seed {seed} item {item}: loss {got}, all paths say {expected}\n{batch:?}")
+                format!("seed {seed} item {item}: loss {got}, expected {expected}\n{batch:?}")
             });
         }
         for (at, (got, expected)) in output.grad.iter().zip(grad).enumerate() {
             failures.check(close(*got, expected, 1e-11), || {
-                format!("seed {seed} element {at}: gradient {got}, all paths say {expected}")
+                format!("seed {seed} element {at}: gradient {got}, expected {expected}")
             });
         }
     }
@@ -56,8 +56,8 @@ fn agrees(what: &str, options: Options, blanks_among_labels: bool) {
     failures.finish(what).unwrap();
 }
 
-/// Makes some of the labels the blank.
-fn sow_blanks(batch: &mut OwnedBatch, blank: usize, rng: &mut Rng) {
+/// Replaces some of the labels by the blank.
+fn put_blanks(batch: &mut OwnedBatch, blank: usize, rng: &mut Rng) {
     let rows: Vec<Vec<i32>> = (0..batch.items())
         .map(|item| {
             let labels = batch.item_labels(item).into_iter();
@@ -76,12 +76,12 @@ fn sow_blanks(batch: &mut OwnedBatch, blank: usize, rng: &mut Rng) {
 }
 
 #[test]
-fn the_loss_sums_all_paths_that_read_as_the_labels() {
+fn the_loss_sums_all_paths_that_collapse_to_the_labels() {
     agrees("logits", Options::default(), false);
 }
 
 #[test]
-fn the_loss_sums_all_paths_in_every_input_convention() {
+fn the_loss_sums_all_paths_for_every_kind_of_input() {
     for input in [
         Input::LogProbs,
         Input::LogProbsExact,
@@ -131,8 +131,8 @@ fn a_blank_among_the_labels_follows_pytorchs_rule() {
 }
 
 #[test]
-fn the_enumeration_itself_counts_what_can_be_counted_by_hand() {
-    // Two frames, classes {blank, a}: "a" is read from a-, -a and aa, the empty label from --.
+fn the_enumeration_agrees_with_sums_by_hand() {
+    // Two frames, classes {blank, a}: a-, -a and aa collapse to "a", and -- to the empty label.
     let half = [0.5; 4];
     let count = |labels: &[usize]| brute_force::sum_paths(&half, 2, labels, 0, &Options::default());
     assert_eq!(count(&[1]).probability, 0.75);

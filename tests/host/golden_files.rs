@@ -11,19 +11,19 @@ use crate::support::golden::{
 };
 use crate::support::semantics;
 
-/// `file:case` of everything that the files hold.
-fn held() -> BTreeSet<String> {
-    let mut held = BTreeSet::new();
+/// Returns the names of all cases of the files, as `file:case`.
+fn case_names() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
     for (name, _) in FILES {
         let file = file(name);
         for part in ["cases", "edge_cases", "edge_behaviour"] {
             for case in file.get(part).map(list).unwrap_or_default() {
                 let case = format!("{name}:{}", text(&case["name"]));
-                assert!(held.insert(case.clone()), "two cases are called {case}");
+                assert!(names.insert(case.clone()), "two cases are called {case}");
             }
         }
     }
-    held
+    names
 }
 
 #[test]
@@ -36,15 +36,15 @@ fn every_case_of_every_file_is_run_or_has_a_reason_not_to_be() {
     let errors = conformance::ERRORS.iter().map(|(name, ..)| *name);
     let errors = errors.chain(edge::ERRORS.iter().map(|(name, _)| *name));
     let errors: BTreeSet<String> = errors.map(|name| format!("conformance:{name}")).collect();
-    let held = held();
-    assert!(held.len() > 200, "only {} cases", held.len());
-    for case in &held {
+    let names = case_names();
+    assert!(names.len() > 200, "only {} cases", names.len());
+    for case in &names {
         let part = format!("{case} ");
         let run = sources.iter().any(|s| s == case || s.starts_with(&part));
         let later = LATER.iter().any(|(name, _)| name == case);
-        let told = usize::from(run) + usize::from(later) + usize::from(errors.contains(case));
+        let entries = usize::from(run) + usize::from(later) + usize::from(errors.contains(case));
         assert_eq!(
-            told,
+            entries,
             1,
             "{case}: run {run}, later {later}, error {}",
             errors.contains(case)
@@ -52,8 +52,8 @@ fn every_case_of_every_file_is_run_or_has_a_reason_not_to_be() {
     }
     for (name, why) in LATER {
         assert!(
-            held.contains(name) && !why.is_empty(),
-            "{name} is in no file"
+            names.contains(name) && !why.is_empty(),
+            "{name} is not in the files, or has no reason"
         );
     }
 }
@@ -88,7 +88,7 @@ fn every_error_that_another_suite_asserts_is_a_row_of_ours_or_has_a_reason_not_t
 }
 
 #[test]
-fn tensorflow_differs_where_the_table_says_so() {
+fn tensorflow_differs_where_the_table_lists_it() {
     let (torch, tensorflow, keras) = (
         file("ctc_torch_f64"),
         file("ctc_tensorflow"),
@@ -117,11 +117,11 @@ fn tensorflow_differs_where_the_table_says_so() {
 }
 
 #[test]
-fn the_peers_on_edge_cases_differ_where_the_table_says_so() {
+fn the_peers_on_edge_cases_differ_where_the_table_lists_it() {
     let run = |batch: &ctc_wgpu::Batch<'_>, options: &ctc_wgpu::Options| {
         reference::loss_and_grad(batch, options).map(Computed::from)
     };
-    let mut told = BTreeSet::new();
+    let mut differing = BTreeSet::new();
     for golden in edge::cases_with_different_results() {
         for expectation in &golden.expectations {
             let one = golden::Golden {
@@ -133,26 +133,26 @@ fn the_peers_on_edge_cases_differ_where_the_table_says_so() {
                 "{}: agrees with us",
                 expectation.source
             );
-            told.insert(expectation.source.clone());
+            differing.insert(expectation.source.clone());
         }
     }
     for (case, peer) in edge::refusals() {
-        told.insert(format!("conformance:{case} {peer}"));
+        differing.insert(format!("conformance:{case} {peer}"));
     }
     for (case, peers) in edge::DIFFERENT_RESULTS {
         for (peer, why) in peers {
-            let known = told.remove(&format!("conformance:{case} {peer}"));
+            let known = differing.remove(&format!("conformance:{case} {peer}"));
             assert!(
                 known,
-                "{case}: {peer} is said to be wrong ({why}), but gave no answer"
+                "{case}: {peer} is in the table ({why}), but has no different result in the file"
             );
         }
     }
-    assert!(told.is_empty(), "not in the table: {told:?}");
+    assert!(differing.is_empty(), "not in the table: {differing:?}");
 }
 
-/// Keras's values need its float64 probabilities, which an f32 batch cannot hold. The recursion
-/// gets them directly.
+/// Keras's results are for float64 probabilities, which an f32 batch cannot hold, so they are
+/// passed to the recursion directly.
 #[test]
 fn the_recursion_agrees_with_keras_on_float64_probabilities() {
     let mut failures = Failures::default();
@@ -197,7 +197,7 @@ fn the_recursion_agrees_with_keras_on_float64_probabilities() {
     failures.finish("Keras in float64").unwrap();
 }
 
-/// The gradient with respect to the logits whose softmax is `probs`.
+/// Returns the gradient with respect to the logits whose softmax is `probs`.
 fn through_softmax(probs: &[f64], grad: &[f64], classes: usize) -> Vec<f64> {
     let rows = probs.chunks(classes).zip(grad.chunks(classes));
     rows.flat_map(|(p, g)| {

@@ -28,13 +28,13 @@ fn the_reference_agrees_with_pytorch_on_the_batches_of_a_real_network() {
 
 #[test]
 fn an_item_alone_equals_the_item_in_a_batch() {
-    let recipe = BatchSpec {
+    let spec = BatchSpec {
         weights: true,
         minus_infinity: 0.05,
         ..BatchSpec::new([6, 12, 5], 5)
     };
     for seed in 0..20 {
-        let batch = recipe.batch(seed);
+        let batch = spec.batch(seed);
         let all = reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap();
         for item in 0..batch.items() {
             let alone = batch.alone(item);
@@ -54,15 +54,15 @@ fn an_item_alone_equals_the_item_in_a_batch() {
 #[test]
 fn both_layouts_and_both_label_layouts_have_the_same_results() {
     for seed in 0..20 {
-        let recipe = BatchSpec {
+        let spec = BatchSpec {
             weights: true,
             ..BatchSpec::new([4, 9, 5], 4)
         };
-        let batch = recipe.batch(seed);
+        let batch = spec.batch(seed);
         let expected = run(&batch.batch(), &Options::default()).unwrap();
         let other = BatchSpec {
             concatenated: true,
-            ..recipe
+            ..spec
         }
         .batch(seed)
         .transposed();
@@ -74,14 +74,14 @@ fn both_layouts_and_both_label_layouts_have_the_same_results() {
 
 #[test]
 fn occupancies_of_a_frame_sum_to_one_and_those_past_the_length_are_zero() {
-    let recipe = BatchSpec {
+    let spec = BatchSpec {
         minus_infinity: 0.1,
         scale: 20.0,
         ..BatchSpec::new([5, 40, 6], 8)
     };
     let mut failures = Failures::default();
     for seed in 0..20 {
-        let batch = recipe.batch(seed);
+        let batch = spec.batch(seed);
         let output = reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap();
         for item in 0..batch.items() {
             let lives = output.loss[item].is_finite();

@@ -102,10 +102,10 @@ pub(crate) fn run(args: &AlignArgs) -> Result<Outcome, CliError> {
         .filter(|(n, _)| args.item.is_none_or(|item| item == *n))
         .map(|(n, alignment)| (n, batch.file.frames(n), alignment));
     let alignments: Vec<Aligned<'_>> = selected.collect();
-    let scores = alignments
+    let log_probs = alignments
         .iter()
-        .map(|(n, _, alignment)| (*n, 0.0 - alignment.log_prob));
-    batch.note_negative_scores(scores);
+        .map(|(n, _, alignment)| (*n, alignment.log_prob));
+    batch.note_positive_log_prob(log_probs);
     if !args.json && args.format != FormatArg::Table {
         note_missing(path, &alignments);
     }
@@ -152,9 +152,9 @@ fn table(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> String {
             return format!("item {item}: {}\n", alignment.status.name());
         }
         let labels: Vec<u32> = alignment.spans.iter().map(|span| span.label).collect();
-        let score = format::loss(0.0 - alignment.log_prob);
+        let log_prob = format::log_prob(alignment.log_prob);
         let head = format!(
-            "item {item}: {}, −ln p(path) {score}\n",
+            "item {item}: {}, log_prob {log_prob}\n",
             escaped(&alphabet.text(&labels))
         );
         let row = |span: &decode::Span| {
@@ -193,7 +193,7 @@ fn json(alignments: &[Aligned<'_>], alphabet: &Alphabet) -> Value {
         json!({
             "item": item,
             "status": alignment.status.name(),
-            "score": format::number(0.0 - alignment.log_prob),
+            "log_prob": format::number(alignment.log_prob),
             "spans": spans.collect::<Vec<_>>(),
             "path": alignment.path.iter().copied().map(class).collect::<Vec<_>>(),
             "log_probs": alignment.log_probs,

@@ -149,7 +149,7 @@ impl BatchFile {
         }
     }
 
-    /// Returns notes for the user: values that were rounded, arrays that were ignored.
+    /// Returns notes for the user about rounded values and ignored arrays.
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         let name = self.kind.name();
         let rounded = format!("{name} is float64 and was rounded to float32");
@@ -384,8 +384,8 @@ fn rounded(value: f64) -> f32 {
     value as f32
 }
 
-/// Returns true if rounding to float32 turns a finite number into an infinity, or another one than
-/// 0 into 0.
+/// Returns true if rounding to float32 turns a finite number into an infinity, or a number other
+/// than 0 into 0.
 fn is_out_of_range(value: f64) -> bool {
     let near = rounded(value);
     value.is_finite() && (near.is_infinite() || near == 0.0 && value != 0.0)

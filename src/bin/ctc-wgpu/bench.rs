@@ -75,8 +75,8 @@ pub(crate) struct BenchArgs {
     )]
     stages: Option<Option<StageTiming>>,
 
-    /// Also time N queued steps: one submission per step and one wait at the end; prints the
-    /// time per step, N from 1 to 1000
+    /// Also time N steps, 1 to 1000, that are queued before a single wait, and print the time
+    /// per step
     #[arg(verbatim_doc_comment, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     queued: Option<u32>,
 
@@ -147,7 +147,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
     Ok(report.outcome(args.json))
 }
 
-/// Returns what to measure beside single steps; only an adapter supports any of it.
+/// Returns what to measure in addition to single steps. The CPU backend supports none of it.
 fn measure_options(args: &BenchArgs, backend: &BenchBackend) -> Result<MeasureOptions, CliError> {
     let BenchBackend::Gpu { gpu, .. } = backend else {
         let reason = match (args.stages, args.queued) {

@@ -36,7 +36,7 @@ pub(crate) struct DecodeArgs {
     json: bool,
 }
 
-/// The hypotheses of an item, the best first: labels, and −ln of their probability.
+/// The hypotheses of an item, the most probable first: labels and log-probability.
 struct DecodedItem {
     hypotheses: Vec<(Vec<u32>, f64)>,
     status: Status,
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Outcome, CliError> {
     let labels = labels.transpose()?;
     let items = decode(args, &batch)?;
     let best = |item: &DecodedItem| item.hypotheses.first().map_or(0.0, |best| best.1);
-    batch.note_negative_scores(items.iter().map(best).enumerate());
+    batch.note_positive_log_prob(items.iter().map(best).enumerate());
     let report = DecodeReport {
         alphabet: &alphabet,
         errors: labels.map(|labels| LabelErrors::new(labels, &items)),
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Outcome, CliError> {
         return Ok(Outcome::json(&report.json(), true));
     }
     Ok(Outcome {
-        text: report.text(args.beam),
+        text: report.text(),
         passed: true,
     })
 }
@@ -77,7 +77,7 @@ fn decode(args: &DecodeArgs, batch: &LoadedBatch) -> Result<Vec<DecodedItem>, Cl
     let Some(width) = args.beam else {
         let hypotheses = decode::greedy(&file_batch, options).map_err(cli_error)?;
         let items = hypotheses.into_iter().map(|hypothesis| DecodedItem {
-            hypotheses: vec![(hypothesis.labels, 0.0 - hypothesis.log_prob)],
+            hypotheses: vec![(hypothesis.labels, hypothesis.log_prob)],
             status: hypothesis.status,
         });
         return Ok(items.collect());
@@ -90,7 +90,7 @@ fn decode(args: &DecodeArgs, batch: &LoadedBatch) -> Result<Vec<DecodedItem>, Cl
     let items = results.into_iter().map(|result| DecodedItem {
         hypotheses: match result.status {
             Status::Ok => (result.hypotheses.into_iter())
-                .map(|hypothesis| (hypothesis.labels, 0.0 - hypothesis.log_prob))
+                .map(|hypothesis| (hypothesis.labels, hypothesis.log_prob))
                 .collect(),
             _ => vec![(Vec::new(), f64::NAN)],
         },
@@ -160,19 +160,14 @@ struct DecodeReport<'a> {
 }
 
 impl DecodeReport<'_> {
-    fn text(&self, beam: Option<u32>) -> String {
-        let score = if beam.is_some() {
-            "−ln p(labels)"
-        } else {
-            "−ln p(path)"
-        };
-        let mut header = vec!["item", "decoded", score];
+    fn text(&self) -> String {
+        let mut header = vec!["item", "decoded", "log_prob"];
         if self.errors.is_some() {
             header.extend(["labels", "errors"]);
         }
         let mut rows = Vec::new();
         for (index, item) in self.items.iter().enumerate() {
-            for (rank, (labels, score)) in item.hypotheses.iter().enumerate() {
+            for (rank, (labels, log_prob)) in item.hypotheses.iter().enumerate() {
                 let in_first_row = |text: String| if rank == 0 { text } else { String::new() };
                 let mut row = vec![
                     in_first_row(index.to_string()),
@@ -180,7 +175,7 @@ impl DecodeReport<'_> {
                         Status::Ok => escaped(&self.alphabet.text(labels)),
                         status => format!("({})", status.name()),
                     },
-                    format::loss(*score),
+                    format::log_prob(*log_prob),
                 ];
                 if let Some(LabelErrors { labels, edits }) = &self.errors {
                     let errors = match edits[index].total() {
@@ -204,11 +199,11 @@ impl DecodeReport<'_> {
 
     fn json(&self) -> Value {
         let items = self.items.iter().enumerate().map(|(index, item)| {
-            let hypotheses = item.hypotheses.iter().map(|(labels, score)| {
+            let hypotheses = item.hypotheses.iter().map(|(labels, log_prob)| {
                 json!({
                     "labels": labels,
                     "text": self.alphabet.text(labels),
-                    "score": format::number(*score),
+                    "log_prob": format::number(*log_prob),
                 })
             });
             let mut value = json!({

@@ -34,7 +34,7 @@ impl LossEngine {
         matches!(self, Self::Ctc(ctc) if matches!(ctc.backend(), Backend::Gpu(_)))
     }
 
-    /// Computes once; returns the results and the time without their conversion to float64.
+    /// Computes once. Returns the results and the elapsed time, without the conversion to float64.
     pub(crate) fn run(
         &self,
         batch: &Batch<'_>,
@@ -106,13 +106,13 @@ impl EngineOutput {
 /// The results of an engine and the times of several runs.
 pub(crate) struct TimedRuns {
     pub(crate) output: EngineOutput,
-    /// The first run, which compiles the kernels.
+    /// The time of the first run, which includes compiling the kernels.
     pub(crate) first: Duration,
-    /// The runs after it, shortest first.
+    /// The times of the later runs, shortest first.
     pub(crate) more: Vec<Duration>,
 }
 
-/// After this time no further run is started.
+/// The time after which no further run is started.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 impl TimedRuns {

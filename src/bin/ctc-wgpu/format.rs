@@ -60,6 +60,11 @@ pub(crate) fn loss(value: f64) -> String {
     }
 }
 
+/// Formats a log-probability in nats with as many digits as a loss.
+pub(crate) fn log_prob(value: f64) -> String {
+    loss(value)
+}
+
 pub(crate) fn milliseconds(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1e3;
     let digits = match ms {
@@ -75,8 +80,8 @@ pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// Formats bytes in the largest binary unit that is not larger than they are. Limits of adapters
-/// are powers of two or one less.
+/// Formats a number of bytes in the largest binary unit that does not exceed it. The limits of
+/// adapters are powers of two, or one less.
 pub(crate) fn bytes(count: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.iter().find(|(size, _)| count >= *size) {

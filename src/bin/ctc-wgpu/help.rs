@@ -10,8 +10,8 @@ Input: BATCH.npz, a numpy archive. N items, T frames, C classes, at most Lmax la
   logit_lengths               [N], integers: the valid frames of each item; default: T
   weights                     [N], float32: the factor of each item's loss; default: 1
   blank                       one integer: the blank's class; default: 0
-  loss_f64, grad_f64          [N] and the shape of the input, float: reference values that `loss`
-                              compares its results with; optional
+  loss_f64, grad_f64          [N] and the shape of the input, float: losses and the gradient of
+                              their sum, with which `loss` compares its results; optional
 ";
 
 /// The exit statuses of a command that has nothing to check.
@@ -65,6 +65,11 @@ pub(crate) fn decode() -> String {
         "{ARRAYS}
 The labels are optional. If the file has them, they are compared with the decoded labels.
 
+Output: one row per item, or with --top one row per hypothesis:
+  log_prob  the natural logarithm of a probability: that of the most probable path, or with --beam
+            that of the labels, summed over the paths within the beam
+  errors    if the file has labels: the number of substitutions, deletions and insertions
+
 {EXIT_STATUS}
 Examples:
   ctc-wgpu decode batch.npz --alphabet alphabet.txt
@@ -75,7 +80,8 @@ Examples:
 pub(crate) fn align() -> String {
     format!(
         "{ARRAYS}
-Output: one table per item with one row per label:
+Output: one table per item. Its heading contains log_prob, the natural logarithm of the probability
+of the path. It has one row per label:
   first frame  the first frame of the label, counted from 0
   end frame    the first frame after the label
   probability  the mean probability of the label over its frames

@@ -31,7 +31,7 @@ impl LoadedBatch {
         args: &InputArgs,
         options: impl FnOnce(&BatchFile) -> Result<Options, CliError>,
     ) -> Result<Self, CliError> {
-        memory::blame(&args.file);
+        memory::set_batch_file(&args.file);
         let bar = progress::reading();
         let file = BatchFile::read(&args.file, args.layout(), bar.clone());
         bar.finish_and_clear();
@@ -59,23 +59,29 @@ impl LoadedBatch {
             .map_err(|e| CliError::from_input(&self.file.path, e))
     }
 
-    /// Prints a note about the first item whose loss or score, which is −ln of a probability, is
-    /// below 0.
-    pub(crate) fn note_negative(&self, name: &str, mut values: impl Iterator<Item = (usize, f64)>) {
-        if let Some((item, value)) = values.find(|(_, value)| *value < 0.0) {
-            format::note(
-                &self.file.path,
-                &format!(
-                    "item {item} has a {name} of {value:.6}, below 0: its probabilities sum to more \
-                     than 1; unnormalised scores belong in the array `logits`"
-                ),
-            );
+    /// Prints a note about the first item with a loss below 0.
+    pub(crate) fn note_negative_loss(&self, mut losses: impl Iterator<Item = (usize, f64)>) {
+        if let Some((item, loss)) = losses.find(|(_, loss)| *loss < 0.0) {
+            self.note_no_distribution(item, &format!("loss of {loss:.6}, below 0"));
         }
     }
 
-    /// Does the same for scores of paths, whose rounding errors can sum to 1e-6 per frame.
-    pub(crate) fn note_negative_scores(&self, scores: impl Iterator<Item = (usize, f64)>) {
+    /// Prints a note about the first item whose labels or path have a log-probability above 0.
+    /// Rounding errors, which can sum to 1e-6 per frame, are ignored.
+    pub(crate) fn note_positive_log_prob(&self, mut log_probs: impl Iterator<Item = (usize, f64)>) {
         let rounding = |item: usize| 1e-6 * self.file.frames(item) as f64;
-        self.note_negative("score", scores.filter(|(n, score)| *score < -rounding(*n)));
+        if let Some((item, log_prob)) = log_probs.find(|(n, log_prob)| *log_prob > rounding(*n)) {
+            self.note_no_distribution(item, &format!("log_prob of {log_prob:.6}, above 0"));
+        }
+    }
+
+    fn note_no_distribution(&self, item: usize, result: &str) {
+        format::note(
+            &self.file.path,
+            &format!(
+                "item {item} has a {result}: its probabilities sum to more than 1; unnormalised \
+                 scores belong in the array `logits`"
+            ),
+        );
     }
 }

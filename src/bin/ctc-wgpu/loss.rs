@@ -87,7 +87,7 @@ pub(crate) fn run(args: &LossArgs) -> Result<Outcome, CliError> {
     }
     let timed = timed.checked(&batch.shape, &engine)?;
     let losses = timed.output.loss.iter().copied().enumerate();
-    batch.note_negative("loss", losses);
+    batch.note_negative_loss(losses);
     let written = out.as_ref().map(ToString::to_string);
     if let Some(out) = out {
         out.write(|file| write(file, &batch.file.shape, &timed.output))?;

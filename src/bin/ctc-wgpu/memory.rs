@@ -14,8 +14,8 @@ pub(crate) struct ReportingAllocator;
 /// The file that an error message names.
 static BATCH: OnceLock<PathBuf> = OnceLock::new();
 
-/// Makes the messages of allocation failures name this file from now on.
-pub(crate) fn blame(batch: &Path) {
+/// Sets the file that the messages of later allocation failures name.
+pub(crate) fn set_batch_file(batch: &Path) {
     BATCH.get_or_init(|| batch.to_owned());
 }
 

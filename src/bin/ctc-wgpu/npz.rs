@@ -307,8 +307,8 @@ impl<'a> NpzWriter<'a> {
     }
 }
 
-/// A file whose writes always succeed and that returns the first error at the end. The zip crate
-/// prints errors of writes while an archive is dropped, beside the message of the tool.
+/// A file whose writes always succeed and that returns the first error at the end. Otherwise the
+/// zip crate would print an error when the archive is dropped, in addition to the tool's message.
 struct Deferred<'a> {
     file: &'a mut File,
     error: Option<std::io::Error>,

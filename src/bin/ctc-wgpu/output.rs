@@ -30,9 +30,9 @@ enum Target {
 }
 
 impl Output {
-    /// Prepares to write to `path`, the value of `flag`, which must not be one of the `inputs`,
-    /// pairs of a description and a path. The commands call this before they compute anything, so
-    /// that a path that cannot be written is reported at once.
+    /// Prepares to write to `path`, the value of the option `flag`. Rejects a path that is one of
+    /// the `inputs`, pairs of a description and a path. The commands call this before they compute
+    /// anything, so that a path that cannot be written is reported at once.
     pub(crate) fn create(
         flag: &str,
         path: &Path,
@@ -49,7 +49,7 @@ impl Output {
         Self::open(path).map_err(|e| CliError::file(path, cannot_be_written(&e)))
     }
 
-    /// Does the same for a path that is not the value of an option.
+    /// Prepares to write to `path`; returns the system's error.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let old = match fs::metadata(path) {
             Ok(old) if old.is_dir() => return Err(ErrorKind::IsADirectory.into()),
@@ -88,7 +88,7 @@ impl Output {
         })
     }
 
-    /// Replaces the target with the bytes that `contents` writes.
+    /// Replaces the target with the bytes that `contents` writes. The error names the path.
     pub(crate) fn write(
         self,
         contents: impl FnOnce(&mut File) -> io::Result<()>,
@@ -98,7 +98,7 @@ impl Output {
             .map_err(|e| CliError::file(&path, cannot_be_written(&e)))
     }
 
-    /// Does the same as [`write`](Self::write) and returns the system's error.
+    /// Replaces the target with the bytes that `contents` writes; returns the system's error.
     pub(crate) fn replace(
         mut self,
         contents: impl FnOnce(&mut File) -> io::Result<()>,

@@ -1,4 +1,4 @@
-//! Writes alignments in the formats of speech tools: CTM and TextGrid.
+//! Formats alignments for speech tools, as CTM and as TextGrid.
 
 use std::fmt::Write as _;
 
@@ -61,11 +61,11 @@ impl Clock {
     }
 }
 
-/// The index of an item, its number of frames, and its alignment.
+/// An alignment with the index and the number of frames of its item: (item, frames, alignment).
 pub(crate) type Aligned<'a> = (usize, usize, &'a Alignment);
 
-/// Writes NIST's CTM: one line per label with file, channel, start, duration, symbol and
-/// confidence.
+/// Formats NIST's CTM: one line per label with file, channel, start, duration, symbol and
+/// confidence. Start and duration are in seconds.
 pub(crate) fn ctm(alignments: &[Aligned<'_>], alphabet: &Alphabet, clock: Clock) -> String {
     let mut text = String::new();
     for (item, _, alignment) in alignments {
@@ -86,8 +86,8 @@ pub(crate) fn ctm(alignments: &[Aligned<'_>], alphabet: &Alphabet, clock: Clock)
     text
 }
 
-/// Writes Praat's TextGrid in its long format: one tier per item, whose empty intervals are blanks.
-/// Returns `None` if no item has a frame, since a TextGrid cannot be empty.
+/// Formats Praat's TextGrid in its long format: one tier per item, whose empty intervals are
+/// blanks. Returns `None` if no item has a frame, since a TextGrid cannot be empty.
 pub(crate) fn text_grid(
     alignments: &[Aligned<'_>],
     alphabet: &Alphabet,

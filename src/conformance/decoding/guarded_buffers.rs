@@ -239,7 +239,7 @@ fn check_item(got: &Decoded, n: usize, status: Status, name: &str) -> Result<(),
 }
 
 /// Runs a batch of random bits, and checks that only the outputs are written and that each item's
-/// status agrees with its score.
+/// status agrees with its log-probability.
 ///
 /// # Errors
 /// The first output that is wrong.

@@ -170,8 +170,8 @@ fn edge(case: &Value) -> Golden {
         // Keras rejects the whole batch: "Not enough time for target transition". Here only this
         // item is impossible.
         "infeasible" | "input_length_0" => (f64::INFINITY, zero),
-        // Keras has the same loss, but a gradient whose magnitudes sum to 12, as if the item had to
-        // be unlearnt.
+        // Keras has the same loss, but a gradient whose magnitudes sum to 12, as if γ were 0; ours
+        // is 0.
         "infeasible_repeat" => (number(&case["loss"][0]), zero),
         _ => {
             let abs_sum = number(&case["grad_abs_sum"]);

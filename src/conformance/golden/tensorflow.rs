@@ -60,8 +60,8 @@ const FLOOR: &str =
 const NAN: &str = "0 · −inf in its einsum: NaN from a class of probability 0";
 
 /// The wrong losses of TensorFlow, with the reasons. A test checks that each of them does differ.
-/// In addition, TensorFlow's gradient of an impossible item is always the softmax, as if the item
-/// had to be unlearnt, where ours is 0.
+/// In addition, TensorFlow's gradient of an impossible item is always the softmax, as if γ were 0;
+/// ours is 0.
 pub const DIFFERS: [Differs; 17] = [
     differs("exactly_feasible_repeats", "dense_float32", 0, NO_PATH),
     differs("infeasible_long", "dense_float32", 0, NO_PATH),

@@ -38,8 +38,8 @@ fn impossible_items() -> Vec<SemanticsCase> {
         // PyTorch: +inf and a gradient of NaN, which makes the training step of the whole batch
         // NaN. TensorFlow's sparse loss rejects the batch; its dense loss returns 707 and optax
         // 1e5, which is their replacement of −inf, with meaningless gradients. warp-ctc returns 0,
-        // as if the item were learnt. tf-seq2seq-losses and Burn return +inf and 0, as we do: p is
-        // 0, and no training step can increase it.
+        // as if the item were fitted exactly. tf-seq2seq-losses and Burn return +inf and 0, as we
+        // do: p is 0, and no training step can increase it.
         row(
             "L > T",
             batch([2, 3, 4], &long),
@@ -52,8 +52,8 @@ fn impossible_items() -> Vec<SemanticsCase> {
             zero,
             vec![impossible(Loss::Zero), ordinary()],
         ),
-        // As above, but TensorFlow's sparse loss returns +inf with the softmax as the gradient,
-        // which unlearns the item, and its flag to ignore longer outputs does not cover this case.
+        // As above, but TensorFlow's sparse loss returns +inf with the softmax as the gradient, as
+        // if γ were 0, and its flag to ignore longer outputs does not cover this case.
         row(
             "L <= T < L + repeats",
             batch([2, 3, 4], &repeated),

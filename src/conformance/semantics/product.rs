@@ -55,7 +55,8 @@ fn ordinary_items() -> Vec<SemanticsCase> {
             options,
             vec![ordinary(), ordinary()],
         ),
-        // More states than logits: on a device with small bindings its states are split over time before its logits are.
+        // More states than logits, so that small bindings split the states into segments before the
+        // logits into slices.
         row(
             "T = 60 and L = 8, all classes alike",
             OwnedBatch::new([1, 60, 3], vec![0.0; 180], &[[1, 2, 1, 2, 1, 2, 1, 2]]),

@@ -1,7 +1,7 @@
 """Writes the batches beside it with numpy, as a user's script would: `python make.py` (numpy 2).
 
-All hold the first two items of ../ocr/keras_ocr_trained.npz, so their losses are that file's, in the many ways in which
-numpy can store them.
+Each file contains the first two items of ../ocr/keras_ocr_trained.npz, stored in another of the
+ways that numpy supports, so that the losses are those of that file.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ save(
     grad_f64=np.asfortranarray(grad),
 )
 save("time_major.npz", logits=two["logits"].transpose(1, 0, 2).copy(), grad_f64=grad.transpose(1, 0, 2).copy())
-# Padding that fits no 32-bit integer must not matter.
+# Padding that does not fit into 32 bits must be ignored.
 padded = np.where(np.arange(6) < lengths[:, None], two["labels"], np.int64(-(2**40)))
 save(
     "wide_integers.npz",
@@ -41,9 +41,9 @@ save(
 save("big_endian.npz", logits=two["logits"].astype(">f4"), labels=two["labels"].astype(">i2"))
 save("float64.npz", logits=two["logits"].astype(np.float64), weights=np.array([1.0, 1.0]))
 save("concatenated.npz", labels=np.concatenate([row[:n] for row, n in zip(two["labels"], lengths)]))
-# The blank is not stored: the test gives `--blank last`.
+# The blank is not stored; the test passes `--blank last`.
 save("no_blank.npz", without=["blank"])
-# Neither kind of length: all frames and all labels count.
+# Without lengths, all frames and all labels are valid.
 save(
     "no_lengths.npz",
     without=["logit_lengths", "label_lengths", "loss_f64"],
@@ -53,7 +53,7 @@ wide = two["logits"].astype(np.float64)
 log_probs = wide - np.log(np.exp(wide).sum(-1, keepdims=True))
 save("log_probs.npz", without=["logits", "loss_f64"], log_probs=log_probs.astype(np.float32))
 save("probs.npz", without=["logits", "loss_f64"], probs=np.exp(log_probs).astype(np.float32))
-# The second item has three equal labels and four frames, of which five are needed.
+# The second item has three equal labels, which need five frames, but only four frames.
 save(
     "impossible.npz",
     without=["loss_f64"],

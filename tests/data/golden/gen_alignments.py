@@ -1,9 +1,10 @@
-"""Writes alignments.json: what torchaudio's forced_align and merge_tokens say of seeded batches.
+"""Writes alignments.json: results of torchaudio's forced_align and merge_tokens on random batches.
 
     pip install torch torchaudio && python gen_alignments.py
 
-Logits are [T, C] lists of numbers with three digits, so that a reader of the file has the same f32; blank 0. torchaudio was given
-their log_softmax in float64."""
+Logits are [T, C] lists of numbers with three decimals, so that parsing the file gives the same f32.
+The blank is class 0. The input of torchaudio is their log_softmax in float64.
+"""
 
 import json
 import pathlib

@@ -1,8 +1,10 @@
-"""Writes decoders.json: what TensorFlow's decoders read in seeded batches.
+"""Writes decoders.json: results of TensorFlow's decoders on random batches.
 
     pip install tensorflow-cpu==2.21.0 && python gen_decoders.py
 
-Logits are [N, T, C] lists of numbers with three digits, so that a reader of the file has the same f32; the blank is the last class."""
+Logits are [N, T, C] lists of numbers with three decimals, so that parsing the file gives the same
+f32. The blank is the last class.
+"""
 
 import json
 import pathlib
@@ -21,7 +23,7 @@ def labels_of(sparse, items):
 def case(seed, items, frames, classes, scale, width, top):
     rng = np.random.default_rng(seed)
     logits = np.round(rng.normal(size=(items, frames, classes)) * scale, 3).astype(np.float32)
-    # Short ones have fewer prefixes than the decoder is asked for, which it refuses.
+    # Shorter items have fewer prefixes than `top_paths`, which TensorFlow rejects.
     lengths = rng.integers(max(frames // 2, 4), frames + 1, items).astype(np.int32)
     lengths[0] = frames
     time_major = tf.constant(logits.transpose(1, 0, 2))

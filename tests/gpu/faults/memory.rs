@@ -62,11 +62,11 @@ fn may_be_filled(info: &wgpu::AdapterInfo) -> bool {
 #[test]
 #[ignore = "needs a process with little memory: run by a_full_memory_is_an_error_and_later_calls_are_right"]
 fn in_a_process_with_little_memory() {
-    let recipe = BatchSpec {
+    let spec = BatchSpec {
         ragged: false,
         ..BatchSpec::new([4, 1000, 4096], 20)
     };
-    let large = recipe.batch(1);
+    let large = spec.batch(1);
     let small = &batches()[0];
     let options = Options::default();
     for adapter in &all() {

@@ -14,20 +14,20 @@ use ctc_wgpu::Options;
 use crate::support::batch::OwnedBatch;
 use crate::support::random::BatchSpec;
 
-/// Batches of different shapes, so that cached plans and buffers are replaced.
+/// Returns batches of different shapes, so that cached plans and buffers are replaced.
 fn batches() -> Vec<OwnedBatch> {
     (0..6)
         .map(|seed| {
-            let recipe = BatchSpec {
+            let spec = BatchSpec {
                 weights: true,
                 ..BatchSpec::new([3, 20 + 5 * (seed % 3), 9], 5)
             };
-            recipe.batch(seed as u64)
+            spec.batch(seed as u64)
         })
         .collect()
 }
 
-/// Options with a reduction, so that all outputs are computed.
+/// Returns options with a reduction, so that all outputs are computed.
 fn options() -> Options {
     Options::default().reduction(ctc_wgpu::Reduction::Sum)
 }

@@ -12,20 +12,20 @@ use super::foreign_work::ForeignWork;
 use super::{batches, options};
 use crate::support::device::{Gpu, on_each_device};
 
-/// Longer than 2^31 ns = 2.1 s, after which GL ends every wait.
+/// The time of the other work: longer than 2^31 ns = 2.1 s, after which GL ends every wait.
 const BUSY: Duration = Duration::from_secs(3);
 
-/// Longer than any machine takes for work that took it three seconds before.
+/// The time after which a call fails: far longer than [`BUSY`].
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Runs `call` on a busy device, checks its result, and returns how long it took: longer than on an
-/// idle device.
+/// Runs `call` on a busy device, checks its result, and returns the elapsed time. Panics if the
+/// device was not busy.
 fn behind_a_queue(
     gpu: &Gpu,
     call: impl Fn(&Ctc) -> Result<LossAndGradOutput, Error> + Clone + Send + 'static,
 ) -> Duration {
-    // The time of the other work was measured when the machine may have been busier, so it may be
-    // too short.
+    // The other work is sized by a measurement. If the machine was busier then, the work is too
+    // short.
     for busy in [1, 4, 16].map(|factor| factor * BUSY) {
         let took = behind(gpu, busy, call.clone());
         if took > BUSY / 4 {
@@ -35,6 +35,8 @@ fn behind_a_queue(
     panic!("the device was not busy");
 }
 
+/// Keeps the device busy for about `busy`, runs `call`, checks its result, and returns the elapsed
+/// time.
 fn behind(
     gpu: &Gpu,
     busy: Duration,

@@ -1,5 +1,5 @@
-//! Measures the machine's memory bandwidth by copying, with the same clock as the loss. It bounds
-//! the speed of a loss that only moved its data.
+//! Measures the machine's memory bandwidth by copying, with the same clock as the loss. A loss
+//! whose arithmetic took no time would run at this rate.
 
 use std::time::Instant;
 
@@ -24,9 +24,9 @@ const INVOCATIONS: u64 = 256;
 /// Bytes read and written per second. Neither way of copying is the faster one on every GPU, so the
 /// larger rate is used.
 pub(crate) struct Bandwidth {
-    /// By the copy command; on the host by all threads.
+    /// The rate of the copy command; on the host, that of all threads.
     pub(crate) by_command: f64,
-    /// By a compute shader.
+    /// The rate of a compute shader; `None` on the host.
     pub(crate) by_kernel: Option<f64>,
 }
 

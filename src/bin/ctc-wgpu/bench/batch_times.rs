@@ -14,7 +14,7 @@ use super::timestamps::Timestamps;
 use super::variant::Variant;
 use crate::format;
 
-/// The measurements beside single steps, and the kernels to use.
+/// The measurements in addition to single steps, and the kernels to use.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct MeasureOptions {
     /// How to time each stage, if it is timed.

@@ -53,8 +53,8 @@ const fn beam(width: usize, least_probability: f64) -> Method {
     )
 }
 
-/// The result of an item: the path of an alignment or the labels of a decoder, and −ln of their
-/// probability.
+/// The result of an item: the path of an alignment or the labels of a decoder, and their
+/// log-probability.
 type Decoded = (Vec<u32>, f64);
 
 struct DecoderMeasurement {
@@ -64,7 +64,7 @@ struct DecoderMeasurement {
     results: Vec<Decoded>,
 }
 
-/// Times all decoders at these shapes; on an adapter those that have kernels.
+/// Times all decoders at these shapes, or on an adapter those that have kernels.
 pub(crate) fn run(
     backend: &BenchBackend,
     shapes: &[[usize; 4]],
@@ -124,21 +124,17 @@ fn decode(batch: &Batch<'_>, decoder: &Decoder) -> Result<Vec<Decoded>, Error> {
             items
                 .map(|item| {
                     let best = item.hypotheses.into_iter().next();
-                    best.map_or((Vec::new(), f64::NAN), |best| {
-                        (best.labels, 0.0 - best.log_prob)
-                    })
+                    best.map_or((Vec::new(), f64::NAN), |best| (best.labels, best.log_prob))
                 })
                 .collect()
         }
         Method::Align => {
             let items = decode::align(batch, &options)?.into_iter();
-            items.map(|item| (item.path, 0.0 - item.log_prob)).collect()
+            items.map(|item| (item.path, item.log_prob)).collect()
         }
         Method::Greedy => {
             let items = decode::greedy(batch, &options)?.into_iter();
-            items
-                .map(|item| (item.labels, 0.0 - item.log_prob))
-                .collect()
+            items.map(|item| (item.labels, item.log_prob)).collect()
         }
     })
 }
@@ -149,7 +145,7 @@ const TOLERANCE: f64 = 1e-5;
 /// Checks that no result is more probable than all paths of its labels together, and that an
 /// alignment has the labels of the item.
 fn check(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder, results: &[Decoded]) -> Result<(), String> {
-    for (n, (classes, score)) in results.iter().enumerate() {
+    for (n, (classes, log_prob)) in results.iter().enumerate() {
         let mut labels: Vec<i32> = classes.iter().map(|class| class.cast_signed()).collect();
         if matches!(decoder.method, Method::Align) {
             labels.dedup();
@@ -166,11 +162,13 @@ fn check(ctc: &Ctc, inputs: &Inputs, decoder: &Decoder, results: &[Decoded]) -> 
         let output = ctc.loss(&item, &Options::default());
         let output = output.map_err(|error| error.to_string())?;
         let loss = f64::from(output.loss[0]);
-        // Not `score < …`: a NaN must fail.
-        let possible = *score >= loss - TOLERANCE * loss.max(1.0);
+        // Not `log_prob > …`: a NaN must fail.
+        let possible = *log_prob <= TOLERANCE * loss.max(1.0) - loss;
         if output.status[0] != Status::Ok || !possible {
             return Err(format!(
-                "item {n}: −ln p is {score}: expected at least the loss of the same labels, {loss}"
+                "item {n}: log_prob is {log_prob}: expected at most {}, that of all paths of the \
+                 labels",
+                0.0 - loss
             ));
         }
     }

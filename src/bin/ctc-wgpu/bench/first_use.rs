@@ -12,9 +12,10 @@ use super::variant::Variant;
 /// Times from the start of creating a `GpuCtc`, with the batch already on the device.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FirstUse {
-    /// Until the plan and its pipelines are ready.
+    /// The time until the plan and its pipelines are ready.
     pub(crate) plan: Duration,
-    /// Until the first loss is ready. Some drivers compile a kernel only when it first runs.
+    /// The time until the first loss is ready. Some drivers compile a kernel only when it first
+    /// runs.
     pub(crate) loss: Duration,
 }
 

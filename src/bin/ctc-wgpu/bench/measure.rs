@@ -15,7 +15,7 @@ use super::truth::Truth;
 const WARM_UP: Duration = Duration::from_millis(200);
 const TARGET: Duration = Duration::from_secs(1);
 const MIN_RUNS: usize = 5;
-/// After this time no further run is started, even below [`MIN_RUNS`].
+/// The time after which no further run is started, even below [`MIN_RUNS`].
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// The durations of some runs, shortest first; never empty.
@@ -88,7 +88,7 @@ pub(crate) fn measure(
             ..
         } => {
             let message = |error: Error| error.to_string();
-            // A newly opened device comes first, so that the driver has seen none of the kernels.
+            // The first use is measured on a new device, before the driver has compiled a kernel.
             let new = Gpu::open(adapter, wgpu::Features::empty()).map_err(message)?;
             let (_, first) = FirstUse::of(&new, &inputs, task, options.variant).map_err(message)?;
             drop(new);

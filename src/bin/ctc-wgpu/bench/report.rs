@@ -42,7 +42,7 @@ impl BenchReport<'_> {
             let rows = self.rows.iter().map(|row| self.json(row)).collect();
             return Outcome::json(&Value::Array(rows), passed);
         }
-        let text = self.human();
+        let text = self.text();
         Outcome { text, passed }
     }
 
@@ -62,7 +62,7 @@ impl BenchReport<'_> {
         }
     }
 
-    fn human(&self) -> String {
+    fn text(&self) -> String {
         let what = match self.task {
             Task::LossAndGrad => "loss and gradient",
             _ => "loss",

@@ -15,11 +15,11 @@ use crate::format;
 /// How each stage is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StageTiming {
-    /// Timestamps between the dispatches of a single pass, as a batch normally runs
+    /// Timestamps between the dispatches of a single pass, which is how a batch normally runs
     Timestamps,
     /// One pass per stage, with timestamps at its beginning and end
     Passes,
-    /// One submission per stage, by the wall clock: includes submitting and waiting
+    /// One submission per stage, by the wall clock, which includes submitting and waiting
     Submissions,
 }
 

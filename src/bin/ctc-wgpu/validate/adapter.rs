@@ -14,7 +14,7 @@ pub(super) struct AdapterInfo {
     pub(super) backend: String,
     pub(super) kind: &'static str,
     pub(super) driver: String,
-    /// The limits that plans depend on, and what distinguishes two devices.
+    /// The limits that plans depend on, as pairs of a name and a value.
     pub(super) limits: Vec<(&'static str, String)>,
     pub(super) features: Vec<String>,
 }

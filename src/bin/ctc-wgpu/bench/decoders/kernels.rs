@@ -102,10 +102,7 @@ impl Arrays {
         let items = paths.chunks_exact(frames).zip(lengths).zip(log_probs);
         Ok(items
             .map(|((path, length), log_prob)| {
-                (
-                    path[..length.min(frames)].to_vec(),
-                    0.0 - f64::from(log_prob),
-                )
+                (path[..length.min(frames)].to_vec(), f64::from(log_prob))
             })
             .collect())
     }
@@ -146,7 +143,8 @@ fn compare(results: &[Decoded], expected: &[Decoded]) -> Result<(), String> {
             "the kernels returned {got} results: expected {expected}"
         ));
     }
-    for (n, ((path, score), (expected, expected_score))) in results.iter().zip(expected).enumerate()
+    for (n, ((path, log_prob), (expected, expected_log_prob))) in
+        results.iter().zip(expected).enumerate()
     {
         if path != expected {
             return Err(format!(
@@ -154,10 +152,11 @@ fn compare(results: &[Decoded], expected: &[Decoded]) -> Result<(), String> {
             ));
         }
         // Not `error > tolerance`: a NaN must fail.
-        let near = (score - expected_score).abs() <= TOLERANCE * expected_score.max(1.0);
+        let near =
+            (log_prob - expected_log_prob).abs() <= TOLERANCE * expected_log_prob.abs().max(1.0);
         if !near {
             return Err(format!(
-                "item {n}: −ln p is {score}: expected {expected_score}, as on the CPU"
+                "item {n}: log_prob is {log_prob}: expected {expected_log_prob}, as on the CPU"
             ));
         }
     }

@@ -50,9 +50,9 @@ impl DecoderReport<'_> {
                 if let Some(times) = &figures.on_cpu {
                     object["cpu_ms"] = format::milliseconds_json(times.median());
                 }
-                let (labels, scores): (Vec<_>, Vec<_>) = figures.results.iter().cloned().unzip();
+                let (labels, log_probs): (Vec<_>, Vec<_>) = figures.results.iter().cloned().unzip();
                 object["results"] = json!(labels);
-                object["scores"] = json!(scores);
+                object["log_probs"] = json!(log_probs);
             }
             Err(reason) => object["error"] = json!(reason),
         }
