@@ -1,5 +1,5 @@
-// batch_totals: computes what the reductions need from the whole batch before any item is
-// processed, and the start of each item's labels when labels are concatenated.
+// batch_totals: computes the sums over the whole batch that reductions divide by, and the start of
+// each item's labels if labels are concatenated. Runs before any item is processed.
 //
 // in: label_lengths, weights [N].
 // out: totals: ΣL; Σw as a high and a low part; Σ|w|; then the label starts [N].
@@ -8,15 +8,17 @@
 // barriers: those of the prefix sum and of the tree reduction.
 
 override LANES: u32 = 256u;
+// True if labels are concatenated, so that their starts are needed.
 override CONCATENATED: bool = false;
 
 @group(0) @binding(1) var<storage, read> label_lengths: array<i32>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
 @group(0) @binding(3) var<storage, read_write> totals: array<u32>;
 
-// The first of the label starts in `totals`.
+// The index in `totals` of the first label start.
 const STARTS: u32 = 4u;
-// No buffer has more labels, so a sum of malformed lengths saturates here.
+// Sums of label lengths saturate at this value. No buffer has more labels, so only sums of invalid
+// lengths reach it.
 const MAX_LABEL_SUM: u32 = 0x7fffffffu;
 
 // Σw with twice the digits of an f32, because weights of both signs may cancel, and Σ|w|.
@@ -26,6 +28,7 @@ struct WeightSum {
     absolute: f32,
 }
 
+// Adds two partial sums, without losing the rounding error of the high parts (two-sum).
 fn add_weights(a: WeightSum, b: WeightSum) -> WeightSum {
     let sum = opaque(vec4<f32>(clamp(a.high + b.high, -3.4e38, 3.4e38)));
     let low = two_sum_error(vec4<f32>(a.high), vec4<f32>(b.high), sum).x + (a.low + b.low);

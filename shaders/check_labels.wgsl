@@ -4,20 +4,26 @@
 // in: labels [N, Lmax] or [ΣL]; logit_lengths, label_lengths, weights [N]; totals, if they are
 // needed.
 // out: items, item_status [G]; label_table [G, label_capacity]: the class of each label, and
-// whether the transition over the blank before it is allowed.
+// whether the skip from the label before it is allowed.
 // grid: one workgroup per item.
-// barriers: all lanes read the header; the prefix sum of COLLAPSE.
+// barriers: one after lane 0 has written the header, those of the prefix sum (COLLAPSE), and one
+// before lane 0 writes the item.
 
 override LANES: u32 = 64u;
+// True if labels are concatenated, [ΣL], and not padded.
 override CONCATENATED: bool = false;
+// BlankInLabels::Allow in src/options.rs: a label may be the blank.
 override ALLOW_BLANK: bool = false;
+// RepeatedLabels::Collapse: consecutive equal labels count as one.
 override COLLAPSE: bool = false;
+// RepeatedOutputs::Distinct: the skip is allowed between equal labels too.
 override DISTINCT: bool = false;
 // Allows the label -1, a wildcard ("star") that matches any class. Its class is `params.classes`.
 override ALLOW_STAR: bool = false;
 // False for greedy decoding, which has no labels.
 override HAS_LABELS: bool = true;
-// The number of the reduction in src/plan/stages.rs.
+// The reduction, as numbered in src/plan/stages.rs: 1 for none or a sum, 2 MeanBatch, 3 MeanLabel,
+// 4 MeanVolume, 5 MeanWeighted.
 override REDUCTION: u32 = 0u;
 
 @group(0) @binding(1) var<storage, read> labels: array<i32>;
@@ -29,7 +35,7 @@ override REDUCTION: u32 = 0u;
 @group(0) @binding(7) var<storage, read_write> item_status: array<u32>;
 @group(0) @binding(8) var<storage, read_write> label_table: array<vec2<u32>>;
 
-// The first of the label starts in `totals`.
+// The index in `totals` of the first label start.
 const STARTS: u32 = 4u;
 
 // An item's lengths, the start of its labels in `labels`, and its status so far.
@@ -44,6 +50,7 @@ var<workgroup> sh_header: Header;
 var<workgroup> sh_bad_label: atomic<u32>;
 var<workgroup> sh_counts: array<u32, LANES>;
 
+// Checks the lengths of item g of the tile. `room` is the number of labels that may follow `start`.
 fn checked_header(g: u32) -> Header {
     let n = params.item_base + g;
     let frames = logit_lengths[n];
@@ -115,6 +122,7 @@ fn check_labels(
             ) {
                 atomicStore(&sh_bad_label, 1u);
             }
+            // An invalid label is clamped, so that the class is in range in any case.
             class_index = select(min(u32(max(label, 0)), params.classes - 1u), params.classes, is_star);
             if (i > 0u) {
                 differs = labels[header.start + i - 1u] != label;
@@ -151,6 +159,7 @@ fn check_labels(
     }
     workgroupBarrier();
     if (lane == 0u) {
+        // If several statuses apply, the item gets the one with the largest code.
         var status_code = header.status_code;
         var weight_bits = weights[params.item_base + g];
         if (label_count > header.frames) {

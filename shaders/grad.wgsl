@@ -7,7 +7,7 @@
 // the states of a frame have in common, and it makes the rows of the gradient sum to 0.
 // in: the input; lattice: the weights of labels and blanks; row_stats, label_table, first_of_class.
 // out: the gradient, in the layout of the input.
-// grid: LANES lanes per four frames, ROWS times four frames per workgroup.
+// grid: LANES lanes per group of four frames, ROWS groups per workgroup.
 // barriers: those of the fold.
 
 @group(0) @binding(3) var<storage, read> items: array<Item>;
@@ -17,9 +17,9 @@
 @group(0) @binding(7) var<storage, read> lattice: array<f32>;
 @group(0) @binding(8) var<storage, read> row_stats: array<vec2<f32>>;
 
-// Four consecutive frames of an item. A frame past the end of the slice is replaced by the last one
-// of the slice, and `exists` is false, so it is not written. `first` are the indices of the frames'
-// first elements in the binding. `inside` is false past the last item of the tile.
+// Four consecutive frames `t` of item `g`. A frame past the end of the slice is replaced by the
+// last one of the slice, and `exists` is false, so it is not written. `first` are the indices of
+// the frames' first elements in the binding. `inside` is false past the last item of the tile.
 struct FourFrames {
     g: u32,
     inside: bool,
@@ -37,11 +37,13 @@ fn four_frames(index: u32) -> FourFrames {
     return FourFrames(g, g < params.tile_items, requested == f, params.first_frame + f, first);
 }
 
+// The bits of the input of class c in each frame.
 fn entries(frames: FourFrames, c: u32) -> vec4<u32> {
     let at = frames.first + c;
     return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
 }
 
+// Writes the gradient of class c in the frames where `written` is true.
 fn set_frames(frames: FourFrames, c: u32, written: vec4<bool>, values: vec4<f32>) {
     let at = frames.first + c;
     if (written.x) {
@@ -74,6 +76,7 @@ fn set_frames_nan(frames: FourFrames, c: u32, written: vec4<bool>) {
     }
 }
 
+// The direction and the step of each of four frames.
 struct Steps {
     direction: vec4<u32>,
     k: vec4<u32>,
@@ -90,7 +93,8 @@ fn steps_at(t: vec4<u32>, frames: u32) -> Steps {
     );
 }
 
-// Offsets into the lattice: the weights of the labels and the totals of the blanks, of each frame.
+// Offsets into the lattice for each of four frames: of the weights of the labels, and of the sums
+// over the blanks of each quad, which the sums over its labels follow.
 struct WeightOffsets {
     labels: vec4<u32>,
     totals: vec4<u32>,

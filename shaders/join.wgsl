@@ -1,16 +1,17 @@
-// join: alpha and beta have reached the middle of the item. Sums alpha · beta over all states
-// there, which gives the likelihood of the labels and thereby the loss.
+// join: sums alpha · beta over all states at the middle of each item, where the inward sweeps have
+// ended. The sum is the likelihood of the labels, which gives the loss.
 //
 // formula: loss = Σ_t ln(1 + sum_exp_m1[t]) - ln Σ_s (Σ_s' alpha[t-1,s']) · beta[t,s], where s' are
 // the predecessors of s and t is the first frame of beta's half (Graves et al. 2006, eq. 14,
-// without its division by the emission, because the sum over s' does not contain that of frame t).
-// in: carry: the states of both directions; row_stats: what each frame's emissions must be divided
-// by.
+// without its division by the emission, because the sum over s' does not contain the emission of
+// frame t). For log-probabilities the first sum is -Σ_t row_max[t].
+// in: carry: the states of both directions; row_stats: the divisor of each frame's emissions.
 // out: loss, status [N]; item_status [G]; exponents [G]: the exponent of the sum over all states.
 // grid: one workgroup per item.
 // barriers: those of the tree reduction.
 
 override LANES: u32 = 64u;
+// Impossible::Zero in src/options.rs: the loss of an impossible item is 0, not infinite.
 override ZERO_IMPOSSIBLE: bool = false;
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
@@ -59,12 +60,12 @@ struct Normaliser {
 
 const NEAR_ONE: f32 = 0.01;
 
-// An exponent at most this large is that of an impossible item: it was cut off at ZERO, and sums
-// and normalisation have raised it a little since.
+// The likelihood of an impossible item has at most this exponent: exponents are clamped to ZERO,
+// but sums and normalisation may have raised them slightly since.
 const CUT_OFF: i32 = ZERO + 4096;
 
-// A negative loss above -ROUNDING is a rounding error and becomes 0. A lower one is the result for
-// input that is not a distribution.
+// A negative loss above -ROUNDING is a rounding error and becomes 0. A lower one is returned as it
+// is: the input is then not a distribution.
 const ROUNDING: f32 = 1.0e-6;
 
 fn normaliser_one() -> Normaliser {
@@ -96,8 +97,8 @@ fn frame_normaliser(row_max: vec4<f32>, sum_exp_m1: vec4<f32>) -> Normaliser {
     );
 }
 
+// The row statistics of frame t. Past the item's length they are those of the divisor 1.
 fn stats_at(g: u32, t: u32, frames: u32) -> vec2<f32> {
-    // A frame past the item's length has the divisor 1.
     if (t >= frames) {
         return vec2<f32>(0.0, 0.0);
     }
@@ -120,12 +121,13 @@ fn lane_normaliser(g: u32, frames: u32, lane: u32) -> Normaliser {
     return normaliser;
 }
 
-// The sum or product of a vector's four components, in each component of the result.
+// The sum of a vector's four components, in each component of the result.
 fn sum_components(a: Scaled) -> Scaled {
     let halves = normalised(plus(a, Scaled(a.m.yxwz, a.e.yxwz)));
     return normalised(plus(halves, Scaled(halves.m.zwxy, halves.e.zwxy)));
 }
 
+// The product of a vector's four components, in each component of the result.
 fn multiply_components(a: Normaliser) -> Normaliser {
     let halves = normaliser_product(
         a,

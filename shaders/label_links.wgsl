@@ -9,7 +9,9 @@
 // barriers: one, between clearing and writing first_of_class.
 
 override LANES: u32 = 64u;
+// True if the dispatch marks every class as having no label.
 override CLEAR: bool = true;
+// True if the dispatch writes the links. It must run after the one that clears, or clear itself.
 override LINK: bool = true;
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
@@ -20,7 +22,7 @@ fn class_of(g: u32, i: u32) -> u32 {
     return label_table[g * params.label_capacity + i].x & ~TOP_BIT;
 }
 
-// The index of the first label of the class from `first` on, or `labels` if there is none.
+// The index of the first label of a class from label `first` on, or `labels` if there is none.
 fn next_of_class(g: u32, class_index: u32, first: u32, labels: u32) -> u32 {
     var i = first;
     while (i < labels && class_of(g, i) != class_index) {
@@ -29,6 +31,7 @@ fn next_of_class(g: u32, class_index: u32, first: u32, labels: u32) -> u32 {
     return i;
 }
 
+// Writes the link of label i, and that of its class if no earlier label has the same class.
 fn link_label(g: u32, i: u32, labels: u32) {
     let class_index = class_of(g, i);
     let next = next_of_class(g, class_index, i + 1u, labels);

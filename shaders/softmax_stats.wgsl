@@ -1,7 +1,7 @@
-// softmax_stats: computes the divisor of each frame: its maximum, and the sum of its other classes
-// relative to that. If the input is split into slices, so that a sweep cannot bind all of it, also
-// gathers the entries that each item needs. For greedy decoding, computes the most probable class
-// of each frame, and -ln of its probability, instead.
+// softmax_stats: computes the row statistics of each frame, from which its divisor follows: the
+// maximum over the classes, and the sum of exp(x - max) minus 1. If the input is split into slices,
+// so that a sweep cannot bind all of it, also gathers the entries that each item needs. For greedy
+// decoding, computes the most probable class of each frame and -ln of its probability instead.
 //
 // formula: p = y / (1 + sum_exp_m1), with y = exp(x - max) and sum_exp_m1 = Σ exp(x - max) - 1.
 // in: the input [.., C]: logits, log-probabilities or probabilities.
@@ -10,9 +10,11 @@
 // grid: LANES lanes per frame, ROWS frames per workgroup.
 // barriers: those of the folds.
 
+// True if the entries that the sweeps need are gathered.
 override WRITE_GATHERED: bool = false;
 // True if the lanes hold a whole row in registers, so that it is read once.
 override ROW_IN_REGISTERS: bool = false;
+// True for greedy decoding.
 override GREEDY: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
@@ -55,8 +57,8 @@ fn entries(row: InputRow, classes: vec4<u32>) -> vec4<u32> {
     return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
 }
 
-// A probability is valid if it is finite and not negative. Another input may be -inf, a probability
-// of 0, but not NaN or +inf.
+// A probability p is valid if it is finite and p + ε is not negative. A logit or log-probability
+// may be -inf, which is a probability of 0, but not NaN or +inf.
 fn is_valid_value(bits: vec4<u32>) -> vec4<bool> {
     if (INPUT == PROBS) {
         return finite(bits) & (value(bits) >= vec4<f32>(0.0));
@@ -64,7 +66,8 @@ fn is_valid_value(bits: vec4<u32>) -> vec4<bool> {
     return finite(bits) | (bits == vec4<u32>(MINUS_INFINITY));
 }
 
-// The value that the maximum is taken of. Values that are not finite are the lowest of all.
+// The values whose maximum is computed: the entries, with ε added to probabilities. An entry that
+// is not finite counts as LOWEST.
 fn value(bits: vec4<u32>) -> vec4<f32> {
     let is_known = finite(bits);
     let x = bitcast<vec4<f32>>(bits_where(bits, is_known));
@@ -85,16 +88,17 @@ fn contribution(x: vec4<f32>, row_max: f32) -> vec4<f32> {
     return vec4<f32>(0.0);
 }
 
-// The negative index of the first class at the maximum, as the lanes are folded by a maximum. An
-// f32 is exact up to 2^24, and there are fewer classes.
+// The negated index of the first class that has the maximum, or LOWEST if none of these has. It is
+// negated because the lanes are folded by a maximum. An f32 is exact up to 2^24, and there are
+// fewer classes.
 fn first_maximal(bits: vec4<u32>, classes: vec4<u32>, row_max: f32) -> f32 {
     let is_max = (classes < vec4<u32>(params.classes)) & (value(bits) == vec4<f32>(row_max));
     let first = select(vec4<f32>(LOWEST), -vec4<f32>(classes), is_max);
     return max(max(first.x, first.y), max(first.z, first.w));
 }
 
-// Sums over classes: of the contributions below the maximum, of the number of classes at it, and
-// whether all values are valid.
+// Over the classes of a lane: the sum of the contributions below the maximum, the number of classes
+// that have the maximum, and whether all values are valid.
 struct ClassSums {
     others: vec4<f32>,
     at_max: vec4<f32>,
@@ -174,7 +178,8 @@ fn softmax_stats(
         return;
     }
     if (lane == 0u) {
-        // No class has any probability, or the maximum is not that of log-probabilities.
+        // Either no class has a probability above 0, or the maximum is out of range for
+        // log-probabilities.
         if (sum.y == 0.0 || (is_log_probs() && (row_max <= -LEAST || row_max > MOST))) {
             atomicMax(&item_status[row.g], NOT_FINITE);
         }

@@ -4,11 +4,12 @@
 // with weights: occupancies up to a common factor.
 //
 // The inward sweep stores only every fourth row, the first of each block of frames. The outward
-// sweep recomputes the other rows in registers, bit for bit. The weights, four bytes per label and
-// frame, fit where the row was.
+// sweep recomputes the other rows in registers, bit for bit. The weights of a block's labels take
+// as much memory as the row that they overwrite.
 //
 // formula: alpha[t,s] = y[t,s] · Σ alpha[t-1,s'];  weight[t,s] = (Σ alpha[t-1,s']) · beta[t,s],
 // where y is the emission and s' are the predecessors of s (Graves et al. 2006, eq. 6 to 11, 14).
+// For beta, s' are the successors of s, at frame t+1.
 // in: the input or its gathered entries; row_stats; exponents, for the outward sweep.
 // in, out: lattice; carry: the states between two dispatches.
 // grid: one workgroup per item and direction (z); a lane holds one quad.
@@ -20,6 +21,7 @@ fn incoming(direction: u32, quad: Quad, states: States) -> States {
     return transition_sums(direction, states, edge, quad);
 }
 
+// The states at the direction's next frame, whose emissions are y.
 fn advance(direction: u32, quad: Quad, states: States, y: States) -> States {
     return with_emission(incoming(direction, quad, states), y);
 }

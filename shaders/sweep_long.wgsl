@@ -1,13 +1,14 @@
-// sweep_long: `sweep` for labels with more quads than a workgroup has lanes. Rows of states are in
-// the spill rows of the carry, and lanes stride over the quads. Performs the same operations in the
-// same order, so an item's bits do not depend on which of the two kernels processed it.
+// sweep_long: does the same as `sweep` for items with more quads than a workgroup has lanes. Rows
+// of states are in the spill rows of the carry, and lanes stride over the quads. Performs the same
+// operations in the same order, so the bits of the results do not depend on which of the two
+// kernels ran.
 //
 // in, out, formula: as in `sweep`; carry: also the spill rows.
 // grid: one workgroup per item and direction (z); lanes stride over the quads.
 // barriers: one per step, because a row is written while the row before is read.
 
-// The spill rows: two for the sweep's own states, used alternately, then those of a block of the
-// other direction.
+// The spill rows: two for the sweep's own states, of which `parity` selects the current one, then
+// four for a block of the other direction.
 fn own_row(parity: u32) -> u32 {
     return params.spill_row + parity;
 }
@@ -42,6 +43,7 @@ fn incoming(direction: u32, assignment: Assignment, row: u32, quad: Quad) -> Sta
     return transition_sums(direction, states, edge, quad);
 }
 
+// `sweep` normalises the states once per block, so this kernel must do so at the same steps.
 fn normalised_at_block_end(states: States, ends_block: bool) -> States {
     if (ends_block) {
         return States(normalised(states.blank), normalised(states.label));
@@ -49,6 +51,8 @@ fn normalised_at_block_end(states: States, ends_block: bool) -> States {
     return states;
 }
 
+// Processes the steps from first_step to the end of the dispatch range or of the direction. Returns
+// the parity of the row that has the last states.
 fn sweep_inward(assignment: Assignment, lane: u32) -> u32 {
     let d = assignment.direction;
     let end = min(params.end_step, steps_of(d, assignment.item.frames));
@@ -74,6 +78,8 @@ fn sweep_inward(assignment: Assignment, lane: u32) -> u32 {
     return parity;
 }
 
+// Processes the other direction's steps in the dispatch range, in descending order. Returns the
+// parity of the row that has the last states.
 fn sweep_outward(assignment: Assignment, lane: u32) -> u32 {
     let d = assignment.direction;
     let other = 1u - d;

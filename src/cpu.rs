@@ -4,9 +4,9 @@
 //! its results agree with a GPU's within the tolerance of the validation suite. They do not have
 //! the same bits. The main differences from the shaders:
 //!
-//! - Order of the stages: each item is swept completely, by one or two threads of rayon's pool;
+//! - The order of the stages: each item is swept completely, by one or two threads of rayon's pool;
 //!   then each row of the class axis is read once, for its softmax statistics and its gradient
-//!   together. The losses come last.
+//!   together. The losses are computed last.
 //! - The exponential uses another polynomial (see [`scaled`]).
 //! - The reduced loss is summed in float64.
 //! - Each item has arrays of its own, so no batch is split into tiles, segments or input slices.
@@ -65,9 +65,9 @@ pub(crate) struct CpuBackend {
 #[derive(Debug, Default)]
 struct Workspace {
     items: Vec<ItemData>,
-    /// One per row of the class axis, in the order of the input.
+    /// The statistics of each row of the class axis, in the order of the input.
     stats: Vec<RowStats>,
-    /// Those that no thread uses at the moment.
+    /// The sweep workspaces that no thread is using.
     sweep_workspaces: Mutex<Vec<SweepWorkspace>>,
     scales: Vec<f32>,
 }
@@ -101,11 +101,11 @@ impl Default for SweepWorkspace {
     }
 }
 
-/// The least number of input elements that one task of the thread pool processes.
+/// The minimum number of input elements that one task of the thread pool processes.
 const MIN_CHUNK_FLOATS: usize = 8192;
 
-/// The least number of state pairs of an item, over all frames, for which its two directions run on
-/// two threads.
+/// The minimum number of state pairs of an item, over all frames, for which its two directions run
+/// on two threads.
 const MIN_PARALLEL_PAIRS: usize = 16_384;
 
 impl CpuBackend {
@@ -135,10 +135,10 @@ impl CpuBackend {
         checked: &CheckedBatch<'_>,
         options: &Options,
         task: Task,
-        answer: &mut RawOutput,
+        output: &mut RawOutput,
     ) -> Result<(), Error> {
         let mut workspace = self.idle.take(|_| true).unwrap_or_default();
-        on_threads(|| workspace.run(checked, options, task, answer))?;
+        on_threads(|| workspace.run(checked, options, task, output))?;
         self.idle.put(workspace);
         Ok(())
     }
@@ -157,7 +157,7 @@ impl Workspace {
         checked: &CheckedBatch<'_>,
         options: &Options,
         task: Task,
-        answer: &mut RawOutput,
+        output: &mut RawOutput,
     ) {
         let level = Level::new();
         let shape = *checked.shape();
@@ -191,8 +191,8 @@ impl Workspace {
         };
         let stats_chunks = stats.par_chunks_mut(rows_per_chunk).enumerate();
         if task == Task::LossAndGrad {
-            answer.resize_grad(shape.elements());
-            let grads = answer.grad.par_chunks_mut(rows_per_chunk * shape.classes);
+            output.resize_grad(shape.elements());
+            let grads = output.grad.par_chunks_mut(rows_per_chunk * shape.classes);
             stats_chunks
                 .zip(grads)
                 .for_each(|((index, stats), grad)| rows_of(index, stats, Some(grad)));
@@ -207,10 +207,10 @@ impl Workspace {
                 #[inline(always)]
                 || join::loss(simd, item, options, |t| stats[shape.row(n, t) / shape.classes])
             ));
-            answer.loss.push(loss);
-            answer.status.push(item.status);
+            output.loss.push(loss);
+            output.status.push(item.status);
             self.scales.push(item.scale);
-            // The status was found after the rows of the gradient had been written.
+            // The gradient was written before this status was known, so it is overwritten.
             let value = match item.status {
                 Status::NotFinite if item.scale != 0.0 => f32::NAN,
                 Status::Impossible if swept => 0.0,
@@ -219,17 +219,18 @@ impl Workspace {
             if task == Task::LossAndGrad {
                 for t in 0..item.frames {
                     let start = shape.row(n, t);
-                    answer.grad[start..start + shape.classes].fill(value);
+                    output.grad[start..start + shape.classes].fill(value);
                 }
             }
         }
         if options.reduction != Reduction::None {
-            answer.reduced = Some(reduce(&self.scales, &answer.loss));
+            output.reduced = Some(reduce(&self.scales, &output.loss));
         }
     }
 }
 
-/// Sweeps one item: its likelihood and, for the gradient, the occupancies of its classes.
+/// Sweeps one item: computes its likelihood and, for the gradient, the occupancies of its classes.
+/// Runs the two directions on two threads if `split` is true and the item is long.
 #[inline(always)]
 #[allow(
     clippy::too_many_arguments,
@@ -300,8 +301,8 @@ fn sweep_item<S: Simd>(
     item.occupancies = occupancies;
 }
 
-/// Runs both directions, on two threads if `split`, which pays off if there are more threads than
-/// items.
+/// Runs both directions, on two threads if `split` is true. That is faster if there are more
+/// threads than items.
 fn run_both(split: bool, alpha: impl FnOnce() + Send, beta: impl FnOnce() + Send) {
     if split {
         rayon::join(alpha, beta);

@@ -57,6 +57,8 @@ impl<T> ProcessBound<T> {
         }
     }
 
+    /// Checks that the value may be used in this process.
+    ///
     /// # Errors
     /// [`Error::Forked`] in any process but the one in which this was created.
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -99,13 +101,16 @@ impl<T> Drop for ProcessBound<T> {
 /// was forked while another thread used the driver could wait forever in its own first call.
 pub(crate) struct DeviceUse(());
 
-/// The process whose uses are counted (from bit 32 on), [`USED_AT_FORK`], and the number of uses.
+/// In one word: the ID of the process whose uses are counted (bits 32 to 63), the bit
+/// [`USED_AT_FORK`], and the number of current uses (bits 0 to 30).
 static DEVICE_USES: AtomicU64 = AtomicU64::new(0);
 /// Set if a driver was in use when this process was forked.
 const USED_AT_FORK: u64 = 1 << 31;
 const COUNT: u64 = USED_AT_FORK - 1;
 
 impl DeviceUse {
+    /// Begins a use.
+    ///
     /// # Errors
     /// [`Error::Forked`] if another thread was using a driver when this process was forked.
     pub(crate) fn begin() -> Result<Self, Error> {

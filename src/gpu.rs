@@ -31,11 +31,12 @@ use crate::options::Options;
 use crate::plan::{Plan, Task};
 use engine::Engine;
 
-/// CTC on the caller's device. Computes from buffers into buffers, without copying or waiting.
+/// CTC on the caller's device. Reads the caller's buffers and writes its results to others, without
+/// copying or waiting.
 ///
 /// Compiled pipelines are kept and shared by all plans and clones. Several threads may use a
-/// `GpuCtc` at once. It requires only WebGPU's default limits of the device, and uses higher ones
-/// if available.
+/// `GpuCtc` at once. The device needs only WebGPU's default limits; higher ones are used if it has
+/// them.
 ///
 /// ```no_run
 /// use ctc_wgpu::{Buffers, GpuCtc, Options, BatchShape};
@@ -67,7 +68,8 @@ impl GpuCtc {
         Self::with_checks(device, queue, RuntimeChecks::On)
     }
 
-    /// [`new`](Self::new), with or without wgpu's runtime checks in the kernels.
+    /// Creates a context as [`new`](Self::new) does, with or without wgpu's runtime checks in the
+    /// kernels.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -89,8 +91,8 @@ impl GpuCtc {
         })
     }
 
-    /// Returns a context on the same device, without the pipelines compiled so far, that compiles
-    /// new ones through `cache`.
+    /// Returns a context on the same device that compiles its pipelines through `cache`. It does
+    /// not share the pipelines compiled so far.
     ///
     /// On drivers without a cache of their own, as on most phones, this makes the first plan of the
     /// next run faster: save [`get_data`](wgpu::PipelineCache::get_data) after creating the plans,
@@ -129,7 +131,7 @@ impl GpuCtc {
         }
     }
 
-    /// Returns the limits of the device that plans observe.
+    /// Returns those limits of the device that plans must not exceed.
     #[must_use]
     pub fn limits(&self) -> DeviceLimits {
         DeviceLimits::from(self.engine.device())
@@ -147,8 +149,8 @@ impl GpuCtc {
         self.plan_within(shape, options, Task::LossAndGrad, &self.limits())
     }
 
-    /// Creates a plan for losses only: half of the recursion, and a workspace without the lattice
-    /// of states.
+    /// Creates a plan for losses only, which takes half of the recursion and a workspace without
+    /// the lattice.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).

@@ -1,4 +1,4 @@
-//! A bounded cache of values that calls create and later calls reuse.
+//! A bounded pool of values that calls create and later calls reuse.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +35,8 @@ impl<T> Idle<T> {
         self.change(|_| ());
     }
 
-    /// Removes and returns the value that became idle last of those for which `fits` returns true.
+    /// Removes and returns the value that became idle last among those for which `fits` returns
+    /// true.
     pub(crate) fn take(&self, fits: impl Fn(&T) -> bool) -> Option<T> {
         // In a forked process the lock may be held forever, and the parent's values are of no use.
         if !self.process.is_current() {

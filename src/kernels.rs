@@ -1,5 +1,5 @@
 //! The compute kernels: for each one its WGSL source and the arrays that it binds, in the order of
-//! the bindings' numbers.
+//! their binding numbers.
 //!
 //! The source of a kernel in `shaders` begins with a header that describes its inputs, outputs,
 //! formula, grid and barriers.
@@ -67,8 +67,8 @@ impl ArrayId {
         (Self::Loss..=Self::Grad).contains(&self)
     }
 
-    /// Returns the name of the array: for the caller's buffers that of the field of
-    /// [`Buffers`](crate::Buffers).
+    /// Returns the name of the array, which the labels of buffers contain. If the array is a field
+    /// of [`Buffers`](crate::Buffers), it is the name of the field.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Input => "logits",
@@ -104,7 +104,7 @@ impl ArrayId {
     }
 }
 
-/// How a kernel accesses an array.
+/// The access of a kernel to an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Access {
     Read,

@@ -1,16 +1,18 @@
 //! Plans: which kernels run, in what order, on what part of the batch, and with how much workspace.
 //!
 //! A plan is plain data, computed without a device from a [`BatchShape`], [`Options`] and
-//! [`DeviceLimits`]. Encoding it makes no further decisions. A batch that exceeds a limit of the
-//! device is split in three ways:
+//! [`DeviceLimits`]. Recording it makes no further decisions. A batch that exceeds a limit of the
+//! device is split in up to four ways:
 //!
-//! - **batch tiles**: where the workspace of all items would exceed a binding, tiles of items use
-//!   the same workspace one after the other;
-//! - **checkpoint segments**: where the states of a single item would exceed a binding, only those
-//!   of one segment of steps are stored at a time. All states are computed twice, once to store
-//!   those at which each segment begins, and once segment by segment;
-//! - **input slices**: where the input of a tile would exceed a binding, its frames are bound slice
-//!   by slice, and the inputs of the sweeps are gathered into the workspace.
+//! - **batch tiles**: if the workspace of all items would exceed a binding, tiles of items use the
+//!   same workspace one after the other;
+//! - **checkpoint segments**: if the states of a single item would exceed a binding, only those of
+//!   one segment of steps are stored at a time. All states are computed twice: once to store the
+//!   checkpoint at the start of each segment, and once segment by segment;
+//! - **input slices**: if the input of a tile would exceed a binding, its frames are bound slice by
+//!   slice, and the entries that the sweeps need are gathered into the workspace;
+//! - **dispatch ranges**: if a kernel would take too many loop iterations, several dispatches
+//!   process a range of the steps or items each.
 
 use std::fmt;
 
@@ -60,7 +62,8 @@ impl Task {
         matches!(self, Self::Loss | Self::LossAndGrad)
     }
 
-    /// The number of recursions: alpha and beta for a loss, one from the first frame otherwise.
+    /// Returns the number of recursions: alpha and beta for a loss, one from the first frame
+    /// otherwise.
     fn directions(self) -> u64 {
         if self.is_loss() { 2 } else { 1 }
     }
@@ -68,9 +71,9 @@ impl Task {
 
 /// The dispatches that compute a [`Task`] for batches of one shape.
 ///
-/// [`Display`](std::fmt::Display) prints one line per stage: how many dispatches it has, and of the
-/// first of them the workgroups, the loop iterations of an invocation at most, the kernel and the
-/// kernel's constants.
+/// [`Display`](std::fmt::Display) prints one line per stage: the number of its dispatches, and for
+/// the first of them the workgroups, the maximum number of loop iterations per invocation, the
+/// kernel and its constants.
 ///
 /// ```
 /// use ctc_wgpu::{Task, DeviceLimits, Options, Plan, BatchShape};
@@ -131,24 +134,26 @@ pub(crate) enum BindingRange {
     Part { offset: u64, bytes: u64 },
     /// The caller's array up to its end.
     ToEnd,
-    /// All of an array of the workspace.
+    /// A whole array of the workspace.
     Workspace,
 }
 
 /// The loop iterations of one invocation, summed over all of its loops.
 ///
 /// llvmpipe ends all loops of an invocation, without an error, after 65,535 iterations, exit checks
-/// included; GPUs are reset if a dispatch takes seconds. A [`PlannedDispatch`] therefore requires
-/// this number, which never exceeds [`MAX`](Self::MAX).
+/// included. Operating systems reset a GPU if a dispatch takes seconds. Each [`PlannedDispatch`]
+/// therefore has this number, which never exceeds [`MAX`](Self::MAX).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Iterations(u32);
 
 impl Iterations {
     pub(crate) const MAX: u32 = 60_000;
 
+    /// Checks a number of iterations, which grows with the length `value` of `axis`.
+    ///
     /// # Errors
-    /// [`ParameterError::Axis`] with `axis` and its `value`, which cannot be split, if `iterations` is
-    /// above the maximum.
+    /// [`ParameterError::Axis`] if `iterations` is above [`MAX`](Self::MAX): `axis` is too long and
+    /// cannot be split.
     fn bounded(iterations: u64, axis: &'static str, value: u64) -> Result<Self, PlanError> {
         match u32::try_from(iterations) {
             Ok(iterations) if iterations <= Self::MAX => Ok(Self(iterations)),
@@ -234,7 +239,7 @@ impl Plan {
         })
     }
 
-    /// Returns the number of batch tiles: the groups of items that are computed together.
+    /// Returns the number of batch tiles: the groups of items that are processed together.
     #[must_use]
     pub fn batch_tiles(&self) -> usize {
         self.batch_tiles
@@ -247,7 +252,8 @@ impl Plan {
         self.segments
     }
 
-    /// Returns the number of input slices: the ranges of frames that a tile's input is bound in.
+    /// Returns the number of input slices: the ranges of frames in which the input of a tile is
+    /// bound.
     #[must_use]
     pub fn input_slices(&self) -> usize {
         self.input_slices

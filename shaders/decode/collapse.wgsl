@@ -3,8 +3,8 @@
 //
 // in: row_stats: the most probable class of each frame, and -ln of its probability.
 // out: hypothesis_labels [N, T]: -1 past the last label; hypothesis_frames [N, T]: the first frame
-// of each label and the frame after its last one, 0 past the last label; hypothesis_lengths, loss,
-// status [N].
+// of each label and the frame after its last one, 0 past the last label; hypothesis_lengths [N];
+// loss [N]: ln of the probability of the path; status [N].
 // grid: one workgroup per item.
 // barriers: those of the prefix sum and of the fold.
 

@@ -3,7 +3,7 @@
 //
 // in: the input; states, row_stats, label_table.
 // out: path_classes [N, T]: a class, or -1 for a star, for frames past the item's length and for
-// items without a path; log_probs [N, T].
+// items without a path; log_probs [N, T]: 0 where path_classes is -1.
 // grid: one lane per frame.
 // barriers: none.
 

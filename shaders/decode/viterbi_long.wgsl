@@ -1,6 +1,6 @@
-// viterbi_long: `viterbi` for labels with more quads than a workgroup has lanes. The scores of two
-// consecutive frames are in the spill rows of the carry, and lanes stride over the quads. Performs
-// the same operations on the same numbers. Must match src/decode/align.rs.
+// viterbi_long: does the same as `viterbi` for items with more quads than a workgroup has lanes.
+// The scores of two consecutive frames are in the spill rows of the carry, and lanes stride over
+// the quads. Performs the same operations on the same numbers. Must match src/decode/align.rs.
 //
 // in, out, formula: as in `viterbi`.
 // grid: one workgroup per item; lanes stride over the quads.

@@ -1,9 +1,9 @@
 // Double-float arithmetic, four numbers at once: sums of logarithms as hi + lo, with twice the
-// digits of an f32. After thousands of frames the better of two paths must still win if their
-// scores differ by little, as it does in the CPU backend, which uses float64.
+// digits of an f32. The better of two paths must be found even if their scores differ little after
+// thousands of frames, as in the CPU backend, which uses float64.
 //
-// There is no infinity, which WGSL does not guarantee to preserve. IMPOSSIBLE_SCORE is the score of
-// an impossible path, and sums with it stay IMPOSSIBLE_SCORE.
+// Infinity is not used, because WGSL does not guarantee to preserve it. IMPOSSIBLE_SCORE is the
+// score of an impossible path, and a sum with it is IMPOSSIBLE_SCORE again.
 
 const IMPOSSIBLE_SCORE: f32 = -1.0e38;
 // The scores of possible paths are clamped to ±MAX_PATH_SCORE.

@@ -13,8 +13,9 @@ struct BlockEntries {
 }
 
 // The emissions of a block, relative to the most probable class of each frame, whose emission is
-// exactly 1. The frames' divisors are kept in `row_stats` and applied in `join`: a confident frame
-// then costs no rounding, and a loss of 0.01 keeps its digits.
+// exactly 1. The frames' divisors are kept in `row_stats` and applied in `join`: a frame whose most
+// probable class has a probability near 1 then causes no rounding, and small losses keep their
+// digits.
 struct Emissions {
     a: Scaled,
     b: Scaled,
@@ -23,6 +24,7 @@ struct Emissions {
     blanks: Scaled,
 }
 
+// The bits of the entry in a column of the row that begins at `first`.
 fn entry(first: u32, column: u32) -> u32 {
     if (READ_GATHERED) {
         return gathered[first + column];
@@ -48,6 +50,7 @@ fn first_entry(g: u32, direction: u32, k: u32, frames: u32) -> u32 {
         + (g * params.item_rows + frame_of(direction, k, frames) * params.frame_rows) * params.classes;
 }
 
+// The maximum of the frame at step k.
 fn row_max_of(g: u32, direction: u32, k: u32, frames: u32) -> f32 {
     return row_stats[frame_of(direction, k, frames) * params.tile_items + g].x;
 }
@@ -88,6 +91,7 @@ fn load_block(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> BlockEn
     );
 }
 
+// The emissions of four entries, relative to `row_max`; 0 where `exists` is false.
 fn emission(bits: vec4<u32>, row_max: vec4<f32>, exists: vec4<bool>) -> Scaled {
     let is_valid = finite(bits) & exists;
     let x = bitcast<vec4<f32>>(bits_where(bits, is_valid));

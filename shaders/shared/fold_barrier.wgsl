@@ -7,6 +7,7 @@ override CELLS: u32 = LANES * ROWS;
 
 var<workgroup> sh_fold: array<vec2<f32>, CELLS>;
 
+// All lanes of the row return the maximum.
 fn fold_max(lane: u32, row: u32, value: f32) -> f32 {
     let at = row * LANES + lane;
     sh_fold[at].x = value;

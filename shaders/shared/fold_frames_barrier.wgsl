@@ -13,6 +13,7 @@ override CELLS: u32 = LANES * ROWS;
 
 var<workgroup> sh_frames: array<WeightTotals, CELLS>;
 
+// All lanes return the totals.
 fn fold_frames(lane: u32, row: u32, own: WeightTotals) -> WeightTotals {
     let at = row * LANES + lane;
     sh_frames[at] = own;

@@ -7,6 +7,7 @@ struct WeightTotals {
     all: vec4<f32>,
 }
 
+// All lanes return the totals.
 fn fold_frames(lane: u32, row: u32, own: WeightTotals) -> WeightTotals {
     var totals = own;
     for (var d = LANES / 2u; d > 0u; d /= 2u) {

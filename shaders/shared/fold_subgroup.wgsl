@@ -1,6 +1,7 @@
 // The maximum and the sum over the lanes of a row that are one subgroup: without workgroup memory
 // or barriers, in the same order as fold_barrier.wgsl.
 
+// All lanes of the row return the maximum.
 fn fold_max(lane: u32, row: u32, value: f32) -> f32 {
     return subgroupMax(value);
 }

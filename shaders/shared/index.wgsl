@@ -1,10 +1,11 @@
 // Constants, and the layouts of the arrays that several kernels index.
 //
 // The workspace holds one tile of items, and g is an item's index in the tile. The headers of the
-// kernels use these symbols: N and G are the items of the batch and of the tile, T the frames, C
-// the classes, Lmax the row length of padded labels. In row-major order are items, item_status,
-// exponents and backtrace_states [G]; label_table [G, label_capacity]; first_of_class [G, C];
-// row_stats [T, G]; states [G, T]. The functions below index the other arrays.
+// kernels use these symbols: N and G are the number of items of the batch and of the tile, T that
+// of frames, C that of classes, and Lmax the row length of padded labels. These arrays are
+// row-major: items, item_status, exponents and backtrace_states [G]; label_table [G,
+// label_capacity]; first_of_class [G, C]; row_stats [T, G]; states [G, T]. The functions below
+// index the other arrays.
 
 // The status of an item. Must match `Status` in src/options.rs.
 const OK: u32 = 0u;
@@ -13,10 +14,10 @@ const NOT_FINITE: u32 = 2u;
 const BAD_LABEL: u32 = 3u;
 const BAD_LENGTH: u32 = 4u;
 
-// A label has two words in `label_table`. The first is its class; TOP_BIT is set if the transition
-// from the label before it is allowed (a skip over the blank). The second is the index of the next
-// label of the same class; TOP_BIT is set if another one follows that. The words of
-// `first_of_class` are like the second, with the index of the class's first label.
+// A label has two words in `label_table`. The first is its class; TOP_BIT is set if the skip from
+// the label before it is allowed. The second is the index of the next label of the same class;
+// TOP_BIT is set if that label is followed by another one of the class. A word of `first_of_class`
+// is like the second, with the index of the first label of the class.
 const TOP_BIT: u32 = 0x80000000u;
 // In `first_of_class`, the index of a class without labels.
 const NO_LABEL: u32 = 0x7fffffffu;
@@ -24,8 +25,9 @@ const NO_LABEL: u32 = 0x7fffffffu;
 // Frames per block. The sweeps store one row of states per block; see sweep.wgsl.
 const BLOCK: u32 = 4u;
 
-// An item: its valid frames, its labels, the factor of its loss and gradient, and whether the
-// sweeps process it (1) or not (0), because its input is invalid or it has more labels than frames.
+// An item: the number of its valid frames and of its labels, the factor of its loss and gradient,
+// and 1 if the sweeps process it. They do not (0) if an input of the item is invalid or if it has
+// more labels than frames.
 struct Item {
     frames: u32,
     labels: u32,
@@ -42,9 +44,10 @@ struct Step {
     k: u32,
 }
 
-// 2 for the loss. Viterbi has one direction, in which step k is frame k.
+// 2 for the loss. Alignment and greedy decoding have one direction, in which step k is frame k.
 override DIRECTIONS: u32 = 2u;
 
+// The number of steps of a direction.
 fn steps_of(direction: u32, frames: u32) -> u32 {
     if (DIRECTIONS == 1u) {
         return frames;
@@ -53,6 +56,7 @@ fn steps_of(direction: u32, frames: u32) -> u32 {
     return select(frames - half, half, direction == 0u);
 }
 
+// The direction that reaches frame t before the middle, and its step.
 fn step_of(t: u32, frames: u32) -> Step {
     if (t < steps_of(0u, frames)) {
         return Step(0u, t);
@@ -71,11 +75,11 @@ fn gathered_row(k: u32, direction: u32, g: u32) -> u32 {
         * (params.label_capacity + 1u);
 }
 
-// The start of part (block of steps, direction, item, part) of the lattice, which has a vector of
-// four floats per quad. After the inward sweep, parts 0 to 3 are a row of states: the mantissas and
-// exponents of the blanks, then those of the labels. After the outward sweep they are the weights
-// of the labels at the four frames of the block, and parts 4 and 5 are the sums of the weights of
-// the quad's blanks and of its labels, with one component per frame.
+// The start of part (block of step k, direction, item, part) of the lattice. A part has a vector of
+// four words per quad. After the inward sweep, parts 0 to 3 are a row of states: the mantissas and
+// exponents of the blanks, then those of the labels. After the outward sweep, parts 0 to 3 are the
+// weights of the labels at the four frames of the block, and parts 4 and 5 are the sums of the
+// weights of the quad's blanks and of its labels, with one component per frame.
 const LATTICE_PARTS: u32 = 6u;
 
 fn lattice_part(k: u32, direction: u32, g: u32, part: u32) -> u32 {
@@ -88,13 +92,13 @@ fn carry_part(row: u32, direction: u32, g: u32, part: u32) -> u32 {
     return (((row * DIRECTIONS + direction) * params.tile_items + g) * 4u + part) * params.quads;
 }
 
-// The start of row (two steps, item) of the backpointers, which has one word per quad. Its upper
-// half is that of the odd step.
+// The start of row (two steps, item) of the backpointers, which has one word per quad. The lower
+// half of a word belongs to the even step, the upper half to the odd one.
 fn backpointer_row(k: u32, g: u32) -> u32 {
     return ((k - params.segment_begin) / 2u * params.tile_items + g) * params.quads;
 }
 
-// The linear index of a workgroup in a grid that is folded into x and y.
+// The linear index of a workgroup in a grid that continues in y where x is too short.
 fn workgroup_index(workgroup: vec3<u32>, grid: vec3<u32>) -> u32 {
     return workgroup.y * grid.x + workgroup.x;
 }

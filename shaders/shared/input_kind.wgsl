@@ -7,7 +7,8 @@ const PROBS: u32 = 3u;
 override INPUT: u32 = 0u;
 
 // The log-probability of a class, for comparison with the threshold below which a probability
-// counts as 0. For logits it lacks the logarithm of the sum, which is small against that threshold.
+// counts as 0. For logits, the logarithm of the sum is not subtracted: it is small compared with
+// the threshold.
 fn relative_log_prob(x: vec4<f32>, row_max: vec4<f32>) -> vec4<f32> {
     if (is_log_probs()) {
         return x;
@@ -19,7 +20,7 @@ fn is_log_probs() -> bool {
     return INPUT == LOG_PROBS || INPUT == LOG_PROBS_EXACT;
 }
 
-// p + ε; exactly 0 below the smallest normal number, because devices may flush those to 0.
+// p + ε; exactly 0 below the smallest normal number, because devices may flush such numbers to 0.
 fn plus_epsilon(p: vec4<f32>) -> vec4<f32> {
     let y = p + params.epsilon;
     return select(vec4<f32>(0.0), y, abs(y) >= vec4<f32>(SMALLEST));

@@ -23,7 +23,7 @@ fn score(bits: vec4<u32>) -> vec4<f32> {
     );
 }
 
-// The same for the classes of a frame with this maximum. Classes too far below the maximum are
+// The score of entries of a frame whose maximum is `row_max`. Entries too far below it are
 // impossible.
 fn score_in_frame(bits: vec4<u32>, row_max: f32) -> vec4<f32> {
     if (INPUT == PROBS) {
@@ -31,7 +31,8 @@ fn score_in_frame(bits: vec4<u32>, row_max: f32) -> vec4<f32> {
     }
     let x = bitcast<vec4<f32>>(bits_where(bits, finite(bits)));
     let counts = finite(bits) & (relative_log_prob(x, vec4<f32>(row_max)) > vec4<f32>(-LEAST));
-    // Next to so large a maximum a sum over frames would lose the digits that distinguish classes.
+    // If the maximum is this large, sums over frames would lose the digits that distinguish
+    // classes, so scores are relative to the maximum.
     let offset = INPUT == LOGITS && abs(row_max) >= 16777216.0;
     let finite_score = select(score(bits), minus_max(x, vec4<f32>(row_max)), vec4<bool>(offset));
     return select(vec4<f32>(IMPOSSIBLE_SCORE), finite_score, counts);

@@ -7,11 +7,12 @@ struct Params {
     epsilon: f32,
     items: u32,
     label_stride: u32,
-    // The tile of items that is in the workspace, and where its first item begins in the bound part
-    // of an array over items.
+    // The number of items of the tile that is in the workspace, and the index of its first item in
+    // the bound range of an array over items.
     tile_items: u32,
     item_base: u32,
-    // The labels per item in the workspace, min(Lmax, T), and the quads per row of states.
+    // The maximum number of labels of an item in the workspace, min(Lmax, T), and the number of
+    // quads per row of states.
     label_capacity: u32,
     quads: u32,
     // The input slice: `slice_frames` frames from `first_frame` on, of every item of the tile, and
@@ -28,18 +29,22 @@ struct Params {
     end_step: u32,
     segment_begin: u32,
     segment_end: u32,
-    // Rows of the carry: where a sweep loads and stores its states; where it saves its first states
-    // as a checkpoint, unless 0; and the first row for states that do not fit in registers.
+    // Rows of the carry: the row from which a sweep loads its first states and to which it stores
+    // its last ones; the row for a checkpoint of the first states, or 0 for none; and the first
+    // spill row.
     carry_row: u32,
     checkpoint_row: u32,
     spill_row: u32,
-    // The index of the tile's first item in the batch. The start of the tile's padded labels, or
-    // paths. Whether this is the first dispatch of a kernel that continues from tile to tile (1) or
-    // not (0).
+    // The index of the tile's first item in the batch.
     first_item: u32,
+    // The start of the tile in the binding of an array with one row of labels or of frames per
+    // item: padded labels, paths or hypotheses.
     label_base: u32,
+    // 1 in the first dispatch of a kernel whose dispatches continue from each other's results, else
+    // 0.
     first_dispatch: u32,
-    // The start of the tile in the second array that a kernel writes.
+    // The start of the tile in the binding of one more such array, with rows of another length:
+    // `probabilities` of `spans`, `hypothesis_frames` of `collapse`.
     second_base: u32,
     // Padding to a multiple of 16 bytes, as GL requires. Always 0.
     unused: u32,

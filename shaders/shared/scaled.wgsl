@@ -1,9 +1,9 @@
 // Scaled floats, four at once: probabilities as m · 2^e. Must match src/cpu/scaled.rs.
 //
 // e is an integer, so sums of exponents are exact down to ZERO, which is far below e^-2^28, the
-// smallest probability that counts. 0 is any m with e = ZERO: adding it adds exactly 0 without a
-// test. There is no infinity, NaN or subnormal number, because WGSL does not guarantee to preserve
-// them.
+// smallest probability that counts. Any m with e = ZERO represents 0: adding it adds exactly 0, so
+// no branch is needed. Infinities, NaN and subnormal numbers are not used, because WGSL does not
+// guarantee to preserve them.
 //
 // m is in [1, 2) after `normalised`. `plus` compares only exponents, so m may grow and shrink for a
 // few steps.
@@ -15,9 +15,9 @@
 const ZERO: i32 = -536870912;
 // A probability of e^-LEAST or less counts as 0: 2^28 nats. ZERO corresponds to -3.7e8 nats.
 const LEAST: f32 = 268435456.0;
-// A log-probability above this has no probability that an f32 can hold.
+// The exponential of a log-probability above this overflows f32.
 const MOST: f32 = 88.0;
-// The largest difference of two log-probabilities that count, with a margin.
+// The largest difference of two log-probabilities above -LEAST, with a margin.
 const FARTHEST: f32 = 268435712.0;
 
 const LOG2_E: f32 = 1.44269504;
@@ -69,9 +69,9 @@ fn ratio(x: vec4<f32>, y: vec4<f32>) -> Scaled {
     return normalised(Scaled(a.m / b.m, a.e - b.e));
 }
 
-// Returns x, by way of its bits. Compilers may treat sums as algebra and simplify (a + b) - a to b,
-// as NVIDIA's does, but they do not look through an operation on integers. The minimum has no
-// effect: the bits of every finite number are at most 0xff7fffff.
+// Returns x, after an operation on its bits that has no effect: the bits of every finite number are
+// at most 0xff7fffff. Compilers may simplify (a + b) - a to b, as NVIDIA's does, but they do not
+// simplify across an operation on integers.
 fn opaque(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(min(bitcast<vec4<u32>>(x), vec4<u32>(0xff7fffffu)));
 }
@@ -97,8 +97,8 @@ fn select_scaled(a: Scaled, b: Scaled, condition: vec4<bool>) -> Scaled {
     return Scaled(select(b.m, a.m, condition), select_ints(a.e, b.e, condition));
 }
 
-// Up to this |d|, e · LN2_LOW is rounded by less than 2^-25. Beyond, exp(d) is computed in two
-// steps.
+// Up to this |d|, e · LN2_LOW is rounded by less than 2^-25, where e = d / ln 2. Beyond it, exp(d)
+// is computed in two steps.
 const NEAR: f32 = 512.0;
 
 // The powers of two in exp(d), and the remainder of d.
@@ -132,8 +132,8 @@ fn whole_powers(d: vec4<f32>) -> Powers {
 // drivers.
 fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     let e = floor(fma(d + low, vec4<f32>(LOG2_E), vec4<f32>(0.5)));
-    // Otherwise a driver may add the two parts first, as llvmpipe's GL does, which makes the second
-    // part useless.
+    // Without `opaque`, a driver may add the two parts of ln 2 first, as llvmpipe's GL does, which
+    // makes the second part useless.
     let high = opaque(fma(-e, vec4<f32>(LN2_HIGH), d));
     let r = clamp(fma(-e, vec4<f32>(LN2_LOW), high) + low, vec4<f32>(-0.4), vec4<f32>(0.4));
     var p = vec4<f32>(1.9875691500e-4);
@@ -145,7 +145,7 @@ fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     return Scaled(fma(p, r * r, r) + vec4<f32>(1.0), vec4<i32>(e));
 }
 
-// The same for any |d| <= FARTHEST. A larger |d| counts as FARTHEST.
+// exp(d + low) for any |d| <= FARTHEST. A larger |d| counts as FARTHEST.
 fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     let is_far = abs(d) > vec4<f32>(NEAR);
     if (!any(is_far)) {
@@ -167,8 +167,8 @@ fn minus_max(x: vec4<f32>, row_max: vec4<f32>) -> vec4<f32> {
     return 2.0 * max(0.5 * x - 0.5 * row_max, vec4<f32>(-1.0e37));
 }
 
-// exp(x - row_max). Compensates the rounding error of the difference, for any difference that
-// counts.
+// exp(x - row_max). Compensates the rounding error of the difference, which is at most 16 for
+// differences up to FARTHEST.
 fn exp_minus_max(x: vec4<f32>, row_max: vec4<f32>) -> Scaled {
     let d = opaque(minus_max(x, row_max));
     let low = two_sum_error(x, -row_max, d);
@@ -198,8 +198,8 @@ fn ln_1_plus_any(x: vec4<f32>) -> vec4<f32> {
     return select(large, ln_1_plus(x), x < vec4<f32>(0.5));
 }
 
-// The bits where the condition holds, else 0. Not a `select`: GLSL before 4.50 has none between
-// vectors of integers or of booleans, and OpenGL 4.3 must suffice.
+// The bits where the condition holds, else 0. Not a `select`, because GLSL before 4.50 cannot
+// select between vectors of integers or booleans, and the kernels must run on OpenGL 4.3.
 fn bits_where(bits: vec4<u32>, condition: vec4<bool>) -> vec4<u32> {
     return bits & (vec4<u32>(0u) - vec4<u32>(condition));
 }
@@ -216,7 +216,7 @@ fn is_finite(bits: u32) -> bool {
 
 // The smallest normal number, rounded up. No divisor is smaller.
 const SMALLEST: f32 = 1.2e-38;
-// The most negative number. Every exponent and every logit is at least this.
+// The lowest finite number, from which maxima start.
 const LOWEST: f32 = -3.4028234e38;
 
 const MINUS_INFINITY: u32 = 0xff800000u;

@@ -2,9 +2,10 @@
 // of four state pairs, for both directions. Must match src/cpu/states.rs.
 //
 // State pair i is the blank before label i, and label i. Both directions count pairs from the first
-// label on. A quad needs one edge state from a neighbouring quad: alpha the last label of the quad
-// before, beta what the first pair of the quad after contributes to the label before it. Directions
-// are selected, not branched on: both cost the same, and no lane is masked.
+// label on. A quad needs one edge state from a neighbouring quad. For alpha, it is the last label
+// of the quad before. For beta, it is the sum over the transitions from the last label of the quad
+// into the first pair of the quad after. The direction is applied by `select` and not by branches,
+// so that both directions take the same time and no lane is idle.
 
 // RepeatedOutputs::Distinct in src/options.rs: no self-loop of labels.
 override DISTINCT: bool = false;
@@ -25,9 +26,10 @@ struct Quad {
     columns: vec4<u32>,
 }
 
+// True if the input is read from the gathered entries.
 override READ_GATHERED: bool = false;
 
-// The state, as a scaled float, that a quad passes to its neighbour.
+// The state that a quad passes to its neighbour, as a scaled float.
 struct EdgeState {
     m: f32,
     e: i32,
@@ -37,6 +39,8 @@ fn no_edge_state() -> EdgeState {
     return EdgeState(1.0, ZERO);
 }
 
+// The first word of label i in the label table. Past the last label, that of the blank's class,
+// which can be read but is not used.
 fn label_word(g: u32, labels: u32, i: u32) -> u32 {
     if (i < labels) {
         return label_table[g * params.label_capacity + i].x;
@@ -76,6 +80,7 @@ fn with_skip(blank: Scaled, blank_and_label: Scaled, quad: Quad) -> Scaled {
     return select_scaled(blank_and_label, blank, quad.skip_allowed);
 }
 
+// The edge state that a quad passes to its neighbour in a direction.
 fn edge_state(direction: u32, states: States, quad: Quad) -> EdgeState {
     let entering = with_skip(states.blank, plus(states.blank, states.label), quad);
     let alpha = direction == 0u;

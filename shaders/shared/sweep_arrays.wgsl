@@ -3,8 +3,9 @@
 // lanes access neighbouring words.
 
 override LANES: u32 = 32u;
+// True for the outward sweep.
 override OUTWARD: bool = false;
-// True if rows are stored for a gradient.
+// True if the inward sweep stores rows for the gradient.
 override STORE_ROWS: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
@@ -15,7 +16,8 @@ override STORE_ROWS: bool = false;
 @group(0) @binding(7) var<storage, read_write> carry: array<vec4<u32>>;
 @group(0) @binding(8) var<storage, read> exponents: array<i32>;
 
-// The rows that a workgroup processes. Uniform over the workgroup, as barriers require.
+// The item and direction that a workgroup processes, and the exponent of the sum over all paths.
+// Uniform over the workgroup, as barriers require.
 struct Assignment {
     g: u32,
     direction: u32,
@@ -27,8 +29,8 @@ fn assignment_of(g: u32, direction: u32, item: Item) -> Assignment {
     return Assignment(g, direction, item, exponents[g]);
 }
 
-// A lane without a quad loads the last quad. What it computes reaches no label, but must be a
-// number.
+// A lane without a quad loads the last quad. Its states do not affect the item's, but must be
+// finite.
 fn clamped_quad(q: u32) -> u32 {
     return min(q, params.quads - 1u);
 }
@@ -89,8 +91,9 @@ fn stored_row(assignment: Assignment, k: u32, q: u32) -> States {
 }
 
 // The weights of a frame: alpha · beta of each label, and the sums over the quad's blanks and over
-// its labels, all divided by 2^total_exponent. That is the exponent of the sum over all paths. At
-// each frame the weights of all states add up to that sum, so they are at most about 1.
+// its labels, all divided by 2^total_exponent, where total_exponent is the exponent of the sum over
+// all paths. At each frame the weights of all states add up to that sum, so after the division they
+// are below about 2.
 struct Weights {
     labels: vec4<f32>,
     blanks: f32,

@@ -18,15 +18,17 @@ struct PathScores {
     label: DoubleFloat,
 }
 
-// These scores, and the backpointers. For pair p of the quad, bit 4p is set if the blank was
-// reached from the label before it, and the two bits from 4p + 1 on are the number of states
-// between the label and its predecessor: 0 for itself, 1 for the blank, 2 for the label before.
+// The scores after a frame, and the backpointers into the frame before. For pair p of the quad, bit
+// 4p is set if the best path to the blank comes from the label before it. The two bits from 4p + 1
+// on are the distance from the label to its predecessor in states: 0 for itself, 1 for the blank, 2
+// for the label before.
 struct ViterbiStep {
     scores: PathScores,
     backpointers: u32,
 }
 
-// A quad whose columns can be read, and which of its labels are stars.
+// A quad, and which of its labels are stars. A star has no column, so its column is clamped to a
+// valid one.
 struct StarQuad {
     quad: Quad,
     is_star: vec4<bool>,
@@ -56,8 +58,8 @@ fn initial_scores(q: u32) -> PathScores {
     );
 }
 
-// One frame. Of equal scores a state itself wins over the state before it, and that one over the
-// state two before.
+// Computes one frame. Among predecessors of equal score, a state itself is preferred to the state
+// before it, and that one to the state two before.
 fn viterbi_step(
     previous: PathScores,
     edge: EdgeState,
@@ -128,7 +130,7 @@ fn blank_score_at(bits: u32, g: u32, t: u32) -> vec4<f32> {
     return score_in_frame(vec4<u32>(bits), row_stats[t * params.tile_items + g].x);
 }
 
-// The scores of a quad's labels at a frame.
+// The scores of a quad's labels at a frame. A star has the score of a probability of 1.
 fn label_scores(bits: vec4<u32>, g: u32, t: u32, star_quad: StarQuad) -> vec4<f32> {
     let stats = row_stats[t * params.tile_items + g];
     var x = select(vec4<f32>(IMPOSSIBLE_SCORE), score_in_frame(bits, stats.x), star_quad.quad.labels);

@@ -9,12 +9,13 @@ pub(super) struct BatchTotals {
     reduction: Reduction,
     items: f32,
     labels: f32,
-    /// 0 if they cancel.
+    /// The sum of the weights, or 0 if they cancel.
     weights: f32,
 }
 
-/// Weights cancel, and have no mean, if the magnitude of their sum is at most this part of the sum
-/// of their magnitudes: the rounding of the losses would dominate the mean.
+/// If the magnitude of the sum of the weights is at most this fraction of the sum of their
+/// magnitudes, they cancel: the weighted mean is undefined, because the rounding of the losses
+/// would determine its value.
 const MIN_RELATIVE_SUM: f64 = 1e-3;
 
 /// Returns the sum of the weights, or 0 if they cancel.

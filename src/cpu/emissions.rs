@@ -31,8 +31,8 @@ pub(super) fn compute<S: Simd>(
     // The loops are compiled once per kind of input, so that they contain no branches on it.
     match options.input {
         Input::Logits | Input::LogProbs | Input::LogProbsExact => {
-            // A log-probability below the threshold counts as 0 by itself; of logits, only the
-            // difference to the frame's largest matters.
+            // The probability of a log-probability below the threshold counts as 0. For logits,
+            // only the difference from the largest logit of the frame matters.
             let floor = match options.input {
                 Input::Logits => f32::NEG_INFINITY,
                 _ => -MAX_NATS,
@@ -69,8 +69,8 @@ pub(super) fn compute<S: Simd>(
     }
 }
 
-/// For each frame, finds the largest score, at least `least`, and computes the emissions relative
-/// to it.
+/// For each frame, finds the largest score, which is at least `min_score`, and computes the
+/// emissions relative to it.
 #[inline(always)]
 #[allow(
     clippy::too_many_arguments,

@@ -10,8 +10,8 @@ use super::softmax_stats::{RowStats, RowVectors, SumExpM1, row_max};
 use crate::batch::CheckedBatch;
 use crate::options::{Input, Options, Status};
 
-/// Computes `stats`, and `grad` if there is one, of the rows from `first` on, in the order of the
-/// input. The gradient is 0 past an item's length, and for items without a gradient.
+/// Computes `stats`, and `grad` if it is given, of the rows from row `first` of the input on. The
+/// gradient is 0 past an item's length, and for items without a gradient.
 #[inline(always)]
 pub(super) fn rows<S: Simd>(
     simd: S,
@@ -113,11 +113,11 @@ fn logits<S: Simd>(
     stats
 }
 
-/// How far above the score that the row is relative to another score may lie, so that the sum of
-/// the exponentials does not overflow.
+/// The exponentials of a row are relative to one of its scores. Others may be at most this far
+/// above it, so that their sum does not overflow.
 const MAX_ABOVE: f32 = 60.0;
 
-/// Writes the exponentials of a row relative to `top`. The returned `row_max` is NaN if `top` is
+/// Writes the exponentials of a row relative to `max`. The returned `row_max` is NaN if `max` is
 /// not one of the scores, or if it is too far below another score.
 #[inline(always)]
 fn exponentials<S: Simd>(
@@ -150,7 +150,7 @@ fn exponentials<S: Simd>(
         ),
     }
     let sum = sum.total();
-    // If all scores are −inf, none of them equals `top`, and the sum is −1.
+    // If all scores are −inf, none of them equals `max`, and the sum is −1.
     let fits = near.all_true() && sum >= 0.0;
     RowStats {
         row_max: if fits { max } else { f32::NAN },

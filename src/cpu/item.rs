@@ -88,7 +88,7 @@ impl ItemData {
         }
         self.status = Status::Ok;
         if self.labels.len() > self.frames {
-            // There is no alignment, so the later stages do not need the labels.
+            // The item has no alignment, so later stages do not need its labels.
             self.status = Status::Impossible;
             self.labels.clear();
             self.skip_allowed.clear();

@@ -9,8 +9,8 @@ use super::softmax_stats::RowStats;
 use super::states::{Direction, StateRow};
 use crate::options::{Impossible, Input, Options, Status};
 
-/// Sums all paths of an item into its `likelihood`: alpha, one step further, times beta in that
-/// frame.
+/// Sums all paths of an item into its `likelihood`: the transitions from alpha's last row into the
+/// next frame, times beta's row of that frame.
 #[inline(always)]
 pub(super) fn join<S: Simd>(
     simd: S,

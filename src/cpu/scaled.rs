@@ -1,5 +1,4 @@
-//! Scaled floats: vectors of probabilities `m · 2^e`. `shaders/shared/scaled.wgsl` explains the
-//! idea.
+//! Scaled floats: vectors of probabilities `m · 2^e`. `shaders/shared/scaled.wgsl` describes them.
 //!
 //! There are two exponentials. [`exp`] and [`exp_difference`] return scaled floats, for emissions
 //! and normalisation. [`exp_f32`] returns plain f32, for the softmax in the gradient. Both use the
@@ -18,7 +17,8 @@ pub(super) const MAX_NATS: f32 = 268_435_456.0;
 /// The exponential of a log-probability above this overflows f32.
 pub(super) const MAX_LOG_PROB: f32 = 88.0;
 
-/// An upper bound of the distance between two log-probabilities that do not count as 0.
+/// An upper bound of the distance between two log-probabilities whose probabilities do not count as
+/// 0.
 const MAX_ABS_EXPONENT: f32 = MAX_NATS + 256.0;
 
 /// The smallest normal f32, rounded up. A smaller probability counts as 0, so it is never a
@@ -128,12 +128,12 @@ impl<S: Simd> Scaled<S> {
         }
     }
 
-    /// Combines all lanes, in their order.
+    /// Combines all lanes by `combine`, in their order.
     #[inline(always)]
-    pub(super) fn fold(self, simd: S, join: impl Fn(Self, Self) -> Self) -> Self {
+    pub(super) fn fold(self, simd: S, combine: impl Fn(Self, Self) -> Self) -> Self {
         let mut sum = Self::new(simd, self.m[0], self.e[0]);
         for i in 1..LANES {
-            sum = join(sum, Self::new(simd, self.m[i], self.e[i])).normalised();
+            sum = combine(sum, Self::new(simd, self.m[i], self.e[i])).normalised();
         }
         sum
     }
@@ -367,9 +367,9 @@ mod tests {
             let e = i32x16::splat(simd, 0);
             neg_ln(Scaled { m, e }.normalised())[0]
         });
-        let want = -f64::from(p).ln();
-        let error = f64::from(found) / want - 1.0;
-        assert!(error.abs() < 1e-6, "{found} is not {want}");
+        let expected = -f64::from(p).ln();
+        let error = f64::from(found) / expected - 1.0;
+        assert!(error.abs() < 1e-6, "{found} is not {expected}");
     }
 
     #[test]

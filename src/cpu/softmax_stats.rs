@@ -65,7 +65,7 @@ impl<'a> RowVectors<'a> {
     }
 }
 
-/// Returns the largest score, or NaN if that is not a finite number of at least `least`, or if any
+/// Returns the largest score, or NaN if that is not a finite number of at least `min`, or if any
 /// score is NaN or below `floor`.
 #[inline(always)]
 pub(super) fn row_max<S: Simd>(

@@ -2,8 +2,9 @@
 //! other ends (outward).
 //!
 //! An inward sweep stores the first row of each block of frames as a checkpoint. The outward sweep
-//! of the other direction recomputes the rows between the checkpoints, one block at a time, which
-//! fits the cache, and combines each row with its own into the occupancies of the frame.
+//! of the other direction recomputes the rows between the checkpoints one block at a time, so that
+//! they stay in the cache. It multiplies each of them by its own row, which gives the occupancies
+//! of the frame.
 
 use std::iter::StepBy;
 use std::ops::Range;
@@ -179,7 +180,7 @@ struct Block<'a, S: Simd> {
     count: usize,
     /// The state pairs that an alignment can pass through in these frames, rounded to whole
     /// vectors: too few frames come before to reach the higher pairs, and too few are left after
-    /// the lower ones. A row holds arbitrary numbers outside this range, but not NaN, and 0
+    /// the lower ones. Outside this range a row holds arbitrary numbers, but not NaN, and it is 0
     /// wherever the other direction's row is not 0.
     pairs: Range<usize>,
 }

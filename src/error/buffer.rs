@@ -15,7 +15,8 @@ pub enum BufferError {
     /// A buffer that the plan needs is missing.
     #[error("buffer `{buffer}` is needed: {why}")]
     Missing {
-        /// Its name in [`Buffers`](crate::Buffers).
+        /// The name of its field in [`Buffers`](crate::Buffers),
+        /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).
         buffer: &'static str,
         /// Why it is needed.
         why: &'static str,
@@ -25,7 +26,8 @@ pub enum BufferError {
         "buffer `{buffer}`: {got} bytes from offset {offset}, but the plan's shape needs {needs}"
     )]
     TooSmall {
-        /// Its name in [`Buffers`](crate::Buffers).
+        /// The name of its field in [`Buffers`](crate::Buffers),
+        /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).
         buffer: &'static str,
         /// The offset of the range.
         offset: u64,
@@ -39,7 +41,8 @@ pub enum BufferError {
         "buffer `{buffer}`: {got} bytes are bound at once, but the device binds at most {most} (max_storage_buffer_binding_size): bind a smaller range, or use padded labels"
     )]
     TooLarge {
-        /// Its name in [`Buffers`](crate::Buffers).
+        /// The name of its field in [`Buffers`](crate::Buffers),
+        /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).
         buffer: &'static str,
         /// The bytes of the range.
         got: u64,
@@ -51,7 +54,8 @@ pub enum BufferError {
         "buffer `{buffer}`: offset {offset} is not a multiple of {alignment} (min_storage_buffer_offset_alignment)"
     )]
     Unaligned {
-        /// Its name in [`Buffers`](crate::Buffers).
+        /// The name of its field in [`Buffers`](crate::Buffers),
+        /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).
         buffer: &'static str,
         /// The offset of the range.
         offset: u64,
@@ -61,7 +65,8 @@ pub enum BufferError {
     /// A buffer lacks a usage flag.
     #[error("buffer `{buffer}` lacks BufferUsages::STORAGE")]
     Usage {
-        /// Its name in [`Buffers`](crate::Buffers).
+        /// The name of its field in [`Buffers`](crate::Buffers),
+        /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).
         buffer: &'static str,
     },
     /// An output overlaps another range of the same buffer.
@@ -75,7 +80,8 @@ pub enum BufferError {
     /// A buffer was bound that the plan does not use.
     #[error("buffer `{buffer}` was bound, but {why}")]
     Unexpected {
-        /// Its name in [`Buffers`](crate::Buffers).
+        /// The name of its field in [`Buffers`](crate::Buffers),
+        /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).
         buffer: &'static str,
         /// Why the plan does not use it.
         why: &'static str,

@@ -52,13 +52,12 @@ fn rank(info: &wgpu::AdapterInfo) -> u32 {
     }
 }
 
-/// Opens the best adapter whose name contains `name`, if there is one, ignoring case, and for which
-/// `create` succeeds, and returns the result of `create`. GL adapters are tried only if no other
-/// adapter succeeds.
+/// Opens the best adapter for which `create` succeeds, and returns the result of `create`. If
+/// `name` is given, the name of the adapter must contain it; case is ignored. GL adapters are tried
+/// only if no other adapter succeeds.
 ///
 /// # Errors
-/// The first error of an adapter with that name, or [`Error::NoAdapter`] if no adapter has the
-/// name.
+/// The first error of such an adapter, or [`Error::NoAdapter`] if no adapter has the name.
 pub(crate) async fn open_first<T>(
     name: Option<&str>,
     create: impl Fn(&Selected) -> Result<T, Error>,
@@ -80,8 +79,8 @@ pub(crate) async fn open_first<T>(
     Err(first_error.unwrap_or_else(|| Error::no_adapter(name)))
 }
 
-/// Opens a device with the adapter's limits and those of its features that the kernels use. The
-/// feature for pipeline caches is for [`Ctc::with_cache`](crate::Ctc::with_cache).
+/// Opens a device with the limits of the adapter, the features that the kernels use, and pipeline
+/// caches, which [`Ctc::with_cache`](crate::Ctc::with_cache) needs, as far as the adapter has them.
 pub(crate) async fn open(adapter: &wgpu::Adapter) -> Result<Selected, Error> {
     let _device_use = DeviceUse::begin()?;
     let info = adapter.get_info();

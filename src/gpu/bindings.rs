@@ -7,7 +7,7 @@ use crate::limits::DeviceLimits;
 use crate::options::Reduction;
 use crate::plan::{Plan, Task};
 
-/// The kind of computation that a set of buffers is for.
+/// A kind of computation, each of which has its own struct of buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BufferSet {
     Loss,
@@ -24,11 +24,24 @@ impl BufferSet {
         }
     }
 
+    /// Returns the kind as error messages name it.
     fn name(self) -> &'static str {
         match self {
             Self::Loss => "a loss",
             Self::Align => "an alignment",
             Self::Greedy => "greedy decoding",
+        }
+    }
+
+    /// Returns the name of the field of an array in [`Buffers`](crate::Buffers),
+    /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).
+    fn field(self, array: ArrayId) -> &'static str {
+        match (self, array) {
+            (Self::Align | Self::Greedy, ArrayId::Loss) => "path_log_prob",
+            (Self::Greedy, ArrayId::HypothesisLabels) => "labels",
+            (Self::Greedy, ArrayId::HypothesisLengths) => "label_lengths",
+            (Self::Greedy, ArrayId::HypothesisFrames) => "frames",
+            _ => array.name(),
         }
     }
 }
@@ -71,7 +84,8 @@ impl<'a> Bindings<'a> {
         })
     }
 
-    /// Returns whether two arrays are in one `wgpu::Buffer`, which needs another shader source.
+    /// Returns whether two arrays are in one `wgpu::Buffer`, which needs another variant of the
+    /// shader source.
     pub(super) fn aliasing(&self) -> Aliasing {
         let in_place = self.is_in_place();
         let bindings = self.bindings.iter();
@@ -99,8 +113,9 @@ impl<'a> Bindings<'a> {
             });
         }
         let has = |array| self.get(array).is_some();
-        for (array, buffer, why) in required_outputs(plan.task()) {
+        for (array, why) in required_outputs(plan.task()) {
             if !has(*array) {
+                let buffer = self.set.field(*array);
                 return Err(BufferError::Missing { buffer, why });
             }
         }
@@ -118,7 +133,7 @@ impl<'a> Bindings<'a> {
         }
         for (array, binding) in &self.bindings {
             check_range(
-                array.name(),
+                self.set.field(*array),
                 binding,
                 required_bytes(plan, *array),
                 alignment,
@@ -128,7 +143,7 @@ impl<'a> Bindings<'a> {
             let got = accessible_bytes(plan, ArrayId::Labels, labels);
             let most = limits.max_binding;
             if plan.shape().label_layout == LabelLayout::Concatenated && got > most {
-                let buffer = ArrayId::Labels.name();
+                let buffer = self.set.field(ArrayId::Labels);
                 return Err(BufferError::TooLarge { buffer, got, most });
             }
         }
@@ -150,8 +165,8 @@ impl<'a> Bindings<'a> {
                 let disjoint = out.buffer != other.buffer || bytes == 0 || other_bytes == 0;
                 if !same && !disjoint && out.offset < other_end && other.offset < end {
                     return Err(BufferError::Overlap {
-                        first: written.name(),
-                        second: array.name(),
+                        first: self.set.field(*written),
+                        second: self.set.field(*array),
                     });
                 }
             }
@@ -160,29 +175,28 @@ impl<'a> Bindings<'a> {
     }
 }
 
-/// The outputs that a caller must bind: each with its field's name and the reason.
-fn required_outputs(task: Task) -> &'static [(ArrayId, &'static str, &'static str)] {
+/// Returns the outputs that a caller must bind, each with the reason.
+fn required_outputs(task: Task) -> &'static [(ArrayId, &'static str)] {
     const ALIGNMENT: &str = "the plan writes all of an alignment";
     const GREEDY: &str = "the plan writes all of a greedy hypothesis";
     match task {
         Task::Loss => &[],
         Task::LossAndGrad => &[(
             ArrayId::Grad,
-            "grad",
             "the plan computes the gradient; GpuCtc::plan_loss does not",
         )],
         Task::Align => &[
-            (ArrayId::Path, "path", ALIGNMENT),
-            (ArrayId::LogProbs, "log_probs", ALIGNMENT),
-            (ArrayId::Spans, "spans", ALIGNMENT),
-            (ArrayId::Probabilities, "probabilities", ALIGNMENT),
-            (ArrayId::Loss, "path_log_prob", ALIGNMENT),
+            (ArrayId::Path, ALIGNMENT),
+            (ArrayId::LogProbs, ALIGNMENT),
+            (ArrayId::Spans, ALIGNMENT),
+            (ArrayId::Probabilities, ALIGNMENT),
+            (ArrayId::Loss, ALIGNMENT),
         ],
         Task::Greedy => &[
-            (ArrayId::HypothesisLabels, "labels", GREEDY),
-            (ArrayId::HypothesisLengths, "label_lengths", GREEDY),
-            (ArrayId::HypothesisFrames, "frames", GREEDY),
-            (ArrayId::Loss, "path_log_prob", GREEDY),
+            (ArrayId::HypothesisLabels, GREEDY),
+            (ArrayId::HypothesisLengths, GREEDY),
+            (ArrayId::HypothesisFrames, GREEDY),
+            (ArrayId::Loss, GREEDY),
         ],
     }
 }

@@ -18,30 +18,34 @@ use crate::setters::buffer_setters;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Buffers<'a> {
-    /// The input, `[N, T, C]` or `[T, N, C]`, as declared by the [`Input`](crate::Input) of the
-    /// options.
+    /// f32 (or f16), `[N, T, C]` or `[T, N, C]`: the input, of the kind that the
+    /// [`Input`](crate::Input) of the options declares.
     pub logits: wgpu::BufferBinding<'a>,
-    /// `[N, Lmax]` padded or `[ΣL]` concatenated. Concatenated labels end where the binding ends.
+    /// i32, `[N, Lmax]` padded or `[ΣL]` concatenated. Concatenated labels end where the binding
+    /// ends.
     pub labels: wgpu::BufferBinding<'a>,
-    /// `[N]`. By default, all frames are valid.
+    /// i32, `[N]`. By default, all frames are valid.
     pub logit_lengths: Option<wgpu::BufferBinding<'a>>,
-    /// `[N]`
+    /// i32, `[N]`.
     pub label_lengths: wgpu::BufferBinding<'a>,
-    /// `[N]`. By default, each is 1.
+    /// f32, `[N]`. By default, each is 1.
     pub weights: Option<wgpu::BufferBinding<'a>>,
-    /// `[N]`, written.
+    /// f32, `[N]`, written, in nats.
     pub loss: wgpu::BufferBinding<'a>,
-    /// Same shape as `logits`, written in full.
+    /// Same type and shape as `logits`, written in full. Required for a plan of
+    /// [`GpuCtc::plan`](crate::GpuCtc::plan), and an error for one of
+    /// [`GpuCtc::plan_loss`](crate::GpuCtc::plan_loss).
     pub grad: Option<wgpu::BufferBinding<'a>>,
-    /// `[N]`, written.
+    /// u32, `[N]`, written: the codes of [`Status`](crate::Status).
     pub status: Option<wgpu::BufferBinding<'a>>,
-    /// `[1]`, written: the loss reduced by the [`Reduction`](crate::Reduction) of the options.
+    /// f32, `[1]`, written: the loss reduced by the [`Reduction`](crate::Reduction) of the options.
+    /// An error for [`Reduction::None`](crate::Reduction::None).
     pub reduced: Option<wgpu::BufferBinding<'a>>,
 }
 
 impl<'a> Buffers<'a> {
-    /// Creates the bindings of whole buffers; the setters add the optional ones. Assign the fields to
-    /// bind ranges of buffers.
+    /// Creates the bindings of whole buffers; the setters add the optional ones. Assign the fields
+    /// to bind ranges of buffers.
     #[must_use]
     pub fn new(
         logits: &'a wgpu::Buffer,
@@ -78,7 +82,7 @@ impl<'a> Buffers<'a> {
         }
     }
 
-    /// Writes the gradient over the input.
+    /// Binds `logits` as `grad` too, so that the gradient overwrites the input.
     #[must_use]
     pub fn in_place(self) -> Self {
         let grad = Some(self.logits.clone());

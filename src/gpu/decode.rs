@@ -12,14 +12,14 @@ use crate::setters::buffer_setters;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AlignBuffers<'a> {
-    /// The input, `[N, T, C]` or `[T, N, C]`, as declared by the [`Input`](crate::Input) of the
-    /// options.
+    /// f32 (or f16), `[N, T, C]` or `[T, N, C]`: the input, of the kind that the
+    /// [`Input`](crate::Input) of the options declares.
     pub logits: wgpu::BufferBinding<'a>,
     /// i32, `[N, Lmax]` padded or `[ΣL]` concatenated.
     pub labels: wgpu::BufferBinding<'a>,
     /// i32, `[N]`. By default, all frames are valid.
     pub logit_lengths: Option<wgpu::BufferBinding<'a>>,
-    /// i32, `[N]`
+    /// i32, `[N]`.
     pub label_lengths: wgpu::BufferBinding<'a>,
     /// i32, `[N, T]` in either layout of the input, written: the class at each frame. Required.
     pub path: Option<wgpu::BufferBinding<'a>>,
@@ -97,8 +97,8 @@ buffer_setters!(AlignBuffers {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct GreedyBuffers<'a> {
-    /// The input, `[N, T, C]` or `[T, N, C]`, as declared by the [`Input`](crate::Input) of the
-    /// options.
+    /// f32 (or f16), `[N, T, C]` or `[T, N, C]`: the input, of the kind that the
+    /// [`Input`](crate::Input) of the options declares.
     pub logits: wgpu::BufferBinding<'a>,
     /// i32, `[N]`. By default, all frames are valid.
     pub logit_lengths: Option<wgpu::BufferBinding<'a>>,
@@ -107,8 +107,8 @@ pub struct GreedyBuffers<'a> {
     pub labels: Option<wgpu::BufferBinding<'a>>,
     /// u32, `[N]`, written: the number of decoded labels of each item. Required.
     pub label_lengths: Option<wgpu::BufferBinding<'a>>,
-    /// u32, `[N, T, 2]`, written: the first frame of each label, and the frame after its last; 0 past
-    /// the last label. Required.
+    /// u32, `[N, T, 2]`, written: the first frame of each label, and the frame after its last; 0
+    /// past the last label. Required.
     pub frames: Option<wgpu::BufferBinding<'a>>,
     /// f32, `[N]`, written: ln of the path's probability. Required.
     pub path_log_prob: Option<wgpu::BufferBinding<'a>>,

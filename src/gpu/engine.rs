@@ -22,8 +22,9 @@ pub(super) struct Pipeline {
 /// Selects whether wgpu adds its runtime checks to the kernels: a clamp of each index and a counter
 /// in each loop.
 ///
-/// On a software adapter (llvmpipe, Mesa 22.3), the kernels take the same time without them, within
-/// the noise at all shapes of the benchmark. On a GPU the difference has not been measured.
+/// On a software adapter (llvmpipe, Mesa 22.3), the kernels take the same time with and without
+/// them, within the noise, for all shapes of the benchmark. The difference has not been measured on
+/// a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum RuntimeChecks {
@@ -60,7 +61,7 @@ impl Key {
 /// thread waits for it instead of compiling the pipeline again.
 type Entry = Arc<Mutex<Option<Arc<Pipeline>>>>;
 
-/// The default of the number of pipelines that are kept.
+/// The default maximum number of pipelines that are kept.
 pub(crate) const PIPELINES: usize = 128;
 
 /// A device and its pipelines.

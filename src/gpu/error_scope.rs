@@ -21,8 +21,8 @@ pub(crate) fn guarded<T>(
     into_result(value, during, error.now_or_never().flatten())
 }
 
-/// [`guarded`] for asynchronous calls, which also works in a browser. `work` itself does not await,
-/// so no other call's work falls into its scopes.
+/// Runs `work` as [`guarded`] does, for asynchronous calls, and works in a browser too. `work`
+/// itself does not await, so its scopes contain no work of other calls.
 pub(crate) async fn guarded_async<T>(
     device: &wgpu::Device,
     during: &str,

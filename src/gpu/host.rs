@@ -35,22 +35,22 @@ pub(crate) enum PollThread {
     Background,
 }
 
-/// A device, and the plans and buffers of recent shapes.
+/// A device, with the plans and buffers that are kept for later calls.
 #[derive(Debug)]
 pub(crate) struct HostRunner {
     ctc: GpuCtc,
     device: wgpu::Device,
     queue: wgpu::Queue,
     limits: DeviceLimits,
-    /// The reason of the loss, if the device was lost.
+    /// The reason for the loss of the device, if it was lost.
     lost: Arc<Mutex<Option<String>>>,
     /// True if the device's callback sets `lost`.
     watched: bool,
     idle: Idle<Staging>,
 }
 
-/// The number of elements from which planning takes little time compared with the upload. Smaller
-/// batches exceed the number of dispatches only within very low limits.
+/// From this number of input elements on, planning takes little time compared with the upload.
+/// Smaller batches have too many dispatches only within very low limits.
 const MANY_ELEMENTS: usize = 1 << 24;
 
 /// The maximum number of polls for the loss of the device after a failed call, and the pause
@@ -112,8 +112,8 @@ impl HostRunner {
         self.ctc.set_pipeline_limit(limits.pipelines);
     }
 
-    /// Begins a call. Must come before any other use of the device, even before checking that it is
-    /// lost.
+    /// Begins a call. Must come before any other use of the device, even before
+    /// [`check_lost`](Self::check_lost).
     ///
     /// # Errors
     /// [`Error::Forked`] in a child of the process that created the device.
@@ -136,20 +136,20 @@ impl HostRunner {
         options: &Options,
         task: Task,
         poll_thread: PollThread,
-        answer: &mut RawOutput,
+        output: &mut RawOutput,
     ) -> Result<(), Error> {
         let _device_use = self.enter()?;
         let parts = self.split(checked, options, task);
         for part in parts.iter() {
             self.check_lost()?;
-            let result = self.run_part(&part, task, poll_thread, answer).await;
+            let result = self.run_part(&part, task, poll_thread, output).await;
             if result.is_err() {
                 self.poll_lost_reason();
             }
             self.check_lost()?;
             result?;
         }
-        parts.reduce(answer);
+        parts.reduce(output);
         Ok(())
     }
 
@@ -187,12 +187,12 @@ impl HostRunner {
         part: &BatchPart<'_>,
         task: Task,
         poll_thread: PollThread,
-        answer: &mut RawOutput,
+        output: &mut RawOutput,
     ) -> Result<(), Error> {
         let start = || self.upload_and_submit(part, task);
         let (staging, pending) = guarded_async(&self.device, "running a batch", start).await??;
         self.wait_readable(pending, poll_thread).await?;
-        staging.read(&self.device, part, answer)?;
+        staging.read(&self.device, part, output)?;
         self.idle.put(staging);
         Ok(())
     }
@@ -220,7 +220,7 @@ impl HostRunner {
             PollThread::Background => self.poll_in_background(),
         };
         pending.ready().await?;
-        // The background thread uses the device until then: if the program ended earlier, its
+        // The background thread uses the device until it ends: if the program ended first, the
         // driver would be unloaded while in use.
         if let Some(done) = poller {
             let _ = done.await;
@@ -265,8 +265,10 @@ impl HostRunner {
         }
     }
 
+    /// Checks that the device has not reported its loss.
+    ///
     /// # Errors
-    /// [`Error::DeviceLost`] if the device has reported its loss.
+    /// [`Error::DeviceLost`] if it has.
     fn check_lost(&self) -> Result<(), Error> {
         match &*locked(&self.lost) {
             None => Ok(()),

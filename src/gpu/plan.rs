@@ -32,6 +32,7 @@ pub struct GpuPlan {
 #[derive(Debug)]
 struct Resources {
     pipelines: Vec<Arc<Pipeline>>,
+    /// The uniforms, `stride` bytes apart.
     params: wgpu::Buffer,
     stride: u64,
     workspace: Vec<(ArrayId, wgpu::Buffer)>,
@@ -82,7 +83,8 @@ impl GpuPlan {
         self.record(encoder, &buffers.bindings())
     }
 
-    /// [`encode`](Self::encode) for a plan of [`GpuCtc::plan_align`](crate::GpuCtc::plan_align).
+    /// Records the computation as [`encode`](Self::encode) does, for a plan of
+    /// [`GpuCtc::plan_align`](crate::GpuCtc::plan_align).
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -94,7 +96,8 @@ impl GpuPlan {
         self.record(encoder, &buffers.bindings())
     }
 
-    /// [`encode`](Self::encode) for a plan of [`GpuCtc::plan_greedy`](crate::GpuCtc::plan_greedy).
+    /// Records the computation as [`encode`](Self::encode) does, for a plan of
+    /// [`GpuCtc::plan_greedy`](crate::GpuCtc::plan_greedy).
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -182,7 +185,8 @@ impl GpuPlan {
             })
     }
 
-    /// Returns the buffer range to bind: the caller's, a default one, or one of the workspace.
+    /// Returns the buffer range to bind: one of the caller's, of a default buffer, or of the
+    /// workspace.
     fn binding<'a>(
         &'a self,
         array: ArrayId,

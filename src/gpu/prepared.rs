@@ -134,7 +134,8 @@ impl GpuPlan {
         self.prepare_bindings(&buffers.bindings())
     }
 
-    /// [`prepare`](Self::prepare) for a plan of [`GpuCtc::plan_align`](crate::GpuCtc::plan_align).
+    /// Creates the bind groups as [`prepare`](Self::prepare) does, for a plan of
+    /// [`GpuCtc::plan_align`](crate::GpuCtc::plan_align).
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -142,7 +143,7 @@ impl GpuPlan {
         self.prepare_bindings(&buffers.bindings())
     }
 
-    /// [`prepare`](Self::prepare) for a plan of
+    /// Creates the bind groups as [`prepare`](Self::prepare) does, for a plan of
     /// [`GpuCtc::plan_greedy`](crate::GpuCtc::plan_greedy).
     ///
     /// # Errors

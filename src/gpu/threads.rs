@@ -43,7 +43,7 @@ pub(super) fn in_threads<T: Sync, U: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// [`in_threads`] on the web, where wgpu is confined to one thread.
+/// Runs `work` on each item, on this thread: in a browser, wgpu is confined to one thread.
 #[cfg(target_arch = "wasm32")]
 pub(super) fn in_threads<T, U>(_: usize, items: &[T], work: impl Fn(&T) -> U) -> Vec<U> {
     items.iter().map(work).collect()

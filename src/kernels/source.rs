@@ -15,7 +15,7 @@ const IN_PLACE_F32: &str = include_str!("../../shaders/shared/in_place_f32.wgsl"
 const IN_PLACE_F16: &str = include_str!("../../shaders/shared/in_place_f16.wgsl");
 const HALF: &str = include_str!("../../shaders/shared/half.wgsl");
 
-/// How the caller's buffers are placed: separately, or several of them in one `wgpu::Buffer`.
+/// The placement of the caller's buffers: each in its own `wgpu::Buffer`, or several in one.
 ///
 /// WebGPU forbids binding one buffer both as read-only and as writable in a dispatch, so aliased
 /// buffers are all declared `read_write`.
@@ -57,7 +57,7 @@ pub(crate) struct SourceVariant {
     pub(crate) element: ElementType,
     /// The gradient overwrites the input.
     pub(crate) in_place: bool,
-    /// Lanes exchange data by subgroup operations, instead of through workgroup memory.
+    /// Lanes exchange values by subgroup operations instead of through workgroup memory.
     pub(crate) subgroups: bool,
 }
 

@@ -163,32 +163,32 @@ fn each_constant_of_a_plan_is_an_override_of_its_kernel() {
         ..Options::default()
     };
     let long = BatchShape::new(1, 3_000, 20, 2_000);
-    let mut steps = Vec::new();
+    let mut dispatches = Vec::new();
     for shape in [&shape, &long] {
         for task in [Task::LossAndGrad, Task::Align, Task::Greedy] {
             let plan = Plan::new(shape, &options, task, &DeviceLimits::default()).unwrap();
-            steps.extend(plan.dispatches);
+            dispatches.extend(plan.dispatches);
         }
     }
     for kernel in KERNELS {
         assert!(
-            steps.iter().any(|step| step.kernel == kernel),
-            "no step runs {}",
+            dispatches.iter().any(|dispatch| dispatch.kernel == kernel),
+            "no dispatch runs {}",
             kernel.name
         );
     }
-    for step in &steps {
-        let module = module(step.kernel, SourceVariant::PLAIN);
+    for dispatch in &dispatches {
+        let module = module(dispatch.kernel, SourceVariant::PLAIN);
         let overrides: Vec<_> = module
             .overrides
             .iter()
             .filter_map(|(_, o)| o.name.as_deref())
             .collect();
-        for (name, _) in &step.constants {
+        for (name, _) in &dispatch.constants {
             assert!(
                 overrides.contains(name),
                 "{} has no override {name}",
-                step.kernel.name
+                dispatch.kernel.name
             );
         }
     }
@@ -222,10 +222,10 @@ fn statuses_have_the_numbers_that_kernels_write() {
 }
 
 #[test]
-fn each_kernel_has_a_file_and_its_stage_one_on_the_cpu_backend() {
+fn each_kernel_has_a_wgsl_file_and_a_file_of_the_cpu_backend() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for kernel in KERNELS {
-        // Rows of any length are in memory on a CPU, so it needs no sweep for long labels.
+        // On the CPU, rows of any length are in memory, so no kernel for long labels is needed.
         let stage = kernel.name.trim_end_matches("_long");
         let (folder, stage) = match stage {
             // The CPU backend implements alignment in one file.

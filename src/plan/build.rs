@@ -84,9 +84,10 @@ pub(super) fn plan(
 /// The phases of the recursions over frames: alpha from the first frame, beta from the last.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// From the ends of the input to the middle frame.
+    /// From the ends of an item to the middle frame; for alignment, from the first frame to the
+    /// last.
     Inward,
-    /// The inward recursion through one segment once more, to store its states.
+    /// The inward recursion again, through one segment, to store its states.
     Recompute,
     /// From the middle frame on to the other end.
     Outward,
@@ -107,13 +108,13 @@ pub(super) struct Segment {
     pub(super) end: u64,
 }
 
-/// The dispatches so far, and what they are computed from.
+/// The dispatches added so far, and the inputs of planning.
 pub(super) struct Builder<'a> {
     pub(super) shape: &'a BatchShape,
     pub(super) options: &'a Options,
     pub(super) task: Task,
     pub(super) tiling: Tiling,
-    /// The lanes of the largest workgroups.
+    /// The number of lanes of the largest workgroups.
     pub(super) lanes: u32,
     pub(super) limits: &'a DeviceLimits,
     pub(super) dispatches: Vec<PlannedDispatch>,
@@ -148,7 +149,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Adds the statistics of the input's rows and the inward recursion over all segments.
+    /// Adds the row statistics and the inward recursion over all segments.
     pub(super) fn sweep_inward(&mut self, tile: Tile) -> Result<(), PlanError> {
         if !self.tiling.gathered {
             self.row_stage(tile, self.all_steps(), &kernels::SOFTMAX_STATS)?;
@@ -163,8 +164,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Computes the states of a segment once more, if those of earlier segments have overwritten
-    /// them.
+    /// Computes the states of a segment again, if those of other segments have overwritten them.
     pub(super) fn recompute(&mut self, tile: Tile, segment: Segment) -> Result<(), PlanError> {
         if !self.tiling.checkpointed() {
             return Ok(());
@@ -278,8 +278,8 @@ impl Builder<'_> {
         (range, params)
     }
 
-    /// Returns the range of each binding of `kernel`: all of a workspace array, and `external` of
-    /// one of the caller's.
+    /// Returns the range of each binding of `kernel`: the whole array if it belongs to the
+    /// workspace, and `external(array)` if it is the caller's.
     pub(super) fn binding_ranges(
         &self,
         kernel: &Kernel,
@@ -295,9 +295,9 @@ impl Builder<'_> {
         kernel.bindings.iter().map(range).collect()
     }
 
-    /// Returns a grid of at least `workgroups` in two dimensions, of which the first is used up
-    /// before the second.
-    pub(super) fn folded_grid(&self, workgroups: u64, z: u32) -> [u32; 3] {
+    /// Returns a grid of at least `workgroups` workgroups per z, which continues in y if they
+    /// exceed the limit of x.
+    pub(super) fn linear_grid(&self, workgroups: u64, z: u32) -> [u32; 3] {
         let x = workgroups.min(self.limits.max_workgroups.into()).max(1);
         [word(x), word(workgroups.div_ceil(x)).max(1), z]
     }
@@ -319,8 +319,9 @@ impl Builder<'_> {
 /// Returns the number of lanes that share `frames` rows of `classes`, so that each lane has about
 /// four entries: a power of two, at most `most`.
 ///
-/// On a CPU the lanes are those of a vector, which do not wait for others. Of the batch's sizes
-/// only C may be used here: the order of a sum must not depend on the other items of the batch.
+/// For a software driver, it is the number of lanes of one vector, which never wait for each other.
+/// Of the batch's sizes only C may be used here, because the order of a sum must not depend on the
+/// other items.
 pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &DeviceLimits) -> u64 {
     let most = if limits.software && classes < LONG_ROW_ON_CPU {
         8
@@ -331,7 +332,7 @@ pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &DeviceLim
     wanted.clamp(8, most).next_power_of_two().min(most)
 }
 
-/// The number of classes above which a vector's lanes would loop for too long.
+/// The number of classes from which the lanes of one vector would take too many loop iterations.
 const LONG_ROW_ON_CPU: u64 = 1 << 18;
 
 /// Converts a number that the tiling keeps below 2^31.

@@ -14,6 +14,10 @@ const LARGEST_ARRAY: u64 = 1 << 62;
 
 const WORD: u64 = 4;
 
+/// Checks the shape, the options and the limits.
+///
+/// # Errors
+/// The first rule that is violated.
 pub(super) fn check(
     shape: &BatchShape,
     options: &Options,
@@ -50,7 +54,7 @@ pub(super) fn check(
     check_epsilon(options.input)?;
     for (limit, value) in [
         ("offset_alignment", limits.offset_alignment),
-        ("subgroup", limits.subgroup_size),
+        ("subgroup_size", limits.subgroup_size),
     ] {
         if value != 0 && !value.is_power_of_two() {
             return Err(PlanError::NotPowerOfTwo { limit, value });
@@ -94,13 +98,13 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Checks that each array of the batch fits a buffer. A larger one could never be encoded, and
-/// splitting it into tiles could fill the host's memory with dispatches.
+/// Checks that each array of the batch fits a buffer. No buffer could hold a larger one, and
+/// planning its tiles could fill the host's memory with dispatches.
 fn check_buffers(shape: &BatchShape, task: Task, limits: &DeviceLimits) -> Result<(), PlanError> {
     let [items, frames, classes, labels] =
         [shape.items, shape.frames, shape.classes, shape.max_labels].map(|n| n as u64);
-    // Without frames the input has no bytes for any number of items and classes, so these are
-    // limited as if there were one frame.
+    // Without frames the input is empty for any number of items and classes, so these are checked
+    // as for one frame.
     let input = [items, frames.max(1), classes, shape.element.bytes() as u64];
     let padded = match shape.label_layout {
         LabelLayout::Padded => labels,

@@ -6,8 +6,8 @@ use crate::error::PlanError;
 use crate::kernels::{self, ArrayId, Kernel};
 use crate::params::Params;
 
-/// The lanes of the stages after the recursion. The order of their sums must not depend on the
-/// batch, so this is a constant.
+/// The lanes per workgroup of most stages after the recursion. It is a constant, because the order
+/// of their sums must not depend on the batch.
 const LANES: u32 = 32;
 
 impl Builder<'_> {
@@ -45,7 +45,7 @@ impl Builder<'_> {
                 second_base: word(second_base),
                 ..self.tile_params(tile)
             },
-            grid: self.folded_grid(tile.count, 1),
+            grid: self.linear_grid(tile.count, 1),
             ranges: self.binding_ranges(&kernels::COLLAPSE, |array| match array {
                 ArrayId::HypothesisLabels => labels,
                 ArrayId::HypothesisFrames => hypothesis_frames,
@@ -55,8 +55,7 @@ impl Builder<'_> {
         })
     }
 
-    /// Follows the backpointers of a segment from its last step to its first, in one or more
-    /// dispatches.
+    /// Adds the backtrace of a segment from its last step to its first, in one or more dispatches.
     fn backtrace(&mut self, tile: Tile, segment: Segment) -> Result<(), PlanError> {
         let steps = usize_of((Iterations::MAX - 8).into());
         let starts: Vec<_> = (segment.first..segment.end).step_by(steps).collect();
@@ -72,7 +71,7 @@ impl Builder<'_> {
                     end_step: word(end),
                     ..self.segment_params(tile, segment)
                 },
-                grid: self.folded_grid(tile.count.div_ceil(LANES.into()), 1),
+                grid: self.linear_grid(tile.count.div_ceil(LANES.into()), 1),
                 ranges: self.binding_ranges(&kernels::BACKTRACE, |_| BindingRange::Workspace),
                 iterations: Iterations::bounded(end - first + 1, "frames T", end)?,
             })?;
@@ -80,7 +79,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Adds one dispatch per input slice.
+    /// Adds the stage `path`, with one dispatch per input slice.
     fn path(&mut self, tile: Tile) -> Result<(), PlanError> {
         let frames = self.shape.frames as u64;
         let slice_frames = self.tiling.slice_frames;
@@ -98,7 +97,7 @@ impl Builder<'_> {
                     label_base: word(label_base),
                     ..params
                 },
-                grid: self.folded_grid((tile.count * count).div_ceil(lanes.into()), 1),
+                grid: self.linear_grid((tile.count * count).div_ceil(lanes.into()), 1),
                 ranges: self.binding_ranges(&kernels::PATH, |array| match array {
                     ArrayId::Input => input,
                     _ => paths,
@@ -128,7 +127,7 @@ impl Builder<'_> {
                 second_base: word(second_base),
                 ..self.tile_params(tile)
             },
-            grid: self.folded_grid((tile.count * labels).div_ceil(rows.into()), 1),
+            grid: self.linear_grid((tile.count * labels).div_ceil(rows.into()), 1),
             ranges: self.binding_ranges(&kernels::SPANS, |array| match array {
                 ArrayId::Spans => spans,
                 ArrayId::Probabilities => means,
@@ -153,7 +152,7 @@ impl Builder<'_> {
                 label_base: word(label_base),
                 ..self.tile_params(tile)
             },
-            grid: self.folded_grid(tile.count, 1),
+            grid: self.linear_grid(tile.count, 1),
             ranges: self.binding_ranges(kernel, |array| match array {
                 ArrayId::LogProbs => paths,
                 _ => items,

@@ -3,43 +3,45 @@
 use super::{BindingRange, Plan, PlannedDispatch};
 use crate::kernels::{ArrayId, SourceVariant};
 
-/// An array that a launch binds: one of the caller's, named as in [`Buffers`](crate::Buffers),
-/// [`AlignBuffers`](crate::AlignBuffers) and [`GreedyBuffers`](crate::GreedyBuffers), or one of the
-/// workspace.
+/// An array that a launch binds: one of the caller's or one of the workspace.
+///
+/// The caller's are the fields of [`Buffers`](crate::Buffers),
+/// [`AlignBuffers`](crate::AlignBuffers) and [`GreedyBuffers`](crate::GreedyBuffers), whose
+/// documentation defines their contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operand {
-    /// `[N, T, C]` or `[T, N, C]`, read.
+    /// f32 or f16 `[N, T, C]` or `[T, N, C]`, read.
     Logits,
-    /// `[N, Lmax]` or `[ΣL]`, read.
+    /// i32 `[N, Lmax]` or `[ΣL]`, read.
     Labels,
-    /// `[N]`, read.
+    /// i32 `[N]`, read.
     LogitLengths,
-    /// `[N]`, read.
+    /// i32 `[N]`, read.
     LabelLengths,
-    /// `[N]`, read.
+    /// f32 `[N]`, read.
     Weights,
-    /// `[N]`, written.
+    /// f32 `[N]`, written: the losses, or the `path_log_prob` of alignment and greedy decoding.
     Loss,
-    /// `[N]`, written.
+    /// u32 `[N]`, written: the codes of [`Status`](crate::Status).
     Status,
-    /// `[1]`, written.
+    /// f32 `[1]`, written.
     Reduced,
-    /// Same shape as the logits, written.
+    /// Same type and shape as the logits, written.
     Grad,
-    /// Alignment, `[N, T]`, written.
+    /// Alignment: i32 `[N, T]`, written.
     Path,
-    /// Alignment, `[N, T]`, written.
+    /// Alignment: f32 `[N, T]`, written.
     LogProbs,
-    /// Alignment, `[N, Lmax, 2]`, written.
+    /// Alignment: u32 `[N, Lmax, 2]`, written.
     Spans,
-    /// Alignment, `[N, Lmax]`, written.
+    /// Alignment: f32 `[N, Lmax]`, written.
     Probabilities,
-    /// Greedy decoding, `[N, T]`, written.
+    /// Greedy decoding, `labels`: i32 `[N, T]`, written.
     HypothesisLabels,
-    /// Greedy decoding, `[N]`, written.
+    /// Greedy decoding, `label_lengths`: u32 `[N]`, written.
     HypothesisLengths,
-    /// Greedy decoding, `[N, T, 2]`, written.
+    /// Greedy decoding, `frames`: u32 `[N, T, 2]`, written.
     HypothesisFrames,
     /// The workspace array with this index in [`Plan::workspace_arrays`].
     Workspace(usize),
@@ -51,7 +53,8 @@ pub enum Operand {
 pub struct BoundRange {
     /// The array.
     pub operand: Operand,
-    /// The offset in bytes: a multiple of the offset alignment in the limits.
+    /// The offset in bytes: a multiple of the limits'
+    /// [`offset_alignment`](crate::DeviceLimits::offset_alignment).
     pub offset: u64,
     /// The length in bytes; `None` for the rest of the array.
     pub bytes: Option<u64>,
@@ -76,8 +79,8 @@ pub struct Launch {
 }
 
 impl Plan {
-    /// Returns the bytes of each array of the workspace. The arrays need no initial contents, and
-    /// their contents are not used by later batches.
+    /// Returns the size in bytes of each array of the workspace. The arrays need no initial
+    /// contents, and no batch uses the contents that an earlier one left.
     pub fn workspace_arrays(&self) -> impl Iterator<Item = u64> {
         self.workspace.iter().map(|array| array.bytes)
     }
@@ -86,7 +89,7 @@ impl Plan {
     /// that may all lie in one buffer. With wgpu's own types, use [`GpuPlan`](crate::GpuPlan): its
     /// pipelines serve batches of all sizes.
     ///
-    /// Every operand of a launch is required: pass lengths of `T` and weights of 1 if the batch has
+    /// Every operand of a launch is required: bind lengths of `T` and weights of 1 if the batch has
     /// none, and a buffer for the status. Plan with `subgroup_size: 0` in the
     /// [`DeviceLimits`](crate::DeviceLimits) if the device has no subgroups, and with the offset
     /// alignment of the framework's bindings.

@@ -103,7 +103,7 @@ impl Builder<'_> {
                 ("REDUCTION", reduction),
             ],
             params,
-            grid: self.folded_grid(tile.count, 1),
+            grid: self.linear_grid(tile.count, 1),
             ranges: [labels, items, items, items]
                 .into_iter()
                 .chain([BindingRange::Workspace; 4])
@@ -120,7 +120,7 @@ impl Builder<'_> {
         let capacity = self.tiling.label_capacity;
         let classes = self.shape.classes as u64;
         let lanes = u64::from(64.min(self.lanes));
-        // The lane of a label searches all other labels for equal ones.
+        // The lane of a label may search all other labels for equal ones.
         let iterations = |clear: u64, link: u64| clear.div_ceil(lanes) + link * (capacity + 2) + 2;
         let strides = capacity.div_ceil(lanes);
         let in_one = iterations(classes, strides);
@@ -134,7 +134,7 @@ impl Builder<'_> {
                 (strides, [0, 1], iterations(0, 1)),
             ]
         };
-        let [y, z, _] = self.folded_grid(tile.count, 1);
+        let [y, z, _] = self.linear_grid(tile.count, 1);
         for (x, [clear, link], iterations) in dispatches {
             self.push(PlannedDispatch {
                 kernel: &kernels::LABEL_LINKS,
@@ -166,7 +166,8 @@ impl Builder<'_> {
         let shared_frames = if kernel == &kernels::GRAD { 4 } else { 1 };
         let lanes = row_lanes(shared_frames, classes, self.lanes.into(), self.limits);
         let iterations = self.row_iterations(kernel, lanes)?;
-        // On a CPU, workgroups of one vector never wait for other lanes. They need a larger grid.
+        // On a software driver, the lanes of a workgroup of one vector never wait for other lanes.
+        // Such workgroups need a larger grid.
         let grid_fits = tile.count * slice_frames <= self.limits.max_workgroups.into();
         let workgroup_lanes = if self.limits.software && grid_fits {
             lanes
@@ -196,7 +197,7 @@ impl Builder<'_> {
                 subgroups,
                 constants,
                 params,
-                grid: self.folded_grid(row_groups.div_ceil(rows), 1),
+                grid: self.linear_grid(row_groups.div_ceil(rows), 1),
                 ranges: self.binding_ranges(kernel, |_| input),
                 iterations,
             })?;
@@ -216,7 +217,8 @@ impl Builder<'_> {
         let of_row = classes.div_ceil(lanes) + 8;
         let folds = 2 * u64::from(lanes.ilog2());
         let of_labels = if kernel == &kernels::GRAD {
-            // The quads, and the links of all labels, if all are equal.
+            // A loop over the quads, and one over the links of a class, which are those of all
+            // labels if all are equal.
             quads.div_ceil(lanes) + label_capacity
         } else if gathered {
             label_capacity / lanes + 1
@@ -254,8 +256,8 @@ impl Builder<'_> {
             (false, false) => sweep_lanes(quads, self.limits.software),
         };
         let aligns = self.task == Task::Align;
-        // Each step of a `_long` kernel loops over the quads: once, or twice if the states of a
-        // block are recomputed. It also copies one row of states per block.
+        // Each step of a `_long` kernel loops over the quads: once in an alignment; in a sweep of
+        // the loss up to three times, as it also recomputes and copies the rows of a block.
         let strides = quads.div_ceil(lanes) + 2;
         let (kernel, per_step, per_dispatch) = match (spill, aligns) {
             (true, true) => (&kernels::VITERBI_LONG, strides, 2 * strides),
@@ -278,7 +280,8 @@ impl Builder<'_> {
             Phase::Recompute => ("sweep recompute", checkpoint_row, true),
             Phase::Outward => ("sweep outward", 0, true),
         };
-        // If its inputs are gathered, the kernel does not read the input: one row is bound.
+        // If its entries are gathered, the kernel does not read the input, so only one row is
+        // bound.
         let (frames, items) = if gathered {
             (1, 1)
         } else {
@@ -322,7 +325,7 @@ impl Builder<'_> {
                     checkpoint_row: word(if stores_checkpoint { checkpoint_row } else { 0 }),
                     ..params
                 },
-                grid: self.folded_grid(tile.count, word(self.task.directions())),
+                grid: self.linear_grid(tile.count, word(self.task.directions())),
                 ranges: self.binding_ranges(kernel, |_| input),
                 iterations: Iterations::bounded(
                     (end - first) * per_step + per_dispatch + 1,
@@ -338,7 +341,8 @@ impl Builder<'_> {
         let quads = self.tiling.quads;
         let frames = self.shape.frames as u64;
         // A constant, since the order of a sum must not depend on the batch's Lmax or T (see
-        // `row_lanes`). On a CPU, the lanes of one vector are faster because they never wait.
+        // `row_lanes`). On a software driver, the lanes of one vector are faster because they never
+        // wait.
         let lanes = if self.limits.software { 8 } else { 64 }.min(self.lanes);
         let (items, base) = self.tiling.items_range(tile.first, tile.count, 1);
         let iterations = quads.div_ceil(lanes.into())
@@ -360,7 +364,7 @@ impl Builder<'_> {
                 item_base: word(base),
                 ..self.tile_params(tile)
             },
-            grid: self.folded_grid(tile.count, 1),
+            grid: self.linear_grid(tile.count, 1),
             ranges: self.binding_ranges(&kernels::JOIN, |_| items),
             iterations: Iterations::bounded(iterations, "frames T", frames)?,
         })?;

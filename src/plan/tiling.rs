@@ -14,7 +14,7 @@ pub(super) const BLOCK: u64 = 4;
 const WORD: u64 = 4;
 /// Bytes of the two words of a label, of a frame's statistics, or of a label's span.
 const PAIR: u64 = 8;
-/// Bytes of an item's lengths and offsets.
+/// Bytes of an element of `items`.
 const ITEM: u64 = 16;
 /// Bytes of four numbers.
 const VECTOR: u64 = 16;
@@ -22,13 +22,13 @@ const VECTOR: u64 = 16;
 /// Words of the batch totals, which come before the starts of concatenated labels.
 const TOTALS_WORDS: u64 = 4;
 
-/// Vectors of the states of a quad (four state pairs).
+/// Vectors of the states of a quad: mantissas and exponents of its blanks and of its labels.
 const STATE_VECTORS: u64 = 4;
 /// Vectors of a quad in the lattice, per block of frames.
 const LATTICE_VECTORS: u64 = 6;
 
-/// Rows of states that a recursion with spilled states alternates between. Sweeps of the losses
-/// also need the rows of a block.
+/// The number of spill rows between which a recursion alternates. Sweeps of the loss also need
+/// those of a block.
 const ALTERNATING_ROWS: u64 = 2;
 
 /// Steps whose backpointers share a word.
@@ -45,19 +45,19 @@ const LARGEST_WORKSPACE_ARRAY: u64 = 1 << 30;
 /// The split of a batch, and the sizes that follow from it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tiling {
-    /// The labels per item that the workspace has room for. An item with more labels than frames
-    /// has no valid alignment, so labels past the first T are never read.
+    /// The maximum number of labels of an item in the workspace. An item with more labels than
+    /// frames has no valid alignment, so labels past the first T are never read.
     pub(super) label_capacity: u64,
-    /// The quads of state pairs: four times a blank and the label after it.
+    /// The number of quads per row of states.
     pub(super) quads: u64,
-    /// The steps of the longer direction, at least 1.
+    /// The number of steps of the longer direction, at least 1.
     pub(super) steps: u64,
-    /// The items of a tile, at least 1.
+    /// The number of items of a tile, at least 1.
     pub(super) tile_items: u64,
     pub(super) segment_steps: u64,
     pub(super) slice_frames: u64,
-    /// True if the inputs of the sweeps are gathered into the workspace, because the input of a
-    /// tile exceeds a binding.
+    /// True if the entries that the sweeps need are gathered into the workspace, because the input
+    /// of a tile exceeds a binding.
     pub(super) gathered: bool,
     /// True if states are spilled to rows of the carry, because they exceed the registers of a
     /// workgroup.
@@ -119,7 +119,7 @@ impl Tiling {
         Ok(tiling)
     }
 
-    /// Limits the tile to the items of which every array fits a binding.
+    /// Limits the tile to the number of items with which every array fits a binding.
     fn fit_items(&mut self) -> Result<(), PlanError> {
         let [frames, max_labels] = [self.shape.frames, self.shape.max_labels].map(|n| n as u64);
         let (capacity, binding) = (self.capacity, self.binding_bytes);
@@ -153,9 +153,9 @@ impl Tiling {
         Ok(())
     }
 
-    /// Limits the tile to the items whose stored states fit a workspace array, but to no less than
-    /// one item: the steps of a single item are split into segments instead. Returns the bytes of a
-    /// block of an item's states.
+    /// Limits the tile to the number of items whose stored states fit a workspace array, but to no
+    /// less than one item: the steps of a single item are split into segments instead. Returns the
+    /// bytes of one block of an item's states.
     fn fit_blocks(&mut self) -> Result<u64, PlanError> {
         let block_bytes = match self.task {
             Task::LossAndGrad => self.task.directions() * LATTICE_VECTORS * VECTOR * self.quads,
@@ -169,8 +169,8 @@ impl Tiling {
         Ok(block_bytes)
     }
 
-    /// Limits the frames of an input slice to a binding; of a batch-major batch, the items of a
-    /// tile first.
+    /// Limits an input slice to the number of frames whose input fits a binding. If the batch is
+    /// batch-major, limits the items of the tile first.
     fn slice_input(&mut self) {
         let [items, frames] = [self.shape.items, self.shape.frames].map(|n| n as u64);
         let rows = self.binding_bytes / self.input_row_bytes();
@@ -187,8 +187,8 @@ impl Tiling {
         self.slice_frames = slice_frames.min(frames);
     }
 
-    /// Limits the steps of a segment to those whose states, and gathered inputs, fit a workspace
-    /// array.
+    /// Limits a segment to the number of steps whose states, and whose gathered entries, each fit a
+    /// workspace array.
     fn fit_segments(&mut self, block_bytes: u64) -> Result<(), PlanError> {
         let mut blocks = self.capacity / (block_bytes * self.tile_items).max(1);
         if self.gathered {
@@ -196,7 +196,7 @@ impl Tiling {
             self.tile_items = self.tile_items.min(self.capacity / gathered_bytes);
             if self.tile_items == 0 {
                 return Err(
-                    self.binding_limit(gathered_bytes, "one block of an item's gathered inputs")
+                    self.binding_limit(gathered_bytes, "one block of an item's gathered entries")
                 );
             }
             blocks = blocks.min(self.capacity / (gathered_bytes * self.tile_items));
@@ -206,16 +206,17 @@ impl Tiling {
         Ok(())
     }
 
-    /// Checks that the states at which segments begin fit a workspace array.
+    /// Checks that the carry, with the checkpoints of all segments, fits a workspace array.
     fn check_carry(&self) -> Result<(), PlanError> {
         let bytes = self.carry_bytes();
         if bytes > self.capacity {
-            return Err(self.binding_limit(bytes, "the states at which segments begin"));
+            return Err(self.binding_limit(bytes, "the checkpoints of the states"));
         }
         Ok(())
     }
 
-    /// Limits the tile to as many items of `bytes_per_item` as fit in `room`.
+    /// Limits the tile to as many items of `bytes_per_item` as fit in `room` bytes. `what`
+    /// describes one item's part of the array, for the error.
     fn fit(&mut self, bytes_per_item: u64, room: u64, what: &'static str) -> Result<(), PlanError> {
         self.tile_items = self.tile_items.min(room / bytes_per_item.max(1));
         if self.tile_items == 0 {
@@ -261,7 +262,7 @@ impl Tiling {
     }
 
     /// Returns true if the states of only one segment are stored at a time, and are recomputed from
-    /// the states at which the segment begins.
+    /// the segment's checkpoint.
     pub(super) fn checkpointed(&self) -> bool {
         self.task != Task::Loss && self.segments() > 1
     }
@@ -275,13 +276,13 @@ impl Tiling {
         }
     }
 
-    /// Returns the rows of the carry per direction and item.
+    /// Returns the number of rows of the carry per direction and item.
     fn carry_rows(&self) -> u64 {
         self.spill_row() + self.spill_rows
     }
 
-    /// Returns the arrays of the workspace. A binding must not be empty, so each has at least the
-    /// size of one item.
+    /// Returns the arrays of the workspace. A binding must not be empty, so each array has at least
+    /// the size of one element of `items`.
     pub(super) fn workspace(&self) -> Vec<WorkspaceArray> {
         let [items, frames] = [self.shape.items, self.shape.frames].map(|n| n as u64);
         let starts = match self.shape.label_layout {
@@ -373,12 +374,13 @@ impl Tiling {
     }
 }
 
-/// Returns the labels per item that the workspace has room for.
+/// Returns the maximum number of labels of an item in the workspace.
 pub(super) fn label_capacity(shape: &BatchShape) -> u64 {
     (shape.frames as u64).min(shape.max_labels as u64)
 }
 
-/// Returns the quads of an item's state pairs: one pair per label, and one for the last blank.
+/// Returns the number of quads of an item with the maximum number of labels: it has one state pair
+/// per label, and one for the final blank.
 pub(super) fn quads(shape: &BatchShape) -> u64 {
     label_capacity(shape) / 4 + 1
 }

@@ -22,8 +22,8 @@ use crate::kernels::{CHECK_LABELS, Kernel, SOFTMAX_STATS, SWEEP_LONG, VITERBI_LO
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct PlanVariant {
-    /// True if a kernel uses subgroup operations. Without them, the invocations of a workgroup
-    /// exchange values through workgroup memory and barriers.
+    /// True if a kernel uses subgroup operations. Otherwise the invocations of a workgroup exchange
+    /// values through workgroup memory, with barriers.
     pub subgroups: bool,
     /// True if the recursions over frames keep their current states in a storage buffer, because an
     /// item has more states than a workgroup can hold in registers.
@@ -31,8 +31,8 @@ pub struct PlanVariant {
     /// True if the recursion stores checkpoints and runs a second time from each of them, because
     /// the states of all frames exceed a binding.
     pub checkpointed: bool,
-    /// True if the logits of the labels are first gathered into the workspace, because the logits
-    /// that a recursion reads exceed a binding.
+    /// True if the logits of the blank and of the labels are first gathered into the workspace,
+    /// because the logits that a recursion reads exceed a binding.
     pub gathered: bool,
     /// The number of batch tiles, which are computed one after the other; 0 for an empty batch.
     pub batch_tiles: usize,

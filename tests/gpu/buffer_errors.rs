@@ -478,8 +478,7 @@ fn buffers_of_alignment_and_greedy_decoding_are_checked() {
         let error = plan
             .encode_greedy(&mut gpu.encoder(), &buffers)
             .unwrap_err();
-        let message =
-            "buffer `hypothesis_frames`: 116 bytes from offset 0, but the plan's shape needs 120";
+        let message = "buffer `frames`: 116 bytes from offset 0, but the plan's shape needs 120";
         assert_eq!(error.to_string(), message);
     });
 }

@@ -1,5 +1,5 @@
-//! Forced alignment and greedy decoding of arrays of the host. Buffers are created per call:
-//! decoding is not the hot path of a training.
+//! Forced alignment and greedy decoding of arrays of the host. Buffers are created per call,
+//! because decoding is not on the hot path of training.
 
 use super::parts::BatchPart;
 use super::staging::{Pending, mapped, status_of, unmap, unreadable};
@@ -13,7 +13,7 @@ use crate::options::{Options, Reduction, Status};
 use crate::plan::Task;
 
 impl HostRunner {
-    /// As [`decode::align`](crate::decode::align).
+    /// Returns the same as [`decode::align`](crate::decode::align), computed on the device.
     pub(crate) async fn align(
         &self,
         checked: &CheckedBatch<'_>,
@@ -30,7 +30,7 @@ impl HostRunner {
         Ok(decoded)
     }
 
-    /// As [`decode::greedy`](crate::decode::greedy).
+    /// Returns the same as [`decode::greedy`](crate::decode::greedy), computed on the device.
     pub(crate) async fn greedy(
         &self,
         checked: &CheckedBatch<'_>,
@@ -88,7 +88,7 @@ fn unreduced(options: &Options) -> Options {
     }
 }
 
-/// A plan, and the buffers of its inputs, its outputs and their copies for the runner.
+/// A plan, the buffers of its inputs and outputs, and copies of the outputs for the host.
 struct DecodeStaging {
     plan: GpuPlan,
     logits: wgpu::Buffer,

@@ -15,7 +15,8 @@ pub(super) struct BatchParts<'a> {
     /// factors of the reduction are in `scales`.
     options: Options,
     reduction: Reduction,
-    /// The weight of each item, with several parts multiplied by the factor of the reduction.
+    /// The weight of each item, multiplied by the factor of the reduction if there are several
+    /// parts.
     scales: Vec<f32>,
     items_per_part: usize,
 }
@@ -71,9 +72,9 @@ impl<'a> BatchParts<'a> {
     }
 
     /// Reduces the losses of several parts.
-    pub(super) fn reduce(&self, answer: &mut RawOutput) {
+    pub(super) fn reduce(&self, output: &mut RawOutput) {
         if self.options.reduction != self.reduction {
-            answer.reduced = Some(cpu::reduce(&self.scales, &answer.loss));
+            output.reduced = Some(cpu::reduce(&self.scales, &output.loss));
         }
     }
 }
@@ -155,7 +156,8 @@ impl BatchPart<'_> {
         }
     }
 
-    /// Returns the labels of an item of the part, after collapsing repeated ones if the options do.
+    /// Returns the labels of item `n` of the part, without repeated ones if the options collapse
+    /// them.
     pub(super) fn labels_of(&self, n: usize) -> Vec<i32> {
         let labels = self.parts.checked.item_labels(self.items.start + n);
         self.options().repeated_labels.applied(labels)

@@ -30,7 +30,7 @@ pub(super) struct Staging {
     grad_readback: wgpu::Buffer,
 }
 
-/// A submitted batch: one receiver for each buffer that is being mapped.
+/// A submitted batch: one receiver per buffer that is being mapped.
 pub(super) struct Pending(pub(super) Vec<oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>>);
 
 impl Pending {
@@ -89,7 +89,8 @@ impl Staging {
         })
     }
 
-    /// Returns true if the plan and the buffers serve a part of this shape with so many labels.
+    /// Returns true if the plan and the buffers fit a part of this shape with `labels` labels in
+    /// all.
     pub(super) fn fits(
         &self,
         shape: &BatchShape,
@@ -126,13 +127,13 @@ impl Staging {
         queue: &wgpu::Queue,
         part: &BatchPart<'_>,
     ) -> Result<Pending, Error> {
-        let wants_grad = self.plan.plan().task() == Task::LossAndGrad;
+        let has_grad = self.plan.plan().task() == Task::LossAndGrad;
         let has_reduced = part.options().reduction != Reduction::None;
         let mut buffers = Buffers::new(&self.logits, &self.labels, &self.label_lengths, &self.loss)
             .logit_lengths(&self.logit_lengths)
             .weights(&self.weights)
             .status(&self.status);
-        if wants_grad {
+        if has_grad {
             buffers = buffers.grad(&self.grad);
         }
         if has_reduced {
@@ -155,7 +156,7 @@ impl Staging {
                 );
             }
             encoder.copy_buffer_to_buffer(&self.reduced, 0, &self.losses_readback, 2 * vector, 4);
-            if wants_grad && self.grad.size() > 0 {
+            if has_grad && self.grad.size() > 0 {
                 encoder.copy_buffer_to_buffer(
                     &self.grad,
                     0,
@@ -166,7 +167,7 @@ impl Staging {
             }
             queue.submit([encoder.finish()]);
             let mut pending = vec![mapped(&self.losses_readback)];
-            if wants_grad {
+            if has_grad {
                 pending.push(mapped(&self.grad_readback));
             }
             Pending(pending)
@@ -177,7 +178,7 @@ impl Staging {
         &self,
         device: &wgpu::Device,
         part: &BatchPart<'_>,
-        answer: &mut RawOutput,
+        output: &mut RawOutput,
     ) -> Result<(), Error> {
         let items = part.items.len();
         {
@@ -187,12 +188,12 @@ impl Staging {
                 .map_err(|error| unreadable(&error))?;
             let words: &[u32] = bytemuck::cast_slice(&view);
             let losses = words[..items].iter().map(|bits| f32::from_bits(*bits));
-            answer.loss.extend(losses);
+            output.loss.extend(losses);
             for code in &words[items..2 * items] {
-                answer.status.push(status_of(*code)?);
+                output.status.push(status_of(*code)?);
             }
             if part.options().reduction != Reduction::None {
-                answer.reduced = Some(f32::from_bits(words[2 * items]));
+                output.reduced = Some(f32::from_bits(words[2 * items]));
             }
         }
         unmap(device, &self.losses_readback)?;
@@ -204,16 +205,16 @@ impl Staging {
                     .map_err(|error| unreadable(&error))?;
                 let grad: &[f32] = bytemuck::cast_slice(&view);
                 if part.is_whole() {
-                    answer.grad.clear();
-                    answer
+                    output.grad.clear();
+                    output
                         .grad
                         .extend_from_slice(&grad[..part.shape().elements()]);
                 } else {
-                    answer.grad.resize(part.values().len(), 0.0);
+                    output.grad.resize(part.values().len(), 0.0);
                     let mut from = 0;
                     for run in part.runs() {
                         let length = run.len();
-                        answer.grad[run].copy_from_slice(&grad[from..from + length]);
+                        output.grad[run].copy_from_slice(&grad[from..from + length]);
                         from += length;
                     }
                 }
@@ -237,7 +238,7 @@ pub(super) fn unmap(device: &wgpu::Device, buffer: &wgpu::Buffer) -> Result<(), 
     guarded(device, "unmapping the results", || buffer.unmap())
 }
 
-/// Maps a buffer for reading. The receiver gets the result once a poll has completed the mapping.
+/// Maps a buffer for reading. The receiver gets the result when a poll completes the mapping.
 pub(super) fn mapped(
     buffer: &wgpu::Buffer,
 ) -> oneshot::Receiver<Result<(), wgpu::BufferAsyncError>> {

@@ -74,8 +74,8 @@ fn check_row_stage(plan: &Plan, dispatches: &[&PlannedDispatch], label: &str, st
         .filter(|d| d.params.first_frame == 0)
         .map(|d| (d.params.segment_begin, d.params.segment_end))
         .collect();
-    // `softmax_stats` gathers inputs once per segment and once more for its recomputation.
-    // Otherwise one segment has all steps.
+    // If entries are gathered, `softmax_stats` runs once per segment and again for its
+    // recomputation. Otherwise it runs once, with all steps as one segment.
     let stores_rows = [Task::LossAndGrad, Task::Align].contains(&plan.task());
     let twice =
         label == "softmax_stats" && plan.input_slices() > 1 && stores_rows && plan.segments() > 1;

@@ -47,8 +47,9 @@ fn plan(shape: &BatchShape, task: Task, limits: &DeviceLimits) -> Result<Plan, P
     plan
 }
 
-/// The ends of the range `0..=most`, powers of two, the numbers next to them, and any other number.
-fn edgy(most: u64) -> impl Strategy<Value = u64> {
+/// Draws from the ends of the range `0..=most`, the powers of two in it and the numbers next to
+/// them, and from the whole range.
+fn near_edges(most: u64) -> impl Strategy<Value = u64> {
     let powers = (0_u32..64, -1_i64..=1)
         .prop_map(move |(power, by)| (1_u64 << power).saturating_add_signed(by).min(most));
     prop_oneof![
@@ -60,11 +61,11 @@ fn edgy(most: u64) -> impl Strategy<Value = u64> {
 }
 
 fn size() -> impl Strategy<Value = usize> {
-    edgy(1 << 31).prop_map(|n| usize::try_from(n).unwrap())
+    near_edges(1 << 31).prop_map(|n| usize::try_from(n).unwrap())
 }
 
 fn word() -> impl Strategy<Value = u32> {
-    edgy(u32::MAX.into()).prop_map(|n| u32::try_from(n).unwrap())
+    near_edges(u32::MAX.into()).prop_map(|n| u32::try_from(n).unwrap())
 }
 
 fn shape() -> impl Strategy<Value = BatchShape> {
@@ -85,7 +86,7 @@ fn shape() -> impl Strategy<Value = BatchShape> {
 /// Limits that are high enough for most plans, or any limits at all.
 fn limits() -> impl Strategy<Value = DeviceLimits> {
     let wild = (
-        (edgy(u64::MAX), edgy(u64::MAX)),
+        (near_edges(u64::MAX), near_edges(u64::MAX)),
         [word(), word(), word(), word(), word(), word(), word()],
         any::<bool>(),
     )
@@ -114,8 +115,8 @@ fn limits() -> impl Strategy<Value = DeviceLimits> {
             }
         });
     let enough = (
-        edgy(u64::MAX),
-        edgy(u64::MAX),
+        near_edges(u64::MAX),
+        near_edges(u64::MAX),
         word(),
         word(),
         any::<bool>(),
@@ -302,7 +303,7 @@ fn a_batch_of_100_gigabytes_is_planned_or_the_error_contains_how_many_items_can_
         BatchShape::new(longest_items(), 2, 6, 20_000),
     ] {
         for task in TASKS {
-            // Following the error message leads to a plan in the end.
+            // Splitting the batch as the error message advises leads to a plan in the end.
             let mut part = shape;
             let mut tries = 0;
             while let Err(PlanError::Dispatches { items, most }) = plan(&part, task, &wide) {

@@ -1,4 +1,4 @@
-//! The size of a plan's workspace.
+//! Tests of the size of a plan's workspace.
 
 use crate::batch::BatchShape;
 use crate::error::PlanError;
@@ -71,8 +71,8 @@ const BENCHMARK: [[usize; 4]; 7] = [
     [2000, 4, 128, 500],
 ];
 
-/// From the forward to the backward pass and in it, PyTorch's CUDA loss keeps log-probabilities and
-/// their gradient, `[T, N, C]` each, and alpha and beta, `[N, T, 2L + 1]` each, all of 4 bytes.
+/// Until the end of the backward pass, PyTorch's CUDA loss keeps log-probabilities and their
+/// gradient, `[T, N, C]` each, and alpha and beta, `[N, T, 2L + 1]` each, with 4 bytes per element.
 #[test]
 fn the_workspace_has_at_most_half_the_bytes_that_pytorch_keeps() {
     let room = 1 << 31;
@@ -107,7 +107,7 @@ fn frames_180_000_and_labels_20_000_fit_in_2_gib() {
         let plan = plan(&shape, &limits);
         assert!(plan.workspace_bytes() <= 2 << 30, "{plan}");
         assert!(plan.segments() > 1);
-        // An alignment stores two bits per state of a segment, and all states of one frame per
+        // An alignment stores two bits per state and step of one segment, and one checkpoint per
         // segment.
         let plan = Plan::new(&shape, &Options::default(), Task::Align, &limits).unwrap();
         assert!(plan.workspace_bytes() <= 2 << 30, "{plan}");

@@ -1,4 +1,4 @@
-//! Batches that cannot be planned: the error names the limit, the axis or the option.
+//! Tests of batches that cannot be planned: the error names the limit, the axis or the option.
 
 use crate::batch::{BatchShape, Layout};
 use crate::error::{ParameterError, PlanError};
@@ -30,7 +30,7 @@ fn a_limit_that_just_suffices_is_accepted_and_a_lower_one_is_named() {
         named(refusal(shape, options, buffers(7))),
         "max_storage_buffers_per_shader_stage"
     );
-    // A frame of 1,000 classes, and the 256 bytes by which its binding may begin before it.
+    // A frame of 1,000 classes has 4,000 bytes. Its binding may begin up to 256 bytes before it.
     let binding = |n| DeviceLimits {
         max_binding: n,
         ..limits

@@ -1,4 +1,4 @@
-//! The variant of a plan agrees with its dispatches, and with nothing that it prints.
+//! Tests that the variant of a plan agrees with its dispatches, whatever their printed names are.
 
 use super::{constant, each_plan};
 use crate::batch::BatchShape;
@@ -8,8 +8,8 @@ use crate::plan::{Plan, PlanVariant, Task};
 
 const TASKS: [Task; 4] = [Task::Loss, Task::LossAndGrad, Task::Align, Task::Greedy];
 
-/// Returns the plans of a batch that each of these limits splits in another way, or runs on other
-/// kernels.
+/// Returns plans of two shapes within limits that each split the batch in another way, or select
+/// other kernels.
 fn plans(task: Task) -> Vec<Plan> {
     let default = DeviceLimits::default();
     let bound = |max_binding| DeviceLimits {
@@ -43,7 +43,7 @@ fn plans(task: Task) -> Vec<Plan> {
 }
 
 #[test]
-fn each_field_has_both_values_among_the_plans_of_a_goal() {
+fn each_field_has_both_values_among_the_plans_of_a_task() {
     type Field = (&'static str, fn(&PlanVariant) -> bool, &'static [Task]);
     let fields: [Field; 6] = [
         ("subgroups", |v| v.subgroups, &TASKS),
@@ -51,7 +51,7 @@ fn each_field_has_both_values_among_the_plans_of_a_goal() {
         ("checkpointed", |v| v.checkpointed, &TASKS[1..3]),
         ("gathered", |v| v.gathered, &TASKS[..3]),
         ("batch tiles", |v| v.batch_tiles > 1, &TASKS),
-        ("input tiles", |v| v.input_slices > 1, &TASKS),
+        ("input slices", |v| v.input_slices > 1, &TASKS),
     ];
     for task in TASKS {
         let variants: Vec<_> = plans(task).iter().map(Plan::variant).collect();
@@ -98,7 +98,7 @@ fn the_variant_agrees_with_the_dispatches() {
 }
 
 #[test]
-fn the_printed_names_of_the_dispatches_do_not_matter() {
+fn the_variant_does_not_depend_on_the_printed_names_of_the_dispatches() {
     for task in TASKS {
         for plan in plans(task) {
             let mut renamed = plan.clone();
