@@ -9,7 +9,7 @@ mod inputs;
 use ctc_wgpu::{Ctc, Error, Options, adapters, reference};
 use inputs::Inputs;
 
-/// T, N, C, L, and the scale of the logits.
+/// `[T, N, C, L]` of each batch, and the scale of its logits.
 const BATCHES: [([usize; 4], f32); 6] = [
     (inputs::SHAPES[0], 1.0),
     (inputs::SHAPES[3], 1.0),
@@ -49,6 +49,7 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
+/// Returns the largest absolute error, each divided by `unit` of the true value.
 fn worst(found: &[f32], truth: &[f64], unit: impl Fn(f64) -> f64) -> f64 {
     let errors = found
         .iter()

@@ -1,5 +1,5 @@
-//! Alignment of 32 lines of text of a small OCR network: the frames and the probability of each
-//! symbol.
+//! Aligns 32 lines of text with the output of a small OCR network. Prints the frames and the
+//! probability of each symbol, for the first two lines and for lines that greedy decoding misreads.
 //!
 //! Run it with `cargo run --release --example align`. It reads
 //! `tests/data/ocr/keras_ocr_trained.npz`. For your own files use `ctc-wgpu align`, which can also
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::default().blank(Blank::Last);
 
     let alignments = align(&batch, &options)?;
-    // Decoded labels, to find the items that the network does not recognise.
+    // The decoded labels, to find the items that the network misreads.
     let readings = greedy(&batch, &options)?;
     for (item, (alignment, reading)) in alignments.iter().zip(&readings).enumerate() {
         let labels: Vec<u32> = alignment.spans.iter().map(|span| span.label).collect();
@@ -40,14 +40,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    // A wrong label or a bad picture is most likely where a label is least probable.
+    // Wrong labels and bad images are most likely where a label has a low probability.
     let spans = alignments.iter().enumerate().flat_map(|(item, alignment)| {
         let spans = alignment.spans.iter().enumerate();
         spans.map(move |(position, span)| (span.probability, item, position))
     });
     if let Some((probability, item, position)) = spans.min_by(|a, b| a.0.total_cmp(&b.0)) {
         println!(
-            "least probable: symbol {position} of item {item}, of probability {probability:.4}"
+            "least probable: symbol {position} of item {item}, with probability {probability:.4}"
         );
     }
     Ok(())
@@ -92,5 +92,7 @@ fn array<T: npyz::Deserialize>(
     name: &str,
 ) -> Result<Vec<T>, Box<dyn Error>> {
     let array = file.by_name(name)?;
-    Ok(array.ok_or(format!("{FILE}: no {name}"))?.into_vec()?)
+    Ok(array
+        .ok_or(format!("{FILE}: array `{name}` is missing"))?
+        .into_vec()?)
 }

@@ -2,9 +2,9 @@
 //!
 //! Run it with `cargo run --release --example ngram`. The model counts n-grams in nine of ten lines
 //! of a text, the Apache licence. The remaining lines are decoded from the output of a simulated
-//! weak network. The model is a [`Scorer`]; any other can take its place.
+//! weak network. The model is a [`Scorer`]; your own model can implement the same trait.
 
-#[expect(dead_code, reason = "the shapes are the benchmark's")]
+#[expect(dead_code, reason = "only the benchmarks use the shapes")]
 #[path = "../benches/inputs/seeded.rs"]
 mod seeded;
 
@@ -49,18 +49,19 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Counts of label sequences.
+/// A model of n-grams: counts of label sequences in a text.
 struct Ngrams {
     order: usize,
-    /// The count of each sequence of up to `order` labels.
+    /// The count of each sequence of 1 to `order` labels.
     runs: HashMap<Vec<u32>, f64>,
     /// The count of each shorter sequence that is followed by a label.
     contexts: HashMap<Vec<u32>, f64>,
 }
 
 impl Ngrams {
-    /// The weight of the model, and a bonus per label, so that hypotheses do not become too short.
+    /// The weight of the model's logarithms.
     const WEIGHT: f64 = 0.8;
+    /// A bonus per label, so that hypotheses do not become too short.
     const LABEL: f64 = 1.6;
     /// The count at which a sequence has the same weight as its shorter suffix.
     const TRUST: f64 = 4.0;
@@ -115,15 +116,15 @@ impl Scorer for Ngrams {
         0.0
     }
 
-    /// A probability's logarithm is at most 0.
+    /// A label adds at most its bonus, because the logarithm of a probability is at most 0.
     fn most(&self) -> f64 {
         Self::LABEL
     }
 }
 
-/// Simulates the output of a network for these lines: two frames per label, in which mostly the
-/// label and then the blank is the most probable class. Returns the logits, padded to the longest
-/// line, and the logit lengths.
+/// Simulates the output of a network for these lines: two frames per label. The most probable class
+/// is in most cases the label in the first frame and the blank in the second. Returns the logits
+/// `[N, T, C]`, padded to the longest line, and the logit lengths.
 fn network(lines: &[&[u32]]) -> (Vec<f32>, Vec<i32>) {
     let frames = 2 * lines.iter().map(|line| line.len()).max().unwrap_or(0);
     let (mut logits, _) = seeded::numbers([frames, lines.len(), CLASSES, 0], 1.8);
@@ -137,7 +138,7 @@ fn network(lines: &[&[u32]]) -> (Vec<f32>, Vec<i32>) {
     (logits, lines.iter().map(length).collect())
 }
 
-/// The labels of each item's best hypothesis.
+/// Returns the labels of each item's best hypothesis.
 fn best(found: Vec<BeamResult>) -> Vec<Vec<u32>> {
     let best = |item: BeamResult| item.hypotheses.into_iter().next();
     let labels = |item| best(item).map_or_else(Vec::new, |best| best.labels);

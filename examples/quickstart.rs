@@ -36,8 +36,8 @@ fn main() -> Result<(), Error> {
     // The last frame of item 1 is padding. Its gradient will be 0.
     let logit_lengths = [8, 7];
 
-    // The best adapter, or the CPU backend if there is none. Keep it, since it compiles its kernels
-    // once.
+    // Uses the best adapter, or the CPU backend if there is none. Create it once and keep it: it
+    // compiles its kernels at first use.
     let ctc = Ctc::new()?;
     println!("computing on {}\n", ctc.backend());
 
@@ -75,7 +75,7 @@ fn scores(best: char) -> [f32; CLASSES] {
     scores
 }
 
-/// A letter's class.
+/// Returns a letter's class.
 fn label(letter: char) -> i32 {
     (0..)
         .zip(ALPHABET)

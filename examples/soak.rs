@@ -1,10 +1,12 @@
 //! Runs many processes on one GPU for a long time and checks every result.
-//! `cargo run --release --example soak -- 8 600` starts eight processes for ten minutes. On a
+//!
+//! `cargo run --release --example soak -- 8 600` starts eight processes for 600 seconds. On a
 //! machine without a GPU it tests a software driver.
 //!
-//! Each process computes batches of a few shapes in turn. It compares the first losses and
-//! gradients with the CPU backend's, and all later ones with the first, bit for bit. It prints the
-//! number of batches, and exits with status 1 at the first difference.
+//! Each process computes batches of eight shapes in turn. It compares the first losses and
+//! gradients of each shape with the CPU backend's, within a tolerance, and all later ones with the
+//! first, bit for bit. It prints the number of batches, and exits with status 1 at the first
+//! difference.
 
 use std::env::{args, current_exe};
 use std::error::Error;
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use ctc_wgpu::{Batch, Ctc, LossAndGradOutput, Options};
 
+/// The arrays of one batch.
 struct Data {
     dims: [usize; 3],
     logits: Vec<f32>,
@@ -41,6 +44,7 @@ impl Data {
     }
 }
 
+/// Returns true if all numbers agree to 1e-5, relative to those above 1.
 fn close(got: &[f32], expected: &[f32]) -> bool {
     let mut pairs = got.iter().zip(expected);
     pairs.all(|(x, y)| (x - y).abs() <= 1e-5 * y.abs().max(1.0))
@@ -55,7 +59,11 @@ fn soak(duration: Duration) -> Result<usize, Box<dyn Error>> {
     for data in &all {
         let (output, on_cpu) = (data.compute(&gpu)?, data.compute(&cpu)?);
         if !close(&output.loss, &on_cpu.loss) || !close(&output.grad, &on_cpu.grad) {
-            return Err(format!("{:?}: the CPU has other losses or gradients", data.dims).into());
+            return Err(format!(
+                "{:?}: losses or gradients differ from the CPU backend's",
+                data.dims
+            )
+            .into());
         }
         expected.push(output);
     }
@@ -63,7 +71,11 @@ fn soak(duration: Duration) -> Result<usize, Box<dyn Error>> {
     while begin.elapsed() < duration {
         for (data, expected) in all.iter().zip(&expected) {
             if data.compute(&gpu)? != *expected {
-                return Err(format!("{:?}: batch {batches} has another result", data.dims).into());
+                return Err(format!(
+                    "{:?}: batch {batches} differs from the first result",
+                    data.dims
+                )
+                .into());
             }
             batches += 1;
         }
@@ -79,7 +91,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     match numbers[..] {
         [seconds] => {
             let batches = soak(Duration::from_secs(seconds))?;
-            println!("{batches} batches, all right");
+            println!("{batches} batches, all correct");
             Ok(ExitCode::SUCCESS)
         }
         [processes, seconds] => {

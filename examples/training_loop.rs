@@ -2,7 +2,7 @@
 //! encoder per step. The host reads one number every 25th step; the weights never leave the device.
 //!
 //! The model is one linear layer. It learns to recognise "utterances" of four sounds, each a few
-//! frames long, from labels that give the sounds but not their times.
+//! frames long, from labels that are the sounds in order, without their times.
 //!
 //! Run it with `cargo run --release --example training_loop`.
 
@@ -64,7 +64,7 @@ fn descend(@builtin(global_invocation_id) id: vec3<u32>) {
 fn main() -> ExitCode {
     let Some((device, queue)) = pollster::block_on(device()) else {
         eprintln!(
-            "No GPU adapter was found. Install a driver for yours, or a software one (on Debian and Ubuntu: \
+            "No GPU adapter was found. Install a GPU driver, or a software adapter (on Debian and Ubuntu: \
              `apt-get install mesa-vulkan-drivers`)."
         );
         return ExitCode::FAILURE;
@@ -79,10 +79,10 @@ fn main() -> ExitCode {
 }
 
 fn train(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
-    let said = Utterances::new();
-    let features = filled(device, "features", &said.features);
-    let labels = filled(device, "labels", &said.labels);
-    let label_lengths = filled(device, "label lengths", &said.label_lengths);
+    let utterances = Utterances::new();
+    let features = filled(device, "features", &utterances.features);
+    let labels = filled(device, "labels", &utterances.labels);
+    let label_lengths = filled(device, "label lengths", &utterances.label_lengths);
     let weights = empty(device, "weights", FEATURES * CLASSES);
     let velocity = empty(device, "velocity", FEATURES * CLASSES);
     let logits = empty(device, "logits", ITEMS * FRAMES * CLASSES);
@@ -128,8 +128,8 @@ fn train(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
         first.get_or_insert(last);
         println!("step {step:>4}   mean loss {last:>8.4}");
     }
-    // With zero weights all paths are equally probable; after training hardly any probability is on
-    // wrong paths.
+    // With zero weights all paths are equally probable. After training, wrong paths have almost no
+    // probability.
     let first = first.unwrap_or(f32::NAN);
     if last < first / 50.0 {
         println!("converged: mean loss {first:.2} to {last:.4} nats in {STEPS} steps");
@@ -221,10 +221,10 @@ impl Utterances {
             label_lengths.push(i32::from(length));
             frames.resize(FRAMES, 0);
             for sound in frames {
-                // A sound is present in two of the features, silence in none.
+                // A sound is present in two of the features; in silence none is present.
                 features.extend((0..FEATURES - 1).map(|f| {
-                    let heard = sound > 0 && f / 2 == usize::from(sound) - 1;
-                    f32::from(u8::from(heard)) + f32::from(random.below(1000)) / 2000.0 - 0.25
+                    let present = sound > 0 && f / 2 == usize::from(sound) - 1;
+                    f32::from(u8::from(present)) + f32::from(random.below(1000)) / 2000.0 - 0.25
                 }));
                 features.push(1.0);
             }
@@ -237,7 +237,7 @@ impl Utterances {
     }
 }
 
-/// Knuth's 64-bit generator, of which the upper half is used.
+/// Knuth's 64-bit linear congruential generator; only the upper half of its state is used.
 struct Random(u64);
 
 impl Random {
@@ -251,11 +251,11 @@ impl Random {
     }
 }
 
-/// Waits for the device and returns the number: the only blocking call of the program.
+/// Waits for the device and returns the number in `readback`. No other call of the program blocks.
 fn read(device: &Device, readback: &wgpu::Buffer) -> Result<f32, Box<dyn Error>> {
     let (sender, receiver) = mpsc::channel();
     readback.map_async(wgpu::MapMode::Read, .., move |result| {
-        // The receiver lives until the result is there.
+        // The receiver exists until the result arrives.
         let _ = sender.send(result);
     });
     device.poll(wgpu::PollType::wait_indefinitely())?;

@@ -19,7 +19,7 @@ const MAX_LABELS: usize = 2;
 fn main() -> ExitCode {
     let Some((device, queue)) = pollster::block_on(device()) else {
         eprintln!(
-            "No GPU adapter was found. Install a driver for yours, or a software one (on Debian and Ubuntu: \
+            "No GPU adapter was found. Install a GPU driver, or a software adapter (on Debian and Ubuntu: \
              `apt-get install mesa-vulkan-drivers`). Without a GPU, see `--example quickstart`: it falls back to the CPU."
         );
         return ExitCode::FAILURE;
@@ -34,8 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn run(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
-    // Created once: one GpuCtc per device, and one plan per shape. The plan owns the workspace. The
-    // width of the labels is the largest label length.
+    // Create one GpuCtc per device and one plan per shape, once. The plan owns the workspace.
     let ctc = GpuCtc::new(device, queue)?;
     let shape = BatchShape::new(ITEMS, FRAMES, CLASSES, MAX_LABELS);
     let plan = ctc.plan(&shape, &Options::default())?;
@@ -83,8 +82,8 @@ fn run(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
     let bytes = readback.get_mapped_range(..)?;
     let losses: &[f32] = bytemuck::cast_slice(&bytes);
 
-    // The number of paths of the labels is the binomial coefficient of T + L − repeats over 2L, of
-    // 3⁶ = 729 equally probable paths.
+    // There are 3⁶ = 729 equally probable paths. The number of those that give the labels is the
+    // binomial coefficient of T + L − repeats over 2L.
     let words = [("1 2", 70_u16), ("1 1", 35), ("2", 21), ("", 1)];
     println!("labels    loss   expected");
     for ((word, paths), loss) in words.iter().zip(losses) {
@@ -124,6 +123,7 @@ fn filled<T: bytemuck::NoUninit>(device: &Device, label: &str, values: &[T]) -> 
     })
 }
 
+/// Creates a buffer of `words` zeros: WebGPU initialises new buffers to 0.
 fn empty(device: &Device, label: &str, words: usize) -> wgpu::Buffer {
     device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),

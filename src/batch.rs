@@ -1,7 +1,7 @@
 //! Input: shapes, layouts, a batch on the host, and its checks.
 //!
-//! A [`Batch`] only borrows arrays. [`CheckedBatch::new`] checks it against the [`Options`] once;
-//! no stage checks anything again.
+//! A [`Batch`] borrows the caller's arrays. [`CheckedBatch::new`] checks it against the [`Options`]
+//! once; no stage checks anything again.
 
 use crate::error::{InputError, ParameterError};
 use crate::options::{BlankInLabels, Input, Options, Reduction};
@@ -13,7 +13,7 @@ mod unchecked;
 pub use shape::{BatchShape, LabelLayout, Layout};
 pub use unchecked::Batch;
 
-/// The tables of a past checked batch, whose memory the next one reuses.
+/// The tables of a past checked batch, whose memory the next batch reuses.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     label_lengths: Vec<u32>,
@@ -21,7 +21,8 @@ pub(crate) struct Tables {
     label_starts: Vec<usize>,
 }
 
-/// A batch that has passed all checks: the input of the CPU backend, the reference and the upload.
+/// A batch that has passed all checks: the input of the CPU backend, of the reference and of the
+/// upload to a GPU.
 #[derive(Debug, Clone)]
 pub struct CheckedBatch<'a> {
     /// The sizes and layouts.
@@ -53,8 +54,8 @@ impl<'a> CheckedBatch<'a> {
     /// Checks `batch` against `options`.
     ///
     /// # Errors
-    /// The first violated rule, in the order: axes, array lengths, blank and ε, logit lengths,
-    /// labels, weights.
+    /// The first violated rule, in this order: axes, length of the input, blank, ε, logit lengths,
+    /// label lengths, labels, weights.
     pub fn new(batch: &Batch<'a>, options: &Options) -> Result<Self, InputError> {
         Self::with_tables(Tables::default(), batch, options)
     }
@@ -113,7 +114,8 @@ impl<'a> CheckedBatch<'a> {
         find_logit_lengths(batch, &mut tables.logit_lengths)?;
         let labels = batch.labels.ok_or(InputError::NoLabels)?;
         let found = labels.locate(items, &mut tables.label_lengths, &mut tables.label_starts)?;
-        // Without logit lengths. Only now is it certain that there are so many items.
+        // If there are no logit lengths, every frame is valid. This follows the labels' check of
+        // the number of items, so that a wrong number does not allocate memory.
         let all = u32::try_from(frames).unwrap_or(u32::MAX);
         tables.logit_lengths.resize(items, all);
         Ok(Self {
@@ -172,11 +174,13 @@ impl<'a> CheckedBatch<'a> {
         &self.labels[start(items.start)..start(items.end)]
     }
 
-    /// Returns the weight of an item, by default 1.
+    /// Returns the weight of an item; 1 if the batch has no weights.
     pub(crate) fn weight(&self, item: usize) -> f32 {
         self.weights.map_or(1.0, |weights| weights[item])
     }
 
+    /// Checks that each label is a valid class, or `star`, and that the blank is among the labels
+    /// only if it is allowed.
     fn check_labels(
         &self,
         blank_in_labels: BlankInLabels,
@@ -210,6 +214,7 @@ impl<'a> CheckedBatch<'a> {
         Ok(())
     }
 
+    /// Checks the number of weights, and that each is finite.
     fn check_weights(&self) -> Result<(), InputError> {
         let Some(weights) = self.weights else {
             return Ok(());
@@ -224,8 +229,8 @@ impl<'a> CheckedBatch<'a> {
         }
     }
 
-    /// A device sums the weights in f32, may flush subnormal numbers to 0, and need not support
-    /// division by numbers of 2^126 and above.
+    /// Checks that the weights can be summed and divided by in f32: a device may flush subnormal
+    /// numbers to 0, and need not support division by numbers of 2^126 and above.
     fn check_weight_sum(&self) -> Result<(), InputError> {
         let weights = self.weights.unwrap_or_default();
         let sum: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
@@ -261,7 +266,7 @@ fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), Paramet
             rule: "at least 1: the blank is a class",
         });
     }
-    // The product is the length of the input, and an overflow is longer than any slice.
+    // The product is the length of the input. A product that overflows exceeds any slice's length.
     items
         .checked_mul(frames)
         .and_then(|rows| rows.checked_mul(classes))

@@ -26,7 +26,7 @@ pub enum Backend {
     Cpu {
         /// The number of threads that share the items.
         threads: usize,
-        /// The vector instructions that were detected at run time.
+        /// The name of the vector instruction set that was detected at run time, such as `Avx2`.
         simd: &'static str,
     },
 }
@@ -59,12 +59,13 @@ impl fmt::Display for Backend {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheLimits {
-    /// Compiled pipelines of the device, not counting those that plans hold: 128 by default. A plan
-    /// has about ten, most of which plans of other shapes share. On a software adapter one takes
-    /// about 0.3 MiB.
+    /// The number of compiled pipelines, not counting those that plans hold: 128 by default. A plan
+    /// has about ten, most of which it shares with plans of other shapes. On a software adapter,
+    /// each pipeline takes about 0.3 MiB.
     pub pipelines: usize,
-    /// Recent batch shapes whose plan and buffers are kept: 4 by default. Calls that run at the
-    /// same time each count as one. On the CPU backend it limits the tables of past calls.
+    /// The number of recent batch shapes whose plan and buffers are kept: 4 by default. Concurrent
+    /// calls of one shape each count as one, since each has buffers of its own. On the CPU backend,
+    /// the number of past calls whose tables are kept.
     pub shapes: usize,
 }
 
@@ -84,9 +85,9 @@ impl Default for CacheLimits {
 
 /// CTC loss over arrays on the host.
 ///
-/// Threads may share a `Ctc`; each call has its own buffers. Plans and buffers (on the CPU backend,
-/// tables of at most about the gradient's size) are cached for repeated shapes, within
-/// [`CacheLimits`]. For data that is already on a GPU see [`GpuCtc`](crate::GpuCtc).
+/// Threads may share a `Ctc`; each call has its own buffers. Plans and buffers are cached for
+/// repeated shapes, within [`CacheLimits`]; on the CPU backend these are tables of at most about
+/// the gradient's size. For data that is already on a GPU see [`GpuCtc`](crate::GpuCtc).
 ///
 /// The `_async` forms do not block the thread that awaits them while a GPU computes. On native
 /// platforms each awaited call starts one thread, which polls the device until the result is ready.
@@ -185,7 +186,7 @@ impl Ctc {
         Self::on(&gpu::open(adapter).await?)
     }
 
-    /// Uses your device, within the limits that you requested for it.
+    /// Returns a `Ctc` on your device, within the limits that you requested for it.
     ///
     /// # Errors
     /// [`Error::Plan`] if its limits are lower than any plan needs.
@@ -201,7 +202,7 @@ impl Ctc {
         Ok(Self::with(backend, Some(host)))
     }
 
-    /// Uses the CPU backend, on the threads of rayon's current pool.
+    /// Returns a `Ctc` on the CPU backend, which uses the threads of rayon's current pool.
     #[must_use]
     pub fn cpu() -> Self {
         let backend = Backend::Cpu {
@@ -286,14 +287,15 @@ impl Ctc {
     }
 
     /// Returns the bytes of memory that the CPU backend keeps for the next call, not counting
-    /// results; `None` on a device, where [`Plan::workspace_bytes`](crate::Plan::workspace_bytes)
-    /// has them.
+    /// results. Returns `None` on a device; there,
+    /// [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) returns the size of a workspace.
     #[must_use]
     pub fn cached_bytes(&self) -> Option<u64> {
         self.host.is_none().then(|| self.cpu.bytes() as u64)
     }
 
-    /// Computes the losses only: about half the work of [`loss_and_grad`](Self::loss_and_grad).
+    /// Computes the loss of each item, without the gradient: about half the work of
+    /// [`loss_and_grad`](Self::loss_and_grad).
     ///
     /// # Errors
     /// [`Error::Input`] if the batch is invalid; [`Error::Impossible`] for an item without a valid
@@ -336,7 +338,8 @@ impl Ctc {
         Ok(run.await?.into())
     }
 
-    /// Computes the losses and the gradient.
+    /// Computes the loss of each item, and the gradient with respect to the input, in the input's
+    /// shape and layout.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).

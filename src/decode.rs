@@ -5,20 +5,22 @@
 //! | [`align`] | a batch with labels | the frames of each label, and its probability there |
 //! | [`greedy`] | a batch, whose labels are ignored | the labels of the most probable path |
 //! | [`beam`] | a batch, whose labels are ignored | the most probable label sequences over all their paths, the best first |
-//! | [`Ctc::occupancies`](crate::Ctc::occupancies) | a batch with labels | the posterior of each class at each frame, given the labels |
+//! | [`Ctc::occupancies`](crate::Ctc::occupancies) | a batch with labels | the posterior probability of each class at each frame, given the labels |
 //! | [`EditCounts`] | labels and decoded labels | substitutions, deletions, insertions; the label error rate |
 //!
 //! The functions of this module run on the CPU, with items in parallel on rayon's current pool and
 //! logarithms in float64. [`Ctc::align`] and [`Ctc::greedy`] compute the same on any backend, and
-//! [`GpuCtc::plan_align`] and [`GpuCtc::plan_greedy`] on buffers of a device; occupancies come from
-//! the loss's kernels. Each item's result is the same alone and in any batch, and in every run. Of
-//! the [`Options`], all of them use the blank and the input; alignment also uses the rules for
-//! repeated labels and outputs, and greedy decoding the rule for repeated outputs.
+//! [`GpuCtc::plan_align`] and [`GpuCtc::plan_greedy`] on buffers of a device. Occupancies are
+//! computed by the stages of the loss. An item's result is the same alone, in any batch and in
+//! every run. Alignment and the decoders use the blank and the input of the [`Options`]; alignment
+//! also uses the rules for the blank among the labels and for repeated labels and outputs, and
+//! greedy decoding the rule for repeated outputs.
 //!
-//! The functions for host arrays first check the first frame of each item. Log-probabilities whose
-//! exponentials sum to more than 3, probabilities above 1, and probabilities that are all negative
-//! are an [`InputError`], since they show that raw scores or logarithms were passed as something
-//! else. Buffers on a device are not checked.
+//! Alignment and decoding of host arrays first check the first frame of each item.
+//! Log-probabilities whose exponentials sum to more than 3, probabilities above 1, and negative
+//! probabilities in a frame without positive ones are an [`InputError`]: they indicate that raw
+//! scores or log-probabilities were passed as another kind of input. Buffers on a device are not
+//! checked.
 //!
 //! [`Ctc::align`]: crate::Ctc::align
 //! [`Ctc::greedy`]: crate::Ctc::greedy
@@ -27,20 +29,22 @@
 //!
 //! # Kernels
 //!
-//! An alignment consists of the loss's stages `check_labels` and `softmax_stats`, and then
+//! Alignment on a GPU runs the loss's stages `check_labels` and `softmax_stats`, and then these:
 //!
 //! | stage | computes |
 //! | --- | --- |
-//! | `viterbi` | from the first frame to the last: the best score of each state, and its backpointer in two bits; a score is a sum of two f32, with about the digits of a float64 |
-//! | `backtrace` | back along the backpointers: the state at each frame |
+//! | `viterbi` | from the first frame to the last, the best score of each state and its backpointer in two bits; a score is a sum of two f32, with about the digits of a float64 |
+//! | `viterbi recompute` | the backpointers of one segment again, if an item is split into segments |
+//! | `backtrace` | the state at each frame, backwards along the backpointers |
 //! | `path` | the class of that state, and ln of its probability |
 //! | `spans` | the frames of each label, and its mean probability |
 //! | `path_log_prob` | ln of the path's probability |
 //!
-//! The backpointers of one checkpoint segment are stored at a time, and all others are recomputed:
-//! 180,000 frames with 20,000 labels take 135 MiB. Greedy decoding consists of `softmax_stats`,
-//! which then also finds the most probable class of each frame, and `collapse`, which merges
-//! repeats and removes blanks.
+//! The first two are the kernel `viterbi`, or `viterbi_long` if the states of an item do not fit in
+//! registers. If the backpointers of an item do not fit one binding, only those of one segment are
+//! stored at a time (checkpointing): 180,000 frames with 20,000 labels take 135 MiB. Greedy
+//! decoding runs `check_labels`, then `softmax_stats`, which here also finds the most probable
+//! class of each frame, and `collapse`, which merges repeats and removes blanks.
 
 use crate::batch::{Batch, CheckedBatch};
 use crate::error::InputError;
@@ -61,7 +65,7 @@ pub use edits::EditCounts;
 pub use greedy::{GreedyHypothesis, greedy};
 pub use occupancy::Occupancies;
 
-/// Checks a batch and ignores its labels. `none` holds a label length of 0 per item.
+/// Checks a batch without its labels. `none` contains one label length of 0 per item.
 fn unlabelled<'a>(
     batch: &Batch<'a>,
     none: &'a [i32],

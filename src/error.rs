@@ -1,4 +1,4 @@
-//! Every error that the crate returns. Each names the item, the value and the rule.
+//! Every error that the crate returns. A message contains the item, the value and the rule.
 
 use std::fmt::Display;
 
@@ -16,8 +16,8 @@ pub use plan::PlanError;
 
 /// An error of this crate.
 ///
-/// An error can be cloned and compared. wgpu's errors can be neither, so their text is kept instead
-/// of a [`source`](std::error::Error::source).
+/// Errors can be cloned and compared. wgpu's errors cannot, so an error contains their text and has
+/// no [`source`](std::error::Error::source).
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -27,16 +27,16 @@ pub enum Error {
     /// The batch cannot be planned for the device's limits.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A buffer that was passed to [`GpuPlan::encode`](crate::GpuPlan::encode) does not fit the
-    /// plan.
+    /// A buffer does not fit the plan that it was passed to, as in
+    /// [`GpuPlan::encode`](crate::GpuPlan::encode).
     #[error(transparent)]
     Buffer(#[from] BufferError),
     /// An item has no valid alignment, and the options select an error for it.
     #[error(
-        "item {item}: no alignment of its {labels} labels fits its {frames} frames (Impossible::Error is set)"
+        "item {item}: no valid alignment of its {labels} labels with its {frames} frames: too few frames, or a needed probability is 0 (Impossible::Error is set)"
     )]
     Impossible {
-        /// The first such item.
+        /// The index of the first such item.
         item: usize,
         /// Its label length.
         labels: usize,
@@ -44,7 +44,7 @@ pub enum Error {
         frames: usize,
     },
     /// The machine has no usable GPU adapter, or none with the requested name.
-    #[error("no GPU adapter{}: install a GPU driver, or use the CPU backend", called(name.as_deref()))]
+    #[error("no GPU adapter{} was found: install a GPU driver, or use the CPU backend", called(name.as_deref()))]
     #[non_exhaustive]
     NoAdapter {
         /// The requested name, if the caller requested one.
@@ -59,7 +59,7 @@ pub enum Error {
         /// wgpu's reason.
         reason: String,
     },
-    /// This process was forked, and the call needs what only its parent has; see
+    /// The process was forked, and the call needs threads or a device of its parent; see
     /// [`Ctc`](crate::Ctc).
     #[error("in a forked process: {0}")]
     Forked(&'static str),
@@ -69,7 +69,7 @@ pub enum Error {
     /// The device was lost: unplugged, reset by its driver, or destroyed.
     #[error("the GPU device was lost: {0}")]
     DeviceLost(String),
-    /// The device has not enough memory.
+    /// The device does not have enough memory.
     #[error("the GPU is out of memory while {0}")]
     OutOfMemory(String),
     /// wgpu refused a call. For valid input this is a bug in this crate or in the driver.
@@ -110,7 +110,7 @@ impl Error {
     }
 }
 
-/// The requested adapter name, as the end of "no GPU adapter".
+/// Returns the words that follow "no GPU adapter": the requested name, if there was one.
 fn called(name: Option<&str>) -> String {
     name.map_or(String::new(), |name| format!(" called `{name}`"))
 }

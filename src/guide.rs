@@ -93,8 +93,8 @@
 //!   past an item's length cost little and change no bit.
 //! - [`Buffers::in_place`](crate::Buffers::in_place) writes the gradient over the logits and saves
 //!   their size; [`BatchShape::f16`](crate::BatchShape::f16) halves both.
-//! - [`GpuCtc::plan_loss`](crate::GpuCtc::plan_loss) is for validation: it stores no lattice and
-//!   takes half the steps.
+//! - [`GpuCtc::plan_loss`](crate::GpuCtc::plan_loss) computes losses without a gradient, for
+//!   example of a validation set: it stores no states and takes half the steps.
 //!
 //! # Profiling
 //!
@@ -181,18 +181,18 @@
 //! # }
 //! ```
 //!
-//! The occupancies γ of each class are a gradient: the gradient of a plan with
-//! [`Input::LogProbsExact`](crate::Input::LogProbsExact) is −γ, for logits too. With a weight of −1
-//! per item it is γ.
+//! The occupancies γ of each class are computed as a gradient: a plan with
+//! [`Input::LogProbsExact`](crate::Input::LogProbsExact) writes −γ, even if the input is logits.
+//! With a weight of −1 per item it writes γ.
 //!
 //! # Several devices
 //!
 //! Create one [`GpuCtc`](crate::GpuCtc) per device. Buffers, plans and pipelines belong to one
-//! device, and wgpu refuses those of another with an [`Error::Gpu`](crate::Error::Gpu). In
-//! data-parallel training each device has a part of the batch. Use
+//! device; using those of another device is an [`Error::Gpu`](crate::Error::Gpu). In data-parallel
+//! training each device processes a part of the batch. Use
 //! [`Reduction::Sum`](crate::Reduction::Sum) or no reduction there, and divide by the size of the
-//! whole batch: a mean per device is correct only if all parts have the same size. The loss of an
-//! item is the same in any part of any batch.
+//! whole batch: the mean of the devices' means is correct only if all parts have the same size. The
+//! loss of an item does not depend on the batch or the part that contains it.
 //!
 //! # Threads
 //!
@@ -211,23 +211,23 @@
 //!
 //! Threads may encode from one plan at the same time, each into its own encoder. The queue executes
 //! the recordings one after the other, so they can share the plan's workspace. As always in wgpu,
-//! an encoder cannot be shared. Two batches that the GPU is to interleave need two plans.
+//! an encoder cannot be shared. Use two plans if the GPU should interleave two batches.
 //!
 //! # Processes
 //!
 //! A forked process has none of its parent's other threads, and a GPU driver does not work in it.
 //! In the child, a [`Ctc`](crate::Ctc) on the CPU creates threads of its own. Objects on a device,
 //! such as a [`GpuCtc`](crate::GpuCtc) and its plans, return
-//! [`Error::Forked`](crate::Error::Forked), and they are leaked when dropped, since a driver may
-//! then wait for its threads. You must leak your own devices and buffers in the child, with
-//! `std::mem::forget`. The child may create a new [`Ctc`](crate::Ctc) on a GPU, unless another
-//! thread was in a GPU call at the time of the fork. End such a child with `_exit`, since some
-//! drivers (Mesa's) crash in their exit handlers.
+//! [`Error::Forked`](crate::Error::Forked), and dropping them leaks them: a driver that releases
+//! them may wait for threads that the child does not have. For the same reason, leak your own
+//! devices and buffers in the child, with `std::mem::forget`. The child may create a new
+//! [`Ctc`](crate::Ctc) on a GPU, unless another thread was in a GPU call at the time of the fork.
+//! End such a child with `_exit`, since some drivers (Mesa's) crash in their exit handlers.
 //!
 //! # Caches
 //!
 //! A [`GpuCtc`](crate::GpuCtc) caches at most 128 pipelines for later plans
 //! ([`set_pipeline_limit`](crate::GpuCtc::set_pipeline_limit)). A [`Ctc`](crate::Ctc) also caches
 //! the plans and buffers of its four most recent shapes
-//! ([`set_cache_limits`](crate::Ctc::set_cache_limits)). The least recently used are dropped first;
-//! a plan holds its own pipelines as long as it exists.
+//! ([`set_cache_limits`](crate::Ctc::set_cache_limits)). The least recently used are dropped first.
+//! A plan keeps its own pipelines as long as it exists.

@@ -85,15 +85,16 @@
 //! | --- | --- | --- | --- |
 //! | usual | −ln p(labels given logits) | softmax − γ, times the item's weight | [`Ok`](Status::Ok) |
 //! | no label | −Σ ln p(blank) | as usual | `Ok` |
-//! | no frame and no label | 0 | none | `Ok` |
+//! | no frame and no label | 0 | exactly 0 | `Ok` |
 //! | no valid alignment: too few frames for the labels and the blanks between repeats, or a needed probability is 0 | +∞, or 0 with [`Impossible::Zero`] | exactly 0 | [`Impossible`](Status::Impossible) |
 //! | a frame past the item's length | ignored, whatever it contains, including NaN | exactly 0, and always written | |
 //! | a logit of −∞ | the class has probability exactly 0 | finite | `Ok` |
 //! | a finite logit far below the largest of its frame, such as a mask | exact down to probabilities of e^(−2^28); below, as −∞ | exact | `Ok`, or `Impossible` if the class is needed |
 //! | NaN or +∞ in a valid frame, or a frame of −∞ only | NaN | NaN, for that item alone | [`NotFinite`](Status::NotFinite) |
-//! | a log-probability above 88, or a frame of none above −2^28 | NaN | NaN, for that item alone | `NotFinite` |
-//! | input that is not a distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | as the formula gives, which may be below 0 | as the formula gives | `Ok` |
-//! | weights of [`Reduction::MeanWeighted`] whose absolute values sum to neither 0 nor 1e-30 to 1e37 | on the host an [`InputError`] before any computation; on a device their divisor may count as 0 | the same | `Ok` |
+//! | a log-probability above 88, or a frame whose log-probabilities are all −2^28 or less | NaN | NaN, for that item alone | `NotFinite` |
+//! | input that is not a distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | from the same formula, and possibly below 0 | from the same formula | `Ok` |
+//! | a weight that is NaN or infinite | on the host an [`InputError`] before any computation; on a device NaN | on a device NaN | [`NotFinite`](Status::NotFinite) |
+//! | weights of [`Reduction::MeanWeighted`] whose absolute values have a sum other than 0 and outside 1e-30 to 1e37 | on the host an [`InputError`] before any computation; on a device the reduced loss may be 0, as if the divisor were 0 | on a device 0 in that case | `Ok` |
 //! | a label outside 0..C or equal to the blank, or an invalid length | on the host an [`InputError`] before any computation; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
 //!
 //! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a
@@ -102,11 +103,12 @@
 //! are ordinary finite numbers, and exact; −1e9 and the lowest f32 or bf16 are probabilities of 0.
 //! Every backend applies the same threshold.
 //!
-//! **A negative loss indicates wrong input.** Only a loss within 1e-6 below 0, which rounding
-//! explains, becomes 0. A loss below that means that probabilities sum to more than 1, for example
-//! because raw scores were passed as [`Input::LogProbs`]. Log-probabilities are not checked, since
-//! the check would take another pass. Probabilities ([`Input::Probs`]) are normalised, so a factor
-//! common to a frame has no effect; a negative one makes the item `NotFinite`.
+//! **A negative loss indicates wrong input.** A loss between −1e-6 and 0, which rounding explains,
+//! is set to 0. A loss below −1e-6 means that the probabilities of a frame sum to more than 1, for
+//! example because raw scores were passed as [`Input::LogProbs`]. Log-probabilities are not
+//! checked, since the check would take another pass over the input. Probabilities
+//! ([`Input::Probs`]) are normalised, so a factor common to all classes of a frame has no effect; a
+//! negative probability makes the item `NotFinite`.
 //!
 //! [`BlankInLabels`], [`RepeatedLabels`] and [`RepeatedOutputs`] select the rules of other
 //! libraries where they differ. [`Options::pytorch`], [`tensorflow`](Options::tensorflow),
@@ -130,64 +132,68 @@
 //!
 //! The forward-backward recursion uses scaled floats, m·2^e with a float m and an integer e per
 //! state. The sequential chain therefore contains no exponential and no logarithm, nothing
-//! underflows, and the rounding error stays relative. Alpha and beta run at the same time and join
-//! in the middle, which gives the loss. Each then continues to the other end over the states that
-//! the other has stored: T steps for loss and gradient, T/2 for the loss alone.
+//! underflows, and the rounding error stays relative. Alpha and beta run at the same time, from the
+//! two ends of an item to its middle, where their product gives the loss. Each then continues to
+//! the other end, and is multiplied by the states that the other has stored there, which gives the
+//! occupancies. Loss and gradient take T sequential steps, the loss alone T/2.
 //!
-//! A batch passes through these stages. Each is a file in `shaders/` and a file in `src/cpu/`:
+//! A batch passes through these stages, in this order. They have the same names in a printed
+//! [`Plan`] and in profilers. Each is a kernel of that name in `shaders/`; the three sweeps are one
+//! kernel, `sweep`, or `sweep_long` if the states of an item do not fit in registers.
 //!
 //! | stage | computes |
 //! | --- | --- |
-//! | `batch_totals` | sums over the batch, and where each item's labels begin; only for concatenated labels and for reductions that divide by a sum |
+//! | `batch_totals` | sums over the batch, and the start of each item's labels; only for concatenated labels and for reductions that divide by a sum |
 //! | `check_labels` | the checked labels and lengths, in one layout |
 //! | `label_links` | links between equal labels, so that a class's occupancy is summed in a fixed order, without atomics |
-//! | `softmax_stats` | the maximum and the sum of each row of `[T, C]`; until `grad` nothing else reads all of C |
-//! | `sweep inward` | alpha and beta up to the middle, over the L + 1 classes per frame that the labels need |
+//! | `softmax_stats` | the maximum of each row of C classes, and the sum of its exponentials; no other stage but `grad` reads all of the input |
+//! | `sweep inward` | alpha and beta from the ends to the middle, over the at most L + 1 classes that the labels need |
 //! | `join` | the loss and the status |
 //! | `reduce` | the reduced loss, if the options request one |
-//! | `sweep outward` | alpha and beta on to the ends: the occupancies |
-//! | `grad` | the gradient, from a second read of `[T, C]` |
+//! | `sweep recompute` | the stored states of one segment again, if an item is split into segments |
+//! | `sweep outward` | alpha and beta from the middle to the other ends, and the occupancies |
+//! | `grad` | the gradient, from a second read of the input |
 //!
 //! [`Batch`] and [`Options`] are checked once and become a [`CheckedBatch`]. A [`Plan`] lists the
 //! kernels, the part of the batch that each processes, and the size of the workspace; it is plain
-//! data and can be printed. A [`GpuPlan`] records a plan, and the CPU backend computes the same
-//! stages without one. [`Ctc`] does all of this for host arrays. The [`mod@reference`] shares no
-//! code with it: it is the textbook algorithm in float64 logarithms, and the tests compare every
-//! backend with it.
+//! data and can be printed. A [`GpuPlan`] records a plan. The CPU backend computes the same steps
+//! without a plan. [`Ctc`] does all of this for host arrays. The [`mod@reference`] shares no
+//! arithmetic with the backends: it is the textbook algorithm in float64 logarithms, and the tests
+//! compare every backend with it.
 //!
-//! Alignment and decoding on the same backends: [`decode`].
+//! The module [`decode`] describes alignment and decoding, which run on the same backends.
 //!
 //! # Cost
 //!
-//! - **Memory.** A plan's workspace contains, for each item, about 6·T·min(Lmax, T) bytes: every
-//!   fourth row of states, later overwritten by their posteriors, with 24 bytes for four labels.
-//!   [`Plan::workspace_bytes`] is exact; it is less than half of what PyTorch's CUDA loss keeps at
-//!   every shape of the benchmark. If it does not fit one binding (128 MiB by default), tiles of
-//!   items share one workspace, one after the other. If one item alone is too large, only one
-//!   segment of its states is stored at a time and the rest are recomputed (checkpointing): 180,000
-//!   frames with 20,000 labels take 232 MiB. The CPU backend needs this memory per thread, not per
-//!   item.
-//! - **Traffic.** `softmax_stats` and `grad` read the logits, and `grad` writes the gradient once;
-//!   nothing else grows with C.
+//! - **Memory.** A plan's workspace contains about 6·T·min(Lmax, T) bytes per item: first one row
+//!   of states for every four frames, then in its place the posteriors of those frames.
+//!   [`Plan::workspace_bytes`] returns the exact size. At every shape of the benchmark it is less
+//!   than half of what PyTorch's CUDA loss keeps. If it does not fit one binding (128 MiB by
+//!   default), the batch is split into tiles of items, which use one workspace one after the other.
+//!   If one item alone is too large, its frames are split into segments; only the states of one
+//!   segment are stored at a time, and the others are recomputed (checkpointing). 180,000 frames
+//!   with 20,000 labels take 232 MiB. The CPU backend needs this memory per thread, not per item.
+//! - **Memory traffic.** `softmax_stats` and `grad` read all of the logits once each, and `grad`
+//!   writes the gradient once. No other traffic grows with C.
 //! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. [`Ctc`]
 //!   keeps the plans and buffers of its four most recent shapes, and at most 128 pipelines;
 //!   [`CacheLimits`] sets both.
-//! - **Accuracy** against the reference is in the README, with the command that measures it. The
-//!   tests require of the kernels and the CPU backend 1e-6 in the loss and 1e-5 in the gradient.
+//! - **Accuracy.** The README lists the errors relative to the reference, with the command that
+//!   measures them. The tests require the kernels and the CPU backend to agree with the reference
+//!   to 1e-6 in the loss and 1e-5 in the gradient.
 //!
 //! # Limits
 //!
-//! WebGPU's default limits suffice. `wgpu::Limits::downlevel_defaults()` does not: it has 4 storage
-//! buffers per stage, and [`DeviceLimits::STORAGE_BUFFERS`] are needed. Batches beyond a binding
-//! limit, a dispatch limit, or a driver's limit on loop iterations are split automatically. The
-//! hard limits are errors:
+//! WebGPU's default limits suffice. `wgpu::Limits::downlevel_defaults()` does not: it allows 4
+//! storage buffers per shader stage, and the kernels need [`DeviceLimits::STORAGE_BUFFERS`].
+//! Batches beyond a binding limit, a dispatch limit, or a driver's limit on loop iterations are
+//! split automatically. A batch that cannot be split is a [`PlanError`]. With the default limits:
 //!
 //! - min(Lmax, T)·√T is at most about 9.2 million (41,000 labels at 50,000 frames, 22,000 at
-//!   180,000, 9,500 at a million), since the states at the beginning of each checkpoint segment
-//!   must fit one binding;
-//! - T is at most about 15 million frames (1.9 million on a software adapter), and C about 15
-//!   million classes;
-//! - the small tables of one item must fit one binding.
+//!   180,000, 9,500 at a million), since an item's checkpoints must fit one binding;
+//! - T is at most about 15 million frames (1.9 million on a software adapter), and C at most about
+//!   15 million classes;
+//! - each table of one item, such as its labels or its row statistics, must fit one binding.
 //!
 //! # Determinism
 //!
@@ -197,8 +203,9 @@
 //!
 //! # Features
 //!
-//! - `cli`: the command line tool `ctc-wgpu` and its dependencies.
-//! - `conformance`: the suite that `ctc-wgpu validate` runs, as a module.
+//! - `cli`: the command-line tool `ctc-wgpu` and its dependencies.
+//! - `conformance`: the validation suite that `ctc-wgpu validate` runs, as a module.
+//! - `compilers`: only for the project's own tests.
 //!
 //! No feature is enabled by default.
 
@@ -244,7 +251,7 @@ pub use options::{
 };
 pub use output::{LossAndGradOutput, LossOutput};
 pub use plan::{BoundRange, Launch, Operand, Plan, PlanVariant, Task};
-/// The version of wgpu whose devices and buffers this crate takes. Its major version is part of
-/// this crate's: a new one is a breaking change here.
+/// The version of wgpu whose devices and buffers this crate accepts. A change of its major version
+/// is a breaking change of this crate.
 #[doc(no_inline)]
 pub use wgpu;

@@ -5,8 +5,9 @@ use crate::setters::setters;
 /// The limits that a plan respects: `DeviceLimits::from(&device)`, or [`DeviceLimits::default`] for
 /// WebGPU's default limits.
 ///
-/// The default limits suffice for everything. `wgpu::Limits::downlevel_defaults()` does not: it has
-/// 4 storage buffers per stage, and stages need up to [`DeviceLimits::STORAGE_BUFFERS`].
+/// The default limits suffice for every task. `wgpu::Limits::downlevel_defaults()` does not: it
+/// allows 4 storage buffers per shader stage, and kernels need up to
+/// [`DeviceLimits::STORAGE_BUFFERS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DeviceLimits {
@@ -14,27 +15,29 @@ pub struct DeviceLimits {
     pub max_binding: u64,
     /// The largest buffer, in bytes.
     pub max_buffer: u64,
-    /// Storage buffers per stage.
+    /// The largest number of storage buffers per shader stage.
     pub max_storage_buffers: u32,
-    /// Workgroups per dimension of a dispatch.
+    /// The largest number of workgroups per dimension of a dispatch.
     pub max_workgroups: u32,
-    /// Invocations per workgroup.
+    /// The largest number of invocations per workgroup.
     pub max_invocations: u32,
-    /// Workgroup memory, in bytes.
+    /// The workgroup memory, in bytes.
     pub workgroup_memory: u32,
     /// The alignment of the offset of a storage binding, in bytes.
     pub offset_alignment: u32,
-    /// The number of quads (four consecutive pairs of a blank and a label) that a sweep may hold in
-    /// registers, one per lane, up to the number of lanes. An item with more quads has its states
-    /// in storage. Lower it to test that path.
+    /// The largest number of quads that a sweep may hold in registers. A quad is four consecutive
+    /// pairs of a blank and a label; a lane holds one, so the number of lanes is a limit too. If
+    /// items may have more quads, their states are in storage. Lower this number to test that
+    /// variant.
     pub max_register_quads: u32,
     /// The subgroup size, if it is the same for all of the device's subgroups and kernels may use
     /// them; otherwise 0.
     pub subgroup_size: u32,
     /// True if the device supports f16.
     pub f16: bool,
-    /// True if the device is a CPU. Barriers are expensive there: workgroups have fewer lanes, and
-    /// each processes one row of the input if the dispatch limit allows it.
+    /// True if the adapter is a software adapter, which runs on the CPU. Barriers are expensive
+    /// there: workgroups have fewer lanes, and each processes one row of the input (in `grad` four)
+    /// if the dispatch limit allows it.
     pub software: bool,
 }
 
@@ -53,7 +56,7 @@ setters!(DeviceLimits {
 });
 
 impl DeviceLimits {
-    /// The largest number of storage buffers that a stage binds.
+    /// The largest number of storage buffers that a kernel binds.
     pub const STORAGE_BUFFERS: u32 = 8;
 
     /// The features that the kernels use if the device has them: request
@@ -85,7 +88,7 @@ impl From<&wgpu::Device> for DeviceLimits {
 }
 
 impl From<&wgpu::Limits> for DeviceLimits {
-    /// Returns these limits for a device without features.
+    /// Returns the limits of a device without features, on a GPU.
     fn from(limits: &wgpu::Limits) -> Self {
         let across = limits
             .max_compute_workgroup_size_x

@@ -1,15 +1,15 @@
-//! Names of enums of options, as the command line tool and the bindings read and print them.
+//! Names of the variants of enums, as the command-line tool and the bindings read and print them.
 
-/// A name that no variant of an enum of options has.
+/// The error of parsing a name that is not the name of a variant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{enumeration} has no variant `{name}`: expected one of {}", expected.join(", "))]
 #[non_exhaustive]
 pub struct UnknownName {
-    /// The enum.
+    /// The name of the enum.
     pub enumeration: &'static str,
     /// The name that was parsed.
     pub name: String,
-    /// The names of the variants.
+    /// The names of all variants.
     pub expected: &'static [&'static str],
 }
 

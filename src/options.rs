@@ -75,8 +75,8 @@ pub enum Reduction {
     MeanVolume,
     /// `Σ w·loss / Σw` (Keras's `mean_with_sample_weight`).
     ///
-    /// Weights of both signs that cancel, so that `|Σw| ≤ Σ|w| / 1000`, have no mean: their divisor
-    /// counts as 0. `Σ|w|` must be 0 or between 1e-30 and 1e37. Otherwise the result is an
+    /// If weights of both signs cancel, so that `|Σw| ≤ Σ|w| / 1000`, the divisor counts as 0.
+    /// `Σ|w|` must be 0 or between 1e-30 and 1e37. Otherwise the result is an
     /// [`InputError`](crate::InputError) on the host, and on a device the divisor may count as 0.
     MeanWeighted,
 }
@@ -90,9 +90,9 @@ pub enum Impossible {
     Infinity,
     /// Loss 0, gradient exactly 0 (PyTorch's `zero_infinity`). A NaN remains a NaN.
     Zero,
-    /// The host calls return [`Error::Impossible`](crate::Error::Impossible). On device buffers it
-    /// is the same as [`Infinity`](Self::Infinity), since no call waits for the result there: read
-    /// the status.
+    /// The calls for host arrays return [`Error::Impossible`](crate::Error::Impossible). On device
+    /// buffers it is the same as [`Infinity`](Self::Infinity), since no call waits for the result
+    /// there: read the status.
     Error,
 }
 
@@ -113,7 +113,8 @@ pub enum BlankInLabels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RepeatedLabels {
-    /// They are separate labels: `[5, 5, 1]` has three labels, and a blank must separate the two 5.
+    /// They are separate labels: `[5, 5, 1]` has three labels, and a path must have a blank between
+    /// the two labels 5.
     Keep,
     /// They become one label: `[5, 5, 1]` is the same as `[5, 1]`.
     Collapse,
@@ -250,13 +251,14 @@ pub enum Status {
     /// No valid alignment: too few frames, or a needed probability of 0. A probability of e^(−2^28)
     /// or less counts as 0.
     Impossible = 1,
-    /// A NaN or +inf in a valid frame, a frame of −inf only, a log-probability above 88, or a
-    /// weight that is not finite.
+    /// A NaN or +inf in a valid frame, a frame without a class of positive probability, a
+    /// log-probability above 88, a negative probability, or a weight that is not finite.
     NotFinite = 2,
-    /// A label outside `0..C`, or the blank where it is not allowed. Device buffers only: the host
-    /// calls return an error.
+    /// A label outside `0..C`, or the blank where it is not allowed. Only on device buffers: the
+    /// calls for host arrays return an error.
     BadLabel = 3,
-    /// A length that is negative or too large. Device buffers only: the host calls return an error.
+    /// A length that is negative or too large. Only on device buffers: the calls for host arrays
+    /// return an error.
     BadLength = 4,
 }
 

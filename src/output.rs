@@ -20,7 +20,9 @@ pub struct LossOutput {
 pub struct LossAndGradOutput {
     /// The loss of each item in nats, `[N]`, not weighted.
     pub loss: Vec<f32>,
-    /// The gradient of the reduced loss with respect to the input, in the input's shape and layout.
+    /// The gradient with respect to the input, in the input's shape and layout: of the reduced
+    /// loss, or of Σ weight·loss with [`Reduction::None`](crate::Reduction::None). Exactly 0 in
+    /// frames past an item's length.
     pub grad: Vec<f32>,
     /// The status of each item, `[N]`.
     pub status: Vec<Status>,
@@ -28,8 +30,9 @@ pub struct LossAndGradOutput {
     pub reduced: Option<f32>,
 }
 
-/// The result of either backend, whose gradient is empty if the task computes none. It starts
-/// empty, with the memory of an earlier output if the caller supplied one.
+/// The result of either backend; the gradient is empty if the task computes none. A backend
+/// receives it empty, with the memory of an earlier output if the caller supplied one, and fills
+/// it.
 #[derive(Debug, Default)]
 pub(crate) struct RawOutput {
     pub(crate) loss: Vec<f32>,

@@ -3,11 +3,11 @@
 //! [`item`] is the recursion for one item of log-probabilities. [`loss_and_grad`] computes a batch
 //! with all options, like [`Ctc::loss_and_grad`](crate::Ctc::loss_and_grad). Both follow A. Graves,
 //! S. Fernández, F. Gomez, J. Schmidhuber: *Connectionist temporal classification*, ICML 2006,
-//! section 4. The reference does not share the scaled arithmetic of the backends, so it does not
-//! share its errors.
+//! section 4. The reference does not use the scaled arithmetic of the backends, so an error in that
+//! arithmetic cannot affect both.
 //!
-//! Time and memory are proportional to frames × labels. One thread takes about 50 ns per state and
-//! frame.
+//! Time and memory of an item are proportional to frames × labels. One thread takes about 50 ns per
+//! state and frame.
 
 use crate::batch::{Batch, CheckedBatch};
 use crate::error::{Error, InputError, refuse_impossible};
@@ -23,7 +23,8 @@ pub struct ReferenceOutput {
     /// The loss of each item in nats, `[N]`, not weighted. A loss that rounding makes negative is
     /// not clamped to 0.
     pub loss: Vec<f64>,
-    /// The gradient of the reduced loss with respect to the input, in the input's shape and layout.
+    /// The gradient with respect to the input, in the input's shape and layout: of the reduced
+    /// loss, or of Σ weight·loss with [`Reduction::None`].
     pub grad: Vec<f64>,
     /// The occupancy γ of each class at each frame, in the input's shape and layout, not weighted:
     /// 0 in frames past an item's length and for an item without a valid alignment, NaN if the loss
@@ -35,7 +36,7 @@ pub struct ReferenceOutput {
     pub reduced: Option<f64>,
 }
 
-/// Computes the losses and the gradient by the textbook recursion.
+/// Computes the loss of each item and the gradient with the textbook recursion.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, reference};
@@ -56,8 +57,8 @@ pub fn loss_and_grad(batch: &Batch<'_>, options: &Options) -> Result<ReferenceOu
     compute(&checked, checked.values, options)
 }
 
-/// Computes [`loss_and_grad`] with float64 `values` in place of the batch's, for example for
-/// numerical derivatives, which need more digits than f32 has.
+/// Computes [`loss_and_grad`] with float64 `values` in place of the batch's input, in the same
+/// shape and layout, for example for numerical derivatives, which need more digits than f32 has.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, reference};
@@ -272,7 +273,7 @@ impl Row {
         }
     }
 
-    /// Returns true if no class is NaN or above the largest valid score, and at least one class has
+    /// Returns true if no score is NaN or above the largest valid score, and at least one class has
     /// a probability above 0.
     fn is_finite(&self, input: Input) -> bool {
         let (most, impossible) = match input {

@@ -38,7 +38,8 @@ pub(super) enum Labels<'a> {
     },
 }
 
-/// Labels and their layout.
+/// Labels in one of the two layouts of a batch. `width` is Lmax: the width of a padded row, or the
+/// largest label length.
 pub(super) struct Located<'a> {
     pub(super) values: &'a [i32],
     pub(super) width: usize,
@@ -97,6 +98,7 @@ impl<'a> Labels<'a> {
     }
 }
 
+/// Returns the width of a row of padded labels, Lmax.
 fn row_width(values: &[i32], items: usize) -> Result<usize, InputError> {
     if values.is_empty() || (items > 0 && values.len().is_multiple_of(items)) {
         return Ok(values.len().checked_div(items).unwrap_or(0));
@@ -105,6 +107,8 @@ fn row_width(values: &[i32], items: usize) -> Result<usize, InputError> {
     Err(InputError::RaggedLabels { got, items })
 }
 
+/// Checks label lengths and appends them to `found`. `bound` returns the largest valid length, and
+/// is called for each item in order.
 fn check(
     lengths: &[i32],
     items: usize,
@@ -124,6 +128,7 @@ fn check(
     Ok(())
 }
 
+/// Appends the starts of rows of `width` labels.
 fn padded<'a>(
     values: &'a [i32],
     lengths: &[u32],
@@ -138,6 +143,7 @@ fn padded<'a>(
     }
 }
 
+/// Appends the starts of labels that lie one item after the other.
 fn concatenated<'a>(values: &'a [i32], lengths: &[u32], starts: &mut Vec<usize>) -> Located<'a> {
     starts.extend(lengths.iter().scan(0, |end, &length| {
         let start = *end;

@@ -21,7 +21,7 @@ pub enum LabelLayout {
     /// `[N, Lmax]`; padding past an item's label length is ignored.
     #[default]
     Padded,
-    /// `[ΣL]`, the items one after the other, as the values of a sparse tensor.
+    /// `[ΣL]`, one item after the other, as the values of a sparse tensor.
     Concatenated,
 }
 
@@ -36,7 +36,7 @@ pub enum LabelLayout {
 pub struct BatchShape {
     /// Items in the batch, `N`.
     pub items: usize,
-    /// Frames of the array, `T`, not of an item.
+    /// Frames of the input array, `T`; an item may have fewer valid frames.
     pub frames: usize,
     /// Classes, `C`, including the blank.
     pub classes: usize,
@@ -51,8 +51,8 @@ pub struct BatchShape {
 }
 
 impl BatchShape {
-    /// Returns `[items, frames, classes]`, batch-major, f32, with padded labels of at most
-    /// `max_labels`.
+    /// Returns the shape of a batch-major f32 input `[items, frames, classes]` with padded labels
+    /// `[items, max_labels]`.
     #[must_use]
     pub fn new(items: usize, frames: usize, classes: usize, max_labels: usize) -> Self {
         Self {

@@ -5,7 +5,10 @@ use super::shape::Layout;
 
 /// A batch on the host: borrowed arrays, which are checked when the batch is used.
 ///
-/// Lengths are per item. Without logit lengths, every frame is valid.
+/// A loss or an alignment needs labels, set by one of [`labels`](Self::labels()),
+/// [`labels_concatenated`](Self::labels_concatenated), [`labels_sparse`](Self::labels_sparse) and
+/// [`label_paddings`](Self::label_paddings); the last call counts. Without logit lengths, every
+/// frame is valid. Without weights, each item has weight 1.
 ///
 /// ```
 /// use ctc_wgpu::Batch;
@@ -53,20 +56,22 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Sets padded labels `[N, Lmax]` and the label length of each item.
+    /// Sets padded labels `[N, Lmax]` and the label lengths `[N]`. Values past an item's length are
+    /// ignored.
     #[must_use]
     pub fn labels(self, values: &'a [i32], lengths: &'a [i32]) -> Self {
         self.with(Labels::Padded { values, lengths })
     }
 
-    /// Sets concatenated labels `[ΣL]` and the label length of each item.
+    /// Sets concatenated labels `[ΣL]`, one item after the other, and the label lengths `[N]`.
     #[must_use]
     pub fn labels_concatenated(self, values: &'a [i32], lengths: &'a [i32]) -> Self {
         self.with(Labels::Concatenated { values, lengths })
     }
 
-    /// Sets labels from a sparse tensor as in TensorFlow: sorted `indices` of `[item, position]`,
-    /// their `values`, and the dense shape `[N, Lmax]`.
+    /// Sets labels from a sparse tensor as in TensorFlow: `indices` of `[item, position]`, their
+    /// `values`, and the dense shape `[N, Lmax]`. The indices must be sorted, and the positions of
+    /// an item must have no gaps.
     #[must_use]
     pub fn labels_sparse(
         self,
@@ -81,8 +86,8 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Sets padded labels `[N, Lmax]` with a mask of the same shape, 0 for labels and 1 for
-    /// padding, as optax's `label_paddings`.
+    /// Sets padded labels `[N, Lmax]` with a mask of the same shape, as optax's `label_paddings`: 0
+    /// for labels, then 1 for padding to the end of the row.
     #[must_use]
     pub fn label_paddings(self, values: &'a [i32], paddings: &'a [f32]) -> Self {
         self.with(Labels::Masked { values, paddings })
@@ -121,7 +126,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Sets the number of valid frames of each item. Replaces an earlier mask.
+    /// Sets the number of valid frames of each item, `[N]`, each at most T. Replaces an earlier
+    /// mask.
     #[must_use]
     pub fn logit_lengths(self, lengths: &'a [i32]) -> Self {
         Self {
@@ -131,8 +137,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Sets a mask `[N, T]`, 0 for valid frames and 1 for padding, as optax's `logit_paddings`.
-    /// Replaces earlier lengths.
+    /// Sets a mask `[N, T]`, as optax's `logit_paddings`: 0 for valid frames, then 1 for padding to
+    /// the end of the row. Replaces earlier lengths.
     #[must_use]
     pub fn logit_paddings(self, paddings: &'a [f32]) -> Self {
         Self {
@@ -142,7 +148,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Sets one weight per item: an incoming gradient, or Keras's `sample_weight`.
+    /// Sets one finite weight per item, `[N]`: an incoming gradient, or Keras's `sample_weight`.
     #[must_use]
     pub fn weights(self, weights: &'a [f32]) -> Self {
         Self {

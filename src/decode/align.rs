@@ -26,9 +26,9 @@ pub const STAR: i32 = -1;
 pub struct Span {
     /// The class of the label.
     pub label: u32,
-    /// The frames from its first to its last.
+    /// The frames of the label, first to last; the end of the range is exclusive.
     pub frames: Range<usize>,
-    /// The mean of its probability over these frames.
+    /// The mean over these frames of the label's probability, from 0 to 1; 1 for a [`STAR`].
     pub probability: f64,
 }
 
@@ -36,12 +36,13 @@ pub struct Span {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Alignment {
-    /// The class at each valid frame.
+    /// The class at each valid frame, with the blanks; `u32::MAX` in a [`STAR`].
     pub path: Vec<u32>,
-    /// The state at each frame: `2i` is the blank before label i, `2i + 1` is label i, and `2L` is
-    /// the blank after the last label.
+    /// The state at each valid frame: `2i` is the blank before label i, `2i + 1` is label i, and
+    /// `2L` is the blank after the last label. L is the number of labels after
+    /// [`RepeatedLabels`](crate::RepeatedLabels) has been applied.
     pub states: Vec<u32>,
-    /// ln of the probability of the path's class at each frame.
+    /// ln of the probability of the path's class at each valid frame.
     pub log_probs: Vec<f64>,
     /// The labels in order, each with its frames.
     pub spans: Vec<Span>,
@@ -81,7 +82,7 @@ impl Alignment {
 /// of Graves et al. 2006).
 ///
 /// Ties are decided from the end of the path: a self-loop wins over a step from the previous state,
-/// which wins over a skip of a blank, and a path that ends in the last label wins over one that
+/// which wins over a skip of a blank, and a path that ends in the last label wins over a path that
 /// ends in the blank after it. (`torchaudio.functional.forced_align` decides in the same way,
 /// unless the step and the skip are equal and both better than the self-loop.)
 ///
@@ -128,8 +129,8 @@ fn align_in_blocks(
     })
 }
 
-/// Backpointers, in two bits: the distance to the previous state. 1 is a step from the state
-/// before.
+/// Values of a backpointer, which has two bits and is the distance to the previous state. The value
+/// 1 is a step from the state before.
 const SELF_LOOP: u8 = 0;
 const SKIP: u8 = 2;
 /// The index of a row's first state: two unreachable states precede it.
@@ -189,6 +190,7 @@ impl<'a> Search<'a> {
         search
     }
 
+    /// Finds the most probable path, with at most about `block_bytes` of backpointers.
     fn run(self, block_bytes: usize) -> Alignment {
         let states = self.classes.len();
         let row_bytes = states.div_ceil(4);
@@ -235,8 +237,8 @@ impl<'a> Search<'a> {
         (row[end] > f64::NEG_INFINITY).then_some(end)
     }
 
-    /// Computes the rows of a block, of which `row` holds the last, and its backpointers. Returns
-    /// false at a frame that is not a distribution.
+    /// Computes the rows of a block and its backpointers. `row` is the row before the block, and is
+    /// replaced by the block's last row. Returns false at a frame that is not a distribution.
     fn block(
         &self,
         first: usize,
@@ -335,6 +337,7 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Returns the alignment that visits these states, one per frame.
     fn alignment(&self, states: &[usize]) -> Alignment {
         let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let mut found = Alignment::without_path(0.0, Status::Ok);

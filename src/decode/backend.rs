@@ -11,9 +11,9 @@ use crate::options::Options;
 impl Ctc {
     /// Computes [`decode::align`](crate::decode::align) on this backend.
     ///
-    /// On a GPU scores are sums of two f32 each. If the probabilities of two paths agree in eleven
-    /// digits, either may be the result. With [`Input::Probs`](crate::Input::Probs) the logarithms
-    /// are f32, and it is six digits.
+    /// On a GPU each score is a sum of two f32. If the probabilities of two paths agree in eleven
+    /// digits, either path may be the result. With [`Input::Probs`](crate::Input::Probs), whose
+    /// logarithms are f32, this holds for paths that agree in six digits.
     ///
     /// ```
     /// use ctc_wgpu::{Batch, Ctc, Options};
@@ -32,7 +32,7 @@ impl Ctc {
         block_on(self.run_align(batch, options, PollThread::Calling))
     }
 
-    /// The awaited form of [`align`](Self::align). The CPU computes in the awaiting thread.
+    /// The awaited form of [`align`](Self::align). The CPU backend computes in the awaiting thread.
     ///
     /// # Errors
     /// As [`align`](Self::align).
@@ -78,7 +78,8 @@ impl Ctc {
         block_on(self.run_greedy(batch, options, PollThread::Calling))
     }
 
-    /// The awaited form of [`greedy`](Self::greedy). The CPU computes in the awaiting thread.
+    /// The awaited form of [`greedy`](Self::greedy). The CPU backend computes in the awaiting
+    /// thread.
     ///
     /// # Errors
     /// As [`align`](Self::align).

@@ -1,4 +1,4 @@
-//! Prefix beam search: the most probable labels over all their paths.
+//! Prefix beam search for the labels that are most probable over all their paths.
 
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -27,7 +27,8 @@ pub struct BeamOptions {
     pub width: usize,
     /// The number of hypotheses to return, the best first; at most `width`.
     pub top: usize,
-    /// The number of classes that may extend prefixes at a frame: the most probable ones.
+    /// The largest number of classes that may extend prefixes at a frame; the most probable are
+    /// taken.
     pub classes: usize,
     /// The smallest probability, from 0 to 1, of a class that may extend prefixes at a frame.
     pub least_probability: f64,
@@ -87,8 +88,8 @@ pub struct BeamResult {
 /// speech recognition with recurrent neural networks*, ICML 2014, algorithm 1; A. Hannun et al.,
 /// 2014). Adjacent equal outputs are one label.
 ///
-/// Of equally probable prefixes the search keeps the one that it found first; within a frame, the
-/// one that extends a better prefix, then the one with the lower class.
+/// Of equally probable prefixes the search keeps the one that it found first. Of those found at the
+/// same frame, it keeps the one that extends a better prefix, then the one with the lower class.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, decode::{BeamOptions, beam}};
@@ -115,7 +116,7 @@ pub fn beam(
     beam_with(batch, options, beam, &NoScorer)
 }
 
-/// Computes [`beam`] with a scorer.
+/// Computes [`beam`] with a [`Scorer`], such as a language model, which adds a score per label.
 ///
 /// # Errors
 /// As [`beam`].
@@ -147,7 +148,7 @@ pub fn beam_with<S: Scorer>(
     })
 }
 
-/// A prefix of the beam, or a prefix of one of those.
+/// A prefix in the beam, or a shorter prefix that prefixes in the beam extend.
 struct Prefix<T> {
     /// The prefix without its last label, and that label; `None` for the empty prefix.
     grown: Option<(usize, u32)>,
@@ -162,7 +163,8 @@ struct Prefix<T> {
     needed: usize,
 }
 
-/// An entry of the beam: a prefix, and ln of the probability of its paths up to a frame.
+/// An entry of the beam: the index of a prefix, and ln of the probability of its paths up to a
+/// frame.
 #[derive(Clone, Copy)]
 struct Kept {
     prefix: usize,
@@ -199,7 +201,7 @@ struct Search<'a, S: Scorer> {
     kept: Vec<Kept>,
     /// The same prefixes one frame later.
     stayed: Vec<Kept>,
-    /// Extensions that are in the beam already: the rank of the shorter prefix, and the label.
+    /// Extensions that were in the beam already: the rank of the shorter prefix, and the label.
     regrown: Vec<(usize, u32)>,
 }
 
@@ -269,8 +271,8 @@ impl<'a, S: Scorer> Search<'a, S> {
         let Some(first) = self.kept.first() else {
             return;
         };
-        // No extended prefix is better than the first, and the scorer adds at most its bound. The
-        // margin covers rounding.
+        // An extension of a prefix scores at most as much as the best prefix, plus ln p of the
+        // class and the scorer's bound. The margin covers rounding.
         let to_beat = best.to_beat() - self.scorer.most();
         let score = first.both + self.prefixes[first.prefix].added;
         classes.above(frame, to_beat - score - 1e-9 * to_beat.abs().max(1.0));
@@ -347,7 +349,7 @@ impl<'a, S: Scorer> Search<'a, S> {
                 let (_, more) = self.scorer.grow(state, label);
                 best.push(Found {
                     score: self.before(kept, label) + p + (added + more),
-                    // After all existing prefixes.
+                    // Larger than the age of any existing prefix.
                     order: self.age + 1 + (rank * frame.len()) as u64 + u64::from(label),
                     rank,
                     by: Some(label),
@@ -356,7 +358,7 @@ impl<'a, S: Scorer> Search<'a, S> {
         }
     }
 
-    /// Replaces the beam by the best candidates.
+    /// Replaces the beam by the best candidates, and creates the prefixes that are new.
     fn keep(&mut self, frame: &[f64], best: &mut Best) {
         let found = best.take();
         let before = std::mem::take(&mut self.kept);

@@ -44,8 +44,8 @@ impl FrameReader {
         })
     }
 
-    /// As [`read`](Self::read), but does not normalise logits: a common constant does not change
-    /// their order.
+    /// As [`read`](Self::read), but does not normalise logits, for callers that need only their
+    /// order.
     pub(super) fn read_scores(&self, row: &[f32]) -> Option<Frame> {
         let frame = |most, rest| Frame {
             input: self.input,
@@ -72,7 +72,8 @@ impl FrameReader {
     }
 }
 
-/// A probability of e^−LEAST or less, relative to the largest, counts as 0, as in the loss.
+/// A probability of e^−LEAST or less, relative to the largest of the frame (for log-probabilities,
+/// to 1), counts as 0, as in the loss: 2^28 nats.
 const LEAST: f64 = 268_435_456.0;
 
 /// Returns true if a frame with this largest score is a distribution.
@@ -90,8 +91,8 @@ pub(super) struct Path {
     pub(super) log_prob: f64,
 }
 
-/// The product of factors is added to the sum of logarithms when it exceeds this: multiplied by one
-/// more sum over a frame's classes it is still finite.
+/// When the product of factors exceeds this number, its logarithm is added to the sum and the
+/// product starts again at 1. One more factor, a sum over a frame's classes, cannot overflow it.
 const LARGE: f64 = 1e200;
 
 #[inline(always)]
@@ -186,8 +187,8 @@ impl Frame {
 /// Elements of a row per vector.
 const LANES: usize = 16;
 
-/// Visits a row in vectors of `LANES` elements. In the last vector `padding` replaces elements that
-/// were visited before or that the row does not have.
+/// Visits each element of a row once, in vectors of `LANES` elements. In the last vector, `padding`
+/// replaces elements that were visited before or that lie past the row.
 #[inline(always)]
 fn each<S: Simd>(simd: S, row: &[f32], padding: f32, mut visit: impl FnMut(f32x16<S>)) {
     const INDICES: [f32; LANES] = [
@@ -279,7 +280,7 @@ fn sum_of_lanes<S: Simd>(simd: S, lanes: f64x8<S>) -> f64 {
     sum[0] + sum[1]
 }
 
-/// Returns the largest p + ε, and their sum, which is NaN if one is negative or NaN.
+/// Returns the largest p + ε of a row, and the sum of all, which is NaN if one is negative or NaN.
 #[inline(always)]
 fn sum_of_probs<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> (f32, f64) {
     let zero = f32x16::splat(simd, 0.0);
@@ -321,9 +322,12 @@ const INVERSE_FACTORIALS: [f64; 13] = [
 ];
 
 /// Returns e^x for x ≤ 0, accurate to the last bits; for x < −700 it returns e^−700.
+///
+/// It splits x into n·ln(2) + r with an integer n (W. J. Cody, W. Waite, *Software manual for the
+/// elementary functions*, 1980). Then e^x = 2^n·e^r, and e^r is computed by its Taylor series.
 #[inline(always)]
 fn exp<S: Simd>(x: f64x8<S>) -> f64x8<S> {
-    // Adding it rounds to an integer n, which is then in the lowest bits.
+    // Adding this number rounds to an integer n, which is then in the lowest bits of the sum.
     const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 · 2^52
     // The last 21 bits are 0, so that n · LN2_HIGH is exact.
     const LN2_HIGH: f64 = 0.693_147_180_369_123_8;

@@ -15,7 +15,7 @@ use crate::options::{Options, RepeatedOutputs, Status};
 pub struct GreedyHypothesis {
     /// The decoded classes.
     pub labels: Vec<u32>,
-    /// The frames of each label, from its first to its last.
+    /// The frames of each label, first to last; the end of a range is exclusive.
     pub frames: Vec<std::ops::Range<usize>>,
     /// ln of the path's probability, in nats. (TensorFlow's `neg_sum_logits` is the negated sum of
     /// the logits as they are.)
@@ -25,12 +25,12 @@ pub struct GreedyHypothesis {
     pub status: Status,
 }
 
-/// Decodes each item from the most probable class of each frame, the first of equal ones. Adjacent
-/// equal classes are one label, unless the options select [`RepeatedOutputs::Distinct`]
-/// (TensorFlow's `merge_repeated=False`), and blanks are removed.
+/// Decodes each item from the most probable class of each frame; of equally probable classes, the
+/// one with the lowest index. Adjacent equal classes are one label, unless the options select
+/// [`RepeatedOutputs::Distinct`] (TensorFlow's `merge_repeated=False`), and blanks are removed.
 ///
-/// The result is the most probable path. Its labels need not be the most probable ones, whose
-/// probability is a sum over all their paths: see [`beam`](super::beam).
+/// This finds the most probable path. The most probable labels may be others, since the probability
+/// of labels is a sum over all their paths: see [`beam`](super::beam).
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, decode};

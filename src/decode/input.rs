@@ -4,13 +4,15 @@ use crate::batch::CheckedBatch;
 use crate::error::InputError;
 use crate::options::{Input, Options};
 
-/// An additional class of probability 1, as torchaudio uses for a star, gives a sum of 2.
+/// The largest accepted sum of a frame's probabilities. An additional class of probability 1, as
+/// torchaudio uses for a star, gives a sum of 2.
 const LARGEST_SUM: f64 = 3.0;
-/// Rounding does not explain a probability above this.
+/// The largest accepted probability. Rounding does not explain a larger one.
 const LARGEST_PROBABILITY: f32 = 1.001;
 
-/// Refuses raw scores passed as log-probabilities, and log-probabilities or raw scores passed as
-/// probabilities. For frames with NaN or an infinity, the item's status reports the error.
+/// Returns an error for raw scores passed as log-probabilities, and for log-probabilities or raw
+/// scores passed as probabilities. For frames with NaN or an infinity, the item's status reports
+/// the error.
 pub(super) fn check(checked: &CheckedBatch<'_>, options: &Options) -> Result<(), InputError> {
     let has_frames = |n: &usize| checked.logit_lengths[*n] > 0;
     for item in (0..checked.shape().items).filter(has_frames) {

@@ -1,4 +1,4 @@
-//! Posteriors of the classes, which the gradient is computed from.
+//! The posteriors of the classes, computed as a gradient.
 
 use crate::batch::Batch;
 use crate::ctc::Ctc;
@@ -9,9 +9,9 @@ use crate::options::{Impossible, Input, Options, Reduction, Status};
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Occupancies {
-    /// γ of each class at each frame, in the input's shape and layout: a valid frame sums to 1. 0
-    /// in frames past an item's length and for an item without a valid alignment; NaN for an item
-    /// with status `NotFinite`.
+    /// γ of each class at each frame, in the input's shape and layout. A valid frame sums to 1.
+    /// Frames past an item's length, and all frames of an item without a valid alignment, are 0.
+    /// The valid frames of an item with status `NotFinite` are NaN.
     pub values: Vec<f32>,
     /// The status of each item, `[N]`.
     pub status: Vec<Status>,
@@ -57,6 +57,7 @@ impl Ctc {
         self.negated(&batch.clone().unweighted().with_values(&scores), &exact)
     }
 
+    /// Returns γ as the negated gradient of losses with the true derivative, −γ.
     fn negated(&self, batch: &Batch<'_>, exact: &Options) -> Result<Occupancies, Error> {
         let output = self.loss_and_grad(batch, exact)?;
         let mut values = output.grad;

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BufferError {
-    /// The plan computes another task.
+    /// The buffers are for a different task than the plan's.
     #[error("these are the buffers of {got}, but the plan computes {plan}")]
     Task {
         /// The task that the buffers are for.
@@ -29,14 +29,14 @@ pub enum BufferError {
         /// The name of its field in [`Buffers`](crate::Buffers),
         /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).
         buffer: &'static str,
-        /// The offset of the range.
+        /// The offset of the range in bytes.
         offset: u64,
         /// The size of the range in bytes.
         got: u64,
-        /// The required size.
+        /// The required size in bytes.
         needs: u64,
     },
-    /// A range that is bound as a whole is larger than the largest binding.
+    /// A range that a kernel binds as a whole is larger than the device's largest binding.
     #[error(
         "buffer `{buffer}`: {got} bytes are bound at once, but the device binds at most {most} (max_storage_buffer_binding_size): bind a smaller range, or use padded labels"
     )]
@@ -44,9 +44,9 @@ pub enum BufferError {
         /// The name of its field in [`Buffers`](crate::Buffers),
         /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).
         buffer: &'static str,
-        /// The bytes of the range.
+        /// The size of the range in bytes.
         got: u64,
-        /// The device's limit.
+        /// The device's limit in bytes.
         most: u64,
     },
     /// An offset is not aligned.
@@ -57,9 +57,9 @@ pub enum BufferError {
         /// The name of its field in [`Buffers`](crate::Buffers),
         /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).
         buffer: &'static str,
-        /// The offset of the range.
+        /// The offset of the range in bytes.
         offset: u64,
-        /// The device's alignment.
+        /// The device's alignment in bytes.
         alignment: u64,
     },
     /// A buffer lacks a usage flag.

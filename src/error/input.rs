@@ -61,7 +61,7 @@ pub enum InputError {
     Label {
         /// The item.
         item: usize,
-        /// The label's position.
+        /// The label's position among the item's labels.
         position: usize,
         /// The label.
         label: i64,
@@ -75,7 +75,7 @@ pub enum InputError {
     BlankLabel {
         /// The item.
         item: usize,
-        /// The label's position.
+        /// The label's position among the item's labels.
         position: usize,
         /// The label, which is the blank.
         label: usize,
@@ -91,13 +91,14 @@ pub enum InputError {
     /// The weights of [`Reduction::MeanWeighted`](crate::Reduction::MeanWeighted) are too small or
     /// too large for a sum and a division in f32.
     #[error(
-        "weights: their sizes sum to {sum:.3e}, not to 0 or within 1e-30..=1e37: a mean over them stays the same when all are multiplied by one number"
+        "weights: their absolute values sum to {sum:.3e}: expected 0 or 1e-30..=1e37; multiplying all weights by one factor does not change a weighted mean"
     )]
     WeightSum {
         /// The sum of their absolute values.
         sum: f64,
     },
-    /// The exponentials of a decoder's log-probabilities sum to far more than 1.
+    /// The exponentials of a frame's log-probabilities sum to more than 3. Only decoders and
+    /// alignment check this.
     #[error(
         "item {item}: the exponentials of its first frame's log-probabilities sum to {sum:.4}, not to 1: apply log_softmax, or pass raw scores as logits"
     )]
@@ -107,9 +108,9 @@ pub enum InputError {
         /// The sum.
         sum: f64,
     },
-    /// A decoder's input is not a probability.
+    /// A value of the input is not a probability. Only decoders and alignment check this.
     #[error(
-        "item {item}: {value} is not a probability, for class {class} in its first frame: pass log-probabilities as such, and raw scores as logits"
+        "item {item}: {value} is not a probability (class {class} of its first frame): pass log-probabilities as such, and raw scores as logits"
     )]
     Probs {
         /// The item.
@@ -119,7 +120,7 @@ pub enum InputError {
         /// The value.
         value: f32,
     },
-    /// The smallest probability of a beam search is not between 0 and 1.
+    /// The `least_probability` of [`BeamOptions`](crate::decode::BeamOptions) is not within 0 to 1.
     #[error("least_probability {0} is not within 0..=1")]
     LeastProbability(f64),
     /// A sparse index lies outside the dense shape.
@@ -138,7 +139,7 @@ pub enum InputError {
         /// The columns of the dense shape.
         columns: usize,
     },
-    /// A sparse label follows one of a later row.
+    /// A sparse label follows a label of a later row.
     #[error(
         "sparse label {entry}: index [{row}, {column}] is out of order after row {last}: sort the labels by row, then column"
     )]
@@ -182,7 +183,8 @@ pub enum InputError {
     },
 }
 
-/// The rule that a label violates. A negative label is most often padding that the length includes.
+/// Returns the rule that a label violates, as the end of "label … is". A negative label is most
+/// often padding that the label length includes.
 fn violated(label: i64, classes: usize) -> String {
     if label < 0 {
         format!(

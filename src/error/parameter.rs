@@ -7,7 +7,7 @@ pub enum ParameterError {
     /// An axis has an unsupported length.
     #[error("{axis} = {value}: must be {rule}")]
     Axis {
-        /// The axis in words.
+        /// The name of the axis, as in `frames T`.
         axis: &'static str,
         /// Its length.
         value: u64,

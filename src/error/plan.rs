@@ -2,14 +2,15 @@
 
 use super::ParameterError;
 
-/// The reason why a batch cannot be planned: a limit that no splitting of the batch can respect.
+/// The reason why a batch cannot be planned: an invalid size or option, or a limit that the batch
+/// exceeds however it is split.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
     /// A size or an option is out of range.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// A limit has a value that no device has.
+    /// A limit that must be 0 or a power of two has another value.
     #[error("DeviceLimits::{limit} = {value}: must be 0 or a power of two")]
     NotPowerOfTwo {
         /// The field of [`DeviceLimits`](crate::DeviceLimits).
@@ -20,7 +21,7 @@ pub enum PlanError {
     /// An array of the batch has more bytes than 64 bits can address.
     #[error("{what} would have more than 2^62 bytes: no buffer is so large")]
     Array {
-        /// The array in words.
+        /// A description of the array.
         what: &'static str,
     },
     /// The batch would need more dispatches than a plan may have.
@@ -56,7 +57,7 @@ pub enum PlanError {
     },
 }
 
-/// The remedy for [`PlanError::Dispatches`].
+/// Returns the remedy for [`PlanError::Dispatches`], as the end of its message.
 fn split(most: &usize) -> String {
     match most {
         0 => "one item alone is too long for the device's max_storage_buffer_binding_size".into(),

@@ -6,19 +6,19 @@ use crate::options::RepeatedOutputs;
 /// The loss of one item, and the occupancies of its alignments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// `−ln p(labels)` in nats; `+inf` if no alignment exists. Not clamped: it can be negative, if
-    /// a row of the input sums to more than 1.
+    /// `−ln p(labels)` in nats; `+inf` if no alignment exists. It is negative if the probabilities
+    /// of rows sum to enough more than 1; it is not clamped to 0.
     pub loss: f64,
-    /// `γ`, frames × classes, row-major: the posterior probability that the alignment passes
-    /// through a class at a frame. Each row sums to 1; without an alignment, all elements are 0.
+    /// γ in shape `[frames, classes]`: the posterior probability that the alignment passes through
+    /// a class at a frame. Each row sums to 1; without an alignment, all elements are 0.
     pub occupancy: Vec<f64>,
 }
 
 /// Computes the loss and the occupancy of one item (Graves et al. 2006, eq. 5 to 15).
 ///
-/// `log_probs` has frames × `classes` natural logarithms, row-major, none of them `+inf` or NaN.
-/// The rows need not sum to 1, and an incomplete last row is ignored. A label that equals `blank`
-/// is an ordinary label, and a label that is not a valid class has probability 0.
+/// `log_probs` has shape `[frames, classes]`: natural logarithms, none of them `+inf` or NaN. The
+/// probabilities of a row need not sum to 1, and an incomplete last row is ignored. A label that
+/// equals `blank` is an ordinary label, and a label that is not a valid class has probability 0.
 ///
 /// ```
 /// use ctc_wgpu::{RepeatedOutputs, reference};

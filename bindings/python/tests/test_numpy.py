@@ -211,7 +211,7 @@ BAD = {
     "impossible": (
         {"logit_lengths": [0], "impossible": "error"},
         ValueError,
-        r'item 0: no alignment of its 1 labels fits its 0 frames \(impossible="error" is set\)',
+        r'item 0: no valid alignment of its 1 labels with its 0 frames: .*\(impossible="error" is set\)',
     ),
     "no classes": ({"logits": np.zeros((1, 3, 0), np.float32)}, ValueError, "classes C = 0|blank 0"),
 }
@@ -348,7 +348,7 @@ def test_a_mean_over_weights_whose_sum_is_out_of_range_is_an_error(weights):
     logits = np.zeros((2, 4, 3), np.float32)
     given = {"weights": weights, "reduction": "mean_weighted"}
     for backend in ("cpu", "gpu", "reference"):
-        with pytest.raises(ValueError, match=r"^weights: their sizes sum to \d"):
+        with pytest.raises(ValueError, match=r"^weights: their absolute values sum to \d"):
             ctc_wgpu.ctc_loss(logits, [[1], [2]], backend=backend, **given)
 
 

@@ -209,12 +209,12 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
         weight_sum(
             "a mean over weights whose sum overflows f32 is rejected",
             [3e38, 3e38],
-            "weights: their sizes sum to 6.000e38, not to 0 or within 1e-30..=1e37: a mean over them stays the same when all are multiplied by one number",
+            "weights: their absolute values sum to 6.000e38: expected 0 or 1e-30..=1e37; multiplying all weights by one factor does not change a weighted mean",
         ),
         weight_sum(
             "a mean over subnormal weights is rejected",
             [1e-40, 0.0],
-            "weights: their sizes sum to 1.000e-40, not to 0 or within 1e-30..=1e37: a mean over them stays the same when all are multiplied by one number",
+            "weights: their absolute values sum to 1.000e-40: expected 0 or 1e-30..=1e37; multiplying all weights by one factor does not change a weighted mean",
         ),
         with(
             error(
@@ -230,7 +230,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
                         }
                     )
                 },
-                "item 1: no alignment of its 3 labels fits its 4 frames (Impossible::Error is set)",
+                "item 1: no valid alignment of its 3 labels with its 4 frames: too few frames, or a needed probability is 0 (Impossible::Error is set)",
             ),
             Options {
                 impossible: Impossible::Error,

@@ -35,11 +35,12 @@ impl Best {
         }
     }
 
-    /// Returns the score below which a candidate is not among the best.
+    /// Returns the threshold: a candidate with a lower score is not among the best.
     pub(super) fn to_beat(&self) -> f64 {
         self.to_beat
     }
 
+    /// Adds a candidate, unless its score is below the threshold, −∞ or NaN.
     pub(super) fn push(&mut self, found: Found) {
         // Not `score < …`, which would accept NaN.
         if found.score >= self.to_beat && found.score > f64::NEG_INFINITY {
@@ -53,6 +54,8 @@ impl Best {
         }
     }
 
+    /// Removes all but the best `width` candidates, and raises the threshold to the last one's
+    /// score.
     fn select(&mut self) {
         if self.found.len() >= self.width {
             let last = self.width - 1;

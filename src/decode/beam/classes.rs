@@ -10,13 +10,14 @@ fn by_probability(a: &Class, b: &Class) -> std::cmp::Ordering {
     b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }
 
+/// The classes that may extend prefixes at the current frame, and the options that limit them.
 pub(super) struct Classes {
     blank: usize,
     /// The largest number of classes.
     most: usize,
-    /// ln of their smallest probability.
+    /// ln of the smallest allowed probability.
     least: f64,
-    /// The least probable class that the number allows, if it excludes any.
+    /// The least probable class that `most` allows; `None` if it excludes no class.
     last: Option<Class>,
     /// The classes that may extend prefixes.
     likely: Vec<Class>,
@@ -37,7 +38,7 @@ impl Classes {
         }
     }
 
-    /// Finds the classes that the options allow at a frame.
+    /// Finds the least probable class that the largest number of classes allows at a frame.
     pub(super) fn limit(&mut self, frame: &[f64]) {
         self.last = None;
         if self.most >= frame.len() {
@@ -55,14 +56,14 @@ impl Classes {
         };
     }
 
-    /// Returns true if the options allow a class of this ln p.
+    /// Returns true if the options allow this class, whose ln p is `p`.
     pub(super) fn may(&self, class: usize, p: f64) -> bool {
         let likely =
             |last| by_probability(&(p, u32::try_from(class).unwrap_or(u32::MAX)), last).is_le();
         class != self.blank && p >= self.least && self.last.as_ref().is_none_or(likely)
     }
 
-    /// Collects the classes that the options allow and whose ln p is at least this.
+    /// Collects the classes that the options allow and whose ln p is at least `floor`.
     pub(super) fn above(&mut self, frame: &[f64], floor: f64) {
         self.likely.clear();
         self.sorted = 0;
@@ -75,8 +76,8 @@ impl Classes {
         }
     }
 
-    /// Returns the nth most probable class. They are sorted only as far as needed, which is seldom
-    /// far.
+    /// Returns the nth most probable of the collected classes. They are sorted only as far as
+    /// needed, which is seldom far.
     pub(super) fn nth_likely(&mut self, nth: usize) -> Option<Class> {
         if nth >= self.sorted && nth < self.likely.len() {
             let rest = &mut self.likely[self.sorted..];

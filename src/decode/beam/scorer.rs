@@ -1,11 +1,12 @@
-//! Scores of labels from outside the network.
+//! Scores of labels that do not come from the network.
 
-/// A score of labels besides the network's, such as a language model or a lexicon.
+/// Scores labels in addition to the network, as a language model or a lexicon does.
 ///
-/// The search adds the scores to natural logarithms of probabilities; apply any weight inside the
-/// scorer. −∞ forbids a label. `examples/ngram.rs` has a scorer of character n-grams.
+/// The search adds the scores to natural logarithms of probabilities (nats); apply any weight
+/// inside the scorer. A score of −∞ forbids a label. `examples/ngram.rs` has a scorer of character
+/// n-grams.
 pub trait Scorer: Sync {
-    /// The state of a prefix.
+    /// The data that the scorer stores per prefix, such as the last labels of an n-gram model.
     type State: Clone + Send;
 
     /// Returns the state of the empty prefix.
@@ -14,7 +15,8 @@ pub trait Scorer: Sync {
     /// Returns the state of a prefix with one more label, and the score that the label adds.
     fn grow(&self, state: &Self::State, label: u32) -> (Self::State, f64);
 
-    /// Returns the score that is added if the hypothesis ends after this prefix.
+    /// Returns the score that is added to this prefix as a complete hypothesis, after the last
+    /// frame, such as the log-probability of an end symbol.
     fn end(&self, state: &Self::State) -> f64;
 
     /// Returns an upper bound of the score that [`grow`](Self::grow) adds. A finite bound lets the
