@@ -43,7 +43,7 @@ from sites import ROOT, SiteError
 
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 SCRATCH = TARGET / "mutants"
-# Seconds for one test program. On two cores a program takes a tenth of that.
+# Seconds that one test program may take. Usually, two cores need a tenth of it.
 PATIENCE = 600
 
 # What runs, in order: a test program and the names of tests in it. The first of each list kill most
