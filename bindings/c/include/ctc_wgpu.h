@@ -96,11 +96,12 @@ enum ctcw_backend
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /*
-   The best GPU, or the CPU if no GPU is available.
+   The best adapter, or the CPU if there is none. GPUs are preferred to software drivers,
+   which are slower than the CPU.
    */
   CTCW_BACKEND_AUTO = 0,
   /*
-   A GPU; without one the call fails.
+   The best adapter, which may be a software driver; without one the call fails.
    */
   CTCW_BACKEND_GPU = 1,
   /*

@@ -55,9 +55,10 @@ pub(crate) fn describe(result: i32) -> &'static CStr {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_backend {
-    /// The best GPU, or the CPU if no GPU is available.
+    /// The best adapter, or the CPU if there is none. GPUs are preferred to software drivers,
+    /// which are slower than the CPU.
     CTCW_BACKEND_AUTO = 0,
-    /// A GPU; without one the call fails.
+    /// The best adapter, which may be a software driver; without one the call fails.
     CTCW_BACKEND_GPU = 1,
     /// The CPU.
     CTCW_BACKEND_CPU = 2,
