@@ -126,6 +126,9 @@ impl Ctc {
     /// Selects the best usable adapter of the machine, or the CPU backend if there is none;
     /// [`backend`](Self::backend) returns which.
     ///
+    /// GPUs are preferred to software drivers, such as Mesa's lavapipe. If the adapter is a
+    /// software driver, [`cpu`](Self::cpu) is faster.
+    ///
     /// # Errors
     /// [`Error::Blocking`] in a browser. [`gpu`](Self::gpu) returns why an adapter cannot be used.
     pub fn new() -> Result<Self, Error> {

@@ -7,8 +7,9 @@
 //!
 //! # Arrays on the host
 //!
-//! [`Ctc`] runs on the best adapter, or on the CPU backend if there is no usable GPU.
-//! [`Ctc::backend`] returns which.
+//! [`Ctc`] runs on the best adapter, or on the CPU backend if there is none that is usable.
+//! [`Ctc::backend`] returns which. GPUs are preferred to software drivers. If the adapter is a
+//! software driver, [`Ctc::cpu`] is faster.
 //!
 //! ```
 //! use ctc_wgpu::{Batch, Ctc, Options, Status};
