@@ -96,8 +96,8 @@ enum ctcw_backend
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /*
-   The best GPU, or the CPU if no GPU is available. A software driver counts as a GPU, though it
-   is slower than the CPU.
+   The best GPU, or the CPU if no GPU is available. A software driver counts as a GPU, though
+   it is slower than the CPU.
    */
   CTCW_BACKEND_AUTO = 0,
   /*

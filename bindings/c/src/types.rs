@@ -55,8 +55,8 @@ pub(crate) fn describe(result: i32) -> &'static CStr {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ctcw_backend {
-    /// The best GPU, or the CPU if no GPU is available. A software driver counts as a GPU, though it
-    /// is slower than the CPU.
+    /// The best GPU, or the CPU if no GPU is available. A software driver counts as a GPU, though
+    /// it is slower than the CPU.
     CTCW_BACKEND_AUTO = 0,
     /// The best GPU, which may be a software driver. Without one, `ctcw_create` fails.
     CTCW_BACKEND_GPU = 1,
