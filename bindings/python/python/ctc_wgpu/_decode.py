@@ -84,8 +84,8 @@ class Hypothesis:
 
     #: The decoded labels.
     labels: list[int]
-    #: ln p(labels) over the paths that the beam kept, in nats. It is at most −loss of these labels,
-    #: and equal to it if nothing was pruned.
+    #: ln p(labels) in nats, where p sums the paths that the beam kept. It is at most −loss of these
+    #: labels, and equal to it if nothing was pruned.
     log_prob: float
     #: The number by which hypotheses are ranked, the largest first. It equals `log_prob`, since
     #: this search has no language model.
@@ -209,8 +209,9 @@ def beam_decode(
 ) -> list[list[Hypothesis]]:
     """Searches for the most probable labels of each item, over all their paths.
 
-    This is prefix beam search; it runs on the CPU. Of equally probable prefixes, the one found
-    first is kept; within a frame, the extension of the better prefix, then that by the lower class.
+    This is prefix beam search; it runs on the CPU. Of equally probable prefixes, the search keeps
+    the one that it found first. Of those found at the same frame, it keeps the one that extends a
+    better prefix, then the one with the lower class.
 
     Args:
         width: the number of prefixes kept after each frame.
@@ -218,7 +219,8 @@ def beam_decode(
         classes: the number of most probable classes of a frame that may extend a prefix; None: all.
         least_probability: the least probability, from 0 to 1, of a class that may extend a prefix.
 
-    The other arguments and the errors are those of `ctc_loss`.
+    The other arguments and the errors are those of `ctc_loss`. A `width`, `top`, `classes` or
+    `least_probability` out of range is a `ValueError`.
 
     Returns:
         At most `top` hypotheses per item, the best first; none if a frame has NaN, +inf or no class
