@@ -150,7 +150,8 @@ def _decode(y_pred, lengths, *, greedy, width, paths, epsilon):
         lengths = integers("logit_lengths", lengths, 1, substitutes, whole_floats=True)
         if greedy:
             if (y_pred < 0).any():
-                # This call raises if they are in valid frames. Below, their logarithms are NaN.
+                # This call raises if the first frame of an item contains log-probabilities. Below,
+                # the logarithms of negative numbers are NaN.
                 greedy_decode(y_pred, lengths, **probabilities)
             # The score of the most probable path sums ln(p + ε) without normalisation. The beam
             # search normalises each frame, since it sums over paths.
