@@ -47,13 +47,14 @@ impl From<ReferenceOutput> for Computed {
     }
 }
 
-/// The largest error allowed, relative to numbers above 1 and absolute for numbers below.
+/// The largest error allowed, relative to max(1, |expected|).
 ///
 /// For a gradient with respect to logits the tolerance is effectively absolute, because no element
-/// is larger than the item's weight. The gradient with respect to probabilities is
-/// (softmax − γ)/(p + ε), whose terms reach 1/ε = 1e7. A relative error of γ is a relative error of
-/// such a term. Where the two terms cancel, both are about 1, because the probabilities sum to
-/// about 1.
+/// is larger than the item's weight. An element of the gradient with respect to probabilities is
+/// softmax/(p + ε) − γ/(p + ε). The first term is about 1, because the probabilities sum to about
+/// 1. The second term reaches 1/ε = 1e7 and has the relative error of γ, so large elements need a
+/// relative tolerance. The terms cancel only where both are about 1, so an absolute tolerance is
+/// enough for small elements.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
     /// The tolerance of a loss.
@@ -95,19 +96,19 @@ pub struct Failures {
     worst: Option<MaxDeviation>,
 }
 
-/// The largest deviations from the expected numbers, relative to numbers above 1 and absolute for
-/// numbers below. Infinite if one of the two numbers is infinite or NaN and the other is not.
+/// The largest deviations from the expected numbers, relative to max(1, |expected|). A deviation is
+/// infinite if one of the two numbers is infinite or NaN and the other is not.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct MaxDeviation {
     /// The largest deviation of a loss.
     pub loss: f64,
-    /// The largest deviation of an element of the gradient, divided by the item's weight if that is
-    /// above 1.
+    /// The largest deviation of an element of the gradient, divided by the largest weight of its
+    /// batch if that is above 1.
     pub grad: f64,
 }
 
 impl MaxDeviation {
-    /// Returns the larger deviations of both.
+    /// Returns the larger of the two deviations of losses, and of those of gradients.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -117,8 +118,8 @@ impl MaxDeviation {
     }
 }
 
-/// The error that a comparison allows: `(tolerance + accuracy) · scale`, relative to numbers above
-/// 1.
+/// The error that a comparison allows: `(tolerance + accuracy) · scale`, relative to
+/// max(1, |expected|).
 #[derive(Debug, Clone, Copy)]
 pub struct AllowedError {
     /// The tolerance of the backend.
@@ -170,7 +171,8 @@ impl Failures {
         }
     }
 
-    /// Compares a loss with the expected one. `place` describes which one, for the message.
+    /// Compares a loss with the expected one. `location` names the case and the item, for the
+    /// message.
     pub fn loss(
         &mut self,
         got: f64,
@@ -185,7 +187,8 @@ impl Failures {
         });
     }
 
-    /// Compares an element of a gradient with the expected one. `place` describes which one.
+    /// Compares an element of a gradient with the expected one. `location` names the case and the
+    /// element, for the message.
     pub fn grad(
         &mut self,
         got: f64,
@@ -289,7 +292,7 @@ pub fn well_formed(
             let row = &computed.grad[batch.row(item, frame)..][..batch.classes()];
             failures.check(row.iter().all(|g| *g == 0.0), || {
                 format!(
-                    "{name} item {item} frame {frame}: past the length, but the gradient is {row:?}"
+                    "{name} item {item} frame {frame}: past the item's length, but its gradient is {row:?}"
                 )
             });
         }

@@ -37,7 +37,7 @@ pub enum Rounding {
     Once,
     /// Rounded before the sum and after it.
     Twice,
-    /// Neither for all operands.
+    /// Neither of these for all operands.
     Other,
 }
 
@@ -61,7 +61,7 @@ pub struct Numerics {
     pub fma: Rounding,
     /// The rounding of `x * y + z`, which a driver may contract to one rounding.
     pub multiply_add: Rounding,
-    /// True if the driver reorders sums as if numbers were exact.
+    /// True if the driver reorders sums as if addition were associative.
     pub reassociates: bool,
     /// True if the rounding error of a difference can be computed (Knuth's two-sum). Reordering may
     /// break this.
@@ -132,7 +132,7 @@ impl Numerics {
     }
 }
 
-/// Returns true if the driver reorders one of two sums as they occur in the kernels.
+/// Returns true if the driver reorders at least one of two sums that occur in the kernels.
 fn reassociates(gpu: &Gpu) -> Result<bool, String> {
     let looped = evaluate(gpu, Operation::Loop, &[[1e9 + 64.0, 1e9, 127.0, 3.0]])?;
     let parts = random_operands(|rng| {

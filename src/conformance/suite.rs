@@ -112,7 +112,7 @@ pub const AS_PLANNED: &str = "as planned";
 /// The name printed in place of a family if no family has a case for a variant.
 pub const EVERY_FAMILY: &str = "every family";
 
-/// A variant, and a family that has a case for it; `None` if no family has.
+/// A variant, and a family that has a case for it; `None` if no family has one.
 pub type Forced<'a> = (&'static Variant, Option<&'a Family>);
 
 /// The cases, generated once for all subjects.
@@ -132,9 +132,9 @@ impl Suite {
         }
     }
 
-    /// Returns the test groups of a subject, ordered so that failures show up early. The first
-    /// groups run as planned, and the other variants compare their bits with them, so run the
-    /// groups in order.
+    /// Returns the test groups of a subject, ordered so that failures show up early. Run them in
+    /// this order: the first groups run as planned, and the bits of the other variants are compared
+    /// with theirs.
     #[must_use]
     pub fn groups<'a>(&'a self, subject: &'a Subject) -> Vec<TestGroup<'a>> {
         let ctc = &subject.ctc;

@@ -1,5 +1,5 @@
-//! Forces the variants of a plan by limits with which a batch runs on other kernels, or is split
-//! into more dispatches.
+//! Forces the variants of a plan: changes the limits of a device so that a batch runs on other
+//! kernels, or is split into more dispatches.
 
 use crate::{
     Batch, BatchShape, CheckedBatch, DeviceLimits, LabelLayout, Options, Plan, PlanVariant, Task,
@@ -21,7 +21,7 @@ pub struct Variant {
     pub same_bits: bool,
 }
 
-/// Every variant that limits can force.
+/// Every variant that a change of the limits can force.
 pub const VARIANTS: [Variant; 9] = [
     Variant {
         name: "subgroups",

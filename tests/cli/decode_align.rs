@@ -250,7 +250,7 @@ fn an_item_without_an_alignment_has_its_status() {
     refused(
         &["align", &path, "--item", "0", "--plot", "no.svg"],
         "item 0",
-        "has no valid alignment",
+        "no valid alignment",
     );
 }
 

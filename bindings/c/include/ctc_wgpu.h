@@ -6,14 +6,14 @@
  * Errors: a call returns a `ctcw_result`, and `ctcw_last_error` returns the details. No call
  * throws, unwinds or exits. Where an int32_t holds a value of an enum, its comment names the enum.
  *
- * Threads: threads may share a context.
+ * Threads: several threads may use a context at the same time.
  *
  * Processes: no call waits for a thread or a GPU that exists only in the parent of a forked
  * process. In the child
  * - with a context of the parent, ctcw_compute works if the context is on the CPU, and returns
  *   CTCW_FORKED if it is on a GPU; either can be destroyed;
- * - new contexts can be created. On a GPU this returns CTCW_FORKED if a thread of the parent was
- *   using the GPU during fork().
+ * - new contexts can be created. With CTCW_BACKEND_GPU this returns CTCW_FORKED if a thread of the
+ *   parent was using the GPU during fork(); CTCW_BACKEND_AUTO then selects the CPU.
  * If the parent had a context on a GPU, the child must end with _exit(), because some drivers crash
  * in their exit() handlers. */
 
@@ -136,8 +136,9 @@ enum ctcw_status
    */
   CTCW_STATUS_IMPOSSIBLE = 1,
   /*
-   A valid frame (a frame before the item's logit length) contains NaN or +inf, or only -inf.
-   Loss and gradient are NaN.
+   A valid frame (a frame before the item's logit length) contains NaN, +inf, a negative
+   probability, a log-probability above 88, or no class of positive probability. Loss and
+   gradient are NaN.
    */
   CTCW_STATUS_NOT_FINITE = 2,
 };
@@ -441,9 +442,10 @@ const char *ctcw_last_error(void);
 /*
  Creates a context and stores it in `context`. Free it with `ctcw_destroy`.
 
- `backend` is a `ctcw_backend`. `adapter` is NULL or a part of the name of the GPU to use, in
- upper or lower case. If no GPU has such a name, `CTCW_BACKEND_AUTO` creates a context on the
- CPU. `CTCW_BACKEND_CPU` ignores `adapter`.
+ `backend` is a `ctcw_backend`. `adapter` is NULL or a part of the name of the GPU to use; case
+ is ignored. If no GPU has such a name, or it cannot be opened, `CTCW_BACKEND_AUTO` creates a
+ context on the CPU. `CTCW_BACKEND_CPU` ignores `adapter`. A call that fails does not write to
+ `context`.
 
  # Safety
  `adapter` is NULL or a NUL-terminated string. `context` is NULL or writable.
@@ -465,8 +467,9 @@ void ctcw_destroy(struct ctcw_context *context);
 
  - `pipelines`: the number of compiled kernels; 128 by default. On a software driver one takes
    about 0.3 MiB. The CPU backend has none.
- - `shapes`: the number of recent batch shapes whose buffers and workspace are kept, one set for
-   each concurrent call; 4 by default. On the CPU it is the number of workspaces.
+ - `shapes`: the number of recent batch shapes whose buffers and workspace are kept; 4 by
+   default. Concurrent calls with the same shape count separately. On the CPU it is the number
+   of workspaces.
 
  # Safety
  `context` is NULL or a valid context.
@@ -503,9 +506,9 @@ int32_t ctcw_is_gpu(const struct ctcw_context *context);
  - `options` may be NULL: the defaults.
  - `with_grad` is 0 for losses without a gradient.
 
- On a GPU the size is exact, and known before anything is computed: device memory in addition to
- the batch's own arrays. The workspace of the CPU backend depends on the lengths; there the
- result is what the context has cached from its calls so far, whatever the shape.
+ On a GPU the size is that of the device memory in addition to the batch's own arrays. It is
+ exact, also before the first computation. On the CPU the workspace depends on the lengths, so
+ the size is that of the memory that the context has kept from earlier calls of any shape.
 
  # Safety
  `context` is NULL or a valid context. `batch` and `options` are NULL or readable for as many
@@ -534,9 +537,9 @@ ctcw_result ctcw_workspace_bytes(const struct ctcw_context *context,
  # Safety
  `context` is NULL or a valid context. `batch` and `options` are NULL or readable for as many
  bytes as their `size` states. The arrays of `batch` are readable for as many elements as its
- fields state, and nobody writes them during the call. The outputs that are not NULL are writable
- for the lengths above. They overlap neither each other nor an array of `batch`, except that
- `grad` may be `logits`.
+ fields state, and no thread writes them during the call. The outputs that are not NULL are
+ writable for the lengths above. They overlap neither each other nor an array of `batch`, except
+ that `grad` may be `logits`.
  */
 ctcw_result ctcw_compute(const struct ctcw_context *context,
                          const struct ctcw_batch *batch,

@@ -64,9 +64,10 @@ pub extern "C" fn ctcw_last_error() -> *const c_char {
 
 /// Creates a context and stores it in `context`. Free it with `ctcw_destroy`.
 ///
-/// `backend` is a `ctcw_backend`. `adapter` is NULL or a part of the name of the GPU to use, in
-/// upper or lower case. If no GPU has such a name, `CTCW_BACKEND_AUTO` creates a context on the
-/// CPU. `CTCW_BACKEND_CPU` ignores `adapter`.
+/// `backend` is a `ctcw_backend`. `adapter` is NULL or a part of the name of the GPU to use; case
+/// is ignored. If no GPU has such a name, or it cannot be opened, `CTCW_BACKEND_AUTO` creates a
+/// context on the CPU. `CTCW_BACKEND_CPU` ignores `adapter`. A call that fails does not write to
+/// `context`.
 ///
 /// # Safety
 /// `adapter` is NULL or a NUL-terminated string. `context` is NULL or writable.
@@ -130,8 +131,9 @@ pub unsafe extern "C" fn ctcw_destroy(context: *mut ctcw_context) {
 ///
 /// - `pipelines`: the number of compiled kernels; 128 by default. On a software driver one takes
 ///   about 0.3 MiB. The CPU backend has none.
-/// - `shapes`: the number of recent batch shapes whose buffers and workspace are kept, one set for
-///   each concurrent call; 4 by default. On the CPU it is the number of workspaces.
+/// - `shapes`: the number of recent batch shapes whose buffers and workspace are kept; 4 by
+///   default. Concurrent calls with the same shape count separately. On the CPU it is the number
+///   of workspaces.
 ///
 /// # Safety
 /// `context` is NULL or a valid context.
@@ -189,9 +191,9 @@ pub unsafe extern "C" fn ctcw_is_gpu(context: *const ctcw_context) -> i32 {
 /// - `options` may be NULL: the defaults.
 /// - `with_grad` is 0 for losses without a gradient.
 ///
-/// On a GPU the size is exact, and known before anything is computed: device memory in addition to
-/// the batch's own arrays. The workspace of the CPU backend depends on the lengths; there the
-/// result is what the context has cached from its calls so far, whatever the shape.
+/// On a GPU the size is that of the device memory in addition to the batch's own arrays. It is
+/// exact, also before the first computation. On the CPU the workspace depends on the lengths, so
+/// the size is that of the memory that the context has kept from earlier calls of any shape.
 ///
 /// # Safety
 /// `context` is NULL or a valid context. `batch` and `options` are NULL or readable for as many
@@ -249,9 +251,9 @@ pub unsafe extern "C" fn ctcw_workspace_bytes(
 /// # Safety
 /// `context` is NULL or a valid context. `batch` and `options` are NULL or readable for as many
 /// bytes as their `size` states. The arrays of `batch` are readable for as many elements as its
-/// fields state, and nobody writes them during the call. The outputs that are not NULL are writable
-/// for the lengths above. They overlap neither each other nor an array of `batch`, except that
-/// `grad` may be `logits`.
+/// fields state, and no thread writes them during the call. The outputs that are not NULL are
+/// writable for the lengths above. They overlap neither each other nor an array of `batch`, except
+/// that `grad` may be `logits`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctcw_compute(
     context: *const ctcw_context,

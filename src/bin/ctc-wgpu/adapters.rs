@@ -1,4 +1,4 @@
-//! `ctc-wgpu adapters`: lists the adapters and the limits that plans depend on.
+//! `ctc-wgpu adapters`: lists the adapters and the limits on which plans depend.
 
 use clap::Args;
 use ctc_wgpu::Error;

@@ -25,7 +25,8 @@ pub(crate) struct AlignArgs {
     #[command(flatten)]
     alphabet: AlphabetArgs,
 
-    /// Accept label -1 as a wildcard: one or more frames of any classes; printed as `*`
+    /// Accept label -1 as a wildcard, which matches one or more frames of any classes and is
+    /// printed as `*`
     #[arg(long)]
     star: bool,
 

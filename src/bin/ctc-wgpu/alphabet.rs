@@ -109,7 +109,7 @@ fn blank_warning(symbols: &[String], blank: usize) -> Option<String> {
 
 /// Returns the default separator: none for characters and word pieces, a space for longer symbols.
 /// A list of characters may contain a few longer lines, as PP-OCR's lists do; lists of phonemes or
-/// words contain many. Word pieces mark the spaces themselves (SentencePiece's `▁`).
+/// words contain many. Word pieces contain their own mark for a space (SentencePiece's `▁`).
 fn separator_of(symbols: &[String], blank: usize) -> &'static str {
     let text: Vec<&String> = symbols
         .iter()

@@ -84,6 +84,8 @@ pub(crate) struct BatchArgs {
     pub(crate) input: InputArgs,
 
     /// How the losses are reduced to one number; the gradient is that of the reduced number
+    ///
+    /// w is the weight of an item, L its number of labels, and N the number of items.
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) reduction: ReductionArg,
 
@@ -91,7 +93,8 @@ pub(crate) struct BatchArgs {
     #[arg(long, value_enum, default_value = "inf")]
     impossible: ImpossibleArg,
 
-    /// With log_probs: return the exact gradient −γ instead of PyTorch's exp(log_prob) − γ
+    /// With log_probs: return the exact gradient −γ instead of PyTorch's exp(log_prob) − γ,
+    /// where γ are the occupancies
     #[arg(long)]
     exact: bool,
 }

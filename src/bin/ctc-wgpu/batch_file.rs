@@ -297,8 +297,9 @@ impl Arrays<'_> {
         }
         let length = |(item, length): (usize, i128)| {
             i32::try_from(length).map_err(|_| {
-                let reason =
-                    format!("item {item}: {name} {length} is out of range: it must be below 2^31");
+                let reason = format!(
+                    "item {item}: {name} {length} is out of range: expected 0 ≤ length < 2^31"
+                );
                 CliError::file(self.path, reason)
             })
         };

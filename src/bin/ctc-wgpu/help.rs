@@ -7,11 +7,13 @@ Input: BATCH.npz, a numpy archive. N items, T frames, C classes, at most Lmax la
                               float32 (float64 is rounded to float32)
   labels                      [N, Lmax] (padded) or [ΣL] (concatenated), integers
   label_lengths               [N], integers; default: Lmax; required if labels are concatenated
-  logit_lengths               [N], integers: the valid frames of each item; default: T
+  logit_lengths               [N], integers: the number of valid frames of each item; default: T
   weights                     [N], float32: the factor of each item's loss; default: 1
   blank                       one integer: the blank's class; default: 0
-  loss_f64, grad_f64          [N] and the shape of the input, float: losses and the gradient of
-                              their sum, with which `loss` compares its results; optional
+  loss_f64                    [N], float: expected losses, which `loss` compares with its own;
+                              optional
+  grad_f64                    the shape of the input, float: the expected gradient of the sum of
+                              the losses, likewise compared by `loss`; optional
 ";
 
 /// The exit statuses of a command that has nothing to check.
@@ -19,7 +21,8 @@ const EXIT_STATUS: &str = "\
 Exit status:
   0  success
   1  the computation failed, or the output could not be written to stdout
-  2  invalid options or input, a file that cannot be written, or not enough memory for the batch
+  2  invalid options or input, a file that cannot be read or written, no matching adapter, or not
+     enough memory for the batch
 ";
 
 pub(crate) fn loss() -> String {
@@ -45,9 +48,9 @@ pub(crate) fn check() -> String {
     format!(
         "A backend passes if
   each loss is within 1e-6 of the reference, relative to max(1, |loss|);
-  each gradient element is within 1e-5, relative to max(1, |weight of the item|) and, with probs, to
-  the element's own size where that is larger;
-  each item has the same status.
+  each gradient element is within 1e-5 of the reference, relative to max(1, |weight of the item|),
+  or with probs to max(1, |weight of the item|, |element|);
+  each item has the status of the reference.
 
 {ARRAYS}
 Exit status:
@@ -66,9 +69,10 @@ pub(crate) fn decode() -> String {
 The labels are optional. If the file has them, they are compared with the decoded labels.
 
 Output: one row per item, or with --top one row per hypothesis:
-  log_prob  the natural logarithm of a probability: that of the most probable path, or with --beam
-            that of the labels, summed over the paths within the beam
-  errors    if the file has labels: the number of substitutions, deletions and insertions
+  log_prob  the natural logarithm of the probability of the most probable path; with --beam, of the
+            probability of the decoded labels, summed over the paths that the beam kept
+  errors    if the file has labels: the number of substitutions, deletions and insertions in the
+            first hypothesis; empty if there are none
 
 {EXIT_STATUS}
 Examples:
@@ -95,14 +99,34 @@ Examples:
 }
 
 pub(crate) const VALIDATE: &str = "\
-Each row of the table is one variant: a choice of kernels, or a way of splitting a batch. Each column
-is over all cases of the variant:
+Each row of the table is one variant: a choice of kernels, a way of splitting a batch, or a way of
+passing its buffers. The columns summarise all cases of the variant:
   cases           the number of cases that were run
-  gradient error  the largest error of a gradient element; up to 1e-5 passes
+  gradient error  the largest error of a gradient element, relative to max(1, |element|) and to the
+                  largest weight of the batch if that is above 1; up to 1e-5 passes
   loss error      the largest error of a loss, relative to max(1, |loss|); up to 1e-6 passes
-  determinism     whether repeated runs give the same bits
-  result          pass, FAIL, or not run if no case ran through the variant
+  determinism     whether repeated runs give the same bits and, where required, the bits of the
+                  variant `as planned`
+  time            the elapsed time, including that of the reference
+  result          pass or FAIL; a variant that no case runs through fails
 The line `arithmetic` shows the measured precision of the driver's WGSL operations.
+
+Variants:
+  as planned               the kernels that the library selects for the device
+  subgroups, barriers      neighbouring states exchanged by subgroup operations, or by workgroup
+                           memory and barriers
+  states in storage        alpha and beta in storage buffers, not in registers
+  checkpointed             items split into segments of frames, with checkpoints between them
+  checkpointed in storage  the same, with states in storage
+  gathered                 the input split into slices, and the entries of the labels copied
+  batch tiles              the batch split into groups of items
+  lowest limits            small workgroups, few workgroups per dispatch, little workgroup memory
+  row sums of another device type
+                           the order of summation for software adapters on a GPU, and vice versa
+  caller's buffers         arrays within one buffer of the caller; also malformed labels and lengths
+  trusted shaders          the same, without the runtime checks that wgpu adds to shaders
+  gradient in place        the gradient written over the logits
+  f16                      logits and gradient as 16-bit floats
 
 Exit status:
   0  every case passes
@@ -115,8 +139,9 @@ Examples:
 
 pub(crate) const BENCH: &str = "\
 The batches are generated from fixed seeds. The results are checked before they are timed. `GB/s`
-counts two reads of the logits and one write of the gradient (with --forward-only one read); `of
-copying` is that rate relative to the machine's memory bandwidth, which is measured first.
+counts two reads of the logits and one write of the gradient, or one read with --forward-only. `of
+copying` is that rate in per cent of the memory bandwidth, which is measured first by copying a
+large buffer.
 
 Exit status:
   0  success
@@ -129,8 +154,8 @@ Examples:
 
 pub(crate) const ADAPTERS: &str = "\
 Columns:
-  binding           the largest storage buffer binding
-  workgroup memory  the largest workgroup memory
+  binding           the largest size of a storage buffer binding
+  workgroup memory  the largest amount of memory that a workgroup can declare
   invocations       the largest number of invocations per workgroup
   subgroup          the subgroup size, or its smallest and largest value
   f16               whether shaders can use 16-bit floats

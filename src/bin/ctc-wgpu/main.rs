@@ -73,7 +73,7 @@ enum Command {
     /// Finds the frames of each label by forced alignment
     #[command(after_long_help = help::align())]
     Align(align::AlignArgs),
-    /// Lists the GPU adapters and the limits that matter to the kernels
+    /// Lists the GPU adapters and the limits on which the kernels depend
     #[command(after_long_help = help::ADAPTERS)]
     Adapters(adapters::AdaptersArgs),
 }

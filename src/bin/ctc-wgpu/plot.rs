@@ -34,7 +34,10 @@ pub(crate) fn alignment(
 ) -> Result<String, CliError> {
     let frames = alignment.path.len();
     if frames == 0 {
-        let reason = format!("item {item} has no valid alignment, so --plot has nothing to draw");
+        let reason = format!(
+            "item {item} has no path to draw: it has no frames, no valid alignment, or values that \
+             are not finite"
+        );
         return Err(CliError::Usage(reason));
     }
     let occupancy = |class: u32| {

@@ -221,7 +221,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<Outcome, CliError> {
 /// An adapter or the CPU backend to validate, or the reason why no device could be created.
 type Target = (AdapterInfo, Result<Subject, String>);
 
-/// Returns the selected adapters, also those on which no device could be created, and the CPU
+/// Returns the selected adapters, including those on which no device could be created, and the CPU
 /// backend.
 fn targets(args: &ValidateArgs) -> Result<Vec<Target>, CliError> {
     let wanted = args.adapter.as_deref().unwrap_or_default().to_lowercase();
@@ -254,7 +254,7 @@ fn targets(args: &ValidateArgs) -> Result<Vec<Target>, CliError> {
     Ok(targets)
 }
 
-/// Runs the trials and sums their tallies per variant.
+/// Runs the groups and sums their tallies per variant.
 fn rows(groups: &[TestGroup<'_>], subject: &str, bar: &ProgressBar) -> Vec<VariantRow> {
     let mut rows: Vec<VariantRow> = Vec::new();
     for group in groups {
@@ -346,7 +346,7 @@ mod tests {
         };
         assert!(!report.passed());
         assert_eq!(report.summary(), "1 of 1 backends fail, with 1 failures");
-        // A file has a second table, by kind of case.
+        // A file has a second table, by family.
         for (times, text) in [
             (1, terminal::report(&report)),
             (2, markdown::report(&report)),

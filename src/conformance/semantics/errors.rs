@@ -187,9 +187,10 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
             }),
             "item 1: label 4 at position 1 is not below 4 classes",
         ),
-        // PyTorch, optax and TensorFlow's dense loss accept this as an ordinary label, and warp-ctc
-        // and Burn with another meaning (12.31 instead of 7.38), so it must be allowed explicitly.
-        // TensorFlow's sparse loss rejects it too, but silently drops a trailing one.
+        // PyTorch, optax and TensorFlow's dense loss accept the blank as an ordinary label.
+        // warp-ctc and Burn accept it with another meaning (12.31 instead of 7.38). It must
+        // therefore be allowed explicitly. TensorFlow's sparse loss rejects it too, but silently
+        // drops a blank at the end of the labels.
         error(
             "the blank among the labels is rejected",
             batch(&[&[1, 0, 2]]),

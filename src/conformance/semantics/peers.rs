@@ -242,9 +242,9 @@ fn values() -> Vec<SemanticsCase> {
             options,
             vec![ordinary()],
         ),
-        // PyTorch, optax and TensorFlow's dense loss follow this rule, but the gradient of the last
-        // is wrong for it; warp-ctc and Burn forbid the skip to a blank, which the paper does not
-        // justify; tf-seq2seq-losses returns a third number.
+        // PyTorch, optax and TensorFlow's dense loss return the same loss as we do, but
+        // TensorFlow's gradient is not its derivative. warp-ctc and Burn forbid the skip to a
+        // blank, which the paper does not justify. tf-seq2seq-losses returns a third number.
         row(
             "the blank inside a label, allowed",
             batch([1, 5, 3], &[&[1, 0, 2]]),

@@ -1,6 +1,6 @@
 """The backends of the native module, and calls to them that Ctrl-C can interrupt.
 
-All public functions that compute end here.
+All public functions that compute call this module.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class SparseLabels(NamedTuple):
 
 #: Calls of fewer operations take some milliseconds at most, and need no thread of their own.
 LONG = 1 << 22
-#: An operation of the float64 reference or of a decoder takes about as long as this many others.
+#: An operation of the float64 reference or of a decoder takes about as long as this many operations
+#: of the float32 loss.
 SLOW = 1 << 6
 
 

@@ -58,8 +58,8 @@ class Alignment:
     #: paths.
     log_prob: float
     #: "ok"; "impossible": no path has these labels, and `log_prob` is −inf; or "not finite": a
-    #: frame has NaN, +inf or no class of positive probability, and `log_prob` is NaN. Unless it is
-    #: "ok", the path and the spans are empty.
+    #: frame has NaN, +inf, a negative probability or no class of positive probability, and
+    #: `log_prob` is NaN. Unless it is "ok", the path and the spans are empty.
     status: Status
 
 
@@ -73,8 +73,8 @@ class GreedyHypothesis:
     frames: list[range]
     #: The log-probability of the path, in nats.
     log_prob: float
-    #: "ok"; or "not finite": a frame has NaN, +inf or no class of positive probability. Then
-    #: `labels` is empty, and `log_prob` is NaN.
+    #: "ok"; or "not finite": a frame has NaN, +inf, a negative probability or no class of positive
+    #: probability. Then `labels` is empty, and `log_prob` is NaN.
     status: Status
 
 
@@ -84,8 +84,8 @@ class Hypothesis:
 
     #: The decoded labels.
     labels: list[int]
-    #: ln p(labels) over the paths that the beam kept, in nats. It is at most −loss of these labels,
-    #: and equal to it if nothing was pruned.
+    #: ln p(labels) in nats, where p sums the paths that the beam kept. It is at most −loss of these
+    #: labels, and equal to it if nothing was pruned.
     log_prob: float
     #: The number by which hypotheses are ranked, the largest first. It equals `log_prob`, since
     #: this search has no language model.
@@ -111,6 +111,10 @@ def align(
 
     Arguments and errors are those of `ctc_loss`. In addition, the labels may contain `STAR` if
     `label_lengths` distinguishes it from padding.
+
+    A `ValueError` also reports an `input` that contradicts the first frame of an item:
+    log-probabilities whose exponentials sum to more than 3, a probability above 1, or
+    log-probabilities passed as probabilities.
 
     On the CPU, log-probabilities are float64, and items are processed in parallel while other
     Python threads run. The result of an item does not depend on the rest of the batch. `backend` is
@@ -171,7 +175,7 @@ def greedy_decode(
     Equal neighbouring classes become one label, unless `repeated_outputs` is "distinct", and blanks
     are removed. Of equally probable classes, the first is taken. The path is the most probable one;
     its labels need not be, since the probability of labels is the sum over all their paths: see
-    `beam_decode`. Arguments and errors are those of `ctc_loss`; `backend` is that of `align`.
+    `beam_decode`. Arguments are those of `ctc_loss`; `backend` and errors are those of `align`.
 
     Returns:
         One `GreedyHypothesis` per item.
@@ -209,8 +213,9 @@ def beam_decode(
 ) -> list[list[Hypothesis]]:
     """Searches for the most probable labels of each item, over all their paths.
 
-    This is prefix beam search; it runs on the CPU. Of equally probable prefixes, the one found
-    first is kept; within a frame, the extension of the better prefix, then that by the lower class.
+    This is prefix beam search; it runs on the CPU. Of equally probable prefixes, the search keeps
+    the one that it found first. Of those found at the same frame, it keeps the one that extends a
+    better prefix, then the one with the lower class.
 
     Args:
         width: the number of prefixes kept after each frame.
@@ -218,11 +223,12 @@ def beam_decode(
         classes: the number of most probable classes of a frame that may extend a prefix; None: all.
         least_probability: the least probability, from 0 to 1, of a class that may extend a prefix.
 
-    The other arguments and the errors are those of `ctc_loss`.
+    The other arguments are those of `ctc_loss`, and the errors are those of `align`. A `width`,
+    `top`, `classes` or `least_probability` out of range is a `ValueError`.
 
     Returns:
-        At most `top` hypotheses per item, the best first; none if a frame has NaN, +inf or no class
-        of positive probability.
+        At most `top` hypotheses per item, the best first; none if a frame has NaN, +inf, a negative
+        probability or no class of positive probability.
     """
     if not 1 <= top <= width <= sys.maxsize:
         raise ValueError(f"top={top}, width={width}: must be 1 <= top <= width, below 2^63")

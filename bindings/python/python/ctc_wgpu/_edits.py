@@ -34,10 +34,8 @@ class EditCounts:
         """Counts the edits of one item.
 
         Labels may be numbers, also in an array of any library, the characters of a string, or the
-        words in a list. Negative numbers at the end are padding. If several sequences of edits are
-        equally short, one with the most substitutions is counted, and among those one with the most
-        deletions.
-        Time grows as the product of the lengths.
+        words in a list. Negative numbers at the end are padding. Of several shortest sequences of
+        edits, one with the most substitutions is counted. Time grows as the product of the lengths.
         """
         return cls._of(_plain("labels", labels), _plain("hypothesis", hypothesis))
 
@@ -85,7 +83,7 @@ def label_error_rate(
     label_lengths: Array | None = None,
     hypothesis_lengths: Array | None = None,
 ) -> float:
-    """Returns the edit distance, summed over all items, divided by the number of all labels.
+    """Returns the sum of the edit distances of all items, divided by their number of labels.
 
     `EditCounts` has the counts of each kind, and `EditCounts.rate` describes the result without
     labels.

@@ -22,7 +22,7 @@ from ._types import Array
 
 __all__ = ["ctc_loss"]
 
-#: Those of `optax.ctc_loss`.
+#: The conventions of `optax.ctc_loss`.
 CONVENTIONS = Conventions((("blank: ", "blank_id: "), ("label_lengths", "label_paddings")))
 
 

@@ -42,7 +42,7 @@ INT32 = np.iinfo(np.int32)
 
 
 def _conventions(labels: str, *more: tuple[str, str]) -> Conventions:
-    """Returns the conventions of a function or class, from its name of the labels."""
+    """Returns the conventions of a function or class, from its name for the labels."""
     names = [(f"labels{then}", f"{labels}{then}") for then in (":", " is ", " has ")]
     names += [
         ("logits", "y_pred"),
@@ -116,10 +116,11 @@ def ctc_decode(
         top_paths: the number of hypotheses that the search returns; at most `beam_width`.
 
     Returns:
-        A list with one tensor of labels per hypothesis, the most probable first: `[N, T]`, with −1
-        after the last label. And a float32 tensor of scores: −Σ ln(p + ε) of the most probable
-        path, `[N, 1]`; or ln p(labels) of the hypotheses of the search, `[N, top_paths]`, which is
-        −inf for those that do not exist. An item with a NaN has no labels, and its score is NaN.
+        A pair. The first element is a list with one tensor of labels per hypothesis, the most
+        probable first: `[N, T]`, with −1 after the last label. The second is a float32 tensor of
+        scores: −Σ ln(p + ε) of the most probable path, `[N, 1]`; or ln p(labels) of the hypotheses
+        of the search, `[N, top_paths]`, which is −inf for those that do not exist. An item with a
+        NaN has no labels, and its score is NaN.
 
     Raises:
         ValueError: a length or another argument is invalid. In a graph, it is an error of the
@@ -149,7 +150,8 @@ def _decode(y_pred, lengths, *, greedy, width, paths, epsilon):
         lengths = integers("logit_lengths", lengths, 1, substitutes, whole_floats=True)
         if greedy:
             if (y_pred < 0).any():
-                # Raises if they are in valid frames. Their logarithms would only be NaN.
+                # This call raises if the first frame of an item contains log-probabilities. Below,
+                # the logarithms of negative numbers are NaN.
                 greedy_decode(y_pred, lengths, **probabilities)
             # The score of the most probable path sums ln(p + ε) without normalisation. The beam
             # search normalises each frame, since it sums over paths.
@@ -271,8 +273,9 @@ class CTC(_Configured, keras.losses.Loss):
         from_logits: whether `y_pred` is logits; otherwise it is probabilities.
         blank: the class of the blank; a negative one counts from the end.
         mask_value: the padding of the labels: the blank, or a number that is not a class.
-        zero_infinity: whether the loss of an item without a valid alignment is 0 instead of inf,
-            which makes the mean inf. The gradient of such an item is 0 in both cases.
+        zero_infinity: whether the loss of an item without a valid alignment is 0 instead of inf. A
+            single loss of inf makes the mean of the batch inf. The gradient of such an item is 0 in
+            both cases.
         epsilon: added to probabilities; None: `keras.config.epsilon()`.
         backend: as in `ctc_wgpu.ctc_loss`; not the backend of Keras.
         reduction, name, dtype: as in any loss of Keras, except that a `dtype` of half precision is

@@ -19,7 +19,7 @@ from ._core import Options, SparseLabels, compute
 
 __all__ = ["ctc_loss"]
 
-#: Those of `tf.nn.ctc_loss`.
+#: The conventions of `tf.nn.ctc_loss`.
 CONVENTIONS = Conventions((
     ("logit_lengths", "logit_length"),
     ("label_lengths", "label_length"),

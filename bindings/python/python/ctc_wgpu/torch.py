@@ -20,7 +20,7 @@ from ._core import Options, compute
 __all__ = ["CTCLoss", "ctc_loss"]
 
 FIRST_ONLY = "ctc_loss of ctc_wgpu supports first derivatives in reverse mode only"
-#: Those of `torch.nn.functional.ctc_loss`.
+#: The conventions of `torch.nn.functional.ctc_loss`.
 CONVENTIONS = Conventions((
     ("logits", "log_probs"),
     ("labels", "targets"),
@@ -136,7 +136,7 @@ def ctc_loss(
         log_probs = log_probs.unsqueeze(1)
         if targets.dim() > 1 and targets.shape[0] != 1:
             raise ValueError(
-                f"targets has shape {tuple(targets.shape)}: must be (S,) where log_probs is (T, C)"
+                f"targets has shape {tuple(targets.shape)}: must be (S,) if log_probs is (T, C)"
             )
         targets = targets.reshape(1, -1)
     target_lengths = target_lengths.reshape(-1)

@@ -109,7 +109,8 @@ impl AlphabetParser {
 
     /// Parses one line with one symbol per character. A combining mark may be a symbol of its own
     /// or belong to the character before it; the number of classes decides. Equivalent texts give
-    /// the same symbols: a character that has a composed form (`é`) is one symbol in either form.
+    /// the same symbols: a character that has a composed form (`é`) is one symbol, also if the file
+    /// contains it decomposed.
     fn characters(&self, line: &str) -> Result<Vec<String>, String> {
         let graphemes: Vec<String> = line.graphemes(true).map(str::to_owned).collect();
         let characters: Vec<String> = line.nfc().map(String::from).collect();

@@ -13,7 +13,7 @@ use super::measure::Times;
 use super::resident::Gpu;
 use super::timestamps::Timestamps;
 
-/// Larger than any cache.
+/// The size of the copied buffer, which is larger than any cache.
 const BYTES: u64 = 256 << 20;
 
 /// The bytes that one invocation of `copy.wgsl` copies.
@@ -21,7 +21,7 @@ const WORD: u64 = 16;
 /// The invocations per workgroup of `copy.wgsl`.
 const INVOCATIONS: u64 = 256;
 
-/// Bytes read and written per second. Neither way of copying is the faster one on every GPU, so the
+/// Bytes read and written per second. Which way of copying is faster depends on the GPU, so the
 /// larger rate is used.
 pub(crate) struct Bandwidth {
     /// The rate of the copy command; on the host, that of all threads.

@@ -1,5 +1,5 @@
-//! Measures the time to the first plan and the first loss on a device, in which the kernels are
-//! compiled.
+//! Measures the time to the first plan and the first loss on a device. It includes compiling the
+//! kernels.
 
 use std::time::{Duration, Instant};
 

@@ -65,8 +65,8 @@ pub(crate) struct Measurement {
     pub(crate) first_use: Option<FirstUses>,
     pub(crate) workspace_bytes: Option<u64>,
     pub(crate) dispatches: Option<usize>,
-    /// The mean loss and the L1 norm of the gradient, by which programs that time the same batch
-    /// compare their results.
+    /// The mean loss and the L1 norm of the gradient, for comparison with other programs that time
+    /// the same batch.
     pub(crate) mean_loss: f64,
     pub(crate) grad_l1: Option<f64>,
 }

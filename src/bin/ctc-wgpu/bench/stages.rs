@@ -41,8 +41,9 @@ impl StageTiming {
         }
     }
 
-    /// Returns the way to use and its number of timestamps. A query set holds a few thousand; a
-    /// batch with more dispatches takes long enough for the wall clock.
+    /// Returns the way to use and its number of timestamps. A query set holds a few thousand
+    /// timestamps. A batch with more dispatches takes so long that the wall clock is accurate
+    /// enough.
     fn limited_by_query_set(self, dispatches: usize) -> (Self, u32) {
         let dispatches = u32::try_from(dispatches).unwrap_or(u32::MAX);
         let timestamps = match self {
@@ -81,7 +82,7 @@ pub(crate) struct Stages {
 }
 
 impl Stages {
-    /// Times a batch as often as [`Times::take`] does.
+    /// Times a batch with as many runs as [`Times::take`].
     pub(crate) fn take(gpu: &Gpu, prepared: &Prepared, way: StageTiming) -> Result<Self, Error> {
         let names: Vec<_> = prepared.stages().map(|stage| stage.name()).collect();
         let (way, timestamps) = way.limited_by_query_set(names.len());

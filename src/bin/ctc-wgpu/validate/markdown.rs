@@ -68,7 +68,7 @@ fn section(adapter: &AdapterReport) -> String {
             }
         }
     }
-    text += "\n### By kind of case\n\n";
+    text += "\n### By family\n\n";
     let families = rows.iter().flat_map(|row| {
         row.families.iter().map(|(family, tally)| {
             vec![
@@ -84,7 +84,7 @@ fn section(adapter: &AdapterReport) -> String {
     });
     let header = [
         "variant",
-        "kind",
+        "family",
         "cases",
         "gradient error",
         "loss error",
