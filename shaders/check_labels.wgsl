@@ -1,5 +1,6 @@
-// check_labels: checks the lengths and labels of each item and compacts the labels. Later kernels
-// use only what this kernel wrote, so no input on the device can make them index out of bounds.
+// check_labels: checks the lengths, labels and weight of each item, and writes the labels to the
+// label table. Later kernels use only what this kernel wrote, so no input on the device can make
+// them index out of bounds.
 //
 // in: labels [N, Lmax] or [ΣL]; logit_lengths, label_lengths, weights [N]; totals, if they are
 // needed.
@@ -50,7 +51,7 @@ var<workgroup> sh_header: Header;
 var<workgroup> sh_bad_label: atomic<u32>;
 var<workgroup> sh_counts: array<u32, LANES>;
 
-// Checks the lengths of item g of the tile. `room` is the number of labels that may follow `start`.
+// Checks the lengths of item g of the tile. `room` is the maximum number of labels from `start` on.
 fn checked_header(g: u32) -> Header {
     let n = params.item_base + g;
     let frames = logit_lengths[n];
@@ -67,8 +68,8 @@ fn checked_header(g: u32) -> Header {
     return Header(u32(frames), u32(length), start, OK);
 }
 
-// If |Σw| is at most this fraction of Σ|w|, the weighted mean is undefined: rounding of the losses
-// would determine its value.
+// If |Σw| is at most this fraction of Σ|w|, rounding of the losses would determine the weighted
+// mean. The scale is then 0.
 const CANCELLATION: f32 = 1.0e-3;
 
 // The factor of the item's loss in the reduced loss, and of its gradient.

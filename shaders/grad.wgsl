@@ -1,11 +1,13 @@
-// grad: computes the gradient of every frame of an input slice. The lane that reads an input
-// element writes its gradient, once, so the gradient may overwrite the input. Processes four frames
-// of an item at once, because they all use the same label links.
+// grad: computes the gradient of those frames of an input slice that are in the segment. Each input
+// element is read and its gradient written once, by the same lane, so the gradient may overwrite
+// the input. Processes four frames of an item at once, because they all use the same label links.
 //
-// formula: scale · (softmax - occupancy) (Graves et al. 2006, eq. 16). The occupancies of a frame
-// are weights divided by their sum over all states. The division cancels any rounding error that
-// the states of a frame have in common, and it makes the rows of the gradient sum to 0.
-// in: the input; lattice: the weights of labels and blanks; row_stats, label_table, first_of_class.
+// formula, for logits: scale · (softmax - occupancy) (Graves et al. 2006, eq. 16); `derivative` has
+// those of the other kinds of input. The occupancies of a frame are weights divided by their sum
+// over all states. The division cancels any rounding error that the states of a frame have in
+// common, and it makes the rows of the gradient sum to 0.
+// in: the input; items, item_status; lattice: the weights of labels and blanks; row_stats,
+// label_table, first_of_class.
 // out: the gradient, in the layout of the input.
 // grid: LANES lanes per group of four frames, ROWS groups per workgroup.
 // barriers: those of the fold.
@@ -93,16 +95,17 @@ fn steps_at(t: vec4<u32>, frames: u32) -> Steps {
     );
 }
 
-// Offsets into the lattice for each of four frames: of the weights of the labels, and of the sums
-// over the blanks of each quad, which the sums over its labels follow.
+// Offsets into the lattice for each of four frames. `labels` is where the weights of the labels
+// begin. `totals` is where the sums of the weights of each quad's blanks begin; the sums of its
+// labels are in the next part.
 struct WeightOffsets {
     labels: vec4<u32>,
     totals: vec4<u32>,
 }
 
 fn weight_offsets(steps: Steps, g: u32) -> WeightOffsets {
-    // A frame outside this segment has no weights. It reads those of another frame and is not
-    // written.
+    // The lattice has no weights of a frame outside this segment. Such a frame reads those of
+    // another frame, and its gradient is not written.
     let k = clamp(steps.k, vec4<u32>(params.segment_begin), vec4<u32>(params.segment_end - 1u));
     let f = k % BLOCK;
     let block = vec4<u32>(
@@ -213,8 +216,8 @@ fn grad(
         return;
     }
     if (!live) {
-        // No gradient: the item has no loss, its weight is 0, or the frames are padding. Writes 0,
-        // but NaN if the item's own input was not finite.
+        // The item has no finite loss, its scale is 0, or the frames are padding. Writes 0, or NaN
+        // for an item whose input or weight is not finite.
         let is_nan = valid & vec4<bool>(status_code == NOT_FINITE && item.scale != 0.0);
         for (var c = lane; c < params.classes; c += LANES) {
             set_frames(frames, c, written & !is_nan, vec4<f32>(0.0));
@@ -227,8 +230,7 @@ fn grad(
     let norm = softmax_norm(frames, item.frames - 1u);
     for (var c = lane; c < params.classes; c += LANES) {
         var weights = class_weights(frames.g, c, offsets, item.labels);
-        // If labels may be the blank, this also adds the blank states to the weights of those
-        // labels.
+        // Here `class_weights` returns 0, unless labels may be the blank.
         if (c == params.blank) {
             weights += totals.blanks;
         }

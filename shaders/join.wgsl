@@ -1,12 +1,15 @@
 // join: sums alpha · beta over all states at the middle of each item, where the inward sweeps have
-// ended. The sum is the likelihood of the labels, which gives the loss.
+// ended. Divided by the divisors of all frames, the sum is the likelihood of the labels, which
+// gives the loss. The divisor of frame t is 1 + sum_exp_m1[t], because its emissions are not
+// normalised.
 //
 // formula: loss = Σ_t ln(1 + sum_exp_m1[t]) - ln Σ_s (Σ_s' alpha[t-1,s']) · beta[t,s], where s' are
 // the predecessors of s and t is the first frame of beta's half (Graves et al. 2006, eq. 14,
 // without its division by the emission, because the sum over s' does not contain the emission of
 // frame t). For log-probabilities the first sum is -Σ_t row_max[t].
-// in: carry: the states of both directions; row_stats: the divisor of each frame's emissions.
-// out: loss, status [N]; item_status [G]; exponents [G]: the exponent of the sum over all states.
+// in: items, label_table; carry: the states of both directions; row_stats.
+// in, out: item_status [G].
+// out: loss, status [N]; exponents [G]: the exponent of the sum over all states.
 // grid: one workgroup per item.
 // barriers: those of the tree reduction.
 
@@ -32,7 +35,7 @@ fn load_carry(direction: u32, g: u32, q: u32) -> States {
     );
 }
 
-// Sums the paths through the lane's quads, separately for each of the four pairs.
+// Sums the paths through the lane's quads, separately for each of the four pairs of a quad.
 fn lane_path_sum(g: u32, item: Item, lane: u32) -> Scaled {
     var sum = scaled_zero();
     for (var q = lane; q <= item.labels / 4u; q += LANES) {
@@ -50,9 +53,9 @@ fn lane_path_sum(g: u32, item: Item, lane: u32) -> Scaled {
     return sum;
 }
 
-// The product of the divisors of all frames: product · exp(log_rest). Divisors near 1 are summed as
-// logarithms, whose digits a product would lose. The others are multiplied, because a sum of large
-// logarithms would lose digits too.
+// The product of the divisors of all frames: product · exp(log_rest). For divisors near 1, the
+// logarithms are summed, because a product would lose their digits. The other divisors are
+// multiplied, because a sum of large logarithms would lose digits too.
 struct Normaliser {
     product: Scaled,
     log_rest: vec4<f32>,
@@ -60,8 +63,8 @@ struct Normaliser {
 
 const NEAR_ONE: f32 = 0.01;
 
-// The likelihood of an impossible item has at most this exponent: exponents are clamped to ZERO,
-// but sums and normalisation may have raised them slightly since.
+// The likelihood of an impossible item has at most this exponent: no exponent is below ZERO, and
+// sums and normalisation may have raised some of them since.
 const CUT_OFF: i32 = ZERO + 4096;
 
 // A negative loss above -ROUNDING is a rounding error and becomes 0. A lower one is returned as it
@@ -72,16 +75,18 @@ fn normaliser_one() -> Normaliser {
     return Normaliser(scaled_one(), vec4<f32>(0.0));
 }
 
+// The product of a and b. Its exponent is clamped, so that the difference of an exponent and this
+// one fits in 32 bits.
 fn normaliser_product(a: Normaliser, b: Normaliser) -> Normaliser {
     let product = normalised(times(a.product, b.product));
     return Normaliser(Scaled(product.m, min(product.e, vec4<i32>(-ZERO))), a.log_rest + b.log_rest);
 }
 
-// The divisors of four frames.
+// The divisors of four frames, one per component.
 fn frame_normaliser(row_max: vec4<f32>, sum_exp_m1: vec4<f32>) -> Normaliser {
     if (is_log_probs()) {
-        // Log-probabilities have no divisor. The maximum that was subtracted from them is added
-        // again.
+        // Log-probabilities are not normalised. Their divisor is exp(-row_max), which adds the
+        // maximum again that was subtracted from them.
         let near = abs(row_max) < vec4<f32>(NEAR_ONE);
         let restored = normalised(exp_scaled(-row_max, vec4<f32>(0.0)));
         return Normaliser(

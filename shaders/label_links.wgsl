@@ -5,7 +5,7 @@
 // in, out: label_table [G, label_capacity].
 // out: first_of_class [G, C].
 // grid: items in y and z. With CLEAR and LINK, one workgroup per item; with only one of them, x has
-// one lane per class (CLEAR) or per label (LINK).
+// up to one lane per class (CLEAR), or one per label (LINK).
 // barriers: one, between clearing and writing first_of_class.
 
 override LANES: u32 = 64u;

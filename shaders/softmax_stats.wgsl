@@ -1,10 +1,11 @@
-// softmax_stats: computes the row statistics of each frame, from which its divisor follows: the
-// maximum over the classes, and the sum of exp(x - max) minus 1. If the input is split into slices,
-// so that a sweep cannot bind all of it, also gathers the entries that each item needs. For greedy
-// decoding, computes the most probable class of each frame and -ln of its probability instead.
+// softmax_stats: computes the row statistics of each frame: the maximum over the classes, and the
+// sum of exp(x - max) minus 1. If the input is split into slices, so that a sweep cannot bind all
+// of it, also gathers the entries that each item needs. For greedy decoding, computes the most
+// probable class of each frame and -ln of its probability instead.
 //
-// formula: p = y / (1 + sum_exp_m1), with y = exp(x - max) and sum_exp_m1 = Σ exp(x - max) - 1.
-// in: the input [.., C]: logits, log-probabilities or probabilities.
+// formula: p = y / (1 + sum_exp_m1), with y = exp(x - max) and sum_exp_m1 = Σ y - 1. For
+// probabilities, y = x / max. Log-probabilities are not normalised, so their sum is not used.
+// in: the input [.., C]: logits, log-probabilities or probabilities; items; label_table, to gather.
 // out: row_stats [T, G]; gathered [step, direction, G, 1 + label_capacity]: the entry of the blank,
 // then those of the labels; item_status.
 // grid: LANES lanes per frame, ROWS frames per workgroup.
@@ -32,7 +33,7 @@ struct InputRow {
     first: u32,
 }
 
-// Consecutive indices are adjacent rows in memory.
+// The row with an index in the tile and slice. The indices follow the order of the rows in memory.
 fn input_row(index: u32) -> InputRow {
     // A single division, because divisions are slow.
     let by_frame = params.item_rows == 1u;
@@ -51,7 +52,7 @@ fn classes_from(c: u32) -> vec4<u32> {
     return vec4<u32>(c, c + LANES, c + 2u * LANES, c + 3u * LANES);
 }
 
-// The entries of these classes. Past the last class, the last one is read again.
+// The entries of four classes. Past the last class, the last one is read again.
 fn entries(row: InputRow, classes: vec4<u32>) -> vec4<u32> {
     let at = row.first + min(classes, vec4<u32>(params.classes - 1u));
     return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
@@ -77,7 +78,7 @@ fn value(bits: vec4<u32>) -> vec4<f32> {
     return select(vec4<f32>(LOWEST), x, is_known);
 }
 
-// The contribution of a class below the maximum to sum_exp_m1.
+// The term of sum_exp_m1 of a class whose value is below the maximum.
 fn contribution(x: vec4<f32>, row_max: f32) -> vec4<f32> {
     if (INPUT == LOGITS) {
         return exp_plain(minus_max(x, vec4<f32>(row_max)));
@@ -88,9 +89,9 @@ fn contribution(x: vec4<f32>, row_max: f32) -> vec4<f32> {
     return vec4<f32>(0.0);
 }
 
-// The negated index of the first class that has the maximum, or LOWEST if none of these has. It is
-// negated because the lanes are folded by a maximum. An f32 is exact up to 2^24, and there are
-// fewer classes.
+// The negated index of the first of four classes that has the maximum, or LOWEST if none has it. It
+// is negated because the lanes are folded by a maximum. An f32 is exact up to 2^24, and the limit
+// of loop iterations allows fewer classes.
 fn first_maximal(bits: vec4<u32>, classes: vec4<u32>, row_max: f32) -> f32 {
     let is_max = (classes < vec4<u32>(params.classes)) & (value(bits) == vec4<f32>(row_max));
     let first = select(vec4<f32>(LOWEST), -vec4<f32>(classes), is_max);
@@ -144,7 +145,7 @@ fn softmax_stats(
     }
     var row_max = fold_max(lane, local.y, max(max(maxima.x, maxima.y), max(maxima.z, maxima.w)));
     if (INPUT == PROBS) {
-        // The divisor of an invalid row must not be 0.
+        // `contribution` divides by it, and without this it could be 0 in an invalid row.
         row_max = max(row_max, SMALLEST);
     }
     var sums = ClassSums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<bool>(true));

@@ -1,21 +1,23 @@
 // sweep: computes alpha and beta at the same time, one step per frame. The inward sweep runs from
 // both ends of the item to its middle. The outward sweep continues from the middle to the opposite
-// ends. It combines its states with the rows that the other direction stored, and overwrites them
-// with weights: occupancies up to a common factor.
+// ends. It combines its states with the rows that the other direction stored, and overwrites these
+// rows with weights: occupancies up to a factor per frame.
 //
 // The inward sweep stores only every fourth row, the first of each block of frames. The outward
-// sweep recomputes the other rows in registers, bit for bit. The weights of a block's labels take
-// as much memory as the row that they overwrite.
+// sweep recomputes the other rows in registers, bit for bit. It overwrites the stored row with the
+// weights of the labels at the four frames of the block, which take the same memory.
 //
 // formula: alpha[t,s] = y[t,s] · Σ alpha[t-1,s'];  weight[t,s] = (Σ alpha[t-1,s']) · beta[t,s],
 // where y is the emission and s' are the predecessors of s (Graves et al. 2006, eq. 6 to 11, 14).
 // For beta, s' are the successors of s, at frame t+1.
-// in: the input or its gathered entries; row_stats; exponents, for the outward sweep.
+// in: items, label_table; the input or its gathered entries; row_stats; exponents, for the outward
+// sweep.
 // in, out: lattice; carry: the states between two dispatches.
 // grid: one workgroup per item and direction (z); a lane holds one quad.
-// barriers: one per step, in the neighbour exchange, or none if the workgroup is one subgroup.
+// barriers: one per computed row of states, in the neighbour exchange; none if the workgroup is one
+// subgroup.
 
-// The sum over the transitions into each state at the direction's next frame.
+// The sum over the transitions into each state at the direction's next frame, without the emission.
 fn incoming(direction: u32, quad: Quad, states: States) -> States {
     let edge = exchange_with_neighbour(direction, quad.q, edge_state(direction, states, quad));
     return transition_sums(direction, states, edge, quad);
@@ -26,7 +28,8 @@ fn advance(direction: u32, quad: Quad, states: States, y: States) -> States {
     return with_emission(incoming(direction, quad, states), y);
 }
 
-// Processes the steps from first_step to the end of the dispatch range or of the direction.
+// Processes the steps from first_step on, to the end of the dispatch range or, if it comes first,
+// of the direction.
 fn sweep_inward(assignment: Assignment, quad: Quad, begin: States) -> States {
     var states = begin;
     let d = assignment.direction;

@@ -5,7 +5,8 @@
 //
 // in, out, formula: as in `sweep`; carry: also the spill rows.
 // grid: one workgroup per item and direction (z); lanes stride over the quads.
-// barriers: one per step, because a row is written while the row before is read.
+// barriers: one per written row, because a step reads what neighbouring lanes wrote in the step
+// before. Two rows alternate, so no lane overwrites a row that another lane still reads.
 
 // The spill rows: two for the sweep's own states, of which `parity` selects the current one, then
 // four for a block of the other direction.
@@ -22,7 +23,8 @@ fn row_barrier() {
     workgroupBarrier();
 }
 
-// The sum over the transitions into each state of a quad, from a row of the carry.
+// The sum over the transitions into each state of a quad, without the emission, from a row of the
+// carry.
 fn incoming(direction: u32, assignment: Assignment, row: u32, quad: Quad) -> States {
     let labels = assignment.item.labels;
     let states = load_carry(row, assignment, quad.q);
@@ -51,8 +53,8 @@ fn normalised_at_block_end(states: States, ends_block: bool) -> States {
     return states;
 }
 
-// Processes the steps from first_step to the end of the dispatch range or of the direction. Returns
-// the parity of the row that has the last states.
+// Processes the steps from first_step on, to the end of the dispatch range or, if it comes first,
+// of the direction. Returns the parity of the row that holds the states of the last step.
 fn sweep_inward(assignment: Assignment, lane: u32) -> u32 {
     let d = assignment.direction;
     let end = min(params.end_step, steps_of(d, assignment.item.frames));
@@ -79,7 +81,7 @@ fn sweep_inward(assignment: Assignment, lane: u32) -> u32 {
 }
 
 // Processes the other direction's steps in the dispatch range, in descending order. Returns the
-// parity of the row that has the last states.
+// parity of the row that holds the states of the last step.
 fn sweep_outward(assignment: Assignment, lane: u32) -> u32 {
     let d = assignment.direction;
     let other = 1u - d;
@@ -160,8 +162,7 @@ fn sweep_long(
         store_carry(own_row(0u), assignment, q, states);
     }
     row_barrier();
-    // `parity` is uniform over the workgroup, because all lanes perform the same number of
-    // iterations.
+    // `parity` is uniform over the workgroup, because all lanes run the same number of steps.
     var parity: u32;
     if (OUTWARD) {
         parity = sweep_outward(assignment, lane);

@@ -12,13 +12,13 @@
 //! - Each item has arrays of its own, so no batch is split into tiles, segments or input slices.
 //! - The states of blanks and of labels are separate arrays, padded to whole vectors, and beta has
 //!   the order of states that alpha has (see [`states`]).
-//! - Emissions are relative to the largest class that the item needs in the frame, not to the
+//! - Emissions are relative to the most probable of the classes that the item needs, not to the
 //!   maximum of the row, so the sweeps read only the classes of the labels and the blank.
 //!
 //! The loops use the vectors of `fearless_simd` and are compiled for several instruction sets, of
-//! which the best one is selected at run time: AVX-512, AVX2 or SSE on x86-64. NEON and plain Rust
-//! are untested so far. The arrays of a call are kept for the next one, so repeated shapes allocate
-//! nothing.
+//! which the best one is selected at run time: AVX-512, AVX2 or SSE on x86-64. NEON and the scalar
+//! fallback are untested so far. The arrays of a call are kept for the next one, so repeated shapes
+//! allocate nothing.
 
 mod batch_totals;
 mod emissions;
@@ -69,13 +69,14 @@ struct Workspace {
     stats: Vec<RowStats>,
     /// The sweep workspaces that no thread is using.
     sweep_workspaces: Mutex<Vec<SweepWorkspace>>,
+    /// The factor of each item's loss in the reduced loss.
     scales: Vec<f32>,
 }
 
 /// The arrays that only the sweeps of one item need; reused for other items.
 #[derive(Debug)]
 struct SweepWorkspace {
-    /// See [`item_classes`].
+    /// The index of each class among the classes of the item; see [`item_classes`].
     index_of_class: Vec<u32>,
     emissions: Emissions,
     sweepers: [Sweeper; 2],
@@ -101,7 +102,7 @@ impl Default for SweepWorkspace {
     }
 }
 
-/// The minimum number of input elements that one task of the thread pool processes.
+/// The minimum number of input elements that a thread processes at a time.
 const MIN_CHUNK_FLOATS: usize = 8192;
 
 /// The minimum number of state pairs of an item, over all frames, for which its two directions run
@@ -116,7 +117,7 @@ impl CpuBackend {
         }
     }
 
-    /// Changes how many workspaces are kept.
+    /// Sets the maximum number of workspaces that are kept.
     pub(crate) fn keep_at_most(&self, most: usize) {
         self.idle.keep_at_most(most);
     }
@@ -301,7 +302,7 @@ fn sweep_item<S: Simd>(
     item.occupancies = occupancies;
 }
 
-/// Runs both directions, on two threads if `split` is true. That is faster if there are more
+/// Runs both directions, on two threads if `split` is true, which is faster if there are more
 /// threads than items.
 fn run_both(split: bool, alpha: impl FnOnce() + Send, beta: impl FnOnce() + Send) {
     if split {

@@ -123,15 +123,15 @@ impl GpuCtc {
 
     /// Sets the maximum number of compiled pipelines that are kept for later plans: 128 by default.
     /// Beyond it, the least recently used are dropped, but a plan keeps its own pipelines. Clones
-    /// share the limit.
+    /// share the limit. Has no effect in a child of the process that created this context.
     pub fn set_pipeline_limit(&self, pipelines: usize) {
-        // In a forked process, the pipelines are the parent's.
+        // In a child process, the pipelines belong to the parent.
         if self.engine.check().is_ok() {
             self.engine.keep_at_most(pipelines);
         }
     }
 
-    /// Returns those limits of the device that plans must not exceed.
+    /// Returns the limits of the device that plans respect.
     #[must_use]
     pub fn limits(&self) -> DeviceLimits {
         DeviceLimits::from(self.engine.device())
@@ -149,8 +149,8 @@ impl GpuCtc {
         self.plan_within(shape, options, Task::LossAndGrad, &self.limits())
     }
 
-    /// Creates a plan for losses only, which takes half of the recursion and a workspace without
-    /// the lattice.
+    /// Creates a plan for losses only, which computes half of the recursion and needs no lattice in
+    /// its workspace.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
@@ -176,8 +176,8 @@ impl GpuCtc {
         self.plan_within(shape, options, Task::Greedy, &self.limits())
     }
 
-    /// Creates a plan within lower limits than the device's, to bound its workspace or to test how
-    /// a batch is split.
+    /// Creates a plan for any task, within limits that are lower than the device's, to bound its
+    /// workspace or to test how a batch is split.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).

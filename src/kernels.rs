@@ -22,7 +22,8 @@ use Access::{Read, Write};
 use source::SourcePart;
 use source::SourcePart::Shared;
 
-/// An array that kernels bind: the caller's buffers first, then the arrays of the workspace.
+/// An array that kernels bind: the caller's buffers first, then the arrays of the workspace, whose
+/// layouts `shaders/shared/index.wgsl` describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ArrayId {
     Input,

@@ -4,15 +4,15 @@
 //! [`DeviceLimits`]. Recording it makes no further decisions. A batch that exceeds a limit of the
 //! device is split in up to four ways:
 //!
-//! - **batch tiles**: if the workspace of all items would exceed a binding, tiles of items use the
-//!   same workspace one after the other;
+//! - **batch tiles**: if an array of all items would exceed a binding, tiles of items are processed
+//!   one after the other, in the same workspace;
 //! - **checkpoint segments**: if the states of a single item would exceed a binding, only those of
-//!   one segment of steps are stored at a time. All states are computed twice: once to store the
-//!   checkpoint at the start of each segment, and once segment by segment;
+//!   one segment of steps are stored at a time. All states are computed twice: first to store a
+//!   checkpoint at the start of each segment, then again segment by segment, from its checkpoint;
 //! - **input slices**: if the input of a tile would exceed a binding, its frames are bound slice by
 //!   slice, and the entries that the sweeps need are gathered into the workspace;
-//! - **dispatch ranges**: if a kernel would take too many loop iterations, several dispatches
-//!   process a range of the steps or items each.
+//! - **dispatch ranges**: if a kernel would take too many loop iterations, each of several
+//!   dispatches processes a range of the steps or items.
 
 use std::fmt;
 
@@ -46,8 +46,8 @@ pub enum Task {
     LossAndGrad,
     /// The most probable path through the labels (forced alignment), and the frames of each label.
     Align,
-    /// Greedy decoding: the labels of the most probable class of each frame. Ignores the batch's
-    /// labels.
+    /// Greedy decoding: the most probable class of each frame, collapsed to labels. Ignores the
+    /// batch's labels.
     Greedy,
 }
 
@@ -62,8 +62,8 @@ impl Task {
         matches!(self, Self::Loss | Self::LossAndGrad)
     }
 
-    /// Returns the number of recursions: alpha and beta for a loss, one from the first frame
-    /// otherwise.
+    /// Returns the number of directions: 2 for a loss (alpha and beta), otherwise 1 (from the first
+    /// frame).
     fn directions(self) -> u64 {
         if self.is_loss() { 2 } else { 1 }
     }
@@ -71,9 +71,9 @@ impl Task {
 
 /// The dispatches that compute a [`Task`] for batches of one shape.
 ///
-/// [`Display`](std::fmt::Display) prints one line per stage: the number of its dispatches, and for
-/// the first of them the workgroups, the maximum number of loop iterations per invocation, the
-/// kernel and its constants.
+/// [`Display`](std::fmt::Display) prints the shape, the workspace and the split of the batch, then
+/// one line per stage: the number of its dispatches, and for the first of them the workgroups, the
+/// maximum number of loop iterations per invocation, the kernel and its constants.
 ///
 /// ```
 /// use ctc_wgpu::{Task, DeviceLimits, Options, Plan, BatchShape};
@@ -140,13 +140,14 @@ pub(crate) enum BindingRange {
 
 /// The loop iterations of one invocation, summed over all of its loops.
 ///
-/// llvmpipe ends all loops of an invocation, without an error, after 65,535 iterations, exit checks
-/// included. Operating systems reset a GPU if a dispatch takes seconds. Each [`PlannedDispatch`]
-/// therefore has this number, which never exceeds [`MAX`](Self::MAX).
+/// llvmpipe ends all loops of an invocation, without an error, after 65,535 iterations; the check
+/// that ends a loop counts as one too. Operating systems reset a GPU if a dispatch takes seconds.
+/// Each [`PlannedDispatch`] therefore has this number, which never exceeds [`MAX`](Self::MAX).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Iterations(u32);
 
 impl Iterations {
+    /// The maximum, with a margin below llvmpipe's limit.
     pub(crate) const MAX: u32 = 60_000;
 
     /// Checks a number of iterations, which grows with the length `value` of `axis`.
@@ -175,8 +176,9 @@ impl Plan {
     /// Plans batches of `shape` within `limits`.
     ///
     /// # Errors
-    /// If the shape or the options are invalid, if a limit is too low for any plan, or if the shape
-    /// cannot be split to fit the limits.
+    /// If the shape or the options are invalid ([`PlanError::Parameter`]), if a limit is invalid or
+    /// too low for any plan, or if the shape cannot be split to fit the limits
+    /// ([`PlanError::Limit`], [`PlanError::Dispatches`]); [`PlanError`] lists all cases.
     pub fn new(
         shape: &BatchShape,
         options: &Options,
@@ -252,8 +254,8 @@ impl Plan {
         self.segments
     }
 
-    /// Returns the number of input slices: the ranges of frames in which the input of a tile is
-    /// bound.
+    /// Returns the number of input slices: the ranges of frames that are bound one after the other
+    /// if the input of a tile exceeds a binding.
     #[must_use]
     pub fn input_slices(&self) -> usize {
         self.input_slices

@@ -1,10 +1,11 @@
-// backtrace: follows the backpointers that `viterbi` stored from the end of each item to its start,
-// and writes the state at each frame. State 2i is the blank before label i, and 2i + 1 is label i.
-// Must match src/decode/align.rs.
+// backtrace: follows the backpointers of `viterbi` from the end of each item to its start, and
+// writes the state at each frame. State 2i is the blank before label i, and 2i + 1 is label i. Must
+// match src/decode/align.rs.
 //
-// in: backpointers; carry: the scores after the last frame.
-// out: states [G, T]; backtrace_states [G]: the state from which the next dispatch continues;
-// item_status: an item without any possible path becomes IMPOSSIBLE.
+// in: items; backpointers; carry: the scores after the last frame.
+// in, out: backtrace_states [G]: the state from which the next dispatch continues; item_status: an
+// item without a possible path becomes IMPOSSIBLE.
+// out: states [G, T].
 // grid: one lane per item.
 // barriers: none.
 
@@ -17,13 +18,15 @@ override LANES: u32 = 32u;
 @group(0) @binding(5) var<storage, read_write> backtrace_states: array<u32>;
 @group(0) @binding(6) var<storage, read_write> item_status: array<u32>;
 
-// The score of a state of `pair`, as high and low part: `part` 0 is the blank and 2 is the label.
+// The score of a state of `pair`, as a high and a low part. `part` is 0 for the blank and 2 for the
+// label.
 fn state_score(g: u32, part: u32, pair: u32) -> vec2<f32> {
     let at = 4u * (carry_part(0u, 0u, g, part) + pair / 4u) + pair % 4u;
     return vec2<f32>(carry[at], carry[at + 4u * params.quads]);
 }
 
-// The last label, or the blank after it if the blank's score is higher.
+// The state in which the best path ends: the last label, or the blank after it if the blank's score
+// is higher. Sets the item's status if neither is possible.
 fn end_state(g: u32, item: Item) -> u32 {
     let blank = state_score(g, 0u, item.labels);
     var end_score = blank;

@@ -3,11 +3,13 @@
 // src/decode/align.rs.
 //
 // formula: best[t,s] = score[t,s] + max over the predecessors s' of s of best[t-1,s'].
-// in: the input or its gathered entries; row_stats.
+// in: items, label_table; the input or its gathered entries; row_stats.
 // out: backpointers; carry: the scores between two dispatches.
 // grid: one workgroup per item; a lane holds one quad.
 // barriers: one per frame, in the neighbour exchange, or none if the workgroup is one subgroup.
 
+// Computes frame t from the scores of the frame before. `labels` and `blank` are the bits of the
+// frame's entries.
 fn advance(
     g: u32,
     star_quad: StarQuad,
@@ -27,7 +29,8 @@ fn advance(
     );
 }
 
-// Processes the frames from first_step to the end of the dispatch range or of the item.
+// Processes the frames from first_step on, to the end of the dispatch range or, if it comes first,
+// of the item.
 fn sweep_frames(g: u32, item: Item, star_quad: StarQuad, begin: PathScores) -> PathScores {
     var scores = begin;
     let quad = star_quad.quad;

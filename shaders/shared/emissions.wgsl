@@ -13,8 +13,8 @@ struct BlockEntries {
 }
 
 // The emissions of a block, relative to the most probable class of each frame, whose emission is
-// exactly 1. The frames' divisors are kept in `row_stats` and applied in `join`: a frame whose most
-// probable class has a probability near 1 then causes no rounding, and small losses keep their
+// exactly 1. `join` divides by the sums of the frames, which are in `row_stats`. Thus a frame whose
+// most probable class has a probability near 1 causes no rounding, and small losses keep their
 // digits.
 struct Emissions {
     a: Scaled,
@@ -41,7 +41,7 @@ fn entries_of(first: u32, columns: vec4<u32>) -> vec4<u32> {
     );
 }
 
-// The index of the first entry of a step.
+// The index of the first entry of a step, in the gathered entries or in the binding of the input.
 fn first_entry(g: u32, direction: u32, k: u32, frames: u32) -> u32 {
     if (READ_GATHERED) {
         return gathered_row(k, direction, g);

@@ -5,7 +5,7 @@
 // of frames, C that of classes, and Lmax the row length of padded labels. These arrays are
 // row-major: items, item_status, exponents and backtrace_states [G]; label_table [G,
 // label_capacity]; first_of_class [G, C]; row_stats [T, G]; states [G, T]. The functions below
-// index the other arrays.
+// index the other arrays, except `totals`, which batch_totals.wgsl describes.
 
 // The status of an item. Must match `Status` in src/options.rs.
 const OK: u32 = 0u;
@@ -15,9 +15,10 @@ const BAD_LABEL: u32 = 3u;
 const BAD_LENGTH: u32 = 4u;
 
 // A label has two words in `label_table`. The first is its class; TOP_BIT is set if the skip from
-// the label before it is allowed. The second is the index of the next label of the same class;
-// TOP_BIT is set if that label is followed by another one of the class. A word of `first_of_class`
-// is like the second, with the index of the first label of the class.
+// the label before it is allowed. The second is the index of the next label of the same class, or
+// the item's number of labels if it is the last one; TOP_BIT is set if that label is followed by
+// another one of the class. A word of `first_of_class` is like the second, with the index of the
+// first label of the class.
 const TOP_BIT: u32 = 0x80000000u;
 // In `first_of_class`, the index of a class without labels.
 const NO_LABEL: u32 = 0x7fffffffu;
@@ -26,8 +27,8 @@ const NO_LABEL: u32 = 0x7fffffffu;
 const BLOCK: u32 = 4u;
 
 // An item: the number of its valid frames and of its labels, the factor of its loss and gradient,
-// and 1 if the sweeps process it. They do not (0) if an input of the item is invalid or if it has
-// more labels than frames.
+// and 1 if the sweeps process it. They do not (0) if its lengths, labels or weight are invalid or
+// if it has more labels than frames.
 struct Item {
     frames: u32,
     labels: u32,
@@ -37,8 +38,9 @@ struct Item {
 
 // A direction and a step. Alpha (direction 0) processes the first half of the frames from the
 // start, beta (direction 1) the other half from the end; a direction's k-th frame is its step k.
-// The arrays over frames are ordered by step, so that what the two directions need at the same time
-// is adjacent in memory and a range of steps is a range of the array, whatever the items' lengths.
+// The gathered entries and the lattice are ordered by step, so that what the two directions need at
+// the same time is adjacent in memory and a range of steps is a range of the array, whatever the
+// items' lengths.
 struct Step {
     direction: u32,
     k: u32,

@@ -1,21 +1,22 @@
-// Scaled floats, four at once: probabilities as m · 2^e. Must match src/cpu/scaled.rs.
+// Scaled floats, four at once: probabilities as m · 2^e. The constants must match
+// src/cpu/scaled.rs, whose exponential uses another polynomial.
 //
-// e is an integer, so sums of exponents are exact down to ZERO, which is far below e^-2^28, the
-// smallest probability that counts. Any m with e = ZERO represents 0: adding it adds exactly 0, so
-// no branch is needed. Infinities, NaN and subnormal numbers are not used, because WGSL does not
-// guarantee to preserve them.
+// e is an integer, so sums of exponents are exact. They are clamped to ZERO; 2^ZERO is far below
+// exp(-LEAST), the threshold for a probability to count as 0. Any m with e = ZERO represents 0:
+// added to a probability that counts, it changes nothing, so no branch is needed. Infinities, NaN
+// and subnormal numbers are not used, because WGSL does not guarantee to preserve them.
 //
-// m is in [1, 2) after `normalised`. `plus` compares only exponents, so m may grow and shrink for a
-// few steps.
+// m is in [1, 2) after `normalised`. `plus` compares only exponents, so m may leave this range for
+// a few steps.
 //
 // Sums of products are written as fma. Otherwise drivers decide whether to contract them, and two
 // variants of a kernel could differ in their results.
 
 // The exponent of 0. The sum of two of them is still an i32.
 const ZERO: i32 = -536870912;
-// A probability of e^-LEAST or less counts as 0: 2^28 nats. ZERO corresponds to -3.7e8 nats.
+// A probability of exp(-LEAST) or less counts as 0. LEAST is 2^28 nats; 2^ZERO is exp(-3.7e8).
 const LEAST: f32 = 268435456.0;
-// The exponential of a log-probability above this overflows f32.
+// Log-probabilities above this are invalid: the exponential of 89 overflows f32.
 const MOST: f32 = 88.0;
 // The largest difference of two log-probabilities above -LEAST, with a margin.
 const FARTHEST: f32 = 268435712.0;
@@ -97,8 +98,8 @@ fn select_scaled(a: Scaled, b: Scaled, condition: vec4<bool>) -> Scaled {
     return Scaled(select(b.m, a.m, condition), select_ints(a.e, b.e, condition));
 }
 
-// Up to this |d|, e · LN2_LOW is rounded by less than 2^-25, where e = d / ln 2. Beyond it, exp(d)
-// is computed in two steps.
+// Up to this |d|, with e = d / ln 2, the rounding error of e · LN2_LOW is below 2^-25. Beyond it,
+// exp(d) is computed in two steps.
 const NEAR: f32 = 512.0;
 
 // The powers of two in exp(d), and the remainder of d.
@@ -107,9 +108,9 @@ struct Powers {
     e: vec4<i32>,
 }
 
-// exp(d) = exp(r.d) · 2^r.e for |d| <= FARTHEST, with |r.d| < 2. Computes with integers, which need
-// no fma and which no driver reorders: whole · (log2(e) - 1) in digits of 14 bits. The error of the
-// fourth digit is below 2^-26.
+// Returns r with exp(d) = exp(r.d) · 2^r.e and |r.d| < 2, for |d| <= FARTHEST. Multiplies the whole
+// part of |d| by 1 / ln 2 - 1 in integers, because they need no fma and no driver reorders them. A
+// digit has 14 bits. The fraction of the product is kept to 28 bits, with an error below 2^-26.
 fn whole_powers(d: vec4<f32>) -> Powers {
     let far = abs(d);
     let whole = floor(far);
@@ -127,9 +128,9 @@ fn whole_powers(d: vec4<f32>) -> Powers {
     return Powers(select(rest, -rest, down), select_ints(-e, e, down));
 }
 
-// exp(d + low), with m in [0.7, 1.42]: e = round(d / ln 2), and the polynomial of Cephes's expf for
-// the remainder. WGSL guarantees little precision for exp2, and its last bits differ between
-// drivers.
+// exp(d + low), with m in [0.7, 1.42]. The exponent is round(d / ln 2), and m is the polynomial of
+// Cephes's expf for the remainder. WGSL guarantees little precision for exp2, and its last bits
+// differ between drivers.
 fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     let e = floor(fma(d + low, vec4<f32>(LOG2_E), vec4<f32>(0.5)));
     // Without `opaque`, a driver may add the two parts of ln 2 first, as llvmpipe's GL does, which
@@ -167,15 +168,15 @@ fn minus_max(x: vec4<f32>, row_max: vec4<f32>) -> vec4<f32> {
     return 2.0 * max(0.5 * x - 0.5 * row_max, vec4<f32>(-1.0e37));
 }
 
-// exp(x - row_max). Compensates the rounding error of the difference, which is at most 16 for
-// differences up to FARTHEST.
+// exp(x - row_max). Compensates the rounding error of the difference. For differences up to
+// FARTHEST this error is at most 16; a larger one is ignored.
 fn exp_minus_max(x: vec4<f32>, row_max: vec4<f32>) -> Scaled {
     let d = opaque(minus_max(x, row_max));
     let low = two_sum_error(x, -row_max, d);
     return exp_scaled(d, select(vec4<f32>(0.0), low, abs(low) <= vec4<f32>(16.0)));
 }
 
-// ln(1 + x) for 0 <= x <= 0.5, by the series of atanh, which keeps the digits of x that 1 + x would
+// ln(1 + x) for |x| <= 0.5, by the series of atanh, which keeps the digits of x that 1 + x would
 // lose.
 fn ln_1_plus(x: vec4<f32>) -> vec4<f32> {
     let q = x / (2.0 + x);

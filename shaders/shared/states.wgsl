@@ -39,8 +39,8 @@ fn no_edge_state() -> EdgeState {
     return EdgeState(1.0, ZERO);
 }
 
-// The first word of label i in the label table. Past the last label, that of the blank's class,
-// which can be read but is not used.
+// The first word of label i in the label table. Past the last label, the blank's class, whose
+// entries can be loaded but are not used.
 fn label_word(g: u32, labels: u32, i: u32) -> u32 {
     if (i < labels) {
         return label_table[g * params.label_capacity + i].x;
@@ -74,8 +74,10 @@ fn initial_states(direction: u32, labels: u32, q: u32) -> States {
     return States(select_scaled(scaled_one(), scaled_zero(), pairs == vec4<u32>(start)), scaled_zero());
 }
 
-// The sum over the transitions into a label other than its self-loop: from the blank, and from the
-// other label if a skip is allowed.
+// A pair's blank or, if the skip into its label is allowed, the sum of the blank and a label. For
+// alpha, this is the label before: the result is the sum over the transitions into the pair's label
+// other than its self-loop. For beta, it is the pair's own label: the result is the sum over the
+// transitions between the label before and the pair.
 fn with_skip(blank: Scaled, blank_and_label: Scaled, quad: Quad) -> Scaled {
     return select_scaled(blank_and_label, blank, quad.skip_allowed);
 }
@@ -90,7 +92,7 @@ fn edge_state(direction: u32, states: States, quad: Quad) -> EdgeState {
     );
 }
 
-// The sum over the transitions into each state at the next frame, without its emission.
+// The sum over the transitions into each state at the direction's next frame, without the emission.
 fn transition_sums(direction: u32, states: States, edge: EdgeState, quad: Quad) -> States {
     let alpha = vec4<bool>(direction == 0u);
     let label = states.label;

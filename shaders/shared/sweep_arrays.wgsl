@@ -5,7 +5,7 @@
 override LANES: u32 = 32u;
 // True for the outward sweep.
 override OUTWARD: bool = false;
-// True if the inward sweep stores rows for the gradient.
+// True if the inward sweep stores the first row of each block in the lattice, for the gradient.
 override STORE_ROWS: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
@@ -16,8 +16,8 @@ override STORE_ROWS: bool = false;
 @group(0) @binding(7) var<storage, read_write> carry: array<vec4<u32>>;
 @group(0) @binding(8) var<storage, read> exponents: array<i32>;
 
-// The item and direction that a workgroup processes, and the exponent of the sum over all paths.
-// Uniform over the workgroup, as barriers require.
+// The item and direction that a workgroup processes, and the exponent of the sum over all paths,
+// which is not known before the outward sweep. Uniform over the workgroup, as barriers require.
 struct Assignment {
     g: u32,
     direction: u32,

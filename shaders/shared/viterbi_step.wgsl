@@ -20,8 +20,8 @@ struct PathScores {
 
 // The scores after a frame, and the backpointers into the frame before. For pair p of the quad, bit
 // 4p is set if the best path to the blank comes from the label before it. The two bits from 4p + 1
-// on are the distance from the label to its predecessor in states: 0 for itself, 1 for the blank, 2
-// for the label before.
+// on are the distance from the label to its predecessor in states: 0 for the label itself, 1 for
+// the blank before it, 2 for the label before it.
 struct ViterbiStep {
     scores: PathScores,
     backpointers: u32,
@@ -83,7 +83,7 @@ fn viterbi_step(
     let label_from_skip = is_greater(skip, without_skip);
     let into_label = select_double(skip, without_skip, label_from_skip);
 
-    // The blank of a pair past the last one stays impossible, because no label precedes it.
+    // The blank of a pair past the last one stays impossible, because its predecessors are.
     let bits = vec4<u32>(blank_from_label)
         | (vec4<u32>(blank_is_better & !label_from_skip) << vec4<u32>(1u))
         | (vec4<u32>(label_from_skip) << vec4<u32>(2u));

@@ -1,8 +1,8 @@
 //! Scaled floats: vectors of probabilities `m · 2^e`. `shaders/shared/scaled.wgsl` describes them.
 //!
-//! There are two exponentials. [`exp`] and [`exp_difference`] return scaled floats, for emissions
-//! and normalisation. [`exp_f32`] returns plain f32, for the softmax in the gradient. Both use the
-//! same polynomial. It is not that of the shaders, so the last bits differ.
+//! The exponentials are of two kinds. [`exp`] and [`exp_difference`] return scaled floats, for
+//! emissions and normalisation. [`exp_f32`] returns plain f32, for the softmax in the gradient. All
+//! use the same polynomial. It is not that of the shaders, so the last bits differ.
 
 use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*, u32x16};
 
@@ -14,17 +14,17 @@ pub(super) const ZERO_EXPONENT: i32 = -(1 << 29);
 /// A probability of `exp(-MAX_NATS)` or less counts as 0.
 pub(super) const MAX_NATS: f32 = 268_435_456.0;
 
-/// The exponential of a log-probability above this overflows f32.
+/// Log-probabilities above this are invalid: the exponential of 89 overflows f32.
 pub(super) const MAX_LOG_PROB: f32 = 88.0;
 
-/// An upper bound of the distance between two log-probabilities whose probabilities do not count as
-/// 0.
+/// The largest difference of two log-probabilities above `-MAX_NATS`, with a margin.
 const MAX_ABS_EXPONENT: f32 = MAX_NATS + 256.0;
 
 /// The smallest normal f32, rounded up. A smaller probability counts as 0, so it is never a
 /// divisor.
 pub(super) const MIN_PROB: f32 = 1.2e-38;
 
+/// ln 2 in two parts; see `shaders/shared/scaled.wgsl`.
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
@@ -92,7 +92,7 @@ impl<S: Simd> Scaled<S> {
         }
     }
 
-    /// Normalises m, which must be positive and normal, to [1, 2).
+    /// Returns the same number with m in [1, 2); m must be positive and normal.
     #[inline(always)]
     pub(super) fn normalised(self) -> Self {
         let bits: u32x16<S> = self.m.bitcast();
@@ -128,7 +128,8 @@ impl<S: Simd> Scaled<S> {
         }
     }
 
-    /// Combines all lanes by `combine`, in their order.
+    /// Combines all lanes by `combine`, in their order. Every lane of the result has the same
+    /// value.
     #[inline(always)]
     pub(super) fn fold(self, simd: S, combine: impl Fn(Self, Self) -> Self) -> Self {
         let mut sum = Self::new(simd, self.m[0], self.e[0]);
@@ -156,10 +157,10 @@ fn exp_polynomial<S: Simd>(r: f32x16<S>) -> f32x16<S> {
     p
 }
 
-/// For larger arguments, `exp` splits off the powers of two in f64.
+/// For arguments of a larger magnitude, [`exp_scaled`] splits off the powers of two in f64.
 const MAX_DIRECT: f32 = 512.0;
 
-/// 1.5 · 2^23
+/// 1.5 · 2^23. Adding it to an f32 rounds to an integer.
 const ROUND: f32 = 12_582_912.0;
 
 /// Returns `exp(d + low)`; |d| is clamped to `MAX_ABS_EXPONENT`.
@@ -174,11 +175,11 @@ fn exp_scaled<S: Simd>(d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
             e: i32x16::simd_from(simd, e),
         };
     }
-    // Rounds to an integer, whose bits are then the low bits of the sum.
+    // Rounds to an integer, which is then in the low bits of `rounded`.
     let rounded = d * std::f32::consts::LOG2_E + ROUND;
     let e = rounded - ROUND;
     let bits: i32x16<S> = rounded.bitcast();
-    // Exact with fused and with separate rounding of the multiplication and the addition.
+    // e · LN2_HIGH is exact, so instruction sets with and without fma compute the same difference.
     let r = e.mul_add(-LN2_LOW, e.mul_add(-LN2_HIGH, d)) + low;
     Scaled {
         m: exp_polynomial(r.max(-0.4).min(0.4)),
@@ -186,8 +187,9 @@ fn exp_scaled<S: Simd>(d: f32x16<S>, low: f32x16<S>) -> Scaled<S> {
     }
 }
 
-/// Splits the powers of two off exponents that are not all near 0, in f64. It is not compiled for
-/// the instruction set of its callers, so vectors are passed by reference, not in registers.
+/// Splits `exp(d + low)` into `exp(r) · 2^e` with |r| ≤ ½ ln 2, in f64, for arguments that are not
+/// all near 0. It is not compiled for the instruction set of its callers, so vectors are passed by
+/// reference, not in registers.
 #[cold]
 #[inline(never)]
 fn split_powers_f64(
@@ -217,9 +219,9 @@ pub(super) fn exp<S: Simd>(x: f32x16<S>) -> Scaled<S> {
     exp_scaled(x, f32x16::splat(x.token(), 0.0)).normalised()
 }
 
-/// Returns `exp(x - top)` with the rounding error of the difference compensated (two-sum), m in [1,
-/// 2). A difference below `-MAX_ABS_EXPONENT`, as of −∞, gives 0 and does not take the slow f64
-/// path: the padding of a row is −∞.
+/// Returns `exp(x - top)`, m in [1, 2). Compensates the rounding error of the difference (two-sum).
+/// If the difference is below `-MAX_ABS_EXPONENT`, returns 0 without the slow computation in f64,
+/// because the padding of a row is −∞.
 #[inline(always)]
 pub(super) fn exp_difference<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S> {
     // Halved and clamped, so that the difference cannot overflow.
@@ -249,8 +251,8 @@ pub(super) fn ratio<S: Simd>(x: f32x16<S>, y: f32x16<S>) -> Scaled<S> {
     .normalised()
 }
 
-/// Returns `p + ε`, or exactly 0 if that is below the smallest normal number, because a GPU may
-/// flush it to 0.
+/// Returns `p + ε`, or exactly 0 if its magnitude is below the smallest normal number, because a
+/// GPU may flush it to 0.
 #[inline(always)]
 pub(super) fn add_epsilon<S: Simd>(p: f32x16<S>, epsilon: f32) -> f32x16<S> {
     let sum = p + epsilon;

@@ -3,8 +3,8 @@
 //!
 //! An inward sweep stores the first row of each block of frames as a checkpoint. The outward sweep
 //! of the other direction recomputes the rows between the checkpoints one block at a time, so that
-//! they stay in the cache. It multiplies each of them by its own row, which gives the occupancies
-//! of the frame.
+//! they stay in the cache. It multiplies each of them by the incoming paths of its own direction,
+//! which gives the weights of the frame: its occupancies up to a common factor.
 
 use std::iter::StepBy;
 use std::ops::Range;
@@ -35,7 +35,7 @@ pub(super) struct Sweeper {
     /// The emissions of the labels in each frame of a block, mantissa and exponent, in the order of
     /// a row.
     emissions: Vec<f32>,
-    /// For each class of the item, its occupancies in the frames of a block, not normalised.
+    /// For each class of the item, the sum of its weights in each frame of a block.
     class_sums: Vec<[f32; BLOCK]>,
 }
 
@@ -67,7 +67,7 @@ impl Sweeper {
         StateRow::new(&aligned_ref(&self.previous)[..row_floats(item.pairs())])
     }
 
-    /// Sweeps from the end of the item to its middle, storing checkpoints.
+    /// Sweeps from the direction's end of the item to the middle, and stores checkpoints.
     #[inline(always)]
     pub(super) fn sweep_inward<S: Simd>(
         &mut self,
@@ -103,7 +103,7 @@ impl Sweeper {
     }
 
     /// Sweeps from the middle to the other end, along the checkpoints of the other direction, and
-    /// writes the occupancies of these frames.
+    /// writes the occupancies of these frames, in ascending order: frames × classes of the item.
     #[inline(always)]
     pub(super) fn sweep_outward<S: Simd>(
         &mut self,
@@ -180,8 +180,8 @@ struct Block<'a, S: Simd> {
     count: usize,
     /// The state pairs that an alignment can pass through in these frames, rounded to whole
     /// vectors: too few frames come before to reach the higher pairs, and too few are left after
-    /// the lower ones. Outside this range a row holds arbitrary numbers, but not NaN, and it is 0
-    /// wherever the other direction's row is not 0.
+    /// the lower ones. Outside this range a row may hold numbers of earlier frames, but not NaN,
+    /// and only where the other direction's row is 0, so that the products are 0.
     pairs: Range<usize>,
 }
 
@@ -194,7 +194,7 @@ impl<'a, S: Simd> Block<'a, S> {
         let ends = [first, first + count - 1].map(|k| frame_of_step(direction, item.frames, k));
         let (first, last) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
         let lowest = (first + labels).saturating_sub(item.frames);
-        // Beta's vector of labels is one element behind its vector of blanks.
+        // One more than pair `last`, because a vector of beta has label p − 1 next to blank p.
         let highest = (last + 1).min(labels);
         Self {
             simd,
@@ -258,8 +258,8 @@ impl<'a, S: Simd> Block<'a, S> {
     }
 
     /// Computes a step, and multiplies `other_row`, the other direction's row of the same frame, by
-    /// the incoming paths of each state: the products are the occupancies up to a factor common to
-    /// the frame. Returns their largest exponent.
+    /// the incoming paths of each state: the products are the weights of the frame. Returns their
+    /// largest exponent.
     #[inline(always)]
     fn step_and_multiply(
         &self,
@@ -288,8 +288,8 @@ impl<'a, S: Simd> Block<'a, S> {
         max_exponent.reduce_max()
     }
 
-    /// Converts the occupancies in a row to f32, relative to 2^`max_exponent`. Returns their sums
-    /// over the blanks and over the labels; those of the labels replace the mantissas in the row.
+    /// Converts the weights in a row to f32, relative to 2^`max_exponent`. Returns their sums over
+    /// the blanks and over the labels. The weights of the labels replace the mantissas in the row.
     #[inline(always)]
     fn sum_occupancies(&self, row: &mut [f32], max_exponent: i32) -> [f32; 2] {
         let row = StateRowMut::new(row);
@@ -309,8 +309,8 @@ impl<'a, S: Simd> Block<'a, S> {
         [blank_sum.reduce_sum(), label_sum.reduce_sum()]
     }
 
-    /// Adds the occupancies of the labels of each class, in the order of the labels, for all frames
-    /// of the block at once.
+    /// Adds the weights of the labels of each class, in the order of the labels, for all frames of
+    /// the block at once.
     #[inline(always)]
     fn add_class_sums(&self, rows: &[f32], class_sums: &mut [[f32; BLOCK]]) {
         let at = self.direction.label_offset();

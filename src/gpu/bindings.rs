@@ -7,7 +7,7 @@ use crate::limits::DeviceLimits;
 use crate::options::Reduction;
 use crate::plan::{Plan, Task};
 
-/// A kind of computation, each of which has its own struct of buffers.
+/// The kind of a set of buffers. Each kind has a struct of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BufferSet {
     Loss,
@@ -24,7 +24,7 @@ impl BufferSet {
         }
     }
 
-    /// Returns the kind as error messages name it.
+    /// Returns what the buffers are for, as in "the buffers of a loss".
     fn name(self) -> &'static str {
         match self {
             Self::Loss => "a loss",
@@ -102,7 +102,8 @@ impl<'a> Bindings<'a> {
         }
     }
 
-    /// Checks that the buffers are those of the task of `plan`, and that each fits.
+    /// Checks that the buffers are those of the task of `plan`, that each fits its array and the
+    /// limits, and that no output overlaps another array.
     pub(super) fn check(&self, plan: &Plan, limits: &DeviceLimits) -> Result<(), BufferError> {
         let alignment = limits.offset_alignment.into();
         let required = BufferSet::of(plan.task());
@@ -122,7 +123,7 @@ impl<'a> Bindings<'a> {
         if plan.task() == Task::Loss && has(ArrayId::Grad) {
             return Err(BufferError::Unexpected {
                 buffer: "grad",
-                why: "the plan computes no gradient; GpuCtc::plan does",
+                why: "the plan computes no gradient; one created by GpuCtc::plan does",
             });
         }
         if has(ArrayId::Reduced) && plan.options().reduction == Reduction::None {
@@ -177,8 +178,8 @@ impl<'a> Bindings<'a> {
 
 /// Returns the outputs that a caller must bind, each with the reason.
 fn required_outputs(task: Task) -> &'static [(ArrayId, &'static str)] {
-    const ALIGNMENT: &str = "the plan writes all of an alignment";
-    const GREEDY: &str = "the plan writes all of a greedy hypothesis";
+    const ALIGNMENT: &str = "the plan writes every output of an alignment";
+    const GREEDY: &str = "the plan writes every output of greedy decoding";
     match task {
         Task::Loss => &[],
         Task::LossAndGrad => &[(
@@ -231,6 +232,7 @@ fn accessible_bytes(plan: &Plan, array: ArrayId, binding: &wgpu::BufferBinding<'
     required_bytes(plan, array)
 }
 
+/// Checks the usage of a caller's binding, its offset, and that it has at least `needs` bytes.
 fn check_range(
     buffer: &'static str,
     binding: &wgpu::BufferBinding<'_>,

@@ -261,15 +261,16 @@ impl Engine {
             // SAFETY: the shader source is ours, never a caller's. Each index is below the length
             // of the array that it indexes: rows, state pairs and steps are bounded by numbers of
             // the plan, and the bindings have the lengths that follow from these numbers. Item
-            // lengths, labels and label links, which may come from a caller's buffer, are compared
-            // with their bounds in the stage `check_labels`. Later stages read only what that stage
-            // wrote: for this batch or, if a caller of `Stage::encode` leaves it out, zeros or an
-            // earlier batch of the same plan. The states of an alignment start at most at twice the
-            // number of its labels and only decrease, to 0 at least. Loops end: their bounds are
-            // the same numbers (see `Iterations`). No integer is divided by a number that may be 0:
-            // the items of a tile and the frames of an input slice are at least 1 in each dispatch
-            // that divides by them. Tests run malformed buffers of every kind through kernels
-            // compiled this way, and run stages out of order.
+            // lengths, labels and the starts of concatenated labels, which may come from a caller's
+            // buffer, are compared with their bounds in the stage `check_labels`, and label links
+            // are indices of checked labels. Later stages read only what that stage wrote: for this
+            // batch or, if a caller of `Stage::encode` leaves it out, zeros or an earlier batch of
+            // the same plan. The states of an alignment start at most at twice the number of its
+            // labels and only decrease, to 0 at least. Loops end: their bounds are the same numbers
+            // (see `Iterations`). No integer is divided by a number that may be 0: the items of a
+            // tile and the frames of an input slice are at least 1 in each dispatch that divides by
+            // them. Tests run malformed buffers of every kind through kernels compiled this way,
+            // and run stages out of order.
             RuntimeChecks::Off => unsafe {
                 self.device.create_shader_module_trusted(
                     descriptor,

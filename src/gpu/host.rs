@@ -49,8 +49,9 @@ pub(crate) struct HostRunner {
     idle: Idle<Staging>,
 }
 
-/// From this number of input elements on, planning takes little time compared with the upload.
-/// Smaller batches have too many dispatches only within very low limits.
+/// The number of input elements from which on a batch is planned in advance, to count its
+/// dispatches. For such a batch, planning takes little time compared with the upload. Smaller
+/// batches have too many dispatches only within very low limits.
 const MANY_ELEMENTS: usize = 1 << 24;
 
 /// The maximum number of polls for the loss of the device after a failed call, and the pause
@@ -72,8 +73,8 @@ impl HostRunner {
         })
     }
 
-    /// Sets the device's callback for its loss. A device has only one; a caller's device keeps the
-    /// caller's.
+    /// Sets the device-lost callback. A device has only one, so this must not be called for a
+    /// caller's device, which keeps the caller's callback.
     pub(crate) fn watch_lost(&mut self) {
         self.watched = true;
         let lost = Arc::clone(&self.lost);
@@ -130,6 +131,11 @@ impl HostRunner {
         &self.device
     }
 
+    /// Runs a task on a batch, in parts if necessary, and adds the results to `output`.
+    ///
+    /// # Errors
+    /// [`Error::Forked`] in a child of the process that created the device, [`Error::DeviceLost`],
+    /// or any error of planning and running a part.
     pub(crate) async fn run(
         &self,
         checked: &CheckedBatch<'_>,
@@ -153,7 +159,7 @@ impl HostRunner {
         Ok(())
     }
 
-    /// Splits the batch by items if it exceeds a buffer, or if its plan would have too many
+    /// Splits the batch by items if its arrays exceed a buffer, or if its plan would have too many
     /// dispatches.
     fn split<'a>(
         &self,
@@ -171,7 +177,7 @@ impl HostRunner {
             let shape = parts.iter().next()?.plan_shape();
             match Plan::new(&shape, options, task, &self.limits) {
                 Err(PlanError::Dispatches { most, .. }) if most > 0 => Some(most),
-                // Planning the part reports any other error.
+                // `run_part` plans the part again, and returns any other error.
                 _ => None,
             }
         };

@@ -1,5 +1,5 @@
-//! Assembles the source of a kernel: which files of `shaders/shared` precede its own file, and
-//! which variant of them.
+//! Assembles the source of a kernel: the files of `shaders/shared` that it needs, each in the
+//! selected variant, then its own file.
 
 use super::Access::{self, Read, Write};
 use super::{ArrayId, Kernel};
@@ -80,7 +80,8 @@ pub(super) enum SourcePart {
     Input,
     /// The binding of the gradient, and that of the input unless the gradient overwrites it.
     Gradient,
-    /// The exchange between lanes: through workgroup memory, or by subgroup operations.
+    /// The exchange between lanes: the source for workgroup memory, and that for subgroup
+    /// operations.
     Exchange(&'static str, &'static str),
 }
 

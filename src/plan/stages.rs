@@ -1,4 +1,4 @@
-//! The dispatches of each stage of the losses, in the order of the stages.
+//! The dispatches of each stage of the loss and gradient, in the order of the stages.
 
 use super::build::{Builder, Phase, Segment, Tile, row_lanes, usize_of, word};
 use super::tiling::{BLOCK, Tiling};
@@ -120,7 +120,7 @@ impl Builder<'_> {
         let capacity = self.tiling.label_capacity;
         let classes = self.shape.classes as u64;
         let lanes = u64::from(64.min(self.lanes));
-        // The lane of a label may search all other labels for equal ones.
+        // To find equal labels, the lane of a label may search all other labels.
         let iterations = |clear: u64, link: u64| clear.div_ceil(lanes) + link * (capacity + 2) + 2;
         let strides = capacity.div_ceil(lanes);
         let in_one = iterations(classes, strides);
@@ -150,8 +150,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Adds a stage over rows of the input, one per frame: `softmax_stats` or `grad`. One dispatch
-    /// per input slice.
+    /// Adds a stage over the rows of the input, `softmax_stats` or `grad`: one dispatch per input
+    /// slice. A row has the classes of one frame.
     pub(super) fn row_stage(
         &mut self,
         tile: Tile,
@@ -161,13 +161,13 @@ impl Builder<'_> {
         let slice_frames = self.tiling.slice_frames;
         let frames = self.shape.frames as u64;
         let classes = self.shape.classes as u64;
-        // `grad` computes four frames of an item with the same lanes, since they need the same
-        // labels.
+        // `grad` computes four frames of an item with the same lanes, because they need the same
+        // label links.
         let shared_frames = if kernel == &kernels::GRAD { 4 } else { 1 };
         let lanes = row_lanes(shared_frames, classes, self.lanes.into(), self.limits);
         let iterations = self.row_iterations(kernel, lanes)?;
-        // On a software driver, the lanes of a workgroup of one vector never wait for other lanes.
-        // Such workgroups need a larger grid.
+        // On a software driver, workgroups of one vector are faster, because no lane waits for
+        // another at a barrier. More of them are needed, which may exceed the limit of the grid.
         let grid_fits = tile.count * slice_frames <= self.limits.max_workgroups.into();
         let workgroup_lanes = if self.limits.software && grid_fits {
             lanes
@@ -217,8 +217,8 @@ impl Builder<'_> {
         let of_row = classes.div_ceil(lanes) + 8;
         let folds = 2 * u64::from(lanes.ilog2());
         let of_labels = if kernel == &kernels::GRAD {
-            // A loop over the quads, and one over the links of a class, which are those of all
-            // labels if all are equal.
+            // A loop over the quads, and one over the labels of a class, which may be all labels of
+            // the item.
             quads.div_ceil(lanes) + label_capacity
         } else if gathered {
             label_capacity / lanes + 1
@@ -256,8 +256,8 @@ impl Builder<'_> {
             (false, false) => sweep_lanes(quads, self.limits.software),
         };
         let aligns = self.task == Task::Align;
-        // Each step of a `_long` kernel loops over the quads: once in an alignment; in a sweep of
-        // the loss up to three times, as it also recomputes and copies the rows of a block.
+        // In each step, a `_long` kernel loops over the quads: once in an alignment; in a sweep of
+        // the loss up to three times, because it also copies and recomputes the rows of a block.
         let strides = quads.div_ceil(lanes) + 2;
         let (kernel, per_step, per_dispatch) = match (spill, aligns) {
             (true, true) => (&kernels::VITERBI_LONG, strides, 2 * strides),
@@ -280,7 +280,7 @@ impl Builder<'_> {
             Phase::Recompute => ("sweep recompute", checkpoint_row, true),
             Phase::Outward => ("sweep outward", 0, true),
         };
-        // If its entries are gathered, the kernel does not read the input, so only one row is
+        // If entries are gathered, the kernel does not read the input, so only one row of it is
         // bound.
         let (frames, items) = if gathered {
             (1, 1)
@@ -340,9 +340,9 @@ impl Builder<'_> {
     pub(super) fn join(&mut self, tile: Tile) -> Result<(), PlanError> {
         let quads = self.tiling.quads;
         let frames = self.shape.frames as u64;
-        // A constant, since the order of a sum must not depend on the batch's Lmax or T (see
-        // `row_lanes`). On a software driver, the lanes of one vector are faster because they never
-        // wait.
+        // A constant, because the order of a sum must not depend on the batch's Lmax or T (see
+        // `row_lanes`). On a software driver, the lanes of one vector are faster, because none
+        // waits for another at a barrier.
         let lanes = if self.limits.software { 8 } else { 64 }.min(self.lanes);
         let (items, base) = self.tiling.items_range(tile.first, tile.count, 1);
         let iterations = quads.div_ceil(lanes.into())
@@ -405,9 +405,9 @@ impl Builder<'_> {
 /// separately.
 ///
 /// Most GPUs run 32 or 64 lanes at once, so a multiple of 32 costs nothing; short items get 8 or 16
-/// lanes, since some GPUs have subgroups of that size. A software driver computes every lane: it
-/// gets multiples of 8, and beyond 64 quads four sizes per doubling, so that less than a quarter of
-/// the lanes is idle.
+/// lanes, because some GPUs have subgroups of that size. A software driver computes idle lanes too:
+/// it gets multiples of 8 up to 64 quads. Beyond that, it gets four sizes per doubling, so that
+/// less than a quarter of the lanes is idle.
 pub(super) fn sweep_lanes(quads: u64, software: bool) -> u64 {
     let doubled = quads.next_power_of_two();
     let least = if software { 8 } else { doubled.clamp(8, 32) };

@@ -6,13 +6,13 @@ use crate::kernels::ArrayId;
 use crate::limits::DeviceLimits;
 use crate::plan::{BindingRange, Task, WorkspaceArray};
 
-/// The frames of a block, of which one row of states is stored. Must match BLOCK in
-/// shaders/shared/index.wgsl.
+/// The number of frames per block. One row of states is stored per block. Must match BLOCK in
+/// `shaders/shared/index.wgsl`.
 pub(super) const BLOCK: u64 = 4;
 
-/// Bytes of a number.
+/// Bytes of a `u32` or `f32`.
 const WORD: u64 = 4;
-/// Bytes of the two words of a label, of a frame's statistics, or of a label's span.
+/// Bytes of two words: of a label in the label table, of the statistics of a frame, or of a span.
 const PAIR: u64 = 8;
 /// Bytes of an element of `items`.
 const ITEM: u64 = 16;
@@ -27,15 +27,15 @@ const STATE_VECTORS: u64 = 4;
 /// Vectors of a quad in the lattice, per block of frames.
 const LATTICE_VECTORS: u64 = 6;
 
-/// The number of spill rows between which a recursion alternates. Sweeps of the loss also need
-/// those of a block.
+/// The number of spill rows between which a recursion alternates. Sweeps of the loss also need one
+/// per frame of a block.
 const ALTERNATING_ROWS: u64 = 2;
 
-/// Steps whose backpointers share a word.
+/// The number of steps whose backpointers share a word.
 const STEPS_PER_WORD: u64 = 2;
 
-/// The maximum number of items of a tile. `reduce` runs as one workgroup, of 32 lanes at least, and
-/// must stay within the loop iterations of an invocation.
+/// The maximum number of items of a tile. `reduce` runs as one workgroup of at least 32 lanes,
+/// whose loop over the items must not exceed [`Iterations::MAX`](super::Iterations::MAX).
 const LARGEST_TILE: u64 = 1 << 20;
 
 /// The maximum bytes of a workspace array: some drivers count a binding's bytes in 32 bits, and
@@ -54,7 +54,9 @@ pub(super) struct Tiling {
     pub(super) steps: u64,
     /// The number of items of a tile, at least 1.
     pub(super) tile_items: u64,
+    /// The number of steps of a segment; the last segment may have fewer.
     pub(super) segment_steps: u64,
+    /// The number of frames of an input slice; the last slice may have fewer.
     pub(super) slice_frames: u64,
     /// True if the entries that the sweeps need are gathered into the workspace, because the input
     /// of a tile exceeds a binding.
@@ -153,9 +155,9 @@ impl Tiling {
         Ok(())
     }
 
-    /// Limits the tile to the number of items whose stored states fit a workspace array, but to no
-    /// less than one item: the steps of a single item are split into segments instead. Returns the
-    /// bytes of one block of an item's states.
+    /// Limits the tile to the number of items whose stored states fit a workspace array. If those
+    /// of a single item do not fit, the tile has one item, and [`fit_segments`](Self::fit_segments)
+    /// splits its steps. Returns the bytes of one block of an item's states.
     fn fit_blocks(&mut self) -> Result<u64, PlanError> {
         let block_bytes = match self.task {
             Task::LossAndGrad => self.task.directions() * LATTICE_VECTORS * VECTOR * self.quads,
@@ -180,7 +182,7 @@ impl Tiling {
                 self.tile_items = self.tile_items.min(tile_items).max(1);
                 rows
             }
-            // Between two frames of a tile lie the rows of all items of the batch.
+            // From one frame of a tile to the next are as many rows as the batch has items.
             Layout::TimeMajor => (rows - self.tile_items) / items.max(1) + 1,
         };
         self.gathered = slice_frames < frames && self.task.has_states();
@@ -225,6 +227,7 @@ impl Tiling {
         Ok(())
     }
 
+    /// Returns the error for `what`, which needs a binding of `needs` bytes.
     fn binding_limit(&self, needs: u64, what: &'static str) -> PlanError {
         PlanError::Limit {
             limit: "max_storage_buffer_binding_size",
@@ -328,13 +331,13 @@ impl Tiling {
     }
 
     /// Returns the range of items `first..first + count` in an array with `stride` words per item,
-    /// and the word of the range at which they begin.
+    /// and the index of their first word in the range.
     pub(super) fn items_range(&self, first: u64, count: u64, stride: u64) -> (BindingRange, u64) {
         self.range(first * stride, count * stride, WORD)
     }
 
     /// Returns the range of frames `frame..frame + frames` of items `first..first + count` in the
-    /// input, and the element of the range at which they begin.
+    /// input, and the index of their first element in the range.
     pub(super) fn input_range(
         &self,
         first: u64,
@@ -344,7 +347,8 @@ impl Tiling {
     ) -> (BindingRange, u64) {
         let classes = self.shape.classes as u64;
         let (row, rows) = match self.shape.layout {
-            // All frames of a tile of several items are in one input slice.
+            // A tile of several items has all of its frames in one input slice, so these rows are
+            // contiguous.
             Layout::BatchMajor => (
                 first * self.shape.frames as u64 + frame,
                 (count - 1) * self.shape.frames as u64 + frames,
@@ -361,7 +365,8 @@ impl Tiling {
     }
 
     /// Returns the range of `count` elements from element `first` on, in whole words and from an
-    /// aligned offset, and the element of the range at which they begin.
+    /// aligned offset, and the index of their first element in the range. `element` is the size of
+    /// an element in bytes.
     fn range(&self, first: u64, count: u64, element: u64) -> (BindingRange, u64) {
         let offset = first * element / self.alignment * self.alignment;
         let base = first - offset / element;
