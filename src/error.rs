@@ -67,10 +67,11 @@ pub enum Error {
     /// A blocking call was made on a GPU in a browser, where no thread may block.
     #[error("a browser cannot block on the GPU: await the `_async` form of the call")]
     Blocking,
-    /// The device was lost: unplugged, reset by its driver, or destroyed.
+    /// The device was lost: unplugged, reset by its driver, or destroyed. Contains wgpu's reason.
     #[error("the GPU device was lost: {0}")]
     DeviceLost(String),
-    /// The device does not have enough memory.
+    /// The device does not have enough memory. Contains the operation that failed, as in "uploading
+    /// a batch".
     #[error("the GPU is out of memory while {0}")]
     OutOfMemory(String),
     /// wgpu reported an error. For valid input this is a bug in this crate or in the driver.

@@ -80,8 +80,8 @@
 //! let plan = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &limits)?;
 //! println!("{plan}"); // the stages, how they are split, and the workspace
 //!
-//! // A lower limit splits the batch into tiles that run one after the other: they use less memory,
-//! // and less of the GPU at once.
+//! // A lower limit splits the batch into tiles that run one after the other. This takes less
+//! // memory, but uses less of the GPU at a time.
 //! let tight = limits.max_binding(1 << 20);
 //! let frugal = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &tight)?;
 //! assert!(frugal.batch_tiles() > plan.batch_tiles());
