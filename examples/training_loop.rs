@@ -28,8 +28,9 @@ const FEATURES: usize = 9;
 const STEPS: usize = 200;
 const READ_EVERY: usize = 25;
 
-/// The forward pass of the layer, and its gradient with a step of momentum. One invocation computes
-/// one logit or one weight.
+/// The forward pass of the layer, and the gradient of its weights with one step of gradient descent
+/// with momentum. One invocation computes one logit or one weight. `ROWS` is N·T, and F the number
+/// of features.
 const LAYER: &str = "
 const ROWS = 2560u; const CLASSES = 5u; const FEATURES = 9u; const RATE = 0.3; const MOMENTUM = 0.9;
 @group(0) @binding(0) var<storage, read> features: array<f32>;        // [N·T, F]
@@ -64,8 +65,8 @@ fn descend(@builtin(global_invocation_id) id: vec3<u32>) {
 fn main() -> ExitCode {
     let Some((device, queue)) = pollster::block_on(device()) else {
         eprintln!(
-            "No GPU adapter was found. Install a GPU driver, or a software adapter (on Debian and Ubuntu: \
-             `apt-get install mesa-vulkan-drivers`)."
+            "No usable GPU adapter was found. Install a GPU driver, or a software adapter (on Debian and \
+             Ubuntu: `apt-get install mesa-vulkan-drivers`)."
         );
         return ExitCode::FAILURE;
     };
@@ -135,7 +136,7 @@ fn train(device: &Device, queue: &Queue) -> Result<(), Box<dyn Error>> {
         println!("converged: mean loss {first:.2} to {last:.4} nats in {STEPS} steps");
         return Ok(());
     }
-    Err(format!("it did not converge: mean loss {first:.2} to {last:.4} nats").into())
+    Err(format!("the training did not converge: mean loss {first:.2} to {last:.4} nats").into())
 }
 
 /// One of the layer's two kernels with its buffers.
@@ -251,7 +252,8 @@ impl Random {
     }
 }
 
-/// Waits for the device and returns the number in `readback`. No other call of the program blocks.
+/// Waits for the device and returns the number in `readback`. No other call of the training loop
+/// blocks.
 fn read(device: &Device, readback: &wgpu::Buffer) -> Result<f32, Box<dyn Error>> {
     let (sender, receiver) = mpsc::channel();
     readback.map_async(wgpu::MapMode::Read, .., move |result| {

@@ -114,8 +114,8 @@ impl<'a> CheckedBatch<'a> {
         find_logit_lengths(batch, &mut tables.logit_lengths)?;
         let labels = batch.labels.ok_or(InputError::NoLabels)?;
         let found = labels.locate(items, &mut tables.label_lengths, &mut tables.label_starts)?;
-        // If there are no logit lengths, every frame is valid. This follows the labels' check of
-        // the number of items, so that a wrong number does not allocate memory.
+        // If there are no logit lengths, every frame is valid. The labels have been checked by now,
+        // so that a wrong number of items allocates no memory.
         let all = u32::try_from(frames).unwrap_or(u32::MAX);
         tables.logit_lengths.resize(items, all);
         Ok(Self {
@@ -229,8 +229,8 @@ impl<'a> CheckedBatch<'a> {
         }
     }
 
-    /// Checks that the weights can be summed and divided by in f32: a device may flush subnormal
-    /// numbers to 0, and need not support division by numbers of 2^126 and above.
+    /// Checks that the sum of the weights is 0 or can be a divisor in f32: a device may flush
+    /// subnormal numbers to 0, and need not support division by numbers of 2^126 and above.
     fn check_weight_sum(&self) -> Result<(), InputError> {
         let weights = self.weights.unwrap_or_default();
         let sum: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
@@ -266,7 +266,7 @@ fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), Paramet
             rule: "at least 1: the blank is a class",
         });
     }
-    // The product is the length of the input. A product that overflows exceeds any slice's length.
+    // The product is the length of the input. No slice is so long that the product overflows.
     items
         .checked_mul(frames)
         .and_then(|rows| rows.checked_mul(classes))
@@ -274,7 +274,7 @@ fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), Paramet
         .ok_or(ParameterError::Axis {
             axis: "N·T·C",
             value: usize::MAX as u64,
-            rule: "addressable",
+            rule: "small enough for the memory of this machine",
         })
 }
 

@@ -60,12 +60,12 @@ impl fmt::Display for Backend {
 #[non_exhaustive]
 pub struct CacheLimits {
     /// The number of compiled pipelines, not counting those that plans hold: 128 by default. A plan
-    /// has about ten, most of which it shares with plans of other shapes. On a software adapter,
-    /// each pipeline takes about 0.3 MiB.
+    /// for loss and gradient has seven to ten, most of which it shares with plans of other shapes.
+    /// On a software adapter, each pipeline takes about 0.3 MiB.
     pub pipelines: usize,
     /// The number of recent batch shapes whose plan and buffers are kept: 4 by default. Concurrent
-    /// calls of one shape each count as one, since each has buffers of its own. On the CPU backend,
-    /// the number of past calls whose tables are kept.
+    /// calls of one shape count separately, since each has buffers of its own. On the CPU backend,
+    /// the number of past calls whose arrays are kept.
     pub shapes: usize,
 }
 
@@ -86,8 +86,9 @@ impl Default for CacheLimits {
 /// CTC loss over arrays on the host.
 ///
 /// Threads may share a `Ctc`; each call has its own buffers. Plans and buffers are cached for
-/// repeated shapes, within [`CacheLimits`]; on the CPU backend these are tables of at most about
-/// the gradient's size. For data that is already on a GPU see [`GpuCtc`](crate::GpuCtc).
+/// repeated shapes, within [`CacheLimits`]; on the CPU backend,
+/// [`cached_bytes`](Self::cached_bytes) returns how much memory they take. For data that is already
+/// on a GPU see [`GpuCtc`](crate::GpuCtc).
 ///
 /// The `_async` forms do not block the thread that awaits them while a GPU computes. On native
 /// platforms each awaited call starts one thread, which polls the device until the result is ready.
@@ -95,10 +96,10 @@ impl Default for CacheLimits {
 /// [`Error::Blocking`] on a GPU.
 ///
 /// After a `fork`, a `Ctc` on the CPU also works in the child, with threads of its own. One on a
-/// GPU returns [`Error::Forked`] there; the child may create a new one. Creating it also returns
-/// that error if another thread was using the GPU at the time of the fork. The crate cannot detect
-/// a device or an adapter that you opened before the fork; its driver may block forever in the
-/// child.
+/// GPU returns [`Error::Forked`] there; the child may create a new one. If another thread was using
+/// the GPU at the time of the fork, [`gpu`](Self::gpu) returns that error too, and
+/// [`new`](Self::new) selects the CPU backend. The crate cannot detect a device or an adapter that
+/// you opened before the fork; its driver may block forever in the child.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Ctc, Options};
@@ -140,11 +141,13 @@ impl Ctc {
         Self::gpu_async().await.unwrap_or_else(|_| Self::cpu())
     }
 
-    /// Selects the best usable adapter, never the CPU backend.
+    /// Selects the best usable adapter, never the CPU backend. GPUs come before software adapters;
+    /// a GL adapter is used only if no other adapter is usable.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if the machine has no adapter; [`Error::NoDevice`] or [`Error::Plan`]
-    /// if none of its adapters supports a usable device; [`Error::Blocking`] in a browser.
+    /// if none of its adapters supports a usable device; [`Error::Blocking`] in a browser;
+    /// [`Error::Forked`] if another thread was using a GPU when this process was forked.
     pub fn gpu() -> Result<Self, Error> {
         block_on(Self::gpu_async())
     }
@@ -176,7 +179,8 @@ impl Ctc {
     /// Creates a device on `adapter`, for example on one of [`adapters`].
     ///
     /// # Errors
-    /// [`Error::NoDevice`] or [`Error::Plan`] if the adapter does not support a usable device.
+    /// [`Error::NoDevice`] or [`Error::Plan`] if the adapter does not support a usable device;
+    /// [`Error::Blocking`] and [`Error::Forked`] as for [`gpu`](Self::gpu).
     pub fn on_adapter(adapter: &wgpu::Adapter) -> Result<Self, Error> {
         block_on(Self::on_adapter_async(adapter))
     }
@@ -227,9 +231,9 @@ impl Ctc {
     }
 
     /// Limits what is cached for later batches. What exceeds the limits is dropped at once, the
-    /// least recently used first; what calls in progress use is dropped when they end. The
-    /// pipelines and their limit are shared with the `Ctc` that this one was created from by
-    /// [`with_limits`](Self::with_limits).
+    /// least recently used first; what calls in progress use is dropped when they end. A `Ctc` and
+    /// those that [`with_limits`](Self::with_limits) creates from it share their pipelines, and so
+    /// the limit on pipelines.
     pub fn set_cache_limits(&self, limits: CacheLimits) {
         self.tables.keep_at_most(limits.shapes);
         self.cpu.keep_at_most(limits.shapes);
@@ -303,7 +307,8 @@ impl Ctc {
     /// # Errors
     /// [`Error::Input`] if the batch is invalid; [`Error::Impossible`] for an item without a valid
     /// alignment, if the options select that; on a GPU [`Error::Plan`], [`Error::OutOfMemory`],
-    /// [`Error::DeviceLost`] and [`Error::Gpu`]; after a fork [`Error::Forked`].
+    /// [`Error::DeviceLost`] and [`Error::Gpu`], and in a browser [`Error::Blocking`]; after a fork
+    /// [`Error::Forked`].
     pub fn loss(&self, batch: &Batch<'_>, options: &Options) -> Result<LossOutput, Error> {
         let mut output = LossOutput::default();
         self.loss_into(batch, options, &mut output)?;
@@ -330,7 +335,7 @@ impl Ctc {
     /// The awaited form of [`loss`](Self::loss). The CPU backend computes in the awaiting thread.
     ///
     /// # Errors
-    /// As [`loss`](Self::loss).
+    /// As [`loss`](Self::loss), but never [`Error::Blocking`].
     pub async fn loss_async(
         &self,
         batch: &Batch<'_>,
@@ -357,8 +362,8 @@ impl Ctc {
     }
 
     /// Computes [`loss_and_grad`](Self::loss_and_grad) into `output` and reuses its memory: on the
-    /// CPU backend repeated shapes allocate nothing, and writing a large gradient costs a fraction
-    /// of what it costs in new memory.
+    /// CPU backend repeated shapes allocate nothing, and writing a large gradient takes a fraction
+    /// of the time that writing to new memory takes.
     ///
     /// ```
     /// use ctc_wgpu::{Batch, Ctc, LossAndGradOutput, Options};
@@ -391,7 +396,7 @@ impl Ctc {
     /// awaiting thread.
     ///
     /// # Errors
-    /// As [`loss`](Self::loss).
+    /// As [`loss_async`](Self::loss_async).
     pub async fn loss_and_grad_async(
         &self,
         batch: &Batch<'_>,

@@ -1,4 +1,5 @@
-//! Every error that the crate returns. A message contains the item, the value and the rule.
+//! Every error that the crate returns. If an item is invalid, the message contains the item, the
+//! value and the rule.
 
 use std::fmt::Display;
 
@@ -44,10 +45,10 @@ pub enum Error {
         frames: usize,
     },
     /// The machine has no usable GPU adapter, or none with the requested name.
-    #[error("no GPU adapter{} was found: install a GPU driver, or use the CPU backend", called(name.as_deref()))]
+    #[error("no GPU adapter{} was found: install a GPU driver, or use the CPU backend", named(name.as_deref()))]
     #[non_exhaustive]
     NoAdapter {
-        /// The requested name, if the caller requested one.
+        /// The text that the adapter's name must contain, if the caller requested one.
         name: Option<String>,
     },
     /// The adapter did not create a device.
@@ -59,24 +60,25 @@ pub enum Error {
         /// wgpu's reason.
         reason: String,
     },
-    /// The process was forked, and the call needs threads or a device of its parent; see
-    /// [`Ctc`](crate::Ctc).
+    /// The process was forked, and the call needs a device of its parent or could not start
+    /// threads; see [`Ctc`](crate::Ctc).
     #[error("in a forked process: {0}")]
     Forked(&'static str),
     /// A blocking call was made on a GPU in a browser, where no thread may block.
     #[error("a browser cannot block on the GPU: await the `_async` form of the call")]
     Blocking,
-    /// The device was lost: unplugged, reset by its driver, or destroyed.
+    /// The device was lost: unplugged, reset by its driver, or destroyed. Contains wgpu's reason.
     #[error("the GPU device was lost: {0}")]
     DeviceLost(String),
-    /// The device does not have enough memory.
+    /// The device does not have enough memory. Contains the operation that failed, as in "uploading
+    /// a batch".
     #[error("the GPU is out of memory while {0}")]
     OutOfMemory(String),
-    /// wgpu refused a call. For valid input this is a bug in this crate or in the driver.
-    #[error("the GPU refused {during}: {reason}")]
+    /// wgpu reported an error. For valid input this is a bug in this crate or in the driver.
+    #[error("GPU error while {during}: {reason}")]
     #[non_exhaustive]
     Gpu {
-        /// The operation that failed.
+        /// The operation that failed, as in "compiling kernel `grad`".
         during: String,
         /// wgpu's reason.
         reason: String,
@@ -111,8 +113,10 @@ impl Error {
 }
 
 /// Returns the words that follow "no GPU adapter": the requested name, if there was one.
-fn called(name: Option<&str>) -> String {
-    name.map_or(String::new(), |name| format!(" called `{name}`"))
+fn named(name: Option<&str>) -> String {
+    name.map_or(String::new(), |name| {
+        format!(" whose name contains `{name}`")
+    })
 }
 
 /// Returns an error for the first item without a valid alignment, if there is one.

@@ -42,8 +42,9 @@
 //!   fields of [`Buffers`](crate::Buffers) to a buffer, an offset and a size. Within one dispatch,
 //!   WebGPU does not allow one buffer to be bound both as read-only and as writable. The kernels
 //!   therefore declare all of its ranges as writable; arrays that are only read are not changed.
-//! - wgpu errors that our calls cause are caught in error scopes and returned. They do not reach
-//!   your `on_uncaptured_error`.
+//! - On native platforms, wgpu errors that our calls cause are caught in error scopes and returned.
+//!   They do not reach your `on_uncaptured_error`. A browser reports them later, to your error
+//!   scopes.
 //! - The kernels check labels and lengths on the device. An invalid one affects only its item,
 //!   whose [`Status`](crate::Status) reports it, and never causes an access out of bounds.
 //!
@@ -79,8 +80,8 @@
 //! let plan = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &limits)?;
 //! println!("{plan}"); // the stages, how they are split, and the workspace
 //!
-//! // A lower limit splits the batch into tiles that run one after the other: they use less memory,
-//! // and less of the GPU at once.
+//! // A lower limit splits the batch into tiles that run one after the other. This takes less
+//! // memory, but uses less of the GPU at a time.
 //! let tight = limits.max_binding(1 << 20);
 //! let frugal = Plan::new(&shape, &Options::default(), Task::LossAndGrad, &tight)?;
 //! assert!(frugal.batch_tiles() > plan.batch_tiles());
@@ -98,11 +99,11 @@
 //!
 //! # Profiling
 //!
-//! [`GpuPlan::prepare`](crate::GpuPlan::prepare) creates the bind groups for a set of buffers once.
-//! A loop that uses the same buffers in every step saves that time, and
-//! [`Prepared::stages`](crate::Prepared::stages) records the dispatches one by one, into passes of
-//! your own. On a device with `Features::TIMESTAMP_QUERY` and `TIMESTAMP_QUERY_INSIDE_PASSES`, one
-//! pass measures the time of every stage:
+//! [`GpuPlan::prepare`](crate::GpuPlan::prepare) creates the bind groups for a set of buffers once,
+//! which saves time in a loop that uses the same buffers in every step.
+//! [`Prepared::stages`](crate::Prepared::stages) returns the dispatches, so that you can record
+//! them one by one into passes of your own. On a device with `Features::TIMESTAMP_QUERY` and
+//! `TIMESTAMP_QUERY_INSIDE_PASSES`, one pass measures the time of every stage:
 //!
 //! ```no_run
 //! # fn step(device: &wgpu::Device, encoder: &mut wgpu::CommandEncoder, plan: &ctc_wgpu::GpuPlan,
@@ -134,9 +135,9 @@
 //! # }
 //! ```
 //!
-//! [`Prepared`](crate::Prepared) has an example with one pass per stage, for devices with only
-//! `TIMESTAMP_QUERY`. `ctc-wgpu bench --stages` measures stages in these ways. Tools such as
-//! RenderDoc and Nsight show stages by name, as debug groups.
+//! The page of [`Prepared`](crate::Prepared) has an example with one pass per stage, for devices
+//! with only `TIMESTAMP_QUERY`. `ctc-wgpu bench --stages` measures stages in these ways. Tools such
+//! as RenderDoc and Nsight show stages by name, as debug groups.
 //!
 //! # First use
 //!
@@ -182,8 +183,8 @@
 //! ```
 //!
 //! The occupancies γ of each class are computed as a gradient: a plan with
-//! [`Input::LogProbsExact`](crate::Input::LogProbsExact) writes −γ, even if the input is logits.
-//! With a weight of −1 per item it writes γ.
+//! [`Input::LogProbsExact`](crate::Input::LogProbsExact) writes −γ, even if the input is logits (of
+//! at most 88, the limit of log-probabilities). With a weight of −1 per item it writes γ.
 //!
 //! # Several devices
 //!

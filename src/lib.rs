@@ -75,7 +75,7 @@
 //! | logit lengths, label lengths | `[N]` | i32; the number of valid frames and of labels of each item |
 //! | weights | `[N]` | f32; the incoming gradient, by default 1 |
 //! | loss | `[N]` | f32, in nats, not weighted |
-//! | gradient | as the logits | as the logits; the derivative of Σ weight·loss, or of the reduced loss of a [`Reduction`] |
+//! | gradient | as the logits | f32 or f16, as the logits; the derivative of Σ weight·loss, or of the reduced loss of a [`Reduction`] |
 //! | status | `[N]` | the [`Status`] of each item, on a device its code as u32 |
 //!
 //! # Semantics
@@ -133,10 +133,10 @@
 //!
 //! The forward-backward recursion uses scaled floats, m·2^e with a float m and an integer e per
 //! state. The sequential chain therefore contains no exponential and no logarithm, nothing
-//! underflows, and the rounding error stays relative. Alpha and beta run at the same time, from the
-//! two ends of an item to its middle, where their product gives the loss. Each then continues to
-//! the other end, and is multiplied by the states that the other has stored there, which gives the
-//! occupancies. Loss and gradient take T sequential steps, the loss alone T/2.
+//! underflows, and the relative rounding error stays small. Alpha and beta run at the same time,
+//! from the two ends of an item to its middle, where their product gives the loss. Each then
+//! continues to the other end, and is multiplied by the states that the other has stored there,
+//! which gives the occupancies. Loss and gradient take T sequential steps, the loss alone T/2.
 //!
 //! A batch passes through these stages, in this order. They have the same names in a printed
 //! [`Plan`] and in profilers. Each is a kernel of that name in `shaders/`; the three sweeps are one
@@ -166,19 +166,20 @@
 //!
 //! # Cost
 //!
-//! - **Memory.** A plan's workspace contains about 6·T·min(Lmax, T) bytes per item: first one row
-//!   of states for every four frames, then in its place the posteriors of those frames.
+//! - **Memory.** A plan's workspace contains about 6·T·min(Lmax, T) bytes per item. They contain
+//!   one row of states for every four frames, which the posteriors of those frames later overwrite.
 //!   [`Plan::workspace_bytes`] returns the exact size. At every shape of the benchmark it is less
-//!   than half of what PyTorch's CUDA loss keeps. If it does not fit one binding (128 MiB by
-//!   default), the batch is split into tiles of items, which use one workspace one after the other.
-//!   If one item alone is too large, its frames are split into segments; only the states of one
-//!   segment are stored at a time, and the others are recomputed (checkpointing). 180,000 frames
-//!   with 20,000 labels take 232 MiB. The CPU backend needs this memory per thread, not per item.
+//!   than half of what PyTorch's CUDA loss keeps for its backward pass. If it does not fit one
+//!   binding (128 MiB by default), the batch is split into tiles of items, which use one workspace
+//!   one after the other. If one item alone is too large, its frames are split into segments; only
+//!   the states of one segment are stored at a time, and the others are recomputed (checkpointing).
+//!   180,000 frames with 20,000 labels take 232 MiB. The CPU backend needs this memory per thread,
+//!   not per item.
 //! - **Memory traffic.** `softmax_stats` and `grad` read all of the logits once each, and `grad`
 //!   writes the gradient once. No other traffic grows with C.
 //! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. [`Ctc`]
 //!   keeps the plans and buffers of its four most recent shapes, and at most 128 pipelines;
-//!   [`CacheLimits`] sets both.
+//!   [`CacheLimits`] sets both limits.
 //! - **Accuracy.** The README lists the errors relative to the reference, with the command that
 //!   measures them. The tests require the kernels and the CPU backend to agree with the reference
 //!   to 1e-6 in the loss and 1e-5 in the gradient.
@@ -190,7 +191,7 @@
 //! Batches beyond a binding limit, a dispatch limit, or a driver's limit on loop iterations are
 //! split automatically. A batch that cannot be split is a [`PlanError`]. With the default limits:
 //!
-//! - min(Lmax, T)·√T is at most about 9.2 million (41,000 labels at 50,000 frames, 22,000 at
+//! - min(Lmax, T)·√T is at most about 9.5 million (41,000 labels at 50,000 frames, 22,000 at
 //!   180,000, 9,500 at a million), since an item's checkpoints must fit one binding;
 //! - T is at most about 15 million frames (1.9 million on a software adapter), and C at most about
 //!   15 million classes;

@@ -23,15 +23,15 @@ pub struct DeviceLimits {
     pub max_invocations: u32,
     /// The workgroup memory, in bytes.
     pub workgroup_memory: u32,
-    /// The alignment of the offset of a storage binding, in bytes.
+    /// The alignment of the offset of a storage binding, in bytes; 0 or a power of two.
     pub offset_alignment: u32,
     /// The largest number of quads that a sweep may hold in registers. A quad is four consecutive
-    /// pairs of a blank and a label; a lane holds one, so the number of lanes is a limit too. If
-    /// items may have more quads, their states are in storage. Lower this number to test that
-    /// variant.
+    /// pairs of a blank and a label. Each lane of a workgroup holds one quad, so the number of
+    /// lanes, at most 256, is a limit too. The states of longer items are in storage. Lower this
+    /// number to test that variant.
     pub max_register_quads: u32,
     /// The subgroup size, if it is the same for all of the device's subgroups and kernels may use
-    /// them; otherwise 0.
+    /// them; otherwise 0. Must be 0 or a power of two.
     pub subgroup_size: u32,
     /// True if the device supports f16.
     pub f16: bool,

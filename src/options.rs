@@ -40,8 +40,9 @@ pub enum Input {
     /// Unnormalised scores; the softmax is part of the loss. The gradient with respect to the
     /// logits is `softmax − γ`.
     Logits,
-    /// Log-probabilities, with PyTorch's gradient `exp(lp) − γ`. It is correct after a log-softmax,
-    /// whose own derivative it already contains.
+    /// Log-probabilities `lp`, with PyTorch's gradient `exp(lp) − γ`. It is correct if `lp` is the
+    /// output of a log-softmax: it is the gradient with respect to the logits, and the backward
+    /// pass of the log-softmax leaves it unchanged.
     LogProbs,
     /// Log-probabilities, with the true derivative `−γ`.
     LogProbsExact,
@@ -58,8 +59,8 @@ pub enum Input {
 /// The rule that reduces the items' losses to one number. The gradient is that of the reduced loss.
 ///
 /// `w` is the item's weight (by default 1) and `L` its label length as supplied, before any
-/// [`RepeatedLabels::Collapse`]. An item of weight 0 contributes exactly 0, whatever its loss. A
-/// mean of an empty batch is 0, and so is one whose divisor is 0.
+/// [`RepeatedLabels::Collapse`]. `Σ` is over the items. An item of weight 0 contributes exactly 0,
+/// whatever its loss. A mean is 0 if the batch is empty or the divisor is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reduction {
@@ -90,9 +91,9 @@ pub enum Impossible {
     Infinity,
     /// Loss 0, gradient exactly 0 (PyTorch's `zero_infinity`). A NaN remains a NaN.
     Zero,
-    /// The calls for host arrays return [`Error::Impossible`](crate::Error::Impossible). On device
-    /// buffers it is the same as [`Infinity`](Self::Infinity), since no call waits for the result
-    /// there: read the status.
+    /// The loss functions for host arrays return [`Error::Impossible`](crate::Error::Impossible).
+    /// On device buffers it is the same as [`Infinity`](Self::Infinity), since no call waits for
+    /// the result there: read the status.
     Error,
 }
 
@@ -108,8 +109,9 @@ pub enum BlankInLabels {
     Allow,
 }
 
-/// The treatment of adjacent equal labels of an item, before anything else is computed
-/// (TensorFlow's `preprocess_collapse_repeated`).
+/// The treatment of adjacent equal labels of an item, before the loss or the alignment is computed
+/// (TensorFlow's `preprocess_collapse_repeated`). A [`Reduction`] uses the label lengths as
+/// supplied in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RepeatedLabels {
@@ -141,7 +143,8 @@ pub enum RepeatedOutputs {
     Distinct,
 }
 
-/// All options of a loss. Start from [`Options::default`] or a preset and call the setters.
+/// All options of a loss. Alignment and the decoders use some of them too (see
+/// [`decode`](crate::decode)). Start from [`Options::default`] or a preset and call the setters.
 ///
 /// ```
 /// use ctc_wgpu::{Blank, Options, Reduction};

@@ -2,7 +2,8 @@
 
 use crate::options::Status;
 
-/// The loss and the status of each item.
+/// The loss and the status of each item. The crate's table of [semantics](crate#semantics) has the
+/// values for each status.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LossOutput {
@@ -14,7 +15,8 @@ pub struct LossOutput {
     pub reduced: Option<f32>,
 }
 
-/// The loss and the status of each item, and the gradient.
+/// The loss and the status of each item, and the gradient. The crate's table of
+/// [semantics](crate#semantics) has the values for each status.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LossAndGradOutput {

@@ -161,7 +161,7 @@ impl Iterations {
             _ => Err(ParameterError::Axis {
                 axis,
                 value,
-                rule: "short enough for at most 60,000 loop iterations per invocation (driver limit)",
+                rule: "small enough for at most 60,000 loop iterations per invocation (driver limit)",
             }
             .into()),
         }

@@ -90,7 +90,12 @@ impl<'a> Labels<'a> {
                     indices.len(),
                     "one per index",
                 )?;
-                expect_length("sparse shape's first axis", shape[0], items, "N")?;
+                expect_length(
+                    "sparse shape's first axis",
+                    shape[0],
+                    items,
+                    "the number of items",
+                )?;
                 count_rows(indices, shape, found)?;
                 Ok(concatenated(values, found, starts))
             }

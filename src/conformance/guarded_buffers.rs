@@ -323,7 +323,7 @@ pub fn run(
     batch: &DeviceBatch,
     placement: BufferPlacement,
 ) -> Result<Outputs, String> {
-    let outputs = guarded(&gpu.device, "a batch in buffers with canaries", || {
+    let outputs = guarded(&gpu.device, "running a batch between canaries", || {
         let buffers = GuardedBuffers::new(gpu, plan, batch, placement, ALL);
         submit(gpu, plan, &buffers).map_err(|e| e.to_string())?;
         buffers.outputs(gpu)

@@ -16,8 +16,8 @@ use crate::options::{Options, RepeatedOutputs, Status};
 /// is present but unknown. In an [`Alignment`] it is the class `u32::MAX`. With
 /// [`RepeatedOutputs::Distinct`] it spans one frame, as any label does.
 ///
-/// As for any label, a blank must separate two adjacent ones. (In torchaudio the equivalent is an
-/// additional class with log-probability 0.)
+/// As for any repeated label, a blank must separate two adjacent stars. (In torchaudio the
+/// equivalent is an additional class with log-probability 0.)
 pub const STAR: i32 = -1;
 
 /// The frames of a label.
@@ -48,9 +48,10 @@ pub struct Alignment {
     pub spans: Vec<Span>,
     /// ln of the path's probability, in nats: at most −loss, since the loss counts all paths.
     pub log_prob: f64,
-    /// `Impossible` if no path exists, with a `log_prob` of −∞. `NotFinite` if a frame contains NaN
-    /// or +∞, or no class of positive probability, with a `log_prob` of NaN. Path and spans are
-    /// empty in both cases.
+    /// `Impossible` if no path exists, with a `log_prob` of −∞. `NotFinite` if a frame contains
+    /// NaN, +∞, a log-probability above 88 or a negative probability, or no class of positive
+    /// probability, with a `log_prob` of NaN. In both cases `path`, `states`, `log_probs` and
+    /// `spans` are empty.
     pub status: Status,
 }
 
@@ -106,7 +107,8 @@ impl Alignment {
 /// item does not apply: a path may have a `log_prob` below −2^28, for which the loss is infinite.
 ///
 /// # Errors
-/// [`Error::Input`] for an invalid batch. [`STAR`] is allowed among the labels.
+/// [`Error::Input`] for an invalid batch; [`STAR`] is allowed among the labels. [`Error::Forked`]
+/// if a forked process cannot start threads.
 pub fn align(batch: &Batch<'_>, options: &Options) -> Result<Vec<Alignment>, Error> {
     align_in_blocks(batch, options, BLOCK_BYTES)
 }
@@ -196,7 +198,7 @@ impl<'a> Search<'a> {
         let row_bytes = states.div_ceil(4);
         let block = (block_bytes / row_bytes).clamp(1, self.frames.max(1));
         // One pass over all frames stores the row before each block, and the backpointers of the
-        // last.
+        // last block.
         let mut rows = Vec::new();
         let mut row = vec![f64::NEG_INFINITY; FIRST_STATE + states];
         let mut backpointers = vec![0; block.min(self.frames) * row_bytes];

@@ -80,13 +80,14 @@ pub struct Hypothesis {
 pub struct BeamResult {
     /// The hypotheses, the best first; empty unless the status is `Ok`.
     pub hypotheses: Vec<Hypothesis>,
-    /// `NotFinite` if a frame has NaN, +∞ or no class of positive probability.
+    /// `NotFinite` if a frame contains NaN, +∞, a log-probability above 88 or a negative
+    /// probability, or no class of positive probability; otherwise `Ok`.
     pub status: Status,
 }
 
 /// Searches for the most probable labels of each item (A. Graves, N. Jaitly, *Towards end-to-end
 /// speech recognition with recurrent neural networks*, ICML 2014, algorithm 1; A. Hannun et al.,
-/// 2014). Adjacent equal outputs are one label.
+/// 2014). Adjacent equal outputs are one label, whatever the option `repeated_outputs`.
 ///
 /// Of equally probable prefixes the search keeps the one that it found first. Of those found at the
 /// same frame, it keeps the one that extends a better prefix, then the one with the lower class.
@@ -106,8 +107,9 @@ pub struct BeamResult {
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`] for an invalid batch, whose labels are ignored. A frame that is not a
-/// distribution is not an error: its item has status `NotFinite`.
+/// [`Error::Input`] for an invalid batch, whose labels are ignored, or an invalid
+/// `least_probability`. [`Error::Forked`] if a forked process cannot start threads. A frame that is
+/// not a distribution is not an error: its item has status `NotFinite`.
 pub fn beam(
     batch: &Batch<'_>,
     options: &Options,
@@ -148,7 +150,7 @@ pub fn beam_with<S: Scorer>(
     })
 }
 
-/// A prefix in the beam, or a shorter prefix that prefixes in the beam extend.
+/// A prefix that is in the beam, or that a longer prefix in the beam extends.
 struct Prefix<T> {
     /// The prefix without its last label, and that label; `None` for the empty prefix.
     grown: Option<(usize, u32)>,
@@ -280,8 +282,9 @@ impl<'a, S: Scorer> Search<'a, S> {
         self.keep(frame, best);
     }
 
-    /// Adds the beam's own prefixes to the candidates: followed by a blank, by their last label
-    /// again, or reached by an extension of a shorter prefix in the beam.
+    /// Adds the prefixes of the beam, unchanged, to the candidates. Their paths continue with a
+    /// blank or with the last label again, or extend a path of the prefix without its last label,
+    /// if that is in the beam.
     fn stay(&mut self, frame: &[f64], classes: &Classes, best: &mut Best) {
         self.stayed.clear();
         self.regrown.clear();
@@ -394,8 +397,8 @@ impl<'a, S: Scorer> Search<'a, S> {
         }
     }
 
-    /// Returns the extension of a prefix by a label, which may exist if others in the beam extend
-    /// it.
+    /// Returns the extension of a prefix by a label. It exists already if a prefix in the beam
+    /// extends it.
     fn longer(&mut self, shorter: usize, label: u32) -> usize {
         if let Some(found) = self.extensions.get(&(shorter, label)) {
             return *found;

@@ -1,6 +1,6 @@
 //! Errors of the buffers of a plan.
 
-/// The reason why a buffer does not fit its plan.
+/// The reason why a buffer cannot be used with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BufferError {
@@ -13,7 +13,7 @@ pub enum BufferError {
         plan: &'static str,
     },
     /// A buffer that the plan needs is missing.
-    #[error("buffer `{buffer}` is needed: {why}")]
+    #[error("buffer `{buffer}` is missing: {why}")]
     Missing {
         /// The name of its field in [`Buffers`](crate::Buffers),
         /// [`AlignBuffers`](crate::AlignBuffers) or [`GreedyBuffers`](crate::GreedyBuffers).

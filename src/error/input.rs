@@ -2,7 +2,7 @@
 
 use super::ParameterError;
 
-/// The rule that a batch violates.
+/// The rule that a batch or an option violates.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {

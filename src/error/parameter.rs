@@ -4,12 +4,12 @@
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParameterError {
-    /// An axis has an unsupported length.
+    /// An axis, or a product of axes, has an unsupported length.
     #[error("{axis} = {value}: must be {rule}")]
     Axis {
         /// The name of the axis, as in `frames T`.
         axis: &'static str,
-        /// Its length.
+        /// Its length; for a product that overflows, the largest `usize`.
         value: u64,
         /// The lengths that are allowed.
         rule: &'static str,

@@ -18,7 +18,7 @@ pub enum PlanError {
         /// Its value.
         value: u32,
     },
-    /// An array of the batch has more bytes than 64 bits can address.
+    /// An array of the batch would have more than 2^62 bytes.
     #[error("{what} would have more than 2^62 bytes: no buffer is so large")]
     Array {
         /// A description of the array.
@@ -36,7 +36,7 @@ pub enum PlanError {
         most: usize,
     },
     /// A limit of the device is lower than the batch or any plan needs.
-    #[error("the device's {limit} is {has}, but {what} needs {needs}")]
+    #[error("the device's {limit} is {has}, but {needs} is required for {what}")]
     Limit {
         /// wgpu's name for the limit.
         limit: &'static str,
@@ -44,15 +44,15 @@ pub enum PlanError {
         has: u64,
         /// The required value.
         needs: u64,
-        /// The part of the plan that requires it.
+        /// The stage or the array that requires it.
         what: &'static str,
     },
     /// The device lacks a feature.
-    #[error("the device lacks the feature {feature}, which {what} needs")]
+    #[error("the device lacks the feature {feature}, which is required for {what}")]
     Feature {
         /// wgpu's name for the feature.
         feature: &'static str,
-        /// The part of the plan that requires it.
+        /// The stage or the array that requires it.
         what: &'static str,
     },
 }

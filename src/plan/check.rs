@@ -34,7 +34,11 @@ pub(super) fn check(
             return Err(ParameterError::Axis {
                 axis,
                 value: value as u64,
-                rule: "below 2^31, and C at least 1, because the blank is a class",
+                rule: if value < least {
+                    "at least 1: the blank is a class"
+                } else {
+                    "below 2^31"
+                },
             }
             .into());
         }

@@ -137,6 +137,6 @@ fn wrong_arguments_are_refused_with_value_and_rule() {
     );
     refused(
         &["--adapter", "no such adapter"],
-        &["called `no such adapter`"],
+        &["whose name contains `no such adapter`"],
     );
 }

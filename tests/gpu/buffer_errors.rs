@@ -77,7 +77,7 @@ fn missing_and_unexpected_buffers_are_refused() {
                 buffer: "grad",
                 why: "the plan computes the gradient; GpuCtc::plan_loss does not",
             },
-            "buffer `grad` is needed: the plan computes the gradient; GpuCtc::plan_loss does not",
+            "buffer `grad` is missing: the plan computes the gradient; GpuCtc::plan_loss does not",
         );
         let losses = ctc.plan_loss(&shape(), &sum()).unwrap();
         refused(
@@ -465,7 +465,7 @@ fn buffers_of_alignment_and_greedy_decoding_are_checked() {
             ),
             (
                 with_path(None),
-                "buffer `path` is needed: the plan writes all of an alignment",
+                "buffer `path` is missing: the plan writes all of an alignment",
             ),
         ] {
             let plan = ctc.plan_align(&shape(), &sum()).unwrap();

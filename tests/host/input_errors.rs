@@ -78,7 +78,7 @@ fn an_axis_that_is_too_long_is_refused_without_overflow() {
         ),
         (
             [i32::MAX as usize; 3],
-            "N·T·C = 18446744073709551615: must be addressable",
+            "N·T·C = 18446744073709551615: must be small enough for the memory of this machine",
         ),
     ] {
         let batch = Batch::new(dims, &[]).labels(&[], &[]);

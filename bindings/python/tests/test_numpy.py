@@ -205,7 +205,7 @@ BAD = {
     "reduction": ({"reduction": "mean"}, ValueError, 'reduction="mean": must be one of'),
     "layout": ({"layout": "nct"}, ValueError, "layout='nct'"),
     "backend": ({"backend": "cuda"}, ValueError, 'backend="cuda": must be'),
-    "no such adapter": ({"backend": "gpu:no such"}, RuntimeError, "no GPU adapter called `no such`"),
+    "no such adapter": ({"backend": "gpu:no such"}, RuntimeError, "no GPU adapter whose name contains `no such`"),
     "weight": ({"weights": [np.nan]}, ValueError, "item 0: weight NaN is not finite"),
     "epsilon": ({"input": "probs", "epsilon": -1.0}, ValueError, "epsilon -1 must be finite and not negative"),
     "impossible": (

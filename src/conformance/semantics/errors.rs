@@ -395,7 +395,7 @@ fn arrays() -> Vec<SemanticsCase> {
                 expected: 2,
                 ..
             }),
-            "sparse shape's first axis has 3 elements, but 2 are needed: N",
+            "sparse shape's first axis has 3 elements, but 2 are needed: the number of items",
         ),
         error(
             "a label mask with a gap is rejected",
