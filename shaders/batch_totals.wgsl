@@ -5,7 +5,7 @@
 // out: totals: ΣL; Σw as a high and a low part; Σ|w|; then the label starts [N].
 // grid: one workgroup. A dispatch processes a range of the items and continues from the totals of
 // the dispatch before.
-// barriers: those of the prefix sum and of the tree reduction.
+// barriers: those of the prefix sum and of the fold.
 
 override LANES: u32 = 256u;
 // True if labels are concatenated, so that their starts are needed.
@@ -21,7 +21,8 @@ const STARTS: u32 = 4u;
 // lengths reach it.
 const MAX_LABEL_SUM: u32 = 0x7fffffffu;
 
-// Σw with twice the digits of an f32, because weights of both signs may cancel, and Σ|w|.
+// Σw as high + low, with twice the digits of an f32, because weights of both signs may cancel; and
+// Σ|w| in `absolute`.
 struct WeightSum {
     high: f32,
     low: f32,

@@ -1,6 +1,6 @@
 // check_labels: checks the lengths, labels and weight of each item, and writes the labels to the
-// label table. Later kernels use only what this kernel wrote, so no input on the device can make
-// them index out of bounds.
+// label table. Later kernels read labels and lengths only from what this kernel wrote, so no input
+// on the device can make them index out of bounds.
 //
 // in: labels [N, Lmax] or [ΣL]; logit_lengths, label_lengths, weights [N]; totals, if they are
 // needed.
@@ -51,7 +51,7 @@ var<workgroup> sh_header: Header;
 var<workgroup> sh_bad_label: atomic<u32>;
 var<workgroup> sh_counts: array<u32, LANES>;
 
-// Checks the lengths of item g of the tile. `room` is the maximum number of labels from `start` on.
+// Checks the lengths of item g of the tile. At most `room` labels may begin at `start`.
 fn checked_header(g: u32) -> Header {
     let n = params.item_base + g;
     let frames = logit_lengths[n];
@@ -123,7 +123,7 @@ fn check_labels(
             ) {
                 atomicStore(&sh_bad_label, 1u);
             }
-            // An invalid label is clamped, so that the class is in range in any case.
+            // An invalid label is clamped, so that `class_index` is always in range.
             class_index = select(min(u32(max(label, 0)), params.classes - 1u), params.classes, is_star);
             if (i > 0u) {
                 differs = labels[header.start + i - 1u] != label;

@@ -39,7 +39,7 @@ fn four_frames(index: u32) -> FourFrames {
     return FourFrames(g, g < params.tile_items, requested == f, params.first_frame + f, first);
 }
 
-// The bits of the input of class c in each frame.
+// The bits of the input entries of class c in the four frames.
 fn entries(frames: FourFrames, c: u32) -> vec4<u32> {
     let at = frames.first + c;
     return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
@@ -95,17 +95,17 @@ fn steps_at(t: vec4<u32>, frames: u32) -> Steps {
     );
 }
 
-// Offsets into the lattice for each of four frames. `labels` is where the weights of the labels
-// begin. `totals` is where the sums of the weights of each quad's blanks begin; the sums of its
-// labels are in the next part.
+// Offsets into the lattice, one per frame. `labels` is the offset of the weight of the first label.
+// `totals` is the offset of the first quad's sum over its blanks; its sum over its labels is at the
+// same place in the next part.
 struct WeightOffsets {
     labels: vec4<u32>,
     totals: vec4<u32>,
 }
 
 fn weight_offsets(steps: Steps, g: u32) -> WeightOffsets {
-    // The lattice has no weights of a frame outside this segment. Such a frame reads those of
-    // another frame, and its gradient is not written.
+    // The lattice has no weights for padding and for frames outside this segment. Such a frame
+    // reads the weights of another frame, which are then not used.
     let k = clamp(steps.k, vec4<u32>(params.segment_begin), vec4<u32>(params.segment_end - 1u));
     let f = k % BLOCK;
     let block = vec4<u32>(
@@ -121,7 +121,7 @@ fn weights_at(at: vec4<u32>) -> vec4<f32> {
     return vec4<f32>(lattice[at.x], lattice[at.y], lattice[at.z], lattice[at.w]);
 }
 
-// Sums the lane's share of the weights of the blanks and of all states.
+// Sums the weights of the blanks and of all states over the lane's quads.
 fn lane_totals(offsets: WeightOffsets, labels: u32, lane: u32) -> WeightTotals {
     var totals = WeightTotals(vec4<f32>(0.0), vec4<f32>(0.0));
     for (var q = lane; q <= labels / 4u; q += LANES) {
@@ -133,7 +133,7 @@ fn lane_totals(offsets: WeightOffsets, labels: u32, lane: u32) -> WeightTotals {
     return totals;
 }
 
-// Sums the weights of a class over its labels, in their order.
+// Sums the weights of the labels of class c, in the order of the labels.
 fn class_weights(g: u32, c: u32, offsets: WeightOffsets, labels: u32) -> vec4<f32> {
     var totals = vec4<f32>(0.0);
     var link = first_of_class[g * params.classes + c];
@@ -150,7 +150,7 @@ fn class_weights(g: u32, c: u32, offsets: WeightOffsets, labels: u32) -> vec4<f3
 }
 
 // The maximum of each frame, and the factor that turns exp(x - row_max) into a probability. For
-// PROBS, the factor is the reciprocal of the frame's sum.
+// PROBS, the factor is the reciprocal of the sum of p + ε over the classes of the frame.
 struct SoftmaxNorm {
     row_max: vec4<f32>,
     factor: vec4<f32>,
@@ -216,8 +216,8 @@ fn grad(
         return;
     }
     if (!live) {
-        // The item has no finite loss, its scale is 0, or the frames are padding. Writes 0, or NaN
-        // for an item whose input or weight is not finite.
+        // The item's status is not OK, its scale is 0, or each of the four frames is padding or
+        // belongs to another dispatch. Writes 0, or NaN if the status is NOT_FINITE.
         let is_nan = valid & vec4<bool>(status_code == NOT_FINITE && item.scale != 0.0);
         for (var c = lane; c < params.classes; c += LANES) {
             set_frames(frames, c, written & !is_nan, vec4<f32>(0.0));
@@ -225,12 +225,12 @@ fn grad(
         }
         return;
     }
-    // A frame outside the segment may have the total 0, and 1 / 0 must not occur.
+    // The total of padding or of a frame outside the segment may be 0, and 1 / 0 must not occur.
     let inverse = 1.0 / select(vec4<f32>(1.0), totals.all, valid & in_segment);
     let norm = softmax_norm(frames, item.frames - 1u);
     for (var c = lane; c < params.classes; c += LANES) {
         var weights = class_weights(frames.g, c, offsets, item.labels);
-        // Here `class_weights` returns 0, unless labels may be the blank.
+        // `class_weights` returns 0 for the blank, unless labels may be the blank.
         if (c == params.blank) {
             weights += totals.blanks;
         }

@@ -1,7 +1,7 @@
 // join: sums alpha · beta over all states at the middle of each item, where the inward sweeps have
-// ended. Divided by the divisors of all frames, the sum is the likelihood of the labels, which
-// gives the loss. The divisor of frame t is 1 + sum_exp_m1[t], because its emissions are not
-// normalised.
+// ended. This sum, divided by the divisor of every frame, is the likelihood of the labels, which
+// gives the loss. The divisor of frame t is the sum of its emissions over all classes,
+// 1 + sum_exp_m1[t]. For log-probabilities it is exp(-row_max[t]).
 //
 // formula: loss = Σ_t ln(1 + sum_exp_m1[t]) - ln Σ_s (Σ_s' alpha[t-1,s']) · beta[t,s], where s' are
 // the predecessors of s and t is the first frame of beta's half (Graves et al. 2006, eq. 14,
@@ -11,7 +11,7 @@
 // in, out: item_status [G].
 // out: loss, status [N]; exponents [G]: the exponent of the sum over all states.
 // grid: one workgroup per item.
-// barriers: those of the tree reduction.
+// barriers: those of the fold.
 
 override LANES: u32 = 64u;
 // Impossible::Zero in src/options.rs: the loss of an impossible item is 0, not infinite.
@@ -35,7 +35,8 @@ fn load_carry(direction: u32, g: u32, q: u32) -> States {
     );
 }
 
-// Sums the paths through the lane's quads, separately for each of the four pairs of a quad.
+// Sums the paths through the lane's quads. Each component of the result is the sum over one of the
+// four pairs of every quad.
 fn lane_path_sum(g: u32, item: Item, lane: u32) -> Scaled {
     var sum = scaled_zero();
     for (var q = lane; q <= item.labels / 4u; q += LANES) {
@@ -63,20 +64,20 @@ struct Normaliser {
 
 const NEAR_ONE: f32 = 0.01;
 
-// The likelihood of an impossible item has at most this exponent: no exponent is below ZERO, and
-// sums and normalisation may have raised some of them since.
+// A sum over paths with an exponent of at most this counts as 0: the item is impossible. Exponents
+// are clamped to at least ZERO, and later sums and normalisation may raise them above it.
 const CUT_OFF: i32 = ZERO + 4096;
 
-// A negative loss above -ROUNDING is a rounding error and becomes 0. A lower one is returned as it
-// is: the input is then not a distribution.
+// A negative loss above -ROUNDING is a rounding error and becomes 0. A lower one is returned
+// unchanged: the input is then not a distribution (see the semantics in src/lib.rs).
 const ROUNDING: f32 = 1.0e-6;
 
 fn normaliser_one() -> Normaliser {
     return Normaliser(scaled_one(), vec4<f32>(0.0));
 }
 
-// The product of a and b. Its exponent is clamped, so that the difference of an exponent and this
-// one fits in 32 bits.
+// The product of a and b. Its exponent is clamped to at most -ZERO, so that subtracting it from the
+// exponent of the path sum does not overflow.
 fn normaliser_product(a: Normaliser, b: Normaliser) -> Normaliser {
     let product = normalised(times(a.product, b.product));
     return Normaliser(Scaled(product.m, min(product.e, vec4<i32>(-ZERO))), a.log_rest + b.log_rest);
@@ -85,8 +86,8 @@ fn normaliser_product(a: Normaliser, b: Normaliser) -> Normaliser {
 // The divisors of four frames, one per component.
 fn frame_normaliser(row_max: vec4<f32>, sum_exp_m1: vec4<f32>) -> Normaliser {
     if (is_log_probs()) {
-        // Log-probabilities are not normalised. Their divisor is exp(-row_max), which adds the
-        // maximum again that was subtracted from them.
+        // Log-probabilities are not normalised. Their divisor exp(-row_max) only undoes the
+        // subtraction of the maximum in the emissions.
         let near = abs(row_max) < vec4<f32>(NEAR_ONE);
         let restored = normalised(exp_scaled(-row_max, vec4<f32>(0.0)));
         return Normaliser(
@@ -102,7 +103,7 @@ fn frame_normaliser(row_max: vec4<f32>, sum_exp_m1: vec4<f32>) -> Normaliser {
     );
 }
 
-// The row statistics of frame t. Past the item's length they are those of the divisor 1.
+// The row statistics of frame t. Past the item's length, they are 0, which gives the divisor 1.
 fn stats_at(g: u32, t: u32, frames: u32) -> vec2<f32> {
     if (t >= frames) {
         return vec2<f32>(0.0, 0.0);

@@ -4,7 +4,7 @@
 // in: items [G], loss [N].
 // in, out: reduced [1].
 // grid: one workgroup. A dispatch continues from the value of the tile before.
-// barriers: those of the tree reduction.
+// barriers: those of the fold.
 
 override LANES: u32 = 256u;
 
@@ -17,8 +17,8 @@ var<workgroup> sh_nan: atomic<u32>;
 var<workgroup> sh_plus: atomic<u32>;
 var<workgroup> sh_minus: atomic<u32>;
 
-// Records an infinity or a NaN by its bits, because WGSL does not guarantee that a sum preserves
-// them. The top bit is the sign.
+// Sets the flag of scale · loss, given the bits of a loss that is infinite or NaN. Such values are
+// not added, because WGSL does not guarantee that a sum preserves them. The top bit is the sign.
 fn count(bits: u32, scale: f32) {
     if ((bits & 0x007fffffu) != 0u) {
         atomicStore(&sh_nan, 1u);

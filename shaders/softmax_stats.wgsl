@@ -4,10 +4,11 @@
 // probable class of each frame and -ln of its probability instead.
 //
 // formula: p = y / (1 + sum_exp_m1), with y = exp(x - max) and sum_exp_m1 = Σ y - 1. For
-// probabilities, y = x / max. Log-probabilities are not normalised, so their sum is not used.
+// probabilities, y = (x + ε) / max. Log-probabilities are not normalised, so their sum is not used.
 // in: the input [.., C]: logits, log-probabilities or probabilities; items; label_table, to gather.
+// in, out: item_status: becomes NOT_FINITE if a row is invalid.
 // out: row_stats [T, G]; gathered [step, direction, G, 1 + label_capacity]: the entry of the blank,
-// then those of the labels; item_status.
+// then those of the labels.
 // grid: LANES lanes per frame, ROWS frames per workgroup.
 // barriers: those of the folds.
 
@@ -33,7 +34,7 @@ struct InputRow {
     first: u32,
 }
 
-// The row with an index in the tile and slice. The indices follow the order of the rows in memory.
+// Row `index` of the tile and slice. The rows are counted in their order in memory.
 fn input_row(index: u32) -> InputRow {
     // A single division, because divisions are slow.
     let by_frame = params.item_rows == 1u;
@@ -78,7 +79,7 @@ fn value(bits: vec4<u32>) -> vec4<f32> {
     return select(vec4<f32>(LOWEST), x, is_known);
 }
 
-// The term of sum_exp_m1 of a class whose value is below the maximum.
+// The term that a class with a value x below the maximum adds to sum_exp_m1.
 fn contribution(x: vec4<f32>, row_max: f32) -> vec4<f32> {
     if (INPUT == LOGITS) {
         return exp_plain(minus_max(x, vec4<f32>(row_max)));
@@ -90,8 +91,8 @@ fn contribution(x: vec4<f32>, row_max: f32) -> vec4<f32> {
 }
 
 // The negated index of the first of four classes that has the maximum, or LOWEST if none has it. It
-// is negated because the lanes are folded by a maximum. An f32 is exact up to 2^24, and the limit
-// of loop iterations allows fewer classes.
+// is negated because the fold over the lanes is a maximum. An f32 holds integers exactly up to
+// 2^24, and the limit of loop iterations allows fewer classes.
 fn first_maximal(bits: vec4<u32>, classes: vec4<u32>, row_max: f32) -> f32 {
     let is_max = (classes < vec4<u32>(params.classes)) & (value(bits) == vec4<f32>(row_max));
     let first = select(vec4<f32>(LOWEST), -vec4<f32>(classes), is_max);
@@ -145,7 +146,7 @@ fn softmax_stats(
     }
     var row_max = fold_max(lane, local.y, max(max(maxima.x, maxima.y), max(maxima.z, maxima.w)));
     if (INPUT == PROBS) {
-        // `contribution` divides by it, and without this it could be 0 in an invalid row.
+        // `contribution` divides by row_max, which could otherwise be 0 or less in an invalid row.
         row_max = max(row_max, SMALLEST);
     }
     var sums = ClassSums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<bool>(true));
@@ -179,8 +180,7 @@ fn softmax_stats(
         return;
     }
     if (lane == 0u) {
-        // Either no class has a probability above 0, or the maximum is out of range for
-        // log-probabilities.
+        // No class has a probability above 0, or the maximum of log-probabilities is out of range.
         if (sum.y == 0.0 || (is_log_probs() && (row_max <= -LEAST || row_max > MOST))) {
             atomicMax(&item_status[row.g], NOT_FINITE);
         }

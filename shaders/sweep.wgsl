@@ -3,7 +3,7 @@
 // ends. It combines its states with the rows that the other direction stored, and overwrites these
 // rows with weights: occupancies up to a factor per frame.
 //
-// The inward sweep stores only every fourth row, the first of each block of frames. The outward
+// For the gradient, the inward sweep stores the first row of each block of four frames. The outward
 // sweep recomputes the other rows in registers, bit for bit. It overwrites the stored row with the
 // weights of the labels at the four frames of the block, which take the same memory.
 //
@@ -12,7 +12,7 @@
 // For beta, s' are the successors of s, at frame t+1.
 // in: items, label_table; the input or its gathered entries; row_stats; exponents, for the outward
 // sweep.
-// in, out: lattice; carry: the states between two dispatches.
+// in, out: lattice; carry: the checkpoints, and the states between two dispatches.
 // grid: one workgroup per item and direction (z); a lane holds one quad.
 // barriers: one per computed row of states, in the neighbour exchange; none if the workgroup is one
 // subgroup.
@@ -23,13 +23,13 @@ fn incoming(direction: u32, quad: Quad, states: States) -> States {
     return transition_sums(direction, states, edge, quad);
 }
 
-// The states at the direction's next frame, whose emissions are y.
+// The states at the direction's next frame. y are the emissions of that frame.
 fn advance(direction: u32, quad: Quad, states: States, y: States) -> States {
     return with_emission(incoming(direction, quad, states), y);
 }
 
-// Processes the steps from first_step on, to the end of the dispatch range or, if it comes first,
-// of the direction.
+// Processes the steps from first_step to the end of the dispatch range or to the direction's last
+// step, whichever comes first.
 fn sweep_inward(assignment: Assignment, quad: Quad, begin: States) -> States {
     var states = begin;
     let d = assignment.direction;

@@ -2,8 +2,9 @@
 //!
 //! A forked process has one thread and a copy of its parent's memory. The parent's other threads
 //! and the state of its GPU driver do not exist in the child: a lock that another thread held is
-//! never released, a thread pool runs nothing, a device never completes its work, and dropping
-//! either waits for threads. A forked process therefore never uses, locks or drops such values.
+//! never released, a thread pool runs nothing, a device never completes its work, and dropping a
+//! pool or a device waits for threads that do not exist. A forked process therefore never uses,
+//! locks or drops such values.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -32,8 +33,8 @@ impl ProcessId {
     }
 }
 
-/// A shared pointer like [`Arc`], to a value that a forked process must neither use nor drop.
-/// There, the value is leaked.
+/// A shared pointer like [`Arc`], to a value that a forked process must neither use nor drop. A
+/// forked process leaks the value instead of dropping it.
 #[derive(Debug)]
 pub(crate) struct ProcessBound<T> {
     value: Arc<T>,
@@ -48,8 +49,8 @@ impl<T> ProcessBound<T> {
         }
     }
 
-    /// Wraps a value that was created from this one, on the same device. It belongs to the same
-    /// process as this one, even in a fork.
+    /// Wraps a value that was created from this one, on the same device. It belongs to the process
+    /// of this one, even if this method is called in a forked process.
     pub(crate) fn derived<U>(&self, value: U) -> ProcessBound<U> {
         ProcessBound {
             value: Arc::new(value),
@@ -179,9 +180,10 @@ pub(crate) fn on_threads<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, 
     }
 }
 
-/// Returns the pool of this process, which is created at the first call. Never waits for its lock,
-/// which a thread of the parent may have held when this process was forked: if the lock is held,
-/// the pool is used for one call only.
+/// Returns the pool of this process, which is created at the first call, or `None` if its threads
+/// cannot be started. Never waits for the lock of the stored pool, because a thread of the parent
+/// may have held it when this process was forked. If the lock is held, returns a new pool, which
+/// serves one call only.
 fn pool() -> Option<Arc<ThreadPool>> {
     static POOL: RwLock<Option<(ProcessId, Arc<ThreadPool>)>> = RwLock::new(None);
     if let Ok(stored) = POOL.try_read()

@@ -22,8 +22,9 @@ use Access::{Read, Write};
 use source::SourcePart;
 use source::SourcePart::Shared;
 
-/// An array that kernels bind: the caller's buffers first, then the arrays of the workspace, whose
-/// layouts `shaders/shared/index.wgsl` describes.
+/// An array that kernels bind. The order is significant: the caller's inputs, the caller's outputs
+/// (from `Loss` to `Grad`), then the arrays of the workspace, whose layouts
+/// `shaders/shared/index.wgsl` describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ArrayId {
     Input,
@@ -292,8 +293,8 @@ pub(crate) static GRAD: Kernel = Kernel {
     own: include_str!("../shaders/grad.wgsl"),
 };
 
-/// All kernels in the order in which they run: those of the loss, then those of alignment, then
-/// that of greedy decoding.
+/// All kernels: those of the loss in the order in which they run, then those of alignment, then the
+/// one of greedy decoding.
 pub(crate) static KERNELS: [&Kernel; 16] = [
     &BATCH_TOTALS,
     &CHECK_LABELS,

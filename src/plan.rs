@@ -8,7 +8,9 @@
 //!   one after the other, in the same workspace;
 //! - **checkpoint segments**: if the states of a single item would exceed a binding, only those of
 //!   one segment of steps are stored at a time. All states are computed twice: first to store a
-//!   checkpoint at the start of each segment, then again segment by segment, from its checkpoint;
+//!   checkpoint at the start of each segment, then again, one segment after the other, from the
+//!   checkpoints. Gathered entries (see the next point) are likewise stored for one segment at a
+//!   time;
 //! - **input slices**: if the input of a tile would exceed a binding, its frames are bound slice by
 //!   slice, and the entries that the sweeps need are gathered into the workspace;
 //! - **dispatch ranges**: if a kernel would take too many loop iterations, each of several
@@ -241,7 +243,7 @@ impl Plan {
         })
     }
 
-    /// Returns the number of batch tiles: the groups of items that are processed together.
+    /// Returns the number of batch tiles: groups of items, each of which is processed together.
     #[must_use]
     pub fn batch_tiles(&self) -> usize {
         self.batch_tiles
@@ -303,7 +305,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Writes the line of a stage with `count` dispatches, of which `first` is the first.
+/// Writes the line of a stage: `first` is its first dispatch, and `count` the number of them all.
 fn write_stage(f: &mut fmt::Formatter<'_>, first: &PlannedDispatch, count: usize) -> fmt::Result {
     let [x, y, z] = first.grid;
     write!(

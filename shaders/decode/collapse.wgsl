@@ -1,10 +1,12 @@
 // collapse: turns the most probable class of each frame into labels (greedy decoding): repeated
 // classes become one label, and blanks are dropped. Must match src/decode/greedy.rs.
 //
-// in: row_stats: the most probable class of each frame, and -ln of its probability.
-// out: hypothesis_labels [N, T]: -1 past the last label; hypothesis_frames [N, T]: the first frame
-// of each label and the frame after its last one, 0 past the last label; hypothesis_lengths [N];
-// loss [N]: ln of the probability of the path; status [N].
+// in: items, item_status; row_stats: the most probable class of each frame, and -ln of its
+// probability.
+// out: hypothesis_labels [N, T]: -1 past the last label; hypothesis_frames [N, T, 2]: the first
+// frame of each label and the frame after its last one, 0 past the last label;
+// hypothesis_lengths [N]; loss [N]: ln of the probability of the path, or NaN if the status is not
+// OK; status [N].
 // grid: one workgroup per item.
 // barriers: those of the prefix sum and of the fold.
 

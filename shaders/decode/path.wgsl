@@ -1,9 +1,9 @@
-// path: writes the class of each frame's state and the logarithm of its probability. Must match
-// src/decode/align.rs.
+// path: writes the class of the best path at each frame, and ln of the probability of this class.
+// Must match src/decode/align.rs.
 //
-// in: the input; states, row_stats, label_table.
-// out: path_classes [N, T]: a class, or -1 for a star, for frames past the item's length and for
-// items without a path; log_probs [N, T]: 0 where path_classes is -1.
+// in: the input; items, item_status, states, row_stats, label_table.
+// out: path_classes [N, T]: -1 for a star, past the item's length and for items without a path;
+// log_probs [N, T]: 0 where path_classes is -1.
 // grid: one lane per frame.
 // barriers: none.
 

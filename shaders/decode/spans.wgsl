@@ -1,9 +1,10 @@
 // spans: computes the frames of each label on the path and the mean probability over them. Must
 // match src/decode/align.rs.
 //
-// in: states; log_probs [N, T].
-// out: label_spans [N, Lmax]: the first frame and the frame after the last one; probabilities [N,
-// Lmax]: the mean over these frames. Both are 0 past an item's labels and for items without a path.
+// in: items, item_status, states; log_probs [N, T].
+// out: label_spans [N, Lmax, 2]: the first frame, and the frame after the last one;
+// probabilities [N, Lmax]: the mean over these frames, 1 for a star. Both are 0 past an item's
+// labels and for items without a path.
 // grid: LANES lanes per label, ROWS labels per workgroup.
 // barriers: those of the fold.
 
@@ -14,8 +15,8 @@
 @group(0) @binding(5) var<storage, read_write> label_spans: array<u32>;
 @group(0) @binding(6) var<storage, read_write> probabilities: array<f32>;
 
-// The first frame whose state is at least `state`. A binary search works because states never
-// decrease along a path.
+// The first frame whose state is at least `state`, or `frames` if no frame has one. A binary search
+// is possible because states never decrease along a path.
 fn first_frame_at(g: u32, frames: u32, state: u32) -> u32 {
     var lo = 0u;
     var hi = frames;

@@ -2,14 +2,16 @@
 // first frame to the last. Stores backpointers, four bits per frame and pair. Must match
 // src/decode/align.rs.
 //
-// formula: best[t,s] = score[t,s] + max over the predecessors s' of s of best[t-1,s'].
+// formula: best[t,s] = score[t,s] + max_s' best[t-1,s'], where s' are the predecessors of s, and
+// score is the log-probability of the state's class, up to a constant per frame.
 // in: items, label_table; the input or its gathered entries; row_stats.
-// out: backpointers; carry: the scores between two dispatches.
+// in, out: carry: the checkpoints, and the scores between two dispatches.
+// out: backpointers.
 // grid: one workgroup per item; a lane holds one quad.
 // barriers: one per frame, in the neighbour exchange, or none if the workgroup is one subgroup.
 
-// Computes frame t from the scores of the frame before. `labels` and `blank` are the bits of the
-// frame's entries.
+// Computes the scores at frame t from those at the frame before. `labels` and `blank` are the bits
+// of the input entries of frame t.
 fn advance(
     g: u32,
     star_quad: StarQuad,
@@ -29,8 +31,8 @@ fn advance(
     );
 }
 
-// Processes the frames from first_step on, to the end of the dispatch range or, if it comes first,
-// of the item.
+// Processes the frames from first_step to the end of the dispatch range or to the item's last
+// frame, whichever comes first.
 fn sweep_frames(g: u32, item: Item, star_quad: StarQuad, begin: PathScores) -> PathScores {
     var scores = begin;
     let quad = star_quad.quad;

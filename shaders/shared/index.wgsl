@@ -2,10 +2,10 @@
 //
 // The workspace holds one tile of items, and g is an item's index in the tile. The headers of the
 // kernels use these symbols: N and G are the number of items of the batch and of the tile, T that
-// of frames, C that of classes, and Lmax the row length of padded labels. These arrays are
-// row-major: items, item_status, exponents and backtrace_states [G]; label_table [G,
-// label_capacity]; first_of_class [G, C]; row_stats [T, G]; states [G, T]. The functions below
-// index the other arrays, except `totals`, which batch_totals.wgsl describes.
+// of frames, C that of classes, L that of labels of an item, and Lmax the row length of padded
+// labels. These arrays are row-major: items, item_status, exponents and backtrace_states [G];
+// label_table [G, label_capacity]; first_of_class [G, C]; row_stats [T, G]; states [G, T]. The
+// functions below index the other arrays, except `totals`, which batch_totals.wgsl describes.
 
 // The status of an item. Must match `Status` in src/options.rs.
 const OK: u32 = 0u;
@@ -20,15 +20,15 @@ const BAD_LENGTH: u32 = 4u;
 // another one of the class. A word of `first_of_class` is like the second, with the index of the
 // first label of the class.
 const TOP_BIT: u32 = 0x80000000u;
-// In `first_of_class`, the index of a class without labels.
+// The word in `first_of_class` of a class without labels.
 const NO_LABEL: u32 = 0x7fffffffu;
 
 // Frames per block. The sweeps store one row of states per block; see sweep.wgsl.
 const BLOCK: u32 = 4u;
 
 // An item: the number of its valid frames and of its labels, the factor of its loss and gradient,
-// and 1 if the sweeps process it. They do not (0) if its lengths, labels or weight are invalid or
-// if it has more labels than frames.
+// and 1 if the sweeps process it, else 0. The sweeps skip an item if its lengths, labels or weight
+// are invalid, or if it has more labels than frames.
 struct Item {
     frames: u32,
     labels: u32,
@@ -37,10 +37,10 @@ struct Item {
 }
 
 // A direction and a step. Alpha (direction 0) processes the first half of the frames from the
-// start, beta (direction 1) the other half from the end; a direction's k-th frame is its step k.
-// The gathered entries and the lattice are ordered by step, so that what the two directions need at
-// the same time is adjacent in memory and a range of steps is a range of the array, whatever the
-// items' lengths.
+// start, beta (direction 1) the other half from the end. Step k, counted from 0, is the k-th frame
+// of the direction. The gathered entries and the lattice are ordered by step. Thus the data of both
+// directions at one step is adjacent in memory, and a range of steps is a range of the array,
+// whatever the items' lengths.
 struct Step {
     direction: u32,
     k: u32,
@@ -100,7 +100,7 @@ fn backpointer_row(k: u32, g: u32) -> u32 {
     return ((k - params.segment_begin) / 2u * params.tile_items + g) * params.quads;
 }
 
-// The linear index of a workgroup in a grid that continues in y where x is too short.
+// The linear index of a workgroup in a grid that continues in y if x reaches the device's limit.
 fn workgroup_index(workgroup: vec3<u32>, grid: vec3<u32>) -> u32 {
     return workgroup.y * grid.x + workgroup.x;
 }

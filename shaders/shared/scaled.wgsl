@@ -1,18 +1,19 @@
 // Scaled floats, four at once: probabilities as m · 2^e. The constants must match
 // src/cpu/scaled.rs, whose exponential uses another polynomial.
 //
-// e is an integer, so sums of exponents are exact. They are clamped to ZERO; 2^ZERO is far below
-// exp(-LEAST), the threshold for a probability to count as 0. Any m with e = ZERO represents 0:
-// added to a probability that counts, it changes nothing, so no branch is needed. Infinities, NaN
-// and subnormal numbers are not used, because WGSL does not guarantee to preserve them.
+// e is an integer, so sums of exponents are exact. They are clamped to at least ZERO; 2^ZERO is far
+// below exp(-LEAST), and a probability of exp(-LEAST) or less counts as 0. A number with e = ZERO
+// represents 0, whatever its m. Adding it does not change a probability above exp(-LEAST), so no
+// branch is needed. Infinities, NaN and subnormal numbers are not used, because WGSL does not
+// guarantee to preserve them.
 //
-// m is in [1, 2) after `normalised`. `plus` compares only exponents, so m may leave this range for
-// a few steps.
+// m is in [1, 2) after `normalised`. `plus` does not need this range, because it compares only
+// exponents, so a few steps may run before m is normalised.
 //
 // Sums of products are written as fma. Otherwise drivers decide whether to contract them, and two
 // variants of a kernel could differ in their results.
 
-// The exponent of 0. The sum of two of them is still an i32.
+// The exponent of 0. The sum of two of them fits in an i32.
 const ZERO: i32 = -536870912;
 // A probability of exp(-LEAST) or less counts as 0. LEAST is 2^28 nats; 2^ZERO is exp(-3.7e8).
 const LEAST: f32 = 268435456.0;
@@ -102,15 +103,17 @@ fn select_scaled(a: Scaled, b: Scaled, condition: vec4<bool>) -> Scaled {
 // exp(d) is computed in two steps.
 const NEAR: f32 = 512.0;
 
-// The powers of two in exp(d), and the remainder of d.
+// The exponent e of the power of two in exp(d), and the remainder of d.
 struct Powers {
     d: vec4<f32>,
     e: vec4<i32>,
 }
 
-// Returns r with exp(d) = exp(r.d) · 2^r.e and |r.d| < 2, for |d| <= FARTHEST. Multiplies the whole
-// part of |d| by 1 / ln 2 - 1 in integers, because they need no fma and no driver reorders them. A
-// digit has 14 bits. The fraction of the product is kept to 28 bits, with an error below 2^-26.
+// Returns r with exp(d) = exp(r.d) · 2^r.e and |r.d| < 2, for |d| <= FARTHEST. For d >= 0, r.e is
+// n / ln 2 rounded down, where n is the whole part of d, and r.d is the remainder. For d < 0, both
+// are the negated results for |d|. n / ln 2 is computed as n + n · (1 / ln 2 - 1), in integers with
+// digits of 14 bits, so that the result is the same on every driver. The fraction of the product
+// has 28 bits and an error below 2^-26.
 fn whole_powers(d: vec4<f32>) -> Powers {
     let far = abs(d);
     let whole = floor(far);
@@ -128,9 +131,9 @@ fn whole_powers(d: vec4<f32>) -> Powers {
     return Powers(select(rest, -rest, down), select_ints(-e, e, down));
 }
 
-// exp(d + low), with m in [0.7, 1.42]. The exponent is round(d / ln 2), and m is the polynomial of
-// Cephes's expf for the remainder. WGSL guarantees little precision for exp2, and its last bits
-// differ between drivers.
+// exp(d + low), with m in [0.7, 1.42]. The exponent is (d + low) / ln 2, rounded, and m is the
+// polynomial of Cephes's expf for the remainder. exp2 is not used, because WGSL guarantees little
+// precision for it, and the last bits of its result differ between drivers.
 fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     let e = floor(fma(d + low, vec4<f32>(LOG2_E), vec4<f32>(0.5)));
     // Without `opaque`, a driver may add the two parts of ln 2 first, as llvmpipe's GL does, which
@@ -168,8 +171,8 @@ fn minus_max(x: vec4<f32>, row_max: vec4<f32>) -> vec4<f32> {
     return 2.0 * max(0.5 * x - 0.5 * row_max, vec4<f32>(-1.0e37));
 }
 
-// exp(x - row_max). Compensates the rounding error of the difference. For differences up to
-// FARTHEST this error is at most 16; a larger one is ignored.
+// exp(x - row_max). Compensates the rounding error of the difference. This error is at most 16 for
+// differences up to FARTHEST; larger errors are not compensated.
 fn exp_minus_max(x: vec4<f32>, row_max: vec4<f32>) -> Scaled {
     let d = opaque(minus_max(x, row_max));
     let low = two_sum_error(x, -row_max, d);
@@ -215,7 +218,7 @@ fn is_finite(bits: u32) -> bool {
     return (bits & 0x7f800000u) != 0x7f800000u;
 }
 
-// The smallest normal number, rounded up. No divisor is smaller.
+// The smallest normal number, rounded up. Divisors are at least this.
 const SMALLEST: f32 = 1.2e-38;
 // The lowest finite number, from which maxima start.
 const LOWEST: f32 = -3.4028234e38;

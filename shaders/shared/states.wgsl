@@ -5,7 +5,7 @@
 // label on. A quad needs one edge state from a neighbouring quad. For alpha, it is the last label
 // of the quad before. For beta, it is the sum over the transitions from the last label of the quad
 // into the first pair of the quad after. The direction is applied by `select` and not by branches,
-// so that both directions take the same time and no lane is idle.
+// so that both directions execute the same instructions.
 
 // RepeatedOutputs::Distinct in src/options.rs: no self-loop of labels.
 override DISTINCT: bool = false;
@@ -16,8 +16,8 @@ struct States {
     label: Scaled,
 }
 
-// A quad: which of its pairs have a blank and a label, which labels allow the skip transition from
-// the label before, and the column of each label in the input or in the gathered entries.
+// A quad: its index q, which of its pairs have a blank, which have a label, which labels allow the
+// skip from the label before, and the column of each label in the input or in the gathered entries.
 struct Quad {
     q: u32,
     blanks: vec4<bool>,
@@ -39,8 +39,8 @@ fn no_edge_state() -> EdgeState {
     return EdgeState(1.0, ZERO);
 }
 
-// The first word of label i in the label table. Past the last label, the blank's class, whose
-// entries can be loaded but are not used.
+// The first word of label i in the label table. Past the last label, the class of the blank, whose
+// entries are loaded but not used.
 fn label_word(g: u32, labels: u32, i: u32) -> u32 {
     if (i < labels) {
         return label_table[g * params.label_capacity + i].x;
@@ -74,10 +74,11 @@ fn initial_states(direction: u32, labels: u32, q: u32) -> States {
     return States(select_scaled(scaled_one(), scaled_zero(), pairs == vec4<u32>(start)), scaled_zero());
 }
 
-// A pair's blank or, if the skip into its label is allowed, the sum of the blank and a label. For
-// alpha, this is the label before: the result is the sum over the transitions into the pair's label
-// other than its self-loop. For beta, it is the pair's own label: the result is the sum over the
-// transitions between the label before and the pair.
+// Selects `blank_and_label` for the pairs whose label allows the skip, and `blank` for the others.
+// For alpha, `blank_and_label` is the pair's blank plus the label before, and the result is the sum
+// over the transitions into the pair's label without its self-loop. For beta, it is the blank plus
+// the label of the pair, and the result is the sum over the transitions from the label before into
+// the pair.
 fn with_skip(blank: Scaled, blank_and_label: Scaled, quad: Quad) -> Scaled {
     return select_scaled(blank_and_label, blank, quad.skip_allowed);
 }

@@ -17,7 +17,7 @@ mod tally;
 pub use host::{CaseOutput, HostPath};
 pub use tally::Tally;
 
-/// The tested backend: an adapter, on devices that are created for the tests, or the CPU.
+/// The tested backend: an adapter, with devices created for the tests, or the CPU.
 #[derive(Debug)]
 pub struct Subject {
     ctc: Ctc,
@@ -51,7 +51,7 @@ impl Subject {
         }
     }
 
-    /// Returns the backend that computes.
+    /// Returns the tested backend.
     #[must_use]
     pub fn backend(&self) -> &Backend {
         self.ctc.backend()
@@ -63,7 +63,7 @@ impl Subject {
         self.numerics.as_ref()
     }
 
-    /// Returns the limits of the adapter's plans; `None` on the CPU.
+    /// Returns the limits within which batches are planned on the adapter; `None` on the CPU.
     #[must_use]
     pub fn limits(&self) -> Option<&DeviceLimits> {
         self.ctc.limits()
@@ -176,8 +176,9 @@ impl Suite {
     /// case for it.
     ///
     /// A family without such a case is left out: its batches are, for example, too short for
-    /// checkpoints. A variant for which no family has a case is returned once, without a family.
-    /// It cannot be validated, which is a failure: its result is [`Tally::without_a_case`].
+    /// checkpoints. A family whose [`every_variant`](Family::every_variant) is false is left out
+    /// too. A variant for which no family has a case is returned once, without a family. It cannot
+    /// be validated and counts as a failure, with the result [`Tally::without_a_case`].
     #[must_use]
     pub fn forced(&self, limits: &DeviceLimits) -> Vec<Forced<'_>> {
         self.forced_of(&VARIANTS, limits)

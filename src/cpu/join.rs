@@ -1,4 +1,4 @@
-//! The join of alpha and beta in the middle of the item, which gives its likelihood, and the loss.
+//! The join of alpha and beta at the middle of an item, which gives its likelihood, and the loss.
 
 use fearless_simd::{Simd, f32x16, prelude::*};
 
@@ -10,7 +10,7 @@ use super::states::{Direction, StateRow};
 use crate::options::{Impossible, Input, Options, Status};
 
 /// Sums all paths of an item into its `likelihood`: the transitions from alpha's last row into the
-/// next frame, times beta's row of that frame.
+/// next frame, times beta's row of that frame. If the sum is 0, sets the status to `Impossible`.
 #[inline(always)]
 pub(super) fn join<S: Simd>(
     simd: S,
@@ -56,7 +56,7 @@ pub(super) fn loss<S: Simd>(
     if item.status == Status::Ok {
         let loss = neg_log_likelihood(simd, item, options.input, stats);
         if loss < MAX_NATS {
-            // `max` may return a negative 0.
+            // Not `loss.max(0.0)`, which may return −0.0.
             return if loss <= 0.0 && loss > -LOSS_ROUNDING {
                 0.0
             } else {
@@ -72,7 +72,7 @@ pub(super) fn loss<S: Simd>(
     }
 }
 
-/// Returns −ln of the likelihood with all normalisation applied.
+/// Returns −ln of the item's probability: of its `likelihood` times the factors of all frames.
 #[inline(always)]
 fn neg_log_likelihood<S: Simd>(
     simd: S,
@@ -105,10 +105,10 @@ fn neg_log_likelihood<S: Simd>(
     norm.neg_log.reduce_sum() + neg_ln(factor.normalised())[0]
 }
 
-/// The factor `product · exp(-neg_log)` that turns the relative likelihood into a probability. Each
-/// lane has the factors of every 16th frame. Factors near 1 are summed as logarithms, because their
-/// product would lose digits; the others are multiplied, because a sum of large logarithms would
-/// lose digits too.
+/// The factor `product · exp(-neg_log)` that turns an item's `likelihood`, which is relative to
+/// `frame_max`, into a probability. Each lane has the factors of every 16th frame. Factors near 1
+/// are summed as logarithms, because their product would lose digits; the others are multiplied,
+/// because a sum of large logarithms would lose digits too.
 #[derive(Debug, Clone, Copy)]
 struct Normaliser<S: Simd> {
     product: Scaled<S>,
@@ -118,12 +118,12 @@ struct Normaliser<S: Simd> {
 /// A factor exp(x) or 1 + x is near 1 if |x| is below this.
 const NEAR_ONE: f32 = 0.01;
 
-/// A likelihood with an exponent of at most this is 0. Exponents are clamped to `ZERO_EXPONENT`,
-/// but additions and normalisation may have raised them since.
+/// A likelihood with an exponent of at most this counts as 0. Exponents are clamped to at least
+/// `ZERO_EXPONENT`, and later sums and normalisation may raise them above it.
 const ZERO_THRESHOLD: i32 = ZERO_EXPONENT + 4096;
 
-/// A negative loss above −1e-6 is the result of rounding and becomes 0. A lower one is returned:
-/// the input is then not a distribution.
+/// A negative loss above −1e-6 is a rounding error and becomes 0. A lower one is returned
+/// unchanged: the input is then not a distribution (see the semantics in `src/lib.rs`).
 const LOSS_ROUNDING: f32 = 1e-6;
 
 impl<S: Simd> Normaliser<S> {

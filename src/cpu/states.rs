@@ -14,7 +14,7 @@ use super::index::LANES;
 use super::item::ItemData;
 use super::scaled::{Scaled, ZERO_EXPONENT};
 
-/// The bits of the exponent of a probability of 0.
+/// The exponent of a probability of 0. Rows of states store the bits of exponents as `f32`.
 const NO_PATH: f32 = f32::from_bits(ZERO_EXPONENT.cast_unsigned());
 
 /// The direction of a sweep.
@@ -51,13 +51,13 @@ impl Direction {
     }
 }
 
-/// Returns the length of each of the four arrays of a row.
+/// Returns the length in floats of each of the four arrays of a row of `pairs` state pairs.
 #[inline(always)]
 pub(super) fn array_floats(pairs: usize) -> usize {
     pairs + LANES
 }
 
-/// Returns the length of a row.
+/// Returns the length in floats of a row of `pairs` state pairs.
 #[inline(always)]
 pub(super) fn row_floats(pairs: usize) -> usize {
     4 * array_floats(pairs)
@@ -87,7 +87,8 @@ impl<'a> StateRow<'a> {
         }
     }
 
-    /// Sums the paths that lead to the vectors at `p` in the next row.
+    /// Sums the paths that lead to the vector of blanks and the vector of labels at `p` in the next
+    /// row.
     #[inline(always)]
     pub(super) fn incoming<S: Simd>(
         &self,
@@ -166,7 +167,8 @@ impl<'a> StateRowMut<'a> {
         label.store((&mut *self.label.0, &mut *self.label.1), at);
     }
 
-    /// Sets the label next to those of `pairs` to 0, because the next step reads it as a neighbour.
+    /// Sets the label before the first vector of `pairs` (for beta, after the last one) to 0,
+    /// because the next step reads it as a neighbour.
     #[inline(always)]
     pub(super) fn clear_boundary(&mut self, direction: Direction, pairs: &Range<usize>) {
         let boundary = match direction {

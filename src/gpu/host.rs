@@ -131,7 +131,8 @@ impl HostRunner {
         &self.device
     }
 
-    /// Runs a task on a batch, in parts if necessary, and adds the results to `output`.
+    /// Runs a task on a batch, in several parts if it does not fit at once, and adds the results to
+    /// `output`.
     ///
     /// # Errors
     /// [`Error::Forked`] in a child of the process that created the device, [`Error::DeviceLost`],
@@ -251,16 +252,16 @@ impl HostRunner {
         Some(done)
     }
 
-    /// Does nothing: a browser has no threads, and calls back without polling.
+    /// Does nothing, because a browser has no threads and calls back without polling.
     #[cfg(target_arch = "wasm32")]
     fn poll_in_background(&self) -> Option<oneshot::Receiver<()>> {
         None
     }
 
     /// Polls briefly after a failure, so that the device-lost callback can run: calls on a lost
-    /// device fail with various errors, and only the callback has the reason. It runs at the end of
-    /// a poll that finds no submitted work, neither ours nor another thread's; the pauses give
-    /// other threads time to finish theirs.
+    /// device fail with various errors, and only the callback receives the reason. The callback
+    /// runs at the end of a poll that finds no submitted work of any thread; the pauses give other
+    /// threads time to finish theirs.
     fn poll_lost_reason(&self) {
         for _ in 0..LOST_POLLS {
             wait(&self.device);
@@ -282,7 +283,7 @@ impl HostRunner {
         }
     }
 
-    /// Returns idle staging buffers for the part's shape, or new ones.
+    /// Returns idle staging buffers that fit the part's shape, options and task, or new ones.
     fn staging(&self, part: &BatchPart<'_>, task: Task) -> Result<Staging, Error> {
         let shape = part.plan_shape();
         let labels = part.labels().len();

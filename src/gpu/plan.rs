@@ -36,8 +36,8 @@ struct Resources {
     params: wgpu::Buffer,
     stride: u64,
     workspace: Vec<(ArrayId, wgpu::Buffer)>,
-    /// Buffers that are bound if the caller leaves one out: full lengths, weights of 1, and memory
-    /// for unused outputs.
+    /// Buffers that are bound in place of the caller's if one is left out or empty: full lengths,
+    /// weights of 1, and memory for unused outputs.
     defaults: Vec<(ArrayId, wgpu::Buffer)>,
 }
 
@@ -72,7 +72,8 @@ impl GpuPlan {
     /// copy or wait.
     ///
     /// # Errors
-    /// [`Error::Buffer`] if a buffer does not fit the plan; `encoder` is then unchanged.
+    /// [`Error::Buffer`] if a buffer does not fit the plan, or if the plan is for another task than
+    /// these buffers; `encoder` is then unchanged.
     /// [`Error::Gpu`] if wgpu rejects a binding, for instance a buffer of another device.
     /// [`Error::Forked`] in a child of the process that created the plan.
     pub fn encode(
@@ -239,8 +240,8 @@ impl GpuPlan {
     ) -> wgpu::BufferBinding<'a> {
         match buffers.iter().find(|(known, _)| *known == array) {
             Some((_, buffer)) => buffer.as_entire_buffer_binding(),
-            // Never used: plans have a buffer for every array. wgpu would reject this one with an
-            // error.
+            // Not reached, because plans have a buffer for every array. wgpu would reject this one
+            // with an error.
             None => self.resources.params.as_entire_buffer_binding(),
         }
     }

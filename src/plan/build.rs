@@ -164,7 +164,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Computes the states of a segment again, if those of other segments have overwritten them.
+    /// Adds the dispatches that compute the states of a segment again, if those of other segments
+    /// have overwritten them.
     pub(super) fn recompute(&mut self, tile: Tile, segment: Segment) -> Result<(), PlanError> {
         if !self.tiling.checkpointed() {
             return Ok(());
@@ -198,8 +199,8 @@ impl Builder<'_> {
         if self.dispatches.len() == MAX_DISPATCHES {
             return Err(PlanError::Dispatches {
                 items: self.shape.items,
-                // In a time-major batch, the frames of an item are as far apart as there are items:
-                // with fewer items, an input slice holds more frames.
+                // Fewer items also help if a single tile has too many dispatches: in a time-major
+                // batch, an input slice then holds more frames.
                 most: self.shape.items / 2,
             });
         }
@@ -319,9 +320,9 @@ impl Builder<'_> {
 /// Returns the number of lanes that share `frames` rows of `classes`, so that each lane has about
 /// four entries: a power of two, at most `most`.
 ///
-/// For a software driver, it is the number of lanes of one vector, which never wait for each other.
-/// Of the batch's sizes only C may be used here, because the order of a sum must not depend on the
-/// other items.
+/// For a software driver, it is 8 unless a row is very long: the lanes of one vector, which never
+/// wait for each other. The result depends on C but on no other size of the batch, because the
+/// order in which the entries of a row are summed must not depend on the other items.
 pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &DeviceLimits) -> u64 {
     let most = if limits.software && classes < LONG_ROW_ON_CPU {
         8
@@ -332,7 +333,7 @@ pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &DeviceLim
     wanted.clamp(8, most).next_power_of_two().min(most)
 }
 
-/// The number of classes from which the lanes of one vector would take too many loop iterations.
+/// From this number of classes on, the lanes of one vector would take too many loop iterations.
 const LONG_ROW_ON_CPU: u64 = 1 << 18;
 
 /// Converts a number that the tiling keeps below 2^31.

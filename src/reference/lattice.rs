@@ -6,8 +6,8 @@ use crate::options::RepeatedOutputs;
 /// The loss of one item, and the occupancies of its alignments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// `−ln p(labels)` in nats; `+inf` if no alignment exists. It is negative if the probabilities
-    /// of rows sum to enough more than 1; it is not clamped to 0.
+    /// `−ln p(labels)` in nats; `+inf` if no alignment exists. It is not clamped to 0, and may be
+    /// negative if the probabilities of a row sum to more than 1.
     pub loss: f64,
     /// γ in shape `[frames, classes]`: the posterior probability that the alignment passes through
     /// a class at a frame. Each row sums to 1; without an alignment, all elements are 0.
@@ -116,7 +116,8 @@ impl Lattice {
         all
     }
 
-    /// Sums the paths over the transitions to `state` (eq. 6).
+    /// Returns ln of the sum of α over the transitions to `state` (eq. 6). `before` is ln α of the
+    /// previous frame.
     fn arriving(&self, before: &[f64], state: usize) -> f64 {
         log_sum([
             allowed(self.self_loop[state], before[state]),
@@ -136,7 +137,8 @@ impl Lattice {
     }
 
     /// Returns ln β of the previous frame (eq. 9 to 11), without that frame's own emission, so that
-    /// α·β needs no division by an emission that may be 0. `next` is ln β of the frame `row`.
+    /// α·β needs no division by an emission that may be 0. `next` is ln β of the frame whose
+    /// log-probabilities are `row`.
     fn backward(&self, row: &[f64], next: &[f64]) -> Vec<f64> {
         let through = |state: usize| next[state] + self.emission(row, state);
         let states = self.states();
@@ -169,8 +171,8 @@ impl Lattice {
     /// (eq. 14 and 15).
     ///
     /// By eq. 14 that sum is p(labels) in every frame. Dividing by the frame's own sum cancels the
-    /// rounding errors that have accumulated since the other end; at a loss of 1e30, their
-    /// exponentials would overflow.
+    /// rounding errors that have accumulated over the frames. Without this, the exponential of such
+    /// an error would overflow at a loss of 1e30.
     fn occupancy(&self, rows: &[&[f64]], forward: &[Vec<f64>], classes: usize) -> Vec<f64> {
         let mut occupancy = vec![0.0; rows.len() * classes];
         let states = self.states();
@@ -198,7 +200,7 @@ fn allowed(is: bool, log: f64) -> f64 {
     if is { log } else { f64::NEG_INFINITY }
 }
 
-/// Returns ln of a sum of three numbers, whose logarithms are the arguments.
+/// Returns ln of the sum of three numbers, given their logarithms.
 fn log_sum(logs: [f64; 3]) -> f64 {
     let most = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
     if most == f64::NEG_INFINITY {
