@@ -1,4 +1,5 @@
-//! Every error that the crate returns. A message contains the item, the value and the rule.
+//! Every error that the crate returns. Messages about the input contain the item, the value and the
+//! rule.
 
 use std::fmt::Display;
 
@@ -43,11 +44,11 @@ pub enum Error {
         /// Its logit length.
         frames: usize,
     },
-    /// The machine has no usable GPU adapter, or none with the requested name.
+    /// The machine has no usable GPU adapter, or none whose name contains the requested one.
     #[error("no GPU adapter{} was found: install a GPU driver, or use the CPU backend", called(name.as_deref()))]
     #[non_exhaustive]
     NoAdapter {
-        /// The requested name, if the caller requested one.
+        /// The requested name or part of a name, if the caller requested one.
         name: Option<String>,
     },
     /// The adapter did not create a device.
@@ -60,23 +61,24 @@ pub enum Error {
         reason: String,
     },
     /// The process was forked, and the call needs threads or a device of its parent; see
-    /// [`Ctc`](crate::Ctc).
+    /// [`Ctc`](crate::Ctc). The text is the reason.
     #[error("in a forked process: {0}")]
     Forked(&'static str),
     /// A blocking call was made on a GPU in a browser, where no thread may block.
     #[error("a browser cannot block on the GPU: await the `_async` form of the call")]
     Blocking,
-    /// The device was lost: unplugged, reset by its driver, or destroyed.
+    /// The device was lost: unplugged, reset by its driver, or destroyed. The text is wgpu's
+    /// reason.
     #[error("the GPU device was lost: {0}")]
     DeviceLost(String),
-    /// The device does not have enough memory.
-    #[error("the GPU is out of memory while {0}")]
+    /// The device does not have enough memory. The text is the operation that failed.
+    #[error("the GPU ran out of memory while {0}")]
     OutOfMemory(String),
-    /// wgpu refused a call. For valid input this is a bug in this crate or in the driver.
-    #[error("the GPU refused {during}: {reason}")]
+    /// wgpu reported an error. For valid input this is a bug in this crate or in the driver.
+    #[error("GPU error while {during}: {reason}")]
     #[non_exhaustive]
     Gpu {
-        /// The operation that failed.
+        /// The operation that failed, such as “uploading a batch”.
         during: String,
         /// wgpu's reason.
         reason: String,

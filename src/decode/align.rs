@@ -16,8 +16,9 @@ use crate::options::{Options, RepeatedOutputs, Status};
 /// is present but unknown. In an [`Alignment`] it is the class `u32::MAX`. With
 /// [`RepeatedOutputs::Distinct`] it spans one frame, as any label does.
 ///
-/// As for any label, a blank must separate two adjacent ones. (In torchaudio the equivalent is an
-/// additional class with log-probability 0.)
+/// As with other equal labels, a blank must separate two adjacent wildcards, except with
+/// [`RepeatedOutputs::Distinct`]. (In torchaudio the equivalent is an additional class with
+/// log-probability 0.)
 pub const STAR: i32 = -1;
 
 /// The frames of a label.
@@ -48,9 +49,9 @@ pub struct Alignment {
     pub spans: Vec<Span>,
     /// ln of the path's probability, in nats: at most −loss, since the loss counts all paths.
     pub log_prob: f64,
-    /// `Impossible` if no path exists, with a `log_prob` of −∞. `NotFinite` if a frame contains NaN
-    /// or +∞, or no class of positive probability, with a `log_prob` of NaN. Path and spans are
-    /// empty in both cases.
+    /// `Impossible` if no path exists; `log_prob` is then −∞. `NotFinite` if a frame contains NaN,
+    /// +∞, a negative probability or no class of positive probability; `log_prob` is then NaN. In
+    /// both cases all vectors are empty.
     pub status: Status,
 }
 
@@ -87,8 +88,8 @@ impl Alignment {
 /// unless the step and the skip are equal and both better than the self-loop.)
 ///
 /// An item needs 2 bits per state and frame, up to 64 MiB. Beyond that, only some rows of states
-/// are stored as checkpoints, and the blocks between them are recomputed: 180,000 frames and 20,000
-/// labels take 90 MiB in all and twice the time.
+/// are stored as checkpoints, and the backpointers between them are recomputed: 180,000 frames and
+/// 20,000 labels take 90 MiB in all and twice the time.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, decode};
@@ -106,7 +107,9 @@ impl Alignment {
 /// item does not apply: a path may have a `log_prob` below −2^28, for which the loss is infinite.
 ///
 /// # Errors
-/// [`Error::Input`] for an invalid batch. [`STAR`] is allowed among the labels.
+/// [`Error::Input`] for an invalid batch; [`STAR`] is allowed among the labels. [`Error::Forked`]
+/// if a forked process cannot start threads. Never [`Error::Impossible`]: the status of the item is
+/// `Impossible` instead.
 pub fn align(batch: &Batch<'_>, options: &Options) -> Result<Vec<Alignment>, Error> {
     align_in_blocks(batch, options, BLOCK_BYTES)
 }
@@ -114,7 +117,7 @@ pub fn align(batch: &Batch<'_>, options: &Options) -> Result<Vec<Alignment>, Err
 /// The largest block of backpointers, in bytes.
 const BLOCK_BYTES: usize = 64 << 20;
 
-/// As [`align`], with blocks of at most `block_bytes` of backpointers.
+/// Computes [`align`] with blocks of at most `block_bytes` of backpointers.
 fn align_in_blocks(
     batch: &Batch<'_>,
     options: &Options,
@@ -196,7 +199,7 @@ impl<'a> Search<'a> {
         let row_bytes = states.div_ceil(4);
         let block = (block_bytes / row_bytes).clamp(1, self.frames.max(1));
         // One pass over all frames stores the row before each block, and the backpointers of the
-        // last.
+        // last block.
         let mut rows = Vec::new();
         let mut row = vec![f64::NEG_INFINITY; FIRST_STATE + states];
         let mut backpointers = vec![0; block.min(self.frames) * row_bytes];
@@ -225,8 +228,8 @@ impl<'a> Search<'a> {
         self.alignment(&path)
     }
 
-    /// Returns the last state of the best path. Without frames it exists only for an item without
-    /// labels.
+    /// Returns the last state of the best path, or `None` if no path exists. An item without frames
+    /// has a path only if it has no labels.
     fn end(&self, row: &[f64]) -> Option<usize> {
         let last = row.len() - 1;
         if self.frames == 0 {

@@ -27,8 +27,8 @@ pub struct BeamOptions {
     pub width: usize,
     /// The number of hypotheses to return, the best first; at most `width`.
     pub top: usize,
-    /// The largest number of classes that may extend prefixes at a frame; the most probable are
-    /// taken.
+    /// The largest number of classes, without the blank, that may extend prefixes at a frame; the
+    /// most probable are taken.
     pub classes: usize,
     /// The smallest probability, from 0 to 1, of a class that may extend prefixes at a frame.
     pub least_probability: f64,
@@ -42,7 +42,7 @@ setters!(BeamOptions {
 });
 
 impl BeamOptions {
-    /// Returns width 16, the best hypothesis only, and all classes.
+    /// Returns the defaults: width 16, the best hypothesis only, and all classes.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -55,7 +55,7 @@ impl BeamOptions {
 }
 
 impl Default for BeamOptions {
-    /// As [`new`](Self::new).
+    /// Returns [`new`](Self::new).
     fn default() -> Self {
         Self::new()
     }
@@ -80,13 +80,15 @@ pub struct Hypothesis {
 pub struct BeamResult {
     /// The hypotheses, the best first; empty unless the status is `Ok`.
     pub hypotheses: Vec<Hypothesis>,
-    /// `NotFinite` if a frame has NaN, +∞ or no class of positive probability.
+    /// `NotFinite` if a frame contains NaN, +∞, a negative probability or no class of positive
+    /// probability.
     pub status: Status,
 }
 
 /// Searches for the most probable labels of each item (A. Graves, N. Jaitly, *Towards end-to-end
 /// speech recognition with recurrent neural networks*, ICML 2014, algorithm 1; A. Hannun et al.,
-/// 2014). Adjacent equal outputs are one label.
+/// 2014). Adjacent equal outputs are one label; [`RepeatedOutputs`](crate::RepeatedOutputs) has no
+/// effect.
 ///
 /// Of equally probable prefixes the search keeps the one that it found first. Of those found at the
 /// same frame, it keeps the one that extends a better prefix, then the one with the lower class.
@@ -106,8 +108,9 @@ pub struct BeamResult {
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`] for an invalid batch, whose labels are ignored. A frame that is not a
-/// distribution is not an error: its item has status `NotFinite`.
+/// [`Error::Input`] for an invalid batch, whose labels are ignored, or for a `least_probability`
+/// that is not within 0 to 1. [`Error::Forked`] if a forked process cannot start threads. A frame
+/// that is not a distribution is not an error: its item has status `NotFinite`.
 pub fn beam(
     batch: &Batch<'_>,
     options: &Options,
@@ -148,7 +151,7 @@ pub fn beam_with<S: Scorer>(
     })
 }
 
-/// A prefix in the beam, or a shorter prefix that prefixes in the beam extend.
+/// A prefix in the beam, or a shorter prefix from which one in the beam was extended.
 struct Prefix<T> {
     /// The prefix without its last label, and that label; `None` for the empty prefix.
     grown: Option<(usize, u32)>,
@@ -271,8 +274,8 @@ impl<'a, S: Scorer> Search<'a, S> {
         let Some(first) = self.kept.first() else {
             return;
         };
-        // An extension of a prefix scores at most as much as the best prefix, plus ln p of the
-        // class and the scorer's bound. The margin covers rounding.
+        // The score of an extension is at most the score of the best prefix, plus ln p of the
+        // class, plus the scorer's bound. The margin covers rounding.
         let to_beat = best.to_beat() - self.scorer.most();
         let score = first.both + self.prefixes[first.prefix].added;
         classes.above(frame, to_beat - score - 1e-9 * to_beat.abs().max(1.0));
@@ -394,8 +397,8 @@ impl<'a, S: Scorer> Search<'a, S> {
         }
     }
 
-    /// Returns the extension of a prefix by a label, which may exist if others in the beam extend
-    /// it.
+    /// Returns the extension of a prefix by a label. Creates it unless it exists already, which is
+    /// possible if a prefix in the beam was extended from it.
     fn longer(&mut self, shorter: usize, label: u32) -> usize {
         if let Some(found) = self.extensions.get(&(shorter, label)) {
             return *found;

@@ -2,8 +2,8 @@
 
 use super::ParameterError;
 
-/// The reason why a batch cannot be planned: an invalid size or option, or a limit that the batch
-/// exceeds however it is split.
+/// The reason why a batch cannot be planned: an invalid size or option, a missing feature of the
+/// device, or a limit that the batch exceeds however it is split.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -18,7 +18,7 @@ pub enum PlanError {
         /// Its value.
         value: u32,
     },
-    /// An array of the batch has more bytes than 64 bits can address.
+    /// An array of the batch has more than 2^62 bytes.
     #[error("{what} would have more than 2^62 bytes: no buffer is so large")]
     Array {
         /// A description of the array.
@@ -61,6 +61,6 @@ pub enum PlanError {
 fn split(most: &usize) -> String {
     match most {
         0 => "one item alone is too long for the device's max_storage_buffer_binding_size".into(),
-        most => format!("split the batch into parts of at most {most}"),
+        most => format!("split the batch into parts of at most {most} of the items"),
     }
 }
