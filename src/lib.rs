@@ -191,8 +191,8 @@
 //! Batches beyond a binding limit, a dispatch limit, or a driver's limit on loop iterations are
 //! split automatically. A batch that cannot be split is a [`PlanError`]. With the default limits:
 //!
-//! - min(Lmax, T)·√T is at most about 9.5 million (41,000 labels at 50,000 frames, 22,000 at
-//!   180,000, 9,500 at a million), since an item's checkpoints must fit one binding;
+//! - min(Lmax, T)·√T is at most about 9.2 to 9.5 million (41,000 labels at 50,000 frames, 22,000
+//!   at 180,000, 9,500 at a million), since an item's checkpoints must fit one binding;
 //! - T is at most about 15 million frames (1.9 million on a software adapter), and C at most about
 //!   15 million classes;
 //! - each table of one item, such as its labels or its row statistics, must fit one binding.

@@ -16,8 +16,9 @@ use crate::options::{Options, RepeatedOutputs, Status};
 /// is present but unknown. In an [`Alignment`] it is the class `u32::MAX`. With
 /// [`RepeatedOutputs::Distinct`] it spans one frame, as any label does.
 ///
-/// As for any repeated label, a blank must separate two adjacent stars. (In torchaudio the
-/// equivalent is an additional class with log-probability 0.)
+/// As with other equal labels, a blank must separate two adjacent wildcards, except with
+/// [`RepeatedOutputs::Distinct`]. (In torchaudio the equivalent is an additional class with
+/// log-probability 0.)
 pub const STAR: i32 = -1;
 
 /// The frames of a label.
@@ -88,8 +89,8 @@ impl Alignment {
 /// unless the step and the skip are equal and both better than the self-loop.)
 ///
 /// An item needs 2 bits per state and frame, up to 64 MiB. Beyond that, only some rows of states
-/// are stored as checkpoints, and the blocks between them are recomputed: 180,000 frames and 20,000
-/// labels take 90 MiB in all and twice the time.
+/// are stored as checkpoints, and the backpointers between them are recomputed: 180,000 frames and
+/// 20,000 labels take 90 MiB in all and twice the time.
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, decode};
@@ -116,7 +117,7 @@ pub fn align(batch: &Batch<'_>, options: &Options) -> Result<Vec<Alignment>, Err
 /// The largest block of backpointers, in bytes.
 const BLOCK_BYTES: usize = 64 << 20;
 
-/// As [`align`], with blocks of at most `block_bytes` of backpointers.
+/// Computes [`align`] with blocks of at most `block_bytes` of backpointers.
 fn align_in_blocks(
     batch: &Batch<'_>,
     options: &Options,
@@ -227,8 +228,8 @@ impl<'a> Search<'a> {
         self.alignment(&path)
     }
 
-    /// Returns the last state of the best path. Without frames it exists only for an item without
-    /// labels.
+    /// Returns the last state of the best path, or `None` if no path exists. An item without frames
+    /// has a path only if it has no labels.
     fn end(&self, row: &[f64]) -> Option<usize> {
         let last = row.len() - 1;
         if self.frames == 0 {

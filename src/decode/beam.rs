@@ -27,8 +27,8 @@ pub struct BeamOptions {
     pub width: usize,
     /// The number of hypotheses to return, the best first; at most `width`.
     pub top: usize,
-    /// The largest number of classes that may extend prefixes at a frame; the most probable are
-    /// taken.
+    /// The largest number of classes, without the blank, that may extend prefixes at a frame; the
+    /// most probable are taken.
     pub classes: usize,
     /// The smallest probability, from 0 to 1, of a class that may extend prefixes at a frame.
     pub least_probability: f64,
@@ -42,7 +42,7 @@ setters!(BeamOptions {
 });
 
 impl BeamOptions {
-    /// Returns width 16, the best hypothesis only, and all classes.
+    /// Returns the defaults: width 16, the best hypothesis only, and all classes.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -55,7 +55,7 @@ impl BeamOptions {
 }
 
 impl Default for BeamOptions {
-    /// As [`new`](Self::new).
+    /// Returns [`new`](Self::new).
     fn default() -> Self {
         Self::new()
     }
@@ -273,8 +273,8 @@ impl<'a, S: Scorer> Search<'a, S> {
         let Some(first) = self.kept.first() else {
             return;
         };
-        // An extension of a prefix scores at most as much as the best prefix, plus ln p of the
-        // class and the scorer's bound. The margin covers rounding.
+        // The score of an extension is at most the score of the best prefix, plus ln p of the
+        // class, plus the scorer's bound. The margin covers rounding.
         let to_beat = best.to_beat() - self.scorer.most();
         let score = first.both + self.prefixes[first.prefix].added;
         classes.above(frame, to_beat - score - 1e-9 * to_beat.abs().max(1.0));

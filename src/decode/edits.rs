@@ -31,7 +31,7 @@ pub struct EditCounts {
 
 impl EditCounts {
     /// Counts the edits from `labels` to `decoded`. Of several shortest edit scripts it counts one
-    /// with the most substitutions, and among those one with the most deletions.
+    /// with the most substitutions.
     ///
     /// Time is proportional to the product of the lengths, memory to the length of `decoded`.
     #[must_use]
@@ -86,7 +86,7 @@ impl EditCounts {
         }
     }
 
-    /// Returns the number of edits: the edit distance.
+    /// Returns the number of edits: the edit distance, or its sum over several pairs.
     #[must_use]
     pub fn total(&self) -> usize {
         self.substitutions + self.deletions + self.insertions

@@ -20,8 +20,8 @@ pub struct GreedyHypothesis {
     /// ln of the path's probability, in nats. (TensorFlow's `neg_sum_logits` is the negated sum of
     /// the logits as they are.)
     pub log_prob: f64,
-    /// `NotFinite` if a frame contains NaN or +∞, or no class of positive probability: there are no
-    /// labels then, and `log_prob` is NaN.
+    /// `NotFinite` if a frame contains NaN, +∞, a negative probability or no class of positive
+    /// probability: then `labels` is empty, and `log_prob` is NaN.
     pub status: Status,
 }
 
@@ -29,8 +29,8 @@ pub struct GreedyHypothesis {
 /// one with the lowest index. Adjacent equal classes are one label, unless the options select
 /// [`RepeatedOutputs::Distinct`] (TensorFlow's `merge_repeated=False`), and blanks are removed.
 ///
-/// This finds the most probable path. The most probable labels may be others, since the probability
-/// of labels is a sum over all their paths: see [`beam`](super::beam).
+/// This finds the most probable path. Other labels may be more probable than those of this path,
+/// since the probability of labels is a sum over all their paths: see [`beam`](super::beam).
 ///
 /// ```
 /// use ctc_wgpu::{Batch, Options, decode};
@@ -43,7 +43,8 @@ pub struct GreedyHypothesis {
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`] for an invalid batch. Its labels are ignored.
+/// [`Error::Input`] for an invalid batch, whose labels are ignored. [`Error::Forked`] if a forked
+/// process cannot start threads.
 pub fn greedy(batch: &Batch<'_>, options: &Options) -> Result<Vec<GreedyHypothesis>, Error> {
     let none = vec![0; batch.items()];
     let checked = unlabelled(batch, &none, options)?;

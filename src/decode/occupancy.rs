@@ -22,11 +22,12 @@ impl Ctc {
     /// as the gradient: as fast as [`loss_and_grad`](Self::loss_and_grad), on the same backend.
     ///
     /// Weights and the reduction have no effect. On buffers of a device, use the gradient of a plan
-    /// with [`Input::LogProbsExact`], for logits too: it is −γ, and γ if each item's weight is −1.
+    /// with [`Input::LogProbsExact`], for logits too: it is −γ, or γ if each item's weight is −1.
     ///
     /// ```
     /// use ctc_wgpu::{Batch, Ctc, Options};
-    /// // Two frames over {blank, a}: at each, two of the paths "-a", "a-" and "aa" are in "a".
+    /// // Two frames over {blank, a}. The paths of the label a are "-a", "a-" and "aa". At each
+    /// // frame two of the three are in class a.
     /// let batch = Batch::new([1, 2, 2], &[0.0; 4]).labels(&[1], &[1]);
     /// let occupancies = Ctc::cpu().occupancies(&batch, &Options::default())?;
     /// for (got, thirds) in occupancies.values.iter().zip([1.0, 2.0, 1.0, 2.0]) {
@@ -39,7 +40,8 @@ impl Ctc {
     /// As [`loss`](Self::loss), but never [`Error::Impossible`].
     pub fn occupancies(&self, batch: &Batch<'_>, options: &Options) -> Result<Occupancies, Error> {
         let exact = Options {
-            // The softmax scales all paths by the same factor per frame, and γ is a ratio of paths.
+            // The softmax scales all paths by one factor per frame, which cancels in γ: it is a
+            // ratio of two sums over paths.
             input: Input::LogProbsExact,
             reduction: Reduction::None,
             impossible: Impossible::Infinity,
@@ -57,7 +59,7 @@ impl Ctc {
         self.negated(&batch.clone().unweighted().with_values(&scores), &exact)
     }
 
-    /// Returns γ as the negated gradient of losses with the true derivative, −γ.
+    /// Returns γ: the negated gradient with the options `exact`, which select the true derivative.
     fn negated(&self, batch: &Batch<'_>, exact: &Options) -> Result<Occupancies, Error> {
         let output = self.loss_and_grad(batch, exact)?;
         let mut values = output.grad;

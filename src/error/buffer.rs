@@ -33,7 +33,7 @@ pub enum BufferError {
         offset: u64,
         /// The size of the range in bytes.
         got: u64,
-        /// The required size in bytes.
+        /// The required size of the range in bytes.
         needs: u64,
     },
     /// A range that a kernel binds as a whole is larger than the device's largest binding.
@@ -72,9 +72,9 @@ pub enum BufferError {
     /// An output overlaps another range of the same buffer.
     #[error("buffers `{first}` and `{second}` overlap in one wgpu::Buffer")]
     Overlap {
-        /// A buffer that is written.
+        /// The name of the field of a buffer that is written.
         first: &'static str,
-        /// The other one.
+        /// The name of the field of the other buffer.
         second: &'static str,
     },
     /// A buffer was bound that the plan does not use.

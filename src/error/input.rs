@@ -98,7 +98,7 @@ pub enum InputError {
         sum: f64,
     },
     /// The exponentials of a frame's log-probabilities sum to more than 3. Only decoders and
-    /// alignment check this.
+    /// alignment check this, in the first frame of each item.
     #[error(
         "item {item}: the exponentials of its first frame's log-probabilities sum to {sum:.4}, not to 1: apply log_softmax, or pass raw scores as logits"
     )]
@@ -108,7 +108,8 @@ pub enum InputError {
         /// The sum.
         sum: f64,
     },
-    /// A value of the input is not a probability. Only decoders and alignment check this.
+    /// A value is above 1, or negative in a frame without a positive value. Only decoders and
+    /// alignment check this, in the first frame of each item.
     #[error(
         "item {item}: {value} is not a probability (class {class} of its first frame): pass log-probabilities as such, and raw scores as logits"
     )]

@@ -2,8 +2,8 @@
 
 use super::ParameterError;
 
-/// The reason why a batch cannot be planned: an invalid size or option, or a limit that the batch
-/// exceeds however it is split.
+/// The reason why a batch cannot be planned: an invalid size or option, a missing feature of the
+/// device, or a limit that the batch exceeds however it is split.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -61,6 +61,6 @@ pub enum PlanError {
 fn split(most: &usize) -> String {
     match most {
         0 => "one item alone is too long for the device's max_storage_buffer_binding_size".into(),
-        most => format!("split the batch into parts of at most {most}"),
+        most => format!("split the batch into parts of at most {most} of the items"),
     }
 }

@@ -86,9 +86,9 @@ fn missing_and_unexpected_buffers_are_refused() {
             &fitting.buffers(),
             BufferError::Unexpected {
                 buffer: "grad",
-                why: "the plan computes no gradient; GpuCtc::plan does",
+                why: "the plan computes no gradient; one created by GpuCtc::plan does",
             },
-            "buffer `grad` was bound, but the plan computes no gradient; GpuCtc::plan does",
+            "buffer `grad` was bound, but the plan computes no gradient; one created by GpuCtc::plan does",
         );
         let unreduced = ctc.plan(&shape(), &Options::default()).unwrap();
         refused(
@@ -465,7 +465,7 @@ fn buffers_of_alignment_and_greedy_decoding_are_checked() {
             ),
             (
                 with_path(None),
-                "buffer `path` is missing: the plan writes all of an alignment",
+                "buffer `path` is missing: the plan writes every output of an alignment",
             ),
         ] {
             let plan = ctc.plan_align(&shape(), &sum()).unwrap();

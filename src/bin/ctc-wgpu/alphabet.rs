@@ -15,8 +15,8 @@ use crate::format;
 pub(crate) struct AlphabetArgs {
     /// The symbols of the classes, in order [default: the class numbers are printed]
     ///
-    /// The file is UTF-8 text with one symbol per line; or one line with one symbol per
-    /// character; or k2's tokens.txt, with a symbol and its class number per line; or JSON, a
+    /// The file is UTF-8 text with one symbol per line; or one line whose characters are the
+    /// symbols; or k2's tokens.txt, with a symbol and its class number per line; or JSON, a
     /// list of symbols or an object such as wav2vec2's vocab.json. The blank's symbol is
     /// optional. Word separators, such as wav2vec2's `|`, are printed unchanged.
     #[arg(verbatim_doc_comment, long, value_name = "FILE")]

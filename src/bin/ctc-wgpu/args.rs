@@ -141,9 +141,9 @@ impl FromStr for BlankArg {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LayoutArg {
-    /// [N, T, C], as Keras
+    /// [N, T, C], as in Keras
     Ntc,
-    /// [T, N, C], as PyTorch
+    /// [T, N, C], as in PyTorch
     Tnc,
 }
 

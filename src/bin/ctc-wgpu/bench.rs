@@ -147,7 +147,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
     Ok(report.outcome(args.json))
 }
 
-/// Returns what to measure in addition to single steps. The CPU backend supports none of it.
+/// Returns what to measure in addition to single steps. The CPU backend supports only single steps,
+/// so any other choice is an error.
 fn measure_options(args: &BenchArgs, backend: &BenchBackend) -> Result<MeasureOptions, CliError> {
     let BenchBackend::Gpu { gpu, .. } = backend else {
         let reason = match (args.stages, args.queued) {

@@ -17,7 +17,7 @@ use crate::progress;
 /// The largest loss error that passes, relative to `max(1, |loss|)`.
 const LOSS_TOLERANCE: f64 = 1e-6;
 
-/// The largest gradient error that passes.
+/// The largest gradient error that passes, relative to the scale that [`compare`] computes.
 const GRAD_TOLERANCE: f64 = 1e-5;
 
 /// The number of runs after the first, for the timing.

@@ -27,7 +27,7 @@ pub(crate) struct DecodeArgs {
     #[arg(long, value_name = "K", default_value = "1", requires = "beam", value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
 
-    /// With --beam: ignore classes whose probability at a frame is below P
+    /// With --beam: extend prefixes only by classes of probability P or more at a frame
     #[arg(long, value_name = "P", default_value = "0", requires = "beam")]
     least_probability: f64,
 
@@ -114,7 +114,7 @@ fn labels(batch: &LoadedBatch) -> Result<Vec<Vec<u32>>, CliError> {
         .collect())
 }
 
-/// The labels of the file, and how the decoded labels differ from them.
+/// The labels of the file, and the edits from them to the decoded labels.
 struct LabelErrors {
     labels: Vec<Vec<u32>>,
     edits: Vec<EditCounts>,

@@ -8,7 +8,8 @@ Input: BATCH.npz, a numpy archive. N items, T frames, C classes, at most Lmax la
   labels                      [N, Lmax] (padded) or [ΣL] (concatenated), integers
   label_lengths               [N], integers; default: Lmax; required if labels are concatenated
   logit_lengths               [N], integers: the number of valid frames of each item; default: T
-  weights                     [N], float32: the factor of each item's loss; default: 1
+  weights                     [N], float32: the factor of each item in the gradient and in the
+                              reduced loss; default: 1
   blank                       one integer: the blank's class; default: 0
   loss_f64                    [N], float: expected losses, which `loss` compares with its own;
                               optional
@@ -71,8 +72,8 @@ The labels are optional. If the file has them, they are compared with the decode
 Output: one row per item, or with --top one row per hypothesis:
   log_prob  the natural logarithm of the probability of the most probable path; with --beam, of the
             probability of the decoded labels, summed over the paths that the beam kept
-  errors    if the file has labels: the number of substitutions, deletions and insertions in the
-            first hypothesis; empty if there are none
+  errors    if the file has labels: the sum of substitutions, deletions and insertions in the first
+            hypothesis; empty if it is 0
 
 {EXIT_STATUS}
 Examples:
@@ -108,7 +109,7 @@ passing its buffers. The columns summarise all cases of the variant:
   determinism     whether repeated runs give the same bits and, where required, the bits of the
                   variant `as planned`
   time            the elapsed time, including that of the reference
-  result          pass or FAIL; a variant that no case runs through fails
+  result          pass or FAIL; a variant without cases fails
 The line `arithmetic` shows the measured precision of the driver's WGSL operations.
 
 Variants:
@@ -138,7 +139,7 @@ Examples:
   ctc-wgpu validate --adapter NVIDIA --full --report report.html";
 
 pub(crate) const BENCH: &str = "\
-The batches are generated from fixed seeds. The results are checked before they are timed. `GB/s`
+The batches are generated from fixed seeds. Results are checked before the timing starts. `GB/s`
 counts two reads of the logits and one write of the gradient, or one read with --forward-only. `of
 copying` is that rate in per cent of the memory bandwidth, which is measured first by copying a
 large buffer.

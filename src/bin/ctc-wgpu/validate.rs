@@ -240,7 +240,7 @@ fn targets(args: &ValidateArgs) -> Result<Vec<Target>, CliError> {
     let all = args.adapter.is_none() && args.backend.is_none();
     if targets.is_empty() && args.backend != Some(BackendArg::Cpu) {
         let missing = match args.backend {
-            Some(_) => "no GPU adapter of that name and backend".to_owned(),
+            Some(_) => "no GPU adapter matches these options".to_owned(),
             None => ctc_wgpu::Error::no_adapter(args.adapter.as_deref()).to_string(),
         };
         return Err(CliError::Usage(format!(

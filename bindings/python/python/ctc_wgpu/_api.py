@@ -64,9 +64,10 @@ def ctc_loss(
             "log_probs_exact": the same with the true derivative; "probs": probabilities, to each of
             which `epsilon` is added, as Keras's `ctc_batch_cost` does.
         layout: "ntc", or "tnc" for `[T, N, C]`.
-        reduction: "none", or, with the weights w, "sum" (Σ w·loss), "mean_batch" (Σ w·loss / N),
-            "mean_label" (Σ w·loss/max(L, 1) / N, PyTorch's mean), "mean_volume" (Σ w·loss / ΣL) or
-            "mean_weighted" (Σ w·loss / Σw).
+        reduction: "none", "sum" (Σ w·loss), "mean_batch" (Σ w·loss / N), "mean_label"
+            (Σ w·loss/max(L, 1) / N, PyTorch's mean), "mean_volume" (Σ w·loss / ΣL) or
+            "mean_weighted" (Σ w·loss / Σw), where w is the weight of an item, and L its number of
+            labels.
         impossible: the result of an item without a valid alignment: "inf", a loss of +inf; "zero",
             a loss of 0; "error", a `ValueError`. The gradient of such an item is 0.
         weights: floats `[N]`, one weight per item. They apply to the reduced loss and to the
@@ -82,7 +83,7 @@ def ctc_loss(
     Raises:
         TypeError: an array has elements of the wrong type.
         ValueError: an argument is invalid; the message contains the item, the value and the rule.
-            Nothing was computed.
+            Or an item has no valid alignment and `impossible` is "error".
         RuntimeError: no GPU is available, or the GPU failed; `DeviceLost` if it was lost.
     """
     return _compute(locals(), grad=False)[0]
@@ -152,7 +153,7 @@ def backend_name(backend: str = "auto") -> str:
 
     Raises:
         TypeError: `backend` is not a string.
-        ValueError: `backend` is none of these.
+        ValueError: `backend` is not one of these.
         RuntimeError: no such GPU is available.
     """
     return str(backend_of(backend))
@@ -169,8 +170,8 @@ def set_cache_limits(pipelines: int = 128, shapes: int = 4) -> None:
         pipelines: the number of compiled kernels of a GPU, about 0.3 MiB each on a software driver.
             The CPU has none.
         shapes: the number of recent batch shapes whose plan and buffers are kept; simultaneous
-            calls count separately. On the CPU, the workspaces of calls. With 0, every call
-            allocates its memory and releases it.
+            calls count separately. On the CPU it is the number of workspaces that are kept. With 0,
+            every call allocates its memory and releases it.
 
     Raises:
         TypeError: a limit is not an integer.

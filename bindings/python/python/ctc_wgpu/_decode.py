@@ -112,9 +112,9 @@ def align(
     Arguments and errors are those of `ctc_loss`. In addition, the labels may contain `STAR` if
     `label_lengths` distinguishes it from padding.
 
-    A `ValueError` also reports an `input` that contradicts the first frame of an item:
-    log-probabilities whose exponentials sum to more than 3, a probability above 1, or
-    log-probabilities passed as probabilities.
+    A `ValueError` is also raised if the first frame of an item contradicts `input`:
+    log-probabilities whose exponentials sum to more than 3, a probability above 1, or negative
+    probabilities in a frame without positive ones.
 
     On the CPU, log-probabilities are float64, and items are processed in parallel while other
     Python threads run. The result of an item does not depend on the rest of the batch. `backend` is
@@ -173,9 +173,10 @@ def greedy_decode(
     """Decodes each item by the most probable class of each frame.
 
     Equal neighbouring classes become one label, unless `repeated_outputs` is "distinct", and blanks
-    are removed. Of equally probable classes, the first is taken. The path is the most probable one;
-    its labels need not be, since the probability of labels is the sum over all their paths: see
-    `beam_decode`. Arguments are those of `ctc_loss`; `backend` and errors are those of `align`.
+    are removed. Of equally probable classes, the first is taken. The path is the most probable one.
+    Other labels may be more probable, since the probability of labels is the sum over all their
+    paths: see `beam_decode`. Arguments are those of `ctc_loss`; `backend` and errors are those of
+    `align`.
 
     Returns:
         One `GreedyHypothesis` per item.
@@ -220,7 +221,8 @@ def beam_decode(
     Args:
         width: the number of prefixes kept after each frame.
         top: the number of hypotheses returned; at most `width`.
-        classes: the number of most probable classes of a frame that may extend a prefix; None: all.
+        classes: the number of most probable classes of a frame, without the blank, that may extend
+            a prefix; None: all.
         least_probability: the least probability, from 0 to 1, of a class that may extend a prefix.
 
     The other arguments are those of `ctc_loss`, and the errors are those of `align`. A `width`,
@@ -258,9 +260,9 @@ def beam_decode(
 
 
 def _warn(log_probs: Sequence[float], logits: Any, layout: str) -> None:
-    """Warns of log-probabilities above 0. Those of items that are not finite are NaN."""
+    """Warns of log-probabilities above 0. NaN, of an item whose status is not "ok", is ignored."""
     if np.fmax.reduce(log_probs, initial=0) > 0:
-        # Their rounding errors, which are not removed as those of a loss are, reach 1e-6 per frame.
+        # Unlike in a loss, rounding errors are not removed here. They reach 1e-6 per frame.
         frames = np.shape(logits)[1 if layout == "ntc" else 0]
         warn_of_probability_above_1(
             "log-probability", 1, np.array(log_probs), rounding=1e-6 * frames, stacklevel=4

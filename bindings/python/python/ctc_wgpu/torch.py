@@ -107,12 +107,15 @@ def ctc_loss(
         input_lengths, target_lengths: tensors or sequences of N integers.
 
     Returns:
-        Losses `(N,)`, or one loss `()` for `(T, C)`, with the reduction "none"; otherwise `()`.
+        With the reduction "none", the losses `(N,)`, or one loss `()` for `(T, C)`. Otherwise the
+        reduced loss `()`.
 
     Raises:
         TypeError: a tensor has elements of the wrong type.
         ValueError: a target, a length or another argument is invalid; the message contains the
             item, the value and the rule.
+        RuntimeError: as for `ctc_wgpu.ctc_loss`; or a second or forward-mode derivative was
+            requested.
     """
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f'reduction={reduction!r}: must be "none", "mean" or "sum"')
@@ -306,7 +309,7 @@ class _Gradient(torch.autograd.Function):
 
 
 def on_host(function: Any, shapes: Any, *tensors: torch.Tensor) -> list[torch.Tensor]:
-    """Calls a function of numpy arrays that returns an integer and a float32 array of `shapes`."""
+    """Calls a function of numpy arrays that returns two arrays, int64 and float32, of `shapes`."""
     if any(x.is_meta for x in tensors):  # Such a tensor has a shape only.
         dtypes = torch.int64, torch.float32
         pairs = zip(shapes, dtypes, strict=True)
