@@ -48,7 +48,7 @@ test('the page validates the GPU and saves the report', async () => {
     assert.ok(await page.locator('#save-json').isDisabled());
     await page.click('#validate');
     assert.ok(await page.locator('#validate').isDisabled());
-    await page.locator('#validate:enabled').waitFor({ timeout: 240_000 });
+    await page.locator('#validate:enabled').waitFor({ timeout: 480_000 });
     assert.match(await text(page, 'validate-status'), /^All \d+ cases pass\.$/);
     assert.equal(await page.locator('#validate-progress').evaluate(bar => bar.value), 1);
     const table = await rows(page, 'validate-table');
@@ -73,6 +73,7 @@ test('the page validates the GPU and saves the report', async () => {
 
 test('a validation can be cancelled and restarted', async () => {
     const { page, consoleMessages, close } = await open(browser, server.address);
+    page.setDefaultTimeout(120_000);
     await page.click('#validate');
     await page.locator('#validate-table tbody tr').first().waitFor();
     await page.click('#validate-cancel');
