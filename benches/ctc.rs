@@ -87,8 +87,8 @@ fn scaling(c: &mut Criterion) {
             let inputs = Inputs::new(shape, 1.0);
             let truth = LazyCell::new(|| Truth::of(&inputs).unwrap());
             let task = Task::LossAndGrad;
-            let (twin, ctc) = &backends.host[0];
-            let id = BenchmarkId::new(twin, shape[axis]);
+            let (backend, ctc) = &backends.host[0];
+            let id = BenchmarkId::new(backend, shape[axis]);
             host(&mut group, id, ctc, &inputs, task, &truth);
             for (name, gpu) in &backends.device {
                 let id = BenchmarkId::new(name, shape[axis]);

@@ -94,6 +94,19 @@ impl BatchShape {
         }
     }
 
+    /// Returns the shape for which [`Ctc`](crate::Ctc) plans this batch. The maximum length of
+    /// concatenated labels is rounded up, so that batches with similar maximum lengths share a
+    /// plan.
+    pub(crate) fn for_plan(self) -> Self {
+        match self.label_layout {
+            LabelLayout::Padded => self,
+            LabelLayout::Concatenated => Self {
+                max_labels: self.max_labels.next_power_of_two(),
+                ..self
+            },
+        }
+    }
+
     /// Returns the index of the first element of a frame of an item, in the input and the gradient.
     #[must_use]
     pub fn row(&self, item: usize, frame: usize) -> usize {

@@ -1,9 +1,7 @@
 //! Forces the variants of a plan: changes the limits of a device so that a batch runs on other
 //! kernels, or is split into more dispatches.
 
-use crate::{
-    Batch, BatchShape, CheckedBatch, DeviceLimits, LabelLayout, Options, Plan, PlanVariant, Task,
-};
+use crate::{Batch, BatchShape, CheckedBatch, DeviceLimits, Options, Plan, PlanVariant, Task};
 
 /// A variant, and the change of a device's limits that forces it.
 #[derive(Debug)]
@@ -155,12 +153,8 @@ fn plan_matches(
 /// Returns the shape for which [`Ctc`](crate::Ctc) plans a batch; `None` if the batch is rejected.
 #[must_use]
 pub fn planned_shape(batch: &Batch<'_>, options: &Options) -> Option<BatchShape> {
-    let mut shape = *CheckedBatch::new(batch, options).ok()?.shape();
-    if shape.label_layout == LabelLayout::Concatenated {
-        // Batches whose longest labels differ a little share a plan.
-        shape.max_labels = shape.max_labels.next_power_of_two();
-    }
-    Some(shape)
+    let checked = CheckedBatch::new(batch, options).ok()?;
+    Some(checked.shape().for_plan())
 }
 
 impl Variant {

@@ -2,7 +2,7 @@
 
 `mutants.json` has for each mutant an `id`; in `what`, the fault that it injects; in `site`, where
 (see sites.py); and for the reader `file`, `before` and `after`, which `refreshed` takes from the
-site. A shader mutant may have in `first` the tests that are the likeliest to fail. `killed.json`
+site. A shader mutant may have in `first` the tests that are the most likely to fail. `killed.json`
 has by id the test that failed, and `survivors.json` the reason why no test can fail.
 """
 

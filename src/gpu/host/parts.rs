@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::batch::{BatchShape, CheckedBatch, LabelLayout, Layout};
+use crate::batch::{BatchShape, CheckedBatch, Layout};
 use crate::cpu;
 use crate::options::{Options, Reduction};
 use crate::output::RawOutput;
@@ -91,17 +91,9 @@ impl BatchPart<'_> {
         }
     }
 
-    /// Returns the shape to plan for. The maximum length of concatenated labels is rounded up, so
-    /// that batches with similar maximum lengths share a plan.
+    /// Returns the shape to plan for.
     pub(super) fn plan_shape(&self) -> BatchShape {
-        let shape = self.shape();
-        match shape.label_layout {
-            LabelLayout::Padded => shape,
-            LabelLayout::Concatenated => BatchShape {
-                max_labels: shape.max_labels.next_power_of_two(),
-                ..shape
-            },
-        }
+        self.shape().for_plan()
     }
 
     /// Returns true if the part is the whole batch, whose input is contiguous in either layout.
