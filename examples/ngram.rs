@@ -105,19 +105,19 @@ impl Scorer for Ngrams {
         Vec::new()
     }
 
-    fn grow(&self, state: &Vec<u32>, label: u32) -> (Vec<u32>, f64) {
+    fn extend(&self, state: &Vec<u32>, label: u32) -> (Vec<u32>, f64) {
         let run = [&state[..], &[label]].concat();
         let added = Self::WEIGHT * self.probability(&run).ln() + Self::LABEL;
         let kept = run.len().min(self.order - 1);
         (run[run.len() - kept..].to_vec(), added)
     }
 
-    fn end(&self, _state: &Vec<u32>) -> f64 {
+    fn finish(&self, _state: &Vec<u32>) -> f64 {
         0.0
     }
 
     /// A label adds at most its bonus, because the logarithm of a probability is at most 0.
-    fn most(&self) -> f64 {
+    fn max_score(&self) -> f64 {
         Self::LABEL
     }
 }

@@ -65,8 +65,8 @@ struct Normaliser {
 const NEAR_ONE: f32 = 0.01;
 
 // A sum over paths with an exponent of at most this counts as 0: the item is impossible. Exponents
-// are clamped to at least ZERO, and later sums and normalisation may raise them above it.
-const CUT_OFF: i32 = ZERO + 4096;
+// are clamped to at least ZERO_EXPONENT, and later sums and normalisation may raise them above it.
+const CUT_OFF: i32 = ZERO_EXPONENT + 4096;
 
 // A negative loss above -ROUNDING is a rounding error and becomes 0. A lower one is returned
 // unchanged: the input is then not a distribution (see the semantics in src/lib.rs).
@@ -76,11 +76,12 @@ fn normaliser_one() -> Normaliser {
     return Normaliser(scaled_one(), vec4<f32>(0.0));
 }
 
-// The product of a and b. Its exponent is clamped to at most -ZERO, so that subtracting it from the
-// exponent of the path sum does not overflow.
+// The product of a and b. Its exponent is clamped to at most -ZERO_EXPONENT, so that subtracting it
+// from the exponent of the path sum does not overflow.
 fn normaliser_product(a: Normaliser, b: Normaliser) -> Normaliser {
     let product = normalised(times(a.product, b.product));
-    return Normaliser(Scaled(product.m, min(product.e, vec4<i32>(-ZERO))), a.log_rest + b.log_rest);
+    let e = min(product.e, vec4<i32>(-ZERO_EXPONENT));
+    return Normaliser(Scaled(product.m, e), a.log_rest + b.log_rest);
 }
 
 // The divisors of four frames, one per component.
@@ -185,7 +186,7 @@ fn join(
     var status_code = item_status[g];
     let likelihood = normalised(Scaled(path_sum.m / total.product.m, path_sum.e - total.product.e));
     let loss_value = total.log_rest.x + minus_ln(likelihood).x;
-    if (status_code == OK && (path_sum.e.x <= CUT_OFF || loss_value >= LEAST)) {
+    if (status_code == OK && (path_sum.e.x <= CUT_OFF || loss_value >= MAX_NATS)) {
         status_code = IMPOSSIBLE;
     }
     var bits = NAN;

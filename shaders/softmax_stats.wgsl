@@ -147,7 +147,7 @@ fn softmax_stats(
     var row_max = fold_max(lane, local.y, max(max(maxima.x, maxima.y), max(maxima.z, maxima.w)));
     if (INPUT == PROBS) {
         // `contribution` divides by row_max, which could otherwise be 0 or less in an invalid row.
-        row_max = max(row_max, SMALLEST);
+        row_max = max(row_max, MIN_PROB);
     }
     var sums = ClassSums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<bool>(true));
     var first = LOWEST;
@@ -181,7 +181,7 @@ fn softmax_stats(
     }
     if (lane == 0u) {
         // No class has a probability above 0, or the maximum of log-probabilities is out of range.
-        if (sum.y == 0.0 || (is_log_probs() && (row_max <= -LEAST || row_max > MOST))) {
+        if (sum.y == 0.0 || (is_log_probs() && (row_max <= -MAX_NATS || row_max > MAX_LOG_PROB))) {
             atomicMax(&item_status[row.g], NOT_FINITE);
         }
         let sum_exp_m1 = max(sum.y - 1.0, 0.0) + sum.x;

@@ -110,16 +110,16 @@ const MIN_CHUNK_FLOATS: usize = 8192;
 const MIN_PARALLEL_PAIRS: usize = 16_384;
 
 impl CpuBackend {
-    /// Creates a backend that keeps the workspaces of at most `most` calls.
-    pub(crate) fn new(most: usize) -> Self {
+    /// Creates a backend that keeps the workspaces of at most `capacity` calls.
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            idle: Idle::new(most),
+            idle: Idle::new(capacity),
         }
     }
 
     /// Sets the maximum number of workspaces that are kept.
-    pub(crate) fn keep_at_most(&self, most: usize) {
-        self.idle.keep_at_most(most);
+    pub(crate) fn keep_at_most(&self, capacity: usize) {
+        self.idle.keep_at_most(capacity);
     }
 
     /// Returns the size of the kept workspaces in bytes.

@@ -247,8 +247,8 @@ impl Row {
             Input::Probs { epsilon } => biased((*value).into(), epsilon).ln(),
         };
         let scores: Vec<f64> = values.iter().map(score).collect();
-        let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let log_rest = scores.iter().map(|s| (s - most).exp()).sum::<f64>().ln();
+        let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log_rest = scores.iter().map(|s| (s - max).exp()).sum::<f64>().ln();
         let log_probs = match input {
             Input::LogProbs | Input::LogProbsExact => {
                 let counts = |s: &f64| {
@@ -263,25 +263,25 @@ impl Row {
             // Two subtractions, because adding the logarithm to a score of 1e30 would lose it in
             // rounding.
             Input::Logits | Input::Probs { .. } => {
-                scores.iter().map(|s| (s - most) - log_rest).collect()
+                scores.iter().map(|s| (s - max) - log_rest).collect()
             }
         };
         Self {
             scores,
             log_probs,
-            log_sum: most + log_rest,
+            log_sum: max + log_rest,
         }
     }
 
     /// Returns true if no score is NaN or above the largest valid score, and at least one class has
     /// a probability above 0.
     fn is_finite(&self, input: Input) -> bool {
-        let (most, impossible) = match input {
+        let (max, impossible) = match input {
             Input::LogProbs | Input::LogProbsExact => (88.0, -MAX_NATS),
             Input::Logits | Input::Probs { .. } => (f64::MAX, f64::NEG_INFINITY),
         };
         let scores = &self.scores;
-        scores.iter().all(|s| *s <= most) && scores.iter().any(|s| *s > impossible)
+        scores.iter().all(|s| *s <= max) && scores.iter().any(|s| *s > impossible)
     }
 
     /// Returns the derivative of the loss with respect to the input at `class`, whose occupancy is

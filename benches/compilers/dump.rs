@@ -101,7 +101,7 @@ fn write(folder: &Path, name: &str, case: &Case, subgroup: u32) -> Result<Value,
         folder.join(format!("{name}.spv")),
         bytemuck::cast_slice(&words),
     )?;
-    let text = to_hlsl::translated(case, &made, to_hlsl::least(case), true)?;
+    let text = to_hlsl::translated(case, &made, to_hlsl::min_shader_model(case), true)?;
     std::fs::write(folder.join(format!("{name}.hlsl")), text)?;
     let constants: serde_json::Map<_, _> = case
         .constants

@@ -40,12 +40,12 @@ fn compiled(
     pipeline: &Value,
 ) -> Result<Vec<Value>, Box<dyn Error>> {
     let size = number(&pipeline["subgroup_size"])?;
-    let (least, most) = compiler.about().subgroups;
-    if size != 0 && !(least..=most).contains(&size) {
-        let sizes = if least == most {
-            least.to_string()
+    let (min, max) = compiler.about().subgroups;
+    if size != 0 && !(min..=max).contains(&size) {
+        let sizes = if min == max {
+            min.to_string()
         } else {
-            format!("{least} to {most}")
+            format!("{min} to {max}")
         };
         return Err(format!("requires subgroups of {size}; this device has {sizes}").into());
     }

@@ -22,8 +22,8 @@ impl Truth {
     /// with the CPU backend. The test suite compares the CPU backend with the reference.
     pub(crate) fn of(inputs: &Inputs) -> Result<Self, Error> {
         let (shape, options) = (&inputs.shape, Options::default());
-        let most = LARGEST_FOR_REFERENCE / (shape.frames * shape.classes).max(1);
-        let checked = most.clamp(1, shape.items);
+        let max_items = LARGEST_FOR_REFERENCE / (shape.frames * shape.classes).max(1);
+        let checked = max_items.clamp(1, shape.items);
         let exact = reference::loss_and_grad(&inputs.part(0..checked), &options)?;
         let (mut loss, mut grad) = (exact.loss, exact.grad);
         if checked < shape.items {

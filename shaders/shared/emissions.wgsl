@@ -97,13 +97,14 @@ fn emission(bits: vec4<u32>, row_max: vec4<f32>, exists: vec4<bool>) -> Scaled {
     let x = bitcast<vec4<f32>>(bits_where(bits, is_valid));
     if (INPUT == PROBS) {
         let y = plus_epsilon(x);
-        let is_positive = is_valid & (y >= vec4<f32>(SMALLEST));
-        return select_scaled(ratio(max(y, vec4<f32>(SMALLEST)), row_max), scaled_zero(), is_positive);
+        let is_positive = is_valid & (y >= vec4<f32>(MIN_PROB));
+        let scaled = ratio(max(y, vec4<f32>(MIN_PROB)), row_max);
+        return select_scaled(scaled, scaled_zero(), is_positive);
     }
     return select_scaled(
         exp_minus_max(x, row_max),
         scaled_zero(),
-        is_valid & (relative_log_prob(x, row_max) > vec4<f32>(-LEAST)),
+        is_valid & (relative_log_prob(x, row_max) > vec4<f32>(-MAX_NATS)),
     );
 }
 

@@ -9,11 +9,11 @@ fn score(bits: vec4<u32>) -> vec4<f32> {
     let x = bitcast<vec4<f32>>(bits_where(bits, finite(bits)));
     if (INPUT == PROBS) {
         let y = plus_epsilon(x);
-        let finite_score = max(y, vec4<f32>(SMALLEST));
+        let finite_score = max(y, vec4<f32>(MIN_PROB));
         return select(
             vec4<f32>(IMPOSSIBLE_SCORE),
             -minus_ln(normalised(Scaled(finite_score, vec4<i32>(0)))),
-            y >= vec4<f32>(SMALLEST),
+            y >= vec4<f32>(MIN_PROB),
         );
     }
     return select(
@@ -30,7 +30,7 @@ fn score_in_frame(bits: vec4<u32>, row_max: f32) -> vec4<f32> {
         return score(bits);
     }
     let x = bitcast<vec4<f32>>(bits_where(bits, finite(bits)));
-    let counts = finite(bits) & (relative_log_prob(x, vec4<f32>(row_max)) > vec4<f32>(-LEAST));
+    let counts = finite(bits) & (relative_log_prob(x, vec4<f32>(row_max)) > vec4<f32>(-MAX_NATS));
     // If the maximum is this large, sums over frames would lose the digits that distinguish
     // classes, so scores are relative to the maximum.
     let offset = INPUT == LOGITS && abs(row_max) >= 16777216.0;
@@ -46,7 +46,7 @@ fn log_sum_score(stats: vec2<f32>) -> f32 {
     }
     var row_max = stats.x;
     if (INPUT == PROBS) {
-        row_max = -minus_ln(normalised(Scaled(vec4<f32>(max(row_max, SMALLEST)), vec4<i32>(0)))).x;
+        row_max = -minus_ln(normalised(Scaled(vec4<f32>(max(row_max, MIN_PROB)), vec4<i32>(0)))).x;
     }
     return clamp(row_max, -MAX_FRAME_SCORE, MAX_FRAME_SCORE) + ln_1_plus_any(vec4<f32>(stats.y)).x;
 }

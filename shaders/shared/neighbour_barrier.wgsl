@@ -16,6 +16,6 @@ fn exchange_with_neighbour(direction: u32, lane: u32, own: EdgeState) -> EdgeSta
     let has_no_neighbour = lane == select(LANES - 1u, 0u, alpha);
     return EdgeState(
         select(bitcast<f32>(received.x), 1.0, has_no_neighbour),
-        select(received.y, ZERO, has_no_neighbour),
+        select(received.y, ZERO_EXPONENT, has_no_neighbour),
     );
 }

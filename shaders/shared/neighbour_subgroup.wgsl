@@ -5,5 +5,5 @@ fn exchange_with_neighbour(direction: u32, lane: u32, own: EdgeState) -> EdgeSta
     let m = subgroupShuffle(own.m, neighbour);
     let e = subgroupShuffle(own.e, neighbour);
     let has_no_neighbour = lane == select(LANES - 1u, 0u, alpha);
-    return EdgeState(select(m, 1.0, has_no_neighbour), select(e, ZERO, has_no_neighbour));
+    return EdgeState(select(m, 1.0, has_no_neighbour), select(e, ZERO_EXPONENT, has_no_neighbour));
 }

@@ -1,11 +1,11 @@
 // Scaled floats, four at once: probabilities as m · 2^e. The constants must match
 // src/cpu/scaled.rs, whose exponential uses another polynomial.
 //
-// e is an integer, so sums of exponents are exact. They are clamped to at least ZERO; 2^ZERO is far
-// below exp(-LEAST), and a probability of exp(-LEAST) or less counts as 0. A number with e = ZERO
-// represents 0, whatever its m. Adding it does not change a probability above exp(-LEAST), so no
-// branch is needed. Infinities, NaN and subnormal numbers are not used, because WGSL does not
-// guarantee to preserve them.
+// e is an integer, so sums of exponents are exact. A number whose e is ZERO_EXPONENT represents 0,
+// whatever its m; sums of exponents are clamped to at least ZERO_EXPONENT. A probability of
+// exp(-MAX_NATS) or less counts as 0. 2^ZERO_EXPONENT is so far below it that adding a 0 does not
+// change a larger probability, so no branch is needed. Infinities, NaN and subnormal numbers are
+// not used, because WGSL does not guarantee to preserve them.
 //
 // m is in [1, 2) after `normalised`. `plus` does not need this range, because it compares only
 // exponents, so a few steps may run before m is normalised.
@@ -13,14 +13,14 @@
 // Sums of products are written as fma. Otherwise drivers decide whether to contract them, and two
 // variants of a kernel could differ in their results.
 
-// The exponent of 0. The sum of two of them fits in an i32.
-const ZERO: i32 = -536870912;
-// A probability of exp(-LEAST) or less counts as 0. LEAST is 2^28 nats; 2^ZERO is exp(-3.7e8).
-const LEAST: f32 = 268435456.0;
+// The exponent of a probability of 0. The sum of two such exponents fits in an i32.
+const ZERO_EXPONENT: i32 = -536870912;
+// A probability of exp(-MAX_NATS) or less counts as 0: 2^28 nats. 2^ZERO_EXPONENT is exp(-3.7e8).
+const MAX_NATS: f32 = 268435456.0;
 // Log-probabilities above this are invalid: the exponential of 89 overflows f32.
-const MOST: f32 = 88.0;
-// The largest difference of two log-probabilities above -LEAST, with a margin.
-const FARTHEST: f32 = 268435712.0;
+const MAX_LOG_PROB: f32 = 88.0;
+// The largest difference of two log-probabilities above -MAX_NATS, with a margin.
+const MAX_ABS_EXPONENT: f32 = 268435712.0;
 
 const LOG2_E: f32 = 1.44269504;
 // ln 2 in two parts (Cody and Waite). The first has 9 bits, so e · LN2_HIGH is exact for |e| <
@@ -34,7 +34,7 @@ struct Scaled {
 }
 
 fn scaled_zero() -> Scaled {
-    return Scaled(vec4<f32>(1.0), vec4<i32>(ZERO));
+    return Scaled(vec4<f32>(1.0), vec4<i32>(ZERO_EXPONENT));
 }
 
 fn scaled_one() -> Scaled {
@@ -51,7 +51,7 @@ fn normalised(a: Scaled) -> Scaled {
     let bits = bitcast<vec4<u32>>(a.m);
     let exponent = vec4<i32>(bits >> vec4<u32>(23u)) - vec4<i32>(127);
     let m = bitcast<vec4<f32>>((bits & vec4<u32>(0x007fffffu)) | vec4<u32>(0x3f800000u));
-    return Scaled(m, max(a.e + exponent, vec4<i32>(ZERO)));
+    return Scaled(m, max(a.e + exponent, vec4<i32>(ZERO_EXPONENT)));
 }
 
 // a + b. m of the result is at most the sum of both m.
@@ -61,7 +61,7 @@ fn plus(a: Scaled, b: Scaled) -> Scaled {
 }
 
 fn times(a: Scaled, b: Scaled) -> Scaled {
-    return Scaled(a.m * b.m, max(a.e + b.e, vec4<i32>(ZERO)));
+    return Scaled(a.m * b.m, max(a.e + b.e, vec4<i32>(ZERO_EXPONENT)));
 }
 
 // x / y of positive normal numbers of any size.
@@ -99,9 +99,9 @@ fn select_scaled(a: Scaled, b: Scaled, condition: vec4<bool>) -> Scaled {
     return Scaled(select(b.m, a.m, condition), select_ints(a.e, b.e, condition));
 }
 
-// Up to this |d|, with e = d / ln 2, the rounding error of e · LN2_LOW is below 2^-25. Beyond it,
-// exp(d) is computed in two steps.
-const NEAR: f32 = 512.0;
+// The largest |d| for which exp(d) is computed directly: with e = d / ln 2, the rounding error of
+// e · LN2_LOW is below 2^-25. For a larger |d| it is computed in two steps.
+const MAX_DIRECT: f32 = 512.0;
 
 // The exponent e of the power of two in exp(d), and the remainder of d.
 struct Powers {
@@ -109,15 +109,15 @@ struct Powers {
     e: vec4<i32>,
 }
 
-// Returns r with exp(d) = exp(r.d) · 2^r.e and |r.d| < 2, for |d| <= FARTHEST. For d >= 0, r.e is
-// n / ln 2 rounded down, where n is the whole part of d, and r.d is the remainder. For d < 0, both
-// are the negated results for |d|. n / ln 2 is computed as n + n · (1 / ln 2 - 1), in integers with
-// digits of 14 bits, so that the result is the same on every driver. The fraction of the product
-// has 28 bits and an error below 2^-26.
+// Returns r with exp(d) = exp(r.d) · 2^r.e and |r.d| < 2, for |d| <= MAX_ABS_EXPONENT. For d >= 0,
+// r.e is n / ln 2 rounded down, where n is the whole part of d, and r.d is the remainder. For
+// d < 0, both are the negated results for |d|. n / ln 2 is computed as n + n · (1 / ln 2 - 1), in
+// integers with digits of 14 bits, so that the result is the same on every driver. The fraction of
+// the product has 28 bits and an error below 2^-26.
 fn whole_powers(d: vec4<f32>) -> Powers {
     let far = abs(d);
     let whole = floor(far);
-    let n = vec4<u32>(min(whole, vec4<f32>(FARTHEST)));
+    let n = vec4<u32>(min(whole, vec4<f32>(MAX_ABS_EXPONENT)));
     let high = n >> vec4<u32>(14u);
     let low = n & vec4<u32>(16383u);
     let d4 = high * 12257u + low * 2784u;
@@ -149,9 +149,9 @@ fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     return Scaled(fma(p, r * r, r) + vec4<f32>(1.0), vec4<i32>(e));
 }
 
-// exp(d + low) for any |d| <= FARTHEST. A larger |d| counts as FARTHEST.
+// exp(d + low) for any |d| <= MAX_ABS_EXPONENT. A larger |d| counts as MAX_ABS_EXPONENT.
 fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
-    let is_far = abs(d) > vec4<f32>(NEAR);
+    let is_far = abs(d) > vec4<f32>(MAX_DIRECT);
     if (!any(is_far)) {
         return exp_near(d, low);
     }
@@ -172,7 +172,7 @@ fn minus_max(x: vec4<f32>, row_max: vec4<f32>) -> vec4<f32> {
 }
 
 // exp(x - row_max). Compensates the rounding error of the difference. This error is at most 16 for
-// differences up to FARTHEST; larger errors are not compensated.
+// differences up to MAX_ABS_EXPONENT; larger errors are not compensated.
 fn exp_minus_max(x: vec4<f32>, row_max: vec4<f32>) -> Scaled {
     let d = opaque(minus_max(x, row_max));
     let low = two_sum_error(x, -row_max, d);
@@ -219,7 +219,7 @@ fn is_finite(bits: u32) -> bool {
 }
 
 // The smallest normal number, rounded up. Divisors are at least this.
-const SMALLEST: f32 = 1.2e-38;
+const MIN_PROB: f32 = 1.2e-38;
 // The lowest finite number, from which maxima start.
 const LOWEST: f32 = -3.4028234e38;
 

@@ -36,7 +36,7 @@ struct EdgeState {
 }
 
 fn no_edge_state() -> EdgeState {
-    return EdgeState(1.0, ZERO);
+    return EdgeState(1.0, ZERO_EXPONENT);
 }
 
 // The first word of label i in the label table. Past the last label, the class of the blank, whose

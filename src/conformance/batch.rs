@@ -216,7 +216,7 @@ impl OwnedBatch {
     #[must_use]
     pub fn largest_weight(&self) -> f64 {
         let weights = self.weights.iter().flatten();
-        weights.fold(1.0, |most, w| f64::from(w.abs()).max(most))
+        weights.fold(1.0, |max, w| f64::from(w.abs()).max(max))
     }
 
     /// Returns the labels of an item as classes. The batch must be valid.

@@ -4,7 +4,7 @@
 use super::device::Gpu;
 use super::guarded_buffers::{BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, Outputs, run};
 use super::random_case::RandomCase;
-use super::variants::lowered;
+use super::variants::limits_for_variant;
 use crate::{GpuCtc, Task};
 
 /// Checks that the results of a batch have the same bits in separate buffers and in one buffer, and
@@ -31,7 +31,7 @@ pub fn in_one_buffer(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<Outpu
 pub fn in_place(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<(), String> {
     let (options, batch) = (&case.options, DeviceBatch::of(&case.batch));
     let task = Task::LossAndGrad;
-    let segmented = lowered(&batch.shape, options, task, &ctc.limits(), |variant| {
+    let segmented = limits_for_variant(&batch.shape, options, task, &ctc.limits(), |variant| {
         variant.checkpointed
     });
     for limits in std::iter::once(ctc.limits()).chain(segmented) {

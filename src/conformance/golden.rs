@@ -230,9 +230,9 @@ pub fn generate(rule: &Value, elements: usize) -> Vec<f32> {
 /// Returns the log-softmax of each row, in float64.
 pub fn log_softmax(values: &[f64], classes: usize) -> Vec<f64> {
     let row = |row: &[f64]| {
-        let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let log_sum = row.iter().map(|x| (x - most).exp()).sum::<f64>().ln();
-        row.iter().map(|x| x - most - log_sum).collect::<Vec<f64>>()
+        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log_sum = row.iter().map(|x| (x - max).exp()).sum::<f64>().ln();
+        row.iter().map(|x| x - max - log_sum).collect::<Vec<f64>>()
     };
     values.chunks(classes).flat_map(row).collect()
 }

@@ -91,7 +91,7 @@ pub const VARIANTS: [Variant; 9] = [
         same_bits: false,
     },
     Variant {
-        name: "row sums of another device type",
+        name: "other order of row sums",
         change: |limits| {
             Some(DeviceLimits {
                 software: !limits.software,
@@ -118,7 +118,7 @@ fn in_storage(limits: &DeviceLimits) -> Option<DeviceLimits> {
 /// Returns `limits` with the largest binding size for which the plan of a batch is of the variant
 /// that `matches` accepts; `None` if there is no such size.
 #[must_use]
-pub fn lowered(
+pub fn limits_for_variant(
     shape: &BatchShape,
     options: &Options,
     task: Task,
@@ -177,7 +177,7 @@ impl Variant {
         let limits = (self.change)(limits)?;
         let task = Task::LossAndGrad;
         if self.splits {
-            return lowered(&shape, options, task, &limits, self.matches);
+            return limits_for_variant(&shape, options, task, &limits, self.matches);
         }
         plan_matches(&shape, options, task, &limits, self.matches).then_some(limits)
     }

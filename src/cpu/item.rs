@@ -75,11 +75,11 @@ impl ItemData {
         self.frame_max.clear();
         let mut before = None;
         for &label in checked.item_labels(n) {
-            let fresh = before.replace(label) != Some(label);
-            if fresh || !collapse {
+            let differs = before.replace(label) != Some(label);
+            if differs || !collapse {
                 let first = self.labels.is_empty();
                 self.labels.push(label.unsigned_abs());
-                self.skip_allowed.push(if !first && (fresh || distinct) {
+                self.skip_allowed.push(if !first && (differs || distinct) {
                     1.0
                 } else {
                     0.0

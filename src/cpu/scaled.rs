@@ -157,7 +157,8 @@ fn exp_polynomial<S: Simd>(r: f32x16<S>) -> f32x16<S> {
     p
 }
 
-/// For arguments of a larger magnitude, [`exp_scaled`] splits off the powers of two in f64.
+/// The largest |d| for which [`exp_scaled`] computes the exponential directly. For a larger |d| it
+/// splits off the powers of two in f64.
 const MAX_DIRECT: f32 = 512.0;
 
 /// 1.5 · 2^23. Adding it to an f32 rounds to an integer.

@@ -111,23 +111,23 @@ impl Alignment {
 /// [`Error::Input`] for an invalid batch; [`STAR`] is allowed among the labels. [`Error::Forked`]
 /// if a forked process cannot start threads.
 pub fn align(batch: &Batch<'_>, options: &Options) -> Result<Vec<Alignment>, Error> {
-    align_in_blocks(batch, options, BLOCK_BYTES)
+    align_in_segments(batch, options, SEGMENT_BYTES)
 }
 
-/// The largest block of backpointers, in bytes.
-const BLOCK_BYTES: usize = 64 << 20;
+/// The largest segment of backpointers, in bytes.
+const SEGMENT_BYTES: usize = 64 << 20;
 
-/// Computes [`align`] with blocks of at most `block_bytes` of backpointers.
-fn align_in_blocks(
+/// Computes [`align`] with segments of at most `segment_bytes` of backpointers.
+fn align_in_segments(
     batch: &Batch<'_>,
     options: &Options,
-    block_bytes: usize,
+    segment_bytes: usize,
 ) -> Result<Vec<Alignment>, Error> {
     let checked = checked_with_star(batch, options)?;
     let items = (0..checked.shape().items).into_par_iter();
     on_threads(|| {
         items
-            .map(|n| Search::new(&checked, n, options).run(block_bytes))
+            .map(|n| Search::new(&checked, n, options).run(segment_bytes))
             .collect()
     })
 }
@@ -193,19 +193,19 @@ impl<'a> Search<'a> {
         search
     }
 
-    /// Finds the most probable path, with at most about `block_bytes` of backpointers.
-    fn run(self, block_bytes: usize) -> Alignment {
+    /// Finds the most probable path, with at most about `segment_bytes` of backpointers.
+    fn run(self, segment_bytes: usize) -> Alignment {
         let states = self.classes.len();
         let row_bytes = states.div_ceil(4);
-        let block = (block_bytes / row_bytes).clamp(1, self.frames.max(1));
-        // One pass over all frames stores the row before each block, and the backpointers of the
-        // last block.
+        let segment = (segment_bytes / row_bytes).clamp(1, self.frames.max(1));
+        // One pass over all frames stores the row before each segment, and the backpointers of the
+        // last segment.
         let mut rows = Vec::new();
         let mut row = vec![f64::NEG_INFINITY; FIRST_STATE + states];
-        let mut backpointers = vec![0; block.min(self.frames) * row_bytes];
-        for first in (0..self.frames).step_by(block) {
+        let mut backpointers = vec![0; segment.min(self.frames) * row_bytes];
+        for first in (0..self.frames).step_by(segment) {
             rows.push(row.clone());
-            if !self.block(first, block, &mut row, &mut backpointers) {
+            if !self.segment(first, segment, &mut row, &mut backpointers) {
                 return Alignment::without_path(f64::NAN, Status::NotFinite);
             }
         }
@@ -214,10 +214,10 @@ impl<'a> Search<'a> {
         };
         let mut path = vec![0; self.frames];
         for (number, row) in rows.iter().enumerate().rev() {
-            let first = number * block;
-            let last = (first + block).min(self.frames);
+            let first = number * segment;
+            let last = (first + segment).min(self.frames);
             if last < self.frames {
-                self.block(first, block, &mut row.clone(), &mut backpointers);
+                self.segment(first, segment, &mut row.clone(), &mut backpointers);
             }
             for t in (first..last).rev() {
                 path[t] = state;
@@ -240,12 +240,13 @@ impl<'a> Search<'a> {
         (row[end] > f64::NEG_INFINITY).then_some(end)
     }
 
-    /// Computes the rows of a block and its backpointers. `row` is the row before the block, and is
-    /// replaced by the block's last row. Returns false at a frame that is not a distribution.
-    fn block(
+    /// Computes the rows of a segment and its backpointers. `row` is the row before the segment,
+    /// and is replaced by the segment's last row. Returns false at a frame that is not a
+    /// distribution.
+    fn segment(
         &self,
         first: usize,
-        block: usize,
+        segment: usize,
         row: &mut Vec<f64>,
         backpointers: &mut [u8],
     ) -> bool {
@@ -253,7 +254,7 @@ impl<'a> Search<'a> {
         let mut frame = Vec::with_capacity(self.needed.len());
         let mut before = vec![f64::NEG_INFINITY; row.len()];
         let mut pointers = vec![SELF_LOOP; states.next_multiple_of(4)];
-        let last = (first + block).min(self.frames);
+        let last = (first + segment).min(self.frames);
         for (t, backpointers) in
             (first..last).zip(backpointers.chunks_exact_mut(states.div_ceil(4)))
         {
@@ -379,7 +380,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_of_any_size_give_the_same_path() -> Result<(), Error> {
+    fn segments_of_any_size_give_the_same_path() -> Result<(), Error> {
         let (frames, classes) = (53, 7);
         let values: Vec<f32> = (0..2 * frames * classes)
             .map(|i| ((i * i * 31 + i * 7) % 101) as f32 / 20.0)
@@ -391,7 +392,10 @@ mod tests {
         let whole = align(&batch, &Options::default())?;
         assert_eq!(whole[0].status, Status::Ok);
         for bytes in [0, 4, 9, 60, 4 * 53] {
-            assert_eq!(align_in_blocks(&batch, &Options::default(), bytes)?, whole);
+            assert_eq!(
+                align_in_segments(&batch, &Options::default(), bytes)?,
+                whole
+            );
         }
         Ok(())
     }

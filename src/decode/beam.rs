@@ -15,7 +15,7 @@ mod best;
 mod classes;
 mod scorer;
 
-use best::{Best, Found};
+use best::{BestCandidates, Candidate};
 use classes::Classes;
 pub use scorer::{NoScorer, Scorer};
 
@@ -29,16 +29,16 @@ pub struct BeamOptions {
     pub top: usize,
     /// The largest number of classes, without the blank, that may extend prefixes at a frame; the
     /// most probable are taken.
-    pub classes: usize,
+    pub max_classes: usize,
     /// The smallest probability, from 0 to 1, of a class that may extend prefixes at a frame.
-    pub least_probability: f64,
+    pub min_probability: f64,
 }
 
 setters!(BeamOptions {
     width: usize,
     top: usize,
-    classes: usize,
-    least_probability: f64,
+    max_classes: usize,
+    min_probability: f64,
 });
 
 impl BeamOptions {
@@ -48,8 +48,8 @@ impl BeamOptions {
         Self {
             width: 16,
             top: 1,
-            classes: usize::MAX,
-            least_probability: 0.0,
+            max_classes: usize::MAX,
+            min_probability: 0.0,
         }
     }
 }
@@ -108,7 +108,7 @@ pub struct BeamResult {
 ///
 /// # Errors
 /// [`Error::Input`] for an invalid batch, whose labels are ignored, or an invalid
-/// `least_probability`. [`Error::Forked`] if a forked process cannot start threads. A frame that is
+/// `min_probability`. [`Error::Forked`] if a forked process cannot start threads. A frame that is
 /// not a distribution is not an error: its item has status `NotFinite`.
 pub fn beam(
     batch: &Batch<'_>,
@@ -128,9 +128,8 @@ pub fn beam_with<S: Scorer>(
     beam: &BeamOptions,
     scorer: &S,
 ) -> Result<Vec<BeamResult>, Error> {
-    if !(beam.least_probability >= 0.0 && beam.least_probability <= 1.0) {
-        let least = beam.least_probability;
-        return Err(InputError::LeastProbability(least).into());
+    if !(beam.min_probability >= 0.0 && beam.min_probability <= 1.0) {
+        return Err(InputError::MinProbability(beam.min_probability).into());
     }
     let none = vec![0; batch.items()];
     let checked = unlabelled(batch, &none, options)?;
@@ -152,46 +151,47 @@ pub fn beam_with<S: Scorer>(
 
 /// A prefix that is in the beam, or that a longer prefix in the beam extends.
 struct Prefix<T> {
-    /// The prefix without its last label, and that label; `None` for the empty prefix.
-    grown: Option<(usize, u32)>,
+    /// The index of the prefix without its last label, and that label; `None` for the empty prefix.
+    extends: Option<(usize, u32)>,
+    /// The scorer's state.
     state: T,
     /// The sum of the scorer's scores.
-    added: f64,
+    scorer_score: f64,
     /// The number of prefixes that were created before.
     age: u64,
     /// Its rank in the beam; valid if the beam's entry of that rank is this prefix.
     rank: usize,
     /// The number of references: its extensions, and the beam.
-    needed: usize,
+    references: usize,
 }
 
 /// An entry of the beam: the index of a prefix, and ln of the probability of its paths up to a
 /// frame.
 #[derive(Clone, Copy)]
-struct Kept {
+struct Entry {
     prefix: usize,
-    /// Paths that end in a blank.
+    /// Of the paths that end in a blank.
     blank: f64,
-    /// Paths that end in the last label.
+    /// Of the paths that end in the last label.
     label: f64,
-    /// All paths.
-    both: f64,
+    /// Of all its paths.
+    all: f64,
 }
 
 /// Returns ln(eᵃ + eᵇ).
 fn add(a: f64, b: f64) -> f64 {
-    let (most, least) = if a > b { (a, b) } else { (b, a) };
+    let (max, min) = if a > b { (a, b) } else { (b, a) };
     // e^−38 is less than half a unit in the last place of 1.
-    if least - most < -38.0 || least == f64::NEG_INFINITY {
-        return most;
+    if min - max < -38.0 || min == f64::NEG_INFINITY {
+        return max;
     }
-    most + (least - most).exp().ln_1p()
+    max + (min - max).exp().ln_1p()
 }
 
 /// The search of one item.
 struct Search<'a, S: Scorer> {
     checked: &'a CheckedBatch<'a>,
-    beam: &'a BeamOptions,
+    beam_options: &'a BeamOptions,
     scorer: &'a S,
     prefixes: Vec<Prefix<S::State>>,
     /// Indices of prefixes without references.
@@ -200,39 +200,39 @@ struct Search<'a, S: Scorer> {
     extensions: FxHashMap<(usize, u32), usize>,
     age: u64,
     /// The beam, the best first.
-    kept: Vec<Kept>,
+    beam: Vec<Entry>,
     /// The same prefixes one frame later.
-    stayed: Vec<Kept>,
-    /// Extensions that were in the beam already: the rank of the shorter prefix, and the label.
-    regrown: Vec<(usize, u32)>,
+    unextended: Vec<Entry>,
+    /// Extensions that are in the beam already: the rank of the shorter prefix, and the label.
+    in_beam: Vec<(usize, u32)>,
 }
 
 impl<'a, S: Scorer> Search<'a, S> {
-    fn new(checked: &'a CheckedBatch<'a>, beam: &'a BeamOptions, scorer: &'a S) -> Self {
+    fn new(checked: &'a CheckedBatch<'a>, beam_options: &'a BeamOptions, scorer: &'a S) -> Self {
         let empty = Prefix {
-            grown: None,
+            extends: None,
             state: scorer.start(),
-            added: 0.0,
+            scorer_score: 0.0,
             age: 0,
             rank: 0,
-            needed: 1,
+            references: 1,
         };
         Self {
             checked,
-            beam,
+            beam_options,
             scorer,
             prefixes: vec![empty],
             free: Vec::new(),
             extensions: FxHashMap::default(),
             age: 0,
-            kept: vec![Kept {
+            beam: vec![Entry {
                 prefix: 0,
                 blank: 0.0,
                 label: f64::NEG_INFINITY,
-                both: 0.0,
+                all: 0.0,
             }],
-            stayed: Vec::new(),
-            regrown: Vec::new(),
+            unextended: Vec::new(),
+            in_beam: Vec::new(),
         }
     }
 
@@ -240,8 +240,8 @@ impl<'a, S: Scorer> Search<'a, S> {
     fn run(mut self, n: usize, options: &Options) -> Option<Vec<Hypothesis>> {
         let reader = FrameReader::new(options.input);
         let mut log_probs = Vec::with_capacity(self.checked.shape().classes);
-        let mut classes = Classes::new(self.checked.blank, self.beam);
-        let mut best = Best::new(self.beam.width.max(1));
+        let mut classes = Classes::new(self.checked.blank, self.beam_options);
+        let mut best = BestCandidates::new(self.beam_options.width.max(1));
         for t in 0..self.checked.logit_lengths[n] as usize {
             let row = self.checked.row(n, t);
             let frame = reader.read(row)?;
@@ -249,195 +249,214 @@ impl<'a, S: Scorer> Search<'a, S> {
             log_probs.extend(row.iter().map(|value| frame.log_prob(*value)));
             self.step(&log_probs, &mut classes, &mut best);
         }
-        let scored = self.kept.iter().map(|kept| {
+        let scored = self.beam.iter().map(|entry| {
             let Prefix {
-                state, added, age, ..
-            } = &self.prefixes[kept.prefix];
-            (kept.both + added + self.scorer.end(state), *age, kept)
+                state,
+                scorer_score,
+                age,
+                ..
+            } = &self.prefixes[entry.prefix];
+            (
+                entry.all + scorer_score + self.scorer.finish(state),
+                *age,
+                entry,
+            )
         });
         let mut scored: Vec<_> = scored.filter(|(s, ..)| *s > f64::NEG_INFINITY).collect();
         scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        scored.truncate(self.beam.top);
-        let hypotheses = scored.into_iter().map(|(score, _, kept)| Hypothesis {
-            labels: self.labels(kept.prefix),
-            log_prob: kept.both,
+        scored.truncate(self.beam_options.top);
+        let hypotheses = scored.into_iter().map(|(score, _, entry)| Hypothesis {
+            labels: self.labels(entry.prefix),
+            log_prob: entry.all,
             score,
         });
         Some(hypotheses.collect())
     }
 
     /// Advances the search by one frame of log-probabilities.
-    fn step(&mut self, frame: &[f64], classes: &mut Classes, best: &mut Best) {
+    fn step(&mut self, frame: &[f64], classes: &mut Classes, best: &mut BestCandidates) {
         classes.limit(frame);
-        self.stay(frame, classes, best);
-        let Some(first) = self.kept.first() else {
+        self.add_unextended(frame, classes, best);
+        let Some(first) = self.beam.first() else {
             return;
         };
         // The score of an extension is at most the score of the best prefix, plus ln p of the
         // class, plus the scorer's bound. The margin covers rounding.
-        let to_beat = best.to_beat() - self.scorer.most();
-        let score = first.both + self.prefixes[first.prefix].added;
-        classes.above(frame, to_beat - score - 1e-9 * to_beat.abs().max(1.0));
-        self.grow(frame, classes, best);
-        self.keep(frame, best);
+        let threshold = best.threshold() - self.scorer.max_score();
+        let score = first.all + self.prefixes[first.prefix].scorer_score;
+        classes.collect_above(frame, threshold - score - 1e-9 * threshold.abs().max(1.0));
+        self.add_extended(frame, classes, best);
+        self.select_beam(frame, best);
     }
 
     /// Adds the prefixes of the beam, unchanged, to the candidates. Their paths continue with a
     /// blank or with the last label again, or extend a path of the prefix without its last label,
     /// if that is in the beam.
-    fn stay(&mut self, frame: &[f64], classes: &Classes, best: &mut Best) {
-        self.stayed.clear();
-        self.regrown.clear();
-        for (rank, kept) in self.kept.iter().enumerate() {
+    fn add_unextended(&mut self, frame: &[f64], classes: &Classes, best: &mut BestCandidates) {
+        self.unextended.clear();
+        self.in_beam.clear();
+        for (rank, entry) in self.beam.iter().enumerate() {
             let Prefix {
-                grown, added, age, ..
-            } = self.prefixes[kept.prefix];
-            let mut now = Kept {
-                prefix: kept.prefix,
-                blank: kept.both + frame[self.checked.blank],
+                extends,
+                scorer_score,
+                age,
+                ..
+            } = self.prefixes[entry.prefix];
+            let mut now = Entry {
+                prefix: entry.prefix,
+                blank: entry.all + frame[self.checked.blank],
                 label: f64::NEG_INFINITY,
-                both: 0.0,
+                all: 0.0,
             };
-            if let Some((shorter, label)) = grown {
+            if let Some((shorter, label)) = extends {
                 let p = frame[label as usize];
-                now.label = kept.label + p;
-                let place = self.prefixes[shorter].rank;
-                let there = self.kept.get(place).filter(|kept| kept.prefix == shorter);
-                if let Some(shorter) = there.filter(|_| classes.may(label as usize, p)) {
-                    now.label = add(now.label, self.before(shorter, label) + p);
-                    self.regrown.push((place, label));
+                now.label = entry.label + p;
+                let rank = self.prefixes[shorter].rank;
+                let entry = self.beam.get(rank).filter(|entry| entry.prefix == shorter);
+                if let Some(entry) = entry.filter(|_| classes.allows(label as usize, p)) {
+                    now.label = add(now.label, self.extendable(entry, label) + p);
+                    self.in_beam.push((rank, label));
                 }
             }
-            now.both = add(now.blank, now.label);
-            self.stayed.push(now);
-            best.push(Found {
-                score: now.both + added,
+            now.all = add(now.blank, now.label);
+            self.unextended.push(now);
+            best.push(Candidate {
+                score: now.all + scorer_score,
                 order: age,
                 rank,
-                by: None,
+                label: None,
             });
         }
-        self.regrown.sort_unstable();
+        self.in_beam.sort_unstable();
     }
 
-    /// Returns ln of the probability of the paths that a label extends. A repeated label is a new
-    /// one only after a blank.
-    fn before(&self, kept: &Kept, label: u32) -> f64 {
-        match self.prefixes[kept.prefix].grown {
-            Some((_, last)) if last == label => kept.blank,
-            _ => kept.both,
+    /// Returns ln of the probability of the paths of an entry that this label extends. It does not
+    /// extend those that end in the same label, because it would repeat it.
+    fn extendable(&self, entry: &Entry, label: u32) -> f64 {
+        match self.prefixes[entry.prefix].extends {
+            Some((_, last)) if last == label => entry.blank,
+            _ => entry.all,
         }
     }
 
-    /// Adds the prefixes of the beam, extended by one label, to the candidates.
-    fn grow(&self, frame: &[f64], classes: &mut Classes, best: &mut Best) {
-        let most = self.scorer.most();
-        let mut regrown = &self.regrown[..];
-        for (rank, kept) in self.kept.iter().enumerate() {
-            let Prefix { state, added, .. } = &self.prefixes[kept.prefix];
-            let these = regrown.partition_point(|(place, _)| *place <= rank);
-            let (there, rest) = regrown.split_at(these);
-            regrown = rest;
+    /// Adds the prefixes of the beam, extended by one label, to the candidates, except the
+    /// extensions that are in the beam already.
+    fn add_extended(&self, frame: &[f64], classes: &mut Classes, best: &mut BestCandidates) {
+        let max_score = self.scorer.max_score();
+        let mut in_beam = &self.in_beam[..];
+        for (rank, entry) in self.beam.iter().enumerate() {
+            let Prefix {
+                state,
+                scorer_score,
+                ..
+            } = &self.prefixes[entry.prefix];
+            let count = in_beam.partition_point(|(shorter, _)| *shorter <= rank);
+            let (of_this, rest) = in_beam.split_at(count);
+            in_beam = rest;
             for nth in 0.. {
-                let Some((p, label)) = classes.nth_likely(nth) else {
+                let Some((p, label)) = classes.nth_most_probable(nth) else {
                     break;
                 };
                 // All further classes score less.
-                if kept.both + p + (added + most) < best.to_beat() {
+                if entry.all + p + (scorer_score + max_score) < best.threshold() {
                     break;
                 }
-                if there.contains(&(rank, label)) {
+                if of_this.contains(&(rank, label)) {
                     continue;
                 }
-                let (_, more) = self.scorer.grow(state, label);
-                best.push(Found {
-                    score: self.before(kept, label) + p + (added + more),
+                let (_, label_score) = self.scorer.extend(state, label);
+                best.push(Candidate {
+                    score: self.extendable(entry, label) + p + (scorer_score + label_score),
                     // Larger than the age of any existing prefix.
                     order: self.age + 1 + (rank * frame.len()) as u64 + u64::from(label),
                     rank,
-                    by: Some(label),
+                    label: Some(label),
                 });
             }
         }
     }
 
     /// Replaces the beam by the best candidates, and creates the prefixes that are new.
-    fn keep(&mut self, frame: &[f64], best: &mut Best) {
-        let found = best.take();
-        let before = std::mem::take(&mut self.kept);
-        let kept = found.iter().map(|found| match found.by {
-            None => self.stayed[found.rank],
+    fn select_beam(&mut self, frame: &[f64], best: &mut BestCandidates) {
+        let candidates = best.take();
+        let before = std::mem::take(&mut self.beam);
+        let entries = candidates.iter().map(|candidate| match candidate.label {
+            None => self.unextended[candidate.rank],
             Some(label) => {
-                let shorter = &before[found.rank];
-                let now = self.before(shorter, label) + frame[label as usize];
-                Kept {
+                let shorter = &before[candidate.rank];
+                let now = self.extendable(shorter, label) + frame[label as usize];
+                Entry {
                     blank: f64::NEG_INFINITY,
                     label: now,
-                    both: now,
+                    all: now,
                     ..*shorter
                 }
             }
         });
-        self.kept = kept.collect();
+        self.beam = entries.collect();
         // New prefixes get ages in the order in which they were found.
-        let mut new: Vec<_> = (found.iter().enumerate())
-            .filter_map(|(rank, found)| Some((found.order, rank, found.by?)))
+        let mut new: Vec<_> = (candidates.iter().enumerate())
+            .filter_map(|(rank, candidate)| Some((candidate.order, rank, candidate.label?)))
             .collect();
         new.sort_unstable();
         for (_, rank, label) in new {
-            self.kept[rank].prefix = self.longer(self.kept[rank].prefix, label);
+            self.beam[rank].prefix = self.extension(self.beam[rank].prefix, label);
         }
-        for (rank, kept) in self.kept.iter().enumerate() {
-            let prefix = &mut self.prefixes[kept.prefix];
+        for (rank, entry) in self.beam.iter().enumerate() {
+            let prefix = &mut self.prefixes[entry.prefix];
             prefix.rank = rank;
-            prefix.needed += 1;
+            prefix.references += 1;
         }
-        for kept in before {
-            self.release(kept.prefix);
+        for entry in before {
+            self.release(entry.prefix);
         }
     }
 
     /// Returns the extension of a prefix by a label. It exists already if a prefix in the beam
     /// extends it.
-    fn longer(&mut self, shorter: usize, label: u32) -> usize {
+    fn extension(&mut self, shorter: usize, label: u32) -> usize {
         if let Some(found) = self.extensions.get(&(shorter, label)) {
             return *found;
         }
-        let Prefix { state, added, .. } = &self.prefixes[shorter];
-        let (state, more) = self.scorer.grow(state, label);
+        let Prefix {
+            state,
+            scorer_score,
+            ..
+        } = &self.prefixes[shorter];
+        let (state, label_score) = self.scorer.extend(state, label);
         self.age += 1;
         let longer = Prefix {
-            grown: Some((shorter, label)),
+            extends: Some((shorter, label)),
             state,
-            added: added + more,
+            scorer_score: scorer_score + label_score,
             age: self.age,
             rank: 0,
-            needed: 0,
+            references: 0,
         };
-        self.prefixes[shorter].needed += 1;
-        let place = match self.free.pop() {
-            Some(place) => {
-                self.prefixes[place] = longer;
-                place
+        self.prefixes[shorter].references += 1;
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.prefixes[index] = longer;
+                index
             }
             None => {
                 self.prefixes.push(longer);
                 self.prefixes.len() - 1
             }
         };
-        self.extensions.insert((shorter, label), place);
-        place
+        self.extensions.insert((shorter, label), index);
+        index
     }
 
     /// Releases one reference to a prefix. Without references it is freed, which releases the
     /// shorter prefix.
     fn release(&mut self, mut prefix: usize) {
         loop {
-            self.prefixes[prefix].needed -= 1;
+            self.prefixes[prefix].references -= 1;
             match self.prefixes[prefix] {
                 Prefix {
-                    needed: 0,
-                    grown: Some((shorter, label)),
+                    references: 0,
+                    extends: Some((shorter, label)),
                     ..
                 } => {
                     self.extensions.remove(&(shorter, label));
@@ -452,10 +471,10 @@ impl<'a, S: Scorer> Search<'a, S> {
     /// Returns the labels of a prefix.
     fn labels(&self, prefix: usize) -> Vec<u32> {
         let mut labels = Vec::new();
-        let mut grown = self.prefixes[prefix].grown;
-        while let Some((shorter, label)) = grown {
+        let mut extends = self.prefixes[prefix].extends;
+        while let Some((shorter, label)) = extends {
             labels.push(label);
-            grown = self.prefixes[shorter].grown;
+            extends = self.prefixes[shorter].extends;
         }
         labels.reverse();
         labels

@@ -12,13 +12,13 @@ pub(super) struct FrameReader {
     level: Level,
 }
 
-/// The normaliser of a frame: ln p of a class is its score − `most` − `rest`.
+/// The normaliser of a frame: ln p of a class is its score − `max` − `rest`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     input: Input,
     /// The largest score.
-    most: f64,
-    /// ln Σ e^(score − most) if the input is normalised, else 0.
+    max: f64,
+    /// ln Σ e^(score − max) if the input is normalised, else 0.
     rest: f64,
 }
 
@@ -37,7 +37,7 @@ impl FrameReader {
         let frame = self.read_scores(row)?;
         Some(match self.input {
             Input::Logits => Frame {
-                rest: dispatch!(self.level, simd => sum_of_exp(simd, row, frame.most)).ln(),
+                rest: dispatch!(self.level, simd => sum_of_exp(simd, row, frame.max)).ln(),
                 ..frame
             },
             _ => frame,
@@ -47,19 +47,19 @@ impl FrameReader {
     /// As [`read`](Self::read), but does not normalise logits, for callers that need only their
     /// order.
     pub(super) fn read_scores(&self, row: &[f32]) -> Option<Frame> {
-        let frame = |most, rest| Frame {
+        let frame = |max, rest| Frame {
             input: self.input,
-            most,
+            max,
             rest,
         };
         if let Input::Probs { epsilon } = self.input {
             let (largest, sum) = dispatch!(self.level, simd => sum_of_probs(simd, row, epsilon));
-            let most = f64::from(largest);
+            let max = f64::from(largest);
             let valid = largest > 0.0 && sum < f64::INFINITY;
-            return valid.then(|| frame(most.ln(), (sum / most).ln()));
+            return valid.then(|| frame(max.ln(), (sum / max).ln()));
         }
-        let most = dispatch!(self.level, simd => largest(simd, row));
-        is_distribution(self.input, most).then(|| frame(most.into(), 0.0))
+        let max = dispatch!(self.level, simd => largest(simd, row));
+        is_distribution(self.input, max).then(|| frame(max.into(), 0.0))
     }
 
     /// Returns the most probable class of each frame, the first of equal ones; `None` if a frame is
@@ -72,15 +72,15 @@ impl FrameReader {
     }
 }
 
-/// A probability of e^−LEAST or less, relative to the largest of the frame (for log-probabilities,
-/// to 1), counts as 0, as in the loss: 2^28 nats.
-const LEAST: f64 = 268_435_456.0;
+/// A probability of e^−MAX_NATS or less counts as 0, as in the loss: 2^28 nats. It is relative to
+/// the largest of the frame, or, for log-probabilities, to 1.
+const MAX_NATS: f64 = 268_435_456.0;
 
 /// Returns true if a frame with this largest score is a distribution.
-fn is_distribution(input: Input, most: f32) -> bool {
+fn is_distribution(input: Input, max: f32) -> bool {
     match input {
-        Input::LogProbs | Input::LogProbsExact => f64::from(most) > -LEAST && most <= 88.0,
-        Input::Logits | Input::Probs { .. } => most.is_finite(),
+        Input::LogProbs | Input::LogProbsExact => f64::from(max) > -MAX_NATS && max <= 88.0,
+        Input::Logits | Input::Probs { .. } => max.is_finite(),
     }
 }
 
@@ -107,31 +107,31 @@ fn most_probable_path<'r, S: Simd>(
     for row in rows {
         let class = match input {
             Input::Probs { epsilon } => {
-                let (most, sum) = sum_of_probs(simd, row, epsilon);
-                if most <= 0.0 || !sum.is_finite() {
+                let (max, sum) = sum_of_probs(simd, row, epsilon);
+                if max <= 0.0 || !sum.is_finite() {
                     return None;
                 }
-                factors *= sum / f64::from(most);
+                factors *= sum / f64::from(max);
                 first_of(
                     row,
                     #[inline(always)]
-                    |p| biased(p, epsilon) == most,
+                    |p| biased(p, epsilon) == max,
                 )
             }
             Input::Logits | Input::LogProbs | Input::LogProbsExact => {
-                let most = largest(simd, row);
-                if !is_distribution(input, most) {
+                let max = largest(simd, row);
+                if !is_distribution(input, max) {
                     return None;
                 }
                 if input == Input::Logits {
-                    factors *= sum_of_exp(simd, row, most.into());
+                    factors *= sum_of_exp(simd, row, max.into());
                 } else {
-                    log_prob += f64::from(most);
+                    log_prob += f64::from(max);
                 }
                 first_of(
                     row,
                     #[inline(always)]
-                    |x| x == most,
+                    |x| x == max,
                 )
             }
         };
@@ -155,9 +155,9 @@ impl Frame {
         };
         let depth = match self.input {
             Input::LogProbs | Input::LogProbsExact => score,
-            Input::Logits | Input::Probs { .. } => score - self.most,
+            Input::Logits | Input::Probs { .. } => score - self.max,
         };
-        if depth > -LEAST {
+        if depth > -MAX_NATS {
             score
         } else {
             f64::NEG_INFINITY
@@ -169,7 +169,7 @@ impl Frame {
     #[inline]
     pub(super) fn offset(&self) -> f64 {
         match self.input {
-            Input::Logits => self.most,
+            Input::Logits => self.max,
             Input::LogProbs | Input::LogProbsExact | Input::Probs { .. } => 0.0,
         }
     }
@@ -179,7 +179,7 @@ impl Frame {
     pub(super) fn log_prob(&self, value: f32) -> f64 {
         match self.input {
             Input::LogProbs | Input::LogProbsExact => self.score(value),
-            Input::Logits | Input::Probs { .. } => (self.score(value) - self.most) - self.rest,
+            Input::Logits | Input::Probs { .. } => (self.score(value) - self.max) - self.rest,
         }
     }
 }
@@ -215,20 +215,20 @@ fn each<S: Simd>(simd: S, row: &[f32], padding: f32, mut visit: impl FnMut(f32x1
 /// Returns the largest value, or NaN if the row contains one.
 #[inline(always)]
 fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
-    let mut most = f32x16::splat(simd, f32::NEG_INFINITY);
-    let mut numbers = most.simd_eq(most);
+    let mut max = f32x16::splat(simd, f32::NEG_INFINITY);
+    let mut numbers = max.simd_eq(max);
     each(
         simd,
         row,
         f32::NEG_INFINITY,
         #[inline(always)]
         |x| {
-            most = most.max(x);
+            max = max.max(x);
             numbers &= x.simd_eq(x);
         },
     );
     if numbers.all_true() {
-        largest_lane(simd, most)
+        largest_lane(simd, max)
     } else {
         f32::NAN
     }
@@ -238,8 +238,8 @@ fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
 fn largest_lane<S: Simd>(simd: S, lanes: f32x16<S>) -> f32 {
     let (a, b) = simd.split_f32x16(lanes);
     let (a, b) = simd.split_f32x8(a.max(b));
-    let most = a.max(b);
-    most[0].max(most[1]).max(most[2].max(most[3]))
+    let max = a.max(b);
+    max[0].max(max[1]).max(max[2].max(max[3]))
 }
 
 /// Returns the index of the first element for which `is` holds, in a row that has one.
@@ -254,9 +254,9 @@ fn first_of(row: &[f32], is: impl Fn(f32) -> bool) -> usize {
     from + at.unwrap_or(0)
 }
 
-/// Returns Σ e^(x − most).
+/// Returns Σ e^(x − max).
 #[inline(always)]
-fn sum_of_exp<S: Simd>(simd: S, row: &[f32], most: f64) -> f64 {
+fn sum_of_exp<S: Simd>(simd: S, row: &[f32], max: f64) -> f64 {
     let mut sums = [f64x8::splat(simd, 0.0); 2];
     each(
         simd,
@@ -265,8 +265,8 @@ fn sum_of_exp<S: Simd>(simd: S, row: &[f32], most: f64) -> f64 {
         #[inline(always)]
         |x| {
             let (low, high) = simd.widen_f32x16(x);
-            sums[0] += exp(low - most);
-            sums[1] += exp(high - most);
+            sums[0] += exp(low - max);
+            sums[1] += exp(high - max);
         },
     );
     sum_of_lanes(simd, sums[0] + sums[1])
@@ -284,7 +284,7 @@ fn sum_of_lanes<S: Simd>(simd: S, lanes: f64x8<S>) -> f64 {
 #[inline(always)]
 fn sum_of_probs<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> (f32, f64) {
     let zero = f32x16::splat(simd, 0.0);
-    let (mut most, mut sums) = (zero, f64x8::splat(simd, 0.0));
+    let (mut max, mut sums) = (zero, f64x8::splat(simd, 0.0));
     // The padding becomes 0 when ε is added.
     each(
         simd,
@@ -296,12 +296,12 @@ fn sum_of_probs<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> (f32, f64) {
             // The same rule as in `biased`.
             let p = p.abs().simd_lt(1.2e-38).select(zero, p);
             let p = p.simd_ge(0.0).select(p, f32x16::splat(simd, f32::NAN));
-            most = most.max(p);
+            max = max.max(p);
             let (low, high) = simd.widen_f32x16(p);
             sums += low + high;
         },
     );
-    (largest_lane(simd, most), sum_of_lanes(simd, sums))
+    (largest_lane(simd, max), sum_of_lanes(simd, sums))
 }
 
 /// 1/k!, k from 12 down to 0.

@@ -38,7 +38,7 @@ pub enum BufferError {
     },
     /// A range that a kernel binds as a whole is larger than the device's largest binding.
     #[error(
-        "buffer `{buffer}`: {got} bytes are bound at once, but the device binds at most {most} (max_storage_buffer_binding_size): bind a smaller range, or use padded labels"
+        "buffer `{buffer}`: {got} bytes are bound at once, but the device binds at most {max} (max_storage_buffer_binding_size): bind a smaller range, or use padded labels"
     )]
     TooLarge {
         /// The name of its field in [`Buffers`](crate::Buffers),
@@ -47,7 +47,7 @@ pub enum BufferError {
         /// The size of the range in bytes.
         got: u64,
         /// The device's limit in bytes.
-        most: u64,
+        max: u64,
     },
     /// An offset is not aligned.
     #[error(

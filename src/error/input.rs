@@ -1,6 +1,6 @@
 //! Errors of a batch on the host.
 
-use super::ParameterError;
+use super::{ParameterError, parameter::class_range};
 
 /// The rule that a batch or an option violates.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum InputError {
         items: usize,
     },
     /// A logit length is negative or larger than the number of frames.
-    #[error("item {item}: logit length {length} is not within 0..={frames} frames")]
+    #[error("item {item}: logit length {length} is out of range: expected 0 to {frames} frames")]
     LogitLength {
         /// The item.
         item: usize,
@@ -47,7 +47,7 @@ pub enum InputError {
         frames: usize,
     },
     /// A label length is negative or larger than the number of available labels.
-    #[error("item {item}: label length {length} is not within 0..={max} labels")]
+    #[error("item {item}: label length {length} is out of range: expected 0 to {max} labels")]
     LabelLength {
         /// The item.
         item: usize,
@@ -57,7 +57,7 @@ pub enum InputError {
         max: usize,
     },
     /// A label is not a valid class.
-    #[error("item {item}: label {label} at position {position} is {}", violated(*label, *classes))]
+    #[error("item {item}: label {label} at position {position} is out of range: {}", expected(*label, *classes))]
     Label {
         /// The item.
         item: usize,
@@ -121,9 +121,9 @@ pub enum InputError {
         /// The value.
         value: f32,
     },
-    /// The `least_probability` of [`BeamOptions`](crate::decode::BeamOptions) is not within 0 to 1.
-    #[error("least_probability {0} is not within 0..=1")]
-    LeastProbability(f64),
+    /// The `min_probability` of [`BeamOptions`](crate::decode::BeamOptions) is out of range.
+    #[error("min_probability {0} is out of range: expected 0 to 1")]
+    MinProbability(f64),
     /// A sparse index lies outside the dense shape.
     #[error(
         "sparse label {entry}: index [{row}, {column}] is outside the dense shape [{rows}, {columns}]"
@@ -184,14 +184,13 @@ pub enum InputError {
     },
 }
 
-/// Returns the rule that a label violates, as the end of "label … is". A negative label is most
-/// often padding that the label length includes.
-fn violated(label: i64, classes: usize) -> String {
+/// Returns the rule that a label violates. A negative label is most often padding that the label
+/// length includes.
+fn expected(label: i64, classes: usize) -> String {
+    let range = class_range(classes);
     if label < 0 {
-        format!(
-            "negative, not within 0..{classes}: if it is padding, label_lengths must not count it"
-        )
+        format!("{range}; if it is padding, label_lengths must not count it")
     } else {
-        format!("not below {classes} classes")
+        range
     }
 }

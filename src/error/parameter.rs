@@ -15,7 +15,7 @@ pub enum ParameterError {
         rule: &'static str,
     },
     /// The blank is not a valid class.
-    #[error("blank {blank} is not below {classes} classes")]
+    #[error("blank {blank} is out of range: {}", class_range(*classes))]
     Blank {
         /// The blank's index.
         blank: usize,
@@ -25,4 +25,12 @@ pub enum ParameterError {
     /// The ε of [`Input::Probs`](crate::Input::Probs) is negative, NaN or infinite.
     #[error("epsilon {0} must be finite and not negative")]
     Epsilon(f32),
+}
+
+/// Returns the range of valid classes, as the end of a message.
+pub(super) fn class_range(classes: usize) -> String {
+    format!(
+        "expected 0 to {} for {classes} classes",
+        classes.saturating_sub(1)
+    )
 }

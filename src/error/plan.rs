@@ -26,14 +26,14 @@ pub enum PlanError {
     },
     /// The batch would need more dispatches than a plan may have.
     #[error(
-        "{items} items need more than the 65,536 dispatches that a plan may have: {}", split(.most)
+        "{items} items need more than the 65,536 dispatches that a plan may have: {}", split(.max_items)
     )]
     Dispatches {
         /// The items of the shape.
         items: usize,
         /// The number of items to plan together instead. If that is still too many, the next error
         /// has a lower number. 0 if not even one item can be planned.
-        most: usize,
+        max_items: usize,
     },
     /// A limit of the device is lower than the batch or any plan needs.
     #[error("the device's {limit} is {has}, but {needs} is required for {what}")]
@@ -58,8 +58,8 @@ pub enum PlanError {
 }
 
 /// Returns the remedy for [`PlanError::Dispatches`], as the end of its message.
-fn split(most: &usize) -> String {
-    match most {
+fn split(max_items: &usize) -> String {
+    match max_items {
         0 => "one item alone is too long for the device's max_storage_buffer_binding_size".into(),
         most => format!("split the batch into parts of at most {most} of the items"),
     }

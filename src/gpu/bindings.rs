@@ -142,10 +142,10 @@ impl<'a> Bindings<'a> {
         }
         if let Some(labels) = self.get(ArrayId::Labels) {
             let got = accessible_bytes(plan, ArrayId::Labels, labels);
-            let most = limits.max_binding;
-            if plan.shape().label_layout == LabelLayout::Concatenated && got > most {
+            let max = limits.max_binding;
+            if plan.shape().label_layout == LabelLayout::Concatenated && got > max {
                 let buffer = self.set.field(ArrayId::Labels);
-                return Err(BufferError::TooLarge { buffer, got, most });
+                return Err(BufferError::TooLarge { buffer, got, max });
             }
         }
         self.check_overlaps(plan)

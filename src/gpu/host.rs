@@ -177,14 +177,14 @@ impl HostRunner {
         let too_many = |parts: &BatchParts<'_>| {
             let shape = parts.iter().next()?.plan_shape();
             match Plan::new(&shape, options, task, &self.limits) {
-                Err(PlanError::Dispatches { most, .. }) if most > 0 => Some(most),
+                Err(PlanError::Dispatches { max_items, .. }) if max_items > 0 => Some(max_items),
                 // `run_part` plans the part again, and returns any other error.
                 _ => None,
             }
         };
-        // `most` decreases, so the loop ends.
-        while let Some(most) = too_many(&parts) {
-            parts = of_at_most(most);
+        // `max_items` decreases, so the loop ends.
+        while let Some(max_items) = too_many(&parts) {
+            parts = of_at_most(max_items);
         }
         parts
     }

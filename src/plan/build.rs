@@ -57,11 +57,11 @@ pub(super) fn plan(
             // Each tile has as many dispatches as the first.
             let per_tile = builder.dispatches.len() - before_tiles;
             let tiles = (MAX_DISPATCHES - before_tiles) / per_tile.max(1);
-            let most = tiling.tile_items.saturating_mul(tiles as u64);
-            if items > most {
+            let max_items = tiling.tile_items.saturating_mul(tiles as u64);
+            if items > max_items {
                 return Err(PlanError::Dispatches {
                     items: shape.items,
-                    most: usize_of(most),
+                    max_items: usize_of(max_items),
                 });
             }
         }
@@ -201,7 +201,7 @@ impl Builder<'_> {
                 items: self.shape.items,
                 // Fewer items also help if a single tile has too many dispatches: in a time-major
                 // batch, an input slice then holds more frames.
-                most: self.shape.items / 2,
+                max_items: self.shape.items / 2,
             });
         }
         let widest = dispatch.grid.into_iter().max().unwrap_or(0);
@@ -318,19 +318,22 @@ impl Builder<'_> {
 }
 
 /// Returns the number of lanes that share `frames` rows of `classes`, so that each lane has about
-/// four entries: a power of two, at most `most`.
+/// four entries: a power of two, at most `max_lanes`.
 ///
 /// For a software driver, it is 8 unless a row is very long: the lanes of one vector, which never
 /// wait for each other. The result depends on C but on no other size of the batch, because the
 /// order in which the entries of a row are summed must not depend on the other items.
-pub(super) fn row_lanes(frames: u64, classes: u64, most: u64, limits: &DeviceLimits) -> u64 {
-    let most = if limits.software && classes < LONG_ROW_ON_CPU {
+pub(super) fn row_lanes(frames: u64, classes: u64, max_lanes: u64, limits: &DeviceLimits) -> u64 {
+    let max_lanes = if limits.software && classes < LONG_ROW_ON_CPU {
         8
     } else {
-        most
+        max_lanes
     };
     let wanted = frames * classes / 4;
-    wanted.clamp(8, most).next_power_of_two().min(most)
+    wanted
+        .clamp(8, max_lanes)
+        .next_power_of_two()
+        .min(max_lanes)
 }
 
 /// From this number of classes on, the lanes of one vector would take too many loop iterations.

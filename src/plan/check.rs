@@ -24,17 +24,17 @@ pub(super) fn check(
     task: Task,
     limits: &DeviceLimits,
 ) -> Result<(), PlanError> {
-    for (axis, value, least) in [
+    for (axis, value, min) in [
         ("items N", shape.items, 0),
         ("frames T", shape.frames, 0),
         ("classes C", shape.classes, 1),
         ("max_labels Lmax", shape.max_labels, 0),
     ] {
-        if value < least || value > LONGEST_AXIS {
+        if value < min || value > LONGEST_AXIS {
             return Err(ParameterError::Axis {
                 axis,
                 value: value as u64,
-                rule: if value < least {
+                rule: if value < min {
                     "at least 1: the blank is a class"
                 } else {
                     "below 2^31"
@@ -69,7 +69,7 @@ pub(super) fn check(
             "max_storage_buffers_per_shader_stage",
             limits.max_storage_buffers,
             DeviceLimits::STORAGE_BUFFERS,
-            "stage `check_labels`",
+            "the stage that checks labels",
         ),
         (
             "max_compute_invocations_per_workgroup",

@@ -26,9 +26,9 @@ impl Builder<'_> {
             return Ok(());
         }
         let items = self.shape.items as u64;
-        let most = TOTALS_ITEMS.min(self.tiling.binding_words());
-        for first in (0..items).step_by(usize_of(most)) {
-            let count = most.min(items - first);
+        let max_items = TOTALS_ITEMS.min(self.tiling.binding_words());
+        for first in (0..items).step_by(usize_of(max_items)) {
+            let count = max_items.min(items - first);
             let (range, base) = self.tiling.items_range(first, count, 1);
             let params = Params {
                 tile_items: word(count),
@@ -127,8 +127,8 @@ impl Builder<'_> {
         let dispatches = if in_one <= u64::from(Iterations::MAX) {
             vec![(1, [1, 1], in_one)]
         } else {
-            let most = u64::from(self.limits.max_workgroups);
-            let clear = classes.div_ceil(lanes).min(most);
+            let max_workgroups = u64::from(self.limits.max_workgroups);
+            let clear = classes.div_ceil(lanes).min(max_workgroups);
             vec![
                 (clear, [1, 0], iterations(classes.div_ceil(clear), 0)),
                 (strides, [0, 1], iterations(0, 1)),
@@ -410,6 +410,6 @@ impl Builder<'_> {
 /// less than a quarter of the lanes is idle.
 pub(super) fn sweep_lanes(quads: u64, software: bool) -> u64 {
     let doubled = quads.next_power_of_two();
-    let least = if software { 8 } else { doubled.clamp(8, 32) };
-    quads.next_multiple_of(least.max(doubled / 8))
+    let min_quads = if software { 8 } else { doubled.clamp(8, 32) };
+    quads.next_multiple_of(min_quads.max(doubled / 8))
 }

@@ -125,32 +125,44 @@ impl Tiling {
     fn fit_items(&mut self) -> Result<(), PlanError> {
         let [frames, max_labels] = [self.shape.frames, self.shape.max_labels].map(|n| n as u64);
         let (capacity, binding) = (self.capacity, self.binding_bytes);
-        self.fit(WORD, binding, "one item's length")?;
-        self.fit(self.input_row_bytes(), binding, "one frame of logits")?;
-        self.fit(frames * PAIR, capacity, "an item's statistics")?;
+        self.fit(WORD, binding, "the length of one item")?;
+        self.fit(self.input_row_bytes(), binding, "one frame of the logits")?;
+        self.fit(
+            frames * PAIR,
+            capacity,
+            "the softmax statistics of one item",
+        )?;
         if self.task.has_states() {
             let rows = 2 + self.spill_rows;
-            self.fit(rows * self.carry_row_bytes(), capacity, "an item's states")?;
+            self.fit(
+                rows * self.carry_row_bytes(),
+                capacity,
+                "the states of one item at one frame",
+            )?;
         }
         let labels = ITEM.max(self.label_capacity * PAIR);
-        self.fit(labels, capacity, "an item's labels")?;
+        self.fit(labels, capacity, "the labels of one item")?;
         if self.task == Task::LossAndGrad {
-            self.fit(self.first_of_class_bytes(), capacity, "an item's classes")?;
+            self.fit(
+                self.first_of_class_bytes(),
+                capacity,
+                "the index from classes to labels of one item",
+            )?;
         }
         if self.shape.label_layout == LabelLayout::Padded {
-            self.fit(max_labels * WORD, binding, "an item's padded labels")?;
+            self.fit(max_labels * WORD, binding, "the padded labels of one item")?;
         }
         match self.task {
             Task::Loss | Task::LossAndGrad => {}
             Task::Align => {
-                self.fit(frames * WORD, binding, "an item's path")?;
-                self.fit(max_labels * PAIR, binding, "an item's spans")?;
+                self.fit(frames * WORD, binding, "the path of one item")?;
+                self.fit(max_labels * PAIR, binding, "the spans of one item")?;
             }
-            Task::Greedy => self.fit(frames * PAIR, binding, "an item's decoded labels")?,
+            Task::Greedy => self.fit(frames * PAIR, binding, "the decoded labels of one item")?,
         }
         let totals = (TOTALS_WORDS + self.shape.items as u64) * WORD;
         if self.shape.label_layout == LabelLayout::Concatenated && totals > capacity {
-            return Err(self.binding_limit(totals, "the starts of concatenated labels"));
+            return Err(self.binding_limit(totals, "the label lengths of the batch"));
         }
         Ok(())
     }
@@ -164,7 +176,11 @@ impl Tiling {
             Task::Align => BLOCK / STEPS_PER_WORD * WORD * self.quads,
             Task::Loss | Task::Greedy => 0,
         };
-        self.fit(block_bytes, self.capacity, "one block of an item's states")?;
+        self.fit(
+            block_bytes,
+            self.capacity,
+            "the stored states of one item in one checkpoint segment",
+        )?;
         let item_bytes = block_bytes * self.steps.div_ceil(BLOCK);
         let items = self.capacity / item_bytes.max(1);
         self.tile_items = self.tile_items.min(items).max(1);
@@ -197,9 +213,10 @@ impl Tiling {
             let gathered_bytes = self.task.directions() * (self.label_capacity + 1) * WORD * BLOCK;
             self.tile_items = self.tile_items.min(self.capacity / gathered_bytes);
             if self.tile_items == 0 {
-                return Err(
-                    self.binding_limit(gathered_bytes, "one block of an item's gathered entries")
-                );
+                return Err(self.binding_limit(
+                    gathered_bytes,
+                    "the logits that one item's labels need in one checkpoint segment",
+                ));
             }
             blocks = blocks.min(self.capacity / (gathered_bytes * self.tile_items));
         }
@@ -212,7 +229,7 @@ impl Tiling {
     fn check_carry(&self) -> Result<(), PlanError> {
         let bytes = self.carry_bytes();
         if bytes > self.capacity {
-            return Err(self.binding_limit(bytes, "the checkpoints of the states"));
+            return Err(self.binding_limit(bytes, "the checkpoints of all segments"));
         }
         Ok(())
     }

@@ -181,8 +181,8 @@ impl Lattice {
             .collect();
         for (t, (row, alpha)) in rows.iter().zip(forward).enumerate().rev() {
             let joint: Vec<f64> = alpha.iter().zip(&beta).map(|(a, b)| a + b).collect();
-            let most = joint.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let share: Vec<f64> = joint.iter().map(|j| (j - most).exp()).collect();
+            let max = joint.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let share: Vec<f64> = joint.iter().map(|j| (j - max).exp()).collect();
             let sum: f64 = share.iter().sum();
             let frame = &mut occupancy[t * classes..(t + 1) * classes];
             for (class, share) in self.class.iter().zip(&share) {
@@ -202,9 +202,9 @@ fn allowed(is: bool, log: f64) -> f64 {
 
 /// Returns ln of the sum of three numbers, given their logarithms.
 fn log_sum(logs: [f64; 3]) -> f64 {
-    let most = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
-    if most == f64::NEG_INFINITY {
-        return most;
+    let max = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    if max == f64::NEG_INFINITY {
+        return max;
     }
-    most + logs.iter().map(|log| (log - most).exp()).sum::<f64>().ln()
+    max + logs.iter().map(|log| (log - max).exp()).sum::<f64>().ln()
 }

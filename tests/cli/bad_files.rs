@@ -245,7 +245,7 @@ fn labels_and_blanks_that_are_not_valid_classes_are_refused() {
     bad(
         "blank.npz",
         &Npz::small().with("blank", &[], &[3_i32]),
-        "blank 3 is not below 3 classes",
+        "blank 3 is out of range: expected 0 to 2 for 3 classes",
     );
     bad(
         "minus.npz",
@@ -319,7 +319,7 @@ fn options_that_contradict_the_file_or_each_other_are_refused() {
     refused(
         &["loss", &path, "--blank", "3"],
         "flags.npz",
-        "blank 3 is not below",
+        "blank 3 is out of range",
     );
     refused(
         &["loss", &path, "--out", &path],

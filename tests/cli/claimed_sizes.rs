@@ -26,13 +26,13 @@ fn refused_by_all(path: &str, reason: &str) {
 
 #[test]
 fn a_long_axis_of_an_empty_array_is_refused() {
-    let most = i32::MAX as u64;
+    let max = i32::MAX as u64;
     for shape in [
-        [3, 0, most],
-        [0, 4, most],
-        [0, most, 3],
-        [most, 0, 3],
-        [0, most, most],
+        [3, 0, max],
+        [0, 4, max],
+        [0, max, 3],
+        [max, 0, 3],
+        [0, max, max],
         [1 << 40, 0, 1 << 20],
         [0, 1 << 62, 2],
     ] {
@@ -50,11 +50,11 @@ fn a_long_axis_of_an_empty_array_is_refused() {
             .with::<i32>("labels", &[0, 2], &[])
     };
     for (name, shape) in [
-        ("labels", vec![0, most]),
+        ("labels", vec![0, max]),
         ("labels", vec![1 << 40, 0]),
-        ("label_lengths", vec![0, most]),
+        ("label_lengths", vec![0, max]),
         ("logit_lengths", vec![1 << 50, 0]),
-        ("blank", vec![0, most]),
+        ("blank", vec![0, max]),
     ] {
         let path = none().with::<i32>(name, &shape, &[]).save("axis.npz");
         refused_by_all(&path, &format!("{name}: has shape"));
@@ -63,8 +63,8 @@ fn a_long_axis_of_an_empty_array_is_refused() {
 
 #[test]
 fn an_empty_batch_with_the_longest_axes_succeeds() {
-    let most = 1 << 20;
-    for shape in [[3, 0, most], [0, most, most], [0, 4, most]] {
+    let max = 1 << 20;
+    for shape in [[3, 0, max], [0, max, max], [0, 4, max]] {
         let path = Npz::default()
             .with::<f32>("logits", &shape, &[])
             .with("labels", &[shape[0], 0], &[0_i32; 0])

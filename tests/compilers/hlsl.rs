@@ -6,7 +6,7 @@
 
 use naga::back::hlsl;
 
-use super::to_hlsl::{least, translated};
+use super::to_hlsl::{min_shader_model, translated};
 use super::validator::{TemporaryFile, Translations, all_pass, run_validator};
 
 fn validate(name: &str, entry: &str, source: &str) -> Result<(), String> {
@@ -44,7 +44,7 @@ fn naga_translates_every_pipeline_with_its_entry_point_and_bindings() {
             |_| true,
             |cases| {
                 for (_, case, made) in cases {
-                    translated(case, made, least(case), checks)?;
+                    translated(case, made, min_shader_model(case), checks)?;
                     translated(case, made, hlsl::ShaderModel::V6_6, checks)?;
                 }
                 Ok(())
@@ -60,7 +60,7 @@ fn glslang_accepts_every_pipeline_of_f32() {
         |case| !case.is_f16(),
         |cases| {
             for (number, case, made) in cases {
-                let source = translated(case, made, least(case), true)?;
+                let source = translated(case, made, min_shader_model(case), true)?;
                 if !translations.add(source.as_bytes()) {
                     continue;
                 }

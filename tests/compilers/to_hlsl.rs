@@ -6,7 +6,7 @@ use super::case::Case;
 use super::module::{Kind, Module};
 
 /// Returns the lowest shader model with which wgpu can compile the case.
-pub(crate) fn least(case: &Case) -> hlsl::ShaderModel {
+pub(crate) fn min_shader_model(case: &Case) -> hlsl::ShaderModel {
     match (case.is_f16(), case.shader.subgroups) {
         (true, _) => hlsl::ShaderModel::V6_2,
         (false, true) => hlsl::ShaderModel::V6_0,

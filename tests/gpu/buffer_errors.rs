@@ -391,7 +391,7 @@ fn concatenated_labels_that_exceed_a_binding_are_refused() {
             let expected = BufferError::TooLarge {
                 buffer: "labels",
                 got: 4100,
-                most: 4096,
+                max: 4096,
             };
             assert_eq!(error, Error::Buffer(expected));
         },

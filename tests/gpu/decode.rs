@@ -15,7 +15,7 @@ use crate::support::extreme_values::masked_labels;
 use crate::support::malformed;
 use crate::support::random::{BatchSpec, full};
 use crate::support::random_case::{RandomCase, log_probs};
-use crate::support::variants::{lowered, planned_shape};
+use crate::support::variants::{limits_for_variant, planned_shape};
 
 fn holds(ctc: &Ctc, name: &str, batch: OwnedBatch, options: Options) {
     check(ctc, &RandomCase::new(name.to_owned(), batch, options)).unwrap();
@@ -90,7 +90,9 @@ fn split_batches_agree_with_the_cpu_backend() {
             for case in &batches {
                 let shape = planned_shape(&case.batch.batch(), &case.options).unwrap();
                 let limits = change(ctc.limits().unwrap());
-                if let Some(limits) = lowered(&shape, &case.options, task, &limits, matches) {
+                if let Some(limits) =
+                    limits_for_variant(&shape, &case.options, task, &limits, matches)
+                {
                     forced += 1;
                     let limited = ctc.with_limits(&limits).unwrap();
                     let result = match task {

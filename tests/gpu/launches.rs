@@ -8,7 +8,7 @@ use crate::support::decoding::guarded_buffers;
 use crate::support::device::{BufferPlacement, DeviceBatch, Gpu, Outputs, on_each_device, run};
 use crate::support::random::Rng;
 use crate::support::random_case::RandomCase;
-use crate::support::variants::lowered;
+use crate::support::variants::limits_for_variant;
 
 /// The largest offset alignment that WebGPU allows, in words.
 const ALIGNED: usize = 64;
@@ -182,7 +182,7 @@ fn launches_over_one_buffer_give_the_bits_of_the_plan() {
             let options: &Options = &case.options;
             let own = ctc.limits();
             let smaller = |matches: fn(&PlanVariant) -> bool| {
-                lowered(&batch.shape, options, Task::LossAndGrad, &own, matches)
+                limits_for_variant(&batch.shape, options, Task::LossAndGrad, &own, matches)
             };
             let forced = match seen % 4 {
                 0 => smaller(|variant| variant.checkpointed),

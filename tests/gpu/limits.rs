@@ -200,7 +200,7 @@ fn limits_below_what_any_plan_needs_are_named() {
                 limit: "max_storage_buffers_per_shader_stage",
                 has: 4,
                 needs: 8,
-                what: "stage `check_labels`",
+                what: "the stage that checks labels",
             };
             assert_eq!(error, Error::Plan(expected));
         },

@@ -12,8 +12,11 @@ use crate::support::device::{Gpu, Outputs, on_each_device_within};
 use crate::support::random_case::RandomCase;
 use crate::support::variants::VARIANTS;
 
-/// Runs `suite` with each variant. At least `least` of its cases must use the variant.
-fn holds(least: usize, suite: impl Fn(&dyn Fn(&Batch<'_>, &Options) -> Result<Computed, Error>)) {
+/// Runs `suite` with each variant. At least `min_cases` of its cases must use the variant.
+fn holds(
+    min_cases: usize,
+    suite: impl Fn(&dyn Fn(&Batch<'_>, &Options) -> Result<Computed, Error>),
+) {
     on_each(|ctc| {
         for variant in &VARIANTS {
             let limits = ctc.limits().unwrap();
@@ -50,7 +53,12 @@ fn holds(least: usize, suite: impl Fn(&dyn Fn(&Batch<'_>, &Options) -> Result<Co
                 forced.get(),
                 variant.name
             );
-            assert!(forced.get() >= least, "{}: {}", variant.name, forced.get());
+            assert!(
+                forced.get() >= min_cases,
+                "{}: {}",
+                variant.name,
+                forced.get()
+            );
         }
     });
 }

@@ -300,7 +300,7 @@ impl Scorer for Without {
         0
     }
 
-    fn grow(&self, length: &usize, label: u32) -> (usize, f64) {
+    fn extend(&self, length: &usize, label: u32) -> (usize, f64) {
         (
             length + 1,
             if label == self.0 {
@@ -311,7 +311,7 @@ impl Scorer for Without {
         )
     }
 
-    fn end(&self, length: &usize) -> f64 {
+    fn finish(&self, length: &usize) -> f64 {
         if length.is_multiple_of(2) {
             0.0
         } else {
@@ -353,11 +353,11 @@ impl Scorer for Unbounded {
 
     fn start(&self) {}
 
-    fn grow(&self, (): &(), _label: u32) -> ((), f64) {
+    fn extend(&self, (): &(), _label: u32) -> ((), f64) {
         ((), 0.0)
     }
 
-    fn end(&self, (): &()) -> f64 {
+    fn finish(&self, (): &()) -> f64 {
         0.0
     }
 }
@@ -373,12 +373,12 @@ fn labels_that_the_search_skips_would_not_enter_the_beam() {
         .batch(seed);
         let given = Batch::new(shape, &batch.values);
         for width in [1, 2, 3, 7, 20, 100] {
-            for (classes, least_probability) in [(usize::MAX, 0.0), (3, 0.0), (usize::MAX, 0.03)] {
+            for (classes, min_probability) in [(usize::MAX, 0.0), (3, 0.0), (usize::MAX, 0.03)] {
                 let beam = BeamOptions::default()
                     .width(width)
                     .top(width)
-                    .classes(classes)
-                    .least_probability(least_probability);
+                    .max_classes(classes)
+                    .min_probability(min_probability);
                 let options = Options::default();
                 assert_eq!(
                     decode::beam(&given, &options, &beam).unwrap(),
@@ -403,8 +403,8 @@ fn excluded_classes_are_not_decoded() {
     };
     let wide = BeamOptions::default().width(100).top(100);
     assert_eq!(labels(wide), [1, 2, 3]);
-    assert_eq!(labels(wide.classes(1)), [1]);
-    assert_eq!(labels(wide.least_probability(0.1)), [1, 2]);
+    assert_eq!(labels(wide.max_classes(1)), [1]);
+    assert_eq!(labels(wide.min_probability(0.1)), [1, 2]);
     let one = BeamOptions::default().width(0).top(7);
     assert_eq!(
         only(decode::beam(&given, &Options::default(), &one)).len(),

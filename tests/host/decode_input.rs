@@ -70,11 +70,11 @@ fn frames_past_the_length_are_ignored() {
 fn a_smallest_probability_is_between_0_and_1() {
     let batch = Batch::new([1, 3, 4], &[0.0; 12]);
     for least in [-0.1, 1.5, 2.0, f64::NAN, f64::INFINITY] {
-        let beam = BeamOptions::default().least_probability(least);
+        let beam = BeamOptions::default().min_probability(least);
         let error = decode::beam(&batch, &Options::default(), &beam).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("least_probability {least} is not within 0..=1")
+            format!("min_probability {least} is out of range: expected 0 to 1")
         );
     }
 }

@@ -60,7 +60,7 @@ fn a_batch_is_refused_before_anything_is_computed() {
     let error = reference::loss_and_grad(&batch, &Options::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "item 1: label 9 at position 0 is not below 4 classes"
+        "item 1: label 9 at position 0 is out of range: expected 0 to 3 for 4 classes"
     );
 }
 

@@ -61,6 +61,8 @@ SHADER_TESTS = [
     ("gpu", ["loop_iterations::", "variants::", "malformed::", "properties::", "buffer_errors::", "decode::"]),
     ("lib", []),
 ]
+# Fails if the WGSL of a mutant does not compile. Every test would fail then, and prove nothing.
+VALIDITY_TEST = ("lib", ["kernels::tests::each_kernel_is_valid_and_has_one_entry_point_of_its_name"])
 # These take minutes on a software adapter, because they need large batches.
 LONG_SHADER_TESTS = [("gpu", ["limits::", "host_path::"])]
 CPU_TESTS = [("host", ["cpu_backend::"]), ("lib", []), ("host", [])]
@@ -184,6 +186,9 @@ def judge_shader(mutant, place, tree, programs, quick):
         if copy is None:
             sys.exit(f"{place.source.name} is not in the test program `{name}`")
         copies[name] = copy
+    name, filters = VALIDITY_TEST
+    if run(copies[name], filters, tree.path):
+        sys.exit(f"{mutant['id']} does not compile: it fails {filters[0]}")
     # Some mutants are visible only to a few tests, which go first.
     likeliest = [("gpu", [mutant["first"]])] if "first" in mutant else []
     for name, filters in likeliest + SHADER_TESTS + ([] if quick else LONG_SHADER_TESTS):

@@ -72,7 +72,7 @@ enum ctcw_result
   /*
    The library panicked, which is a bug in the library. The context stays usable.
    */
-  CTCW_BUG = 9,
+  CTCW_INTERNAL_ERROR = 9,
   /*
    The process was forked, and the GPU belongs to the parent process. Destroy the context, and
    create another one or use the CPU.

@@ -93,7 +93,7 @@ pub(crate) fn guard(call: impl FnOnce() -> Result<(), CError>) -> ctcw_result {
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no message");
             set_message(&format!("panicked: {text}"));
-            ctcw_result::CTCW_BUG
+            ctcw_result::CTCW_INTERNAL_ERROR
         }
     }
 }
@@ -117,11 +117,20 @@ mod tests {
     #[test]
     fn a_panic_becomes_a_result_and_does_not_unwind() {
         assert_eq!(last_message(), "");
-        assert_eq!(guard(|| panic!("item {}", 3)), ctcw_result::CTCW_BUG);
+        assert_eq!(
+            guard(|| panic!("item {}", 3)),
+            ctcw_result::CTCW_INTERNAL_ERROR
+        );
         assert_eq!(last_message(), "panicked: item 3");
-        assert_eq!(guard(|| panic!("a literal")), ctcw_result::CTCW_BUG);
+        assert_eq!(
+            guard(|| panic!("a literal")),
+            ctcw_result::CTCW_INTERNAL_ERROR
+        );
         assert_eq!(last_message(), "panicked: a literal");
-        assert_eq!(guard(|| std::panic::panic_any(7)), ctcw_result::CTCW_BUG);
+        assert_eq!(
+            guard(|| std::panic::panic_any(7)),
+            ctcw_result::CTCW_INTERNAL_ERROR
+        );
         assert_eq!(last_message(), "panicked: no message");
     }
 

@@ -27,7 +27,7 @@ pub enum ctcw_result {
     /// The GPU or its driver reported an error.
     CTCW_GPU_ERROR = 8,
     /// The library panicked, which is a bug in the library. The context stays usable.
-    CTCW_BUG = 9,
+    CTCW_INTERNAL_ERROR = 9,
     /// The process was forked, and the GPU belongs to the parent process. Destroy the context, and
     /// create another one or use the CPU.
     CTCW_FORKED = 10,

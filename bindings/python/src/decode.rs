@@ -88,7 +88,7 @@ pub(crate) fn greedy<'py>(
 
 /// Returns None for an item that is not finite. `width` and `top` must be at least 1.
 #[pyfunction]
-#[pyo3(signature = (backend, values, options, *, time_major, frames, width, top, classes, least_probability))]
+#[pyo3(signature = (backend, values, options, *, time_major, frames, width, top, max_classes, min_probability))]
 #[allow(
     clippy::too_many_arguments,
     reason = "one argument per array of a batch and per option of the search"
@@ -101,20 +101,20 @@ pub(crate) fn beam<'py>(
     frames: Option<Frames<'py>>,
     width: usize,
     top: usize,
-    classes: Option<usize>,
-    least_probability: f64,
+    max_classes: Option<usize>,
+    min_probability: f64,
 ) -> PyResult<Vec<Option<Vec<Hypothesis>>>> {
     let arrays = Arrays::unlabelled(frames, time_major);
     let beam = BeamOptions::default()
         .width(width)
         .top(top)
-        .classes(classes.unwrap_or(usize::MAX))
-        .least_probability(least_probability);
+        .max_classes(max_classes.unwrap_or(usize::MAX))
+        .min_probability(min_probability);
     let found = run(backend, &values, &arrays, options, |_, batch, options| {
         decode::beam(batch, options, &beam)
     })?;
     let hypothesis = |found: &decode::Hypothesis| {
-        let labels = self::classes(&found.labels);
+        let labels = classes(&found.labels);
         (labels, found.log_prob, found.score)
     };
     let hypotheses = |item: &BeamResult| {

@@ -66,8 +66,9 @@ impl Options {
         match index {
             Some(index) => Ok(self.options.blank(Blank::Index(index))),
             None => Err(PyValueError::new_err(format!(
-                "blank: blank {} is not within -{classes}..{classes}",
-                self.blank
+                "blank: blank {} is out of range: expected -{classes} to {} for {classes} classes",
+                self.blank,
+                classes.saturating_sub(1)
             ))),
         }
     }

@@ -182,7 +182,7 @@ def test_the_beam_search_prunes_classes():
     logits = np.log(np.array([[[0.5, 0.4, 0.1], [0.2, 0.6, 0.2]]], np.float32))
     everything = {tuple(one.labels) for one in beam_decode(logits, width=50, top=50)[0]}
     assert (2,) in everything
-    for choices in ({"classes": 1}, {"least_probability": 0.3}):
+    for choices in ({"max_classes": 1}, {"min_probability": 0.3}):
         few = {tuple(one.labels) for one in beam_decode(logits, width=50, top=50, **choices)[0]}
         assert few < everything
         assert (2,) not in few
@@ -306,12 +306,12 @@ def test_empty_batches():
 
 UNIFORM = np.zeros((1, 3, 2), np.float32)
 BAD = {
-    "label": (align, {"labels": [[2]]}, ValueError, "item 0: label 2 at position 0 is not below 2 classes"),
+    "label": (align, {"labels": [[2]]}, ValueError, "item 0: label 2 at position 0 is out of range: expected 0 to 1 for 2 classes"),
     "the blank": (align, {"labels": [[0]]}, ValueError, 'is the blank; blank_in_labels="allow" permits it'),
-    "label length": (align, {"labels": [[1]], "label_lengths": [2]}, ValueError, "label length 2 is not within"),
+    "label length": (align, {"labels": [[1]], "label_lengths": [2]}, ValueError, "label length 2 is out of range"),
     "rows": (align, {"labels": [[1], [1]]}, ValueError, r"labels has shape \[2, 1\]"),
     "text": (align, {"labels": [["a"]]}, TypeError, "labels is an array of <U1"),
-    "logit length": (greedy_decode, {"logit_lengths": [4]}, ValueError, "item 0: logit length 4 is not within 0..=3"),
+    "logit length": (greedy_decode, {"logit_lengths": [4]}, ValueError, "item 0: logit length 4 is out of range: expected 0 to 3"),
     "negative logit length": (beam_decode, {"logit_lengths": [-1]}, ValueError, "logit length -1"),
     "too many lengths": (beam_decode, {"logit_lengths": [1, 1]}, ValueError, "logit_lengths has 2 elements"),
     "axes": (greedy_decode, {"logits": UNIFORM[0]}, ValueError, "logits has shape .*: must have 3 axes"),
@@ -319,11 +319,11 @@ BAD = {
     "layout": (greedy_decode, {"layout": "nct"}, ValueError, "layout='nct'"),
     "input": (greedy_decode, {"input": "logit"}, ValueError, 'input="logit": must be one of'),
     "outputs": (greedy_decode, {"repeated_outputs": "both"}, ValueError, 'repeated_outputs="both"'),
-    "blank": (beam_decode, {"blank": 2}, ValueError, "blank 2 is not below 2 classes"),
+    "blank": (beam_decode, {"blank": 2}, ValueError, "blank 2 is out of range: expected 0 to 1 for 2 classes"),
     "epsilon": (beam_decode, {"input": "probs", "epsilon": -1.0}, ValueError, "epsilon -1 must be finite"),
     "top": (beam_decode, {"top": 17}, ValueError, "top=17, width=16: must be"),
     "no width": (beam_decode, {"width": 0, "top": 0}, ValueError, "top=0, width=0: must be"),
-    "classes": (beam_decode, {"classes": -1}, ValueError, "classes=-1: must not be negative"),
+    "max_classes": (beam_decode, {"max_classes": -1}, ValueError, "max_classes=-1: must not be negative"),
 }
 
 

@@ -324,8 +324,8 @@ def test_a_loss_of_half_precision_is_float32(dtype):
 
 LOGITS, PROBABILITIES = np.zeros((1, 5, 4), np.float32), np.full((1, 5, 4), 0.25, np.float32)
 BAD = {
-    "label": (CTC(), ([[1, 4]], LOGITS), "y_true: item 0: label 4 at position 1 is not below 4 classes"),
-    "padding": (CTC(), ([[1, -1]], LOGITS), "y_true: item 0: label -1 at position 1 is negative.*mask_value must be that number"),
+    "label": (CTC(), ([[1, 4]], LOGITS), "y_true: item 0: label 4 at position 1 is out of range: expected 0 to 3 for 4 classes"),
+    "padding": (CTC(), ([[1, -1]], LOGITS), "y_true: item 0: label -1 at position 1 is out of range.*mask_value must be that number"),
     "padding in front": (CTC(), ([[0, 0, 1, 2]], LOGITS), "y_true: item 0: label 0 at position 0 is the blank"),
     "no integer": (CTC(), ([[1.5]], LOGITS), "y_true: item 0: label 1.5 at position 0 is not an integer"),
     "NaN": (CTC(), ([[np.nan]], LOGITS), "y_true: item 0: label nan at position 0 is not an integer"),
@@ -335,9 +335,9 @@ BAD = {
     "weights of frames": (CTC(), ([[1]], LOGITS, np.ones((1, 5))), r"sample_weight has shape \(1, 5\): must be one number per item"),
     "weights of three axes": (CTC(), ([[1]], LOGITS, np.ones((1, 1, 1))), r"sample_weight has shape \(1, 1, 1\): must be one number"),
     "labels of batch cost": (ctc_batch_cost, ([[7, 1]], PROBABILITIES, [[5]], [[2]]), "y_true: item 0: label 7 at position 0"),
-    "input length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[6]], [[2]]), "input_length: item 0: logit length 6 is not within"),
+    "input length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[6]], [[2]]), "input_length: item 0: logit length 6 is out of range"),
     "no whole length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[1.5]], [[2]]), "input_length: item 0: logit length 1.5 is not an"),
-    "label length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[5]], [[3]]), "label_length: item 0: label length 3 is not within"),
+    "label length": (ctc_batch_cost, ([[1, 1]], PROBABILITIES, [[5]], [[3]]), "label_length: item 0: label length 3 is out of range"),
 }
 
 
@@ -385,7 +385,7 @@ def test_batch_cost_in_a_lambda_works_as_in_keras_2():
 def test_an_invalid_label_stops_fit_with_its_item():
     x, labels = lines(16)
     labels[3, 0] = CLASSES
-    with pytest.raises(Exception, match=f"item 3: label {CLASSES} at position 0 is not below {CLASSES} classes"):
+    with pytest.raises(Exception, match=f"item 3: label {CLASSES} at position 0 is out of range: expected 0 to {CLASSES - 1} for {CLASSES} classes"):
         with_loss().fit(x, labels, batch_size=16, verbose=0, shuffle=False)
 
 

@@ -203,13 +203,13 @@ def test_another_derivative_is_an_error_however_the_tape_is_walked(walk, wrap):
 
 
 BAD = {
-    "label": ({"labels": [[2]]}, ValueError, "labels: item 0: label 2 at position 0 is not below 2 classes"),
-    "padding": ({"labels": [[-1]]}, ValueError, "labels: item 0: label -1 at position 0 is negative.*label_length must not count"),
+    "label": ({"labels": [[2]]}, ValueError, "labels: item 0: label 2 at position 0 is out of range: expected 0 to 1 for 2 classes"),
+    "padding": ({"labels": [[-1]]}, ValueError, "labels: item 0: label -1 at position 0 is out of range.*label_length must not count"),
     "a large label": ({"labels": np.array([[2**63]], np.uint64)}, ValueError, "labels: item 0: label 9223372036854775808 at"),
-    "label length": ({"label_length": [2]}, ValueError, "label_length: item 0: label length 2 is not within 0..=1"),
-    "logit length": ({"logit_length": [4]}, ValueError, "logit_length: item 0: logit length 4 is not within 0..=3"),
+    "label length": ({"label_length": [2]}, ValueError, "label_length: item 0: label length 2 is out of range: expected 0 to 1"),
+    "logit length": ({"logit_length": [4]}, ValueError, "logit_length: item 0: logit length 4 is out of range: expected 0 to 3"),
     "float labels": ({"labels": [[1.0]]}, TypeError, "labels is an array of float64"),
-    "blank": ({"blank_index": 2}, ValueError, "blank_index: blank 2 is not below 2 classes"),
+    "blank": ({"blank_index": 2}, ValueError, "blank_index: blank 2 is out of range: expected 0 to 1 for 2 classes"),
     "the blank among sparse labels": (
         {"labels": tf.sparse.from_dense([[1]]), "label_length": None, "blank_index": 1},
         ValueError,
@@ -370,7 +370,7 @@ def test_difference_nan_in_the_padding():
 def test_difference_a_label_that_is_not_a_class():
     for label in (4, 7, -1):
         assert theirs(uniform(), [[label], [1]])[0][0] < 0
-        with pytest.raises(ValueError, match=f"item 0: label {label} at position 0 is (not below 4 classes|negative)"):
+        with pytest.raises(ValueError, match=f"item 0: label {label} at position 0 is out of range: expected 0 to 3 for 4 classes"):
             ours(uniform(), [[label], [1]])
 
 

@@ -223,15 +223,15 @@ def test_without_gradients_only_losses_are_computed(monkeypatch):
 
 
 BAD = {
-    "label": ({"targets": torch.tensor([[2]])}, ValueError, "targets: item 0: label 2 at position 0 is not below 2 classes"),
+    "label": ({"targets": torch.tensor([[2]])}, ValueError, "targets: item 0: label 2 at position 0 is out of range: expected 0 to 1 for 2 classes"),
     "padding": (
         {"targets": torch.tensor([[1, -100]]), "target_lengths": [2]},
         ValueError,
-        "targets: item 0: label -100 at position 1 is negative.*target_lengths must not count it",
+        "targets: item 0: label -100 at position 1 is out of range.*target_lengths must not count it",
     ),
     "a large label": ({"targets": np.array([[2**63]], np.uint64)}, ValueError, "targets: item 0: label 9223372036854775808 at"),
-    "input length": ({"input_lengths": [4]}, ValueError, "input_lengths: item 0: logit length 4 is not within 0..=3"),
-    "target length": ({"target_lengths": (2,)}, ValueError, "target_lengths: item 0: label length 2 is not within 0..=1 targets"),
+    "input length": ({"input_lengths": [4]}, ValueError, "input_lengths: item 0: logit length 4 is out of range: expected 0 to 3"),
+    "target length": ({"target_lengths": (2,)}, ValueError, "target_lengths: item 0: label length 2 is out of range: expected 0 to 1 targets"),
     "too many lengths": ({"input_lengths": [3, 3]}, ValueError, "input_lengths has 2 elements, but 1 are needed"),
     "too many targets": ({"targets": torch.tensor([1, 1])}, ValueError, "targets has 2 elements.* the sum of target_lengths"),
     "float targets": ({"targets": torch.tensor([[1.0]])}, TypeError, "targets is an array of float32"),
@@ -248,7 +248,7 @@ BAD = {
     "complex": ({"log_probs": torch.zeros(3, 1, 2, dtype=torch.complex64)}, TypeError, "log_probs is of torch.complex64"),
     "sparse": ({"log_probs": torch.zeros(3, 1, 2).to_sparse()}, TypeError, "log_probs is of torch.sparse_coo: must be a dense"),
     "numpy's": ({"log_probs": np.zeros((3, 1, 2), np.float32)}, TypeError, "log_probs is of ndarray: must be a dense torch.Tensor"),
-    "blank": ({"blank": 2}, ValueError, "blank: blank 2 is not below 2 classes"),
+    "blank": ({"blank": 2}, ValueError, "blank: blank 2 is out of range: expected 0 to 1 for 2 classes"),
     "reduction": ({"reduction": "avg"}, ValueError, "reduction='avg'"),
     "a string for a flag": ({"zero_infinity": "False"}, TypeError, "zero_infinity='False': must be True or False"),
     "a number for a flag": ({"from_logits": 2}, TypeError, "from_logits=2: must be True or False"),
@@ -408,7 +408,7 @@ def test_difference_a_label_that_is_not_a_class():
         x[:, 1, 0] = neighbour
         arguments = x, torch.tensor([[4], [1]]), torch.tensor([3, 3]), torch.tensor([1, 1])
         losses.append(original(*arguments, reduction="none")[0].item())
-        with pytest.raises(ValueError, match="item 0: label 4 at position 0 is not below 4 classes"):
+        with pytest.raises(ValueError, match="item 0: label 4 at position 0 is out of range: expected 0 to 3 for 4 classes"):
             ctc_loss(*arguments, backend="cpu")
     assert losses[0] != losses[1]
 

@@ -29,7 +29,7 @@ pub(crate) struct DecodeArgs {
 
     /// With --beam: extend prefixes only by classes of probability P or more at a frame
     #[arg(long, value_name = "P", default_value = "0", requires = "beam")]
-    least_probability: f64,
+    min_probability: f64,
 
     /// Print the results as one JSON object
     #[arg(long)]
@@ -85,7 +85,7 @@ fn decode(args: &DecodeArgs, batch: &LoadedBatch) -> Result<Vec<DecodedItem>, Cl
     let beam = BeamOptions::default()
         .width(width as usize)
         .top(args.top as usize)
-        .least_probability(args.least_probability);
+        .min_probability(args.min_probability);
     let results = decode::beam(&file_batch, options, &beam).map_err(cli_error)?;
     let items = results.into_iter().map(|result| DecodedItem {
         hypotheses: match result.status {

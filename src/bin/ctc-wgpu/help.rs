@@ -122,8 +122,7 @@ Variants:
   gathered                 the input split into slices, and the entries of the labels copied
   batch tiles              the batch split into groups of items
   lowest limits            small workgroups, few workgroups per dispatch, little workgroup memory
-  row sums of another device type
-                           the order of summation for software adapters on a GPU, and vice versa
+  other order of row sums  on a GPU the order for software adapters, and vice versa
   caller's buffers         arrays within one buffer of the caller; also malformed labels and lengths
   trusted shaders          the same, without the runtime checks that wgpu adds to shaders
   gradient in place        the gradient written over the logits

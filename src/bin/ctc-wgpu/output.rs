@@ -142,9 +142,9 @@ fn folder_of(path: &Path) -> &Path {
 /// not the link.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     // The limit of Linux.
-    const MOST_LINKS: usize = 40;
+    const MAX_LINKS: usize = 40;
     let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         match fs::read_link(&path) {
             Ok(to) => path = folder_of(&path).join(to),
             Err(_) => return Ok(path),

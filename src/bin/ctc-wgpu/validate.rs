@@ -129,12 +129,18 @@ impl ValidationReport {
         match self.adapters.len() - passed {
             0 => format!("all {} cases pass", total.cases),
             failed => format!(
-                "{failed} of {} backends fail, with {} failures",
-                self.adapters.len(),
-                total.failures.len().max(1)
+                "{failed} of {} failed, with {}",
+                counted(self.adapters.len(), "backend"),
+                counted(total.failures.len().max(1), "failure")
             ),
         }
     }
+}
+
+/// Returns "1 case" or "3 cases", for the noun `case`.
+fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
 }
 
 /// The results of an adapter or of the CPU backend.
@@ -313,7 +319,7 @@ mod tests {
             adapter_report(&["seed 3: a loss", "seed 4"]),
         ]);
         assert!(!failed.passed());
-        assert_eq!(failed.summary(), "1 of 2 backends fail, with 2 failures");
+        assert_eq!(failed.summary(), "1 of 2 backends failed, with 2 failures");
         let broken = AdapterReport {
             rows: Err("no device".to_owned()),
             ..adapter_report(&[])
@@ -345,7 +351,7 @@ mod tests {
             adapters: vec![adapter],
         };
         assert!(!report.passed());
-        assert_eq!(report.summary(), "1 of 1 backends fail, with 1 failures");
+        assert_eq!(report.summary(), "1 of 1 backend failed, with 1 failure");
         // A file has a second table, by family.
         for (times, text) in [
             (1, terminal::report(&report)),

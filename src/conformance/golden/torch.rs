@@ -57,11 +57,15 @@ pub fn cases() -> Vec<Golden> {
 
 /// A loss of at least this is infinite here, because a probability of e^(−2^28) or less counts as
 /// 0.
-const LEAST: f64 = 268_435_456.0;
+const MAX_NATS: f64 = 268_435_456.0;
 
 /// Converts a loss by the definition to ours.
 pub(super) fn finite(loss: f64) -> f64 {
-    if loss >= LEAST { f64::INFINITY } else { loss }
+    if loss >= MAX_NATS {
+        f64::INFINITY
+    } else {
+        loss
+    }
 }
 
 fn read(case: &Value) -> Golden {
@@ -108,7 +112,7 @@ fn read(case: &Value) -> Golden {
     let loss = numbers(&case["loss"]);
     let status = |n: usize| {
         let short = frames_needed(&labels[n]) > input_lengths[n] as usize;
-        let impossible = loss[n] >= LEAST || zero && short;
+        let impossible = loss[n] >= MAX_NATS || zero && short;
         if impossible {
             Status::Impossible
         } else {
@@ -125,7 +129,7 @@ fn read(case: &Value) -> Golden {
         expectations: vec![Expectation {
             source,
             loss: loss.iter().map(|l| Some(finite(*l))).collect(),
-            grad: if loss.iter().all(|l| *l >= LEAST) {
+            grad: if loss.iter().all(|l| *l >= MAX_NATS) {
                 Grad::Full(vec![Some(0.0); frames * items * classes])
             } else {
                 packed(&case["grad"])

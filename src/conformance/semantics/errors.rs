@@ -92,7 +92,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
                     blank: 4,
                     classes: 4
                 })),
-                "blank 4 is not below 4 classes",
+                "blank 4 is out of range: expected 0 to 3 for 4 classes",
             ),
             blank(Blank::Index(4)),
         ),
@@ -123,7 +123,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
                 length: -1,
                 frames: 4
             }),
-            "item 1: logit length -1 is not within 0..=4 frames",
+            "item 1: logit length -1 is out of range: expected 0 to 4 frames",
         ),
         // TensorFlow's dense loss, optax and tf-seq2seq-losses silently use all frames; warp-ctc
         // reads out of bounds.
@@ -135,7 +135,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
                 length: 5,
                 frames: 4
             }),
-            "item 0: logit length 5 is not within 0..=4 frames",
+            "item 0: logit length 5 is out of range: expected 0 to 4 frames",
         ),
         // TensorFlow's dense loss returns 707.7; optax treats this as an empty label.
         error(
@@ -146,7 +146,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
                 length: -1,
                 max: 2
             }),
-            "item 1: label length -1 is not within 0..=2 labels",
+            "item 1: label length -1 is out of range: expected 0 to 2 labels",
         ),
         // optax truncates the length to the width; TensorFlow's dense loss returns 707.7,
         // tf-seq2seq-losses a wrong number; warp-ctc reads the labels of the next item.
@@ -158,7 +158,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
                 length: 3,
                 max: 2
             }),
-            "item 1: label length 3 is not within 0..=2 labels",
+            "item 1: label length 3 is out of range: expected 0 to 2 labels",
         ),
         // PyTorch reads out of bounds here, on a GPU as well. Keras's CTC, whose documented padding
         // is −1, TensorFlow's dense loss and optax treat −1 as a label of probability 1, so their
@@ -172,7 +172,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
                 label: -1,
                 classes: 4
             }),
-            "item 0: label -1 at position 1 is negative, not within 0..4: if it is padding, label_lengths must not count it",
+            "item 0: label -1 at position 1 is out of range: expected 0 to 3 for 4 classes; if it is padding, label_lengths must not count it",
         ),
         // PyTorch, TensorFlow's dense loss and optax treat this as they treat −1. TensorFlow's
         // sparse loss silently ends the label there.
@@ -185,7 +185,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
                 label: 4,
                 classes: 4
             }),
-            "item 1: label 4 at position 1 is not below 4 classes",
+            "item 1: label 4 at position 1 is out of range: expected 0 to 3 for 4 classes",
         ),
         // PyTorch, optax and TensorFlow's dense loss accept the blank as an ordinary label.
         // warp-ctc and Burn accept it with another meaning (12.31 instead of 7.38). It must
@@ -340,7 +340,7 @@ fn arrays() -> Vec<SemanticsCase> {
                 length: 2,
                 max: 1
             }),
-            "item 1: label length 2 is not within 0..=1 labels",
+            "item 1: label length 2 is out of range: expected 0 to 1 labels",
         ),
         error(
             "a sparse index outside of the dense shape is rejected",

@@ -12,7 +12,7 @@ const BELOW_THRESHOLD: f32 = 268_435_440.0;
 /// From this many nats on, a probability counts as 0: 2^28.
 const THRESHOLD: f32 = 268_435_456.0;
 /// The smallest probability that does not count as 0.
-const SMALLEST: f32 = 1.2e-38;
+const MIN_PROB: f32 = 1.2e-38;
 
 /// One frame, in which label 1 has the value `x` and the blank has 0.
 fn needed(x: f32) -> OwnedBatch {
@@ -153,13 +153,13 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
         ),
         row(
             "a probability at the threshold is not 0",
-            OwnedBatch::one([1, 2], vec![SMALLEST; 2], &[1]),
+            OwnedBatch::one([1, 2], vec![MIN_PROB; 2], &[1]),
             input(Input::Probs { epsilon: 0.0 }),
             vec![ordinary()],
         ),
         row(
             "a probability just below the threshold is 0",
-            OwnedBatch::one([1, 2], vec![SMALLEST, SMALLEST.next_down()], &[1]),
+            OwnedBatch::one([1, 2], vec![MIN_PROB, MIN_PROB.next_down()], &[1]),
             input(Input::Probs { epsilon: 0.0 }),
             none(),
         ),

@@ -14,14 +14,14 @@ fn by_probability(a: &Class, b: &Class) -> std::cmp::Ordering {
 pub(super) struct Classes {
     blank: usize,
     /// The largest number of classes.
-    most: usize,
+    max_classes: usize,
     /// ln of the smallest allowed probability.
-    least: f64,
-    /// The least probable class that `most` allows; `None` if it excludes no class.
-    last: Option<Class>,
+    min_log_prob: f64,
+    /// The least probable class that `max_classes` allows; `None` if it excludes no class.
+    least_probable: Option<Class>,
     /// The classes that may extend prefixes.
-    likely: Vec<Class>,
-    /// The length of the sorted part of `likely`.
+    collected: Vec<Class>,
+    /// The length of the sorted part of `collected`.
     sorted: usize,
 }
 
@@ -29,58 +29,60 @@ impl Classes {
     pub(super) fn new(blank: usize, beam: &BeamOptions) -> Self {
         Self {
             blank,
-            most: beam.classes,
+            max_classes: beam.max_classes,
             // Not −∞, so that a class of probability 0 is excluded.
-            least: beam.least_probability.ln().max(f64::MIN),
-            last: None,
-            likely: Vec::new(),
+            min_log_prob: beam.min_probability.ln().max(f64::MIN),
+            least_probable: None,
+            collected: Vec::new(),
             sorted: 0,
         }
     }
 
     /// Finds the least probable class that the largest number of classes allows at a frame.
     pub(super) fn limit(&mut self, frame: &[f64]) {
-        self.last = None;
-        if self.most >= frame.len() {
+        self.least_probable = None;
+        if self.max_classes >= frame.len() {
             return;
         }
-        self.above(frame, f64::NEG_INFINITY);
-        let unlikely = self.likely.len() > self.most;
-        self.last = match self.most.checked_sub(1) {
+        self.collect_above(frame, f64::NEG_INFINITY);
+        let is_exceeded = self.collected.len() > self.max_classes;
+        self.least_probable = match self.max_classes.checked_sub(1) {
             None => Some((f64::INFINITY, 0)),
-            Some(last) if unlikely => {
-                self.likely.select_nth_unstable_by(last, by_probability);
-                Some(self.likely[last])
+            Some(last) if is_exceeded => {
+                self.collected.select_nth_unstable_by(last, by_probability);
+                Some(self.collected[last])
             }
             Some(_) => None,
         };
     }
 
     /// Returns true if the options allow this class, whose ln p is `p`.
-    pub(super) fn may(&self, class: usize, p: f64) -> bool {
-        let likely =
+    pub(super) fn allows(&self, class: usize, p: f64) -> bool {
+        let is_included =
             |last| by_probability(&(p, u32::try_from(class).unwrap_or(u32::MAX)), last).is_le();
-        class != self.blank && p >= self.least && self.last.as_ref().is_none_or(likely)
+        class != self.blank
+            && p >= self.min_log_prob
+            && self.least_probable.as_ref().is_none_or(is_included)
     }
 
     /// Collects the classes that the options allow and whose ln p is at least `floor`.
-    pub(super) fn above(&mut self, frame: &[f64], floor: f64) {
-        self.likely.clear();
+    pub(super) fn collect_above(&mut self, frame: &[f64], floor: f64) {
+        self.collected.clear();
         self.sorted = 0;
-        let floor = floor.max(self.least);
+        let floor = floor.max(self.min_log_prob);
         for (class, p) in frame.iter().enumerate() {
-            if *p >= floor && self.may(class, *p) {
+            if *p >= floor && self.allows(class, *p) {
                 let label = u32::try_from(class).unwrap_or(u32::MAX);
-                self.likely.push((*p, label));
+                self.collected.push((*p, label));
             }
         }
     }
 
     /// Returns the nth most probable of the collected classes. They are sorted only as far as
     /// needed, which is seldom far.
-    pub(super) fn nth_likely(&mut self, nth: usize) -> Option<Class> {
-        if nth >= self.sorted && nth < self.likely.len() {
-            let rest = &mut self.likely[self.sorted..];
+    pub(super) fn nth_most_probable(&mut self, nth: usize) -> Option<Class> {
+        if nth >= self.sorted && nth < self.collected.len() {
+            let rest = &mut self.collected[self.sorted..];
             // Doubles the sorted part.
             let more = self.sorted.max(16).min(rest.len());
             if more < rest.len() {
@@ -89,6 +91,6 @@ impl Classes {
             rest[..more].sort_unstable_by(by_probability);
             self.sorted += more;
         }
-        self.likely.get(nth).copied()
+        self.collected.get(nth).copied()
     }
 }

@@ -13,15 +13,15 @@ pub trait Scorer: Sync {
     fn start(&self) -> Self::State;
 
     /// Returns the state of a prefix with one more label, and the score that the label adds.
-    fn grow(&self, state: &Self::State, label: u32) -> (Self::State, f64);
+    fn extend(&self, state: &Self::State, label: u32) -> (Self::State, f64);
 
     /// Returns the score that is added to this prefix as a complete hypothesis, after the last
     /// frame, such as the log-probability of an end symbol.
-    fn end(&self, state: &Self::State) -> f64;
+    fn finish(&self, state: &Self::State) -> f64;
 
-    /// Returns an upper bound of the score that [`grow`](Self::grow) adds. A finite bound lets the
-    /// search skip labels that cannot enter the beam; without one it scores all labels.
-    fn most(&self) -> f64 {
+    /// Returns an upper bound of the score that [`extend`](Self::extend) adds. A finite bound lets
+    /// the search skip labels that cannot enter the beam; without one it scores all labels.
+    fn max_score(&self) -> f64 {
         f64::INFINITY
     }
 }
@@ -35,15 +35,15 @@ impl Scorer for NoScorer {
 
     fn start(&self) {}
 
-    fn grow(&self, (): &(), _label: u32) -> ((), f64) {
+    fn extend(&self, (): &(), _label: u32) -> ((), f64) {
         ((), 0.0)
     }
 
-    fn end(&self, (): &()) -> f64 {
+    fn finish(&self, (): &()) -> f64 {
         0.0
     }
 
-    fn most(&self) -> f64 {
+    fn max_score(&self) -> f64 {
         0.0
     }
 }

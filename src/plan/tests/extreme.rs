@@ -49,14 +49,14 @@ fn plan(shape: &BatchShape, task: Task, limits: &DeviceLimits) -> Result<Plan, P
 
 /// Draws from the ends of the range `0..=most`, the powers of two in it and the numbers next to
 /// them, and from the whole range.
-fn near_edges(most: u64) -> impl Strategy<Value = u64> {
+fn near_edges(max: u64) -> impl Strategy<Value = u64> {
     let powers = (0_u32..64, -1_i64..=1)
-        .prop_map(move |(power, by)| (1_u64 << power).saturating_add_signed(by).min(most));
+        .prop_map(move |(power, by)| (1_u64 << power).saturating_add_signed(by).min(max));
     prop_oneof![
         1 => Just(0),
-        1 => Just(most),
+        1 => Just(max),
         6 => powers,
-        2 => 0..=most,
+        2 => 0..=max,
     ]
 }
 
@@ -286,15 +286,15 @@ fn a_batch_of_100_gigabytes_is_planned_or_the_error_contains_how_many_items_can_
     };
     // Tiles of hundreds of items.
     let shape = BatchShape::new(1_000_000, 1_000, 32, 50);
-    let most = match plan(&shape, Task::LossAndGrad, &wide) {
+    let max_items = match plan(&shape, Task::LossAndGrad, &wide) {
         Ok(plan) => plan.shape().items,
-        Err(PlanError::Dispatches { items, most }) => {
+        Err(PlanError::Dispatches { items, max_items }) => {
             assert_eq!(items, shape.items);
-            most
+            max_items
         }
         Err(error) => panic!("{error}"),
     };
-    assert!(most > 100_000, "{most}");
+    assert!(max_items > 100_000, "{max_items}");
     // Tiles of one item, each with many segments.
     for shape in [
         BatchShape::new(1_000_000, 4_000, 8, 4_000),
@@ -306,9 +306,9 @@ fn a_batch_of_100_gigabytes_is_planned_or_the_error_contains_how_many_items_can_
             // Splitting the batch as the error message advises leads to a plan in the end.
             let mut part = shape;
             let mut tries = 0;
-            while let Err(PlanError::Dispatches { items, most }) = plan(&part, task, &wide) {
-                assert!(items == part.items && most > 0 && most < items);
-                part.items = most;
+            while let Err(PlanError::Dispatches { items, max_items }) = plan(&part, task, &wide) {
+                assert!(items == part.items && max_items > 0 && max_items < items);
+                part.items = max_items;
                 tries += 1;
             }
             assert!(tries < 20 && plan(&part, task, &wide).is_ok(), "{part:?}");

@@ -230,7 +230,7 @@ fn an_invalid_label_on_a_wgpu_device_affects_only_its_item() {
 }
 
 #[test]
-#[should_panic(expected = "item 1: label 99 at position 0 is not below 7 classes")]
+#[should_panic(expected = "item 1: label 99 at position 0 is out of range: expected 0 to 6 for 7 classes")]
 fn an_invalid_label_on_the_host_panics_with_the_rule() {
     let mut case = Case::new([12, 3, 7, 5], 3.0);
     case.target_lengths[1] = 1;

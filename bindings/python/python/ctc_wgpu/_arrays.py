@@ -25,7 +25,7 @@ class Conventions(NamedTuple):
 
 
 #: The rule that a number breaks, at the end of the native module's errors.
-OUT_OF_RANGE = r" is (negative|not below|not within).*"
+OUT_OF_RANGE = r" is out of range:.*"
 
 
 class ErrorsFor:

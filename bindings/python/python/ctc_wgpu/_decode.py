@@ -205,8 +205,8 @@ def beam_decode(
     *,
     width: int = 16,
     top: int = 1,
-    classes: int | None = None,
-    least_probability: float = 0.0,
+    max_classes: int | None = None,
+    min_probability: float = 0.0,
     blank: int = 0,
     input: Input = "logits",
     layout: Layout = "ntc",
@@ -221,12 +221,12 @@ def beam_decode(
     Args:
         width: the number of prefixes kept after each frame.
         top: the number of hypotheses returned; at most `width`.
-        classes: the number of most probable classes of a frame, without the blank, that may extend
-            a prefix; None: all.
-        least_probability: the least probability, from 0 to 1, of a class that may extend a prefix.
+        max_classes: the largest number of classes, without the blank, that may extend a prefix at a
+            frame; the most probable are taken. None: all.
+        min_probability: the smallest probability, from 0 to 1, of a class that may extend a prefix.
 
     The other arguments are those of `ctc_loss`, and the errors are those of `align`. A `width`,
-    `top`, `classes` or `least_probability` out of range is a `ValueError`.
+    `top`, `max_classes` or `min_probability` out of range is a `ValueError`.
 
     Returns:
         At most `top` hypotheses per item, the best first; none if a frame has NaN, +inf, a negative
@@ -234,12 +234,12 @@ def beam_decode(
     """
     if not 1 <= top <= width <= sys.maxsize:
         raise ValueError(f"top={top}, width={width}: must be 1 <= top <= width, below 2^63")
-    if not 0 <= least_probability <= 1:
+    if not 0 <= min_probability <= 1:
         raise ValueError(
-            f"least_probability={least_probability}: must be 0 <= least_probability <= 1"
+            f"min_probability={min_probability}: must be 0 <= min_probability <= 1"
         )
-    if classes is not None and classes < 0:
-        raise ValueError(f"classes={classes}: must not be negative")
+    if max_classes is not None and max_classes < 0:
+        raise ValueError(f"max_classes={max_classes}: must not be negative")
     options = options_of(locals())
     with ErrorsFor(Conventions()) as substitutes:
         found = decode(
@@ -252,8 +252,8 @@ def beam_decode(
             substitutes=substitutes,
             width=width,
             top=top,
-            classes=None if classes is None else min(classes, sys.maxsize),
-            least_probability=least_probability,
+            max_classes=None if max_classes is None else min(max_classes, sys.maxsize),
+            min_probability=min_probability,
         )
     _warn([item[0][1] if item else 0.0 for item in found], logits, layout)
     return [[Hypothesis(*hypothesis) for hypothesis in item or []] for item in found]

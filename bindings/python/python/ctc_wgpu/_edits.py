@@ -158,8 +158,8 @@ def _rows(
         for item, (count, row) in enumerate(zip(counts, rows, strict=True)):
             if not 0 <= count <= len(row):
                 raise ValueError(
-                    f"{name_of_lengths}: item {item}: length {count} is not within "
-                    f"0..={len(row)} labels"
+                    f"{name_of_lengths}: item {item}: length {count} is out of range: "
+                    f"expected 0 to {len(row)} labels"
                 )
     return [row[:count] for count, row in zip(counts, rows, strict=True)]
 

@@ -99,7 +99,7 @@ def beam(
     frames: _Frames,
     width: int,
     top: int,
-    classes: int | None,
-    least_probability: float,
+    max_classes: int | None,
+    min_probability: float,
 ) -> list[list[tuple[list[int], float, float]] | None]: ...
 def edit_counts(labels: list[int], hypothesis: list[int]) -> tuple[int, int, int, int]: ...

@@ -44,7 +44,10 @@ impl Glyphs {
     /// long.
     pub(super) fn draw(&self, text: &str, face: usize, spacing: usize) -> Result<Vec<f32>, String> {
         if face >= self.faces {
-            return Err(format!("face {face} is not below {}", self.faces));
+            return Err(format!(
+                "face {face} is out of range: expected 0 to {}",
+                self.faces.saturating_sub(1)
+            ));
         }
         let classes: Vec<usize> = text
             .chars()

@@ -15,17 +15,17 @@ use super::is_blank;
 
 /// The size of the longest file that is read. The largest alphabets have a few hundred thousand
 /// symbols.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Reads one symbol per class. The error is the reason, without the path.
 pub(super) fn read(path: &Path, classes: usize, blank: usize) -> Result<Vec<String>, String> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|e| e.to_string())?;
-    if bytes.len() as u64 > MOST_BYTES {
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(format!(
-            "is too long for an alphabet: at most {MOST_BYTES} bytes are read"
+            "is too long for an alphabet: at most {MAX_BYTES} bytes are read"
         ));
     }
     let symbols = AlphabetParser { classes, blank }.parse(&text(bytes)?)?;
@@ -114,12 +114,12 @@ impl AlphabetParser {
     fn characters(&self, line: &str) -> Result<Vec<String>, String> {
         let graphemes: Vec<String> = line.graphemes(true).map(str::to_owned).collect();
         let characters: Vec<String> = line.nfc().map(String::from).collect();
-        let (least, most, classes) = (graphemes.len(), characters.len(), self.classes);
-        if least == most {
+        let (min, max, classes) = (graphemes.len(), characters.len(), self.classes);
+        if min == max {
             return self.counted(graphemes);
         }
         let both =
-            format!("{most} symbols, or {least} if each mark belongs to the character before it");
+            format!("{max} symbols, or {min} if each mark belongs to the character before it");
         match (self.fit(graphemes), self.fit(characters)) {
             (Some(symbols), None) | (None, Some(symbols)) => Ok(symbols),
             (Some(_), Some(_)) => Err(format!(

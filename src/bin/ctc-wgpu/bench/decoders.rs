@@ -45,11 +45,11 @@ const fn decoder(name: &'static str, method: Method) -> Decoder {
     Decoder { name, method }
 }
 
-const fn beam(width: usize, least_probability: f64) -> Method {
+const fn beam(width: usize, min_probability: f64) -> Method {
     Method::Beam(
         BeamOptions::new()
             .width(width)
-            .least_probability(least_probability),
+            .min_probability(min_probability),
     )
 }
 

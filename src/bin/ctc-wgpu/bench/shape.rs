@@ -7,7 +7,7 @@ use std::str::FromStr;
 pub(crate) struct BenchShape(pub(crate) [usize; 4]);
 
 /// The largest number of logits of a batch: 8 GiB, and another 8 GiB for the gradient.
-const MOST_LOGITS: usize = 1 << 31;
+const MAX_LOGITS: usize = 1 << 31;
 
 impl FromStr for BenchShape {
     type Err = String;
@@ -17,9 +17,9 @@ impl FromStr for BenchShape {
         let Ok(&[frames, items, classes, labels]) = numbers.as_deref() else {
             return Err("expected four whole numbers T,N,C,L, such as 150,32,28,40".to_owned());
         };
-        for (axis, value, least) in [("T", frames, 1), ("N", items, 1), ("C", classes, 2)] {
-            if value < least {
-                return Err(format!("{axis} = {value}: must be at least {least}"));
+        for (axis, value, min) in [("T", frames, 1), ("N", items, 1), ("C", classes, 2)] {
+            if value < min {
+                return Err(format!("{axis} = {value}: must be at least {min}"));
             }
         }
         // If a label equals the one before it, a blank is required between them.
@@ -33,8 +33,8 @@ impl FromStr for BenchShape {
             .checked_mul(items)
             .and_then(|n| n.checked_mul(classes));
         match logits {
-            Some(logits) if logits <= MOST_LOGITS => Ok(Self([frames, items, classes, labels])),
-            _ => Err(format!("T·N·C must be at most {MOST_LOGITS}")),
+            Some(logits) if logits <= MAX_LOGITS => Ok(Self([frames, items, classes, labels])),
+            _ => Err(format!("T·N·C must be at most {MAX_LOGITS}")),
         }
     }
 }

@@ -23,8 +23,8 @@ impl AdapterInfo {
     pub(super) fn of(adapter: &wgpu::Adapter) -> Self {
         let (info, limits) = (adapter.get_info(), adapter.limits());
         let subgroups = match (info.subgroup_min_size, info.subgroup_max_size) {
-            (least, most) if least == most => least.to_string(),
-            (least, most) => format!("{least} to {most}"),
+            (min, max) if min == max => min.to_string(),
+            (min, max) => format!("{min} to {max}"),
         };
         let features = adapter.features();
         Self {
