@@ -221,7 +221,7 @@ def check_results(programs, ours="ctc-wgpu CPU"):
 def tool_arguments(parser):
     """Adds the arguments that select our tool."""
     parser.add_argument("--tool", type=executable, metavar="PATH", help="a tool that is already built")
-    parser.add_argument("--no-build", action="store_true", help="call no cargo; without --tool, target/release's tool runs")
+    parser.add_argument("--no-build", action="store_true", help="do not call cargo; without --tool, run the tool in target/release")
 
 
 def shape(text):
@@ -249,10 +249,10 @@ def parser(description, peers, shapes):
                 raise argparse.ArgumentTypeError(f"{name}: one of {', '.join(peers)} is needed")
         return wanted
 
-    parser.add_argument("--peers", type=some, default=list(peers), metavar="A,B", help="of " + ", ".join(peers))
+    parser.add_argument("--peers", type=some, default=list(peers), metavar="A,B", help="time only these peers; choices: " + ", ".join(peers))
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often all programs run, in turn")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="threads of each program on the CPU")
-    parser.add_argument("--shape", action="append", type=shape, metavar="T,N,C,L", help=f"instead of the {shapes}; may be repeated")
+    parser.add_argument("--shape", action="append", type=shape, metavar="T,N,C,L", help=f"time this shape instead of the {shapes}; may be repeated")
     parser.add_argument("--machine", metavar="NAME", help="name in the result files; default: the processor's")
     parser.add_argument("--enough", type=float, metavar="SECONDS", help="how long a peer measures a shape, about")
     parser.add_argument("--limit", type=float, default=LONGEST_S, metavar="SECONDS", help="ends a program after this time")

@@ -151,9 +151,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("results", nargs="?", type=Path, help="of an earlier run")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of the CPU backend")
-    parser.add_argument("--machine", metavar="NAME", help="of the results' files; the processor's name if not given")
+    parser.add_argument("results", nargs="?", type=Path, help="the results of an earlier run: only make their table and plot again")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="threads of the CPU backend")
+    parser.add_argument("--machine", metavar="NAME", help="name in the result files; default: the processor's")
     run.tool_arguments(parser)
     args = parser.parse_args()
     if args.results:

@@ -63,7 +63,8 @@ impl Ngrams {
     const WEIGHT: f64 = 0.8;
     /// A bonus per label, so that hypotheses do not become too short.
     const LABEL: f64 = 1.6;
-    /// The count at which a sequence has the same weight as its shorter suffix.
+    /// The count of a context at which the relative frequency after it and the probability after
+    /// the shorter context have equal weights.
     const TRUST: f64 = 4.0;
 
     fn count<'a>(order: usize, lines: impl Iterator<Item = &'a [u32]>) -> Self {

@@ -145,7 +145,7 @@ def main():
         "--table", metavar="FILE.json", type=Path, help="only write the page of these results again"
     )
     parser.add_argument(
-        "--threads", type=int, default=os.cpu_count(), help="for ptxas; Mesa's compilers use one"
+        "--threads", type=int, default=os.cpu_count(), help="threads of ptxas; Mesa's compilers use one"
     )
     arguments = parser.parse_args()
     if arguments.table:

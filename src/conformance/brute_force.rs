@@ -12,7 +12,7 @@ use super::batch::OwnedBatch;
 pub struct PathSum {
     /// p(labels).
     pub probability: f64,
-    /// The part of `probability` whose paths pass through a class at a frame, frames × classes.
+    /// The total probability of those paths that pass through a class at a frame, frames × classes.
     pub through: Vec<f64>,
 }
 

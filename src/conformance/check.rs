@@ -51,10 +51,10 @@ impl From<ReferenceOutput> for Computed {
 ///
 /// For a gradient with respect to logits the tolerance is effectively absolute, because no element
 /// is larger than the item's weight. An element of the gradient with respect to probabilities is
-/// softmax/(p + ε) − γ/(p + ε). The probabilities sum to about one, so the first term is about one.
-/// The second term reaches 1/ε = 1e7 and has the relative error of γ, so large elements need a
-/// relative tolerance. The terms cancel only where both are about one, so an absolute tolerance is
-/// enough for small elements.
+/// 1/Σ(p + ε) − γ/(p + ε). The probabilities sum to about one, so the first term is about one. The
+/// second term reaches 1/ε = 1e7 and has the relative error of γ, so large elements need a relative
+/// tolerance. The terms cancel only where both are about one, so an absolute tolerance is enough
+/// for small elements.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
     /// The tolerance of a loss.

@@ -6,8 +6,8 @@ use super::random::BatchSpec;
 use super::random_case::RandomCase;
 use crate::Options;
 
-/// Returns cases with losses of 1e7 nats and more, in which the probabilities of the paths differ
-/// by powers of 2 at each frame, and a label may be as improbable as a masked class.
+/// Returns cases with losses of 1e7 nats and more. The logits of a frame differ by hundreds of
+/// thousands of nats, so a label may be as improbable as a masked class.
 #[must_use]
 pub fn huge_losses() -> Vec<RandomCase> {
     let case = |(seed, labels)| {
@@ -19,12 +19,12 @@ pub fn huge_losses() -> Vec<RandomCase> {
         let name = format!("losses of 1e7 nats, {labels} labels, seed {seed}");
         RandomCase::new(name, spec.batch(seed), Options::default())
     };
-    // The last case has 18 quads, which is not a power of two of lanes.
+    // The last case has 18 quads, which is not a power of two, so some lanes of a sweep are idle.
     [(0, 20), (1, 20), (2, 20), (3, 70)].map(case).into()
 }
 
-/// Values that are used to mask classes in logits, up to the largest whose exponents are still
-/// exact. The lowest f16 is −65504.
+/// Values that are used to mask classes in logits. All are above −2^28, from which on a probability
+/// counts as 0. The lowest f16 is −65504.
 const MASKS: [f32; 6] = [-1.0e4, -65504.0, -1.0e5, -1.0e6, -1.0e7, -1.0e8];
 
 /// Returns cases whose labels are masked in every frame. The differences between the frames, which
@@ -66,9 +66,9 @@ pub fn masked_labels() -> Vec<RandomCase> {
     cases
 }
 
-/// Returns cases in which the maximum of each frame is a class that no path can use there, far
-/// above the two classes that paths can use. Only the rounding error of the differences to the
-/// maximum distinguishes those two.
+/// Returns cases in which one class of each frame is far above all others, and no path can use it
+/// in more than two of the eight frames. In the other frames the difference to the maximum loses
+/// digits, so its rounding error must be compensated.
 #[must_use]
 pub fn far_below() -> Vec<RandomCase> {
     [307.3, 9_007.3].map(far_below_by).into()

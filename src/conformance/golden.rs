@@ -39,7 +39,7 @@ pub struct Golden {
 /// The result of one source. Numbers from which we differ on purpose are `None`.
 #[derive(Debug, Clone)]
 pub struct Expectation {
-    /// `file:case`; a part of the case follows after a space.
+    /// `file:case`. If the case has several results, the name of this one follows after a space.
     pub source: String,
     /// The losses, `[N]`.
     pub loss: Vec<Option<f64>>,

@@ -56,7 +56,7 @@ pub struct BatchSpec {
     pub scale: f32,
     /// The probability that a label repeats the previous one.
     pub repeats: f32,
-    /// The probability that a logit is −inf. One class of each frame stays finite.
+    /// The probability that a logit is −inf. At least one class of each frame stays finite.
     pub minus_infinity: f32,
     /// True if logit lengths vary within `0..=T`.
     pub ragged: bool,

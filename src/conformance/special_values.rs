@@ -33,7 +33,8 @@ pub fn subnormals() -> Vec<RandomCase> {
     let mut some = spec.batch(32);
     tiny(&mut some, 3);
     let mut logs = log_probs(&spec.batch(33));
-    // A class of log-probability 0 leaves nothing for the others. The rows need not sum to 1.
+    // A subnormal log-probability is a probability of 1, so these rows sum to more than 1. That is
+    // allowed.
     tiny(&mut logs, 5);
     let mut probs = log_probs(&spec.batch(34));
     probs.values.iter_mut().for_each(|x| *x = x.exp());

@@ -179,8 +179,9 @@ fn long_items_and_long_labels_agree_with_the_cpu_backend() {
 
 #[test]
 fn the_better_of_two_nearly_equal_long_paths_is_found() {
-    // One of two frames for a label is better by 1e-6, of 4,000 frames whose scores sum to 41,000.
-    // There, f32 numbers are multiples of 0.004, and the rounding errors of the two sums differ.
+    // Two of the 4,000 frames are candidates for the label, and one of them is better by 1e-6. The
+    // scores of a path sum to −41,000, where f32 numbers are multiples of 0.004, and the rounding
+    // errors of the two sums differ.
     let frames = 4_000;
     let candidates = [frames / 4, frames - 2];
     on_each(|ctc| {

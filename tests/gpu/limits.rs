@@ -176,8 +176,8 @@ fn more_items_than_workgroups_per_dimension_are_right() {
 
 #[test]
 fn no_dispatch_exceeds_the_loop_iterations_of_a_driver() {
-    // 4,000 inward steps, each with 16 loop iterations for 501 state pairs in 32 lanes, and those
-    // of the outer loop: 72,000 iterations if one dispatch ran them all. llvmpipe ends a loop after
+    // 4,000 inward steps, each with up to three loops over 126 quads by 32 lanes. The plan counts
+    // 18 iterations per step: 72,000 if one dispatch ran them all. llvmpipe ends a loop after
     // 65,535, without an error.
     let lanes = wgpu::Limits {
         max_compute_invocations_per_workgroup: 32,

@@ -45,7 +45,8 @@ fn a_random_batch_is_the_same_on_every_machine() {
         (&batch.values, batch.item_labels(0)),
         (&again.values, again.item_labels(0))
     );
-    // The first draw of a frame is the class that stays possible, the second the first logit.
+    // The first random number of a frame selects the class that stays finite. The second one gives
+    // the first logit.
     assert_eq!(&batch.values[..3], &[-2.8992705, 0.4975816, -1.503411]);
 }
 
@@ -98,7 +99,7 @@ fn random_batches_detect_a_small_error_in_one_option() {
         reference::loss_and_grad(batch, options).map(Computed::from)
     };
     run_random(&right, Tolerance::F32, 0..60);
-    // This is how a label length that counts collapsed repeats would affect the gradient.
+    // Simulates a mean that divides by a wrong label length, such as that after collapsing.
     let wrong = |batch: &Batch<'_>, options: &Options| {
         let mut output = Computed::from(reference::loss_and_grad(batch, options)?);
         if options.reduction == Reduction::MeanLabel

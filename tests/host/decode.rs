@@ -182,8 +182,8 @@ fn a_star_matches_any_frames() {
 
 #[test]
 fn ties_between_paths_are_decided_as_documented() {
-    // All paths are equally probable. Seen from the end, the result leaves each state as late as
-    // possible.
+    // All paths are equally probable. Traced back from the end, the result stays in each state as
+    // long as possible.
     let logits = [0.0; 6 * 3];
     let align = |labels: &[i32]| {
         let lengths = [labels.len() as i32];
@@ -566,7 +566,8 @@ fn a_constant_per_frame_does_not_change_the_alignment() {
         let logits = [offset, offset, 0.0, 2.0, 9.0, 0.0];
         let batch = Batch::new([1, 3, 2], &logits).labels(&[1], &[1]);
         let found = decode::align(&batch, &Options::default()).unwrap();
-        // Not [1, 0, 0] or [0, 1, 0] by chance: the second frame has its label, and the first may.
+        // The label is most probable at frame 1, and the blank at frame 2. At frame 0 both are
+        // equally probable.
         assert_eq!(found[0].path[1..], [1, 0], "{offset}");
         assert!((found[0].log_prob + 0.820_198).abs() < 1e-5, "{offset}");
     }

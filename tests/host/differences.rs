@@ -103,7 +103,7 @@ fn the_true_derivative_of_log_probabilities_is_their_slope() {
         let options = Options::default()
             .input(Input::LogProbsExact)
             .reduction(reduction);
-        // Far below 0, so that no loss is clamped.
+        // Below 0, as log-probabilities are.
         let mut batch = batch(2);
         batch.values.iter_mut().for_each(|x| *x -= 4.0);
         compare(

@@ -105,8 +105,8 @@ fn the_last_one_of_logit_lengths_and_a_mask_is_used() {
 
 #[test]
 fn a_batch_takes_no_memory_for_arrays_that_it_does_not_have() {
-    // Found by a fuzzer: 8 GiB of logit lengths for items without labels, and of class indices
-    // without a frame.
+    // Found by a fuzzer: both batches allocated 8 GiB, the first for one logit length per item, the
+    // second for one index per class.
     const MANY: usize = i32::MAX as usize;
     let batch = Batch::new([MANY, 0, 3], &[]).labels(&[], &[]);
     let error = CheckedBatch::new(&batch, &Options::default()).unwrap_err();

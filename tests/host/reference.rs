@@ -84,10 +84,10 @@ fn occupancies_of_a_frame_sum_to_one_and_those_past_the_length_are_zero() {
         let batch = spec.batch(seed);
         let output = reference::loss_and_grad(&batch.batch(), &Options::default()).unwrap();
         for item in 0..batch.items() {
-            let lives = output.loss[item].is_finite();
+            let possible = output.loss[item].is_finite();
             for frame in 0..batch.frames() {
                 let sum: f64 = output.occupancy[batch.row(item, frame)..][..6].iter().sum();
-                let counts = lives && frame < batch.valid_frames(item);
+                let counts = possible && frame < batch.valid_frames(item);
                 let expected = if counts { 1.0 } else { 0.0 };
                 failures.check((sum - expected).abs() < 1e-12, || {
                     format!("seed {seed} item {item} frame {frame}: {sum}")

@@ -168,7 +168,8 @@ fn losses(case: &Value, source: String) -> Golden {
                 options.repeated_outputs = RepeatedOutputs::Distinct
             }
             "preprocess_collapse_repeated" | "ctc_merge_repeated" => {}
-            // The labels of the case are the result of the flag for these labels.
+            // If the flag is set, the case's `labels` are collapsed already. These are the labels
+            // before that.
             "raw_labels" => {
                 batch = OwnedBatch {
                     labels: crate::conformance::batch::padded(&[integers(value)]),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 
-/// The gradients in the file have six decimals, and all but the reference's are f32.
+/// The gradients in the file have six decimals, and all results are f32.
 const OBSERVED: Accuracy = Accuracy {
     loss: 1e-6,
     grad: 2e-6,

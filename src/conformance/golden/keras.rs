@@ -13,8 +13,8 @@ use crate::conformance::batch::OwnedBatch;
 /// Keras's ε, as in the file.
 pub const EPSILON: f64 = 1e-7;
 
-/// TensorFlow adds float32 logarithms even here: errors of 3e-8 per operation, which 1/(p + ε)
-/// enlarges.
+/// TensorFlow adds float32 logarithms even if its input is float64: errors of 3e-8 per operation,
+/// which 1/(p + ε) enlarges.
 pub const TENSORFLOW: Accuracy = Accuracy {
     loss: 1e-6,
     grad: 2e-6,

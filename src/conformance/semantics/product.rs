@@ -11,7 +11,7 @@ use crate::conformance::random::BatchSpec;
 
 const MINUS_INFINITY: f32 = f32::NEG_INFINITY;
 
-/// Generates logits, the same for each seed.
+/// Generates logits. The same seed always gives the same logits.
 pub(super) fn logits(dims: [usize; 3], seed: u64) -> Vec<f32> {
     BatchSpec::new(dims, 0).batch(seed).values
 }

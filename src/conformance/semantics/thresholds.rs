@@ -1,5 +1,5 @@
-//! The thresholds from which on a finite number counts as a probability of 0, or as not finite,
-//! each from both sides; and negative losses.
+//! Values on both sides of each threshold beyond which a finite number counts as a probability of
+//! 0, or as not finite; and negative losses.
 
 use crate::{BlankInLabels, Input, Options, Status};
 

@@ -11,8 +11,8 @@ struct Corner {
     @location(0) @interpolate(flat) iterations: u32,
 }
 
-// A triangle over the whole texture; the index of the first instance is the loop iterations of its
-// fragments.
+// A triangle over the whole texture. The index of the first instance is the number of loop
+// iterations of each fragment.
 @vertex
 fn corner(@builtin(vertex_index) i: u32, @builtin(instance_index) iterations: u32) -> Corner {
     let at = vec2<f32>(f32(i / 2u), f32(i % 2u)) * 4.0 - 1.0;
@@ -134,7 +134,7 @@ impl ForeignWork {
         }
     }
 
-    /// Adds 1 to each texel `times` times, with so many loop iterations per fragment.
+    /// Adds 1 to each texel `times` times, with `iterations` loop iterations per fragment.
     pub(super) fn draw(&self, encoder: &mut wgpu::CommandEncoder, times: u32, iterations: u32) {
         let load = match self.draws.get() {
             0 => wgpu::LoadOp::Clear(wgpu::Color::TRANSPARENT),

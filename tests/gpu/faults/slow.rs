@@ -130,8 +130,8 @@ fn an_awaited_call_behind_seconds_of_other_work_is_woken_once_per_result() {
             loop {
                 if let Poll::Ready(output) = output.as_mut().poll(&mut Context::from_waker(&waker))
                 {
-                    // By the buffer of the losses, by the gradient, and by the thread that polled
-                    // for both.
+                    // Woken when the buffer of the losses is mapped, when that of the gradient is,
+                    // and by the thread that polls for both.
                     let wakes = counting.wakes.load(Ordering::SeqCst);
                     assert!((1..=3).contains(&wakes), "woken {wakes} times");
                     break output;

@@ -58,8 +58,9 @@ class Alignment:
     #: paths.
     log_prob: float
     #: "ok"; "impossible": no path has these labels, and `log_prob` is −inf; or "not finite": a
-    #: frame has NaN, +inf, a negative probability or no class of positive probability, and
-    #: `log_prob` is NaN. Unless it is "ok", the path and the spans are empty.
+    #: frame has NaN, +inf, a log-probability above 88, a negative probability or no class of
+    #: positive probability, and `log_prob` is NaN. Unless it is "ok", the path and the spans are
+    #: empty.
     status: Status
 
 
@@ -73,8 +74,9 @@ class GreedyHypothesis:
     frames: list[range]
     #: The log-probability of the path, in nats.
     log_prob: float
-    #: "ok"; or "not finite": a frame has NaN, +inf, a negative probability or no class of positive
-    #: probability. Then `labels` is empty, and `log_prob` is NaN.
+    #: "ok"; or "not finite": a frame has NaN, +inf, a log-probability above 88, a negative
+    #: probability or no class of positive probability. Then `labels` is empty, and `log_prob` is
+    #: NaN.
     status: Status
 
 
@@ -229,8 +231,8 @@ def beam_decode(
     `top`, `max_classes` or `min_probability` out of range is a `ValueError`.
 
     Returns:
-        At most `top` hypotheses per item, the best first; none if a frame has NaN, +inf, a negative
-        probability or no class of positive probability.
+        At most `top` hypotheses per item, the best first; none if a frame has NaN, +inf, a
+        log-probability above 88, a negative probability or no class of positive probability.
     """
     if not 1 <= top <= width <= sys.maxsize:
         raise ValueError(f"top={top}, width={width}: must be 1 <= top <= width, below 2^63")

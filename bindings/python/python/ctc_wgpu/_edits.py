@@ -85,8 +85,8 @@ def label_error_rate(
 ) -> float:
     """Returns the sum of the edit distances of all items, divided by their number of labels.
 
-    `EditCounts` has the counts of each kind, and `EditCounts.rate` describes the result without
-    labels.
+    `EditCounts` counts each kind of edit. If there are no labels, the result is 0 for empty
+    hypotheses, else inf.
 
     Args:
         labels: N sequences of numbers, characters or words, or arrays of any library; or an array
@@ -97,8 +97,8 @@ def label_error_rate(
         hypothesis_lengths: `[N]`, the same of `hypotheses`.
 
     Raises:
-        TypeError: an item is not a sequence; or the labels of an item are numbers, strings or bytes
-            and its hypothesis has nothing of that kind.
+        TypeError: an item is not a sequence; or its labels and its hypothesis are of different
+            types (numbers, strings or bytes), which are never equal.
         ValueError: the numbers of items differ; a length is longer than its row; or `labels` has
             lengths, and `hypotheses` is an array with neither lengths nor padding.
     """

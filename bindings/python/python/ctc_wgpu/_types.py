@@ -18,8 +18,8 @@ Array = Union[ArrayLike, SupportsDLPack]
 
 Floats = Union[NDArray[np.float32], NDArray[np.float64]]
 
-#: An array `[N]` of losses, or a float with a reduction. `Any` spares callers, who know which of
-#: the two they requested, a check of the type.
+#: An array `[N]` of losses, or a float with a reduction. With `Any`, type checkers accept both uses
+#: without a cast.
 Loss = Union[Floats, Any]
 
 Input = Literal["logits", "log_probs", "log_probs_exact", "probs"]

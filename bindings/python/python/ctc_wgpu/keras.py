@@ -51,7 +51,7 @@ def _conventions(labels: str, *more: tuple[str, str]) -> Conventions:
     return Conventions((*names, *more), whole_floats=True)
 
 
-#: For errors about raw scores: `ctc_decode` takes only probabilities.
+#: Replacements in the errors about raw scores, since `ctc_decode` takes only probabilities.
 AFTER_SOFTMAX = "y_pred must be probabilities, after a softmax"
 NOT_PROBABILITIES = (
     ("pass log-probabilities as such, and raw scores as logits", AFTER_SOFTMAX),
