@@ -87,3 +87,19 @@ fn far_below_by(far_above: f32) -> RandomCase {
     let name = format!("classes {far_above} below their frame's maximum");
     RandomCase::new(name, batch, Options::default())
 }
+
+/// Returns a case with 33 equally probable paths, which step from label 1 to label 2 before an even
+/// frame. The logits of label 1 are −16,383 in each frame, those of label 2 alternate between 0 and
+/// −32,766. An exponential whose relative error depends on its argument changes how often each path
+/// is taken: an error of 1e-5 per frame becomes 3e-4 over 64 frames.
+#[must_use]
+pub fn equally_probable_paths() -> Vec<RandomCase> {
+    let frames = 64;
+    let values = (0..frames).flat_map(|t| {
+        let label_2 = if t % 2 == 0 { 0.0 } else { -32_766.0 };
+        [-1.0e6, -16_383.0, label_2, 0.0]
+    });
+    let batch = OwnedBatch::one([frames, 4], values.collect(), &[1, 2]);
+    let name = "paths that are equally probable over 64 frames".to_owned();
+    vec![RandomCase::new(name, batch, Options::default())]
+}

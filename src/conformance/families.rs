@@ -57,6 +57,10 @@ pub fn families(size: SuiteSize) -> Vec<Family> {
         Family::new("extreme magnitudes", extreme_values::huge_losses()),
         Family::new("masked labels", extreme_values::masked_labels()),
         Family::new("far below the maximum", extreme_values::far_below()),
+        Family::new(
+            "equally probable paths",
+            extreme_values::equally_probable_paths(),
+        ),
         Family::new("subnormals", special_values::subnormals()),
         Family::new("−∞", special_values::minus_infinity()),
         Family::new(

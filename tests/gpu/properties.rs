@@ -8,7 +8,9 @@ use crate::support::adapters::{all, on_each};
 use crate::support::batch::{OwnedBatch, OwnedLabels};
 use crate::support::check::{Computed, Tolerance, compare, run_cases};
 use crate::support::exponential;
-use crate::support::extreme_values::{far_below, huge_losses, masked_labels};
+use crate::support::extreme_values::{
+    equally_probable_paths, far_below, huge_losses, masked_labels,
+};
 use crate::support::random::BatchSpec;
 
 /// Generates distributions of batches, and seeds.
@@ -234,6 +236,8 @@ fn losses_of_extreme_values_are_right() {
             run_cases("huge losses", huge_losses(), &run, Tolerance::F32);
             run_cases("masked labels", masked_labels(), &run, Tolerance::F32);
             run_cases("far below", far_below(), &run, Tolerance::F32);
+            let tied = equally_probable_paths();
+            run_cases("equally probable paths", tied, &run, Tolerance::F32);
         }
     }
 }

@@ -6,7 +6,9 @@ use crate::support::check::{
     Computed, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
 };
 use crate::support::exponential;
-use crate::support::extreme_values::{far_below, huge_losses, masked_labels};
+use crate::support::extreme_values::{
+    equally_probable_paths, far_below, huge_losses, masked_labels,
+};
 use crate::support::special_values::{minus_infinity, subnormals};
 
 fn cpu(batch: &Batch<'_>, options: &Options) -> Result<Computed, Error> {
@@ -44,6 +46,8 @@ fn numbers_far_from_each_other_are_right_on_the_cpu_backend() {
     run_cases("huge losses", huge_losses(), &cpu, Tolerance::F32);
     run_cases("masked labels", masked_labels(), &cpu, Tolerance::F32);
     run_cases("far below", far_below(), &cpu, Tolerance::F32);
+    let tied = equally_probable_paths();
+    run_cases("equally probable paths", tied, &cpu, Tolerance::F32);
 }
 
 #[test]
