@@ -166,17 +166,18 @@
 //!
 //! # Cost
 //!
-//! - **Memory.** A plan's workspace contains about 6·T·min(Lmax, T) bytes per item. They contain
-//!   one row of states for every four frames, which the posteriors of those frames later overwrite.
-//!   [`Plan::workspace_bytes`] returns the exact size. At every shape of the benchmark it is less
-//!   than half of what PyTorch's CUDA loss keeps for its backward pass. If it does not fit one
+//! - **Memory.** The largest array of a plan's workspace takes about 6·T·min(Lmax, T) bytes per
+//!   item. It contains one row of states for every four frames, which the posteriors of those
+//!   frames later overwrite. Most other arrays have one entry per frame, label or class of an item.
+//!   [`Plan::workspace_bytes`] returns the exact size. At every shape of the benchmark it is
+//!   less than half of what PyTorch's CUDA loss keeps for its backward pass. If it does not fit one
 //!   binding (128 MiB by default), the batch is split into tiles of items, which use one workspace
 //!   one after the other. If one item alone is too large, its frames are split into segments; only
 //!   the states of one segment are stored at a time, and the others are recomputed (checkpointing).
 //!   180,000 frames with 20,000 labels take 232 MiB. The CPU backend needs this memory per thread,
 //!   not per item.
 //! - **Memory traffic.** `softmax_stats` and `grad` read all of the logits once each, and `grad`
-//!   writes the gradient once. No other traffic grows with C.
+//!   writes the gradient once. No other traffic grows with T·C.
 //! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. [`Ctc`]
 //!   keeps the plans and buffers of its four most recent shapes, and at most 128 pipelines;
 //!   [`CacheLimits`] sets both limits.
@@ -191,8 +192,9 @@
 //! Batches beyond a binding limit, a dispatch limit, or a driver's limit on loop iterations are
 //! split automatically. A batch that cannot be split is a [`PlanError`]. With the default limits:
 //!
-//! - min(Lmax, T)·√T is at most about 9.2 to 9.5 million (41,000 labels at 50,000 frames, 22,000
-//!   at 180,000, 9,500 at a million), since an item's checkpoints must fit one binding;
+//! - min(Lmax, T)·√T is at most about 9.2 million at 50,000 frames (41,000 labels), 9.3 million at
+//!   180,000 (22,000 labels) and 9.5 million at a million (9,500 labels), since an item's
+//!   checkpoints must fit one binding;
 //! - T is at most about 15 million frames (1.9 million on a software adapter), and C at most about
 //!   15 million classes;
 //! - each table of one item, such as its labels or its row statistics, must fit one binding.

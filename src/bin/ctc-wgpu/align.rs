@@ -27,7 +27,7 @@ pub(crate) struct AlignArgs {
 
     /// Accept label -1 as a wildcard, which matches one or more frames of any classes and is
     /// printed as `*`
-    #[arg(long)]
+    #[arg(verbatim_doc_comment, long)]
     star: bool,
 
     /// Align only this item, counted from 0 [default: all items]

@@ -95,7 +95,7 @@ pub(crate) struct BatchArgs {
 
     /// With log_probs: return the exact gradient −γ instead of PyTorch's exp(log_prob) − γ,
     /// where γ are the occupancies
-    #[arg(long)]
+    #[arg(verbatim_doc_comment, long)]
     exact: bool,
 }
 

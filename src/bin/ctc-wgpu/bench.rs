@@ -50,7 +50,7 @@ pub(crate) struct BenchArgs {
     threads: Option<u16>,
 
     /// Frames, items, classes and labels per item of a batch; may be repeated [default: seven
-    /// shapes]
+    /// shapes, or three with --decode]
     #[arg(verbatim_doc_comment, long = "shape", value_name = "T,N,C,L")]
     shapes: Vec<BenchShape>,
 

@@ -8,8 +8,8 @@ Input: BATCH.npz, a numpy archive. N items, T frames, C classes, at most Lmax la
   labels                      [N, Lmax] (padded) or [ΣL] (concatenated), integers
   label_lengths               [N], integers; default: Lmax; required if labels are concatenated
   logit_lengths               [N], integers: the number of valid frames of each item; default: T
-  weights                     [N], float32: the factor of each item in the gradient and in the
-                              reduced loss; default: 1
+  weights                     [N], float32 or float64: the factor of each item in the gradient and
+                              in the reduced loss; default: 1
   blank                       one integer: the blank's class; default: 0
   loss_f64                    [N], float: expected losses, which `loss` compares with its own;
                               optional

@@ -51,7 +51,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Computes the loss of each item of a batch and the gradient
+    /// Computes the losses and the gradient of a batch
     #[command(after_long_help = help::loss())]
     Loss(loss::LossArgs),
     /// Runs a batch on every backend and compares each with the float64 reference
