@@ -51,7 +51,8 @@ var<workgroup> sh_header: Header;
 var<workgroup> sh_bad_label: atomic<u32>;
 var<workgroup> sh_counts: array<u32, LANES>;
 
-// Checks the lengths of item g of the tile. At most `room` labels may begin at `start`.
+// Checks the lengths of item g of the tile. Its labels begin at `start`, and it may have at most
+// `room` of them.
 fn checked_header(g: u32) -> Header {
     let n = params.item_base + g;
     let frames = logit_lengths[n];

@@ -53,8 +53,9 @@ fn normalised_at_block_end(states: States, ends_block: bool) -> States {
     return states;
 }
 
-// Processes the steps from first_step on, to the end of the dispatch range or, if it comes first,
-// of the direction. Returns the parity of the row that holds the states of the last step.
+// Processes the steps from first_step to the end of the dispatch range or to the direction's last
+// step, whichever comes first. Returns the parity of the row that holds the states of the last
+// step.
 fn sweep_inward(assignment: Assignment, lane: u32) -> u32 {
     let d = assignment.direction;
     let end = min(params.end_step, steps_of(d, assignment.item.frames));

@@ -45,7 +45,7 @@ pub enum Error {
         frames: usize,
     },
     /// The machine has no usable GPU adapter, or none with the requested name.
-    #[error("no GPU adapter{} was found: install a GPU driver, or use the CPU backend", named(name.as_deref()))]
+    #[error("no GPU adapter{}", not_found(name.as_deref()))]
     #[non_exhaustive]
     NoAdapter {
         /// The text that the adapter's name must contain, if the caller requested one.
@@ -60,14 +60,16 @@ pub enum Error {
         /// wgpu's reason.
         reason: String,
     },
-    /// The process was forked, and the call needs a device of its parent or could not start
-    /// threads; see [`Ctc`](crate::Ctc).
+    /// The process was forked, and the call cannot run in it: its device belongs to the parent,
+    /// another thread was using a GPU during the fork, or no threads could be started; see
+    /// [`Ctc`](crate::Ctc).
     #[error("in a forked process: {0}")]
     Forked(&'static str),
     /// A blocking call was made on a GPU in a browser, where no thread may block.
     #[error("a browser cannot block on the GPU: await the `_async` form of the call")]
     Blocking,
     /// The device was lost: unplugged, reset by its driver, or destroyed. Contains wgpu's reason.
+    /// Every later call on the device fails too: create another [`Ctc`](crate::Ctc) or device.
     #[error("the GPU device was lost: {0}")]
     DeviceLost(String),
     /// The device does not have enough memory. Contains the operation that failed, as in "uploading
@@ -112,11 +114,15 @@ impl Error {
     }
 }
 
-/// Returns the words that follow "no GPU adapter": the requested name, if there was one.
-fn named(name: Option<&str>) -> String {
-    name.map_or(String::new(), |name| {
-        format!(" whose name contains `{name}`")
-    })
+/// Returns the words that follow "no GPU adapter": the requested name, if there was one, and the
+/// remedy.
+fn not_found(name: Option<&str>) -> String {
+    match name {
+        None => " was found: install a GPU driver, or use the CPU backend".to_owned(),
+        Some(name) => format!(
+            " whose name contains `{name}` was found: request another name, or use the CPU backend"
+        ),
+    }
 }
 
 /// Returns an error for the first item without a valid alignment, if there is one.

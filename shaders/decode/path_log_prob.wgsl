@@ -1,7 +1,7 @@
 // path_log_prob: sums the log-probabilities along an item's path, and writes the item's status.
 // Must match src/decode/align.rs.
 //
-// in: log_probs [N, T].
+// in: items, item_status; log_probs [N, T].
 // out: loss [N]: the sum, -inf for an impossible item, NaN for an invalid one; status [N].
 // grid: one workgroup per item.
 // barriers: those of the fold.

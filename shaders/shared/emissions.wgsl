@@ -1,8 +1,9 @@
 // Loads the input of a quad one block of frames ahead, so that the loads overlap with the
 // computation of the block before, and turns it into emissions.
 
-// The entries of a quad in a block of four frames: of the labels, one vector (a, b, c, d) per
-// frame; of the blank and the frames' maxima, one component per frame.
+// The entries of a quad in a block of four frames. `a`, `b`, `c` and `d` are those of the labels at
+// the first to the fourth frame. `blanks` and `row_max`, the entries of the blank and the frames'
+// maxima, have one component per frame.
 struct BlockEntries {
     a: vec4<u32>,
     b: vec4<u32>,

@@ -6,6 +6,8 @@
 // labels. These arrays are row-major: items, item_status, exponents and backtrace_states [G];
 // label_table [G, label_capacity]; first_of_class [G, C]; row_stats [T, G]; states [G, T]. The
 // functions below index the other arrays, except `totals`, which batch_totals.wgsl describes.
+//
+// Variables whose names begin with `sh_` are in workgroup memory.
 
 // The status of an item. Must match `Status` in src/options.rs.
 const OK: u32 = 0u;

@@ -10,8 +10,9 @@
 // m is in [1, 2) after `normalised`. `plus` does not need this range, because it compares only
 // exponents, so a few steps may run before m is normalised.
 //
-// Sums of products are written as fma. Otherwise drivers decide whether to contract them, and two
-// variants of a kernel could differ in their results.
+// The sums of products in the recursion and in the exponentials are written as fma. Otherwise
+// drivers decide whether to contract them, and two variants of a kernel could differ in their
+// results.
 
 // The exponent of a probability of 0. The sum of two such exponents fits in an i32.
 const ZERO_EXPONENT: i32 = -536870912;
@@ -160,7 +161,7 @@ fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
     return Scaled(near.m, near.e + select_ints(far.e, vec4<i32>(0), is_far));
 }
 
-// exp(d); 0 below the smallest normal number. d must be at most 88.
+// exp(d); 0 below about 2^-126, the smallest normal number. d must be at most 88.
 fn exp_plain(d: vec4<f32>) -> vec4<f32> {
     let s = exp_near(max(d, vec4<f32>(-128.0)), vec4<f32>(0.0));
     return s.m * exp2_int(s.e);

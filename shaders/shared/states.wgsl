@@ -29,7 +29,8 @@ struct Quad {
 // True if the input is read from the gathered entries.
 override READ_GATHERED: bool = false;
 
-// The state that a quad passes to its neighbour, as a scaled float.
+// The edge state that a quad passes to its neighbour, as a scaled float: for alpha a state, for
+// beta a sum over transitions.
 struct EdgeState {
     m: f32,
     e: i32,

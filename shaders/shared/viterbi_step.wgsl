@@ -20,7 +20,7 @@ struct PathScores {
 
 // The scores after a frame, and the backpointers into the frame before. For pair p of the quad, bit
 // 4p is set if the best path to the blank comes from the label before it. The two bits from 4p + 1
-// on are the distance from the label to its predecessor in states: 0 for the label itself, 1 for
+// on are the number of states from the label back to its predecessor: 0 for the label itself, 1 for
 // the blank before it, 2 for the label before it.
 struct ViterbiStep {
     scores: PathScores,

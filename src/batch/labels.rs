@@ -62,7 +62,7 @@ impl<'a> Labels<'a> {
             }
             Self::Masked { values, paddings } => {
                 let width = row_width(values, items)?;
-                let rule = "N·Lmax, as labels";
+                let rule = "N·Lmax, one per element of labels";
                 unpad("label_paddings", paddings, [items, width], rule, found)?;
                 Ok(padded(values, found, starts, width))
             }

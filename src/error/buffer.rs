@@ -70,7 +70,9 @@ pub enum BufferError {
         buffer: &'static str,
     },
     /// An output overlaps another range of the same buffer.
-    #[error("buffers `{first}` and `{second}` overlap in one wgpu::Buffer")]
+    #[error(
+        "buffers `{first}` and `{second}` overlap in one wgpu::Buffer: an output needs a range of its own"
+    )]
     Overlap {
         /// The name of the field of a buffer that is written.
         first: &'static str,

@@ -91,7 +91,7 @@ pub enum InputError {
     /// The weights of [`Reduction::MeanWeighted`](crate::Reduction::MeanWeighted) are too small or
     /// too large for a sum and a division in f32.
     #[error(
-        "weights: their absolute values sum to {sum:.3e}: expected 0 or 1e-30..=1e37; multiplying all weights by one factor does not change a weighted mean"
+        "weights: their absolute values sum to {sum:.3e}: expected 0, or 1e-30 to 1e37; multiplying all weights by one factor does not change a weighted mean"
     )]
     WeightSum {
         /// The sum of their absolute values.
@@ -156,7 +156,7 @@ pub enum InputError {
     },
     /// The sparse labels of a row are not sorted, or have gaps.
     #[error(
-        "sparse label {entry}: index [{row}, {column}] should be [{row}, {expected}]: rows in order, each without gaps"
+        "sparse label {entry}: index [{row}, {column}] should be [{row}, {expected}]: the columns of a row must be in order and without gaps"
     )]
     SparseOrder {
         /// The index of the entry.

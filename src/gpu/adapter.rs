@@ -79,8 +79,9 @@ pub(crate) async fn open_first<T>(
     Err(first_error.unwrap_or_else(|| Error::no_adapter(name)))
 }
 
-/// Opens a device with the limits of the adapter, the features that the kernels use, and pipeline
-/// caches, which [`Ctc::with_cache`](crate::Ctc::with_cache) needs, as far as the adapter has them.
+/// Opens a device with the limits of the adapter. If the adapter supports them, the device has the
+/// features that the kernels use, and pipeline caches, which
+/// [`Ctc::with_cache`](crate::Ctc::with_cache) needs.
 pub(crate) async fn open(adapter: &wgpu::Adapter) -> Result<Selected, Error> {
     let _device_use = DeviceUse::begin()?;
     let info = adapter.get_info();

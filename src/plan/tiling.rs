@@ -146,7 +146,7 @@ impl Tiling {
             self.fit(
                 self.first_of_class_bytes(),
                 capacity,
-                "the index from classes to labels of one item",
+                "the table of one item with an entry per class",
             )?;
         }
         if self.shape.label_layout == LabelLayout::Padded {
@@ -198,7 +198,7 @@ impl Tiling {
                 self.tile_items = self.tile_items.min(tile_items).max(1);
                 rows
             }
-            // From one frame of a tile to the next are as many rows as the batch has items.
+            // Consecutive frames of an item are as many rows apart as the batch has items.
             Layout::TimeMajor => (rows - self.tile_items) / items.max(1) + 1,
         };
         self.gathered = slice_frames < frames && self.task.has_states();

@@ -265,8 +265,11 @@ fn an_output_that_overlaps_another_range_is_refused_and_inputs_may_share_one() {
                 let error = plan.encode(&mut encoder, &buffers).unwrap_err();
                 // Of two outputs either may be named first.
                 let [a, b] = [NAMES[out], NAMES[other]];
-                let either = [(a, b), (b, a)]
-                    .map(|(a, b)| format!("buffers `{a}` and `{b}` overlap in one wgpu::Buffer"));
+                let either = [(a, b), (b, a)].map(|(a, b)| {
+                    format!(
+                        "buffers `{a}` and `{b}` overlap in one wgpu::Buffer: an output needs a range of its own"
+                    )
+                });
                 assert!(either.contains(&error.to_string()), "{error}");
                 assert!(matches!(error, Error::Buffer(BufferError::Overlap { .. })));
                 // Next to each other they do not overlap, and the encoder can still be used.
@@ -461,7 +464,7 @@ fn buffers_of_alignment_and_greedy_decoding_are_checked() {
             ),
             (
                 with_path(Some(whole(4))),
-                "buffers `path` and `log_probs` overlap in one wgpu::Buffer",
+                "buffers `path` and `log_probs` overlap in one wgpu::Buffer: an output needs a range of its own",
             ),
             (
                 with_path(None),

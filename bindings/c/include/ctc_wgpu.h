@@ -36,8 +36,8 @@ enum ctcw_result
    */
   CTCW_OK = 0,
   /*
-   A pointer is NULL or not aligned, a struct's size is not valid, or an enum's value is
-   unknown.
+   An argument is not valid, for example a pointer is NULL or not aligned, or an enum's value
+   is unknown.
    */
   CTCW_INVALID_ARGUMENT = 1,
   /*
@@ -54,7 +54,8 @@ enum ctcw_result
    */
   CTCW_NO_GPU = 4,
   /*
-   The batch exceeds the GPU's limits.
+   The batch exceeds the GPU's limits, or the shape or an option that was passed to
+   `ctcw_workspace_bytes` is not valid.
    */
   CTCW_LIMIT = 5,
   /*
@@ -74,8 +75,8 @@ enum ctcw_result
    */
   CTCW_INTERNAL_ERROR = 9,
   /*
-   The process was forked, and the GPU belongs to the parent process. Destroy the context, and
-   create another one or use the CPU.
+   The process was forked, and the call cannot run in the child, for example because the GPU
+   belongs to the parent. Destroy the context, and create another one or use the CPU.
    */
   CTCW_FORKED = 10,
 };

@@ -22,7 +22,9 @@ impl CError {
     }
 
     pub(crate) fn value(argument: &str, value: i32) -> Self {
-        Self::Argument(format!("{argument} = {value} is not a valid value"))
+        Self::Argument(format!(
+            "{argument} = {value} is not valid: ctc_wgpu.h lists the valid values"
+        ))
     }
 
     fn result(&self) -> ctcw_result {

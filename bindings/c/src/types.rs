@@ -8,8 +8,8 @@ use std::ffi::CStr;
 pub enum ctcw_result {
     /// The call succeeded.
     CTCW_OK = 0,
-    /// A pointer is NULL or not aligned, a struct's size is not valid, or an enum's value is
-    /// unknown.
+    /// An argument is not valid, for example a pointer is NULL or not aligned, or an enum's value
+    /// is unknown.
     CTCW_INVALID_ARGUMENT = 1,
     /// The batch or an option breaks a rule, for example a label or a length is out of range.
     CTCW_INVALID_BATCH = 2,
@@ -18,7 +18,8 @@ pub enum ctcw_result {
     CTCW_IMPOSSIBLE = 3,
     /// No suitable GPU was found, or it could not be opened.
     CTCW_NO_GPU = 4,
-    /// The batch exceeds the GPU's limits.
+    /// The batch exceeds the GPU's limits, or the shape or an option that was passed to
+    /// `ctcw_workspace_bytes` is not valid.
     CTCW_LIMIT = 5,
     /// The GPU is out of memory.
     CTCW_OUT_OF_MEMORY = 6,
@@ -28,8 +29,8 @@ pub enum ctcw_result {
     CTCW_GPU_ERROR = 8,
     /// The library panicked, which is a bug in the library. The context stays usable.
     CTCW_INTERNAL_ERROR = 9,
-    /// The process was forked, and the GPU belongs to the parent process. Destroy the context, and
-    /// create another one or use the CPU.
+    /// The process was forked, and the call cannot run in the child, for example because the GPU
+    /// belongs to the parent. Destroy the context, and create another one or use the CPU.
     CTCW_FORKED = 10,
 }
 
@@ -40,13 +41,13 @@ pub(crate) fn describe(result: i32) -> &'static CStr {
         1 => c"invalid argument",
         2 => c"invalid batch",
         3 => c"an item has no valid alignment",
-        4 => c"no GPU was found",
-        5 => c"the batch exceeds the GPU's limits",
+        4 => c"no GPU was found, or it could not be opened",
+        5 => c"the batch exceeds the GPU's limits, or its shape is not valid",
         6 => c"the GPU is out of memory",
         7 => c"the GPU was lost",
         8 => c"the GPU or its driver reported an error",
         9 => c"internal error in the library",
-        10 => c"the GPU belongs to the process that forked this one",
+        10 => c"the call cannot run in this forked process",
         _ => c"unknown result code",
     }
 }

@@ -160,7 +160,7 @@ impl Gpu {
         let adapters = ctc_wgpu::adapters_async().await;
         let adapter = adapters
             .first()
-            .ok_or_else(|| JsError::new("no GPU adapter"))?;
+            .ok_or_else(|| JsError::new("no GPU adapter was found"))?;
         let descriptor = wgpu::DeviceDescriptor {
             required_limits: adapter.limits(),
             required_features: adapter.features() & DeviceLimits::FEATURES,

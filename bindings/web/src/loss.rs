@@ -64,8 +64,8 @@ export interface CtcResult {
 /// - `lengths` is the label length of each item, `[N]`.
 ///
 /// # Errors
-/// Rejects the promise with a JavaScript `Error` whose message contains the item, the value and the
-/// rule, or the reason why the GPU failed.
+/// Rejects the promise with a JavaScript `Error`. Its message contains the item, the value and the
+/// rule; or the name of an option and its rule; or the reason why the GPU failed.
 #[wasm_bindgen(js_name = ctcLossAndGrad, unchecked_return_type = "CtcResult")]
 pub async fn ctc_loss_and_grad(
     logits: Vec<f32>,

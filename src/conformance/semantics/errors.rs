@@ -210,12 +210,12 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
         weight_sum(
             "a mean over weights whose sum overflows f32 is rejected",
             [3e38, 3e38],
-            "weights: their absolute values sum to 6.000e38: expected 0 or 1e-30..=1e37; multiplying all weights by one factor does not change a weighted mean",
+            "weights: their absolute values sum to 6.000e38: expected 0, or 1e-30 to 1e37; multiplying all weights by one factor does not change a weighted mean",
         ),
         weight_sum(
             "a mean over subnormal weights is rejected",
             [1e-40, 0.0],
-            "weights: their absolute values sum to 1.000e-40: expected 0 or 1e-30..=1e37; multiplying all weights by one factor does not change a weighted mean",
+            "weights: their absolute values sum to 1.000e-40: expected 0, or 1e-30 to 1e37; multiplying all weights by one factor does not change a weighted mean",
         ),
         with(
             error(
@@ -373,7 +373,7 @@ fn arrays() -> Vec<SemanticsCase> {
                 column: 1,
                 expected: 0
             }),
-            "sparse label 1: index [1, 1] should be [1, 0]: rows in order, each without gaps",
+            "sparse label 1: index [1, 1] should be [1, 0]: the columns of a row must be in order and without gaps",
         ),
         error(
             "sparse labels out of order are rejected",

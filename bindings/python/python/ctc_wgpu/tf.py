@@ -87,8 +87,8 @@ def _tensor(name: str, value: Any) -> tf.Tensor:
         )
     if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
         raise TypeError(
-            f"{name} is a {type(value).__name__}: must be dense, or labels a SparseTensor "
-            "(`to_tensor()`, `to_sparse()`)"
+            f"{name} is a {type(value).__name__}: must be a dense tensor, as `to_tensor()` of a "
+            "RaggedTensor returns; only labels may be a SparseTensor"
         )
     is_tensor = tf.is_tensor(value) or isinstance(value, tf.Variable)
     return tf.convert_to_tensor(value if is_tensor else array(name, value))

@@ -60,8 +60,7 @@ impl BenchBackend {
             .build()
             .map_err(|e| {
                 CliError::Compute(format!(
-                    "could not start a pool of {} threads: {e}",
-                    threads.unwrap_or(0)
+                    "could not start the threads of the CPU backend: {e}"
                 ))
             })?;
         let ctc = pool.install(Ctc::cpu);
