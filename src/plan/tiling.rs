@@ -121,7 +121,8 @@ impl Tiling {
         Ok(tiling)
     }
 
-    /// Limits the tile to the number of items with which every array fits a binding.
+    /// Limits the tile to the number of items with which every array fits a binding, except the
+    /// input, the stored states and the gathered entries, which can also be split by frames.
     fn fit_items(&mut self) -> Result<(), PlanError> {
         let [frames, max_labels] = [self.shape.frames, self.shape.max_labels].map(|n| n as u64);
         let (capacity, binding) = (self.capacity, self.binding_bytes);
@@ -198,7 +199,7 @@ impl Tiling {
                 self.tile_items = self.tile_items.min(tile_items).max(1);
                 rows
             }
-            // From one frame of a tile to the next are as many rows as the batch has items.
+            // Consecutive frames of a tile are as many rows apart as the batch has items.
             Layout::TimeMajor => (rows - self.tile_items) / items.max(1) + 1,
         };
         self.gathered = slice_frames < frames && self.task.has_states();
