@@ -1,7 +1,8 @@
 //! Input: shapes, layouts, a batch on the host, and its checks.
 //!
 //! A [`Batch`] borrows the caller's arrays. [`CheckedBatch::new`] checks it against the [`Options`]
-//! once; no stage checks anything again.
+//! once. The CPU backend and the reference do not check it again. The kernels do, since they must
+//! also check buffers of a device.
 
 use crate::error::{InputError, ParameterError};
 use crate::options::{BlankInLabels, Input, Options, Reduction};
@@ -60,7 +61,7 @@ impl<'a> CheckedBatch<'a> {
         Self::with_tables(Tables::default(), batch, options)
     }
 
-    /// As [`new`](Self::new), and reuses the memory of `tables`.
+    /// Checks `batch` as [`new`](Self::new) does, and reuses the memory of `tables`.
     pub(crate) fn with_tables(
         tables: Tables,
         batch: &Batch<'a>,
@@ -75,7 +76,7 @@ impl<'a> CheckedBatch<'a> {
         Ok(checked)
     }
 
-    /// As [`new`](Self::new), and allows `star` among the labels.
+    /// Checks `batch` as [`new`](Self::new) does, but allows `star` among the labels.
     pub(crate) fn with_star(
         batch: &Batch<'a>,
         options: &Options,
@@ -116,8 +117,8 @@ impl<'a> CheckedBatch<'a> {
         let found = labels.locate(items, &mut tables.label_lengths, &mut tables.label_starts)?;
         // If there are no logit lengths, every frame is valid. The labels have been checked by now,
         // so that a wrong number of items allocates no memory.
-        let all = u32::try_from(frames).unwrap_or(u32::MAX);
-        tables.logit_lengths.resize(items, all);
+        let all_frames = u32::try_from(frames).unwrap_or(u32::MAX);
+        tables.logit_lengths.resize(items, all_frames);
         Ok(Self {
             shape: BatchShape {
                 items,
@@ -300,7 +301,7 @@ fn find_logit_lengths(batch: &Batch<'_>, found: &mut Vec<u32>) -> Result<(), Inp
     expect_length("logit_lengths", lengths.len(), items, "one per item")?;
     for (item, &length) in lengths.iter().enumerate() {
         match u32::try_from(length) {
-            Ok(inside) if inside as usize <= frames => found.push(inside),
+            Ok(length) if length as usize <= frames => found.push(length),
             _ => {
                 return Err(InputError::LogitLength {
                     item,

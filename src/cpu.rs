@@ -203,7 +203,7 @@ impl Workspace {
         let stats = &*stats;
         self.scales.clear();
         for (n, item) in items.iter_mut().enumerate() {
-            let swept = item.status == Status::Ok;
+            let has_alignment = item.status == Status::Ok;
             let loss = dispatch!(level, simd => simd.vectorize(
                 #[inline(always)]
                 || join::loss(simd, item, options, |t| stats[shape.row(n, t) / shape.classes])
@@ -211,10 +211,11 @@ impl Workspace {
             output.loss.push(loss);
             output.status.push(item.status);
             self.scales.push(item.scale);
-            // The gradient was written before this status was known, so it is overwritten.
+            // `join::loss` has set the final status, after the gradient was written. If it differs,
+            // the gradient is overwritten.
             let value = match item.status {
                 Status::NotFinite if item.scale != 0.0 => f32::NAN,
-                Status::Impossible if swept => 0.0,
+                Status::Impossible if has_alignment => 0.0,
                 _ => continue,
             };
             if task == Task::LossAndGrad {

@@ -26,7 +26,8 @@ pub enum Backend {
     Cpu {
         /// The number of threads that share the items.
         threads: usize,
-        /// The name of the vector instruction set that was detected at run time, such as `Avx2`.
+        /// The name of the vector instruction set that was detected at run time, such as `Avx2`, or
+        /// `plain` if none was.
         simd: &'static str,
     },
 }
@@ -60,8 +61,8 @@ impl fmt::Display for Backend {
 #[non_exhaustive]
 pub struct CacheLimits {
     /// The number of compiled pipelines, not counting those that plans hold: 128 by default. A plan
-    /// for loss and gradient has seven to ten, most of which it shares with plans of other shapes.
-    /// On a software adapter, each pipeline takes about 0.3 MiB.
+    /// for loss and gradient usually has seven to ten, and shares most of them with plans of other
+    /// shapes. On a software adapter, each pipeline takes about 0.3 MiB.
     pub pipelines: usize,
     /// The number of recent batch shapes whose plan and buffers are kept: 4 by default. Concurrent
     /// calls of one shape count separately, since each has buffers of its own. On the CPU backend,
@@ -155,7 +156,7 @@ impl Ctc {
     /// The awaited form of [`gpu`](Self::gpu).
     ///
     /// # Errors
-    /// As [`gpu`](Self::gpu).
+    /// As [`gpu`](Self::gpu), but never [`Error::Blocking`].
     pub async fn gpu_async() -> Result<Self, Error> {
         gpu::open_first(None, Self::on).await
     }
@@ -171,7 +172,7 @@ impl Ctc {
     /// The awaited form of [`gpu_named`](Self::gpu_named).
     ///
     /// # Errors
-    /// As [`gpu_named`](Self::gpu_named).
+    /// As [`gpu_named`](Self::gpu_named), but never [`Error::Blocking`].
     pub async fn gpu_named_async(name: &str) -> Result<Self, Error> {
         gpu::open_first(Some(name), Self::on).await
     }
@@ -188,7 +189,7 @@ impl Ctc {
     /// The awaited form of [`on_adapter`](Self::on_adapter).
     ///
     /// # Errors
-    /// As [`on_adapter`](Self::on_adapter).
+    /// As [`on_adapter`](Self::on_adapter), but never [`Error::Blocking`].
     pub async fn on_adapter_async(adapter: &wgpu::Adapter) -> Result<Self, Error> {
         Self::on(&gpu::open(adapter).await?)
     }
@@ -294,7 +295,7 @@ impl Ctc {
     }
 
     /// Returns the bytes of memory that the CPU backend keeps for the next call, not counting
-    /// results. Returns `None` on a device; there,
+    /// results and the lengths of the items (16 bytes per item). Returns `None` on a device; there,
     /// [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) returns the size of a workspace.
     #[must_use]
     pub fn cached_bytes(&self) -> Option<u64> {

@@ -17,7 +17,7 @@
 //! greedy decoding the rule for repeated outputs.
 //!
 //! Alignment and decoding of host arrays first check the first frame of each item.
-//! Log-probabilities whose exponentials sum to more than 3, probabilities above 1, and negative
+//! Log-probabilities whose exponentials sum to more than 3, probabilities above 1.001, and negative
 //! probabilities in a frame without positive ones are an [`InputError`]: they indicate that raw
 //! scores or log-probabilities were passed as another kind of input. Buffers on a device are not
 //! checked.
@@ -65,13 +65,13 @@ pub use edits::EditCounts;
 pub use greedy::{GreedyHypothesis, greedy};
 pub use occupancy::Occupancies;
 
-/// Checks a batch without its labels. `none` contains one label length of 0 per item.
+/// Checks a batch without its labels. `zero_lengths` contains one label length of 0 per item.
 fn unlabelled<'a>(
     batch: &Batch<'a>,
-    none: &'a [i32],
+    zero_lengths: &'a [i32],
     options: &Options,
 ) -> Result<CheckedBatch<'a>, InputError> {
-    let checked = CheckedBatch::new(&batch.clone().labels(&[], none), options)?;
+    let checked = CheckedBatch::new(&batch.clone().labels(&[], zero_lengths), options)?;
     input::check(&checked, options)?;
     Ok(checked)
 }
@@ -86,9 +86,10 @@ fn checked_with_star<'a>(
     Ok(checked)
 }
 
-/// Returns p + ε as defined by [`Input::Probs`]; must match `shaders/shared/input_kind.wgsl`.
+/// Returns p + ε as defined by [`Input::Probs`]; must match `plus_epsilon` in
+/// `shaders/shared/input_kind.wgsl`.
 #[inline]
-fn biased(p: f32, epsilon: f32) -> f32 {
+fn add_epsilon(p: f32, epsilon: f32) -> f32 {
     let sum = p + epsilon;
     if sum.abs() < 1.2e-38 { 0.0 } else { sum }
 }

@@ -72,10 +72,10 @@ impl From<&wgpu::Device> for DeviceLimits {
     /// Returns the limits of `device`, including its features.
     fn from(device: &wgpu::Device) -> Self {
         let (features, info) = (device.features(), device.adapter_info());
-        let even = info.subgroup_min_size == info.subgroup_max_size
+        let same_size = info.subgroup_min_size == info.subgroup_max_size
             && info.subgroup_max_size.is_power_of_two();
         Self {
-            subgroup_size: if even && features.contains(wgpu::Features::SUBGROUP) {
+            subgroup_size: if same_size && features.contains(wgpu::Features::SUBGROUP) {
                 info.subgroup_max_size
             } else {
                 0
@@ -90,7 +90,7 @@ impl From<&wgpu::Device> for DeviceLimits {
 impl From<&wgpu::Limits> for DeviceLimits {
     /// Returns the limits of a device without features, on a GPU.
     fn from(limits: &wgpu::Limits) -> Self {
-        let across = limits
+        let max_lanes_per_axis = limits
             .max_compute_workgroup_size_x
             .min(limits.max_compute_workgroup_size_y);
         Self {
@@ -98,7 +98,9 @@ impl From<&wgpu::Limits> for DeviceLimits {
             max_buffer: limits.max_buffer_size,
             max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
             max_workgroups: limits.max_compute_workgroups_per_dimension,
-            max_invocations: limits.max_compute_invocations_per_workgroup.min(across),
+            max_invocations: limits
+                .max_compute_invocations_per_workgroup
+                .min(max_lanes_per_axis),
             workgroup_memory: limits.max_compute_workgroup_storage_size,
             offset_alignment: limits.min_storage_buffer_offset_alignment,
             max_register_quads: u32::MAX,

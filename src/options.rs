@@ -47,9 +47,10 @@ pub enum Input {
     /// Log-probabilities, with the true derivative `−γ`.
     LogProbsExact,
     /// Probabilities, as for Keras's `ctc_batch_cost`: `log(p + ε)`, normalised again. The gradient
-    /// with respect to `p` is `(softmax(log(p + ε)) − γ) / (p + ε)`; where `p + ε` is 0, γ is 0 and
-    /// its term is omitted. A `p + ε` below the smallest normal number (1.2e-38) counts as 0, since
-    /// GPUs may flush it to 0.
+    /// with respect to `p` is `(softmax(log(p + ε)) − γ) / (p + ε)`, that is,
+    /// `1 / Σ(p + ε) − γ / (p + ε)`. Where `p + ε` is 0, γ is 0 too, and the term `γ / (p + ε)`
+    /// counts as 0. A `p + ε` below the smallest normal number (1.2e-38) counts as 0, since GPUs
+    /// may flush it to 0.
     Probs {
         /// Added to every probability; finite and not negative. Keras uses `1e-7`.
         epsilon: f32,

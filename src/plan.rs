@@ -305,7 +305,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Writes the line of a stage: `first` is its first dispatch, and `count` the number of them all.
+/// Writes the line of a stage. `first` is the first of its dispatches, `count` their number.
 fn write_stage(f: &mut fmt::Formatter<'_>, first: &PlannedDispatch, count: usize) -> fmt::Result {
     let [x, y, z] = first.grid;
     write!(

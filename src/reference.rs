@@ -222,7 +222,7 @@ fn scales(checked: &CheckedBatch<'_>, labels: &[Vec<usize>], reduction: Reductio
 }
 
 /// Returns `p + ε`, or 0 if that is below the smallest normal f32, as [`Input::Probs`] defines.
-fn biased(p: f64, epsilon: f32) -> f64 {
+fn add_epsilon(p: f64, epsilon: f32) -> f64 {
     let sum = p + f64::from(epsilon);
     // The backends have the threshold as an f32.
     let threshold = f64::from(1.2e-38_f32);
@@ -244,21 +244,21 @@ impl Row {
         let score = |value: &V| match input {
             Input::Logits | Input::LogProbs | Input::LogProbsExact => (*value).into(),
             // The logarithm of a negative probability is NaN, as required.
-            Input::Probs { epsilon } => biased((*value).into(), epsilon).ln(),
+            Input::Probs { epsilon } => add_epsilon((*value).into(), epsilon).ln(),
         };
         let scores: Vec<f64> = values.iter().map(score).collect();
         let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let log_rest = scores.iter().map(|s| (s - max).exp()).sum::<f64>().ln();
         let log_probs = match input {
             Input::LogProbs | Input::LogProbsExact => {
-                let counts = |s: &f64| {
+                let with_threshold = |s: &f64| {
                     if *s > -MAX_NATS {
                         *s
                     } else {
                         f64::NEG_INFINITY
                     }
                 };
-                scores.iter().map(counts).collect()
+                scores.iter().map(with_threshold).collect()
             }
             // Two subtractions, because adding the logarithm to a score of 1e30 would lose it in
             // rounding.

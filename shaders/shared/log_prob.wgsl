@@ -23,6 +23,12 @@ fn score(bits: vec4<u32>) -> vec4<f32> {
     );
 }
 
+// Whether the scores of a frame are relative to its maximum. If the maximum is large, sums over
+// frames would otherwise lose the digits that distinguish classes.
+fn scores_are_relative(row_max: f32) -> bool {
+    return INPUT == LOGITS && abs(row_max) >= 16777216.0;
+}
+
 // The score of entries of a frame whose maximum is `row_max`. Entries too far below it are
 // impossible.
 fn score_in_frame(bits: vec4<u32>, row_max: f32) -> vec4<f32> {
@@ -31,10 +37,8 @@ fn score_in_frame(bits: vec4<u32>, row_max: f32) -> vec4<f32> {
     }
     let x = bitcast<vec4<f32>>(bits_where(bits, finite(bits)));
     let counts = finite(bits) & (relative_log_prob(x, vec4<f32>(row_max)) > vec4<f32>(-MAX_NATS));
-    // If the maximum is this large, sums over frames would lose the digits that distinguish
-    // classes, so scores are relative to the maximum.
-    let offset = INPUT == LOGITS && abs(row_max) >= 16777216.0;
-    let finite_score = select(score(bits), minus_max(x, vec4<f32>(row_max)), vec4<bool>(offset));
+    let relative = minus_max(x, vec4<f32>(row_max));
+    let finite_score = select(score(bits), relative, vec4<bool>(scores_are_relative(row_max)));
     return select(vec4<f32>(IMPOSSIBLE_SCORE), finite_score, counts);
 }
 
@@ -44,7 +48,7 @@ fn log_sum_score(stats: vec2<f32>) -> f32 {
     if (is_log_probs()) {
         return 0.0;
     }
-    var row_max = stats.x;
+    var row_max = select(stats.x, 0.0, scores_are_relative(stats.x));
     if (INPUT == PROBS) {
         row_max = -minus_ln(normalised(Scaled(vec4<f32>(max(row_max, MIN_PROB)), vec4<i32>(0)))).x;
     }

@@ -122,13 +122,13 @@ fn check(
 ) -> Result<(), InputError> {
     expect_length("label_lengths", lengths.len(), items, "one per item")?;
     for (item, &length) in lengths.iter().enumerate() {
-        let inside = u32::try_from(length).unwrap_or(0);
-        let max = bound(inside as usize);
-        if length < 0 || inside as usize > max {
+        let count = u32::try_from(length).unwrap_or(0);
+        let max = bound(count as usize);
+        if length < 0 || count as usize > max {
             let length = length.into();
             return Err(InputError::LabelLength { item, length, max });
         }
-        found.push(inside);
+        found.push(count);
     }
     Ok(())
 }
@@ -172,9 +172,9 @@ fn count_rows(
     lengths.resize(rows, 0);
     let mut last = 0;
     for (entry, &[row, column]) in indices.iter().enumerate() {
-        let inside = usize::try_from(row).ok().filter(|r| *r < rows);
+        let item = usize::try_from(row).ok().filter(|r| *r < rows);
         let position = usize::try_from(column).ok().filter(|c| *c < columns);
-        let (Some(r), Some(c)) = (inside, position) else {
+        let (Some(r), Some(c)) = (item, position) else {
             return Err(InputError::SparseIndex {
                 entry,
                 row,

@@ -117,13 +117,13 @@ fn logits<S: Simd>(
 /// above it, so that their sum does not overflow.
 const MAX_ABOVE: f32 = 60.0;
 
-/// Writes the exponentials of a row relative to `max`. The returned `row_max` is NaN if `max` is
-/// not one of the scores, or if it is too far below another score.
+/// Writes the exponentials of a row relative to `base`. The returned `row_max` is NaN if `base` is
+/// not one of the scores, or if it is too far below another score; otherwise it is `base`.
 #[inline(always)]
 fn exponentials<S: Simd>(
     simd: S,
     row: &RowVectors<'_>,
-    max: f32,
+    base: f32,
     out: Option<&mut [f32]>,
 ) -> RowStats {
     let mut sum = SumExpM1::new(simd);
@@ -134,26 +134,26 @@ fn exponentials<S: Simd>(
             out,
             #[inline(always)]
             |x| {
-                let d = x - max;
+                let d = x - base;
                 near &= d.simd_le(MAX_ABOVE);
-                sum.add(exp_f32(d), x, max)
+                sum.add(exp_f32(d), x, base)
             },
         ),
         None => row.each(
             simd,
             #[inline(always)]
             |x| {
-                let d = x - max;
+                let d = x - base;
                 near &= d.simd_le(MAX_ABOVE);
-                sum.add(exp_f32(d), x, max);
+                sum.add(exp_f32(d), x, base);
             },
         ),
     }
     let sum = sum.total();
-    // If all scores are −inf, none of them equals `max`, and the sum is −1.
+    // If all scores are −inf, none of them equals `base`, and the sum is −1.
     let fits = near.all_true() && sum >= 0.0;
     RowStats {
-        row_max: if fits { max } else { f32::NAN },
+        row_max: if fits { base } else { f32::NAN },
         sum_exp_m1: sum,
     }
 }

@@ -57,7 +57,8 @@ impl ItemData {
         words.map(vec_bytes).iter().sum::<usize>() + floats.map(vec_bytes).iter().sum::<usize>()
     }
 
-    /// Sets all fields for item `n`, and reuses their memory.
+    /// Sets the fields that follow from the batch and the options for item `n`, and reuses their
+    /// memory. Later stages set the other fields.
     pub(super) fn fill(
         &mut self,
         checked: &CheckedBatch<'_>,

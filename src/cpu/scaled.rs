@@ -230,9 +230,9 @@ pub(super) fn exp_difference<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S>
     let back = d - x;
     let low = (x - (d - back)) - (top + back);
     let simd = x.token();
-    let none = f32x16::splat(simd, 0.0);
+    let zero = f32x16::splat(simd, 0.0);
     let counts = d.simd_gt(-MAX_ABS_EXPONENT);
-    exp_scaled(counts.select(d, none), counts.select(low, none))
+    exp_scaled(counts.select(d, zero), counts.select(low, zero))
         .normalised()
         .select_or(counts, Scaled::zero(simd))
 }
@@ -257,8 +257,8 @@ pub(super) fn ratio<S: Simd>(x: f32x16<S>, y: f32x16<S>) -> Scaled<S> {
 #[inline(always)]
 pub(super) fn add_epsilon<S: Simd>(p: f32x16<S>, epsilon: f32) -> f32x16<S> {
     let sum = p + epsilon;
-    let none = f32x16::splat(p.token(), 0.0);
-    sum.abs().simd_lt(MIN_PROB).select(none, sum)
+    let zero = f32x16::splat(p.token(), 0.0);
+    sum.abs().simd_lt(MIN_PROB).select(zero, sum)
 }
 
 /// Returns `exp(d)` as f32, for d ≤ 88; 0 if the result would be subnormal, or if d is NaN.

@@ -153,7 +153,7 @@ impl Sweeper {
                 let row = &mut rows[j * floats..][..floats];
                 let max_exponent =
                     block.step_and_multiply(previous, by_class, by_pair, current, row);
-                let [blank_sum, label_sum] = block.sum_occupancies(row, max_exponent);
+                let [blank_sum, label_sum] = block.sum_weights(row, max_exponent);
                 self.class_sums[0][j] = blank_sum;
                 inverses[j] = 1.0 / (blank_sum + label_sum);
                 std::mem::swap(&mut previous, &mut current);
@@ -291,7 +291,7 @@ impl<'a, S: Simd> Block<'a, S> {
     /// Converts the weights in a row to f32, relative to 2^`max_exponent`. Returns their sums over
     /// the blanks and over the labels. The weights of the labels replace the mantissas in the row.
     #[inline(always)]
-    fn sum_occupancies(&self, row: &mut [f32], max_exponent: i32) -> [f32; 2] {
+    fn sum_weights(&self, row: &mut [f32], max_exponent: i32) -> [f32; 2] {
         let row = StateRowMut::new(row);
         let mut blank_sum = f32x16::splat(self.simd, 0.0);
         let mut label_sum = blank_sum;

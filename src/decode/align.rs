@@ -197,15 +197,15 @@ impl<'a> Search<'a> {
     fn run(self, segment_bytes: usize) -> Alignment {
         let states = self.classes.len();
         let row_bytes = states.div_ceil(4);
-        let segment = (segment_bytes / row_bytes).clamp(1, self.frames.max(1));
+        let segment_frames = (segment_bytes / row_bytes).clamp(1, self.frames.max(1));
         // One pass over all frames stores the row before each segment, and the backpointers of the
         // last segment.
         let mut rows = Vec::new();
         let mut row = vec![f64::NEG_INFINITY; FIRST_STATE + states];
-        let mut backpointers = vec![0; segment.min(self.frames) * row_bytes];
-        for first in (0..self.frames).step_by(segment) {
+        let mut backpointers = vec![0; segment_frames.min(self.frames) * row_bytes];
+        for first in (0..self.frames).step_by(segment_frames) {
             rows.push(row.clone());
-            if !self.segment(first, segment, &mut row, &mut backpointers) {
+            if !self.segment(first, segment_frames, &mut row, &mut backpointers) {
                 return Alignment::without_path(f64::NAN, Status::NotFinite);
             }
         }
@@ -214,10 +214,10 @@ impl<'a> Search<'a> {
         };
         let mut path = vec![0; self.frames];
         for (number, row) in rows.iter().enumerate().rev() {
-            let first = number * segment;
-            let last = (first + segment).min(self.frames);
+            let first = number * segment_frames;
+            let last = (first + segment_frames).min(self.frames);
             if last < self.frames {
-                self.segment(first, segment, &mut row.clone(), &mut backpointers);
+                self.segment(first, segment_frames, &mut row.clone(), &mut backpointers);
             }
             for t in (first..last).rev() {
                 path[t] = state;
@@ -246,7 +246,7 @@ impl<'a> Search<'a> {
     fn segment(
         &self,
         first: usize,
-        segment: usize,
+        segment_frames: usize,
         row: &mut Vec<f64>,
         backpointers: &mut [u8],
     ) -> bool {
@@ -254,7 +254,7 @@ impl<'a> Search<'a> {
         let mut frame = Vec::with_capacity(self.needed.len());
         let mut before = vec![f64::NEG_INFINITY; row.len()];
         let mut pointers = vec![SELF_LOOP; states.next_multiple_of(4)];
-        let last = (first + segment).min(self.frames);
+        let last = (first + segment_frames).min(self.frames);
         for (t, backpointers) in
             (first..last).zip(backpointers.chunks_exact_mut(states.div_ceil(4)))
         {

@@ -35,7 +35,7 @@ impl Ctc {
     /// The awaited form of [`align`](Self::align). The CPU backend computes in the awaiting thread.
     ///
     /// # Errors
-    /// As [`align`](Self::align).
+    /// As [`align`](Self::align), but never [`Error::Blocking`].
     pub async fn align_async(
         &self,
         batch: &Batch<'_>,
@@ -82,7 +82,7 @@ impl Ctc {
     /// thread.
     ///
     /// # Errors
-    /// As [`align`](Self::align).
+    /// As [`align`](Self::align), but never [`Error::Blocking`].
     pub async fn greedy_async(
         &self,
         batch: &Batch<'_>,
@@ -101,8 +101,8 @@ impl Ctc {
         let Some(host) = self.host() else {
             return greedy(batch, options);
         };
-        let none = vec![0; batch.items()];
-        let checked = unlabelled(batch, &none, options)?;
+        let zero_lengths = vec![0; batch.items()];
+        let checked = unlabelled(batch, &zero_lengths, options)?;
         host.greedy(&checked, options, poll_thread).await
     }
 }

@@ -131,8 +131,8 @@ pub fn beam_with<S: Scorer>(
     if !(beam.min_probability >= 0.0 && beam.min_probability <= 1.0) {
         return Err(InputError::MinProbability(beam.min_probability).into());
     }
-    let none = vec![0; batch.items()];
-    let checked = unlabelled(batch, &none, options)?;
+    let zero_lengths = vec![0; batch.items()];
+    let checked = unlabelled(batch, &zero_lengths, options)?;
     let items = (0..checked.shape().items).into_par_iter();
     on_threads(|| {
         let result = |n| match Search::new(&checked, beam, scorer).run(n, options) {
@@ -384,11 +384,11 @@ impl<'a, S: Scorer> Search<'a, S> {
             None => self.unextended[candidate.rank],
             Some(label) => {
                 let shorter = &before[candidate.rank];
-                let now = self.extendable(shorter, label) + frame[label as usize];
+                let log_prob = self.extendable(shorter, label) + frame[label as usize];
                 Entry {
                     blank: f64::NEG_INFINITY,
-                    label: now,
-                    all: now,
+                    label: log_prob,
+                    all: log_prob,
                     ..*shorter
                 }
             }

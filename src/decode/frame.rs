@@ -2,7 +2,7 @@
 
 use fearless_simd::{Level, Simd, dispatch, f32x16, f64x8, prelude::*, u64x8};
 
-use super::biased;
+use super::add_epsilon;
 use crate::options::Input;
 
 /// Normalises the frames of an input.
@@ -12,13 +12,14 @@ pub(super) struct FrameReader {
     level: Level,
 }
 
-/// The normaliser of a frame: ln p of a class is its score − `max` − `rest`.
+/// The normaliser of a frame. ln p of a class is its score − `max` − `rest`; for log-probabilities,
+/// it is the score.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     input: Input,
     /// The largest score.
     max: f64,
-    /// ln Σ e^(score − max) if the input is normalised, else 0.
+    /// ln Σ e^(score − max); 0 for log-probabilities, and for logits from `read_scores`.
     rest: f64,
 }
 
@@ -31,8 +32,8 @@ impl FrameReader {
     }
 
     /// Reads a frame. Log-probabilities are used as they are, other input is normalised. Returns
-    /// `None` if the frame is not a distribution: it contains NaN or +∞, or no class of positive
-    /// probability.
+    /// `None` if the frame is not a distribution: it contains NaN, +∞, a log-probability above 88
+    /// or a negative probability, or no class of positive probability.
     pub(super) fn read(&self, row: &[f32]) -> Option<Frame> {
         let frame = self.read_scores(row)?;
         Some(match self.input {
@@ -44,8 +45,8 @@ impl FrameReader {
         })
     }
 
-    /// As [`read`](Self::read), but does not normalise logits, for callers that need only their
-    /// order.
+    /// Reads a frame as [`read`](Self::read) does, but does not normalise logits, for callers that
+    /// need only their order.
     pub(super) fn read_scores(&self, row: &[f32]) -> Option<Frame> {
         let frame = |max, rest| Frame {
             input: self.input,
@@ -91,8 +92,9 @@ pub(super) struct Path {
     pub(super) log_prob: f64,
 }
 
-/// When the product of factors exceeds this number, its logarithm is added to the sum and the
-/// product starts again at 1. One more factor, a sum over a frame's classes, cannot overflow it.
+/// When the product of factors exceeds this number, its logarithm is subtracted from `log_prob`,
+/// and the product starts again at 1. One more factor, a sum over a frame's classes, cannot
+/// overflow it.
 const LARGE: f64 = 1e200;
 
 #[inline(always)]
@@ -115,7 +117,7 @@ fn most_probable_path<'r, S: Simd>(
                 first_of(
                     row,
                     #[inline(always)]
-                    |p| biased(p, epsilon) == max,
+                    |p| add_epsilon(p, epsilon) == max,
                 )
             }
             Input::Logits | Input::LogProbs | Input::LogProbsExact => {
@@ -151,7 +153,7 @@ impl Frame {
     pub(super) fn score(&self, value: f32) -> f64 {
         let score = match self.input {
             Input::Logits | Input::LogProbs | Input::LogProbsExact => value.into(),
-            Input::Probs { epsilon } => f64::from(biased(value, epsilon)).ln(),
+            Input::Probs { epsilon } => f64::from(add_epsilon(value, epsilon)).ln(),
         };
         let depth = match self.input {
             Input::LogProbs | Input::LogProbsExact => score,
@@ -216,7 +218,7 @@ fn each<S: Simd>(simd: S, row: &[f32], padding: f32, mut visit: impl FnMut(f32x1
 #[inline(always)]
 fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let mut max = f32x16::splat(simd, f32::NEG_INFINITY);
-    let mut numbers = max.simd_eq(max);
+    let mut not_nan = max.simd_eq(max);
     each(
         simd,
         row,
@@ -224,10 +226,10 @@ fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
         #[inline(always)]
         |x| {
             max = max.max(x);
-            numbers &= x.simd_eq(x);
+            not_nan &= x.simd_eq(x);
         },
     );
-    if numbers.all_true() {
+    if not_nan.all_true() {
         largest_lane(simd, max)
     } else {
         f32::NAN
@@ -245,11 +247,11 @@ fn largest_lane<S: Simd>(simd: S, lanes: f32x16<S>) -> f32 {
 /// Returns the index of the first element for which `is` holds, in a row that has one.
 #[inline(always)]
 fn first_of(row: &[f32], is: impl Fn(f32) -> bool) -> usize {
-    let long = row.chunks(LANES).position(
+    let chunk_index = row.chunks(LANES).position(
         #[inline(always)]
         |chunk| chunk.iter().fold(false, |has, x| has | is(*x)),
     );
-    let from = long.unwrap_or(0) * LANES;
+    let from = chunk_index.unwrap_or(0) * LANES;
     let at = row[from..].iter().position(|x| is(*x));
     from + at.unwrap_or(0)
 }
@@ -293,7 +295,7 @@ fn sum_of_probs<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> (f32, f64) {
         #[inline(always)]
         |p| {
             let p = p + epsilon;
-            // The same rule as in `biased`.
+            // The same rule as in `add_epsilon`.
             let p = p.abs().simd_lt(1.2e-38).select(zero, p);
             let p = p.simd_ge(0.0).select(p, f32x16::splat(simd, f32::NAN));
             max = max.max(p);

@@ -20,8 +20,9 @@ pub struct GreedyHypothesis {
     /// ln of the path's probability, in nats. (TensorFlow's `neg_sum_logits` is the negated sum of
     /// the logits as they are.)
     pub log_prob: f64,
-    /// `NotFinite` if a frame contains NaN, +∞, a negative probability or no class of positive
-    /// probability: then `labels` is empty, and `log_prob` is NaN.
+    /// `NotFinite` if a frame contains NaN, +∞, a log-probability above 88 or a negative
+    /// probability, or no class of positive probability: then `labels` and `frames` are empty, and
+    /// `log_prob` is NaN.
     pub status: Status,
 }
 
@@ -46,8 +47,8 @@ pub struct GreedyHypothesis {
 /// [`Error::Input`] for an invalid batch, whose labels are ignored. [`Error::Forked`] if a forked
 /// process cannot start threads.
 pub fn greedy(batch: &Batch<'_>, options: &Options) -> Result<Vec<GreedyHypothesis>, Error> {
-    let none = vec![0; batch.items()];
-    let checked = unlabelled(batch, &none, options)?;
+    let zero_lengths = vec![0; batch.items()];
+    let checked = unlabelled(batch, &zero_lengths, options)?;
     let items = (0..checked.shape().items).into_par_iter();
     on_threads(|| items.map(|n| decode(&checked, n, options)).collect())
 }

@@ -11,8 +11,8 @@ const LARGEST_SUM: f64 = 3.0;
 const LARGEST_PROBABILITY: f32 = 1.001;
 
 /// Returns an error for raw scores passed as log-probabilities, and for log-probabilities or raw
-/// scores passed as probabilities. For frames with NaN or an infinity, the item's status reports
-/// the error.
+/// scores passed as probabilities. For frames with NaN or an infinity, or whose exponentials have
+/// an infinite sum, the item's status reports the error.
 pub(super) fn check(checked: &CheckedBatch<'_>, options: &Options) -> Result<(), InputError> {
     let has_frames = |n: &usize| checked.logit_lengths[*n] > 0;
     for item in (0..checked.shape().items).filter(has_frames) {

@@ -21,8 +21,10 @@ impl Ctc {
     /// Computes the occupancies of each class (Graves et al. 2006, eq. 14 and 15) in the same way
     /// as the gradient: as fast as [`loss_and_grad`](Self::loss_and_grad), on the same backend.
     ///
-    /// Weights and the reduction have no effect. On buffers of a device, use the gradient of a plan
-    /// with [`Input::LogProbsExact`], for logits too: it is −γ, or γ if each item's weight is −1.
+    /// Weights and the reduction have no effect. Logits are read as log-probabilities. This does
+    /// not change γ, but the limit of log-probabilities applies: a logit above 88 makes its item
+    /// `NotFinite`. On buffers of a device, use the gradient of a plan with
+    /// [`Input::LogProbsExact`], for logits too: it is −γ, or γ if each item's weight is −1.
     ///
     /// ```
     /// use ctc_wgpu::{Batch, Ctc, Options};
@@ -54,7 +56,7 @@ impl Ctc {
         let logarithms = batch
             .values()
             .iter()
-            .map(|p| super::biased(*p, epsilon).ln());
+            .map(|p| super::add_epsilon(*p, epsilon).ln());
         let scores: Vec<f32> = logarithms.collect();
         self.negated(&batch.clone().unweighted().with_values(&scores), &exact)
     }

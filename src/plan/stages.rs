@@ -123,9 +123,9 @@ impl Builder<'_> {
         // To find equal labels, the lane of a label may search all other labels.
         let iterations = |clear: u64, link: u64| clear.div_ceil(lanes) + link * (capacity + 2) + 2;
         let strides = capacity.div_ceil(lanes);
-        let in_one = iterations(classes, strides);
-        let dispatches = if in_one <= u64::from(Iterations::MAX) {
-            vec![(1, [1, 1], in_one)]
+        let single_dispatch_iterations = iterations(classes, strides);
+        let dispatches = if single_dispatch_iterations <= u64::from(Iterations::MAX) {
+            vec![(1, [1, 1], single_dispatch_iterations)]
         } else {
             let max_workgroups = u64::from(self.limits.max_workgroups);
             let clear = classes.div_ceil(lanes).min(max_workgroups);
@@ -410,6 +410,6 @@ impl Builder<'_> {
 /// less than a quarter of the lanes is idle.
 pub(super) fn sweep_lanes(quads: u64, software: bool) -> u64 {
     let doubled = quads.next_power_of_two();
-    let min_quads = if software { 8 } else { doubled.clamp(8, 32) };
-    quads.next_multiple_of(min_quads.max(doubled / 8))
+    let min_multiple = if software { 8 } else { doubled.clamp(8, 32) };
+    quads.next_multiple_of(min_multiple.max(doubled / 8))
 }

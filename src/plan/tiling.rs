@@ -121,7 +121,8 @@ impl Tiling {
         Ok(tiling)
     }
 
-    /// Limits the tile to the number of items with which every array fits a binding.
+    /// Limits the tile to the number of items with which every array fits a binding, except the
+    /// input, the stored states and the gathered entries, which can also be split by frames.
     fn fit_items(&mut self) -> Result<(), PlanError> {
         let [frames, max_labels] = [self.shape.frames, self.shape.max_labels].map(|n| n as u64);
         let (capacity, binding) = (self.capacity, self.binding_bytes);

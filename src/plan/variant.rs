@@ -55,7 +55,8 @@ impl Plan {
             states_in_storage: any(|dispatch| {
                 [&SWEEP_LONG, &VITERBI_LONG].contains(&dispatch.kernel)
             }),
-            // Row 0 of the carry holds the current states, every other row a checkpoint.
+            // Row 0 of the carry holds the current states. A dispatch that begins with another row
+            // begins with a checkpoint.
             checkpointed: any(|dispatch| dispatch.params.carry_row != 0),
             gathered: any(|dispatch| dispatch.constant("WRITE_GATHERED") == Some(1)),
             // A batch tile has one dispatch of this kernel.

@@ -136,6 +136,19 @@ fn stars_match_any_labels_as_on_the_cpu() {
                 ..batch
             };
             holds(ctc, &format!("stars, seed {seed}"), batch.clone(), options);
+            if options.input == Input::Logits {
+                // The scores of every second frame are relative to its maximum.
+                let mut batch = batch.clone();
+                let rows = batch.values.chunks_mut(9).enumerate();
+                for (row, values) in rows.filter(|(row, _)| row % 2 == 0) {
+                    let offset = if row % 4 == 0 { 3.0e7 } else { -3.0e7 };
+                    for value in values {
+                        *value = offset + 8.0 * *value;
+                    }
+                }
+                let name = format!("stars beside large offsets, seed {seed}");
+                holds(ctc, &name, batch, options);
+            }
             if seed % 5 == 0 {
                 // The gathered inputs of a frame have no entry for a star.
                 let limits = ctc.limits().unwrap().max_binding(1_024);

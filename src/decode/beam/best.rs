@@ -4,8 +4,8 @@
 #[derive(Clone, Copy)]
 pub(super) struct Candidate {
     pub(super) score: f64,
-    /// Decides ties, the lower first: prefixes of the beam by age, then extended prefixes by the
-    /// rank of the shorter prefix and by the label.
+    /// Decides ties, the lower first: prefixes of the beam in the order of their creation, then
+    /// extended prefixes by the rank of the shorter prefix and by the label.
     pub(super) order: u64,
     /// The rank in the beam of the prefix that it comes from.
     pub(super) rank: usize,
@@ -14,6 +14,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// Orders candidates by decreasing score, then by `order`.
     fn better(a: &Self, b: &Self) -> std::cmp::Ordering {
         b.score.total_cmp(&a.score).then(a.order.cmp(&b.order))
     }

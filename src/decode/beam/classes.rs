@@ -38,7 +38,7 @@ impl Classes {
         }
     }
 
-    /// Finds the least probable class that the largest number of classes allows at a frame.
+    /// Finds the least probable class that `max_classes` allows at a frame.
     pub(super) fn limit(&mut self, frame: &[f64]) {
         self.least_probable = None;
         if self.max_classes >= frame.len() {

@@ -144,18 +144,24 @@ impl Staging {
         });
         self.plan.encode(&mut encoder, &buffers)?;
         guarded(device, "submitting a batch", || {
-            let vector = part.items.len() as u64 * 4;
-            if vector > 0 {
-                encoder.copy_buffer_to_buffer(&self.loss, 0, &self.losses_readback, 0, vector);
+            let array_bytes = part.items.len() as u64 * 4;
+            if array_bytes > 0 {
+                encoder.copy_buffer_to_buffer(&self.loss, 0, &self.losses_readback, 0, array_bytes);
                 encoder.copy_buffer_to_buffer(
                     &self.status,
                     0,
                     &self.losses_readback,
-                    vector,
-                    vector,
+                    array_bytes,
+                    array_bytes,
                 );
             }
-            encoder.copy_buffer_to_buffer(&self.reduced, 0, &self.losses_readback, 2 * vector, 4);
+            encoder.copy_buffer_to_buffer(
+                &self.reduced,
+                0,
+                &self.losses_readback,
+                2 * array_bytes,
+                4,
+            );
             if has_grad && self.grad.size() > 0 {
                 encoder.copy_buffer_to_buffer(
                     &self.grad,

@@ -47,7 +47,7 @@ fn plan(shape: &BatchShape, task: Task, limits: &DeviceLimits) -> Result<Plan, P
     plan
 }
 
-/// Draws from the ends of the range `0..=most`, the powers of two in it and the numbers next to
+/// Draws from the ends of the range `0..=max`, the powers of two in it and the numbers next to
 /// them, and from the whole range.
 fn near_edges(max: u64) -> impl Strategy<Value = u64> {
     let powers = (0_u32..64, -1_i64..=1)
@@ -226,20 +226,20 @@ fn each_limit_at_each_end_is_a_plan_or_an_error() {
         }
     }
     // Without limits, every small batch can be planned.
-    let free = DeviceLimits {
+    let boundless = DeviceLimits {
         offset_alignment: 256,
         ..BOUNDLESS
     };
     for task in TASKS {
-        assert!(plan(&shapes[0], task, &free).is_ok());
+        assert!(plan(&shapes[0], task, &boundless).is_ok());
     }
     // An alignment must be a power of two.
-    let uneven = DeviceLimits {
+    let not_power_of_two = DeviceLimits {
         offset_alignment: 12,
         ..DeviceLimits::default()
     };
     assert_eq!(
-        plan(&shapes[0], Task::Loss, &uneven),
+        plan(&shapes[0], Task::Loss, &not_power_of_two),
         Err(PlanError::NotPowerOfTwo {
             limit: "offset_alignment",
             value: 12
