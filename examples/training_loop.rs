@@ -21,8 +21,8 @@ const SOUNDS: u16 = 4;
 /// The sounds and the blank, which is class 0.
 const CLASSES: usize = SOUNDS as usize + 1;
 /// The largest number of sounds in an utterance.
-const MOST: u16 = 5;
-const MAX_LABELS: usize = MOST as usize;
+const MAX_SOUNDS: u16 = 5;
+const MAX_LABELS: usize = MAX_SOUNDS as usize;
 /// The features of a frame. The last one is always 1: its weights are the bias.
 const FEATURES: usize = 9;
 const STEPS: usize = 200;
@@ -207,9 +207,9 @@ impl Utterances {
         let mut features = Vec::with_capacity(ITEMS * FRAMES * FEATURES);
         let (mut labels, mut label_lengths) = (Vec::new(), Vec::new());
         for _ in 0..ITEMS {
-            let length = 1 + random.below(MOST);
+            let length = 1 + random.below(MAX_SOUNDS);
             let mut frames = vec![0; 2];
-            for place in 0..MOST {
+            for place in 0..MAX_SOUNDS {
                 if place >= length {
                     labels.push(-1);
                     continue;

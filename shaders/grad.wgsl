@@ -181,7 +181,7 @@ fn derivative(bits: vec4<u32>, norm: SoftmaxNorm, occupancy: vec4<f32>) -> vec4<
     if (INPUT == LOG_PROBS_EXACT) {
         return 0.0 - occupancy;
     }
-    let q = plus_epsilon(x);
+    let q = add_epsilon(x);
     let is_positive = q >= vec4<f32>(MIN_PROB);
     return select(norm.factor, norm.factor - occupancy / max(q, vec4<f32>(MIN_PROB)), is_positive);
 }

@@ -74,7 +74,7 @@ fn value(bits: vec4<u32>) -> vec4<f32> {
     let is_known = finite(bits);
     let x = bitcast<vec4<f32>>(bits_where(bits, is_known));
     if (INPUT == PROBS) {
-        return select(vec4<f32>(LOWEST), plus_epsilon(x), is_known);
+        return select(vec4<f32>(LOWEST), add_epsilon(x), is_known);
     }
     return select(vec4<f32>(LOWEST), x, is_known);
 }

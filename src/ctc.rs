@@ -6,7 +6,7 @@ use std::mem::take;
 use crate::batch::{Batch, CheckedBatch, Tables};
 use crate::blocking::block_on;
 use crate::cpu::{self, CpuBackend};
-use crate::error::{Error, refuse_impossible};
+use crate::error::{Error, reject_impossible};
 use crate::fork::{ProcessBound, on_threads};
 use crate::gpu::{self, HostRunner, PollThread, Selected};
 use crate::idle::Idle;
@@ -434,7 +434,7 @@ impl Ctc {
         if options.impossible == Impossible::Error {
             let labels = |item: usize| checked.label_lengths[item] as usize;
             let frames = |item: usize| checked.logit_lengths[item] as usize;
-            refuse_impossible(&output.status, labels, frames)?;
+            reject_impossible(&output.status, labels, frames)?;
         }
         self.tables.put(checked.into_tables());
         Ok(output)

@@ -126,7 +126,7 @@ fn not_found(name: Option<&str>) -> String {
 }
 
 /// Returns an error for the first item without a valid alignment, if there is one.
-pub(crate) fn refuse_impossible(
+pub(crate) fn reject_impossible(
     status: &[Status],
     labels: impl Fn(usize) -> usize,
     frames: impl Fn(usize) -> usize,

@@ -10,7 +10,7 @@
 //! about 50 ns per state and frame.
 
 use crate::batch::{Batch, CheckedBatch};
-use crate::error::{Error, InputError, refuse_impossible};
+use crate::error::{Error, InputError, reject_impossible};
 use crate::options::{Impossible, Input, Options, Reduction, RepeatedLabels, Status};
 
 mod lattice;
@@ -138,7 +138,7 @@ fn compute<V: Copy + Into<f64>>(
     if options.impossible == Impossible::Error {
         let frames = |n: usize| checked.logit_lengths[n] as usize;
         let labels = |n: usize| checked.label_lengths[n] as usize;
-        refuse_impossible(&output.status, labels, frames)?;
+        reject_impossible(&output.status, labels, frames)?;
     }
     if options.reduction != Reduction::None {
         let counted = scale.iter().zip(&output.loss).filter(|(s, _)| **s != 0.0);

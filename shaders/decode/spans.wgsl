@@ -18,17 +18,17 @@
 // The first frame whose state is at least `state`, or `frames` if no frame has one. A binary search
 // is possible because states never decrease along a path.
 fn first_frame_at(g: u32, frames: u32, state: u32) -> u32 {
-    var lo = 0u;
-    var hi = frames;
-    while (lo < hi) {
-        let middle = (lo + hi) / 2u;
+    var low = 0u;
+    var high = frames;
+    while (low < high) {
+        let middle = (low + high) / 2u;
         if (states[g * params.frames + middle] < state) {
-            lo = middle + 1u;
+            low = middle + 1u;
         } else {
-            hi = middle;
+            high = middle;
         }
     }
-    return lo;
+    return low;
 }
 
 @compute @workgroup_size(LANES, ROWS)

@@ -1,4 +1,4 @@
-// Double-float arithmetic, four numbers at once: sums of logarithms as hi + lo, with twice the
+// Double-float arithmetic, four numbers at once: sums of logarithms as high + low, with twice the
 // digits of an f32. The better of two paths must be found even if their scores differ little after
 // thousands of frames, as in the CPU backend, which uses float64.
 //
@@ -10,8 +10,8 @@ const IMPOSSIBLE_SCORE: f32 = -1.0e38;
 const MAX_PATH_SCORE: f32 = 5.0e37;
 
 struct DoubleFloat {
-    hi: vec4<f32>,
-    lo: vec4<f32>,
+    high: vec4<f32>,
+    low: vec4<f32>,
 }
 
 fn impossible_score() -> DoubleFloat {
@@ -28,19 +28,19 @@ fn possible(score: vec4<f32>) -> vec4<bool> {
 
 // a + x, or IMPOSSIBLE_SCORE if either is impossible.
 fn double_plus(a: DoubleFloat, x: vec4<f32>) -> DoubleFloat {
-    let sum = opaque(clamp_score(a.hi + x));
-    let low = opaque(two_sum_error(a.hi, x, sum) + a.lo);
-    let hi = opaque(clamp_score(sum + low));
-    let lo = low - opaque(hi - sum);
-    let both = possible(a.hi) & possible(x);
-    return DoubleFloat(select(vec4<f32>(IMPOSSIBLE_SCORE), hi, both), select(vec4<f32>(0.0), lo, both));
+    let sum = opaque(clamp_score(a.high + x));
+    let rest = opaque(two_sum_error(a.high, x, sum) + a.low);
+    let high = opaque(clamp_score(sum + rest));
+    let low = rest - opaque(high - sum);
+    let both = possible(a.high) & possible(x);
+    return DoubleFloat(select(vec4<f32>(IMPOSSIBLE_SCORE), high, both), select(vec4<f32>(0.0), low, both));
 }
 
 fn is_greater(a: DoubleFloat, b: DoubleFloat) -> vec4<bool> {
-    return (a.hi > b.hi) | ((a.hi == b.hi) & (a.lo > b.lo));
+    return (a.high > b.high) | ((a.high == b.high) & (a.low > b.low));
 }
 
 // a where the condition holds, else b.
 fn select_double(a: DoubleFloat, b: DoubleFloat, condition: vec4<bool>) -> DoubleFloat {
-    return DoubleFloat(select(b.hi, a.hi, condition), select(b.lo, a.lo, condition));
+    return DoubleFloat(select(b.high, a.high, condition), select(b.low, a.low, condition));
 }

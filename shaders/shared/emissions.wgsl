@@ -97,7 +97,7 @@ fn emission(bits: vec4<u32>, row_max: vec4<f32>, exists: vec4<bool>) -> Scaled {
     let is_valid = finite(bits) & exists;
     let x = bitcast<vec4<f32>>(bits_where(bits, is_valid));
     if (INPUT == PROBS) {
-        let y = plus_epsilon(x);
+        let y = add_epsilon(x);
         let is_positive = is_valid & (y >= vec4<f32>(MIN_PROB));
         let scaled = ratio(max(y, vec4<f32>(MIN_PROB)), row_max);
         return select_scaled(scaled, scaled_zero(), is_positive);

@@ -21,7 +21,7 @@ fn is_log_probs() -> bool {
 }
 
 // p + ε; exactly 0 below the smallest normal number, because devices may flush such numbers to 0.
-fn plus_epsilon(p: vec4<f32>) -> vec4<f32> {
+fn add_epsilon(p: vec4<f32>) -> vec4<f32> {
     let y = p + params.epsilon;
     return select(vec4<f32>(0.0), y, abs(y) >= vec4<f32>(MIN_PROB));
 }

@@ -8,7 +8,7 @@ const MAX_FRAME_SCORE: f32 = 1.0e33;
 fn score(bits: vec4<u32>) -> vec4<f32> {
     let x = bitcast<vec4<f32>>(bits_where(bits, finite(bits)));
     if (INPUT == PROBS) {
-        let y = plus_epsilon(x);
+        let y = add_epsilon(x);
         let finite_score = max(y, vec4<f32>(MIN_PROB));
         return select(
             vec4<f32>(IMPOSSIBLE_SCORE),
@@ -23,8 +23,8 @@ fn score(bits: vec4<u32>) -> vec4<f32> {
     );
 }
 
-// Whether the scores of a frame are relative to its maximum. If the maximum is large, sums over
-// frames would otherwise lose the digits that distinguish classes.
+// Returns true if the scores of a frame are relative to its maximum. If the maximum is large, sums
+// over frames would otherwise lose the digits that distinguish classes.
 fn scores_are_relative(row_max: f32) -> bool {
     return INPUT == LOGITS && abs(row_max) >= 16777216.0;
 }

@@ -69,7 +69,7 @@ fn viterbi_step(
 ) -> ViterbiStep {
     let last = previous.label;
     let edge_hi = select(bitcast<f32>(edge.e), IMPOSSIBLE_SCORE, quad.q == 0u);
-    let label_before = DoubleFloat(vec4<f32>(edge_hi, last.hi.xyz), vec4<f32>(edge.m, last.lo.xyz));
+    let label_before = DoubleFloat(vec4<f32>(edge_hi, last.high.xyz), vec4<f32>(edge.m, last.low.xyz));
     let blank_from_label = is_greater(label_before, previous.blank);
     let into_blank = select_double(label_before, previous.blank, blank_from_label);
 
@@ -97,7 +97,7 @@ fn viterbi_step(
 // The score of the last label of a quad, as an edge state: its low part, and the bits of its high
 // part.
 fn viterbi_edge_state(scores: PathScores) -> EdgeState {
-    return EdgeState(scores.label.lo.w, bitcast<i32>(scores.label.hi.w));
+    return EdgeState(scores.label.low.w, bitcast<i32>(scores.label.high.w));
 }
 
 fn clamped_quad(q: u32) -> u32 {
@@ -119,10 +119,10 @@ fn store_carry(row: u32, g: u32, q: u32, scores: PathScores) {
     }
     let at = carry_part(row, 0u, g, 0u) + q;
     let part = params.quads;
-    carry[at] = scores.blank.hi;
-    carry[at + part] = scores.blank.lo;
-    carry[at + 2u * part] = scores.label.hi;
-    carry[at + 3u * part] = scores.label.lo;
+    carry[at] = scores.blank.high;
+    carry[at + part] = scores.blank.low;
+    carry[at + 2u * part] = scores.label.high;
+    carry[at + 3u * part] = scores.label.low;
 }
 
 // The score of the blank at a frame.

@@ -124,7 +124,7 @@ pub const FILES: [(&str, &str); 5] = [
 ];
 
 /// Cases that cannot run, each with the reason.
-pub const LATER: [(&str, &str); 3] = [
+pub const NOT_RUN: [(&str, &str); 3] = [
     (
         "conformance:second_order/T4C3 y=[1,1]",
         "second derivatives are not implemented",

@@ -1,9 +1,9 @@
 //! The table of semantics, as cases for any backend.
 //!
-//! The modules `product`, `values`, `thresholds`, `label_options` and `reductions` have the rows
-//! that the crate guarantees; `peers` has the rows on which other libraries disagree, with their
-//! results; `errors` has the batches that are rejected. Expected numbers come from closed forms or
-//! from the enumeration of all paths, never from a recursion.
+//! The modules `ordinary_items`, `values`, `thresholds`, `label_options` and `reductions` have the
+//! rows that the crate guarantees; `peers` has the rows on which other libraries disagree, with
+//! their results; `errors` has the batches that are rejected. Expected numbers come from closed
+//! forms or from the enumeration of all paths, never from a recursion.
 
 use crate::{Error, Options, Status};
 
@@ -12,8 +12,8 @@ use super::batch::OwnedBatch;
 mod check;
 mod errors;
 mod label_options;
+mod ordinary_items;
 mod peers;
-mod product;
 mod reductions;
 mod thresholds;
 mod values;
@@ -115,7 +115,7 @@ pub fn not_finite() -> ExpectedItem {
 /// Returns all rows.
 pub fn all() -> Vec<SemanticsCase> {
     let files = [
-        product::rows(),
+        ordinary_items::rows(),
         values::rows(),
         thresholds::rows(),
         label_options::rows(),

@@ -157,8 +157,8 @@ struct Prefix<T> {
     state: T,
     /// The sum of the scorer's scores.
     scorer_score: f64,
-    /// The number of prefixes that were created before.
-    age: u64,
+    /// Its serial number, in the order of creation.
+    serial: u64,
     /// Its rank in the beam; valid if the beam's entry of that rank is this prefix.
     rank: usize,
     /// The number of references: its extensions, and the beam.
@@ -198,7 +198,8 @@ struct Search<'a, S: Scorer> {
     free: Vec<usize>,
     /// The extension of a prefix by a label.
     extensions: FxHashMap<(usize, u32), usize>,
-    age: u64,
+    /// The serial number of the newest prefix.
+    last_serial: u64,
     /// The beam, the best first.
     beam: Vec<Entry>,
     /// The same prefixes one frame later.
@@ -213,7 +214,7 @@ impl<'a, S: Scorer> Search<'a, S> {
             extends: None,
             state: scorer.start(),
             scorer_score: 0.0,
-            age: 0,
+            serial: 0,
             rank: 0,
             references: 1,
         };
@@ -224,7 +225,7 @@ impl<'a, S: Scorer> Search<'a, S> {
             prefixes: vec![empty],
             free: Vec::new(),
             extensions: FxHashMap::default(),
-            age: 0,
+            last_serial: 0,
             beam: vec![Entry {
                 prefix: 0,
                 blank: 0.0,
@@ -253,12 +254,12 @@ impl<'a, S: Scorer> Search<'a, S> {
             let Prefix {
                 state,
                 scorer_score,
-                age,
+                serial,
                 ..
             } = &self.prefixes[entry.prefix];
             (
                 entry.all + scorer_score + self.scorer.finish(state),
-                *age,
+                *serial,
                 entry,
             )
         });
@@ -299,7 +300,7 @@ impl<'a, S: Scorer> Search<'a, S> {
             let Prefix {
                 extends,
                 scorer_score,
-                age,
+                serial,
                 ..
             } = self.prefixes[entry.prefix];
             let mut now = Entry {
@@ -322,7 +323,7 @@ impl<'a, S: Scorer> Search<'a, S> {
             self.unextended.push(now);
             best.push(Candidate {
                 score: now.all + scorer_score,
-                order: age,
+                order: serial,
                 rank,
                 label: None,
             });
@@ -367,8 +368,8 @@ impl<'a, S: Scorer> Search<'a, S> {
                 let (_, label_score) = self.scorer.extend(state, label);
                 best.push(Candidate {
                     score: self.extendable(entry, label) + p + (scorer_score + label_score),
-                    // Larger than the age of any existing prefix.
-                    order: self.age + 1 + (rank * frame.len()) as u64 + u64::from(label),
+                    // Larger than the serial number of any existing prefix.
+                    order: self.last_serial + 1 + (rank * frame.len()) as u64 + u64::from(label),
                     rank,
                     label: Some(label),
                 });
@@ -394,7 +395,7 @@ impl<'a, S: Scorer> Search<'a, S> {
             }
         });
         self.beam = entries.collect();
-        // New prefixes get ages in the order in which they were found.
+        // New prefixes get serial numbers in the order in which they were found.
         let mut new: Vec<_> = (candidates.iter().enumerate())
             .filter_map(|(rank, candidate)| Some((candidate.order, rank, candidate.label?)))
             .collect();
@@ -424,12 +425,12 @@ impl<'a, S: Scorer> Search<'a, S> {
             ..
         } = &self.prefixes[shorter];
         let (state, label_score) = self.scorer.extend(state, label);
-        self.age += 1;
+        self.last_serial += 1;
         let longer = Prefix {
             extends: Some((shorter, label)),
             state,
             scorer_score: scorer_score + label_score,
-            age: self.age,
+            serial: self.last_serial,
             rank: 0,
             references: 0,
         };

@@ -5,7 +5,7 @@
 mod coverage;
 mod extreme;
 mod memory;
-mod refusals;
+mod rejections;
 mod variant;
 
 use std::collections::BTreeSet;

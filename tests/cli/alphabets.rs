@@ -1,7 +1,7 @@
 //! Reads alphabets in all supported formats. A missing or extra symbol would shift all symbols
 //! after it.
 
-use crate::support::{Npz, Run, json, refused, save, spelling, tool};
+use crate::support::{Npz, Run, json, rejected, save, spelling, tool};
 
 /// Runs `decode` on a batch that decodes to `labels`, with an alphabet of these bytes.
 fn decoded(labels: &[i32], classes: usize, blank: usize, alphabet: &[u8], flags: &[&str]) -> Run {
@@ -21,9 +21,9 @@ fn decodes(labels: &[i32], classes: usize, blank: usize, alphabet: impl AsRef<[u
     assert_eq!(report["items"][0]["hypotheses"][0]["text"], text);
 }
 
-/// Asserts that the alphabet is refused with a message that contains each of `parts`.
+/// Asserts that the alphabet is rejected with a message that contains each of `parts`.
 #[track_caller]
-fn alphabet_refused(classes: usize, blank: usize, alphabet: impl AsRef<[u8]>, parts: &[&str]) {
+fn alphabet_rejected(classes: usize, blank: usize, alphabet: impl AsRef<[u8]>, parts: &[&str]) {
     let label = i32::from(blank == 0);
     let run = decoded(&[label], classes, blank, alphabet.as_ref(), &[]);
     assert_eq!((run.status, &*run.stdout), (2, ""), "{}", run.stderr);
@@ -90,20 +90,20 @@ fn characters_stay_unseparated_beside_named_tokens() {
 
 #[test]
 fn a_named_blank_must_be_the_blank() {
-    alphabet_refused(
+    alphabet_rejected(
         4,
         0,
         "a\nb\nc\n<blk>\n",
         &["class 3 is `<blk>`", "`--blank 3`"],
     );
-    alphabet_refused(
+    alphabet_rejected(
         4,
         3,
         "<eps>\na\nb\nc\n",
         &["class 0 is `<eps>`", "`--blank 0`"],
     );
     // The blank's symbol is present and another one is missing.
-    alphabet_refused(
+    alphabet_rejected(
         5,
         0,
         "<blank>\na\nb\nc\n",
@@ -144,13 +144,13 @@ fn the_number_of_classes_decides_how_accents_count() {
     );
     // Either 4 symbols including the blank, or 3 without it.
     let sign = "aक\u{93f}b";
-    alphabet_refused(
+    alphabet_rejected(
         4,
         0,
         sign,
         &["4 symbols, or 3", "match either", "one symbol per line"],
     );
-    alphabet_refused(9, 0, sign, &["4 symbols, or 3", "but 9 classes"]);
+    alphabet_rejected(9, 0, sign, &["4 symbols, or 3", "but 9 classes"]);
     decodes(
         &[0, 2],
         5,
@@ -207,32 +207,32 @@ fn numbers_after_symbols_are_their_classes() {
             "has the number 18446744073709551615",
         ),
     ] {
-        alphabet_refused(4, 0, tokens, &[part]);
+        alphabet_rejected(4, 0, tokens, &[part]);
     }
 }
 
 #[test]
-fn an_invalid_alphabet_is_refused_with_advice() {
-    alphabet_refused(5, 0, "abc", &["3 symbols, but 5 classes", "is optional"]);
-    alphabet_refused(
+fn an_invalid_alphabet_is_rejected_with_advice() {
+    alphabet_rejected(5, 0, "abc", &["3 symbols, but 5 classes", "is optional"]);
+    alphabet_rejected(
         6,
         0,
         "a\nb\nc\nd",
         &["4 symbols, but 6 classes", "use_space_char"],
     );
-    alphabet_refused(3, 0, "", &["0 symbols, but 3 classes"]);
-    alphabet_refused(
+    alphabet_rejected(3, 0, "", &["0 symbols, but 3 classes"]);
+    alphabet_rejected(
         3,
         0,
         b"a\nb\xe9\n",
         &["not valid UTF-8 at byte 3", "save it as UTF-8"],
     );
-    alphabet_refused(3, 0, b"\xff\xfea\0\n\0b\0", &["UTF-16"]);
-    alphabet_refused(3, 0, b"a\0\n\0b\0\n\0", &["UTF-16"]);
-    alphabet_refused(3, 0, "a\rb\r", &["carriage return", "newline"]);
+    alphabet_rejected(3, 0, b"\xff\xfea\0\n\0b\0", &["UTF-16"]);
+    alphabet_rejected(3, 0, b"a\0\n\0b\0\n\0", &["UTF-16"]);
+    alphabet_rejected(3, 0, "a\rb\r", &["carriage return", "newline"]);
     let batch = Npz::small().save("for_alphabets.npz");
     let folder = std::env::temp_dir().display().to_string();
-    refused(
+    rejected(
         &["decode", &batch, "--alphabet", &folder],
         &folder,
         "directory",
@@ -247,9 +247,9 @@ fn an_invalid_alphabet_is_refused_with_advice() {
 
 #[test]
 #[cfg(unix)]
-fn an_endless_alphabet_is_refused() {
+fn an_endless_alphabet_is_rejected() {
     let batch = Npz::small().save("endless.npz");
-    refused(
+    rejected(
         &["decode", &batch, "--alphabet", "/dev/zero"],
         "/dev/zero",
         "is too long for an alphabet",

@@ -1,34 +1,34 @@
 //! A bad file is reported on one line with exit status 2, never by a panic.
 
-use crate::support::{Npz, data, refused, save, scratch, tool};
+use crate::support::{Npz, data, rejected, save, scratch, tool};
 
-/// Asserts that `loss` refuses `npz` with a message that contains the file's name and `reason`.
+/// Asserts that `loss` rejects `npz` with a message that contains the file's name and `reason`.
 #[track_caller]
 fn bad(name: &str, npz: &Npz, reason: &str) {
     let path = npz.save(name);
-    refused(&["loss", "--backend", "cpu", &path], name, reason);
+    rejected(&["loss", "--backend", "cpu", &path], name, reason);
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    refused(&["loss", "nowhere.npz"], "nowhere.npz", "No such file");
-    refused(&["check", "nowhere.npz"], "nowhere.npz", "No such file");
+    rejected(&["loss", "nowhere.npz"], "nowhere.npz", "No such file");
+    rejected(&["check", "nowhere.npz"], "nowhere.npz", "No such file");
 }
 
 #[test]
-fn a_file_that_is_not_an_archive_is_refused() {
+fn a_file_that_is_not_an_archive_is_rejected() {
     let text = save("text.npz", b"loss,grad\n1,2\n");
-    refused(&["loss", &text], "text.npz", "not an .npz file");
+    rejected(&["loss", &text], "text.npz", "not an .npz file");
     let empty = save("empty.npz", b"");
-    refused(&["loss", &empty], "empty.npz", "not an .npz file");
+    rejected(&["loss", &empty], "empty.npz", "not an .npz file");
 }
 
 #[test]
-fn a_truncated_archive_is_refused_at_any_length() {
+fn a_truncated_archive_is_rejected_at_any_length() {
     let whole = std::fs::read(data("cli/compressed.npz")).expect("the fixture");
     for tenth in 1..10 {
         let cut = save("cut.npz", &whole[..whole.len() * tenth / 10]);
-        refused(&["loss", &cut], "cut.npz", "truncated");
+        rejected(&["loss", &cut], "cut.npz", "truncated");
     }
 }
 
@@ -43,7 +43,7 @@ fn the_checksum_detects_a_flipped_bit() {
         .expect("the logits");
     bytes[at] ^= 1;
     let path = save("flipped.npz", &bytes);
-    refused(
+    rejected(
         &["loss", &path],
         "flipped.npz",
         "logits: truncated or damaged",
@@ -69,7 +69,7 @@ fn a_missing_array_is_named() {
 }
 
 #[test]
-fn two_inputs_are_refused() {
+fn two_inputs_are_rejected() {
     let npz = Npz::small().with("probs", &[2, 4, 3], &[0.3_f32; 24]);
     bad("two.npz", &npz, "contains both logits and probs");
 }
@@ -202,7 +202,7 @@ fn a_misspelled_array_is_named() {
 }
 
 #[test]
-fn lengths_out_of_range_are_refused() {
+fn lengths_out_of_range_are_rejected() {
     let lengths = |name: &str, values: &[i64; 2]| Npz::small().with(name, &[2], values);
     bad(
         "long.npz",
@@ -231,7 +231,7 @@ fn lengths_out_of_range_are_refused() {
 }
 
 #[test]
-fn labels_and_blanks_that_are_not_valid_classes_are_refused() {
+fn labels_and_blanks_that_are_not_valid_classes_are_rejected() {
     bad(
         "label.npz",
         &Npz::small().with("labels", &[2, 2], &[1_i64, 2, 2, 1 << 40]),
@@ -260,7 +260,7 @@ fn labels_and_blanks_that_are_not_valid_classes_are_refused() {
 }
 
 #[test]
-fn a_header_that_claims_more_than_the_file_holds_is_refused_without_allocating_it() {
+fn a_header_that_claims_more_than_the_file_holds_is_rejected_without_allocating_it() {
     let claims = |shape: &str| {
         let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
         Npz::small().with_header("logits", &header, 96)
@@ -304,36 +304,36 @@ fn a_header_that_claims_more_than_the_file_holds_is_refused_without_allocating_i
 }
 
 #[test]
-fn options_that_contradict_the_file_or_each_other_are_refused() {
+fn options_that_contradict_the_file_or_each_other_are_rejected() {
     let path = Npz::small().save("flags.npz");
-    refused(
+    rejected(
         &["loss", &path, "--exact"],
         "flags.npz",
         "--exact is for log_probs",
     );
-    refused(
+    rejected(
         &["loss", &path, "--epsilon", "1e-6"],
         "flags.npz",
         "--epsilon is for probs",
     );
-    refused(
+    rejected(
         &["loss", &path, "--blank", "3"],
         "flags.npz",
         "blank 3 is out of range",
     );
-    refused(
+    rejected(
         &["loss", &path, "--out", &path],
         "flags.npz",
         "would overwrite the batch",
     );
-    refused(
+    rejected(
         &["loss", &path, "--backend", "cpu", "--adapter", "x"],
         "",
         "--adapter selects a GPU",
     );
     let name = "an adapter of no such name";
-    refused(&["loss", &path, "--adapter", name], "", "no GPU adapter");
-    refused(
+    rejected(&["loss", &path, "--adapter", name], "", "no GPU adapter");
+    rejected(
         &["loss", &path, "--backend", "gpu", "--adapter", name],
         "",
         "no GPU adapter",
@@ -344,7 +344,7 @@ fn options_that_contradict_the_file_or_each_other_are_refused() {
 fn a_result_that_cannot_be_written_exits_with_2() {
     let path = data("cli/plain.npz");
     let nowhere = scratch("no/such/folder/out.npz").display().to_string();
-    refused(
+    rejected(
         &["loss", "--backend", "cpu", &path, "--out", &nowhere],
         "out.npz",
         "cannot be written",
@@ -355,7 +355,7 @@ fn a_result_that_cannot_be_written_exits_with_2() {
 fn an_item_without_an_alignment_can_be_an_error() {
     let path = data("cli/impossible.npz");
     let args = ["loss", "--backend", "cpu", &path, "--impossible", "error"];
-    refused(
+    rejected(
         &args,
         "impossible.npz",
         "item 1: no valid alignment of its 3 labels with its 4 frames",

@@ -1,4 +1,4 @@
-//! `ctc-wgpu bench`: its output and the options that it refuses. No test asserts a speed.
+//! `ctc-wgpu bench`: its output and the options that it rejects. No test asserts a speed.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ fn bench(flags: &[&str]) -> Vec<Value> {
 }
 
 #[track_caller]
-pub(crate) fn refused(flags: &[&str], parts: &[&str]) {
+pub(crate) fn rejected(flags: &[&str], parts: &[&str]) {
     let run = tool([&["bench"], flags].concat());
     assert_eq!(run.status, 2, "{flags:?}: {}{}", run.stdout, run.stderr);
     for part in parts {
@@ -92,7 +92,7 @@ fn alignment_and_decoders_have_their_measurements() {
     }
     assert_eq!(rows[0]["task"], "align");
     assert_eq!(rows[0]["results"][0].as_array().map(Vec::len), Some(12));
-    refused(&["--decode", "--forward-only"], &["--forward-only"]);
+    rejected(&["--decode", "--forward-only"], &["--forward-only"]);
 }
 
 #[test]
@@ -110,32 +110,32 @@ fn the_table_has_a_line_for_each_shape() {
 }
 
 #[test]
-fn wrong_arguments_are_refused_with_value_and_rule() {
-    refused(
+fn wrong_arguments_are_rejected_with_value_and_rule() {
+    rejected(
         &["--shape", "6,2,5"],
         &["6,2,5", "T,N,C,L", "four whole numbers"],
     );
-    refused(
+    rejected(
         &["--shape", "6,2,1,3"],
         &["6,2,1,3", "C = 1: must be at least 2"],
     );
-    refused(
+    rejected(
         &["--shape", "6,2,5,4"],
         &["L = 4: must be at most T / 2 = 3"],
     );
-    refused(
+    rejected(
         &["--threads", "0", "--backend", "cpu"],
         &["'0'", "--threads"],
     );
-    refused(
+    rejected(
         &["--threads", "2", "--backend", "gpu"],
         &["--threads", "--backend cpu"],
     );
-    refused(
+    rejected(
         &["--adapter", "x", "--backend", "cpu"],
         &["--adapter", "--backend gpu"],
     );
-    refused(
+    rejected(
         &["--adapter", "no such adapter"],
         &["whose name contains `no such adapter`"],
     );

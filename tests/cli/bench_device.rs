@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::{SMALL, refused};
+use crate::bench::{SMALL, rejected};
 use crate::support::{json as tool_json, tool};
 
 const GPU: [&str; 2] = ["--backend", "gpu"];
@@ -194,23 +194,23 @@ fn the_table_shows_that_beam_search_has_no_kernel() {
 }
 
 #[test]
-fn options_that_require_an_adapter_are_refused_on_the_cpu() {
+fn options_that_require_an_adapter_are_rejected_on_the_cpu() {
     for backend in [&["--backend", "cpu"][..], &["--decode"]] {
         let with = |flags: &'static [&str]| [backend, flags].concat();
-        refused(
+        rejected(
             &with(&["--stages"]),
             &["--stages", "the CPU backend", "--backend gpu"],
         );
-        refused(
+        rejected(
             &with(&["--queued", "2"]),
             &["--queued", "the CPU backend", "--backend gpu"],
         );
     }
-    refused(
+    rejected(
         &["--backend", "cpu", "--variant", "barriers"],
         &["--variant", "the CPU backend", "--backend gpu"],
     );
-    refused(&["--queued", "0"], &["'0'", "--queued"]);
-    refused(&["--queued", "1001"], &["1001", "--queued"]);
-    refused(&["--stages=guess"], &["guess", "timestamps", "submissions"]);
+    rejected(&["--queued", "0"], &["'0'", "--queued"]);
+    rejected(&["--queued", "1001"], &["1001", "--queued"]);
+    rejected(&["--stages=guess"], &["guess", "timestamps", "submissions"]);
 }

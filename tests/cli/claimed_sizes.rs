@@ -4,7 +4,7 @@ use std::io::Write;
 
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use crate::support::{Npz, command, refused, save, scratch, tool};
+use crate::support::{Npz, command, rejected, save, scratch, tool};
 
 /// Every command that reads a batch.
 const READERS: [&[&str]; 6] = [
@@ -16,16 +16,16 @@ const READERS: [&[&str]; 6] = [
     &["check"],
 ];
 
-/// Asserts that all of them refuse the file.
+/// Asserts that all of them reject the file.
 #[track_caller]
-fn refused_by_all(path: &str, reason: &str) {
+fn rejected_by_all(path: &str, reason: &str) {
     for reader in READERS {
-        refused(&[reader, &[path]].concat(), path, reason);
+        rejected(&[reader, &[path]].concat(), path, reason);
     }
 }
 
 #[test]
-fn a_long_axis_of_an_empty_array_is_refused() {
+fn a_long_axis_of_an_empty_array_is_rejected() {
     let max = i32::MAX as u64;
     for shape in [
         [3, 0, max],
@@ -41,7 +41,7 @@ fn a_long_axis_of_an_empty_array_is_refused() {
             .with::<f32>("logits", &shape, &[])
             .with("labels", &[items, 0], &[0_i32; 0])
             .save("axis.npz");
-        refused_by_all(&path, "logits: ");
+        rejected_by_all(&path, "logits: ");
     }
     // The other arrays.
     let none = || {
@@ -57,7 +57,7 @@ fn a_long_axis_of_an_empty_array_is_refused() {
         ("blank", vec![0, max]),
     ] {
         let path = none().with::<i32>(name, &shape, &[]).save("axis.npz");
-        refused_by_all(&path, &format!("{name}: has shape"));
+        rejected_by_all(&path, &format!("{name}: has shape"));
     }
 }
 
@@ -146,7 +146,7 @@ fn a_deflated_gibibyte_under_a_memory_limit_is_reported_on_one_line() {
     }
 }
 
-/// Asserts that a file is read correctly or refused on one line.
+/// Asserts that a file is read correctly or rejected on one line.
 #[track_caller]
 fn never_aborts(bytes: &[u8], claim: impl std::fmt::Debug) {
     let path = save("claims.npz", bytes);
@@ -189,7 +189,7 @@ fn wrong_counts_and_sizes_in_the_archive_never_abort() {
 }
 
 #[test]
-fn zip64_with_any_numbers_is_refused_or_read_and_never_aborts() {
+fn zip64_with_any_numbers_is_rejected_or_read_and_never_aborts() {
     let bytes = Npz::small().bytes();
     let end = bytes.len() - 22;
     let directory = u32::from_le_bytes(bytes[end + 16..end + 20].try_into().expect("4 bytes"));
@@ -236,7 +236,7 @@ fn zip64_with_any_numbers_is_refused_or_read_and_never_aborts() {
 }
 
 #[test]
-fn headers_of_any_type_and_width_are_refused() {
+fn headers_of_any_type_and_width_are_rejected() {
     for descr in [
         "|S2147483647",
         "<U2147483647",
@@ -258,7 +258,7 @@ fn headers_of_any_type_and_width_are_refused() {
             let header =
                 format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
             let path = Npz::small().with_header(name, &header, 96).save("type.npz");
-            refused(
+            rejected(
                 &["loss", "--backend", "cpu", &path],
                 "type.npz",
                 &format!("{name}: "),

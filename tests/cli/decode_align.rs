@@ -1,6 +1,6 @@
 //! `decode` and `align`: the decoded labels and their frames.
 
-use crate::support::{Npz, data, json, refused, save, tool};
+use crate::support::{Npz, data, json, rejected, save, tool};
 
 const TRAINED: &str = "ocr/keras_ocr_trained.npz";
 
@@ -179,7 +179,7 @@ fn a_batch_without_labels_is_decoded_without_error_counts() {
         assert!(item.get("errors").is_none() && report.get("labels").is_none());
     }
     for command in ["align", "loss", "check"] {
-        refused(
+        rejected(
             &[command, &path],
             "unlabelled.npz",
             "the array labels is missing",
@@ -187,7 +187,7 @@ fn a_batch_without_labels_is_decoded_without_error_counts() {
     }
     // Labels that are present are checked.
     let bad = Npz::small().with("labels", &[2, 2], &[1_i32, 2, 3, 1]);
-    refused(
+    rejected(
         &["decode", &bad.save("bad_labels.npz")],
         "bad_labels.npz",
         "label 3 at position 0",
@@ -221,8 +221,8 @@ fn a_wildcard_matches_unknown_text() {
     assert_eq!(star["label"], -1);
     assert_eq!(star["symbol"], "*");
     assert_eq!(star["probability"], 1.0);
-    refused(&["align", &path], "star.npz", "label -1 at position 1");
-    refused(
+    rejected(&["align", &path], "star.npz", "label -1 at position 1");
+    rejected(
         &["loss", "--backend", "cpu", &path],
         "star.npz",
         "label -1 at position 1",
@@ -247,7 +247,7 @@ fn an_item_without_an_alignment_has_its_status() {
         "{}",
         run.stdout
     );
-    refused(
+    rejected(
         &["align", &path, "--item", "0", "--plot", "no.svg"],
         "item 0",
         "no valid alignment",
@@ -255,25 +255,25 @@ fn an_item_without_an_alignment_has_its_status() {
 }
 
 #[test]
-fn arguments_out_of_range_are_refused() {
+fn arguments_out_of_range_are_rejected() {
     let file = data(TRAINED);
-    refused(
+    rejected(
         &["align", &file, "--item", "32"],
         "keras_ocr_trained.npz",
         "has 32 items, counted from 0",
     );
-    refused(
+    rejected(
         &["align", &file, "--frame", "0"],
         "--frame 0",
         "the duration must be",
     );
     let short = save("short.txt", b"abc");
-    refused(
+    rejected(
         &["decode", &file, "--alphabet", &short],
         "short.txt",
         "3 symbols, but 20 classes",
     );
-    refused(
+    rejected(
         &["decode", &file, "--alphabet", "nowhere.txt"],
         "nowhere.txt",
         "No such file",

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Npz, command, data, json, refused, save, scratch, spelling, tool};
+use crate::support::{Npz, command, data, json, rejected, save, scratch, spelling, tool};
 
 /// Symbols that would break a format if they were not escaped, and each as one word, for CTM.
 const SYMBOLS: [(&str, &str); 16] = [
@@ -224,12 +224,12 @@ fn an_item_without_an_alignment_has_a_note_and_no_line() {
 }
 
 #[test]
-fn a_textgrid_without_frames_is_refused() {
+fn a_textgrid_without_frames_is_rejected() {
     let none = Npz::default()
         .with::<f32>("logits", &[2, 0, 3], &[])
         .with::<i32>("labels", &[2, 0], &[])
         .save("no_frames.npz");
-    refused(
+    rejected(
         &["align", &none, "--format", "textgrid"],
         "no_frames.npz",
         "no item has a frame",
@@ -282,7 +282,7 @@ fn no_label_ends_after_the_next_begins() {
     }
     for frame in ["0", "-1", "NaN", "inf", "1e-7", "3601", "1e300"] {
         let frame = format!("--frame={frame}");
-        refused(&["align", &path, &frame], "--frame", "the duration must be");
+        rejected(&["align", &path, &frame], "--frame", "the duration must be");
     }
 }
 

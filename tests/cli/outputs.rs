@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Npz, command, data, names, refused, scratch, tool};
+use crate::support::{Npz, command, data, names, rejected, scratch, tool};
 
 /// A folder for one test that contains a batch and an alphabet.
 struct Folder {
@@ -66,11 +66,11 @@ fn commands(folder: &Folder, out: &str) -> Vec<Vec<String>> {
 }
 
 #[track_caller]
-fn refused_without_changes(folder: &Folder, arguments: &[String], reason: &str) {
+fn rejected_without_changes(folder: &Folder, arguments: &[String], reason: &str) {
     let before = (fs::read(&folder.batch), fs::read(&folder.alphabet));
     let files = folder.files();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    refused(&arguments, "", reason);
+    rejected(&arguments, "", reason);
     let after = (fs::read(&folder.batch), fs::read(&folder.alphabet));
     assert_eq!(before.0.expect("a batch"), after.0.expect("the batch"));
     assert_eq!(
@@ -86,11 +86,11 @@ fn an_output_never_replaces_an_input() {
     let up = folder.join("../own_names/batch.npz");
     for out in [&folder.batch, &up] {
         for arguments in commands(&folder, out) {
-            refused_without_changes(&folder, &arguments, "would overwrite");
+            rejected_without_changes(&folder, &arguments, "would overwrite");
         }
     }
     let alphabet = folder.plot(&folder.alphabet);
-    refused_without_changes(&folder, &alphabet, "--plot would overwrite");
+    rejected_without_changes(&folder, &alphabet, "--plot would overwrite");
 }
 
 #[test]
@@ -107,19 +107,19 @@ fn an_output_never_replaces_an_input_through_a_link() {
     }
     for out in ["hard_batch.npz", "soft_batch.npz"] {
         for arguments in commands(&folder, &folder.join(out)) {
-            refused_without_changes(&folder, &arguments, "would overwrite");
+            rejected_without_changes(&folder, &arguments, "would overwrite");
         }
     }
     for out in ["hard_alphabet.txt", "soft_alphabet.txt"] {
         let plot = folder.plot(&folder.join(out));
-        refused_without_changes(&folder, &plot, "would overwrite");
+        rejected_without_changes(&folder, &plot, "would overwrite");
     }
     // The batch is a symbolic link, and the output is a hard link to the same file.
     let linked = Folder {
         batch: folder.join("soft_batch.npz"),
         ..Folder::new("links")
     };
-    refused_without_changes(
+    rejected_without_changes(
         &linked,
         &linked.loss(&folder.join("hard_batch.npz")),
         "overwrite",
@@ -157,7 +157,7 @@ fn links_are_followed_and_permissions_are_preserved() {
     assert_eq!(tool(folder.loss(&folder.join("new.npz"))).status, 0);
     assert_eq!(mode("new.npz"), mode("usual"));
     symlink("loop.npz", folder.join("loop.npz")).expect("a link");
-    refused_without_changes(
+    rejected_without_changes(
         &folder,
         &folder.loss(&folder.join("loop.npz")),
         "cannot be written",
@@ -165,17 +165,17 @@ fn links_are_followed_and_permissions_are_preserved() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_is_refused_before_anything_runs() {
+fn an_output_that_cannot_be_written_is_rejected_before_anything_runs() {
     let folder = Folder::new("unwritable");
     fs::create_dir_all(folder.join("folder")).expect("a folder");
     for out in ["folder", "folder/", "no/such/folder/out", "batch.npz/out"] {
         for arguments in commands(&folder, &folder.join(out)) {
-            refused_without_changes(&folder, &arguments, "cannot be written");
+            rejected_without_changes(&folder, &arguments, "cannot be written");
         }
     }
     // Running the suite first would take minutes.
     let report = folder.join("no/such/folder/report.md");
-    refused(
+    rejected(
         &["validate", "--full", "--report", &report],
         "report.md",
         "cannot be written",
@@ -195,7 +195,7 @@ fn devices_and_pipes_are_written_to_and_not_replaced() {
     let null = fs::symlink_metadata("/dev/null").expect("the device");
     assert!(null.file_type().is_char_device());
     for arguments in commands(&folder, "/dev/stdout") {
-        refused_without_changes(
+        rejected_without_changes(
             &folder,
             &arguments,
             "is stdout, where the report is printed",
@@ -210,11 +210,11 @@ fn devices_and_pipes_are_written_to_and_not_replaced() {
     });
     assert_eq!(tool(folder.plot(&pipe)).status, 0);
     assert!(reader.join().expect("the reader").starts_with(b"<svg"));
-    // A pipe is refused as input, since opening it may block forever.
-    refused(&["loss", &pipe], "pipe", "not a regular file");
-    refused(&["loss", "/dev/zero"], "/dev/zero", "not a regular file");
+    // A pipe is rejected as input, since opening it may block forever.
+    rejected(&["loss", &pipe], "pipe", "not a regular file");
+    rejected(&["loss", "/dev/zero"], "/dev/zero", "not a regular file");
     let name = folder.path.display().to_string();
-    refused(&["loss", &name], "devices", "not a regular file");
+    rejected(&["loss", &name], "devices", "not a regular file");
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn devices_and_pipes_are_written_to_and_not_replaced() {
 fn a_full_disk_is_reported_on_one_line() {
     let folder = Folder::new("full");
     for arguments in commands(&folder, "/dev/full") {
-        refused_without_changes(&folder, &arguments, "No space left on device");
+        rejected_without_changes(&folder, &arguments, "No space left on device");
     }
     let full = fs::OpenOptions::new()
         .write(true)

@@ -63,7 +63,7 @@ pub(crate) fn json(args: &[&str]) -> Value {
 /// Asserts exit status 2, an empty stdout, and one line on stderr that contains `file` and
 /// `reason`.
 #[track_caller]
-pub(crate) fn refused(args: &[&str], file: &str, reason: &str) {
+pub(crate) fn rejected(args: &[&str], file: &str, reason: &str) {
     let run = tool(args);
     assert_eq!(run.status, 2, "{args:?}: {}{}", run.stdout, run.stderr);
     assert_eq!(run.stdout, "", "{args:?}");

@@ -1,4 +1,4 @@
-//! `ctc-wgpu validate`: its output, its report files, and the options that it refuses.
+//! `ctc-wgpu validate`: its output, its report files, and the options that it rejects.
 //! `tests/every_driver.sh` runs it on adapters.
 
 use crate::support::{json, scratch, tool};
@@ -68,7 +68,7 @@ fn the_extension_selects_the_report_format() {
 }
 
 #[test]
-fn invalid_options_are_refused_before_anything_runs() {
+fn invalid_options_are_rejected_before_anything_runs() {
     for (flags, reason) in [
         (&["--report", "report.pdf"][..], ".md, .html or .json"),
         (&["--adapter", "no such adapter"], "no GPU adapter"),

@@ -103,7 +103,7 @@ fn of_family(names: &[&str], driver: &Path) -> Table {
         names[0],
         std::process::id()
     ));
-    let mut refused = String::new();
+    let mut rejected = String::new();
     for name in names {
         let output = process(name, driver, &table);
         let printed = String::from_utf8_lossy(&output.stdout);
@@ -119,10 +119,10 @@ fn of_family(names: &[&str], driver: &Path) -> Table {
             output.status,
             last(&printed),
         );
-        refused = format!("{refused}{name}: {}\n{}\n", output.status, last(&errors));
+        rejected = format!("{rejected}{name}: {}\n{}\n", output.status, last(&errors));
     }
     panic!(
-        "no null device of {} (are mesa-vulkan-drivers and libvulkan1 of Debian 12 or 13 installed?):\n{refused}",
+        "no null device of {} (are mesa-vulkan-drivers and libvulkan1 of Debian 12 or 13 installed?):\n{rejected}",
         names[0]
     );
 }

@@ -43,7 +43,7 @@ fn tint_accepts_every_pipeline_without_warnings() {
 }
 
 /// Returns Tint's message for a pipeline of `wgsl` with the entry point `main`, which must fail.
-fn refused(name: &str, wgsl: &str, constants: &serde_json::Value) -> String {
+fn rejected(name: &str, wgsl: &str, constants: &serde_json::Value) -> String {
     let pipeline = json!({ "name": name, "wgsl": wgsl, "entry": "main", "constants": constants });
     validate(name, &[pipeline]).unwrap_err()
 }
@@ -51,7 +51,7 @@ fn refused(name: &str, wgsl: &str, constants: &serde_json::Value) -> String {
 #[test]
 fn tint_rejects_what_browsers_reject() {
     let none = json!({});
-    let message = refused(
+    let message = rejected(
         "barrier",
         "@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) lane: u32) {
             if (lane < 7u) { workgroupBarrier(); }
@@ -70,13 +70,13 @@ fn tint_rejects_what_browsers_reject() {
         &[json!({ "name": "", "wgsl": sized, "entry": "main", "constants": { "LANES": 256 } })],
     )
     .unwrap();
-    let message = refused("size", sized, &json!({ "LANES": 512 }));
+    let message = rejected("size", sized, &json!({ "LANES": 512 }));
     assert!(message.contains("256"), "{message}");
 
-    let message = refused("constant", sized, &json!({ "LANE": 64 }));
+    let message = rejected("constant", sized, &json!({ "LANE": 64 }));
     assert!(message.contains("LANE"), "{message}");
 
-    let message = refused(
+    let message = rejected(
         "subgroups",
         "@compute @workgroup_size(64) fn main() { _ = subgroupMax(1.0); }",
         &none,
@@ -84,7 +84,7 @@ fn tint_rejects_what_browsers_reject() {
     assert!(message.contains("subgroups"), "{message}");
 
     // Warnings are failures.
-    let message = refused(
+    let message = rejected(
         "warning",
         "@compute @workgroup_size(1) fn main() { return; let unreached = 1; }",
         &none,

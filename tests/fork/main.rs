@@ -103,7 +103,7 @@ fn while_busy(ctc: &Ctc, data: &Data, fork: impl Fn()) {
 }
 
 /// Checks that a call returned [`Error::Forked`].
-fn refused<T>(result: Result<T, Error>) {
+fn rejected<T>(result: Result<T, Error>) {
     match result {
         Err(Error::Forked(_)) => {}
         Err(error) => panic!("{error}"),
@@ -160,16 +160,16 @@ fn a_child_cannot_use_its_parents_gpu_context_but_can_create_its_own() {
     let options = Options::default();
     let inherited = || {
         let batch = data.batch();
-        refused(data.output(&ctc));
-        refused(ctc.loss(&batch, &options));
-        refused(ctc.align(&batch, &options));
-        refused(ctc.greedy(&batch, &options));
-        refused(ctc.occupancies(&batch, &options));
-        refused(pollster::block_on(ctc.loss_async(&batch, &options)));
-        refused(own.plan(&shape, &options));
+        rejected(data.output(&ctc));
+        rejected(ctc.loss(&batch, &options));
+        rejected(ctc.align(&batch, &options));
+        rejected(ctc.greedy(&batch, &options));
+        rejected(ctc.occupancies(&batch, &options));
+        rejected(pollster::block_on(ctc.loss_async(&batch, &options)));
+        rejected(own.plan(&shape, &options));
         let limits = *ctc.limits().unwrap();
         let limited = ctc.with_limits(&limits).unwrap();
-        refused(data.output(&limited));
+        rejected(data.output(&limited));
         drop(limited);
         ctc.set_cache_limits(CacheLimits::default().pipelines(0).shapes(0));
     };
@@ -194,7 +194,7 @@ fn a_child_cannot_use_its_parents_gpu_context_but_can_create_its_own() {
             inherited();
             match Ctc::gpu() {
                 Ok(ctc) => assert_eq!(data.output(&ctc).unwrap(), expected),
-                Err(error) => refused::<()>(Err(error)),
+                Err(error) => rejected::<()>(Err(error)),
             }
             // The CPU backend works in any case.
             data.output(&Ctc::cpu()).unwrap();

@@ -52,7 +52,13 @@ fn sum() -> Options {
 }
 
 #[track_caller]
-fn refused(gpu: &Gpu, plan: &GpuPlan, buffers: &Buffers<'_>, expected: BufferError, message: &str) {
+fn rejected(
+    gpu: &Gpu,
+    plan: &GpuPlan,
+    buffers: &Buffers<'_>,
+    expected: BufferError,
+    message: &str,
+) {
     let mut encoder = gpu.encoder();
     let error = plan.encode(&mut encoder, buffers).unwrap_err();
     assert_eq!(error.to_string(), message);
@@ -62,14 +68,14 @@ fn refused(gpu: &Gpu, plan: &GpuPlan, buffers: &Buffers<'_>, expected: BufferErr
 }
 
 #[test]
-fn missing_and_unexpected_buffers_are_refused() {
+fn missing_and_unexpected_buffers_are_rejected() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let fitting = Fitting::new(gpu);
         let full = ctc.plan(&shape(), &sum()).unwrap();
         let mut without_grad = fitting.buffers();
         without_grad.grad = None;
-        refused(
+        rejected(
             gpu,
             &full,
             &without_grad,
@@ -80,7 +86,7 @@ fn missing_and_unexpected_buffers_are_refused() {
             "buffer `grad` is missing: the plan computes the gradient; GpuCtc::plan_loss does not",
         );
         let losses = ctc.plan_loss(&shape(), &sum()).unwrap();
-        refused(
+        rejected(
             gpu,
             &losses,
             &fitting.buffers(),
@@ -91,7 +97,7 @@ fn missing_and_unexpected_buffers_are_refused() {
             "buffer `grad` was bound, but the plan computes no gradient; one created by GpuCtc::plan does",
         );
         let unreduced = ctc.plan(&shape(), &Options::default()).unwrap();
-        refused(
+        rejected(
             gpu,
             &unreduced,
             &fitting.buffers(),
@@ -136,7 +142,7 @@ const NAMES: [&str; 9] = [
 const NEEDS: [u64; 9] = [240, 24, 12, 12, 12, 12, 12, 4, 240];
 
 #[test]
-fn a_range_that_just_fits_is_accepted_and_one_that_is_a_word_smaller_is_refused() {
+fn a_range_that_just_fits_is_accepted_and_one_that_is_a_word_smaller_is_rejected() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let plan = ctc.plan(&shape(), &sum()).unwrap();
@@ -156,7 +162,7 @@ fn a_range_that_just_fits_is_accepted_and_one_that_is_a_word_smaller_is_refused(
             let message = format!(
                 "buffer `{name}`: {got} bytes from offset 0, but the plan's shape needs {needs}"
             );
-            refused(gpu, &plan, &buffers, error, &message);
+            rejected(gpu, &plan, &buffers, error, &message);
         }
     });
 }
@@ -187,14 +193,14 @@ fn a_range_that_begins_near_the_end_or_past_it_is_too_small() {
                 let message = format!(
                     "buffer `{buffer}`: {got} bytes from offset {offset}, but the plan's shape needs {needs}"
                 );
-                refused(gpu, &plan, &buffers, error, &message);
+                rejected(gpu, &plan, &buffers, error, &message);
             }
         }
     });
 }
 
 #[test]
-fn an_unaligned_offset_is_refused() {
+fn an_unaligned_offset_is_rejected() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let plan = ctc.plan(&shape(), &sum()).unwrap();
@@ -215,14 +221,14 @@ fn an_unaligned_offset_is_refused() {
                 let message = format!(
                     "buffer `{buffer}`: offset {offset} is not a multiple of {alignment} (min_storage_buffer_offset_alignment)"
                 );
-                refused(gpu, &plan, &buffers, error, &message);
+                rejected(gpu, &plan, &buffers, error, &message);
             }
         }
     });
 }
 
 #[test]
-fn a_buffer_without_the_storage_usage_is_refused() {
+fn a_buffer_without_the_storage_usage_is_rejected() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let plan = ctc.plan(&shape(), &sum()).unwrap();
@@ -237,7 +243,7 @@ fn a_buffer_without_the_storage_usage_is_refused() {
             let mut buffers = fitting.buffers();
             field(&mut buffers, index).buffer = &copied;
             let message = format!("buffer `{buffer}` lacks BufferUsages::STORAGE");
-            refused(
+            rejected(
                 gpu,
                 &plan,
                 &buffers,
@@ -249,7 +255,7 @@ fn a_buffer_without_the_storage_usage_is_refused() {
 }
 
 #[test]
-fn an_output_that_overlaps_another_range_is_refused_and_inputs_may_share_one() {
+fn an_output_that_overlaps_another_range_is_rejected_and_inputs_may_share_one() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let plan = ctc.plan(&shape(), &sum()).unwrap();
@@ -304,7 +310,7 @@ fn a_buffer_of_another_device_is_a_typed_error() {
 }
 
 #[test]
-fn an_encoder_of_another_device_is_refused_by_wgpu_when_it_is_finished() {
+fn an_encoder_of_another_device_is_rejected_by_wgpu_when_it_is_finished() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let plan = ctc.plan(&shape(), &sum()).unwrap();
@@ -376,7 +382,7 @@ fn a_range_without_elements_overlaps_nothing() {
 }
 
 #[test]
-fn concatenated_labels_that_exceed_a_binding_are_refused() {
+fn concatenated_labels_that_exceed_a_binding_are_rejected() {
     let limits = wgpu::Limits {
         max_storage_buffer_binding_size: 4096,
         ..wgpu::Limits::default()
@@ -402,7 +408,7 @@ fn concatenated_labels_that_exceed_a_binding_are_refused() {
 }
 
 #[test]
-fn buffers_of_another_task_are_refused() {
+fn buffers_of_another_task_are_rejected() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         let fitting = Fitting::new(gpu);
@@ -418,7 +424,7 @@ fn buffers_of_another_task_are_refused() {
                 plan: what,
             };
             let message = format!("these are the buffers of a loss, but the plan computes {what}");
-            refused(gpu, &plan, &fitting.buffers(), expected, &message);
+            rejected(gpu, &plan, &fitting.buffers(), expected, &message);
         }
     });
 }

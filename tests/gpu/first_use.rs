@@ -63,9 +63,9 @@ fn a_cache_of_another_device_is_an_error() {
         let foreign = cache(other.device().unwrap(), None);
         let batch = BatchSpec::new([3, 30, 9], 5).batch(1);
         let ctc = ctc.with_cache(&foreign);
-        let refused = ctc.loss_and_grad(&batch.batch(), &Options::default());
-        let Err(Error::Gpu { during, .. }) = refused else {
-            panic!("{refused:?}");
+        let rejected = ctc.loss_and_grad(&batch.batch(), &Options::default());
+        let Err(Error::Gpu { during, .. }) = rejected else {
+            panic!("{rejected:?}");
         };
         assert!(during.contains("kernel `check_labels`"), "{during}");
     }

@@ -31,6 +31,30 @@ fn batch_totals_include_all_iterations_and_dispatches() {
 }
 
 #[test]
+fn the_sum_of_weights_includes_those_that_f32_would_lose() {
+    let items = 1 << 15;
+    // Each lane adds small weights to a large one. In f32, 2^24 + 0.9 is 2^24, and the mean would
+    // be wrong by 7e-6.
+    let weights: Vec<f32> = (0..items)
+        .map(|item| if item < 256 { 16_777_216.0 } else { 0.9 })
+        .collect();
+    let spec = BatchSpec {
+        ragged: false,
+        ..BatchSpec::new([items, 1, 3], 1)
+    };
+    let batch = spec.batch(13).weights(&weights);
+    on_each(|ctc| {
+        let options = Options::default().reduction(Reduction::MeanWeighted);
+        let run = |batch: &Batch<'_>, options: &Options| {
+            ctc.loss_and_grad(batch, options).map(Computed::from)
+        };
+        let name = ctc.backend().to_string();
+        let found = compare(&name, &batch, &options, &run, Tolerance::F32);
+        found.finish(&name).unwrap();
+    });
+}
+
+#[test]
 fn labels_are_collapsed_across_all_iterations() {
     let spec = BatchSpec {
         repeats: 0.5,

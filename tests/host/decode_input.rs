@@ -1,4 +1,4 @@
-//! Decoders refuse input that contradicts the options.
+//! Decoders reject input that contradicts the options.
 
 use ctc_wgpu::decode::{self, BeamOptions};
 use ctc_wgpu::{Batch, Ctc, Error, Input, InputError, Options};
@@ -21,7 +21,7 @@ fn errors(values: &[f32; 12], options: &Options) -> Vec<Option<Error>> {
 }
 
 #[test]
-fn raw_scores_are_refused_as_log_probabilities() {
+fn raw_scores_are_rejected_as_log_probabilities() {
     for input in [Input::LogProbs, Input::LogProbsExact] {
         for error in errors(&[2.0; 12], &of(input)) {
             assert!(
@@ -43,7 +43,7 @@ fn raw_scores_are_refused_as_log_probabilities() {
 }
 
 #[test]
-fn logarithms_and_raw_scores_are_refused_as_probabilities() {
+fn logarithms_and_raw_scores_are_rejected_as_probabilities() {
     let options = of(Input::Probs { epsilon: 1e-7 });
     for (values, class) in [
         ([0.25_f32.ln(); 12], 0),
@@ -69,12 +69,12 @@ fn frames_past_the_length_are_ignored() {
 #[test]
 fn a_smallest_probability_is_between_0_and_1() {
     let batch = Batch::new([1, 3, 4], &[0.0; 12]);
-    for least in [-0.1, 1.5, 2.0, f64::NAN, f64::INFINITY] {
-        let beam = BeamOptions::default().min_probability(least);
+    for value in [-0.1, 1.5, 2.0, f64::NAN, f64::INFINITY] {
+        let beam = BeamOptions::default().min_probability(value);
         let error = decode::beam(&batch, &Options::default(), &beam).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("min_probability {least} is out of range: expected 0 to 1")
+            format!("min_probability {value} is out of range: expected 0 to 1")
         );
     }
 }

@@ -7,7 +7,7 @@ use ctc_wgpu::{RepeatedOutputs, reference};
 
 use crate::support::check::{Computed, Failures, Tolerance, close, failures_of};
 use crate::support::golden::{
-    self, FILES, Grad, LATER, conformance, edge, file, keras, list, number, tensorflow, text,
+    self, FILES, Grad, NOT_RUN, conformance, edge, file, keras, list, number, tensorflow, text,
 };
 use crate::support::semantics;
 
@@ -41,16 +41,16 @@ fn every_case_of_every_file_is_run_or_has_a_reason_not_to_be() {
     for case in &names {
         let part = format!("{case} ");
         let run = sources.iter().any(|s| s == case || s.starts_with(&part));
-        let later = LATER.iter().any(|(name, _)| name == case);
-        let entries = usize::from(run) + usize::from(later) + usize::from(errors.contains(case));
+        let not_run = NOT_RUN.iter().any(|(name, _)| name == case);
+        let entries = usize::from(run) + usize::from(not_run) + usize::from(errors.contains(case));
         assert_eq!(
             entries,
             1,
-            "{case}: run {run}, later {later}, error {}",
+            "{case}: run {run}, not run {not_run}, error {}",
             errors.contains(case)
         );
     }
-    for (name, why) in LATER {
+    for (name, why) in NOT_RUN {
         assert!(
             names.contains(name) && !why.is_empty(),
             "{name} is not in the files, or has no reason"
@@ -136,7 +136,7 @@ fn the_peers_on_edge_cases_differ_where_the_table_lists_it() {
             differing.insert(expectation.source.clone());
         }
     }
-    for (case, peer) in edge::refusals() {
+    for (case, peer) in edge::rejections() {
         differing.insert(format!("conformance:{case} {peer}"));
     }
     for (case, peers) in edge::DIFFERENT_RESULTS {

@@ -52,7 +52,7 @@ fn every_rule_on_the_input_has_a_row_that_violates_it() {
 }
 
 #[test]
-fn a_batch_is_refused_before_anything_is_computed() {
+fn a_batch_is_rejected_before_anything_is_computed() {
     // NaN everywhere, and a label of the second item that is not a valid class: the error is about
     // the label.
     let values = [f32::NAN; 16];
@@ -65,7 +65,7 @@ fn a_batch_is_refused_before_anything_is_computed() {
 }
 
 #[test]
-fn an_axis_that_is_too_long_is_refused_without_overflow() {
+fn an_axis_that_is_too_long_is_rejected_without_overflow() {
     for (dims, says) in [
         (
             [usize::MAX, 2, 2],

@@ -67,10 +67,9 @@ pub(crate) struct AlignArgs {
 enum FormatArg {
     /// One line per label
     Table,
-    /// NIST CTM; a space within a symbol is printed as `\u{20}`, a single space as `<space>`, and
-    /// an empty symbol as `<eps>`
+    /// NIST CTM; a space in a symbol is printed as `\u{20}`, alone as `<space>`; nothing as `<eps>`
     Ctm,
-    /// Praat TextGrid; a single space is printed as `<space>`, and an empty symbol as `<eps>`
+    /// Praat TextGrid; a space alone is printed as `<space>`, an empty symbol as `<eps>`
     Textgrid,
 }
 

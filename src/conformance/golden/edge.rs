@@ -197,22 +197,22 @@ pub fn cases_with_different_results() -> Vec<Golden> {
 }
 
 /// Returns pairs of a case and an implementation that rejects its batch with an error.
-pub fn refusals() -> Vec<(String, String)> {
+pub fn rejections() -> Vec<(String, String)> {
     let answered = |case: &Value| !ERRORS.iter().any(|(name, _)| *name == case["name"]);
     let file = file("conformance");
     let cases = list(&file["edge_cases"])
         .iter()
         .filter(|case| answered(case));
-    let refusals = |case: &Value| -> Vec<(String, String)> {
+    let rejections = |case: &Value| -> Vec<(String, String)> {
         let observed = case["observed"].as_object().unwrap();
-        let refused = observed
+        let rejected = observed
             .iter()
             .filter(|(_, answer)| answer.get("error").is_some());
-        refused
+        rejected
             .map(|(peer, _)| (text(&case["name"]).to_owned(), peer.clone()))
             .collect()
     };
-    cases.flat_map(refusals).collect()
+    cases.flat_map(rejections).collect()
 }
 
 /// Returns the implementations with other results for a case, and why we do not follow them.

@@ -110,7 +110,7 @@ pub fn of_case(name: &str, answer: &Value, golden: &Golden) -> Vec<Expectation> 
             assert!(known, "{source}: {error}");
             // TensorFlow rejects the batch; the expectation of PyTorch's file remains.
             expectations.push(Expectation {
-                source: format!("{source} refused"),
+                source: format!("{source} rejected"),
                 loss: vec![None; items],
                 grad: Grad::NotGiven,
                 reduced: None,

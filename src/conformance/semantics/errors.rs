@@ -32,11 +32,11 @@ fn error(
 
 /// A mean over two weights whose magnitudes sum to a number that f32 cannot represent or divide by.
 fn weight_sum(name: &'static str, weights: [f32; 2], message: &'static str) -> SemanticsCase {
-    let refused = |error: &Error| matches!(error, Error::Input(InputError::WeightSum { .. }));
+    let rejected = |error: &Error| matches!(error, Error::Input(InputError::WeightSum { .. }));
     let row = error(
         name,
         batch(&[&[1, 2], &[3]]).weights(&weights),
-        refused,
+        rejected,
         message,
     );
     let options = Options {

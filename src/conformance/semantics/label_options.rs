@@ -2,7 +2,7 @@
 
 use crate::{BlankInLabels, Options, RepeatedLabels, RepeatedOutputs};
 
-use super::product::{batch, default_options};
+use super::ordinary_items::{batch, default_options};
 use super::{SemanticsCase, ordinary, row};
 
 pub(super) fn rows() -> Vec<SemanticsCase> {

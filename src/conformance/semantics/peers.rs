@@ -7,7 +7,7 @@
 
 use crate::{Impossible, Options, Status};
 
-use super::product::{batch, default_options};
+use super::ordinary_items::{batch, default_options};
 use super::{ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, ordinary, row};
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 

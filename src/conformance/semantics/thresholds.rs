@@ -3,7 +3,7 @@
 
 use crate::{BlankInLabels, Input, Options, Status};
 
-use super::product::default_options;
+use super::ordinary_items::default_options;
 use super::{ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, ordinary, row};
 use crate::conformance::batch::OwnedBatch;
 

@@ -2,7 +2,7 @@
 
 use crate::{Input, Options, Status};
 
-use super::product::{batch, default_options};
+use super::ordinary_items::{batch, default_options};
 use super::{ExpectedItem, Grad, Loss, SemanticsCase, not_finite, ordinary, row};
 use crate::conformance::batch::OwnedBatch;
 use crate::conformance::random_case::log_probs;

@@ -248,7 +248,7 @@ fn each_limit_at_each_end_is_a_plan_or_an_error() {
 }
 
 #[test]
-fn a_batch_of_more_than_2_to_the_62_bytes_is_refused_even_without_limits() {
+fn a_batch_of_more_than_2_to_the_62_bytes_is_rejected_even_without_limits() {
     let longest = (1 << 31) - 1;
     for (shape, task, array) in [
         (
@@ -272,8 +272,8 @@ fn a_batch_of_more_than_2_to_the_62_bytes_is_refused_even_without_limits() {
             "the spans",
         ),
     ] {
-        let refused = plan(&shape, task, &BOUNDLESS);
-        assert_eq!(refused, Err(PlanError::Array { what: array }), "{shape:?}");
+        let rejected = plan(&shape, task, &BOUNDLESS);
+        assert_eq!(rejected, Err(PlanError::Array { what: array }), "{shape:?}");
     }
 }
 
@@ -314,12 +314,12 @@ fn a_batch_of_100_gigabytes_is_planned_or_the_error_contains_how_many_items_can_
             assert!(tries < 20 && plan(&part, task, &wide).is_ok(), "{part:?}");
         }
     }
-    let refused = plan(
+    let rejected = plan(
         &BatchShape::new(1_000_000, 4_000, 8, 4_000),
         Task::LossAndGrad,
         &wide,
     );
-    let message = refused
+    let message = rejected
         .map(|plan| plan.dispatches())
         .unwrap_err()
         .to_string();

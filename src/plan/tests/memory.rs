@@ -130,10 +130,10 @@ fn labels_and_frames_are_planned_up_to_the_documented_limit() {
             )
         };
         assert!(planned(labels).is_ok(), "T = {frames}, L = {labels}");
-        let refused = planned(labels * 21 / 20);
+        let rejected = planned(labels * 21 / 20);
         assert!(
-            matches!(refused, Err(PlanError::Limit { .. })),
-            "T = {frames}: {refused:?}"
+            matches!(rejected, Err(PlanError::Limit { .. })),
+            "T = {frames}: {rejected:?}"
         );
     }
 }

@@ -45,20 +45,20 @@ fn a_plan_of_a_destroyed_device_does_not_panic_and_keeps_the_callers_lost_callba
         gpu.device.destroy();
         let mut encoder = gpu.encoder();
         for _ in 0..2 {
-            may_be_refused(plan.encode(&mut encoder, &placed.buffers()));
+            may_be_rejected(plan.encode(&mut encoder, &placed.buffers()));
         }
         gpu.queue.submit([encoder.finish()]);
         // Another plan, of a shape that needs new pipelines and buffers.
         let other = DeviceBatch::of(&batches()[1]);
-        may_be_refused(ctc.plan(&other.shape, &options()));
-        may_be_refused(GpuCtc::new(&gpu.device, &gpu.queue));
+        may_be_rejected(ctc.plan(&other.shape, &options()));
+        may_be_rejected(GpuCtc::new(&gpu.device, &gpu.queue));
         check_destroyed_once(&gpu, &lost);
     });
 }
 
 /// Checks that a call on a lost device succeeded or returned an error of wgpu. wgpu ignores most
 /// calls on a lost device, and only calls the device's callback.
-fn may_be_refused<T>(result: Result<T, Error>) {
+fn may_be_rejected<T>(result: Result<T, Error>) {
     if let Err(error) = result {
         assert!(matches!(error, Error::Gpu { .. }), "{error}");
     }

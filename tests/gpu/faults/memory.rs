@@ -9,7 +9,7 @@ use crate::support::device::on_each_device;
 use crate::support::random::BatchSpec;
 
 #[test]
-fn a_batch_larger_than_any_memory_is_refused_before_any_allocation() {
+fn a_batch_larger_than_any_memory_is_rejected_before_any_allocation() {
     on_each_device(|gpu| {
         let ctc = GpuCtc::new(&gpu.device, &gpu.queue).unwrap();
         for shape in [

@@ -115,7 +115,7 @@ def align(
     `label_lengths` distinguishes it from padding.
 
     A `ValueError` is also raised if the first frame of an item contradicts `input`:
-    log-probabilities whose exponentials sum to more than 3, a probability above 1, or negative
+    log-probabilities whose exponentials sum to more than 3, a probability above 1.001, or negative
     probabilities in a frame without positive ones.
 
     On the CPU, log-probabilities are float64, and items are processed in parallel while other

@@ -146,7 +146,7 @@ def _on_host(options, backend, conventions, with_grad, logits, labels, frames):
 
 
 @_on_host.defjvp
-def _refuse(*_):
+def _reject(*_):
     """Raises for second derivatives and forward mode: JAX cannot differentiate a callback."""
     raise ValueError(
         "ctc_loss of ctc_wgpu supports first derivatives in reverse mode only; callbacks do not "

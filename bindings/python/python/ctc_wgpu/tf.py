@@ -149,7 +149,7 @@ def apply(
                 weights = weights[tf.newaxis, :, tf.newaxis]
             # An item of weight 0 has a gradient of 0, even where its own is NaN.
             weighted = tf.cast(tf.math.multiply_no_nan(grad, weights), logits.dtype)
-            return _refuse_second_derivative(weighted, logits)
+            return _reject_second_derivative(weighted, logits)
 
         exact = logits.dtype == tf.float64 == dtype
         return tf.cast(loss, tf.float64 if exact else tf.float32), gradient
@@ -158,16 +158,16 @@ def apply(
 
 
 @tf.custom_gradient
-def _refuse_second_derivative(grad, logits):
+def _reject_second_derivative(grad, logits):
     """Returns `grad`, and makes its derivative with respect to `logits` an error.
 
     No tape records how `grad` depends on the logits, so that TensorFlow would return 0.
     """
 
-    def refuse(*_):
+    def reject(*_):
         raise LookupError("ctc_loss of ctc_wgpu supports first derivatives in reverse mode only")
 
-    return tf.identity(grad), refuse
+    return tf.identity(grad), reject
 
 
 def on_host(function: Any, shapes: Any, *tensors: tf.Tensor) -> list[tf.Tensor]:

@@ -22,14 +22,14 @@ def failures(case):
             try:
                 texts = list(check(case, frames, finite))
             except ValueError as error:
-                texts = [] if refused(case) else [f"raises {error}"]
+                texts = [] if rejected(case) else [f"raises {error}"]
             else:
-                texts += ["no error, but a first frame is not a distribution"] * refused(case)
+                texts += ["no error, but a first frame is not a distribution"] * rejected(case)
             found += [f"{case}\n  {name}: {text}" for text in texts]
     return found
 
 
-def refused(case):
+def rejected(case):
     """Returns whether the first frame of an item is clearly not of the kind that `input` names."""
     first = case.values[case.lengths > 0, 0].astype(float) if case.values.shape[1] else case.values[:0, 0]
     if case.options["input"] == "logits":

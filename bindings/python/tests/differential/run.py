@@ -79,7 +79,7 @@ def failures(case, backends=BACKENDS):
             # The loss alone has other kernels, which every other plan's cases compile too.
             alone = computed(case, backend, grad=False) if case.number % 8 == 0 else None
         except ValueError as error:
-            wrong = refused(right, case, str(error))
+            wrong = rejected(right, case, str(error))
         else:
             wrong = differences(right, case, loss, grad, reduced, backend == "reference")
             if alone and not (same(alone[0], loss) and same(alone[2] or 0, reduced or 0)):
@@ -93,7 +93,7 @@ def same(one, other):
     return np.allclose(one, other, rtol=1e-6, atol=1e-6, equal_nan=True)
 
 
-def refused(right, case, message):
+def rejected(right, case, message):
     """Returns no error if the case must raise: an impossible item with `impossible="error"`."""
     items = np.flatnonzero((right.status == IMPOSSIBLE) | right.undecided)
     reports = (message.startswith(f"item {n}: no valid alignment") for n in items)

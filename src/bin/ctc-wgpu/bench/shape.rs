@@ -59,10 +59,10 @@ mod tests {
             ("100000,100000,2,1", "T·N·C"),
             ("4294967296,4294967296,2,1", "T·N·C"),
         ] {
-            let refusal = text.parse::<BenchShape>().map(|_| ());
+            let rejection = text.parse::<BenchShape>().map(|_| ());
             assert!(
-                refusal.as_ref().is_err_and(|e| e.contains(rule)),
-                "{text}: {refusal:?}"
+                rejection.as_ref().is_err_and(|e| e.contains(rule)),
+                "{text}: {rejection:?}"
             );
         }
     }

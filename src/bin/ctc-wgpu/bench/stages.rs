@@ -15,11 +15,11 @@ use crate::format;
 /// How each stage is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StageTiming {
-    /// Timestamps between the dispatches of a single pass, which is how a batch normally runs
+    /// Timestamps between the dispatches of one pass, as a batch normally runs
     Timestamps,
     /// One pass per stage, with timestamps at its beginning and end
     Passes,
-    /// One submission per stage, by the wall clock, which includes submitting and waiting
+    /// One submission per stage, by the wall clock, including submitting and waiting
     Submissions,
 }
 
@@ -289,8 +289,8 @@ mod tests {
                 Ok(StageTiming::Submissions)
             );
         }
-        let refusal = StageTiming::choose(Some(StageTiming::Timestamps), passes);
-        assert!(refusal.is_err_and(|reason| reason.contains("INSIDE_PASSES")));
+        let rejection = StageTiming::choose(Some(StageTiming::Timestamps), passes);
+        assert!(rejection.is_err_and(|reason| reason.contains("INSIDE_PASSES")));
         assert!(StageTiming::choose(Some(StageTiming::Passes), Features::empty()).is_err());
     }
 

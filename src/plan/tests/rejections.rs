@@ -6,7 +6,7 @@ use crate::limits::DeviceLimits;
 use crate::options::{Blank, Input, Options, Reduction};
 use crate::plan::{Plan, Task};
 
-fn refusal(shape: BatchShape, options: Options, limits: DeviceLimits) -> Option<PlanError> {
+fn rejection(shape: BatchShape, options: Options, limits: DeviceLimits) -> Option<PlanError> {
     Plan::new(&shape, &options, Task::LossAndGrad, &limits).err()
 }
 
@@ -25,9 +25,9 @@ fn a_limit_that_just_suffices_is_accepted_and_a_lower_one_is_named() {
         max_storage_buffers: n,
         ..limits
     };
-    assert_eq!(refusal(shape, options, buffers(8)), None);
+    assert_eq!(rejection(shape, options, buffers(8)), None);
     assert_eq!(
-        named(refusal(shape, options, buffers(7))),
+        named(rejection(shape, options, buffers(7))),
         "max_storage_buffers_per_shader_stage"
     );
     // A frame of 1,000 classes has 4,000 bytes. Its binding may begin up to 256 bytes before it.
@@ -35,27 +35,27 @@ fn a_limit_that_just_suffices_is_accepted_and_a_lower_one_is_named() {
         max_binding: n,
         ..limits
     };
-    assert_eq!(refusal(shape, options, binding(4_256)), None);
+    assert_eq!(rejection(shape, options, binding(4_256)), None);
     assert_eq!(
-        named(refusal(shape, options, binding(4_255))),
+        named(rejection(shape, options, binding(4_255))),
         "max_storage_buffer_binding_size"
     );
     let lanes = |n| DeviceLimits {
         max_invocations: n,
         ..limits
     };
-    assert_eq!(refusal(shape, options, lanes(32)), None);
+    assert_eq!(rejection(shape, options, lanes(32)), None);
     assert_eq!(
-        named(refusal(shape, options, lanes(31))),
+        named(rejection(shape, options, lanes(31))),
         "max_compute_invocations_per_workgroup"
     );
     let memory = |n| DeviceLimits {
         workgroup_memory: n,
         ..limits
     };
-    assert_eq!(refusal(shape, options, memory(8_192)), None);
+    assert_eq!(rejection(shape, options, memory(8_192)), None);
     assert_eq!(
-        named(refusal(shape, options, memory(8_191))),
+        named(rejection(shape, options, memory(8_191))),
         "max_compute_workgroup_storage_size"
     );
     let grid = |n| DeviceLimits {
@@ -63,9 +63,9 @@ fn a_limit_that_just_suffices_is_accepted_and_a_lower_one_is_named() {
         ..limits
     };
     let wide = BatchShape::new(10, 100, 10, 5);
-    assert_eq!(refusal(wide, options, grid(8)), None);
+    assert_eq!(rejection(wide, options, grid(8)), None);
     assert_eq!(
-        named(refusal(wide, options, grid(7))),
+        named(rejection(wide, options, grid(7))),
         "max_compute_workgroups_per_dimension"
     );
 }
@@ -73,7 +73,7 @@ fn a_limit_that_just_suffices_is_accepted_and_a_lower_one_is_named() {
 #[test]
 fn an_invalid_shape_or_option_is_an_error() {
     let limits = DeviceLimits::default();
-    let axis = |shape| match refusal(shape, Options::default(), limits) {
+    let axis = |shape| match rejection(shape, Options::default(), limits) {
         Some(PlanError::Parameter(ParameterError::Axis { axis, .. })) => axis,
         other => panic!("{other:?}"),
     };
@@ -86,9 +86,9 @@ fn an_invalid_shape_or_option_is_an_error() {
         blank: Blank::Index(k),
         ..Options::default()
     };
-    assert_eq!(refusal(shape, blank(3), limits), None);
+    assert_eq!(rejection(shape, blank(3), limits), None);
     assert_eq!(
-        refusal(shape, blank(4), limits),
+        rejection(shape, blank(4), limits),
         Some(PlanError::Parameter(ParameterError::Blank {
             blank: 4,
             classes: 4
@@ -100,7 +100,7 @@ fn an_invalid_shape_or_option_is_an_error() {
             ..Options::default()
         };
         assert!(matches!(
-            refusal(shape, options, limits),
+            rejection(shape, options, limits),
             Some(PlanError::Parameter(ParameterError::Epsilon(_)))
         ));
     }
@@ -120,7 +120,7 @@ fn the_longest_axes_of_the_documentation_can_be_planned() {
     ] {
         for layout in [Layout::BatchMajor, Layout::TimeMajor] {
             assert_eq!(
-                refusal(BatchShape { layout, ..shape }, Options::default(), roomy),
+                rejection(BatchShape { layout, ..shape }, Options::default(), roomy),
                 None,
                 "{shape:?}"
             );
@@ -131,7 +131,7 @@ fn the_longest_axes_of_the_documentation_can_be_planned() {
         ..roomy
     };
     let frames = |frames| {
-        refusal(
+        rejection(
             BatchShape::new(1, frames, 20, 10),
             Options::default(),
             software,
@@ -149,7 +149,7 @@ fn the_longest_axes_of_the_documentation_can_be_planned() {
     ] {
         assert!(
             matches!(
-                refusal(shape, Options::default(), roomy),
+                rejection(shape, Options::default(), roomy),
                 Some(PlanError::Parameter(ParameterError::Axis { .. }))
             ),
             "{shape:?}"
@@ -158,14 +158,14 @@ fn the_longest_axes_of_the_documentation_can_be_planned() {
 }
 
 #[test]
-fn a_batch_that_exceeds_a_buffer_is_refused_before_it_is_split() {
+fn a_batch_that_exceeds_a_buffer_is_rejected_before_it_is_split() {
     let limits = DeviceLimits::default();
     for shape in [
         BatchShape::new((1 << 31) - 1, 1_000, 1_000, 100),
         BatchShape::new((1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1),
         BatchShape::new(1 << 20, 1, 1, 1_000),
     ] {
-        let error = refusal(shape, Options::default(), limits);
+        let error = rejection(shape, Options::default(), limits);
         assert!(
             matches!(
                 error,
@@ -198,9 +198,9 @@ fn a_batch_that_exceeds_a_buffer_is_refused_before_it_is_split() {
 }
 
 #[test]
-fn items_and_classes_without_frames_are_refused_without_planning_them() {
+fn items_and_classes_without_frames_are_rejected_without_planning_them() {
     // Found by a fuzzer: 250 million tiles of four items, for an input of no bytes.
     let shape = BatchShape::new(1_040_252_927, 0, 7_995_392, 0);
-    let error = refusal(shape, Options::default(), DeviceLimits::default());
+    let error = rejection(shape, Options::default(), DeviceLimits::default());
     assert!(matches!(error, Some(PlanError::Limit { .. })), "{error:?}");
 }
