@@ -115,8 +115,8 @@ impl<'a> CheckedBatch<'a> {
         find_logit_lengths(batch, &mut tables.logit_lengths)?;
         let labels = batch.labels.ok_or(InputError::NoLabels)?;
         let found = labels.locate(items, &mut tables.label_lengths, &mut tables.label_starts)?;
-        // If there are no logit lengths, every frame is valid. The labels have been checked by now,
-        // so that a wrong number of items allocates no memory.
+        // If there are no logit lengths, every frame is valid. The number of label lengths has been
+        // checked by now, so that a wrong number of items allocates no memory.
         let all_frames = u32::try_from(frames).unwrap_or(u32::MAX);
         tables.logit_lengths.resize(items, all_frames);
         Ok(Self {
@@ -230,8 +230,8 @@ impl<'a> CheckedBatch<'a> {
         }
     }
 
-    /// Checks that the sum of the weights is 0 or can be a divisor in f32: a device may flush
-    /// subnormal numbers to 0, and need not support division by numbers of 2^126 and above.
+    /// Checks that the sum of the absolute weights is 0 or can be a divisor in f32: a device may
+    /// flush subnormal numbers to 0, and need not support division by numbers of 2^126 and above.
     fn check_weight_sum(&self) -> Result<(), InputError> {
         let weights = self.weights.unwrap_or_default();
         let sum: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();

@@ -128,8 +128,8 @@ impl Ctc {
     /// Selects the best usable adapter of the machine, or the CPU backend if there is none;
     /// [`backend`](Self::backend) returns which.
     ///
-    /// GPUs are preferred to software drivers, such as Mesa's lavapipe. If the adapter is a
-    /// software driver, [`cpu`](Self::cpu) is faster.
+    /// The order of preference is that of [`gpu`](Self::gpu). If the adapter is a software driver,
+    /// such as Mesa's lavapipe, [`cpu`](Self::cpu) is faster.
     ///
     /// # Errors
     /// [`Error::Blocking`] in a browser. [`gpu`](Self::gpu) returns why an adapter cannot be used.
@@ -142,8 +142,8 @@ impl Ctc {
         Self::gpu_async().await.unwrap_or_else(|_| Self::cpu())
     }
 
-    /// Selects the best usable adapter, never the CPU backend. GPUs come before software adapters;
-    /// a GL adapter is used only if no other adapter is usable.
+    /// Selects the best usable adapter, never the CPU backend. GPUs come before software adapters.
+    /// A GL adapter, even that of a GPU, is used only if no other adapter is usable.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if the machine has no adapter; [`Error::NoDevice`] or [`Error::Plan`]

@@ -86,7 +86,7 @@ fn checked_with_star<'a>(
     Ok(checked)
 }
 
-/// Returns p + ε as defined by [`Input::Probs`]; must match `plus_epsilon` in
+/// Returns p + ε as defined by [`Input::Probs`]; must match `add_epsilon` in
 /// `shaders/shared/input_kind.wgsl`.
 #[inline]
 fn add_epsilon(p: f32, epsilon: f32) -> f32 {

@@ -69,8 +69,8 @@ impl ArrayId {
         (Self::Loss..=Self::Grad).contains(&self)
     }
 
-    /// Returns the name of the array, which the labels of buffers contain. If the array is a field
-    /// of [`Buffers`](crate::Buffers), it is the name of the field.
+    /// Returns the name of the array, which the debug labels of wgpu buffers contain. If the array
+    /// is a field of [`Buffers`](crate::Buffers), it is the name of the field.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Input => "logits",

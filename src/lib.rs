@@ -8,8 +8,8 @@
 //! # Arrays on the host
 //!
 //! [`Ctc`] runs on the best adapter, or on the CPU backend if there is none that is usable.
-//! [`Ctc::backend`] returns which. GPUs are preferred to software drivers. If the adapter is a
-//! software driver, [`Ctc::cpu`] is faster.
+//! [`Ctc::backend`] returns which. GPUs are preferred to software drivers, and GL is used only if
+//! no other adapter is usable. If the adapter is a software driver, [`Ctc::cpu`] is faster.
 //!
 //! ```
 //! use ctc_wgpu::{Batch, Ctc, Options, Status};
@@ -95,7 +95,7 @@
 //! | a log-probability above 88, or a frame whose log-probabilities are all −2^28 or less | NaN | NaN, for that item alone | `NotFinite` |
 //! | input that is not a distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | from the same formula, and possibly below 0 | from the same formula | `Ok` |
 //! | a weight that is NaN or infinite | on the host an [`InputError`] before any computation; on a device NaN | on a device NaN | [`NotFinite`](Status::NotFinite) |
-//! | weights of [`Reduction::MeanWeighted`] whose absolute values have a sum other than 0 and outside 1e-30 to 1e37 | on the host an [`InputError`] before any computation; on a device the reduced loss may be 0, as if the divisor were 0 | on a device 0 in that case | `Ok` |
+//! | weights of [`Reduction::MeanWeighted`] whose sum of absolute values is neither 0 nor between 1e-30 and 1e37 | on the host an [`InputError`] before any computation; on a device the reduced loss may be 0, as if the divisor were 0 | on a device 0 in that case | `Ok` |
 //! | a label outside 0..C or equal to the blank, or an invalid length | on the host an [`InputError`] before any computation; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
 //!
 //! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a
@@ -108,8 +108,8 @@
 //! is set to 0. A loss below −1e-6 means that the probabilities of a frame sum to more than 1, for
 //! example because raw scores were passed as [`Input::LogProbs`]. Log-probabilities are not
 //! checked, since the check would take another pass over the input. Probabilities
-//! ([`Input::Probs`]) are normalised, so a factor common to all classes of a frame has no effect; a
-//! negative probability makes the item `NotFinite`.
+//! ([`Input::Probs`]) need not sum to 1, because p + ε is normalised; a probability below −ε makes
+//! the item `NotFinite`.
 //!
 //! [`BlankInLabels`], [`RepeatedLabels`] and [`RepeatedOutputs`] select the rules of other
 //! libraries where they differ. [`Options::pytorch`], [`tensorflow`](Options::tensorflow),
@@ -171,13 +171,15 @@
 //!   frames later overwrite. Most other arrays have one entry per frame, label or class of an item.
 //!   [`Plan::workspace_bytes`] returns the exact size. At every shape of the benchmark it is
 //!   less than half of what PyTorch's CUDA loss keeps for its backward pass. If it does not fit one
-//!   binding (128 MiB by default), the batch is split into tiles of items, which use one workspace
-//!   one after the other. If one item alone is too large, its frames are split into segments; only
-//!   the states of one segment are stored at a time, and the others are recomputed (checkpointing).
-//!   180,000 frames with 20,000 labels take 232 MiB. The CPU backend needs this memory per thread,
-//!   not per item.
+//!   binding (128 MiB by default) or exceeds 1 GiB, the batch is split into tiles of items, which
+//!   use one workspace one after the other. If one item alone is too large, its frames are split
+//!   into segments; only the states of one segment are stored at a time, and the others are
+//!   recomputed (checkpointing). 180,000 frames with 20,000 labels take 232 MiB. The CPU backend
+//!   needs this memory per thread, not per item.
 //! - **Memory traffic.** `softmax_stats` and `grad` read all of the logits once each, and `grad`
-//!   writes the gradient once. No other traffic grows with T·C.
+//!   writes the gradient once. No other traffic grows with T·C, with two exceptions.
+//!   `softmax_stats` reads a row twice if it does not fit in registers; the second read is usually
+//!   from a cache. It also runs twice if an item is split into segments and the input into slices.
 //! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. [`Ctc`]
 //!   keeps the plans and buffers of its four most recent shapes, and at most 128 pipelines;
 //!   [`CacheLimits`] sets both limits.

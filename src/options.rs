@@ -256,7 +256,7 @@ pub enum Status {
     /// or less counts as 0.
     Impossible = 1,
     /// A NaN or +inf in a valid frame, a frame without a class of positive probability, a
-    /// log-probability above 88, a negative probability, or a weight that is not finite.
+    /// log-probability above 88, a probability below −ε, or a weight that is not finite.
     NotFinite = 2,
     /// A label outside `0..C`, or the blank where it is not allowed. Only on device buffers: the
     /// calls for host arrays return an error.

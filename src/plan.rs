@@ -4,13 +4,13 @@
 //! [`DeviceLimits`]. Recording it makes no further decisions. A batch that exceeds a limit of the
 //! device is split in up to four ways:
 //!
-//! - **batch tiles**: if an array of all items would exceed a binding, tiles of items are processed
-//!   one after the other, in the same workspace;
-//! - **checkpoint segments**: if the states of a single item would exceed a binding, only those of
-//!   one segment of steps are stored at a time. All states are computed twice: first to store a
-//!   checkpoint at the start of each segment, then again, one segment after the other, from the
-//!   checkpoints. Gathered entries (see the next point) are likewise stored for one segment at a
-//!   time;
+//! - **batch tiles**: if an array of all items would exceed a binding or, in the workspace, 1 GiB,
+//!   tiles of items are processed one after the other, in the same workspace;
+//! - **checkpoint segments**: if the states of a single item would exceed one of these limits, only
+//!   those of one segment of steps are stored at a time. All states are computed twice: first to
+//!   store a checkpoint at the start of each segment, then again, one segment after the other, from
+//!   the checkpoints. Gathered entries (see the next point) are likewise stored for one segment at
+//!   a time;
 //! - **input slices**: if the input of a tile would exceed a binding, its frames are bound slice by
 //!   slice, and the entries that the sweeps need are gathered into the workspace;
 //! - **dispatch ranges**: if a kernel would take too many loop iterations, each of several
@@ -74,8 +74,9 @@ impl Task {
 /// The dispatches that compute a [`Task`] for batches of one shape.
 ///
 /// [`Display`](std::fmt::Display) prints the shape, the workspace and the split of the batch, then
-/// one line per stage: the number of its dispatches, and for the first of them the workgroups, the
-/// maximum number of loop iterations per invocation, the kernel and its constants.
+/// one line for each sequence of dispatches of the same stage: their number, and for the first of
+/// them the workgroups, the maximum number of loop iterations per invocation, the kernel and its
+/// constants. A stage has several lines if tiles or segments repeat it.
 ///
 /// ```
 /// use ctc_wgpu::{Task, DeviceLimits, Options, Plan, BatchShape};
@@ -305,7 +306,8 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Writes the line of a stage. `first` is the first of its dispatches, `count` their number.
+/// Writes the line of consecutive dispatches of one stage: `first` is the first of them, `count`
+/// their number.
 fn write_stage(f: &mut fmt::Formatter<'_>, first: &PlannedDispatch, count: usize) -> fmt::Result {
     let [x, y, z] = first.grid;
     write!(

@@ -1,4 +1,4 @@
-//! Checks a result before it is timed: a wrong result gets no figure.
+//! Checks the result of a batch that is timed: a wrong result gets no figure.
 
 use ctc_wgpu::{Ctc, Error, Options, reference};
 

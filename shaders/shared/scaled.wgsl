@@ -111,10 +111,10 @@ struct Powers {
 }
 
 // Returns r with exp(d) = exp(r.d) · 2^r.e and |r.d| < 2, for |d| <= MAX_ABS_EXPONENT. For d >= 0,
-// r.e is n / ln 2 rounded down, where n is the whole part of d, and r.d is the remainder. For
-// d < 0, both are the negated results for |d|. n / ln 2 is computed as n + n · (1 / ln 2 - 1), in
-// integers with digits of 14 bits, so that the result is the same on every driver. The fraction of
-// the product has 28 bits and an error below 2^-26.
+// r.e is n / ln 2 rounded down, where n is the whole part of d, and r.d is d - r.e · ln 2. For
+// d < 0, both are the negated results for |d|. n / ln 2 is computed as n + n · (1 / ln 2 - 1). The
+// product is computed with integers, in base 2^14, so that it is the same on every driver. Its
+// fraction has 28 bits and an error below 2^-26.
 fn whole_powers(d: vec4<f32>) -> Powers {
     let far = abs(d);
     let whole = floor(far);

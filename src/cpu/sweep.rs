@@ -180,8 +180,8 @@ struct Block<'a, S: Simd> {
     count: usize,
     /// The state pairs that an alignment can pass through in these frames, rounded to whole
     /// vectors: too few frames come before to reach the higher pairs, and too few are left after
-    /// the lower ones. Outside this range a row may hold numbers of earlier frames, but not NaN,
-    /// and only where the other direction's row is 0, so that the products are 0.
+    /// the lower ones. Outside this range a row may hold numbers of earlier frames, which are not
+    /// NaN. Wherever it does, the other direction's row is 0, so the products are 0.
     pairs: Range<usize>,
 }
 

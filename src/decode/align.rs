@@ -50,7 +50,7 @@ pub struct Alignment {
     /// ln of the path's probability, in nats: at most −loss, since the loss counts all paths.
     pub log_prob: f64,
     /// `Impossible` if no path exists, with a `log_prob` of −∞. `NotFinite` if a frame contains
-    /// NaN, +∞, a log-probability above 88 or a negative probability, or no class of positive
+    /// NaN, +∞, a log-probability above 88 or a probability below −ε, or no class of positive
     /// probability, with a `log_prob` of NaN. In both cases `path`, `states`, `log_probs` and
     /// `spans` are empty.
     pub status: Status,

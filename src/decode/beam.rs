@@ -80,8 +80,8 @@ pub struct Hypothesis {
 pub struct BeamResult {
     /// The hypotheses, the best first; empty unless the status is `Ok`.
     pub hypotheses: Vec<Hypothesis>,
-    /// `NotFinite` if a frame contains NaN, +∞, a log-probability above 88 or a negative
-    /// probability, or no class of positive probability; otherwise `Ok`.
+    /// `NotFinite` if a frame contains NaN, +∞, a log-probability above 88 or a probability below
+    /// −ε, or no class of positive probability; otherwise `Ok`.
     pub status: Status,
 }
 
@@ -290,9 +290,9 @@ impl<'a, S: Scorer> Search<'a, S> {
         self.select_beam(frame, best);
     }
 
-    /// Adds the prefixes of the beam, unchanged, to the candidates. Their paths continue with a
-    /// blank or with the last label again, or extend a path of the prefix without its last label,
-    /// if that is in the beam.
+    /// Adds the prefixes of the beam, unchanged, to the candidates. A path of such a prefix
+    /// continues with a blank, or repeats the last label. If the prefix without the last label is
+    /// in the beam too, the last label also extends the paths of that shorter prefix.
     fn add_unextended(&mut self, frame: &[f64], classes: &Classes, best: &mut BestCandidates) {
         self.unextended.clear();
         self.in_beam.clear();

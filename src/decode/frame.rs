@@ -33,7 +33,7 @@ impl FrameReader {
 
     /// Reads a frame. Log-probabilities are used as they are, other input is normalised. Returns
     /// `None` if the frame is not a distribution: it contains NaN, +∞, a log-probability above 88
-    /// or a negative probability, or no class of positive probability.
+    /// or a probability below −ε, or no class of positive probability.
     pub(super) fn read(&self, row: &[f32]) -> Option<Frame> {
         let frame = self.read_scores(row)?;
         Some(match self.input {

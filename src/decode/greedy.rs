@@ -20,8 +20,8 @@ pub struct GreedyHypothesis {
     /// ln of the path's probability, in nats. (TensorFlow's `neg_sum_logits` is the negated sum of
     /// the logits as they are.)
     pub log_prob: f64,
-    /// `NotFinite` if a frame contains NaN, +∞, a log-probability above 88 or a negative
-    /// probability, or no class of positive probability: then `labels` and `frames` are empty, and
+    /// `NotFinite` if a frame contains NaN, +∞, a log-probability above 88 or a probability below
+    /// −ε, or no class of positive probability: then `labels` and `frames` are empty, and
     /// `log_prob` is NaN.
     pub status: Status,
 }

@@ -108,7 +108,7 @@ pub enum InputError {
         /// The sum.
         sum: f64,
     },
-    /// A value is above 1, or negative in a frame without a positive value. Only decoders and
+    /// A value is above 1.001, or negative in a frame without a positive value. Only decoders and
     /// alignment check this, in the first frame of each item.
     #[error(
         "item {item}: {value} is not a probability (class {class} of its first frame): pass log-probabilities as such, and raw scores as logits"

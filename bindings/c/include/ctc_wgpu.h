@@ -137,8 +137,8 @@ enum ctcw_status
    */
   CTCW_STATUS_IMPOSSIBLE = 1,
   /*
-   A valid frame (a frame before the item's logit length) contains NaN, +inf, a negative
-   probability, a log-probability above 88, or no class of positive probability. Loss and
+   A valid frame (a frame before the item's logit length) contains NaN, +inf, a probability
+   below -epsilon, a log-probability above 88, or no class of positive probability. Loss and
    gradient are NaN.
    */
   CTCW_STATUS_NOT_FINITE = 2,

@@ -75,8 +75,8 @@ pub enum ctcw_status {
     /// 0. Probabilities of at most e^(-2^28) count as 0. The gradient is 0, and the loss is +inf,
     /// or 0 with `CTCW_IMPOSSIBLE_ZERO`.
     CTCW_STATUS_IMPOSSIBLE = 1,
-    /// A valid frame (a frame before the item's logit length) contains NaN, +inf, a negative
-    /// probability, a log-probability above 88, or no class of positive probability. Loss and
+    /// A valid frame (a frame before the item's logit length) contains NaN, +inf, a probability
+    /// below -epsilon, a log-probability above 88, or no class of positive probability. Loss and
     /// gradient are NaN.
     CTCW_STATUS_NOT_FINITE = 2,
 }

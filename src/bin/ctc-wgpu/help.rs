@@ -138,10 +138,10 @@ Examples:
   ctc-wgpu validate --adapter NVIDIA --full --report report.html";
 
 pub(crate) const BENCH: &str = "\
-The batches are generated from fixed seeds. Results are checked before the timing starts. `GB/s`
-counts two reads of the logits and one write of the gradient, or one read with --forward-only. `of
-copying` is that rate in per cent of the memory bandwidth, which is measured first by copying a
-large buffer.
+The batches are generated from fixed seeds. Results are checked, and no time is printed for a batch
+with a wrong result. `GB/s` counts two reads of the logits and one write of the gradient, or one
+read with --forward-only. `of copying` is that rate in per cent of the memory bandwidth, which is
+measured first by copying a large buffer.
 
 Exit status:
   0  success

@@ -1,7 +1,7 @@
 //! Writes files atomically, and never over a file that the tool reads.
 //!
-//! The bytes are written to a temporary file beside the target, which is then renamed. Until then
-//! an older file is unchanged, even after an error, Ctrl-C or a full disk.
+//! The bytes are written to a temporary file beside the target. Renaming that file then replaces
+//! the target. Until then an older file is unchanged, even after an error, Ctrl-C or a full disk.
 
 use std::fmt;
 use std::fs::{self, File};

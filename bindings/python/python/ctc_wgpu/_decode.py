@@ -58,7 +58,7 @@ class Alignment:
     #: paths.
     log_prob: float
     #: "ok"; "impossible": no path has these labels, and `log_prob` is −inf; or "not finite": a
-    #: frame has NaN, +inf, a log-probability above 88, a negative probability or no class of
+    #: frame has NaN, +inf, a log-probability above 88, a probability below −ε or no class of
     #: positive probability, and `log_prob` is NaN. Unless it is "ok", the path and the spans are
     #: empty.
     status: Status
@@ -232,7 +232,7 @@ def beam_decode(
 
     Returns:
         At most `top` hypotheses per item, the best first; none if a frame has NaN, +inf, a
-        log-probability above 88, a negative probability or no class of positive probability.
+        log-probability above 88, a probability below −ε or no class of positive probability.
     """
     if not 1 <= top <= width <= sys.maxsize:
         raise ValueError(f"top={top}, width={width}: must be 1 <= top <= width, below 2^63")

@@ -9,7 +9,7 @@ use super::inputs::Inputs;
 use super::resident::{Arrays, Gpu, Resident};
 use super::variant::Variant;
 
-/// Times from the start of creating a `GpuCtc`, with the batch already on the device.
+/// The times since the creation of a `GpuCtc` began. The batch was already on the device.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FirstUse {
     /// The time until the plan and its pipelines are ready.
