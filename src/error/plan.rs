@@ -18,11 +18,13 @@ pub enum PlanError {
         /// Its value.
         value: u32,
     },
-    /// An array of the batch would have more than 2^62 bytes.
-    #[error("{what} would have more than 2^62 bytes: no buffer is so large")]
+    /// An array would be larger than any plan allows, whatever the device's limits are.
+    #[error("{what} would have more than {max} bytes, the largest array of a plan")]
     Array {
         /// A description of the array.
         what: &'static str,
+        /// The largest size in bytes.
+        max: u64,
     },
     /// The batch would need more dispatches than a plan may have.
     #[error(

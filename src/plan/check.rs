@@ -137,7 +137,10 @@ fn check_buffers(shape: &BatchShape, task: Task, limits: &DeviceLimits) -> Resul
             });
         }
         if needs > LARGEST_ARRAY {
-            return Err(PlanError::Array { what });
+            return Err(PlanError::Array {
+                what,
+                max: LARGEST_ARRAY,
+            });
         }
     }
     Ok(())

@@ -42,6 +42,20 @@ const LARGEST_TILE: u64 = 1 << 20;
 /// computing the states of a long item twice is better than filling the GPU's memory.
 const LARGEST_WORKSPACE_ARRAY: u64 = 1 << 30;
 
+/// The maximum bytes of a binding of a caller's array, for the same drivers.
+const LARGEST_BINDING: u64 = 1 << 31;
+
+/// The room for an array.
+#[derive(Clone, Copy)]
+struct Room {
+    /// The bytes that the array may have.
+    bytes: u64,
+    /// The bytes that its binding needs in addition.
+    overhead: u64,
+    /// The largest binding, whatever the device's limits are.
+    max: u64,
+}
+
 /// The split of a batch, and the sizes that follow from it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tiling {
@@ -67,12 +81,11 @@ pub(super) struct Tiling {
     spill_rows: u64,
     task: Task,
     alignment: u64,
-    /// The device's limit of a binding, for errors.
+    /// The device's limits of a binding and of a buffer, for errors.
     max_binding: u64,
+    max_buffer: u64,
     /// The maximum bytes of a workspace array.
     capacity: u64,
-    /// The bytes of a caller's array that a binding can hold, at any offset.
-    binding_bytes: u64,
     shape: BatchShape,
 }
 
@@ -85,13 +98,6 @@ impl Tiling {
     ) -> Result<Self, PlanError> {
         let capacity = limits.max_binding.min(limits.max_buffer);
         let alignment = u64::from(limits.offset_alignment.max(4));
-        let element = shape.element.bytes() as u64;
-        // A binding of a caller's buffer begins at an aligned offset, up to one alignment before
-        // the first element needed, and ends with a whole word.
-        let binding_bytes = limits
-            .max_binding
-            .min(1 << 31)
-            .saturating_sub(alignment + WORD - element);
         let mut tiling = Self {
             label_capacity: label_capacity(shape),
             quads: quads(shape),
@@ -109,8 +115,8 @@ impl Tiling {
             task,
             alignment,
             max_binding: limits.max_binding,
+            max_buffer: limits.max_buffer,
             capacity: capacity.min(LARGEST_WORKSPACE_ARRAY),
-            binding_bytes,
             shape: *shape,
         };
         tiling.fit_items()?;
@@ -125,45 +131,45 @@ impl Tiling {
     /// input, the stored states and the gathered entries, which can also be split by frames.
     fn fit_items(&mut self) -> Result<(), PlanError> {
         let [frames, max_labels] = [self.shape.frames, self.shape.max_labels].map(|n| n as u64);
-        let (capacity, binding) = (self.capacity, self.binding_bytes);
-        self.fit(WORD, binding, "the length of one item")?;
-        self.fit(self.input_row_bytes(), binding, "one frame of the logits")?;
+        let (workspace, caller) = (self.workspace_room(), self.caller_room());
+        self.fit(WORD, caller, "the length of one item")?;
+        self.fit(self.input_row_bytes(), caller, "one frame of the logits")?;
         self.fit(
             frames * PAIR,
-            capacity,
+            workspace,
             "the softmax statistics of one item",
         )?;
         if self.task.has_states() {
             let rows = 2 + self.spill_rows;
             self.fit(
                 rows * self.carry_row_bytes(),
-                capacity,
+                workspace,
                 "the states of one item at one frame",
             )?;
         }
         let labels = ITEM.max(self.label_capacity * PAIR);
-        self.fit(labels, capacity, "the labels of one item")?;
+        self.fit(labels, workspace, "the labels of one item")?;
         if self.task == Task::LossAndGrad {
             self.fit(
                 self.first_of_class_bytes(),
-                capacity,
+                workspace,
                 "the table of one item with an entry per class",
             )?;
         }
         if self.shape.label_layout == LabelLayout::Padded {
-            self.fit(max_labels * WORD, binding, "the padded labels of one item")?;
+            self.fit(max_labels * WORD, caller, "the padded labels of one item")?;
         }
         match self.task {
             Task::Loss | Task::LossAndGrad => {}
             Task::Align => {
-                self.fit(frames * WORD, binding, "the path of one item")?;
-                self.fit(max_labels * PAIR, binding, "the spans of one item")?;
+                self.fit(frames * WORD, caller, "the path of one item")?;
+                self.fit(max_labels * PAIR, caller, "the spans of one item")?;
             }
-            Task::Greedy => self.fit(frames * PAIR, binding, "the decoded labels of one item")?,
+            Task::Greedy => self.fit(frames * PAIR, caller, "the decoded labels of one item")?,
         }
         let totals = (TOTALS_WORDS + self.shape.items as u64) * WORD;
-        if self.shape.label_layout == LabelLayout::Concatenated && totals > capacity {
-            return Err(self.binding_limit(totals, "the label lengths of the batch"));
+        if self.shape.label_layout == LabelLayout::Concatenated && totals > workspace.bytes {
+            return Err(self.too_large(totals, workspace, "the label lengths of the batch"));
         }
         Ok(())
     }
@@ -179,7 +185,7 @@ impl Tiling {
         };
         self.fit(
             block_bytes,
-            self.capacity,
+            self.workspace_room(),
             "the stored states of one item in one checkpoint segment",
         )?;
         let item_bytes = block_bytes * self.steps.div_ceil(BLOCK);
@@ -192,10 +198,11 @@ impl Tiling {
     /// batch-major, limits the items of the tile first.
     fn slice_input(&mut self) {
         let [items, frames] = [self.shape.items, self.shape.frames].map(|n| n as u64);
-        let rows = self.binding_bytes / self.input_row_bytes();
+        let rows = self.caller_room().bytes / self.input_row_bytes();
         let slice_frames = match self.shape.layout {
             Layout::BatchMajor => {
-                let tile_items = self.binding_bytes / (self.input_row_bytes() * frames).max(1);
+                let tile_items =
+                    self.caller_room().bytes / (self.input_row_bytes() * frames).max(1);
                 self.tile_items = self.tile_items.min(tile_items).max(1);
                 rows
             }
@@ -214,8 +221,9 @@ impl Tiling {
             let gathered_bytes = self.task.directions() * (self.label_capacity + 1) * WORD * BLOCK;
             self.tile_items = self.tile_items.min(self.capacity / gathered_bytes);
             if self.tile_items == 0 {
-                return Err(self.binding_limit(
+                return Err(self.too_large(
                     gathered_bytes,
+                    self.workspace_room(),
                     "the logits that one item's labels need in one checkpoint segment",
                 ));
             }
@@ -230,28 +238,71 @@ impl Tiling {
     fn check_carry(&self) -> Result<(), PlanError> {
         let bytes = self.carry_bytes();
         if bytes > self.capacity {
-            return Err(self.binding_limit(bytes, "the checkpoints of all segments"));
+            return Err(self.too_large(
+                bytes,
+                self.workspace_room(),
+                "the checkpoints of all segments",
+            ));
         }
         Ok(())
     }
 
-    /// Limits the tile to as many items of `bytes_per_item` as fit in `room` bytes. `what`
-    /// describes one item's part of the array, for the error.
-    fn fit(&mut self, bytes_per_item: u64, room: u64, what: &'static str) -> Result<(), PlanError> {
-        self.tile_items = self.tile_items.min(room / bytes_per_item.max(1));
+    /// Returns the room for a workspace array.
+    fn workspace_room(&self) -> Room {
+        Room {
+            bytes: self.capacity,
+            overhead: 0,
+            max: LARGEST_WORKSPACE_ARRAY,
+        }
+    }
+
+    /// Returns the room for an array in a caller's buffer. Its binding begins at an aligned offset,
+    /// up to one alignment before the first element needed, and ends with a whole word.
+    fn caller_room(&self) -> Room {
+        let overhead = self.alignment + WORD - self.shape.element.bytes() as u64;
+        Room {
+            bytes: self
+                .max_binding
+                .min(LARGEST_BINDING)
+                .saturating_sub(overhead),
+            overhead,
+            max: LARGEST_BINDING,
+        }
+    }
+
+    /// Limits the tile to as many items of `bytes_per_item` as have room. `what` describes one
+    /// item's part of the array, for the error.
+    fn fit(
+        &mut self,
+        bytes_per_item: u64,
+        room: Room,
+        what: &'static str,
+    ) -> Result<(), PlanError> {
+        self.tile_items = self.tile_items.min(room.bytes / bytes_per_item.max(1));
         if self.tile_items == 0 {
-            return Err(self.binding_limit(bytes_per_item + self.alignment, what));
+            return Err(self.too_large(bytes_per_item, room, what));
         }
         Ok(())
     }
 
-    /// Returns the error for `what`, which needs a binding of `needs` bytes.
-    fn binding_limit(&self, needs: u64, what: &'static str) -> PlanError {
-        PlanError::Limit {
-            limit: "max_storage_buffer_binding_size",
-            has: self.max_binding,
-            needs,
-            what,
+    /// Returns the error for an array of `bytes` bytes, which has no room.
+    fn too_large(&self, bytes: u64, room: Room, what: &'static str) -> PlanError {
+        let needs = bytes + room.overhead;
+        let limits = [
+            ("max_storage_buffer_binding_size", self.max_binding),
+            ("max_buffer_size", self.max_buffer),
+        ];
+        match limits.into_iter().find(|(_, has)| needs > *has) {
+            Some((limit, has)) => PlanError::Limit {
+                limit,
+                has,
+                needs,
+                what,
+            },
+            None => PlanError::Array {
+                what,
+                max: room.max.saturating_sub(room.overhead),
+            },
         }
     }
 
@@ -275,7 +326,7 @@ impl Tiling {
 
     /// Returns the words of a caller's array that a binding can hold, at any offset.
     pub(super) fn binding_words(&self) -> u64 {
-        self.binding_bytes / WORD
+        self.caller_room().bytes / WORD
     }
 
     pub(super) fn segments(&self) -> u64 {

@@ -273,7 +273,11 @@ fn a_batch_of_more_than_2_to_the_62_bytes_is_rejected_even_without_limits() {
         ),
     ] {
         let rejected = plan(&shape, task, &BOUNDLESS);
-        assert_eq!(rejected, Err(PlanError::Array { what: array }), "{shape:?}");
+        let expected = PlanError::Array {
+            what: array,
+            max: 1 << 62,
+        };
+        assert_eq!(rejected, Err(expected), "{shape:?}");
     }
 }
 

@@ -204,3 +204,32 @@ fn items_and_classes_without_frames_are_rejected_without_planning_them() {
     let error = rejection(shape, Options::default(), DeviceLimits::default());
     assert!(matches!(error, Some(PlanError::Limit { .. })), "{error:?}");
 }
+
+#[test]
+fn an_array_of_one_item_that_is_too_large_names_the_limit_that_it_exceeds() {
+    // The input has 0.8 GB, and the softmax statistics 1.6 GB.
+    let shape = BatchShape::new(1, 200_000_000, 1, 0);
+    let what = "the softmax statistics of one item";
+    let (needs, has) = (1_600_000_000, 1_000_000_000);
+    let rejected = |max_binding, max_buffer| {
+        let limits = DeviceLimits {
+            max_binding,
+            max_buffer,
+            ..DeviceLimits::default()
+        };
+        rejection(shape, Options::default(), limits)
+    };
+    let limit = |limit| {
+        Some(PlanError::Limit {
+            limit,
+            has,
+            needs,
+            what,
+        })
+    };
+    let (binding, buffer) = ("max_storage_buffer_binding_size", "max_buffer_size");
+    assert_eq!(rejected(has, 4 << 30), limit(binding));
+    assert_eq!(rejected(4 << 30, has), limit(buffer));
+    let array = PlanError::Array { what, max: 1 << 30 };
+    assert_eq!(rejected(4 << 30, 4 << 30), Some(array));
+}
