@@ -7,6 +7,7 @@ cd "$(dirname "$0")"
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 target=${CARGO_TARGET_DIR:-../../target}
+echo "building, which takes some minutes"
 # rustc prints the libraries that a program must link in addition to the static library.
 if ! notes=$(cargo rustc --release --lib -- --print native-static-libs 2>&1); then
     echo "$notes" >&2
