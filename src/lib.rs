@@ -151,7 +151,7 @@
 //! | `sweep inward` | alpha and beta from the ends to the middle, over the at most L + 1 classes that the labels need |
 //! | `join` | the loss and the status |
 //! | `reduce` | the reduced loss, if the options request one |
-//! | `sweep recompute` | the stored states of one segment again, if an item is split into segments |
+//! | `sweep recompute` | alpha and beta of one segment again, to store them, if an item is split into segments |
 //! | `sweep outward` | alpha and beta from the middle to the other ends, and the occupancies |
 //! | `grad` | the gradient, from a second read of the input |
 //!
@@ -162,7 +162,8 @@
 //! arithmetic with the backends: it is the textbook algorithm in float64 logarithms, and the tests
 //! compare every backend with it.
 //!
-//! The module [`decode`] describes alignment and decoding, which run on the same backends.
+//! The module [`decode`] describes alignment and decoding, which run on the same backends, except
+//! beam search, which runs on the CPU only.
 //!
 //! # Cost
 //!
@@ -173,9 +174,9 @@
 //!   less than half of what PyTorch's CUDA loss keeps for its backward pass. If it does not fit one
 //!   binding (128 MiB by default) or exceeds 1 GiB, the batch is split into tiles of items, which
 //!   use one workspace one after the other. If one item alone is too large, its frames are split
-//!   into segments; only the states of one segment are stored at a time, and the others are
-//!   recomputed (checkpointing). 180,000 frames with 20,000 labels take 232 MiB. The CPU backend
-//!   needs this memory per thread, not per item.
+//!   into segments; only the states of one segment are stored at a time, and are recomputed from a
+//!   checkpoint. 180,000 frames with 20,000 labels take 232 MiB. The CPU backend needs this memory
+//!   per thread, not per item.
 //! - **Memory traffic.** `softmax_stats` and `grad` read all of the logits once each, and `grad`
 //!   writes the gradient once. No other traffic grows with T·C, with two exceptions.
 //!   `softmax_stats` reads a row twice if it does not fit in registers; the second read is usually

@@ -124,8 +124,8 @@ fn compute<V: Copy + Into<f64>>(
             for class in 0..shape.classes {
                 let gamma = occupancy[t * shape.classes + class];
                 output.occupancy[start + class] = gamma;
-                // The gradient of an impossible item, and of one with scale 0, is 0 instead of 0 ·
-                // NaN.
+                // The gradient of an impossible item is 0. So is that of an item with scale 0, even
+                // if its occupancies are NaN.
                 if status != Status::Impossible && scale[n] != 0.0 {
                     output.grad[start + class] =
                         scale[n] * row.derivative(class, gamma, options.input);

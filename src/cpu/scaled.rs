@@ -261,7 +261,8 @@ pub(super) fn add_epsilon<S: Simd>(p: f32x16<S>, epsilon: f32) -> f32x16<S> {
     sum.abs().simd_lt(MIN_PROB).select(zero, sum)
 }
 
-/// Returns `exp(d)` as f32, for d ≤ 88; 0 if the result would be subnormal, or if d is NaN.
+/// Returns `exp(d)` as f32, for d ≤ 88; 0 if the result is below about 2^-126, the smallest normal
+/// number, or if d is NaN.
 #[inline(always)]
 pub(super) fn exp_f32<S: Simd>(d: f32x16<S>) -> f32x16<S> {
     // At −88 the power of two is 2^-127, whose exponent bits are those of 0.

@@ -164,8 +164,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Adds the dispatches that compute the states of a segment again, if those of other segments
-    /// have overwritten them.
+    /// Adds the dispatches that compute the states of a segment again and store them, if the inward
+    /// recursion stored only checkpoints.
     pub(super) fn recompute(&mut self, tile: Tile, segment: Segment) -> Result<(), PlanError> {
         if !self.tiling.checkpointed() {
             return Ok(());

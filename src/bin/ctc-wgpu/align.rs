@@ -67,7 +67,8 @@ pub(crate) struct AlignArgs {
 enum FormatArg {
     /// One line per label
     Table,
-    /// NIST CTM; a space in a symbol is printed as `\u{20}`, alone as `<space>`; nothing as `<eps>`
+    /// NIST CTM; a space in a symbol is printed as `\u{20}`, a space alone as `<space>`, an empty
+    /// symbol as `<eps>`
     Ctm,
     /// Praat TextGrid; a space alone is printed as `<space>`, an empty symbol as `<eps>`
     Textgrid,

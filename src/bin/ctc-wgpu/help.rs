@@ -70,8 +70,10 @@ pub(crate) fn decode() -> String {
 The labels are optional. If the file has them, they are compared with the decoded labels.
 
 Output: one row per item, or with --top one row per hypothesis:
+  decoded   the decoded labels, or in parentheses the status of an item that cannot be decoded
   log_prob  the natural logarithm of the probability of the most probable path; with --beam, of the
             probability of the decoded labels, summed over the paths that the beam kept
+  labels    if the file has labels: the labels of the item
   errors    if the file has labels: the sum of substitutions, deletions and insertions in the first
             hypothesis; empty if it is 0
 
@@ -103,8 +105,8 @@ pub(crate) const VALIDATE: &str = "\
 Each row of the table is one variant: a choice of kernels, a way of splitting a batch, or a way of
 passing its buffers. The columns summarise all cases of the variant:
   cases           the number of cases that were run
-  gradient error  the largest error of a gradient element, relative to max(1, |element|) and to the
-                  largest weight of the batch if that is above 1; up to 1e-5 passes
+  gradient error  the largest error of a gradient element, relative to max(1, |element|), and
+                  divided by the largest weight of the batch if that is above 1; up to 1e-5 passes
   loss error      the largest error of a loss, relative to max(1, |loss|); up to 1e-6 passes
   determinism     whether repeated runs give the same bits and, where required, the bits of the
                   variant `as planned`
