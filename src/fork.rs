@@ -67,7 +67,7 @@ impl<T> ProcessBound<T> {
             Ok(())
         } else {
             Err(Error::Forked(
-                "the GPU device belongs to the parent process: create a new context in the child",
+                "the GPU device belongs to the parent process: create a new one in the child",
             ))
         }
     }

@@ -6,6 +6,7 @@
 // grid: one workgroup per item; lanes stride over the quads.
 // barriers: one per frame, because a row is written while the row before is read.
 
+// The spill row of the states; `parity` selects the current one of two.
 fn own_row(parity: u32) -> u32 {
     return params.spill_row + parity;
 }

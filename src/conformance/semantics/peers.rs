@@ -66,8 +66,8 @@ fn impossible_items() -> Vec<SemanticsCase> {
             zero,
             vec![impossible(Loss::Zero), ordinary()],
         ),
-        // PyTorch's gradient of an impossible item is NaN even if the incoming gradient is 0: 0 ·
-        // NaN.
+        // PyTorch's gradient of an impossible item is NaN even if the incoming gradient is 0,
+        // because 0 · NaN is NaN.
         row(
             "an incoming gradient of 0 for an impossible item",
             batch([2, 3, 4], &repeated).weights(&[0.0, 1.0]),
