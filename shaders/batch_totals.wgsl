@@ -17,8 +17,7 @@ override CONCATENATED: bool = false;
 
 // The index in `totals` of the first label start.
 const STARTS: u32 = 4u;
-// Sums of label lengths saturate at this value. No buffer has more labels, so only sums of invalid
-// lengths reach it.
+// Sums of label lengths saturate at this value. Only invalid lengths, or 8 GiB of labels, reach it.
 const MAX_LABEL_SUM: u32 = 0x7fffffffu;
 
 // Σw as high + low, with twice the digits of an f32, because weights of both signs may cancel; and

@@ -217,7 +217,8 @@ fn grad(
     }
     if (!live) {
         // The item's status is not OK, its scale is 0, or each of the four frames is padding or
-        // belongs to another dispatch. Writes 0, or NaN if the status is NOT_FINITE.
+        // belongs to another dispatch. Writes NaN in valid frames if the status is NOT_FINITE and
+        // the scale is not 0; otherwise 0.
         let is_nan = valid & vec4<bool>(status_code == NOT_FINITE && item.scale != 0.0);
         for (var c = lane; c < params.classes; c += LANES) {
             set_frames(frames, c, written & !is_nan, vec4<f32>(0.0));

@@ -5,13 +5,14 @@
 //! the same bits. The main differences from the shaders:
 //!
 //! - The order of the stages: each item is swept completely, by one or two threads of rayon's pool;
-//!   then each row of the class axis is read once, for its softmax statistics and its gradient
+//!   then the softmax statistics and the gradient of each row of the class axis are computed
 //!   together. The losses are computed last.
 //! - The exponential uses another polynomial (see [`scaled`]).
 //! - The reduced loss is summed in float64.
-//! - Each item has arrays of its own, so no batch is split into tiles, segments or input slices.
-//! - The states of blanks and of labels are separate arrays, padded to whole vectors, and beta has
-//!   the order of states that alpha has (see [`states`]).
+//! - The arrays of a sweep hold one item and are reused for other items. No binding limit applies
+//!   to them, so no batch is split into tiles, segments or input slices.
+//! - The rows of states are padded to whole vectors. In beta, a blank is in the same lane as the
+//!   label before it, not as the label after it (see [`states`]).
 //! - Emissions are relative to the most probable of the classes that the item needs, not to the
 //!   maximum of the row, so the sweeps read only the classes of the labels and the blank.
 //!
@@ -211,8 +212,8 @@ impl Workspace {
             output.loss.push(loss);
             output.status.push(item.status);
             self.scales.push(item.scale);
-            // `join::loss` has set the final status, after the gradient was written. If it differs,
-            // the gradient is overwritten.
+            // `join::loss` may have changed the status after the gradient was written. Then the
+            // gradient is overwritten.
             let value = match item.status {
                 Status::NotFinite if item.scale != 0.0 => f32::NAN,
                 Status::Impossible if has_alignment => 0.0,

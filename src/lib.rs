@@ -175,8 +175,9 @@
 //!   binding (128 MiB by default) or exceeds 1 GiB, the batch is split into tiles of items, which
 //!   use one workspace one after the other. If one item alone is too large, its frames are split
 //!   into segments; only the states of one segment are stored at a time, and are recomputed from a
-//!   checkpoint. 180,000 frames with 20,000 labels take 232 MiB. The CPU backend needs this memory
-//!   per thread, not per item.
+//!   checkpoint. 180,000 frames with 20,000 labels take 232 MiB. The CPU backend stores the states
+//!   of one item per thread, and for every item the occupancies: 4 bytes per frame for each class
+//!   that the item needs.
 //! - **Memory traffic.** `softmax_stats` and `grad` read all of the logits once each, and `grad`
 //!   writes the gradient once. No other traffic grows with T·C, with two exceptions.
 //!   `softmax_stats` reads a row twice if it does not fit in registers; the second read is usually

@@ -1,5 +1,5 @@
-//! The softmax statistics and the gradient of each row of the class axis, in one pass over the
-//! input.
+//! The softmax statistics and the gradient of each row of the class axis. Both are computed before
+//! the next row, so that a second read of a row is from the cache.
 
 use fearless_simd::{Simd, f32x16, prelude::*};
 
@@ -80,7 +80,8 @@ fn subtract_occupancies(
     }
 }
 
-/// Writes the softmax times `scale`. `candidate` is a score of the row, or NaN.
+/// Writes the softmax times `scale`. `candidate` is the largest of the scores that the item
+/// needs: `f32::MIN` if none is finite, and NaN if the item was not swept.
 #[inline(always)]
 fn logits<S: Simd>(
     simd: S,

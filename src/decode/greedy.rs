@@ -44,8 +44,8 @@ pub struct GreedyHypothesis {
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`] for an invalid batch, whose labels are ignored. [`Error::Forked`] if a forked
-/// process cannot start threads.
+/// [`Error::Input`] for an invalid batch; labels are ignored, not checked. [`Error::Forked`] if a
+/// forked process cannot start threads.
 pub fn greedy(batch: &Batch<'_>, options: &Options) -> Result<Vec<GreedyHypothesis>, Error> {
     let zero_lengths = vec![0; batch.items()];
     let checked = unlabelled(batch, &zero_lengths, options)?;

@@ -57,7 +57,8 @@ fn rank(info: &wgpu::AdapterInfo) -> u32 {
 /// only if no other adapter succeeds.
 ///
 /// # Errors
-/// The first error of such an adapter, or [`Error::NoAdapter`] if no adapter has the name.
+/// [`Error::Forked`] if another thread was using a GPU when this process was forked;
+/// [`Error::NoAdapter`] if no adapter has the name; otherwise the first adapter's error.
 pub(crate) async fn open_first<T>(
     name: Option<&str>,
     create: impl Fn(&Selected) -> Result<T, Error>,

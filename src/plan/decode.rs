@@ -6,8 +6,8 @@ use crate::error::PlanError;
 use crate::kernels::{self, ArrayId, Kernel};
 use crate::params::Params;
 
-/// The lanes per workgroup of most stages after the recursion. It is a constant, because the order
-/// of their sums must not depend on the batch.
+/// The constant `LANES` of the stages `backtrace`, `spans`, `path_log_prob` and `collapse`. It is
+/// the same for every batch, because the order of a sum must not depend on the batch.
 const LANES: u32 = 32;
 
 impl Builder<'_> {
@@ -32,7 +32,7 @@ impl Builder<'_> {
         let (hypothesis_frames, second_base) =
             self.tiling.items_range(tile.first, tile.count, 2 * frames);
         let (items, item_base) = self.tiling.items_range(tile.first, tile.count, 1);
-        // A prefix sum over the lanes takes one iteration per bit of their number.
+        // A prefix sum over the lanes takes log2(LANES) iterations.
         let iterations = frames.div_ceil(LANES.into()) * (3 + u64::from(LANES.ilog2())) + 8;
         self.push(PlannedDispatch {
             kernel: &kernels::COLLAPSE,

@@ -157,7 +157,7 @@ pub(crate) enum ReductionArg {
     MeanBatch,
     /// Σ w·loss/max(L, 1) / N, as PyTorch's `mean`
     MeanLabel,
-    /// Σ w·loss / ΣL, as NeMo's `mean_volume`
+    /// Σ w·loss / max(ΣL, 1), as NeMo's `mean_volume`
     MeanVolume,
     /// Σ w·loss / Σw, as Keras's `mean_with_sample_weight`
     MeanWeighted,

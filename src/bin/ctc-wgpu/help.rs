@@ -11,10 +11,10 @@ Input: BATCH.npz, a numpy archive. N items, T frames, C classes, at most Lmax la
   weights                     [N], float32 or float64: the factor of each item in the gradient and
                               in the reduced loss; default: 1
   blank                       one integer: the blank's class; default: 0
-  loss_f64                    [N], float: expected losses, which `loss` compares with its own;
-                              optional
+  loss_f64                    [N], float: expected losses, with which the command `ctc-wgpu loss`
+                              compares its own; optional
   grad_f64                    the shape of the input, float: the expected gradient of the sum of
-                              the losses, likewise compared by `loss`; optional
+                              the losses, likewise compared by `ctc-wgpu loss`; optional
 ";
 
 /// The exit statuses of a command that has nothing to check.

@@ -51,7 +51,7 @@ pub(crate) struct LossArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum BackendArg {
-    /// The best GPU adapter, or the CPU backend if there is no adapter
+    /// The best GPU adapter, or the CPU backend if no adapter is usable
     Auto,
     /// A GPU adapter
     Gpu,

@@ -54,7 +54,7 @@ enum Command {
     /// Computes the losses and the gradient of a batch
     #[command(after_long_help = help::loss())]
     Loss(loss::LossArgs),
-    /// Runs a batch on every backend and compares each with the float64 reference
+    /// Compares every GPU adapter and the CPU backend with the float64 reference on one batch
     #[command(after_long_help = help::check())]
     Check(check::CheckArgs),
     /// Runs the conformance suite on every GPU adapter and on the CPU backend
