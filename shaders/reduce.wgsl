@@ -19,7 +19,7 @@ var<workgroup> sh_minus: atomic<u32>;
 
 // Sets the flag of scale · loss, given the bits of a loss that is infinite or NaN. Such values are
 // not added, because WGSL does not guarantee that a sum preserves them. The top bit is the sign.
-fn count(bits: u32, scale: f32) {
+fn set_flag(bits: u32, scale: f32) {
     if ((bits & 0x007fffffu) != 0u) {
         atomicStore(&sh_nan, 1u);
     } else if (((bits & TOP_BIT) == 0u) == (scale > 0.0)) {
@@ -46,7 +46,7 @@ fn reduce(@builtin(local_invocation_index) lane: u32) {
             if (is_finite(bits)) {
                 sum += scale * bitcast<f32>(bits);
             } else {
-                count(bits, scale);
+                set_flag(bits, scale);
             }
         }
     }
@@ -67,7 +67,7 @@ fn reduce(@builtin(local_invocation_index) lane: u32) {
         if (is_finite(before)) {
             total += bitcast<f32>(before);
         } else {
-            count(before, 1.0);
+            set_flag(before, 1.0);
         }
     }
     let plus = atomicLoad(&sh_plus) != 0u;
