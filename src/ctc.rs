@@ -60,9 +60,10 @@ impl fmt::Display for Backend {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheLimits {
-    /// The number of compiled pipelines, not counting those that plans hold: 128 by default. A plan
-    /// for loss and gradient usually has seven to ten, and shares most of them with plans of other
-    /// shapes. On a software adapter, each pipeline takes about 0.3 MiB.
+    /// The number of compiled pipelines that are kept for later plans: 128 by default. Beyond it, a
+    /// plan still keeps its own. A plan for loss and gradient usually has seven to ten, and shares
+    /// most of them with plans of other shapes. On a software adapter, each pipeline takes about
+    /// 0.3 MiB.
     pub pipelines: usize,
     /// The number of recent batch shapes whose plan and buffers are kept: 4 by default. Concurrent
     /// calls of one shape count separately, since each has buffers of its own. On the CPU backend,
@@ -146,9 +147,10 @@ impl Ctc {
     /// A GL adapter, even that of a GPU, is used only if no other adapter is usable.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if the machine has no adapter; [`Error::NoDevice`] or [`Error::Plan`]
-    /// if none of its adapters supports a usable device; [`Error::Blocking`] in a browser;
-    /// [`Error::Forked`] if another thread was using a GPU when this process was forked.
+    /// [`Error::NoAdapter`] if the machine has no adapter that supports compute shaders;
+    /// [`Error::NoDevice`] or [`Error::Plan`] if none of its adapters supports a usable device;
+    /// [`Error::Blocking`] in a browser; [`Error::Forked`] if another thread was using a GPU when
+    /// this process was forked.
     pub fn gpu() -> Result<Self, Error> {
         block_on(Self::gpu_async())
     }
@@ -231,10 +233,10 @@ impl Ctc {
         }
     }
 
-    /// Limits what is cached for later batches. What exceeds the limits is dropped at once, the
-    /// least recently used first; what calls in progress use is dropped when they end. A `Ctc` and
-    /// those that [`with_limits`](Self::with_limits) creates from it share their pipelines, and so
-    /// the limit on pipelines.
+    /// Limits what is cached for later batches. Entries beyond the limits are dropped at once, the
+    /// least recently used first. Plans and buffers that a call is using count once the call has
+    /// ended. A `Ctc` and those that [`with_limits`](Self::with_limits) creates from it share their
+    /// pipelines, and so the limit on pipelines.
     pub fn set_cache_limits(&self, limits: CacheLimits) {
         self.tables.keep_at_most(limits.shapes);
         self.cpu.keep_at_most(limits.shapes);
@@ -265,9 +267,9 @@ impl Ctc {
         self.host.as_ref().map(|host| host.limits())
     }
 
-    /// Returns a `Ctc` on the same device, with its compiled kernels, whose plans respect `limits`:
-    /// to limit the memory of a batch, or to select other kernels. `None` on the CPU backend, which
-    /// has no [`limits`](Self::limits).
+    /// Returns a `Ctc` whose plans respect `limits`. It uses the same device and shares the
+    /// compiled kernels. Lower limits bound the memory of a batch, or select other kernels. Returns
+    /// `None` on the CPU backend, which has no [`limits`](Self::limits).
     ///
     /// ```
     /// use ctc_wgpu::Ctc;

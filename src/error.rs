@@ -44,7 +44,8 @@ pub enum Error {
         /// Its logit length.
         frames: usize,
     },
-    /// The machine has no usable GPU adapter, or none with the requested name.
+    /// The machine has no GPU adapter that supports compute shaders, or none with the requested
+    /// name.
     #[error("no GPU adapter{}", not_found(name.as_deref()))]
     #[non_exhaustive]
     NoAdapter {

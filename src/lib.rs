@@ -170,21 +170,22 @@
 //! - **Memory.** The largest array of a plan's workspace takes about 6·T·min(Lmax, T) bytes per
 //!   item. It contains one row of states for every four frames, which the posteriors of those
 //!   frames later overwrite. Most other arrays have one entry per frame, label or class of an item.
-//!   [`Plan::workspace_bytes`] returns the exact size. At every shape of the benchmark it is
-//!   less than half of what PyTorch's CUDA loss keeps for its backward pass. If it does not fit one
-//!   binding (128 MiB by default) or exceeds 1 GiB, the batch is split into tiles of items, which
-//!   use one workspace one after the other. If one item alone is too large, its frames are split
-//!   into segments; only the states of one segment are stored at a time, and are recomputed from a
-//!   checkpoint. 180,000 frames with 20,000 labels take 232 MiB. The CPU backend stores the states
-//!   of one item per thread, and for every item the occupancies: 4 bytes per frame for each class
-//!   that the item needs.
+//!   [`Plan::workspace_bytes`] returns the exact size of the workspace. At every shape of the
+//!   benchmark it is less than half of what PyTorch's CUDA loss keeps for its backward pass. If an
+//!   array would not fit one binding (128 MiB by default) or would exceed 1 GiB, the batch is split
+//!   into tiles of items, which use one workspace one after the other. If one item alone is too
+//!   large, its frames are split into segments; only the states of one segment are stored at a
+//!   time, and are recomputed from a checkpoint. 180,000 frames with 20,000 labels take 232 MiB.
+//!   The CPU backend stores the states of one item per thread, and for every item the occupancies:
+//!   4 bytes per frame for each class that the item needs.
 //! - **Memory traffic.** `softmax_stats` and `grad` read all of the logits once each, and `grad`
 //!   writes the gradient once. No other traffic grows with T·C, with two exceptions.
 //!   `softmax_stats` reads a row twice if it does not fit in registers; the second read is usually
 //!   from a cache. It also runs twice if an item is split into segments and the input into slices.
-//! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. [`Ctc`]
-//!   keeps the plans and buffers of its four most recent shapes, and at most 128 pipelines;
-//!   [`CacheLimits`] sets both limits.
+//! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. If several
+//!   arrays are in one `wgpu::Buffer`, as with [`Buffers::in_place`], the first recording with such
+//!   buffers compiles further pipelines. [`Ctc`] keeps the plans and buffers of its four most
+//!   recent shapes, and at most 128 pipelines; [`CacheLimits`] sets both limits.
 //! - **Accuracy.** The README lists the errors relative to the reference, with the command that
 //!   measures them. The tests require the kernels and the CPU backend to agree with the reference
 //!   to 1e-6 in the loss and 1e-5 in the gradient.

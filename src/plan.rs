@@ -1,8 +1,9 @@
 //! Plans: which kernels run, in what order, on what part of the batch, and with how much workspace.
 //!
 //! A plan is plain data, computed without a device from a [`BatchShape`], [`Options`] and
-//! [`DeviceLimits`]. Recording it makes no further decisions. A batch that exceeds a limit of the
-//! device is split in up to four ways:
+//! [`DeviceLimits`]. Recording it makes only one further decision: it selects the form of the
+//! shader source for arrays that share a buffer. A batch that exceeds a limit of the device is
+//! split in up to four ways:
 //!
 //! - **batch tiles**: if an array of all items would exceed a binding or, in the workspace, 1 GiB,
 //!   tiles of items are processed one after the other, in the same workspace;
