@@ -97,7 +97,7 @@ fn steps_at(t: vec4<u32>, frames: u32) -> Steps {
 
 // Offsets into the lattice, one per frame. `labels` is the offset of the weight of the first label.
 // `totals` is the offset of the first quad's sum over its blanks; its sum over its labels is at the
-// same place in the next part.
+// same place in the next part of the lattice (see `lattice_part`).
 struct WeightOffsets {
     labels: vec4<u32>,
     totals: vec4<u32>,

@@ -4,7 +4,7 @@
 // in: items [G], loss [N].
 // in, out: reduced [1].
 // grid: one workgroup. A dispatch continues from the value of the tile before.
-// barriers: those of the fold.
+// barriers: one after lane 0 has cleared the flags, and those of the fold.
 
 override LANES: u32 = 256u;
 

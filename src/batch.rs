@@ -267,7 +267,7 @@ fn check_axes(items: usize, frames: usize, classes: usize) -> Result<(), Paramet
             rule: "at least 1: the blank is a class",
         });
     }
-    // The product is the length of the input. No slice is so long that the product overflows.
+    // The product is the required length of the input. If it overflows, no slice is long enough.
     items
         .checked_mul(frames)
         .and_then(|rows| rows.checked_mul(classes))

@@ -234,9 +234,9 @@ impl Ctc {
     }
 
     /// Limits what is cached for later batches. Entries beyond the limits are dropped at once, the
-    /// least recently used first. Plans and buffers that a call is using count once the call has
-    /// ended. A `Ctc` and those that [`with_limits`](Self::with_limits) creates from it share their
-    /// pipelines, and so the limit on pipelines.
+    /// least recently used first. Plans and buffers that a call is using are counted only after the
+    /// call has ended. A `Ctc` and those that [`with_limits`](Self::with_limits) creates from it
+    /// share their pipelines, and so the limit on pipelines.
     pub fn set_cache_limits(&self, limits: CacheLimits) {
         self.tables.keep_at_most(limits.shapes);
         self.cpu.keep_at_most(limits.shapes);

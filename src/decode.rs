@@ -29,7 +29,8 @@
 //!
 //! # Kernels
 //!
-//! Alignment on a GPU runs the loss's stages `check_labels` and `softmax_stats`, and then these:
+//! Alignment on a GPU runs the loss's stages `check_labels` and `softmax_stats` (and before them
+//! `batch_totals`, if labels are concatenated), and then these:
 //!
 //! | stage | computes |
 //! | --- | --- |

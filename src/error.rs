@@ -1,5 +1,5 @@
-//! Every error that the crate returns. If an item is invalid, the message contains the item, the
-//! value and the rule.
+//! Every error that the crate returns, except [`UnknownName`](crate::UnknownName). If an item is
+//! invalid, the message contains the item, the value and the rule.
 
 use std::fmt::Display;
 

@@ -31,8 +31,7 @@ use crate::options::Options;
 use crate::plan::{Plan, Task};
 use engine::Engine;
 
-/// CTC on the caller's device. Reads the caller's buffers and writes its results to others, without
-/// copying or waiting.
+/// CTC on the caller's device. Reads and writes the caller's buffers, without copying or waiting.
 ///
 /// Compiled pipelines are kept and shared by all plans and clones. Several threads may use a
 /// `GpuCtc` at once. The device needs only WebGPU's default limits; higher ones are used if it has

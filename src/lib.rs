@@ -96,6 +96,7 @@
 //! | input that is not a distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | from the same formula, and possibly below 0 | from the same formula | `Ok` |
 //! | a weight that is NaN or infinite | on the host an [`InputError`] before any computation; on a device NaN | on a device NaN | [`NotFinite`](Status::NotFinite) |
 //! | weights of [`Reduction::MeanWeighted`] whose sum of absolute values is neither 0 nor between 1e-30 and 1e37 | on the host an [`InputError`] before any computation; on a device the reduced loss may be 0, as if the divisor were 0 | on a device 0 in that case | `Ok` |
+//! | a weight of 0 | as usual, but adds exactly 0 to the reduced loss | exactly 0, even if the loss is NaN | as usual |
 //! | a label outside 0..C or equal to the blank, or an invalid length | on the host an [`InputError`] before any computation; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
 //!
 //! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a
@@ -106,8 +107,8 @@
 //!
 //! **A negative loss indicates wrong input.** A loss between −1e-6 and 0, which rounding explains,
 //! is set to 0. A loss below −1e-6 means that the probabilities of a frame sum to more than 1, for
-//! example because raw scores were passed as [`Input::LogProbs`]. Log-probabilities are not
-//! checked, since the check would take another pass over the input. Probabilities
+//! example because raw scores were passed as [`Input::LogProbs`]. The loss does not check the sum
+//! of a frame, since the check would take another pass over the input. Probabilities
 //! ([`Input::Probs`]) need not sum to 1, because p + ε is normalised; a probability below −ε makes
 //! the item `NotFinite`.
 //!

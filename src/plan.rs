@@ -8,10 +8,10 @@
 //! - **batch tiles**: if an array of all items would exceed a binding or, in the workspace, 1 GiB,
 //!   tiles of items are processed one after the other, in the same workspace;
 //! - **checkpoint segments**: if the states of a single item would exceed one of these limits, only
-//!   those of one segment of steps are stored at a time. All states are computed twice: first to
-//!   store a checkpoint at the start of each segment, then again, one segment after the other, from
-//!   the checkpoints. Gathered entries (see the next point) are likewise stored for one segment at
-//!   a time;
+//!   those of one segment of steps are stored at a time. The stored states are computed twice:
+//!   first to write a checkpoint at the start of each segment, then again, one segment after the
+//!   other, from the checkpoints. Gathered entries (see the next point) are likewise stored for one
+//!   segment at a time;
 //! - **input slices**: if the input of a tile would exceed a binding, its frames are bound slice by
 //!   slice, and the entries that the sweeps need are gathered into the workspace;
 //! - **dispatch ranges**: if a kernel would take too many loop iterations, each of several
@@ -252,7 +252,7 @@ impl Plan {
     }
 
     /// Returns the number of checkpoint segments. If there are several, every task but
-    /// [`Task::Loss`] computes the states twice.
+    /// [`Task::Loss`] computes the stored states twice.
     #[must_use]
     pub fn segments(&self) -> usize {
         self.segments
