@@ -15,7 +15,7 @@ override CONCATENATED: bool = false;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
 @group(0) @binding(3) var<storage, read_write> totals: array<u32>;
 
-// The index in `totals` of the first label start.
+// The index in `totals` of the first label start. Must match TOTALS_WORDS in src/plan/tiling.rs.
 const STARTS: u32 = 4u;
 // Sums of label lengths saturate at this value. Only invalid lengths, or 8 GiB of labels, reach it.
 const MAX_LABEL_SUM: u32 = 0x7fffffffu;

@@ -19,7 +19,8 @@ override ALLOW_BLANK: bool = false;
 override COLLAPSE: bool = false;
 // RepeatedOutputs::Distinct: the skip is allowed between equal labels too.
 override DISTINCT: bool = false;
-// Allows the label -1, a wildcard ("star") that matches any class. Its class is `params.classes`.
+// Allows the label -1, a star, which matches any class. Must match STAR in src/decode/align.rs. Its
+// class is `params.classes`.
 override ALLOW_STAR: bool = false;
 // False for greedy decoding, which has no labels.
 override HAS_LABELS: bool = true;
@@ -36,7 +37,7 @@ override REDUCTION: u32 = 0u;
 @group(0) @binding(7) var<storage, read_write> item_status: array<u32>;
 @group(0) @binding(8) var<storage, read_write> label_table: array<vec2<u32>>;
 
-// The index in `totals` of the first label start.
+// The index in `totals` of the first label start. Must match TOTALS_WORDS in src/plan/tiling.rs.
 const STARTS: u32 = 4u;
 
 // An item's lengths, the start of its labels in `labels`, and its status so far.
@@ -70,10 +71,11 @@ fn checked_header(g: u32) -> Header {
 }
 
 // If |Σw| is at most this fraction of Σ|w|, rounding of the losses would determine the weighted
-// mean. The scale is then 0.
+// mean. The scale is then 0. Must match MIN_RELATIVE_SUM in src/cpu/batch_totals.rs.
 const CANCELLATION: f32 = 1.0e-3;
 
-// The factor of the item's loss in the reduced loss, and of its gradient.
+// The factor of the item's loss in the reduced loss, and of its gradient. Must match `scale_of` in
+// src/cpu/batch_totals.rs.
 fn scale_of(weight: f32, length: u32) -> f32 {
     if (REDUCTION == 2u) {
         return weight / f32(params.items);

@@ -5,7 +5,7 @@
 // formula, for logits: scale · (softmax - occupancy) (Graves et al. 2006, eq. 16); `derivative` has
 // those of the other kinds of input. The occupancies of a frame are weights divided by their sum
 // over all states. The division cancels any rounding error that the states of a frame have in
-// common, and it makes the rows of the gradient sum to 0.
+// common, and for logits it makes the rows of the gradient sum to 0.
 // in: the input; items, item_status; lattice: the weights of labels and blanks; row_stats,
 // label_table, first_of_class.
 // out: the gradient, in the layout of the input.

@@ -66,10 +66,12 @@ const NEAR_ONE: f32 = 0.01;
 
 // A sum over paths with an exponent of at most this counts as 0: the item is impossible. Exponents
 // are clamped to at least ZERO_EXPONENT, and later sums and normalisation may raise them above it.
+// Must match ZERO_THRESHOLD in src/cpu/join.rs.
 const CUT_OFF: i32 = ZERO_EXPONENT + 4096;
 
 // A negative loss above -ROUNDING is a rounding error and becomes 0. A lower one is returned
-// unchanged: the input is then not a distribution (see the semantics in src/lib.rs).
+// unchanged: the input is then not a distribution (see the semantics in src/lib.rs). Must match
+// LOSS_ROUNDING in src/cpu/join.rs.
 const ROUNDING: f32 = 1.0e-6;
 
 fn normaliser_one() -> Normaliser {

@@ -88,9 +88,9 @@ impl Default for CacheLimits {
 /// CTC loss over arrays on the host.
 ///
 /// Threads may share a `Ctc`; each call has its own buffers. Plans and buffers are cached for
-/// repeated shapes, within [`CacheLimits`]; on the CPU backend,
-/// [`cached_bytes`](Self::cached_bytes) returns how much memory they take. For data that is already
-/// on a GPU see [`GpuCtc`](crate::GpuCtc).
+/// repeated shapes, within [`CacheLimits`]. [`cached_bytes`](Self::cached_bytes) returns how much
+/// memory the CPU backend caches. For data that is already on a GPU see
+/// [`GpuCtc`](crate::GpuCtc).
 ///
 /// The `_async` forms do not block the thread that awaits them while a GPU computes. On native
 /// platforms each awaited call starts one thread, which polls the device until the result is ready.
@@ -199,7 +199,7 @@ impl Ctc {
     /// Returns a `Ctc` on your device, within the limits that you requested for it.
     ///
     /// # Errors
-    /// [`Error::Plan`] if its limits are lower than any plan needs.
+    /// [`Error::Plan`] if a limit of the device is too low for any plan.
     pub fn on_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self, Error> {
         let backend = Backend::Gpu(Box::new(device.adapter_info()));
         Ok(Self::with(backend, Some(HostRunner::new(device, queue)?)))
@@ -216,7 +216,8 @@ impl Ctc {
     #[must_use]
     pub fn cpu() -> Self {
         let backend = Backend::Cpu {
-            // If no thread can be started, the calling thread computes.
+            // This fails only in a forked process that cannot start threads. All calls on the CPU
+            // backend fail there too.
             threads: on_threads(rayon::current_num_threads).unwrap_or(1),
             simd: cpu::simd_name(),
         };
@@ -335,7 +336,7 @@ impl Ctc {
         Ok(())
     }
 
-    /// The awaited form of [`loss`](Self::loss). The CPU backend computes in the awaiting thread.
+    /// The awaited form of [`loss`](Self::loss). On the CPU backend it completes without yielding.
     ///
     /// # Errors
     /// As [`loss`](Self::loss), but never [`Error::Blocking`].
@@ -395,8 +396,8 @@ impl Ctc {
         Ok(())
     }
 
-    /// The awaited form of [`loss_and_grad`](Self::loss_and_grad). The CPU backend computes in the
-    /// awaiting thread.
+    /// The awaited form of [`loss_and_grad`](Self::loss_and_grad). On the CPU backend it completes
+    /// without yielding.
     ///
     /// # Errors
     /// As [`loss_async`](Self::loss_async).

@@ -14,8 +14,8 @@
 //!   segment at a time;
 //! - **input slices**: if the input of a tile would exceed a binding, its frames are bound slice by
 //!   slice, and the entries that the sweeps need are gathered into the workspace;
-//! - **dispatch ranges**: if a kernel would take too many loop iterations, each of several
-//!   dispatches processes a range of the steps or items.
+//! - **dispatch ranges**: if a recursion over steps or a sum over items would take too many loop
+//!   iterations, each of several dispatches processes a range of the steps or items.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-// The kind of the input. Must match `Input` in src/options.rs.
+// The kind of the input, `Input` in src/options.rs. Must match `input_kind` in src/plan/build.rs.
 const LOGITS: u32 = 0u;
 const LOG_PROBS: u32 = 1u;
 const LOG_PROBS_EXACT: u32 = 2u;

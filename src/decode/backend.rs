@@ -32,7 +32,8 @@ impl Ctc {
         block_on(self.run_align(batch, options, PollThread::Calling))
     }
 
-    /// The awaited form of [`align`](Self::align). The CPU backend computes in the awaiting thread.
+    /// The awaited form of [`align`](Self::align). On the CPU backend it completes without
+    /// yielding.
     ///
     /// # Errors
     /// As [`align`](Self::align), but never [`Error::Blocking`].
@@ -78,8 +79,8 @@ impl Ctc {
         block_on(self.run_greedy(batch, options, PollThread::Calling))
     }
 
-    /// The awaited form of [`greedy`](Self::greedy). The CPU backend computes in the awaiting
-    /// thread.
+    /// The awaited form of [`greedy`](Self::greedy). On the CPU backend it completes without
+    /// yielding.
     ///
     /// # Errors
     /// As [`align`](Self::align), but never [`Error::Blocking`].

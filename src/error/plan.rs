@@ -37,7 +37,7 @@ pub enum PlanError {
         /// has a lower number. 0 if not even one item can be planned.
         max_items: usize,
     },
-    /// A limit of the device is lower than the batch or any plan needs.
+    /// A limit of the device is too low for the batch, or for any plan.
     #[error("the device's {limit} is {has}, but {needs} is required for {what}")]
     Limit {
         /// wgpu's name for the limit.

@@ -102,8 +102,8 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Checks that each array of the batch fits a buffer. No buffer could hold a larger one, and
-/// planning its tiles could fill the host's memory with dispatches.
+/// Checks that each array of the batch fits a buffer. The planning that follows can then compute
+/// offsets into the arrays in 64 bits.
 fn check_buffers(shape: &BatchShape, task: Task, limits: &DeviceLimits) -> Result<(), PlanError> {
     let [items, frames, classes, labels] =
         [shape.items, shape.frames, shape.classes, shape.max_labels].map(|n| n as u64);

@@ -14,24 +14,28 @@ pub(super) const BLOCK: u64 = 4;
 const WORD: u64 = 4;
 /// Bytes of two words: of a label in the label table, of the statistics of a frame, or of a span.
 const PAIR: u64 = 8;
-/// Bytes of an element of `items`.
+/// Bytes of an element of `items`, which is an `Item` of `shaders/shared/index.wgsl`.
 const ITEM: u64 = 16;
 /// Bytes of four numbers.
 const VECTOR: u64 = 16;
 
-/// Words of the batch totals, which come before the starts of concatenated labels.
+/// Words of the batch totals, which come before the starts of concatenated labels. Must match
+/// STARTS in `shaders/batch_totals.wgsl`.
 const TOTALS_WORDS: u64 = 4;
 
-/// Vectors of the states of a quad: mantissas and exponents of its blanks and of its labels.
+/// Vectors of the states of a quad: mantissas and exponents of its blanks and of its labels. Must
+/// match `carry_part` in `shaders/shared/index.wgsl`.
 const STATE_VECTORS: u64 = 4;
-/// Vectors of a quad in the lattice, per block of frames.
+/// Vectors of a quad in the lattice, per block of frames. Must match LATTICE_PARTS in
+/// `shaders/shared/index.wgsl`.
 const LATTICE_VECTORS: u64 = 6;
 
 /// The number of spill rows between which a recursion alternates. Sweeps of the loss also need one
 /// per frame of a block.
 const ALTERNATING_ROWS: u64 = 2;
 
-/// The number of steps whose backpointers share a word.
+/// The number of steps whose backpointers share a word. Must match `backpointer_row` in
+/// `shaders/shared/index.wgsl`.
 const STEPS_PER_WORD: u64 = 2;
 
 /// The maximum number of items of a tile. `reduce` runs as one workgroup of at least 32 lanes,

@@ -158,7 +158,7 @@ struct LossReport<'a> {
     engine: &'a LossEngine,
     timed: &'a TimedRuns,
     reduction: ReductionArg,
-    /// True if the CPU backend runs because no adapter was found.
+    /// True if the CPU backend runs because no adapter is usable.
     fell_back: bool,
 }
 
