@@ -76,7 +76,8 @@ impl<'a> CheckedBatch<'a> {
         Ok(checked)
     }
 
-    /// Checks `batch` as [`new`](Self::new) does, but allows `star` among the labels.
+    /// Checks `batch` as [`new`](Self::new) does, but allows `star` among the labels and does not
+    /// check the sum of the weights.
     pub(crate) fn with_star(
         batch: &Batch<'a>,
         options: &Options,
@@ -231,7 +232,7 @@ impl<'a> CheckedBatch<'a> {
     }
 
     /// Checks that the sum of the absolute weights is 0 or can be a divisor in f32: a device may
-    /// flush subnormal numbers to 0, and need not support division by numbers of 2^126 and above.
+    /// flush subnormal numbers to 0, and need not divide accurately by numbers above 2^126.
     fn check_weight_sum(&self) -> Result<(), InputError> {
         let weights = self.weights.unwrap_or_default();
         let sum: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();

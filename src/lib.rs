@@ -94,7 +94,7 @@
 //! | NaN or +∞ in a valid frame, or a frame of −∞ only | NaN | NaN, for that item alone | [`NotFinite`](Status::NotFinite) |
 //! | a log-probability above 88, or a frame whose log-probabilities are all −2^28 or less | NaN | NaN, for that item alone | `NotFinite` |
 //! | input that is not a distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | from the same formula, and possibly below 0 | from the same formula | `Ok` |
-//! | a weight that is NaN or infinite | on the host an [`InputError`] before any computation; on a device NaN | on a device NaN | [`NotFinite`](Status::NotFinite) |
+//! | a weight that is NaN or infinite | on the host an [`InputError`] before any computation; on a device NaN | on a device NaN; with [`Reduction::MeanWeighted`] NaN or 0, in the other items too | [`NotFinite`](Status::NotFinite) |
 //! | weights of [`Reduction::MeanWeighted`] whose sum of absolute values is neither 0 nor between 1e-30 and 1e37 | on the host an [`InputError`] before any computation; on a device the reduced loss may be 0, as if the divisor were 0 | on a device 0 in that case | `Ok` |
 //! | a weight of 0 | as usual, but adds exactly 0 to the reduced loss | exactly 0, even if the loss is NaN | as usual |
 //! | a label outside 0..C or equal to the blank, or an invalid length | on the host an [`InputError`] before any computation; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
