@@ -94,6 +94,15 @@ pub fn ordinary() -> ExpectedItem {
     }
 }
 
+/// Returns the result of an item without frames and labels, whose only path is empty.
+pub fn zero_loss() -> ExpectedItem {
+    ExpectedItem {
+        loss: Loss::Zero,
+        status: Status::Ok,
+        grad: Grad::Zero,
+    }
+}
+
 /// Returns the result of an item without a valid alignment, with the loss that the options require.
 pub fn impossible(loss: Loss) -> ExpectedItem {
     ExpectedItem {

@@ -63,6 +63,6 @@ pub enum PlanError {
 fn split(max_items: &usize) -> String {
     match max_items {
         0 => "one item alone is too long for the device's max_storage_buffer_binding_size".into(),
-        most => format!("split the batch into parts of at most {most} items"),
+        max_items => format!("split the batch into parts of at most {max_items} items"),
     }
 }

@@ -85,11 +85,9 @@ pub(super) struct Tiling {
     spill_rows: u64,
     task: Task,
     alignment: u64,
-    /// The device's limits of a binding and of a buffer, for errors.
+    /// The device's limits of a binding and of a buffer.
     max_binding: u64,
     max_buffer: u64,
-    /// The maximum bytes of a workspace array.
-    capacity: u64,
     shape: BatchShape,
 }
 
@@ -100,7 +98,6 @@ impl Tiling {
         limits: &DeviceLimits,
         spill: bool,
     ) -> Result<Self, PlanError> {
-        let capacity = limits.max_binding.min(limits.max_buffer);
         let alignment = u64::from(limits.offset_alignment.max(4));
         let mut tiling = Self {
             label_capacity: label_capacity(shape),
@@ -120,7 +117,6 @@ impl Tiling {
             alignment,
             max_binding: limits.max_binding,
             max_buffer: limits.max_buffer,
-            capacity: capacity.min(LARGEST_WORKSPACE_ARRAY),
             shape: *shape,
         };
         tiling.fit_items()?;
@@ -187,13 +183,14 @@ impl Tiling {
             Task::Align => BLOCK / STEPS_PER_WORD * WORD * self.quads,
             Task::Loss | Task::Greedy => 0,
         };
+        let workspace = self.workspace_room();
         self.fit(
             block_bytes,
-            self.workspace_room(),
+            workspace,
             "the stored states of one item in one checkpoint segment",
         )?;
         let item_bytes = block_bytes * self.steps.div_ceil(BLOCK);
-        let items = self.capacity / item_bytes.max(1);
+        let items = workspace.bytes / item_bytes.max(1);
         self.tile_items = self.tile_items.min(items).max(1);
         Ok(block_bytes)
     }
@@ -202,11 +199,11 @@ impl Tiling {
     /// batch-major, limits the items of the tile first.
     fn slice_input(&mut self) {
         let [items, frames] = [self.shape.items, self.shape.frames].map(|n| n as u64);
-        let rows = self.caller_room().bytes / self.input_row_bytes();
+        let caller = self.caller_room();
+        let rows = caller.bytes / self.input_row_bytes();
         let slice_frames = match self.shape.layout {
             Layout::BatchMajor => {
-                let tile_items =
-                    self.caller_room().bytes / (self.input_row_bytes() * frames).max(1);
+                let tile_items = caller.bytes / (self.input_row_bytes() * frames).max(1);
                 self.tile_items = self.tile_items.min(tile_items).max(1);
                 rows
             }
@@ -220,18 +217,16 @@ impl Tiling {
     /// Limits a segment to the number of steps whose states, and whose gathered entries, each fit a
     /// workspace array.
     fn fit_segments(&mut self, block_bytes: u64) -> Result<(), PlanError> {
-        let mut blocks = self.capacity / (block_bytes * self.tile_items).max(1);
+        let workspace = self.workspace_room();
+        let mut blocks = workspace.bytes / (block_bytes * self.tile_items).max(1);
         if self.gathered {
             let gathered_bytes = self.task.directions() * (self.label_capacity + 1) * WORD * BLOCK;
-            self.tile_items = self.tile_items.min(self.capacity / gathered_bytes);
-            if self.tile_items == 0 {
-                return Err(self.too_large(
-                    gathered_bytes,
-                    self.workspace_room(),
-                    "the logits that one item's labels need in one checkpoint segment",
-                ));
-            }
-            blocks = blocks.min(self.capacity / (gathered_bytes * self.tile_items));
+            self.fit(
+                gathered_bytes,
+                workspace,
+                "the logits that one item's labels need in one checkpoint segment",
+            )?;
+            blocks = blocks.min(workspace.bytes / (gathered_bytes * self.tile_items));
         }
         let blocks = blocks.min(self.steps.div_ceil(BLOCK)).max(1);
         self.segment_steps = (blocks * BLOCK).min(self.steps);
@@ -240,13 +235,9 @@ impl Tiling {
 
     /// Checks that the carry, with the checkpoints of all segments, fits a workspace array.
     fn check_carry(&self) -> Result<(), PlanError> {
-        let bytes = self.carry_bytes();
-        if bytes > self.capacity {
-            return Err(self.too_large(
-                bytes,
-                self.workspace_room(),
-                "the checkpoints of all segments",
-            ));
+        let (bytes, workspace) = (self.carry_bytes(), self.workspace_room());
+        if bytes > workspace.bytes {
+            return Err(self.too_large(bytes, workspace, "the checkpoints of all segments"));
         }
         Ok(())
     }
@@ -254,7 +245,10 @@ impl Tiling {
     /// Returns the room for a workspace array.
     fn workspace_room(&self) -> Room {
         Room {
-            bytes: self.capacity,
+            bytes: self
+                .max_binding
+                .min(self.max_buffer)
+                .min(LARGEST_WORKSPACE_ARRAY),
             overhead: 0,
             max: LARGEST_WORKSPACE_ARRAY,
         }

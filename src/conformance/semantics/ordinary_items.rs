@@ -4,6 +4,7 @@ use crate::{Blank, Impossible, Options, Reduction, Status};
 
 use super::{
     Expected, ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, ordinary, row,
+    zero_loss,
 };
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 use crate::conformance::golden::conformance::sparse;
@@ -116,14 +117,7 @@ fn ordinary_items() -> Vec<SemanticsCase> {
             "an item with no frames and no labels has loss 0",
             batch([2, 3, 4], &[&[], &[1]]).logit_lengths(&[0, 3]),
             options,
-            vec![
-                ExpectedItem {
-                    loss: Loss::Zero,
-                    status: Status::Ok,
-                    grad: Grad::Zero,
-                },
-                ordinary(),
-            ],
+            vec![zero_loss(), ordinary()],
         ),
         SemanticsCase {
             expected: Expected::Reduced(vec![], 0.0),
@@ -141,14 +135,7 @@ fn ordinary_items() -> Vec<SemanticsCase> {
             "a batch without frames has loss 0 for empty labels",
             batch([2, 0, 4], &[&[], &[1]]),
             options,
-            vec![
-                ExpectedItem {
-                    loss: Loss::Zero,
-                    status: Status::Ok,
-                    grad: Grad::Zero,
-                },
-                impossible(Loss::Inf),
-            ],
+            vec![zero_loss(), impossible(Loss::Inf)],
         ),
         row(
             "one frame, one label",

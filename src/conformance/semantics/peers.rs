@@ -8,7 +8,9 @@
 use crate::{Impossible, Options, Status};
 
 use super::ordinary_items::{batch, default_options};
-use super::{ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, ordinary, row};
+use super::{
+    ExpectedItem, Grad, Loss, SemanticsCase, impossible, not_finite, ordinary, row, zero_loss,
+};
 use crate::conformance::batch::{OwnedBatch, OwnedLabels};
 
 const MINUS_INFINITY: f32 = f32::NEG_INFINITY;
@@ -29,11 +31,6 @@ fn impossible_items() -> Vec<SemanticsCase> {
     let long: [&[i32]; 2] = [&[1, 2, 3, 1], &[1, 2]];
     let repeated: [&[i32]; 2] = [&[1, 1, 2], &[1, 2]];
     let frameless: [&[i32]; 3] = [&[], &[1], &[1, 2]];
-    let zero_loss = || ExpectedItem {
-        loss: Loss::Zero,
-        status: Status::Ok,
-        grad: Grad::Zero,
-    };
     vec![
         // PyTorch: +inf and a gradient of NaN, which makes the training step of the whole batch
         // NaN. TensorFlow's sparse loss rejects the batch; its dense loss returns 707 and optax

@@ -1,9 +1,9 @@
 //! Special values in each kind of input: infinities, NaN, zeros, and rows that do not sum to 1.
 
-use crate::{Input, Options, Status};
+use crate::{Input, Options};
 
 use super::ordinary_items::{batch, default_options};
-use super::{ExpectedItem, Grad, Loss, SemanticsCase, not_finite, ordinary, row};
+use super::{SemanticsCase, not_finite, ordinary, row, zero_loss};
 use crate::conformance::batch::OwnedBatch;
 use crate::conformance::random_case::log_probs;
 
@@ -146,14 +146,7 @@ fn not_finite_items() -> Vec<SemanticsCase> {
             "NaN does not affect an item without frames",
             empty,
             options,
-            vec![
-                ExpectedItem {
-                    loss: Loss::Zero,
-                    status: Status::Ok,
-                    grad: Grad::Zero,
-                },
-                ordinary(),
-            ],
+            vec![zero_loss(), ordinary()],
         ),
         row(
             "a logit of -inf is a class of probability 0",

@@ -74,9 +74,8 @@ class GreedyHypothesis:
     frames: list[range]
     #: The log-probability of the path, in nats.
     log_prob: float
-    #: "ok"; or "not finite": a frame has NaN, +inf, a log-probability above 88, a negative
-    #: probability or no class of positive probability. Then `labels` is empty, and `log_prob` is
-    #: NaN.
+    #: "ok"; or "not finite": a frame has NaN, +inf, a log-probability above 88, a probability below
+    #: −ε or no class of positive probability. Then `labels` is empty, and `log_prob` is NaN.
     status: Status
 
 
