@@ -40,11 +40,11 @@ fn load_carry(direction: u32, g: u32, q: u32) -> States {
 fn lane_path_sum(g: u32, item: Item, lane: u32) -> Scaled {
     var sum = scaled_zero();
     for (var q = lane; q <= item.labels / 4u; q += LANES) {
-        let quad = quad_of(g, item.labels, q);
+        let quad = group_of(g, item.labels, q);
         var edge = no_edge_state();
         if (q > 0u) {
             let before = load_carry(0u, g, q - 1u);
-            edge = EdgeState(before.label.m.w, before.label.e.w);
+            edge = ScaledNumber(before.label.m.w, before.label.e.w);
         }
         let alpha = transition_sums(0u, load_carry(0u, g, q), edge, quad);
         let beta = load_carry(1u, g, q);

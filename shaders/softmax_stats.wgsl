@@ -1,19 +1,27 @@
 // softmax_stats: computes the row statistics of each frame: the maximum over the classes, and the
-// sum of exp(x - max) minus 1. If the input is split into slices, so that a sweep cannot bind all
-// of it, also gathers the entries that each item needs. For greedy decoding, computes the most
+// sum of exp(x - max) minus 1. On a GPU also writes the emission table, from which the sweeps read.
+// If the input is split into slices, so that a sweep cannot bind all of it, gathers the entries that
+// each item needs instead. For greedy decoding, computes the most
 // probable class of each frame and -ln of its probability instead.
 //
 // formula: p = y / (1 + sum_exp_m1), with y = exp(x - max) and sum_exp_m1 = Σ y - 1. For
 // probabilities, y = (x + ε) / max. Log-probabilities are not normalised, so their sum is not used.
 // in: the input [.., C]: logits, log-probabilities or probabilities; items; label_table, to gather.
 // in, out: item_status: becomes NOT_FINITE if a row is invalid.
-// out: row_stats [T, G]; gathered [step, direction, G, 1 + label_capacity]: the entry of the blank,
-// then those of the labels.
+// out: row_stats [T, G]; gathered: the emission table (see `table_row`), or [step, direction, G, 1 +
+// label_capacity]: the entry of the blank, then those of the labels.
 // grid: LANES lanes per frame, ROWS frames per workgroup.
 // barriers: those of the folds.
 
-// True if the entries that the sweeps need are gathered.
-override WRITE_GATHERED: bool = false;
+// What is written to `gathered`: nothing, the entries of the blank and of the labels, or the emission
+// table: the emissions of the blank and of the labels, or of all classes. Must match `gather` in
+// src/plan/tiling.rs.
+const NOTHING: u32 = 0u;
+const ENTRIES: u32 = 1u;
+const EMISSIONS_OF_LABELS: u32 = 2u;
+const EMISSIONS_OF_CLASSES: u32 = 3u;
+
+override GATHER: u32 = 0u;
 // True if the lanes hold a whole row in registers, so that it is read once.
 override ROW_IN_REGISTERS: bool = false;
 // True for greedy decoding.
@@ -118,6 +126,35 @@ fn add_classes(sums: ClassSums, bits: vec4<u32>, classes: vec4<u32>, row_max: f3
     );
 }
 
+// The class of a column of `gathered`.
+fn class_of_column(row: InputRow, column: u32) -> u32 {
+    if (GATHER == EMISSIONS_OF_CLASSES) {
+        return column;
+    }
+    if (column == 0u) {
+        return params.blank;
+    }
+    // A star is not a class, and its gathered entry is not used.
+    let class_index = label_table[row.g * params.label_capacity + column - 1u].x & ~TOP_BIT;
+    return min(class_index, params.classes - 1u);
+}
+
+// Writes the row's words of `gathered`. `step` is that of the row's frame.
+fn gather(row: InputRow, item: Item, step: Step, lane: u32, row_max: f32) {
+    let of_classes = GATHER == EMISSIONS_OF_CLASSES;
+    let columns = select(item.labels + 1u, params.classes, of_classes);
+    for (var i = lane; i < columns; i += LANES) {
+        let bits = input_bits(row.first + class_of_column(row, i));
+        if (GATHER == ENTRIES) {
+            gathered[gathered_row(step.k, step.direction, row.g) + i] = bits;
+        } else {
+            let at = table_row(step.k, step.direction, row.g, of_classes) + i;
+            let words = table_words(emission(vec4<u32>(bits), vec4<f32>(row_max), vec4<bool>(true)));
+            gathered[4u * at + step.k % BLOCK] = words.x;
+        }
+    }
+}
+
 @compute @workgroup_size(LANES, ROWS)
 fn softmax_stats(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -193,18 +230,7 @@ fn softmax_stats(
         }
         row_stats[row.t * params.tile_items + row.g] = stats;
     }
-    if (WRITE_GATHERED) {
-        let out = gathered_row(step.k, step.direction, row.g);
-        for (var i = lane; i <= item.labels; i += LANES) {
-            var class_index = params.blank;
-            if (i > 0u) {
-                // A star is not a class, and its gathered entry is not used.
-                class_index = min(
-                    label_table[row.g * params.label_capacity + i - 1u].x & ~TOP_BIT,
-                    params.classes - 1u,
-                );
-            }
-            gathered[out + i] = input_bits(row.first + class_index);
-        }
+    if (GATHER != NOTHING) {
+        gather(row, item, step, lane, row_max);
     }
 }

@@ -25,21 +25,21 @@ fn row_barrier() {
 
 // The sum over the transitions into each state of a quad, without the emission, from a row of the
 // carry.
-fn incoming(direction: u32, assignment: Assignment, row: u32, quad: Quad) -> States {
+fn incoming(direction: u32, assignment: Assignment, row: u32, quad: Group) -> States {
     let labels = assignment.item.labels;
-    let states = load_carry(row, assignment, quad.q);
+    let states = load_carry(row, assignment, quad.index);
     var edge = no_edge_state();
-    if (direction == 0u && quad.q > 0u) {
+    if (direction == 0u && quad.index > 0u) {
         edge = edge_state(
             direction,
-            load_carry(row, assignment, quad.q - 1u),
-            quad_of(assignment.g, labels, quad.q - 1u),
+            load_carry(row, assignment, quad.index - 1u),
+            group_of(assignment.g, labels, quad.index - 1u),
         );
-    } else if (direction == 1u && quad.q < labels / 4u) {
+    } else if (direction == 1u && quad.index < labels / 4u) {
         edge = edge_state(
             direction,
-            load_carry(row, assignment, quad.q + 1u),
-            quad_of(assignment.g, labels, quad.q + 1u),
+            load_carry(row, assignment, quad.index + 1u),
+            group_of(assignment.g, labels, quad.index + 1u),
         );
     }
     return transition_sums(direction, states, edge, quad);
@@ -62,7 +62,7 @@ fn sweep_inward(assignment: Assignment, lane: u32) -> u32 {
     var parity = 0u;
     for (var k = params.first_step; k < end; k++) {
         for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
-            let quad = quad_of(assignment.g, assignment.item.labels, q);
+            let quad = group_of(assignment.g, assignment.item.labels, q);
             let y = step_emissions(assignment.g, d, k, assignment.item, quad);
             let states = with_emission(incoming(d, assignment, own_row(parity), quad), y);
             if (k % BLOCK == 0u) {
@@ -96,7 +96,7 @@ fn sweep_outward(assignment: Assignment, lane: u32) -> u32 {
         row_barrier();
         for (var k = first + 1u; k < block_end; k++) {
             for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
-                let quad = quad_of(assignment.g, assignment.item.labels, q);
+                let quad = group_of(assignment.g, assignment.item.labels, q);
                 let y = step_emissions(assignment.g, other, k, assignment.item, quad);
                 let states = with_emission(
                     incoming(other, assignment, block_row(k - first - 1u), quad),
@@ -109,7 +109,7 @@ fn sweep_outward(assignment: Assignment, lane: u32) -> u32 {
         for (var k = block_end; k > first; k--) {
             let f = k - 1u - first;
             for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
-                let quad = quad_of(assignment.g, assignment.item.labels, q);
+                let quad = group_of(assignment.g, assignment.item.labels, q);
                 let y = step_emissions(assignment.g, other, k - 1u, assignment.item, quad);
                 let sums = incoming(d, assignment, own_row(parity), quad);
                 let weights = weights_of(

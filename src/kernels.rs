@@ -16,7 +16,7 @@ pub(crate) use decode::{BACKTRACE, COLLAPSE, PATH, PATH_LOG_PROB, SPANS, VITERBI
 pub(crate) use shader::variants;
 pub use shader::{Shader, shaders};
 pub use source::ElementType;
-pub(crate) use source::{Aliasing, SourceVariant, for_browsers};
+pub(crate) use source::{Aliasing, Pairs, SourceVariant, SweepForm, for_browsers};
 
 use Access::{Read, Write};
 use source::SourcePart;
@@ -140,6 +140,7 @@ impl std::fmt::Debug for Kernel {
 const STATES: &str = include_str!("../shaders/shared/states.wgsl");
 const ROW_WORKGROUP: &str = include_str!("../shaders/shared/row_workgroup.wgsl");
 const INPUT_KIND: &str = include_str!("../shaders/shared/input_kind.wgsl");
+const EMISSION: &str = include_str!("../shaders/shared/emission.wgsl");
 const EMISSIONS: &str = include_str!("../shaders/shared/emissions.wgsl");
 const SWEEP_ARRAYS: &str = include_str!("../shaders/shared/sweep_arrays.wgsl");
 const NEIGHBOUR_BARRIER: &str = include_str!("../shaders/shared/neighbour_barrier.wgsl");
@@ -200,6 +201,7 @@ pub(crate) static SOFTMAX_STATS: Kernel = Kernel {
     shared: &[
         SourcePart::Input,
         Shared(INPUT_KIND),
+        Shared(EMISSION),
         Shared(ROW_WORKGROUP),
         SourcePart::Exchange(FOLD_BARRIER, FOLD_SUBGROUP),
     ],
@@ -224,7 +226,9 @@ pub(crate) static SWEEP: Kernel = Kernel {
         SourcePart::Input,
         Shared(INPUT_KIND),
         Shared(STATES),
-        Shared(EMISSIONS),
+        Shared(EMISSION),
+        SourcePart::Emissions,
+        SourcePart::Swap,
         Shared(SWEEP_ARRAYS),
         SourcePart::Exchange(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
     ],
@@ -238,6 +242,7 @@ pub(crate) static SWEEP_LONG: Kernel = Kernel {
         SourcePart::Input,
         Shared(INPUT_KIND),
         Shared(STATES),
+        Shared(EMISSION),
         Shared(EMISSIONS),
         Shared(SWEEP_ARRAYS),
         Shared(NEIGHBOUR_BARRIER),

@@ -30,6 +30,10 @@ pub struct DeviceLimits {
     /// lanes, at most 256, is a limit too. The states of longer items are in storage. Lower this
     /// number to test that variant.
     pub max_register_quads: u32,
+    /// The number of state pairs that each lane of a sweep holds: 1, 2 or 4. With 0, the plan
+    /// chooses. Set this number to test the others: the sweeps then read the emission table, also
+    /// on a software adapter.
+    pub pairs_per_lane: u32,
     /// The subgroup size, if it is the same for all of the device's subgroups and kernels may use
     /// them; otherwise 0. Must be 0 or a power of two.
     pub subgroup_size: u32,
@@ -50,6 +54,7 @@ setters!(DeviceLimits {
     workgroup_memory: u32,
     offset_alignment: u32,
     max_register_quads: u32,
+    pairs_per_lane: u32,
     subgroup_size: u32,
     f16: bool,
     software: bool,
@@ -104,6 +109,7 @@ impl From<&wgpu::Limits> for DeviceLimits {
             workgroup_memory: limits.max_compute_workgroup_storage_size,
             offset_alignment: limits.min_storage_buffer_offset_alignment,
             max_register_quads: u32::MAX,
+            pairs_per_lane: 0,
             subgroup_size: 0,
             f16: false,
             software: false,

@@ -21,7 +21,7 @@ use std::fmt;
 
 use crate::batch::BatchShape;
 use crate::error::{ParameterError, PlanError};
-use crate::kernels::{ArrayId, Kernel, Shader, SourceVariant};
+use crate::kernels::{ArrayId, Kernel, Shader, SourceVariant, SweepForm};
 use crate::limits::DeviceLimits;
 use crate::options::Options;
 use crate::params::Params;
@@ -31,6 +31,7 @@ mod check;
 mod decode;
 mod launch;
 mod stages;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod tiling;
@@ -115,6 +116,7 @@ pub(crate) struct PlannedDispatch {
     pub(crate) label: &'static str,
     /// True if the shader source uses subgroup operations.
     pub(crate) subgroups: bool,
+    pub(crate) sweep: SweepForm,
     pub(crate) constants: Vec<(&'static str, u32)>,
     pub(crate) params: Params,
     pub(crate) grid: [u32; 3],
@@ -236,6 +238,7 @@ impl Plan {
         self.dispatches.iter().map(|dispatch| {
             let variant = SourceVariant {
                 subgroups: dispatch.subgroups,
+                sweep: dispatch.sweep,
                 ..self.source_variant()
             };
             (

@@ -21,7 +21,7 @@ fn advance(
     blank: u32,
 ) -> ViterbiStep {
     let quad = star_quad.quad;
-    let edge = exchange_with_neighbour(0u, quad.q, viterbi_edge_state(scores));
+    let edge = exchange_with_neighbour(0u, quad.index, viterbi_edge_state(scores));
     return viterbi_step(
         scores,
         edge,
@@ -63,9 +63,9 @@ fn sweep_frames(g: u32, item: Item, star_quad: StarQuad, begin: PathScores) -> P
             scores = d.scores;
             second |= d.backpointers << 16u;
         }
-        if (STORE_ROWS && quad.q < params.quads) {
-            backpointers[backpointer_row(k, g) + quad.q] = first;
-            backpointers[backpointer_row(k + 2u, g) + quad.q] = second;
+        if (STORE_ROWS && quad.index < params.quads) {
+            backpointers[backpointer_row(k, g) + quad.index] = first;
+            backpointers[backpointer_row(k + 2u, g) + quad.index] = second;
         }
     }
     return scores;

@@ -19,13 +19,13 @@ fn row_barrier() {
 fn advance(g: u32, item: Item, t: u32, row: u32, star_quad: StarQuad) -> ViterbiStep {
     let quad = star_quad.quad;
     var edge = no_edge_state();
-    if (quad.q > 0u) {
-        edge = viterbi_edge_state(load_carry(row, g, quad.q - 1u));
+    if (quad.index > 0u) {
+        edge = viterbi_edge_state(load_carry(row, g, quad.index - 1u));
     }
     let first = first_entry(g, 0u, t, item.frames);
     let blank = blank_score_at(entry(first, select(params.blank, 0u, READ_GATHERED)), g, t);
-    let label = label_scores(entries_of(first, quad.columns), g, t, star_quad);
-    return viterbi_step(load_carry(row, g, quad.q), edge, quad, blank, label);
+    let label = label_scores(entries_of(first, columns_of(quad, item.labels)), g, t, star_quad);
+    return viterbi_step(load_carry(row, g, quad.index), edge, quad, blank, label);
 }
 
 @compute @workgroup_size(LANES)

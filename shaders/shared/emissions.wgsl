@@ -1,28 +1,38 @@
-// Loads the input of a quad one block of frames ahead, so that the loads overlap with the
-// computation of the block before, and turns it into emissions.
+// Loads the entries of a group one block of frames ahead, so that the loads overlap with the
+// computation of the block before, and turns them into emissions. emission_table.wgsl reads the
+// emissions instead.
 
-// The entries of a quad in a block of four frames. `a`, `b`, `c` and `d` are those of the labels at
+// The entries of a group in a block of four frames. `a`, `b`, `c` and `d` are those of the labels at
 // the first to the fourth frame. `blanks` and `row_max`, the entries of the blank and the frames'
 // maxima, have one component per frame.
 struct BlockEntries {
-    a: vec4<u32>,
-    b: vec4<u32>,
-    c: vec4<u32>,
-    d: vec4<u32>,
+    a: Words,
+    b: Words,
+    c: Words,
+    d: Words,
     blanks: vec4<u32>,
     row_max: vec4<f32>,
 }
 
-// The emissions of a block, relative to the most probable class of each frame, whose emission is
-// exactly 1. `join` divides by the sums of the frames, which are in `row_stats`. Thus a frame whose
-// most probable class has a probability near 1 causes no rounding, and small losses keep their
-// digits.
+// The emissions of a block.
 struct Emissions {
-    a: Scaled,
-    b: Scaled,
-    c: Scaled,
-    d: Scaled,
-    blanks: Scaled,
+    a: States,
+    b: States,
+    c: States,
+    d: States,
+}
+
+// True if the input is read from the gathered entries.
+override READ_GATHERED: bool = false;
+
+@group(0) @binding(5) var<storage, read> gathered: array<u32>;
+
+// The columns of a group's labels in the input or in the gathered entries.
+fn columns_of(group: Group, labels: u32) -> Words {
+    if (READ_GATHERED) {
+        return min(pair_indices(group.index) + 1u, Words(labels));
+    }
+    return group.classes;
 }
 
 // The bits of the entry in a column of the row that begins at `first`.
@@ -33,13 +43,12 @@ fn entry(first: u32, column: u32) -> u32 {
     return input_bits(first + column);
 }
 
-fn entries_of(first: u32, columns: vec4<u32>) -> vec4<u32> {
-    return vec4<u32>(
-        entry(first, columns.x),
-        entry(first, columns.y),
-        entry(first, columns.z),
-        entry(first, columns.w),
-    );
+fn entries_of(first: u32, columns: Words) -> Words {
+    var entries = Words(0u);
+    for (var i = 0u; i < PAIRS; i++) {
+        entries = with_component(entries, i, entry(first, component(columns, i)));
+    }
+    return entries;
 }
 
 // The index of the first entry of a step, in the gathered entries or in the binding of the input.
@@ -47,18 +56,12 @@ fn first_entry(g: u32, direction: u32, k: u32, frames: u32) -> u32 {
     if (READ_GATHERED) {
         return gathered_row(k, direction, g);
     }
-    return params.input_base
-        + (g * params.item_rows + frame_of(direction, k, frames) * params.frame_rows) * params.classes;
-}
-
-// The maximum of the frame at step k.
-fn row_max_of(g: u32, direction: u32, k: u32, frames: u32) -> f32 {
-    return row_stats[frame_of(direction, k, frames) * params.tile_items + g].x;
+    return first_of_frame(g, frame_of(direction, k, frames));
 }
 
 // Loads the block of a direction that begins at step k. Steps past the last one read the last one
 // again.
-fn load_block(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> BlockEntries {
+fn load_block(g: u32, direction: u32, k: u32, item: Item, group: Group) -> BlockEntries {
     let last = steps_of(direction, item.frames) - 1u;
     let k0 = min(k, last);
     let k1 = min(k + 1u, last);
@@ -77,11 +80,12 @@ fn load_block(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> BlockEn
         row_max_of(g, direction, k3, item.frames),
     );
     let blank = select(params.blank, 0u, READ_GATHERED);
+    let columns = columns_of(group, item.labels);
     return BlockEntries(
-        entries_of(first.x, quad.columns),
-        entries_of(first.y, quad.columns),
-        entries_of(first.z, quad.columns),
-        entries_of(first.w, quad.columns),
+        entries_of(first.x, columns),
+        entries_of(first.y, columns),
+        entries_of(first.z, columns),
+        entries_of(first.w, columns),
         vec4<u32>(
             entry(first.x, blank),
             entry(first.y, blank),
@@ -92,48 +96,30 @@ fn load_block(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> BlockEn
     );
 }
 
-// The emissions of four entries, relative to `row_max`; 0 where `exists` is false.
-fn emission(bits: vec4<u32>, row_max: vec4<f32>, exists: vec4<bool>) -> Scaled {
-    let is_valid = finite(bits) & exists;
-    let x = bitcast<vec4<f32>>(bits_where(bits, is_valid));
-    if (INPUT == PROBS) {
-        let y = add_epsilon(x);
-        let is_positive = is_valid & (y >= vec4<f32>(MIN_PROB));
-        let scaled = ratio(max(y, vec4<f32>(MIN_PROB)), row_max);
-        return select_scaled(scaled, scaled_zero(), is_positive);
-    }
-    return select_scaled(
-        exp_minus_max(x, row_max),
-        scaled_zero(),
-        is_valid & (relative_log_prob(x, row_max) > vec4<f32>(-MAX_NATS)),
+// The emissions of one frame.
+fn frame_emissions(labels: Words, blank: u32, row_max: f32, group: Group) -> States {
+    return States(
+        emission(Words(blank), Floats(row_max), group.blanks),
+        emission(labels, Floats(row_max), group.labels),
     );
 }
 
-fn block_emissions(block: BlockEntries, quad: Quad) -> Emissions {
+fn block_emissions(block: BlockEntries, group: Group) -> Emissions {
     return Emissions(
-        emission(block.a, vec4<f32>(block.row_max.x), quad.labels),
-        emission(block.b, vec4<f32>(block.row_max.y), quad.labels),
-        emission(block.c, vec4<f32>(block.row_max.z), quad.labels),
-        emission(block.d, vec4<f32>(block.row_max.w), quad.labels),
-        emission(block.blanks, block.row_max, vec4<bool>(true)),
+        frame_emissions(block.a, block.blanks.x, block.row_max.x, group),
+        frame_emissions(block.b, block.blanks.y, block.row_max.y, group),
+        frame_emissions(block.c, block.blanks.z, block.row_max.z, group),
+        frame_emissions(block.d, block.blanks.w, block.row_max.w, group),
     );
-}
-
-// The emissions of one frame for the blanks and labels of the quad.
-fn frame_emissions(label: Scaled, blank_m: f32, blank_e: i32, quad: Quad) -> States {
-    let blank = Scaled(vec4<f32>(blank_m), vec4<i32>(blank_e));
-    return States(select_scaled(blank, scaled_zero(), quad.blanks), label);
 }
 
 // The emissions of a single step, for kernels that load no blocks.
-fn step_emissions(g: u32, direction: u32, k: u32, item: Item, quad: Quad) -> States {
+fn step_emissions(g: u32, direction: u32, k: u32, item: Item, group: Group) -> States {
     let first = first_entry(g, direction, k, item.frames);
-    let row_max = vec4<f32>(row_max_of(g, direction, k, item.frames));
-    let blank = emission(
-        vec4<u32>(entry(first, select(params.blank, 0u, READ_GATHERED))),
-        row_max,
-        vec4<bool>(true),
+    return frame_emissions(
+        entries_of(first, columns_of(group, item.labels)),
+        entry(first, select(params.blank, 0u, READ_GATHERED)),
+        row_max_of(g, direction, k, item.frames),
+        group,
     );
-    let label = emission(entries_of(first, quad.columns), row_max, quad.labels);
-    return frame_emissions(label, blank.m.x, blank.e.x, quad);
 }

@@ -73,10 +73,24 @@ fn frame_of(direction: u32, k: u32, frames: u32) -> u32 {
     return select(frames - 1u - k, k, direction == 0u);
 }
 
+// The index of the first entry of frame f of the input slice in the binding of the input.
+fn first_of_frame(g: u32, f: u32) -> u32 {
+    return params.input_base + (g * params.item_rows + f * params.frame_rows) * params.classes;
+}
+
 // The start of row (step, direction, item) of the gathered entries.
 fn gathered_row(k: u32, direction: u32, g: u32) -> u32 {
     return (((k - params.segment_begin) * DIRECTIONS + direction) * params.tile_items + g)
         * (params.label_capacity + 1u);
+}
+
+// The start of row (block of step k, direction, item) of the emission table, in vectors of four
+// words. A row has one vector per column, with one component per frame of the block. The columns are
+// the classes, or the blank and then the labels.
+fn table_row(k: u32, direction: u32, g: u32, of_classes: bool) -> u32 {
+    let columns = select(params.label_capacity + 1u, params.classes, of_classes);
+    let block = (k - params.segment_begin) / BLOCK;
+    return ((block * 2u + direction) * params.tile_items + g) * columns;
 }
 
 // The start of part (block of step k, direction, item, part) of the lattice. A part has a vector of

@@ -9,7 +9,7 @@ override INPUT: u32 = 0u;
 // The log-probability of a class, for comparison with the threshold below which a probability
 // counts as 0. For logits, the logarithm of the sum is not subtracted: it is small compared with
 // the threshold.
-fn relative_log_prob(x: vec4<f32>, row_max: vec4<f32>) -> vec4<f32> {
+fn relative_log_prob(x: Floats, row_max: Floats) -> Floats {
     if (is_log_probs()) {
         return x;
     }
@@ -21,7 +21,7 @@ fn is_log_probs() -> bool {
 }
 
 // p + ε; exactly 0 below the smallest normal number, because devices may flush such numbers to 0.
-fn add_epsilon(p: vec4<f32>) -> vec4<f32> {
+fn add_epsilon(p: Floats) -> Floats {
     let y = p + params.epsilon;
-    return select(vec4<f32>(0.0), y, abs(y) >= vec4<f32>(MIN_PROB));
+    return select(Floats(0.0), y, abs(y) >= Floats(MIN_PROB));
 }

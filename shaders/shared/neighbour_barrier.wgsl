@@ -6,7 +6,7 @@ override TWO_LANES: u32 = 2u * LANES;
 var<workgroup> sh_edge: array<vec2<i32>, TWO_LANES>;
 var<private> buffer_start: u32 = 0u;
 
-fn exchange_with_neighbour(direction: u32, lane: u32, own: EdgeState) -> EdgeState {
+fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> ScaledNumber {
     sh_edge[buffer_start + lane] = vec2<i32>(bitcast<i32>(own.m), own.e);
     workgroupBarrier();
     let alpha = direction == 0u;
@@ -14,7 +14,7 @@ fn exchange_with_neighbour(direction: u32, lane: u32, own: EdgeState) -> EdgeSta
     let received = sh_edge[buffer_start + neighbour];
     buffer_start = LANES - buffer_start;
     let has_no_neighbour = lane == select(LANES - 1u, 0u, alpha);
-    return EdgeState(
+    return ScaledNumber(
         select(bitcast<f32>(received.x), 1.0, has_no_neighbour),
         select(received.y, ZERO_EXPONENT, has_no_neighbour),
     );

@@ -1,9 +1,11 @@
-// The neighbour exchange if the workgroup is one subgroup: without workgroup memory or barriers.
-fn exchange_with_neighbour(direction: u32, lane: u32, own: EdgeState) -> EdgeState {
+// The exchanges between lanes if the workgroup is one subgroup: without workgroup memory or barriers.
+
+// Each lane passes its edge state to the next lane (alpha) or to the previous one (beta).
+fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> ScaledNumber {
     let alpha = direction == 0u;
     let neighbour = select(lane + 1u, lane - 1u, alpha) & (LANES - 1u);
     let m = subgroupShuffle(own.m, neighbour);
     let e = subgroupShuffle(own.e, neighbour);
     let has_no_neighbour = lane == select(LANES - 1u, 0u, alpha);
-    return EdgeState(select(m, 1.0, has_no_neighbour), select(e, ZERO_EXPONENT, has_no_neighbour));
+    return ScaledNumber(select(m, 1.0, has_no_neighbour), select(e, ZERO_EXPONENT, has_no_neighbour));
 }

@@ -1,5 +1,6 @@
-// Scaled floats, four at once: probabilities as m · 2^e. The constants must match
-// src/cpu/scaled.rs, whose exponential uses another polynomial.
+// Scaled floats: probabilities as m · 2^e. A value has one of them per component of `Floats`, the
+// type of the file pairs_*.wgsl that precedes this one. The constants must match src/cpu/scaled.rs,
+// whose exponential uses another polynomial.
 //
 // e is an integer, so sums of exponents are exact. A number whose e is ZERO_EXPONENT represents 0,
 // whatever its m; sums of exponents are clamped to at least ZERO_EXPONENT. A probability of
@@ -30,29 +31,35 @@ const LN2_HIGH: f32 = 0.693359375;
 const LN2_LOW: f32 = -2.12194440e-4;
 
 struct Scaled {
-    m: vec4<f32>,
-    e: vec4<i32>,
+    m: Floats,
+    e: Ints,
+}
+
+// A single scaled float.
+struct ScaledNumber {
+    m: f32,
+    e: i32,
 }
 
 fn scaled_zero() -> Scaled {
-    return Scaled(vec4<f32>(1.0), vec4<i32>(ZERO_EXPONENT));
+    return Scaled(Floats(1.0), Ints(ZERO_EXPONENT));
 }
 
 fn scaled_one() -> Scaled {
-    return Scaled(vec4<f32>(1.0), vec4<i32>(0));
+    return Scaled(Floats(1.0), Ints(0));
 }
 
 // 2^d; 0 if d is below -126. d must be at most 127.
-fn exp2_int(d: vec4<i32>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(vec4<u32>(max(d, vec4<i32>(-127)) + vec4<i32>(127)) << vec4<u32>(23u));
+fn exp2_int(d: Ints) -> Floats {
+    return bitcast<Floats>(Words(max(d, Ints(-127)) + Ints(127)) << Words(23u));
 }
 
 // The same number with m in [1, 2). m must be positive and normal.
 fn normalised(a: Scaled) -> Scaled {
-    let bits = bitcast<vec4<u32>>(a.m);
-    let exponent = vec4<i32>(bits >> vec4<u32>(23u)) - vec4<i32>(127);
-    let m = bitcast<vec4<f32>>((bits & vec4<u32>(0x007fffffu)) | vec4<u32>(0x3f800000u));
-    return Scaled(m, max(a.e + exponent, vec4<i32>(ZERO_EXPONENT)));
+    let bits = bitcast<Words>(a.m);
+    let exponent = Ints(bits >> Words(23u)) - Ints(127);
+    let m = bitcast<Floats>((bits & Words(0x007fffffu)) | Words(0x3f800000u));
+    return Scaled(m, max(a.e + exponent, Ints(ZERO_EXPONENT)));
 }
 
 // a + b. m of the result is at most the sum of both m.
@@ -62,41 +69,31 @@ fn plus(a: Scaled, b: Scaled) -> Scaled {
 }
 
 fn times(a: Scaled, b: Scaled) -> Scaled {
-    return Scaled(a.m * b.m, max(a.e + b.e, vec4<i32>(ZERO_EXPONENT)));
+    return Scaled(a.m * b.m, max(a.e + b.e, Ints(ZERO_EXPONENT)));
 }
 
 // x / y of positive normal numbers of any size.
-fn ratio(x: vec4<f32>, y: vec4<f32>) -> Scaled {
-    let a = normalised(Scaled(x, vec4<i32>(0)));
-    let b = normalised(Scaled(y, vec4<i32>(0)));
+fn ratio(x: Floats, y: Floats) -> Scaled {
+    let a = normalised(Scaled(x, Ints(0)));
+    let b = normalised(Scaled(y, Ints(0)));
     return normalised(Scaled(a.m / b.m, a.e - b.e));
 }
 
 // Returns x, after an operation on its bits that has no effect: the bits of every finite number are
 // at most 0xff7fffff. Compilers may simplify (a + b) - a to b, as NVIDIA's does, but they do not
 // simplify across an operation on integers.
-fn opaque(x: vec4<f32>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(min(bitcast<vec4<u32>>(x), vec4<u32>(0xff7fffffu)));
+fn opaque(x: Floats) -> Floats {
+    return bitcast<Floats>(min(bitcast<Words>(x), Words(0xff7fffffu)));
 }
 
 // The rounding error of a + b (Knuth's two-sum): exactly a + b - sum, where `sum` is opaque(a + b).
-fn two_sum_error(a: vec4<f32>, b: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+fn two_sum_error(a: Floats, b: Floats, sum: Floats) -> Floats {
     let back = opaque(sum - a);
     return opaque(a - opaque(sum - back)) + opaque(b - back);
 }
 
-// a where the condition holds, else b. By component, because GLSL before 4.50 cannot select between
-// vectors of integers.
-fn select_ints(a: vec4<i32>, b: vec4<i32>, condition: vec4<bool>) -> vec4<i32> {
-    return vec4<i32>(
-        select(b.x, a.x, condition.x),
-        select(b.y, a.y, condition.y),
-        select(b.z, a.z, condition.z),
-        select(b.w, a.w, condition.w),
-    );
-}
-
-fn select_scaled(a: Scaled, b: Scaled, condition: vec4<bool>) -> Scaled {
+// a where the condition holds, else b.
+fn select_scaled(a: Scaled, b: Scaled, condition: Bools) -> Scaled {
     return Scaled(select(b.m, a.m, condition), select_ints(a.e, b.e, condition));
 }
 
@@ -106,8 +103,8 @@ const MAX_DIRECT: f32 = 512.0;
 
 // The exponent e of the power of two in exp(d), and the remainder of d.
 struct Powers {
-    d: vec4<f32>,
-    e: vec4<i32>,
+    d: Floats,
+    e: Ints,
 }
 
 // Returns r with exp(d) = exp(r.d) · 2^r.e and |r.d| < 2, for |d| <= MAX_ABS_EXPONENT. For d >= 0,
@@ -115,74 +112,74 @@ struct Powers {
 // d < 0, both are the negated results for |d|. n / ln 2 is computed as n + n · (1 / ln 2 - 1). The
 // product is computed with integers, in base 2^14, so that it is the same on every driver. Its
 // fraction has 28 bits and an error below 2^-26.
-fn whole_powers(d: vec4<f32>) -> Powers {
+fn whole_powers(d: Floats) -> Powers {
     let far = abs(d);
     let whole = floor(far);
-    let n = vec4<u32>(min(whole, vec4<f32>(MAX_ABS_EXPONENT)));
-    let high = n >> vec4<u32>(14u);
-    let low = n & vec4<u32>(16383u);
+    let n = Words(min(whole, Floats(MAX_ABS_EXPONENT)));
+    let high = n >> Words(14u);
+    let low = n & Words(16383u);
     let d4 = high * 12257u + low * 2784u;
-    let d3 = high * 2784u + low * 1893u + (d4 >> vec4<u32>(14u));
-    let d2 = high * 1893u + low * 7253u + (d3 >> vec4<u32>(14u));
-    let d1 = high * 7253u + (d2 >> vec4<u32>(14u));
-    let digits = ((d2 & vec4<u32>(16383u)) << vec4<u32>(14u)) | (d3 & vec4<u32>(16383u));
-    let rest = fma(vec4<f32>(digits), vec4<f32>(2.5821745e-9), far - whole);
-    let e = vec4<i32>(n + d1);
-    let down = d < vec4<f32>(0.0);
+    let d3 = high * 2784u + low * 1893u + (d4 >> Words(14u));
+    let d2 = high * 1893u + low * 7253u + (d3 >> Words(14u));
+    let d1 = high * 7253u + (d2 >> Words(14u));
+    let digits = ((d2 & Words(16383u)) << Words(14u)) | (d3 & Words(16383u));
+    let rest = fma(Floats(digits), Floats(2.5821745e-9), far - whole);
+    let e = Ints(n + d1);
+    let down = d < Floats(0.0);
     return Powers(select(rest, -rest, down), select_ints(-e, e, down));
 }
 
 // exp(d + low), with m in [0.7, 1.42]. The exponent is (d + low) / ln 2, rounded, and m is the
 // polynomial of Cephes's expf for the remainder. exp2 is not used, because WGSL guarantees little
 // precision for it, and the last bits of its result differ between drivers.
-fn exp_near(d: vec4<f32>, low: vec4<f32>) -> Scaled {
-    let e = floor(fma(d + low, vec4<f32>(LOG2_E), vec4<f32>(0.5)));
+fn exp_near(d: Floats, low: Floats) -> Scaled {
+    let e = floor(fma(d + low, Floats(LOG2_E), Floats(0.5)));
     // Without `opaque`, a driver may add the two parts of ln 2 first, as llvmpipe's GL does, which
     // makes the second part useless.
-    let high = opaque(fma(-e, vec4<f32>(LN2_HIGH), d));
-    let r = clamp(fma(-e, vec4<f32>(LN2_LOW), high) + low, vec4<f32>(-0.4), vec4<f32>(0.4));
-    var p = vec4<f32>(1.9875691500e-4);
-    p = fma(p, r, vec4<f32>(1.3981999507e-3));
-    p = fma(p, r, vec4<f32>(8.3334519073e-3));
-    p = fma(p, r, vec4<f32>(4.1665795894e-2));
-    p = fma(p, r, vec4<f32>(1.6666665459e-1));
-    p = fma(p, r, vec4<f32>(5.0000001201e-1));
-    return Scaled(fma(p, r * r, r) + vec4<f32>(1.0), vec4<i32>(e));
+    let high = opaque(fma(-e, Floats(LN2_HIGH), d));
+    let r = clamp(fma(-e, Floats(LN2_LOW), high) + low, Floats(-0.4), Floats(0.4));
+    var p = Floats(1.9875691500e-4);
+    p = fma(p, r, Floats(1.3981999507e-3));
+    p = fma(p, r, Floats(8.3334519073e-3));
+    p = fma(p, r, Floats(4.1665795894e-2));
+    p = fma(p, r, Floats(1.6666665459e-1));
+    p = fma(p, r, Floats(5.0000001201e-1));
+    return Scaled(fma(p, r * r, r) + Floats(1.0), Ints(e));
 }
 
 // exp(d + low) for any |d| <= MAX_ABS_EXPONENT. A larger |d| counts as MAX_ABS_EXPONENT.
-fn exp_scaled(d: vec4<f32>, low: vec4<f32>) -> Scaled {
-    let is_far = abs(d) > vec4<f32>(MAX_DIRECT);
-    if (!any(is_far)) {
+fn exp_scaled(d: Floats, low: Floats) -> Scaled {
+    let is_far = abs(d) > Floats(MAX_DIRECT);
+    if (!any_of(is_far)) {
         return exp_near(d, low);
     }
     let far = whole_powers(d);
     let near = exp_near(select(d, far.d, is_far), low);
-    return Scaled(near.m, near.e + select_ints(far.e, vec4<i32>(0), is_far));
+    return Scaled(near.m, near.e + select_ints(far.e, Ints(0), is_far));
 }
 
 // exp(d); 0 below about 2^-126, the smallest normal number. d must be at most 88.
-fn exp_plain(d: vec4<f32>) -> vec4<f32> {
-    let s = exp_near(max(d, vec4<f32>(-128.0)), vec4<f32>(0.0));
+fn exp_plain(d: Floats) -> Floats {
+    let s = exp_near(max(d, Floats(-128.0)), Floats(0.0));
     return s.m * exp2_int(s.e);
 }
 
 // x - row_max, for a row_max that is at least x. Clamped, so that it is never infinite.
-fn minus_max(x: vec4<f32>, row_max: vec4<f32>) -> vec4<f32> {
-    return 2.0 * max(0.5 * x - 0.5 * row_max, vec4<f32>(-1.0e37));
+fn minus_max(x: Floats, row_max: Floats) -> Floats {
+    return 2.0 * max(0.5 * x - 0.5 * row_max, Floats(-1.0e37));
 }
 
 // exp(x - row_max). Compensates the rounding error of the difference. This error is at most 16 for
 // differences up to MAX_ABS_EXPONENT; larger errors are not compensated.
-fn exp_minus_max(x: vec4<f32>, row_max: vec4<f32>) -> Scaled {
+fn exp_minus_max(x: Floats, row_max: Floats) -> Scaled {
     let d = opaque(minus_max(x, row_max));
     let low = two_sum_error(x, -row_max, d);
-    return exp_scaled(d, select(vec4<f32>(0.0), low, abs(low) <= vec4<f32>(16.0)));
+    return exp_scaled(d, select(Floats(0.0), low, abs(low) <= Floats(16.0)));
 }
 
 // ln(1 + x) for |x| <= 0.5, by the series of atanh, which keeps the digits of x that 1 + x would
 // lose.
-fn ln_1_plus(x: vec4<f32>) -> vec4<f32> {
+fn ln_1_plus(x: Floats) -> Floats {
     let q = x / (2.0 + x);
     let q2 = q * q;
     return 2.0 * q * (1.0 + q2 * (0.33333333 + q2 * (0.2 + q2 * (0.14285714 + q2 * 0.11111111))));
@@ -190,29 +187,29 @@ fn ln_1_plus(x: vec4<f32>) -> vec4<f32> {
 
 // -ln(m · 2^e). Moves m to [1/√2, √2], so that a probability near 1 keeps its digits. m must be in
 // [1, 2).
-fn minus_ln(s: Scaled) -> vec4<f32> {
-    let high = s.m > vec4<f32>(1.41421356);
+fn minus_ln(s: Scaled) -> Floats {
+    let high = s.m > Floats(1.41421356);
     let m = select(s.m, 0.5 * s.m, high);
-    let e = vec4<f32>(s.e + vec4<i32>(high));
+    let e = Floats(s.e + Ints(high));
     return -(e * LN2_HIGH + (e * LN2_LOW + ln_1_plus(m - 1.0)));
 }
 
 // ln(1 + x) for any x >= 0.
-fn ln_1_plus_any(x: vec4<f32>) -> vec4<f32> {
-    let large = -minus_ln(normalised(Scaled(vec4<f32>(1.0) + x, vec4<i32>(0))));
-    return select(large, ln_1_plus(x), x < vec4<f32>(0.5));
+fn ln_1_plus_any(x: Floats) -> Floats {
+    let large = -minus_ln(normalised(Scaled(Floats(1.0) + x, Ints(0))));
+    return select(large, ln_1_plus(x), x < Floats(0.5));
 }
 
 // The bits where the condition holds, else 0. Not a `select`, because GLSL before 4.50 cannot
 // select between vectors of integers or booleans, and the kernels must run on OpenGL 4.3.
-fn bits_where(bits: vec4<u32>, condition: vec4<bool>) -> vec4<u32> {
-    return bits & (vec4<u32>(0u) - vec4<u32>(condition));
+fn bits_where(bits: Words, condition: Bools) -> Words {
+    return bits & (Words(0u) - Words(condition));
 }
 
 // True for the bits of an f32 that is neither infinite nor NaN. Tests the bits, because WGSL
 // implementations may assume that floats are finite.
-fn finite(bits: vec4<u32>) -> vec4<bool> {
-    return (bits & vec4<u32>(0x7f800000u)) != vec4<u32>(0x7f800000u);
+fn finite(bits: Words) -> Bools {
+    return (bits & Words(0x7f800000u)) != Words(0x7f800000u);
 }
 
 fn is_finite(bits: u32) -> bool {

@@ -11,9 +11,8 @@ override STORE_ROWS: bool = false;
 @group(0) @binding(2) var<storage, read> items: array<Item>;
 @group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
-@group(0) @binding(5) var<storage, read> gathered: array<u32>;
-@group(0) @binding(6) var<storage, read_write> lattice: array<vec4<u32>>;
-@group(0) @binding(7) var<storage, read_write> carry: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read_write> lattice: array<Words>;
+@group(0) @binding(7) var<storage, read_write> carry: array<Words>;
 @group(0) @binding(8) var<storage, read> exponents: array<i32>;
 
 // The item and direction that a workgroup processes, and the exponent of the sum over all paths,
@@ -29,85 +28,111 @@ fn assignment_of(g: u32, direction: u32, item: Item) -> Assignment {
     return Assignment(g, direction, item, exponents[g]);
 }
 
-// A lane without a quad loads the last quad. Its states do not affect the item's, but must be
-// finite.
-fn clamped_quad(q: u32) -> u32 {
-    return min(q, params.quads - 1u);
+// The groups of a quad: a row of states is laid out in quads, whatever PAIRS is.
+const GROUPS_PER_QUAD: u32 = 4u / PAIRS;
+
+// The number of groups per row of states.
+fn row_groups() -> u32 {
+    return params.quads * GROUPS_PER_QUAD;
 }
 
-fn floats(words: vec4<u32>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(words);
+// The states of a lane without a group. They are 0, so that nothing enters the last group from it.
+fn no_states() -> States {
+    return States(scaled_zero(), scaled_zero());
 }
 
-fn integers(words: vec4<u32>) -> vec4<i32> {
-    return bitcast<vec4<i32>>(words);
+fn floats(words: Words) -> Floats {
+    return bitcast<Floats>(words);
 }
 
-fn words(floats: vec4<f32>) -> vec4<u32> {
-    return bitcast<vec4<u32>>(floats);
+fn integers(words: Words) -> Ints {
+    return bitcast<Ints>(words);
 }
 
-fn load_carry(row: u32, assignment: Assignment, q: u32) -> States {
-    let at = carry_part(row, assignment.direction, assignment.g, 0u) + clamped_quad(q);
-    let part = params.quads;
+fn words(floats: Floats) -> Words {
+    return bitcast<Words>(floats);
+}
+
+fn load_carry(row: u32, assignment: Assignment, group: u32) -> States {
+    let part = row_groups();
+    if (group >= part) {
+        return no_states();
+    }
+    let at = carry_part(row, assignment.direction, assignment.g, 0u) * GROUPS_PER_QUAD + group;
     return States(
         Scaled(floats(carry[at]), integers(carry[at + part])),
         Scaled(floats(carry[at + 2u * part]), integers(carry[at + 3u * part])),
     );
 }
 
-fn store_carry(row: u32, assignment: Assignment, q: u32, states: States) {
-    if (q >= params.quads) {
+fn store_carry(row: u32, assignment: Assignment, group: u32, states: States) {
+    let part = row_groups();
+    if (group >= part) {
         return;
     }
-    let at = carry_part(row, assignment.direction, assignment.g, 0u) + q;
-    let part = params.quads;
+    let at = carry_part(row, assignment.direction, assignment.g, 0u) * GROUPS_PER_QUAD + group;
     carry[at] = words(states.blank.m);
-    carry[at + part] = bitcast<vec4<u32>>(states.blank.e);
+    carry[at + part] = bitcast<Words>(states.blank.e);
     carry[at + 2u * part] = words(states.label.m);
-    carry[at + 3u * part] = bitcast<vec4<u32>>(states.label.e);
+    carry[at + 3u * part] = bitcast<Words>(states.label.e);
 }
 
-fn store_row(assignment: Assignment, k: u32, q: u32, states: States) {
-    if (!STORE_ROWS || q >= params.quads) {
+// The index of a group in part 0 of a block of the lattice.
+fn lattice_group(k: u32, direction: u32, g: u32, group: u32) -> u32 {
+    return lattice_part(k, direction, g, 0u) * GROUPS_PER_QUAD + group;
+}
+
+fn store_row(assignment: Assignment, k: u32, group: u32, states: States) {
+    let part = row_groups();
+    if (!STORE_ROWS || group >= part) {
         return;
     }
-    let at = lattice_part(k, assignment.direction, assignment.g, 0u) + q;
-    let part = params.quads;
+    let at = lattice_group(k, assignment.direction, assignment.g, group);
     lattice[at] = words(states.blank.m);
-    lattice[at + part] = bitcast<vec4<u32>>(states.blank.e);
+    lattice[at + part] = bitcast<Words>(states.blank.e);
     lattice[at + 2u * part] = words(states.label.m);
-    lattice[at + 3u * part] = bitcast<vec4<u32>>(states.label.e);
+    lattice[at + 3u * part] = bitcast<Words>(states.label.e);
 }
 
 // The row that the other direction stored for its block that begins at step k.
-fn stored_row(assignment: Assignment, k: u32, q: u32) -> States {
-    let at = lattice_part(k, 1u - assignment.direction, assignment.g, 0u) + clamped_quad(q);
-    let part = params.quads;
+fn stored_row(assignment: Assignment, k: u32, group: u32) -> States {
+    let part = row_groups();
+    if (group >= part) {
+        return no_states();
+    }
+    let at = lattice_group(k, 1u - assignment.direction, assignment.g, group);
     return States(
         Scaled(floats(lattice[at]), integers(lattice[at + part])),
         Scaled(floats(lattice[at + 2u * part]), integers(lattice[at + 3u * part])),
     );
 }
 
-// The weights of a frame: alpha · beta of each label, and the sums over the quad's blanks and over
+// The weights of a frame: alpha · beta of each label, and the sums over the group's blanks and over
 // its labels, all divided by 2^total_exponent, where total_exponent is the exponent of the sum over
 // all paths. At each frame the weights of all states add up to that sum, so after the division they
 // are below about 2.
 struct Weights {
-    labels: vec4<f32>,
+    labels: Floats,
     blanks: f32,
     all_labels: f32,
 }
 
+// product · 2^e; 0 below the smallest normal number. An addition to the bits and not a product, because
+// a driver may contract the sum of two products, and then the bits of the sums would depend on PAIRS.
+fn weight(product: Floats, e: Ints) -> Floats {
+    let bits = bitcast<Ints>(product);
+    let exponent = (bits >> Words(23u)) + e;
+    return bitcast<Floats>(select_ints(bits + (e << Words(23u)), Ints(0), exponent > Ints(0)));
+}
+
 fn weights_of(incoming: States, stored: States, total_exponent: i32) -> Weights {
-    let blank = incoming.blank.m * stored.blank.m
-        * exp2_int(incoming.blank.e + stored.blank.e - total_exponent);
-    let label = incoming.label.m * stored.label.m
-        * exp2_int(incoming.label.e + stored.label.e - total_exponent);
-    return Weights(
-        label,
-        (blank.x + blank.y) + (blank.z + blank.w),
-        (label.x + label.y) + (label.z + label.w),
+    let blank = weight(
+        incoming.blank.m * stored.blank.m,
+        incoming.blank.e + stored.blank.e - total_exponent,
     );
+    let label = weight(
+        incoming.label.m * stored.label.m,
+        incoming.label.e + stored.label.e - total_exponent,
+    );
+    return Weights(label, sum_of(blank), sum_of(label));
 }

@@ -8,7 +8,6 @@ override STORE_ROWS: bool = false;
 @group(0) @binding(2) var<storage, read> items: array<Item>;
 @group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
-@group(0) @binding(5) var<storage, read> gathered: array<u32>;
 @group(0) @binding(6) var<storage, read_write> backpointers: array<u32>;
 @group(0) @binding(7) var<storage, read_write> carry: array<vec4<f32>>;
 
@@ -27,26 +26,18 @@ struct ViterbiStep {
     backpointers: u32,
 }
 
-// A quad, and which of its labels are stars. A star has no column, so its column is clamped to a
+// A quad, and which of its labels are stars. A star is not a class, so its class is clamped to a
 // valid one.
 struct StarQuad {
-    quad: Quad,
+    quad: Group,
     is_star: vec4<bool>,
 }
 
 fn star_quad_of(g: u32, labels: u32, q: u32) -> StarQuad {
-    var quad = quad_of(g, labels, q);
-    let first = 4u * q;
-    let classes = vec4<u32>(
-        label_word(g, labels, first),
-        label_word(g, labels, first + 1u),
-        label_word(g, labels, first + 2u),
-        label_word(g, labels, first + 3u),
-    ) & vec4<u32>(~TOP_BIT);
-    if (!READ_GATHERED) {
-        quad.columns = min(classes, vec4<u32>(params.classes - 1u));
-    }
-    return StarQuad(quad, classes == vec4<u32>(params.classes));
+    var quad = group_of(g, labels, q);
+    let is_star = quad.classes == vec4<u32>(params.classes);
+    quad.classes = min(quad.classes, vec4<u32>(params.classes - 1u));
+    return StarQuad(quad, is_star);
 }
 
 // Before the first frame only the first blank is possible.
@@ -62,13 +53,13 @@ fn initial_scores(q: u32) -> PathScores {
 // before it, and that one to the state two before.
 fn viterbi_step(
     previous: PathScores,
-    edge: EdgeState,
-    quad: Quad,
+    edge: ScaledNumber,
+    quad: Group,
     blank_score: vec4<f32>,
     label_score: vec4<f32>,
 ) -> ViterbiStep {
     let last = previous.label;
-    let edge_hi = select(bitcast<f32>(edge.e), IMPOSSIBLE_SCORE, quad.q == 0u);
+    let edge_hi = select(bitcast<f32>(edge.e), IMPOSSIBLE_SCORE, quad.index == 0u);
     let label_before = DoubleFloat(vec4<f32>(edge_hi, last.high.xyz), vec4<f32>(edge.m, last.low.xyz));
     let blank_from_label = is_greater(label_before, previous.blank);
     let into_blank = select_double(label_before, previous.blank, blank_from_label);
@@ -96,8 +87,8 @@ fn viterbi_step(
 
 // The score of the last label of a quad, as an edge state: its low part, and the bits of its high
 // part.
-fn viterbi_edge_state(scores: PathScores) -> EdgeState {
-    return EdgeState(scores.label.low.w, bitcast<i32>(scores.label.high.w));
+fn viterbi_edge_state(scores: PathScores) -> ScaledNumber {
+    return ScaledNumber(scores.label.low.w, bitcast<i32>(scores.label.high.w));
 }
 
 fn clamped_quad(q: u32) -> u32 {

@@ -50,6 +50,7 @@ impl Key {
             kernel: dispatch.kernel.name,
             variant: dispatch.kernel.source_variant(SourceVariant {
                 subgroups: dispatch.subgroups,
+                sweep: dispatch.sweep,
                 ..variant
             }),
             constants: dispatch.constants.clone(),

@@ -3,7 +3,7 @@
 use super::Access::{Read, Write};
 use super::SourcePart::{self, Shared};
 use super::{
-    Access, ArrayId, EMISSIONS, FOLD_BARRIER, INPUT_KIND, Kernel, NEIGHBOUR_BARRIER,
+    Access, ArrayId, EMISSION, EMISSIONS, FOLD_BARRIER, INPUT_KIND, Kernel, NEIGHBOUR_BARRIER,
     NEIGHBOUR_SUBGROUP, ROW_WORKGROUP, STATES,
 };
 
@@ -31,6 +31,7 @@ pub(crate) static VITERBI: Kernel = Kernel {
         Shared(DOUBLE_FLOAT),
         Shared(LOG_PROB),
         Shared(STATES),
+        Shared(EMISSION),
         Shared(EMISSIONS),
         Shared(VITERBI_STEP),
         SourcePart::Exchange(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
@@ -47,6 +48,7 @@ pub(crate) static VITERBI_LONG: Kernel = Kernel {
         Shared(DOUBLE_FLOAT),
         Shared(LOG_PROB),
         Shared(STATES),
+        Shared(EMISSION),
         Shared(EMISSIONS),
         Shared(VITERBI_STEP),
     ],

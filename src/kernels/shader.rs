@@ -1,7 +1,7 @@
 //! The source of every variant of every kernel, for tools that inspect or validate shaders.
 
 use super::source::for_browsers;
-use super::{Aliasing, ElementType, KERNELS, Kernel, SourceVariant};
+use super::{Aliasing, ElementType, KERNELS, Kernel, Pairs, SourceVariant, SweepForm};
 
 /// Returns each kernel with each of its distinct source variants.
 pub(crate) fn variants() -> impl Iterator<Item = (&'static Kernel, SourceVariant)> {
@@ -11,12 +11,17 @@ pub(crate) fn variants() -> impl Iterator<Item = (&'static Kernel, SourceVariant
             for element in [ElementType::F32, ElementType::F16] {
                 for in_place in [false, true] {
                     for subgroups in [false, true] {
-                        variants.push(kernel.source_variant(SourceVariant {
-                            aliasing,
-                            element,
-                            in_place,
-                            subgroups,
-                        }));
+                        for pairs in Pairs::ALL {
+                            for table in [false, true] {
+                                variants.push(kernel.source_variant(SourceVariant {
+                                    aliasing,
+                                    element,
+                                    in_place,
+                                    subgroups,
+                                    sweep: SweepForm { pairs, table },
+                                }));
+                            }
+                        }
                     }
                 }
             }
@@ -44,6 +49,11 @@ pub struct Shader {
     pub in_place: bool,
     /// True if the source requires [`wgpu::Features::SUBGROUP`].
     pub subgroups: bool,
+    /// The number of state pairs that each lane of a sweep holds: 1, 2 or 4; 4 for the other
+    /// kernels.
+    pub pairs_per_lane: u32,
+    /// True if a sweep reads emissions from the emission table instead of computing them.
+    pub emission_table: bool,
 }
 
 impl Shader {
@@ -56,6 +66,8 @@ impl Shader {
             element: variant.element,
             in_place: variant.in_place,
             subgroups: variant.subgroups,
+            pairs_per_lane: variant.sweep.pairs.count(),
+            emission_table: variant.sweep.table,
         }
     }
 

@@ -7,6 +7,13 @@ use super::{ArrayId, Kernel};
 const PARAMS: &str = include_str!("../../shaders/shared/params.wgsl");
 const INDEX: &str = include_str!("../../shaders/shared/index.wgsl");
 const SCALED: &str = include_str!("../../shaders/shared/scaled.wgsl");
+const PAIRS_1: &str = include_str!("../../shaders/shared/pairs_1.wgsl");
+const PAIRS_2: &str = include_str!("../../shaders/shared/pairs_2.wgsl");
+const PAIRS_4: &str = include_str!("../../shaders/shared/pairs_4.wgsl");
+const EMISSIONS: &str = include_str!("../../shaders/shared/emissions.wgsl");
+const EMISSION_TABLE: &str = include_str!("../../shaders/shared/emission_table.wgsl");
+const SWAP_BARRIER: &str = include_str!("../../shaders/shared/swap_barrier.wgsl");
+const SWAP_SUBGROUP: &str = include_str!("../../shaders/shared/swap_subgroup.wgsl");
 const INPUT_F32: &str = include_str!("../../shaders/shared/input_f32.wgsl");
 const INPUT_F16: &str = include_str!("../../shaders/shared/input_f16.wgsl");
 const GRADIENT_F32: &str = include_str!("../../shaders/shared/gradient_f32.wgsl");
@@ -50,6 +57,50 @@ impl ElementType {
     }
 }
 
+/// The number of state pairs that a lane of a sweep holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Pairs {
+    One,
+    Two,
+    Four,
+}
+
+impl Pairs {
+    pub(crate) const ALL: [Self; 3] = [Self::One, Self::Two, Self::Four];
+
+    pub(crate) fn count(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::One => PAIRS_1,
+            Self::Two => PAIRS_2,
+            Self::Four => PAIRS_4,
+        }
+    }
+}
+
+/// The form of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct SweepForm {
+    pub(crate) pairs: Pairs,
+    /// The sweep reads emissions from the emission table instead of computing them.
+    pub(crate) table: bool,
+}
+
+impl SweepForm {
+    /// The form whose lanes hold quads and compute the emissions. All other kernels have it too.
+    pub(crate) const QUADS: Self = Self {
+        pairs: Pairs::Four,
+        table: false,
+    };
+}
+
 /// Selects a variant of a kernel's source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SourceVariant {
@@ -59,6 +110,7 @@ pub(crate) struct SourceVariant {
     pub(crate) in_place: bool,
     /// Lanes exchange values by subgroup operations instead of through workgroup memory.
     pub(crate) subgroups: bool,
+    pub(crate) sweep: SweepForm,
 }
 
 impl SourceVariant {
@@ -68,6 +120,7 @@ impl SourceVariant {
         element: ElementType::F32,
         in_place: false,
         subgroups: false,
+        sweep: SweepForm::QUADS,
     };
 }
 
@@ -80,6 +133,10 @@ pub(super) enum SourcePart {
     Input,
     /// The binding of the gradient, and that of the input unless the gradient overwrites it.
     Gradient,
+    /// The emissions of a sweep: computed, or read from the emission table.
+    Emissions,
+    /// The exchange within a quad of lanes, if a lane holds less than a quad.
+    Swap,
     /// The exchange between lanes: the source for workgroup memory, and that for subgroup
     /// operations.
     Exchange(&'static str, &'static str),
@@ -123,6 +180,11 @@ impl Kernel {
                     .shared
                     .iter()
                     .any(|part| matches!(part, SourcePart::Exchange(..))),
+            sweep: if self.shared.contains(&SourcePart::Emissions) {
+                variant.sweep
+            } else {
+                SweepForm::QUADS
+            },
         }
     }
 
@@ -133,7 +195,8 @@ impl Kernel {
         if variant.element == ElementType::F16 {
             parts.push("enable f16;\n");
         }
-        parts.extend([PARAMS, INDEX, SCALED]);
+        let SweepForm { pairs, table } = variant.sweep;
+        parts.extend([PARAMS, INDEX, pairs.source(), SCALED]);
         if variant.element == ElementType::F16 {
             parts.push(HALF);
         }
@@ -153,6 +216,11 @@ impl Kernel {
                         (ElementType::F16, true) => [GRADIENT_F16, IN_PLACE_F16],
                     });
                 }
+                SourcePart::Emissions if table => parts.push(EMISSION_TABLE),
+                SourcePart::Emissions => parts.push(EMISSIONS),
+                SourcePart::Swap if pairs == Pairs::Four => {}
+                SourcePart::Swap if variant.subgroups => parts.push(SWAP_SUBGROUP),
+                SourcePart::Swap => parts.push(SWAP_BARRIER),
                 SourcePart::Exchange(_, subgroup) if variant.subgroups => parts.push(subgroup),
                 SourcePart::Exchange(barrier, _) => parts.push(barrier),
             }

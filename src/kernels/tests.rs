@@ -178,7 +178,11 @@ fn each_constant_of_a_plan_is_an_override_of_its_kernel() {
         );
     }
     for dispatch in &dispatches {
-        let module = module(dispatch.kernel, SourceVariant::PLAIN);
+        let variant = SourceVariant {
+            sweep: dispatch.sweep,
+            ..SourceVariant::PLAIN
+        };
+        let module = module(dispatch.kernel, variant);
         let overrides: Vec<_> = module
             .overrides
             .iter()

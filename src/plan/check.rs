@@ -59,6 +59,7 @@ pub(super) fn check(
     for (limit, value) in [
         ("offset_alignment", limits.offset_alignment),
         ("subgroup_size", limits.subgroup_size),
+        ("pairs_per_lane", limits.pairs_per_lane),
     ] {
         if value != 0 && !value.is_power_of_two() {
             return Err(PlanError::NotPowerOfTwo { limit, value });

@@ -3,7 +3,7 @@
 use super::build::{Builder, Segment, Tile, usize_of, word};
 use super::{BindingRange, Iterations, PlannedDispatch};
 use crate::error::PlanError;
-use crate::kernels::{self, ArrayId, Kernel};
+use crate::kernels::{self, ArrayId, Kernel, SweepForm};
 use crate::params::Params;
 
 /// The constant `LANES` of the stages `backtrace`, `spans`, `path_log_prob` and `collapse`. It is
@@ -38,6 +38,7 @@ impl Builder<'_> {
             kernel: &kernels::COLLAPSE,
             label: "collapse",
             subgroups: false,
+            sweep: SweepForm::QUADS,
             constants: vec![("LANES", LANES), ("DISTINCT", self.distinct())],
             params: Params {
                 item_base: word(item_base),
@@ -65,6 +66,7 @@ impl Builder<'_> {
                 kernel: &kernels::BACKTRACE,
                 label: "backtrace",
                 subgroups: false,
+                sweep: SweepForm::QUADS,
                 constants: vec![("LANES", LANES), ("DIRECTIONS", 1)],
                 params: Params {
                     first_step: word(first),
@@ -92,6 +94,7 @@ impl Builder<'_> {
                 kernel: &kernels::PATH,
                 label: "path",
                 subgroups: false,
+                sweep: SweepForm::QUADS,
                 constants: vec![("LANES", lanes), ("INPUT", self.input_kind())],
                 params: Params {
                     label_base: word(label_base),
@@ -120,6 +123,7 @@ impl Builder<'_> {
             kernel: &kernels::SPANS,
             label: "spans",
             subgroups: false,
+            sweep: SweepForm::QUADS,
             constants: vec![("LANES", LANES), ("ROWS", rows)],
             params: Params {
                 item_base: word(item_base),
@@ -146,6 +150,7 @@ impl Builder<'_> {
             kernel,
             label: kernel.name,
             subgroups: false,
+            sweep: SweepForm::QUADS,
             constants: vec![("LANES", LANES)],
             params: Params {
                 item_base: word(item_base),

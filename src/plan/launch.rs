@@ -117,6 +117,7 @@ impl Plan {
     fn launch(&self, dispatch: &PlannedDispatch) -> Launch {
         let variant = SourceVariant {
             subgroups: dispatch.subgroups,
+            sweep: dispatch.sweep,
             ..self.source_variant()
         };
         let size = |constant| dispatch.constant(constant).unwrap_or(1);

@@ -1,11 +1,11 @@
 //! The dispatches of each stage of the loss and gradient, in the order of the stages.
 
-use super::build::{Builder, Phase, Segment, Tile, row_lanes, usize_of, word};
-use super::tiling::{BLOCK, Tiling};
+use super::build::{Builder, Segment, Tile, row_lanes, usize_of, word};
+use super::tiling::Tiling;
 use super::{BindingRange, Iterations, PlannedDispatch};
 use crate::batch::LabelLayout;
 use crate::error::PlanError;
-use crate::kernels::{self, Kernel};
+use crate::kernels::{self, Kernel, SweepForm};
 use crate::options::{BlankInLabels, Impossible, Reduction, RepeatedLabels};
 use crate::params::Params;
 use crate::plan::Task;
@@ -44,6 +44,7 @@ impl Builder<'_> {
                 kernel: &kernels::BATCH_TOTALS,
                 label: "batch_totals",
                 subgroups: false,
+                sweep: SweepForm::QUADS,
                 constants: vec![("LANES", lanes), ("CONCATENATED", concatenated.into())],
                 params,
                 grid: [1, 1, 1],
@@ -89,6 +90,7 @@ impl Builder<'_> {
             kernel: &kernels::CHECK_LABELS,
             label: "check_labels",
             subgroups: false,
+            sweep: SweepForm::QUADS,
             constants: vec![
                 ("LANES", lanes),
                 ("CONCATENATED", concatenated.into()),
@@ -140,6 +142,7 @@ impl Builder<'_> {
                 kernel: &kernels::LABEL_LINKS,
                 label: "label_links",
                 subgroups: false,
+                sweep: SweepForm::QUADS,
                 constants: vec![("LANES", word(lanes)), ("CLEAR", clear), ("LINK", link)],
                 params: self.tile_params(tile),
                 grid: [word(x), y, z],
@@ -187,7 +190,7 @@ impl Builder<'_> {
             if kernel == &kernels::SOFTMAX_STATS {
                 constants.push(("DIRECTIONS", word(self.task.directions())));
                 constants.push(("GREEDY", (self.task == Task::Greedy).into()));
-                constants.push(("WRITE_GATHERED", self.tiling.gathered.into()));
+                constants.push(("GATHER", self.tiling.gather()));
                 constants.push(("ROW_IN_REGISTERS", (classes <= 4 * lanes).into()));
             }
             let row_groups = tile.count * count.div_ceil(shared_frames);
@@ -195,6 +198,7 @@ impl Builder<'_> {
                 kernel,
                 label: kernel.name,
                 subgroups,
+                sweep: SweepForm::QUADS,
                 constants,
                 params,
                 grid: self.linear_grid(row_groups.div_ceil(rows), 1),
@@ -211,19 +215,17 @@ impl Builder<'_> {
         let Tiling {
             label_capacity,
             quads,
-            gathered,
             ..
         } = self.tiling;
+        let columns = self.tiling.gathered_columns();
         let of_row = classes.div_ceil(lanes) + 8;
         let folds = 2 * u64::from(lanes.ilog2());
         let of_labels = if kernel == &kernels::GRAD {
             // A loop over the quads, and one over the labels of a class, which may be all labels of
             // the item.
             quads.div_ceil(lanes) + label_capacity
-        } else if gathered {
-            label_capacity / lanes + 1
         } else {
-            0
+            columns.div_ceil(lanes)
         };
         let (axis, value) = if of_labels > of_row {
             ("labels min(Lmax, T)", label_capacity)
@@ -231,110 +233,6 @@ impl Builder<'_> {
             ("classes C", classes)
         };
         Iterations::bounded(of_row + folds + of_labels, axis, value)
-    }
-
-    /// Adds a recursion through a segment, in one or more dispatches: from its first step to its
-    /// last in the inward phases, from its last to its first in the outward phase.
-    pub(super) fn sweep(
-        &mut self,
-        tile: Tile,
-        segment: Segment,
-        phase: Phase,
-    ) -> Result<(), PlanError> {
-        let Tiling {
-            label_capacity,
-            quads,
-            spill,
-            gathered,
-            ..
-        } = self.tiling;
-        let subgroup = u64::from(self.limits.subgroup_size);
-        let subgroups = !spill && quads <= subgroup && subgroup <= u64::from(self.lanes);
-        let lanes = match (spill, subgroups) {
-            (true, _) => u64::from(self.lanes),
-            (false, true) => subgroup,
-            (false, false) => sweep_lanes(quads, self.limits.software),
-        };
-        let aligns = self.task == Task::Align;
-        // In each step, a `_long` kernel loops over the quads: once in an alignment; in a sweep of
-        // the loss up to three times, because it also copies and recomputes the rows of a block.
-        let strides = quads.div_ceil(lanes) + 2;
-        let (kernel, per_step, per_dispatch) = match (spill, aligns) {
-            (true, true) => (&kernels::VITERBI_LONG, strides, 2 * strides),
-            (true, false) => (&kernels::SWEEP_LONG, 3 * strides, 2 * strides),
-            (false, true) => (&kernels::VITERBI, 1, 1),
-            (false, false) => (&kernels::SWEEP, 1, 1),
-        };
-        let steps = u64::from(Iterations::MAX).saturating_sub(per_dispatch + 1) / per_step;
-        let steps = (steps / BLOCK * BLOCK).max(BLOCK);
-        let dispatches = (segment.end - segment.first).div_ceil(steps);
-        let checkpointed = self.tiling.checkpointed();
-        let checkpoint_row = if checkpointed { 1 + segment.index } else { 0 };
-        let (label, carry_row, stores_rows) = match phase {
-            Phase::Inward => (
-                if aligns { "viterbi" } else { "sweep inward" },
-                0,
-                self.task != Task::Loss && !checkpointed,
-            ),
-            Phase::Recompute if aligns => ("viterbi recompute", checkpoint_row, true),
-            Phase::Recompute => ("sweep recompute", checkpoint_row, true),
-            Phase::Outward => ("sweep outward", 0, true),
-        };
-        // If entries are gathered, the kernel does not read the input, so only one row of it is
-        // bound.
-        let (frames, items) = if gathered {
-            (1, 1)
-        } else {
-            (self.shape.frames as u64, tile.count)
-        };
-        let bound = Tile {
-            count: items,
-            ..tile
-        };
-        let (input, params) = self.row_params(bound, segment, 0, frames);
-        for turn in 0..dispatches {
-            let index = match phase {
-                Phase::Outward => dispatches - 1 - turn,
-                Phase::Inward | Phase::Recompute => turn,
-            };
-            let first = segment.first + index * steps;
-            let end = (first + steps).min(segment.end);
-            let stores_checkpoint = phase == Phase::Inward && first == segment.first;
-            let mut constants = vec![
-                ("LANES", word(lanes)),
-                ("STORE_ROWS", stores_rows.into()),
-                ("READ_GATHERED", gathered.into()),
-                ("INPUT", self.input_kind()),
-                ("DISTINCT", self.distinct()),
-            ];
-            constants.push(if aligns {
-                ("DIRECTIONS", 1)
-            } else {
-                ("OUTWARD", (phase == Phase::Outward).into())
-            });
-            self.push(PlannedDispatch {
-                kernel,
-                label,
-                subgroups,
-                constants,
-                params: Params {
-                    tile_items: word(tile.count),
-                    first_step: word(first),
-                    end_step: word(end),
-                    carry_row: word(carry_row),
-                    checkpoint_row: word(if stores_checkpoint { checkpoint_row } else { 0 }),
-                    ..params
-                },
-                grid: self.linear_grid(tile.count, word(self.task.directions())),
-                ranges: self.binding_ranges(kernel, |_| input),
-                iterations: Iterations::bounded(
-                    (end - first) * per_step + per_dispatch + 1,
-                    "labels min(Lmax, T)",
-                    label_capacity,
-                )?,
-            })?;
-        }
-        Ok(())
     }
 
     pub(super) fn join(&mut self, tile: Tile) -> Result<(), PlanError> {
@@ -354,6 +252,7 @@ impl Builder<'_> {
             kernel: &kernels::JOIN,
             label: "join",
             subgroups: false,
+            sweep: SweepForm::QUADS,
             constants: vec![
                 ("LANES", lanes),
                 ("ZERO_IMPOSSIBLE", zero.into()),
@@ -379,6 +278,7 @@ impl Builder<'_> {
             kernel: &kernels::REDUCE,
             label: "reduce",
             subgroups: false,
+            sweep: SweepForm::QUADS,
             constants: vec![("LANES", lanes)],
             params: Params {
                 item_base: word(base),
@@ -398,18 +298,4 @@ impl Builder<'_> {
         })?;
         Ok(())
     }
-}
-
-/// Returns the lanes of a sweep that exchanges states through workgroup memory: one lane per quad,
-/// rounded up so that few pipelines serve all label lengths. Each number of lanes is compiled
-/// separately.
-///
-/// Most GPUs run 32 or 64 lanes at once, so a multiple of 32 costs nothing; short items get 8 or 16
-/// lanes, because some GPUs have subgroups of that size. A software driver computes idle lanes too:
-/// it gets multiples of 8 up to 64 quads. Beyond that, it gets four sizes per doubling, so that
-/// less than a quarter of the lanes is idle.
-pub(super) fn sweep_lanes(quads: u64, software: bool) -> u64 {
-    let doubled = quads.next_power_of_two();
-    let min_multiple = if software { 8 } else { doubled.clamp(8, 32) };
-    quads.next_multiple_of(min_multiple.max(doubled / 8))
 }

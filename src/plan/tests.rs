@@ -10,7 +10,7 @@ mod variant;
 
 use std::collections::BTreeSet;
 
-use super::stages::sweep_lanes;
+use super::sweep::sweep_lanes;
 use super::{BindingRange, Iterations, Plan, PlannedDispatch, Task};
 use crate::batch::{BatchShape, LabelLayout};
 use crate::error::PlanError;

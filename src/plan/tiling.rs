@@ -38,6 +38,10 @@ const ALTERNATING_ROWS: u64 = 2;
 /// `shaders/shared/index.wgsl`.
 const STEPS_PER_WORD: u64 = 2;
 
+/// The number of labels from which the sweeps read an emission table. Shorter items compute their
+/// emissions in little time, and the table would be large compared with their states.
+const TABLE_LABELS: u64 = 16;
+
 /// The maximum number of items of a tile. `reduce` runs as one workgroup of at least 32 lanes,
 /// whose loop over the items must not exceed [`Iterations::MAX`](super::Iterations::MAX).
 const LARGEST_TILE: u64 = 1 << 20;
@@ -48,6 +52,15 @@ const LARGEST_WORKSPACE_ARRAY: u64 = 1 << 30;
 
 /// The maximum bytes of a binding of a caller's array, for the same drivers.
 const LARGEST_BINDING: u64 = 1 << 31;
+
+/// The array of emissions that `softmax_stats` writes, so that the sweeps need not compute them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EmissionTable {
+    /// One column for the blank and one per label.
+    OfLabels,
+    /// One column per class.
+    OfClasses,
+}
 
 /// The room for an array.
 #[derive(Clone, Copy)]
@@ -79,6 +92,8 @@ pub(super) struct Tiling {
     /// True if the entries that the sweeps need are gathered into the workspace, because the input
     /// of a tile exceeds a binding.
     pub(super) gathered: bool,
+    /// The emission table, if the sweeps read one.
+    pub(super) table: Option<EmissionTable>,
     /// True if states are spilled to rows of the carry, because they exceed the registers of a
     /// workgroup.
     pub(super) spill: bool,
@@ -107,6 +122,7 @@ impl Tiling {
             segment_steps: 0,
             slice_frames: 0,
             gathered: false,
+            table: None,
             spill,
             spill_rows: match (spill, task) {
                 (false, _) => 0,
@@ -124,6 +140,7 @@ impl Tiling {
         tiling.slice_input();
         tiling.fit_segments(block_bytes)?;
         tiling.check_carry()?;
+        tiling.table = tiling.emission_table(limits);
         Ok(tiling)
     }
 
@@ -240,6 +257,55 @@ impl Tiling {
             return Err(self.too_large(bytes, workspace, "the checkpoints of all segments"));
         }
         Ok(())
+    }
+
+    /// Returns the emission table that the sweeps read, if they read one. On a software adapter they
+    /// compute the emissions, which is faster than reading them. The other kernels for states, and
+    /// dispatches that do not bind the whole input, have no table.
+    fn emission_table(&self, limits: &DeviceLimits) -> Option<EmissionTable> {
+        let wanted = self.label_capacity >= TABLE_LABELS && !limits.software;
+        if !wanted && limits.pairs_per_lane == 0
+            || !self.task.is_loss()
+            || self.spill
+            || self.gathered
+            || self.segments() > 1
+        {
+            return None;
+        }
+        let table = if self.shape.classes as u64 <= self.label_capacity + 1 {
+            EmissionTable::OfClasses
+        } else {
+            EmissionTable::OfLabels
+        };
+        let tabled = Self {
+            table: Some(table),
+            ..*self
+        };
+        (tabled.gathered_bytes() <= self.workspace_room().bytes).then_some(table)
+    }
+
+    /// Returns what `softmax_stats` writes to the array `gathered`, as numbered in
+    /// `shaders/softmax_stats.wgsl`.
+    pub(super) fn gather(&self) -> u32 {
+        match self.table {
+            None => self.gathered.into(),
+            Some(EmissionTable::OfLabels) => 2,
+            Some(EmissionTable::OfClasses) => 3,
+        }
+    }
+
+    /// Returns the columns of a row of the array `gathered`.
+    pub(super) fn gathered_columns(&self) -> u64 {
+        match self.gather() {
+            0 => 0,
+            3 => self.shape.classes as u64,
+            _ => self.label_capacity + 1,
+        }
+    }
+
+    fn gathered_bytes(&self) -> u64 {
+        let steps = self.segment_steps.next_multiple_of(BLOCK);
+        steps * self.task.directions() * self.tile_items * self.gathered_columns() * WORD
     }
 
     /// Returns the room for a workspace array.
@@ -367,11 +433,6 @@ impl Tiling {
         };
         let lattice = if_grad(blocks * LATTICE_VECTORS * VECTOR * self.quads);
         let first_of_class = if_grad(tile_items * self.first_of_class_bytes());
-        let gathered = if self.gathered {
-            blocks * BLOCK * (self.label_capacity + 1) * WORD
-        } else {
-            0
-        };
         let array = |array, bytes: u64| WorkspaceArray {
             array,
             bytes: bytes.max(ITEM),
@@ -385,7 +446,7 @@ impl Tiling {
             array(ArrayId::FirstOfClass, first_of_class),
             array(ArrayId::RowStats, frames * tile_items * PAIR),
             array(ArrayId::Carry, self.carry_bytes()),
-            array(ArrayId::Gathered, gathered),
+            array(ArrayId::Gathered, self.gathered_bytes()),
             array(ArrayId::Lattice, lattice),
         ];
         if self.task == Task::Align {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Plan, PlannedDispatch};
-use crate::kernels::{CHECK_LABELS, Kernel, SOFTMAX_STATS, SWEEP_LONG, VITERBI_LONG};
+use crate::kernels::{CHECK_LABELS, Kernel, SOFTMAX_STATS, SWEEP, SWEEP_LONG, VITERBI_LONG};
 
 /// The kernels of a plan and its splits of the batch: the differences between plans of one shape
 /// and one [`Task`](crate::Task) within different [`DeviceLimits`](crate::DeviceLimits).
@@ -25,6 +25,12 @@ pub struct PlanVariant {
     /// True if a kernel uses subgroup operations. Otherwise the invocations of a workgroup exchange
     /// values through workgroup memory, with barriers.
     pub subgroups: bool,
+    /// The number of state pairs that each lane of a sweep holds in registers; 0 if the plan has no
+    /// such sweep.
+    pub pairs_per_lane: u32,
+    /// True if the sweeps read emissions from a table that an earlier stage wrote. Otherwise they
+    /// compute them.
+    pub emission_table: bool,
     /// True if the recursions over frames keep their current states in a storage buffer, because an
     /// item has more states than a workgroup can hold in registers.
     pub states_in_storage: bool,
@@ -52,13 +58,18 @@ impl Plan {
             of(&SOFTMAX_STATS).map(|d| d.params.first_frame).collect();
         PlanVariant {
             subgroups: any(|dispatch| dispatch.subgroups),
+            pairs_per_lane: of(&SWEEP)
+                .map(|dispatch| dispatch.sweep.pairs.count())
+                .max()
+                .unwrap_or(0),
+            emission_table: any(|dispatch| dispatch.sweep.table),
             states_in_storage: any(|dispatch| {
                 [&SWEEP_LONG, &VITERBI_LONG].contains(&dispatch.kernel)
             }),
             // Row 0 of the carry holds the current states. A dispatch that begins with another row
             // begins with a checkpoint.
             checkpointed: any(|dispatch| dispatch.params.carry_row != 0),
-            gathered: any(|dispatch| dispatch.constant("WRITE_GATHERED") == Some(1)),
+            gathered: any(|dispatch| dispatch.constant("GATHER") == Some(1)),
             // A batch tile has one dispatch of this kernel.
             batch_tiles: of(&CHECK_LABELS).count(),
             input_slices: first_frames.len(),

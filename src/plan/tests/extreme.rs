@@ -23,6 +23,7 @@ const BOUNDLESS: DeviceLimits = DeviceLimits {
     workgroup_memory: u32::MAX,
     offset_alignment: 1 << 31,
     max_register_quads: u32::MAX,
+    pairs_per_lane: 1 << 31,
     subgroup_size: 1 << 31,
     f16: true,
     software: false,
@@ -87,7 +88,7 @@ fn shape() -> impl Strategy<Value = BatchShape> {
 fn limits() -> impl Strategy<Value = DeviceLimits> {
     let wild = (
         (near_edges(u64::MAX), near_edges(u64::MAX)),
-        [word(), word(), word(), word(), word(), word(), word()],
+        std::array::from_fn(|_| word()),
         any::<bool>(),
     )
         .prop_map(|((max_binding, max_buffer), words, software)| {
@@ -98,8 +99,9 @@ fn limits() -> impl Strategy<Value = DeviceLimits> {
                 memory,
                 alignment,
                 quads,
+                pairs,
                 subgroup,
-            ] = words;
+            ]: [u32; 8] = words;
             DeviceLimits {
                 max_binding,
                 max_buffer,
@@ -109,6 +111,7 @@ fn limits() -> impl Strategy<Value = DeviceLimits> {
                 workgroup_memory: memory,
                 offset_alignment: alignment,
                 max_register_quads: quads,
+                pairs_per_lane: pairs,
                 subgroup_size: subgroup,
                 f16: true,
                 software,
@@ -119,15 +122,24 @@ fn limits() -> impl Strategy<Value = DeviceLimits> {
         near_edges(u64::MAX),
         word(),
         word(),
+        prop::sample::select(&[0, 1, 2, 4][..]),
         any::<bool>(),
     )
         .prop_map(
-            |(max_binding, max_buffer, max_workgroups, max_register_quads, software)| {
+            |(
+                max_binding,
+                max_buffer,
+                max_workgroups,
+                max_register_quads,
+                pairs_per_lane,
+                software,
+            )| {
                 DeviceLimits {
                     max_binding: max_binding.max(1 << 8),
                     max_buffer: max_buffer.max(1 << 12),
                     max_workgroups: max_workgroups.max(2),
                     max_register_quads,
+                    pairs_per_lane,
                     f16: true,
                     software,
                     ..DeviceLimits::default()
@@ -194,6 +206,10 @@ fn each_limit_at_each_end_is_a_plan_or_an_error() {
             },
             DeviceLimits {
                 max_register_quads: word,
+                ..default
+            },
+            DeviceLimits {
+                pairs_per_lane: word,
                 ..default
             },
             DeviceLimits {

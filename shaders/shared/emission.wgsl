@@ -1,0 +1,42 @@
+// Emissions: the probabilities of the classes at a frame, relative to the most probable one, whose
+// emission is exactly 1. `join` divides by the sums of the frames, which are in `row_stats`. Thus a
+// frame whose most probable class has a probability near 1 causes no rounding, and small losses keep
+// their digits.
+
+// The emissions of entries of the input, relative to `row_max`; 0 where `exists` is false.
+fn emission(bits: Words, row_max: Floats, exists: Bools) -> Scaled {
+    let is_valid = finite(bits) & exists;
+    let x = bitcast<Floats>(bits_where(bits, is_valid));
+    if (INPUT == PROBS) {
+        let y = add_epsilon(x);
+        let is_positive = is_valid & (y >= Floats(MIN_PROB));
+        let scaled = ratio(max(y, Floats(MIN_PROB)), row_max);
+        return select_scaled(scaled, scaled_zero(), is_positive);
+    }
+    return select_scaled(
+        exp_minus_max(x, row_max),
+        scaled_zero(),
+        is_valid & (relative_log_prob(x, row_max) > Floats(-MAX_NATS)),
+    );
+}
+
+// The maximum of the frame at step k.
+fn row_max_of(g: u32, direction: u32, k: u32, frames: u32) -> f32 {
+    return row_stats[frame_of(direction, k, frames) * params.tile_items + g].x;
+}
+
+// The word of the emission table for an emission that it cannot hold: one below 2^-125.
+const NOT_IN_TABLE: u32 = 0u;
+
+// The words of the emission table for emissions: the bits of an f32.
+fn table_words(emission: Scaled) -> Words {
+    return bits_where(bitcast<Words>(emission.m * exp2_int(emission.e)), emission.e >= Ints(-125));
+}
+
+// The emissions of words of the table.
+fn from_table(words: Words) -> Scaled {
+    return Scaled(
+        bitcast<Floats>((words & Words(0x007fffffu)) | Words(0x3f800000u)),
+        Ints(words >> Words(23u)) - Ints(127),
+    );
+}

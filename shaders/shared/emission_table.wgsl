@@ -1,0 +1,96 @@
+// Reads the emissions of a group from the table that `softmax_stats` wrote, one block of frames ahead,
+// so that the loads overlap with the computation of the block before. What the table cannot hold is
+// computed from the input.
+
+// The words of a group in a block of four frames: those of the labels at the first to the fourth
+// frame, and those of the blank, with one component per frame. `g`, `direction`, `k` and `frames`
+// locate the block.
+struct BlockEntries {
+    a: Words,
+    b: Words,
+    c: Words,
+    d: Words,
+    blanks: vec4<u32>,
+    g: u32,
+    direction: u32,
+    k: u32,
+    frames: u32,
+}
+
+// The emissions of a block.
+struct Emissions {
+    a: States,
+    b: States,
+    c: States,
+    d: States,
+}
+
+// True if the table has a column per class, and not one per label.
+override OF_CLASSES: bool = false;
+
+@group(0) @binding(5) var<storage, read> gathered: array<vec4<u32>>;
+
+// Loads the block of a direction that begins at step k. Steps past the last one have words that are
+// not used.
+fn load_block(g: u32, direction: u32, k: u32, item: Item, group: Group) -> BlockEntries {
+    let last = steps_of(direction, item.frames) - 1u;
+    let row = table_row(min(k, last), direction, g, OF_CLASSES);
+    var columns = min(pair_indices(group.index) + 1u, Words(item.labels));
+    var blank = 0u;
+    if (OF_CLASSES) {
+        columns = group.classes;
+        blank = params.blank;
+    }
+    var entries = BlockEntries();
+    for (var i = 0u; i < PAIRS; i++) {
+        let words = gathered[row + component(columns, i)];
+        entries.a = with_component(entries.a, i, words.x);
+        entries.b = with_component(entries.b, i, words.y);
+        entries.c = with_component(entries.c, i, words.z);
+        entries.d = with_component(entries.d, i, words.w);
+    }
+    entries.blanks = gathered[row + blank];
+    entries.g = g;
+    entries.direction = direction;
+    entries.k = k;
+    entries.frames = item.frames;
+    return entries;
+}
+
+// Pairs past the last label are not excluded: their states are 0 for beta, and for alpha they do not
+// enter other pairs.
+fn block_emissions(block: BlockEntries, group: Group) -> Emissions {
+    let absent = (block.a == Words(NOT_IN_TABLE))
+        | (block.b == Words(NOT_IN_TABLE))
+        | (block.c == Words(NOT_IN_TABLE))
+        | (block.d == Words(NOT_IN_TABLE));
+    if (any_of(absent) || any(block.blanks == vec4<u32>(NOT_IN_TABLE))) {
+        return Emissions(
+            step_emissions(block, 0u, group),
+            step_emissions(block, 1u, group),
+            step_emissions(block, 2u, group),
+            step_emissions(block, 3u, group),
+        );
+    }
+    return Emissions(
+        States(from_table(Words(block.blanks.x)), from_table(block.a)),
+        States(from_table(Words(block.blanks.y)), from_table(block.b)),
+        States(from_table(Words(block.blanks.z)), from_table(block.c)),
+        States(from_table(Words(block.blanks.w)), from_table(block.d)),
+    );
+}
+
+// The emissions of one of the block's steps, from the input. A step past the last one is replaced by
+// that one.
+fn step_emissions(block: BlockEntries, step: u32, group: Group) -> States {
+    let last = steps_of(block.direction, block.frames) - 1u;
+    let k = min(block.k + step, last);
+    let first = first_of_frame(block.g, frame_of(block.direction, k, block.frames));
+    let row_max = Floats(row_max_of(block.g, block.direction, k, block.frames));
+    var words = Words(0u);
+    for (var i = 0u; i < PAIRS; i++) {
+        words = with_component(words, i, input_bits(first + component(group.classes, i)));
+    }
+    let blank = emission(Words(input_bits(first + params.blank)), row_max, Bools(true));
+    return States(blank, emission(words, row_max, Bools(true)));
+}

@@ -1,0 +1,70 @@
+// A group of two consecutive state pairs, one per component of a vector. See pairs_4.wgsl.
+
+const PAIRS: u32 = 2u;
+
+alias Floats = vec2<f32>;
+alias Ints = vec2<i32>;
+alias Words = vec2<u32>;
+alias Bools = vec2<bool>;
+
+fn any_of(conditions: Bools) -> bool {
+    return any(conditions);
+}
+
+fn select_ints(a: Ints, b: Ints, condition: Bools) -> Ints {
+    return vec2<i32>(select(b.x, a.x, condition.x), select(b.y, a.y, condition.y));
+}
+
+fn pair_indices(group: u32) -> Words {
+    return 2u * group + vec2<u32>(0u, 1u);
+}
+
+fn first_pair(a: Scaled) -> ScaledNumber {
+    return ScaledNumber(a.m.x, a.e.x);
+}
+
+fn last_pair(a: Scaled) -> ScaledNumber {
+    return ScaledNumber(a.m.y, a.e.y);
+}
+
+fn values_before(edge: ScaledNumber, a: Scaled) -> Scaled {
+    return Scaled(vec2<f32>(edge.m, a.m.x), vec2<i32>(edge.e, a.e.x));
+}
+
+fn values_after(a: Scaled, edge: ScaledNumber) -> Scaled {
+    return Scaled(vec2<f32>(a.m.y, edge.m), vec2<i32>(a.e.y, edge.e));
+}
+
+fn sum_of(values: Floats) -> f32 {
+    return values.x + values.y;
+}
+
+fn component(values: Words, i: u32) -> u32 {
+    return values[i];
+}
+
+fn with_component(values: Words, i: u32, value: u32) -> Words {
+    var changed = values;
+    changed[i] = value;
+    return changed;
+}
+
+struct BlockSums {
+    blanks: vec4<f32>,
+    labels: vec4<f32>,
+}
+
+struct QuadSums {
+    blanks: Floats,
+    labels: Floats,
+}
+
+// The two lanes of a quad exchange the sums of two frames each.
+fn quad_sums(group: u32, own: BlockSums) -> QuadSums {
+    let first_half = vec4<f32>(own.blanks.xy, own.labels.xy);
+    let second_half = vec4<f32>(own.blanks.zw, own.labels.zw);
+    let is_second = vec4<bool>((group & 1u) != 0u);
+    let sums = select(first_half, second_half, is_second)
+        + swapped_with(group, 1u, select(second_half, first_half, is_second));
+    return QuadSums(sums.xy, sums.zw);
+}

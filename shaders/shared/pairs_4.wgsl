@@ -1,0 +1,79 @@
+// A group of four consecutive state pairs, one per component of a vector: what a lane of a sweep
+// holds, and the width of scaled floats. pairs_1.wgsl and pairs_2.wgsl declare the same for one pair
+// and for two.
+
+const PAIRS: u32 = 4u;
+
+alias Floats = vec4<f32>;
+alias Ints = vec4<i32>;
+alias Words = vec4<u32>;
+alias Bools = vec4<bool>;
+
+fn any_of(conditions: Bools) -> bool {
+    return any(conditions);
+}
+
+// a where the condition holds, else b. By component, because GLSL before 4.50 cannot select between
+// vectors of integers.
+fn select_ints(a: Ints, b: Ints, condition: Bools) -> Ints {
+    return vec4<i32>(
+        select(b.x, a.x, condition.x),
+        select(b.y, a.y, condition.y),
+        select(b.z, a.z, condition.z),
+        select(b.w, a.w, condition.w),
+    );
+}
+
+// The indices of the pairs of a group.
+fn pair_indices(group: u32) -> Words {
+    return 4u * group + vec4<u32>(0u, 1u, 2u, 3u);
+}
+
+fn first_pair(a: Scaled) -> ScaledNumber {
+    return ScaledNumber(a.m.x, a.e.x);
+}
+
+fn last_pair(a: Scaled) -> ScaledNumber {
+    return ScaledNumber(a.m.w, a.e.w);
+}
+
+// For each pair the value of the pair before it; for the first one, `edge`.
+fn values_before(edge: ScaledNumber, a: Scaled) -> Scaled {
+    return Scaled(vec4<f32>(edge.m, a.m.xyz), vec4<i32>(edge.e, a.e.xyz));
+}
+
+// For each pair the value of the pair after it; for the last one, `edge`.
+fn values_after(a: Scaled, edge: ScaledNumber) -> Scaled {
+    return Scaled(vec4<f32>(a.m.yzw, edge.m), vec4<i32>(a.e.yzw, edge.e));
+}
+
+fn sum_of(values: Floats) -> f32 {
+    return (values.x + values.y) + (values.z + values.w);
+}
+
+fn component(values: Words, i: u32) -> u32 {
+    return values[i];
+}
+
+fn with_component(values: Words, i: u32, value: u32) -> Words {
+    var changed = values;
+    changed[i] = value;
+    return changed;
+}
+
+// Two sums for each frame of a block: over the blanks of pairs and over their labels.
+struct BlockSums {
+    blanks: vec4<f32>,
+    labels: vec4<f32>,
+}
+
+// The words of a quad's sums that a lane stores, given the sums over the lane's own pairs: those of
+// PAIRS frames, from frame PAIRS · (group % (4 / PAIRS)) of the block on.
+struct QuadSums {
+    blanks: Floats,
+    labels: Floats,
+}
+
+fn quad_sums(group: u32, own: BlockSums) -> QuadSums {
+    return QuadSums(own.blanks, own.labels);
+}

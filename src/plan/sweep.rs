@@ -1,0 +1,178 @@
+//! The dispatches of the recursions over frames: the sweeps of the loss, and Viterbi.
+
+use super::build::{Builder, Phase, Segment, Tile, word};
+use super::tiling::{BLOCK, EmissionTable, Tiling};
+use super::{Iterations, PlannedDispatch, Task};
+use crate::error::PlanError;
+use crate::kernels::{self, Pairs, SweepForm};
+use crate::params::Params;
+
+/// The number of lanes with which a workgroup uses all four schedulers of a GPU's core, if 32 lanes
+/// run at once.
+const FULL_CORE: u64 = 128;
+
+impl Builder<'_> {
+    /// Adds a recursion through a segment, in one or more dispatches: from its first step to its
+    /// last in the inward phases, from its last to its first in the outward phase.
+    pub(super) fn sweep(
+        &mut self,
+        tile: Tile,
+        segment: Segment,
+        phase: Phase,
+    ) -> Result<(), PlanError> {
+        let Tiling {
+            label_capacity,
+            quads,
+            spill,
+            gathered,
+            ..
+        } = self.tiling;
+        let sweep = SweepForm {
+            pairs: self.pairs_per_lane(),
+            table: self.tiling.table.is_some(),
+        };
+        let groups = quads * 4 / u64::from(sweep.pairs.count());
+        let subgroup = self.subgroup();
+        let subgroups = !spill && groups <= subgroup;
+        let lanes = match (spill, subgroups) {
+            (true, _) => u64::from(self.lanes),
+            (false, true) => subgroup,
+            (false, false) => sweep_lanes(groups, self.limits.software),
+        };
+        let aligns = self.task == Task::Align;
+        // In each step, a `_long` kernel loops over the quads: once in an alignment; in a sweep of
+        // the loss up to three times, because it also copies and recomputes the rows of a block.
+        let strides = quads.div_ceil(lanes) + 2;
+        let (kernel, per_step, per_dispatch) = match (spill, aligns) {
+            (true, true) => (&kernels::VITERBI_LONG, strides, 2 * strides),
+            (true, false) => (&kernels::SWEEP_LONG, 3 * strides, 2 * strides),
+            (false, true) => (&kernels::VITERBI, 1, 1),
+            (false, false) => (&kernels::SWEEP, 1, 1),
+        };
+        let steps = u64::from(Iterations::MAX).saturating_sub(per_dispatch + 1) / per_step;
+        let steps = (steps / BLOCK * BLOCK).max(BLOCK);
+        let dispatches = (segment.end - segment.first).div_ceil(steps);
+        let checkpointed = self.tiling.checkpointed();
+        let checkpoint_row = if checkpointed { 1 + segment.index } else { 0 };
+        let (label, carry_row, stores_rows) = match phase {
+            Phase::Inward => (
+                if aligns { "viterbi" } else { "sweep inward" },
+                0,
+                self.task != Task::Loss && !checkpointed,
+            ),
+            Phase::Recompute if aligns => ("viterbi recompute", checkpoint_row, true),
+            Phase::Recompute => ("sweep recompute", checkpoint_row, true),
+            Phase::Outward => ("sweep outward", 0, true),
+        };
+        // If entries are gathered, the kernel does not read the input, so only one row of it is
+        // bound.
+        let (frames, items) = if gathered {
+            (1, 1)
+        } else {
+            (self.shape.frames as u64, tile.count)
+        };
+        let bound = Tile {
+            count: items,
+            ..tile
+        };
+        let (input, params) = self.row_params(bound, segment, 0, frames);
+        for turn in 0..dispatches {
+            let index = match phase {
+                Phase::Outward => dispatches - 1 - turn,
+                Phase::Inward | Phase::Recompute => turn,
+            };
+            let first = segment.first + index * steps;
+            let end = (first + steps).min(segment.end);
+            let stores_checkpoint = phase == Phase::Inward && first == segment.first;
+            let mut constants = vec![
+                ("LANES", word(lanes)),
+                ("STORE_ROWS", stores_rows.into()),
+                match self.tiling.table {
+                    None => ("READ_GATHERED", gathered.into()),
+                    Some(table) => ("OF_CLASSES", (table == EmissionTable::OfClasses).into()),
+                },
+                ("INPUT", self.input_kind()),
+                ("DISTINCT", self.distinct()),
+            ];
+            constants.push(if aligns {
+                ("DIRECTIONS", 1)
+            } else {
+                ("OUTWARD", (phase == Phase::Outward).into())
+            });
+            self.push(PlannedDispatch {
+                kernel,
+                label,
+                subgroups,
+                sweep,
+                constants,
+                params: Params {
+                    tile_items: word(tile.count),
+                    first_step: word(first),
+                    end_step: word(end),
+                    carry_row: word(carry_row),
+                    checkpoint_row: word(if stores_checkpoint { checkpoint_row } else { 0 }),
+                    ..params
+                },
+                grid: self.linear_grid(tile.count, word(self.task.directions())),
+                ranges: self.binding_ranges(kernel, |_| input),
+                iterations: Iterations::bounded(
+                    (end - first) * per_step + per_dispatch + 1,
+                    "labels min(Lmax, T)",
+                    label_capacity,
+                )?,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Returns the subgroup size if a workgroup can be one subgroup, otherwise 0.
+    fn subgroup(&self) -> u64 {
+        let size = u64::from(self.limits.subgroup_size);
+        if size <= u64::from(self.lanes) {
+            size
+        } else {
+            0
+        }
+    }
+
+    /// Returns the number of state pairs per lane.
+    ///
+    /// On a GPU, fewer pairs per lane are faster as long as the lanes are one subgroup, which needs
+    /// no barriers, and after that as long as they do not exceed those that a core runs at once. On
+    /// a software adapter, four pairs are always the fastest.
+    fn pairs_per_lane(&self) -> Pairs {
+        if self.tiling.spill || self.task == Task::Align {
+            return Pairs::Four;
+        }
+        let pairs = 4 * self.tiling.quads;
+        let fits = |count: Pairs, lanes: u64| pairs <= u64::from(count.count()) * lanes;
+        let max_lanes = u64::from(self.lanes);
+        match self.limits.pairs_per_lane {
+            1 if fits(Pairs::One, max_lanes) => return Pairs::One,
+            1 | 2 if fits(Pairs::Two, max_lanes) => return Pairs::Two,
+            0 if !self.limits.software => {}
+            _ => return Pairs::Four,
+        }
+        let candidates = [self.subgroup(), FULL_CORE.min(max_lanes)]
+            .into_iter()
+            .flat_map(|lanes| [(Pairs::One, lanes), (Pairs::Two, lanes)]);
+        candidates
+            .into_iter()
+            .find(|(count, lanes)| fits(*count, *lanes))
+            .map_or(Pairs::Four, |(count, _)| count)
+    }
+}
+
+/// Returns the lanes of a sweep that exchanges states through workgroup memory: one lane per quad,
+/// rounded up so that few pipelines serve all label lengths. Each number of lanes is compiled
+/// separately.
+///
+/// Most GPUs run 32 or 64 lanes at once, so a multiple of 32 costs nothing; short items get 8 or 16
+/// lanes, because some GPUs have subgroups of that size. A software driver computes idle lanes too:
+/// it gets multiples of 8 up to 64 quads. Beyond that, it gets four sizes per doubling, so that
+/// less than a quarter of the lanes is idle.
+pub(super) fn sweep_lanes(quads: u64, software: bool) -> u64 {
+    let doubled = quads.next_power_of_two();
+    let min_multiple = if software { 8 } else { doubled.clamp(8, 32) };
+    quads.next_multiple_of(min_multiple.max(doubled / 8))
+}
