@@ -85,6 +85,12 @@ fn name(case: &Case) -> String {
     if case.shader.subgroups {
         name += "-subgroups";
     }
+    if case.shader.pairs_per_lane != 4 {
+        name += &format!("-pairs{}", case.shader.pairs_per_lane);
+    }
+    if case.shader.emission_table {
+        name += "-table";
+    }
     for (constant, value) in &case.constants {
         if *value != 0 {
             name += &format!("-{constant}{value}");

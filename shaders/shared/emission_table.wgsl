@@ -41,20 +41,36 @@ fn load_block(g: u32, direction: u32, k: u32, item: Item, group: Group) -> Block
         columns = group.classes;
         blank = params.blank;
     }
-    var entries = BlockEntries();
-    for (var i = 0u; i < PAIRS; i++) {
-        let words = gathered[row + component(columns, i)];
-        entries.a = with_component(entries.a, i, words.x);
-        entries.b = with_component(entries.b, i, words.y);
-        entries.c = with_component(entries.c, i, words.z);
-        entries.d = with_component(entries.d, i, words.w);
+    let first = gathered[row + component(columns, 0u)];
+    var entries = BlockEntries(
+        Words(first.x),
+        Words(first.y),
+        Words(first.z),
+        Words(first.w),
+        gathered[row + blank],
+        g,
+        direction,
+        k,
+        item.frames,
+    );
+    if (PAIRS > 1u) {
+        entries = with_column(entries, 1u, gathered[row + component(columns, 1u)]);
     }
-    entries.blanks = gathered[row + blank];
-    entries.g = g;
-    entries.direction = direction;
-    entries.k = k;
-    entries.frames = item.frames;
+    if (PAIRS > 2u) {
+        entries = with_column(entries, 2u, gathered[row + component(columns, 2u)]);
+        entries = with_column(entries, 3u, gathered[row + component(columns, 3u)]);
+    }
     return entries;
+}
+
+// The entries with the words of the group's label i replaced.
+fn with_column(entries: BlockEntries, i: u32, words: vec4<u32>) -> BlockEntries {
+    var changed = entries;
+    changed.a = with_component(entries.a, i, words.x);
+    changed.b = with_component(entries.b, i, words.y);
+    changed.c = with_component(entries.c, i, words.z);
+    changed.d = with_component(entries.d, i, words.w);
+    return changed;
 }
 
 // Pairs past the last label are not excluded: their states are 0 for beta, and for alpha they do not
@@ -87,9 +103,13 @@ fn step_emissions(block: BlockEntries, step: u32, group: Group) -> States {
     let k = min(block.k + step, last);
     let first = first_of_frame(block.g, frame_of(block.direction, k, block.frames));
     let row_max = Floats(row_max_of(block.g, block.direction, k, block.frames));
-    var words = Words(0u);
-    for (var i = 0u; i < PAIRS; i++) {
-        words = with_component(words, i, input_bits(first + component(group.classes, i)));
+    var words = Words(input_bits(first + component(group.classes, 0u)));
+    if (PAIRS > 1u) {
+        words = with_component(words, 1u, input_bits(first + component(group.classes, 1u)));
+    }
+    if (PAIRS > 2u) {
+        words = with_component(words, 2u, input_bits(first + component(group.classes, 2u)));
+        words = with_component(words, 3u, input_bits(first + component(group.classes, 3u)));
     }
     let blank = emission(Words(input_bits(first + params.blank)), row_max, Bools(true));
     return States(blank, emission(words, row_max, Bools(true)));

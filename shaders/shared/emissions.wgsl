@@ -44,9 +44,13 @@ fn entry(first: u32, column: u32) -> u32 {
 }
 
 fn entries_of(first: u32, columns: Words) -> Words {
-    var entries = Words(0u);
-    for (var i = 0u; i < PAIRS; i++) {
-        entries = with_component(entries, i, entry(first, component(columns, i)));
+    var entries = Words(entry(first, component(columns, 0u)));
+    if (PAIRS > 1u) {
+        entries = with_component(entries, 1u, entry(first, component(columns, 1u)));
+    }
+    if (PAIRS > 2u) {
+        entries = with_component(entries, 2u, entry(first, component(columns, 2u)));
+        entries = with_component(entries, 3u, entry(first, component(columns, 3u)));
     }
     return entries;
 }

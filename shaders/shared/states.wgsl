@@ -41,9 +41,13 @@ fn label_word(g: u32, labels: u32, i: u32) -> u32 {
 
 fn group_of(g: u32, labels: u32, index: u32) -> Group {
     let pairs = pair_indices(index);
-    var words = Words(0u);
-    for (var i = 0u; i < PAIRS; i++) {
-        words = with_component(words, i, label_word(g, labels, component(pairs, i)));
+    var words = Words(label_word(g, labels, component(pairs, 0u)));
+    if (PAIRS > 1u) {
+        words = with_component(words, 1u, label_word(g, labels, component(pairs, 1u)));
+    }
+    if (PAIRS > 2u) {
+        words = with_component(words, 2u, label_word(g, labels, component(pairs, 2u)));
+        words = with_component(words, 3u, label_word(g, labels, component(pairs, 3u)));
     }
     let skip_allowed = ((words & Words(TOP_BIT)) != Words(0u)) & (pairs > Words(0u));
     return Group(

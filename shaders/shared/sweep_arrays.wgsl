@@ -120,9 +120,10 @@ struct Weights {
 // product · 2^e; 0 below the smallest normal number. An addition to the bits and not a product, because
 // a driver may contract the sum of two products, and then the bits of the sums would depend on PAIRS.
 fn weight(product: Floats, e: Ints) -> Floats {
-    let bits = bitcast<Ints>(product);
-    let exponent = (bits >> Words(23u)) + e;
-    return bitcast<Floats>(select_ints(bits + (e << Words(23u)), Ints(0), exponent > Ints(0)));
+    let bits = bitcast<Words>(product);
+    let exponent = Ints(bits >> Words(23u)) + e;
+    let scaled = bitcast<Ints>(bits + (bitcast<Words>(e) << Words(23u)));
+    return bitcast<Floats>(select_ints(scaled, Ints(0), exponent > Ints(0)));
 }
 
 fn weights_of(incoming: States, stored: States, total_exponent: i32) -> Weights {
