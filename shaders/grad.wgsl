@@ -95,12 +95,11 @@ fn steps_at(t: vec4<u32>, frames: u32) -> Steps {
     );
 }
 
-// Offsets into the lattice, one per frame. `labels` is the offset of the weight of the first label.
-// `totals` is the offset of the first quad's sum over its blanks; its sum over its labels is at the
-// same place in the next part of the lattice (see `lattice_part`).
+// Offsets into the lattice, one per frame: of the weight of the first label, and of the sum over the
+// blanks of the first quad (see `lattice_part`).
 struct WeightOffsets {
     labels: vec4<u32>,
-    totals: vec4<u32>,
+    blanks: vec4<u32>,
 }
 
 fn weight_offsets(steps: Steps, g: u32) -> WeightOffsets {
@@ -125,10 +124,12 @@ fn weights_at(at: vec4<u32>) -> vec4<f32> {
 fn lane_totals(offsets: WeightOffsets, labels: u32, lane: u32) -> WeightTotals {
     var totals = WeightTotals(vec4<f32>(0.0), vec4<f32>(0.0));
     for (var q = lane; q <= labels / 4u; q += LANES) {
-        let at = offsets.totals + 4u * q;
-        let blanks = weights_at(at);
+        let blanks = weights_at(offsets.blanks + 4u * q);
+        let label = offsets.labels + 4u * q;
+        let labels = (weights_at(label) + weights_at(label + 1u))
+            + (weights_at(label + 2u) + weights_at(label + 3u));
         totals.blanks += blanks;
-        totals.all += blanks + weights_at(at + 4u * params.quads);
+        totals.all += blanks + labels;
     }
     return totals;
 }

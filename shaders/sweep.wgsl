@@ -57,74 +57,195 @@ fn sweep_inward(assignment: Assignment, group: Group, begin: States) -> States {
     return states;
 }
 
+// The states of the other direction at the four frames of a block.
+struct BlockRows {
+    a: States,
+    b: States,
+    c: States,
+    d: States,
+}
+
+// Recomputes the rows of a block from its stored row.
+fn block_rows(direction: u32, group: Group, row_a: States, y: Emissions) -> BlockRows {
+    let row_b = advance(direction, group, row_a, y.b);
+    let row_c = advance(direction, group, row_b, y.c);
+    return BlockRows(row_a, row_b, row_c, advance(direction, group, row_c, y.d));
+}
+
+// The weights of a block, by frame.
+struct BlockWeights {
+    a: Weights,
+    b: Weights,
+    c: Weights,
+    d: Weights,
+}
+
+// Overwrites the stored row of the other direction's block that begins at step k.
+fn store_weights(assignment: Assignment, k: u32, group: Group, weights: BlockWeights) {
+    let blanks = quad_sums(
+        group.index,
+        vec4<f32>(weights.a.blanks, weights.b.blanks, weights.c.blanks, weights.d.blanks),
+    );
+    let part = row_groups();
+    if (group.index >= part) {
+        return;
+    }
+    let at = lattice_group(k, 1u - assignment.direction, assignment.g, group.index);
+    lattice[at] = words(weights.a.labels);
+    lattice[at + part] = words(weights.b.labels);
+    lattice[at + 2u * part] = words(weights.c.labels);
+    lattice[at + 3u * part] = words(weights.d.labels);
+    lattice[at + 4u * part] = words(blanks);
+}
+
+// Processes the block of the other direction that begins at step k. The last block of the dispatch
+// range may have less than four steps.
+fn outward_block(
+    assignment: Assignment,
+    group: Group,
+    k: u32,
+    end: u32,
+    begin: States,
+    rows: BlockRows,
+    y: Emissions,
+) -> States {
+    var states = begin;
+    let d = assignment.direction;
+    var weights = BlockWeights();
+    if (k + 3u < end) {
+        let incoming_d = incoming(d, group, states);
+        weights.d = weights_of(incoming_d, rows.d, assignment.total_exponent);
+        states = with_emission(incoming_d, y.d);
+    }
+    if (k + 2u < end) {
+        let incoming_c = incoming(d, group, states);
+        weights.c = weights_of(incoming_c, rows.c, assignment.total_exponent);
+        states = with_emission(incoming_c, y.c);
+    }
+    if (k + 1u < end) {
+        let incoming_b = incoming(d, group, states);
+        weights.b = weights_of(incoming_b, rows.b, assignment.total_exponent);
+        states = with_emission(incoming_b, y.b);
+    }
+    let incoming_a = incoming(d, group, states);
+    weights.a = weights_of(incoming_a, rows.a, assignment.total_exponent);
+    states = with_emission(incoming_a, y.a);
+    store_weights(assignment, k, group, weights);
+    return States(normalised(states.blank), normalised(states.label));
+}
+
+// The sums over the transitions of both directions.
+struct BothIncoming {
+    own: States,
+    other: States,
+}
+
+fn incoming_both(direction: u32, group: Group, own: States, other: States) -> BothIncoming {
+    let edges = exchange_both(
+        direction,
+        group.index,
+        edge_state(direction, own, group),
+        edge_state(1u - direction, other, group),
+    );
+    return BothIncoming(
+        transition_sums(direction, own, edges.own, group),
+        transition_sums(1u - direction, other, edges.other, group),
+    );
+}
+
+// True if the outward sweep recomputes the rows of a block while it processes the one before. The two
+// recursions do not depend on each other, so their latencies overlap, and they share the exchange with
+// the neighbour. Larger groups would need too many registers.
+const OVERLAPPED: bool = PAIRS == 1u;
+
 // Processes the other direction's steps in the dispatch range, in descending order.
 fn sweep_outward(assignment: Assignment, group: Group, begin: States) -> States {
-    var states = begin;
     let d = assignment.direction;
     let other = 1u - d;
     let end = min(params.end_step, steps_of(other, assignment.item.frames));
     if (params.first_step >= end) {
-        return states;
+        return begin;
     }
     let first = params.first_step / BLOCK;
     let last = (end - 1u) / BLOCK;
+    // With OVERLAPPED, this loop processes only the last block.
+    let stop = select(first, last, OVERLAPPED);
+    var states = begin;
     var next = load_block(assignment.g, other, last * BLOCK, assignment.item, group);
     var next_row = stored_row(assignment, last * BLOCK, group.index);
-    for (var b = last + 1u; b > first; b--) {
+    for (var b = last + 1u; b > stop; b--) {
         let k = (b - 1u) * BLOCK;
         let y = block_emissions(next, group);
         let row_a = next_row;
-        let preceding = max(b, 2u) * BLOCK - 2u * BLOCK;
-        next = load_block(assignment.g, other, preceding, assignment.item, group);
-        next_row = stored_row(assignment, max(preceding, params.first_step), group.index);
+        let next_k = preceding_block(k);
+        next = load_block(assignment.g, other, next_k, assignment.item, group);
+        next_row = stored_row(assignment, next_k, group.index);
+        let rows = block_rows(other, group, row_a, y);
+        states = outward_block(assignment, group, k, end, states, rows, y);
+    }
+    if (OVERLAPPED && last > first) {
+        return sweep_overlapped(assignment, group, states, last, next, next_row);
+    }
+    return states;
+}
 
-        let row_b = advance(other, group, row_a, y.b);
-        let row_c = advance(other, group, row_b, y.c);
-        let row_d = advance(other, group, row_c, y.d);
+// The step at which the block before that of step k begins, or the first step of the dispatch range.
+fn preceding_block(k: u32) -> u32 {
+    return max(k, params.first_step + BLOCK) - BLOCK;
+}
 
-        var weights = array<Weights, 4>();
-        if (k + 3u < end) {
-            let incoming_d = incoming(d, group, states);
-            weights[3] = weights_of(incoming_d, row_d, assignment.total_exponent);
-            states = with_emission(incoming_d, y.d);
-        }
-        if (k + 2u < end) {
-            let incoming_c = incoming(d, group, states);
-            weights[2] = weights_of(incoming_c, row_c, assignment.total_exponent);
-            states = with_emission(incoming_c, y.c);
-        }
-        if (k + 1u < end) {
-            let incoming_b = incoming(d, group, states);
-            weights[1] = weights_of(incoming_b, row_b, assignment.total_exponent);
-            states = with_emission(incoming_b, y.b);
-        }
-        let incoming_a = incoming(d, group, states);
-        weights[0] = weights_of(incoming_a, row_a, assignment.total_exponent);
-        states = with_emission(incoming_a, y.a);
+// Processes the blocks before block `end`, all of which have four steps. `last` and `last_row` are the
+// entries and the stored row of the last of them.
+fn sweep_overlapped(
+    assignment: Assignment,
+    group: Group,
+    begin: States,
+    end: u32,
+    last: BlockEntries,
+    last_row: States,
+) -> States {
+    let d = assignment.direction;
+    let other = 1u - d;
+    let first = params.first_step / BLOCK;
+    var states = begin;
+    var y = block_emissions(last, group);
+    var rows = block_rows(other, group, last_row, y);
+    var next_k = preceding_block((end - 1u) * BLOCK);
+    var next = load_block(assignment.g, other, next_k, assignment.item, group);
+    var next_row = stored_row(assignment, next_k, group.index);
+    for (var b = end; b > first; b--) {
+        let next_y = block_emissions(next, group);
+        let row_a = next_row;
+        next_k = preceding_block(next_k);
+        next = load_block(assignment.g, other, next_k, assignment.item, group);
+        next_row = stored_row(assignment, next_k, group.index);
+
+        let at_d = incoming_both(d, group, states, row_a);
+        let row_b = with_emission(at_d.other, next_y.b);
+        states = with_emission(at_d.own, y.d);
+        let at_c = incoming_both(d, group, states, row_b);
+        let row_c = with_emission(at_c.other, next_y.c);
+        states = with_emission(at_c.own, y.c);
+        let at_b = incoming_both(d, group, states, row_c);
+        let row_d = with_emission(at_b.other, next_y.d);
+        states = with_emission(at_b.own, y.b);
+        let at_a = incoming(d, group, states);
+        states = with_emission(at_a, y.a);
         states = States(normalised(states.blank), normalised(states.label));
 
-        let sums = quad_sums(
-            group.index,
-            BlockSums(
-                vec4<f32>(weights[0].blanks, weights[1].blanks, weights[2].blanks, weights[3].blanks),
-                vec4<f32>(
-                    weights[0].all_labels,
-                    weights[1].all_labels,
-                    weights[2].all_labels,
-                    weights[3].all_labels,
-                ),
+        store_weights(
+            assignment,
+            (b - 1u) * BLOCK,
+            group,
+            BlockWeights(
+                weights_of(at_a, rows.a, assignment.total_exponent),
+                weights_of(at_b.own, rows.b, assignment.total_exponent),
+                weights_of(at_c.own, rows.c, assignment.total_exponent),
+                weights_of(at_d.own, rows.d, assignment.total_exponent),
             ),
         );
-        let part = row_groups();
-        if (group.index < part) {
-            let at = lattice_group(k, other, assignment.g, group.index);
-            lattice[at] = words(weights[0].labels);
-            lattice[at + part] = words(weights[1].labels);
-            lattice[at + 2u * part] = words(weights[2].labels);
-            lattice[at + 3u * part] = words(weights[3].labels);
-            lattice[at + 4u * part] = words(sums.blanks);
-            lattice[at + 5u * part] = words(sums.labels);
-        }
+        rows = BlockRows(row_a, row_b, row_c, row_d);
+        y = next_y;
     }
     return states;
 }

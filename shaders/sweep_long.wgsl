@@ -120,7 +120,6 @@ fn sweep_outward(assignment: Assignment, lane: u32) -> u32 {
                 let at = lattice_part(first, other, assignment.g, 0u) + q;
                 lattice[at + f * params.quads] = words(weights.labels);
                 lattice[at + 4u * params.quads][f] = bitcast<u32>(weights.blanks);
-                lattice[at + 5u * params.quads][f] = bitcast<u32>(weights.all_labels);
                 store_carry(
                     own_row(1u - parity),
                     assignment,

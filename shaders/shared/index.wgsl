@@ -96,9 +96,9 @@ fn table_row(k: u32, direction: u32, g: u32, of_classes: bool) -> u32 {
 // The start of part (block of step k, direction, item, part) of the lattice. A part has a vector of
 // four words per quad. After the inward sweep, parts 0 to 3 are a row of states: the mantissas and
 // exponents of the blanks, then those of the labels. After the outward sweep, parts 0 to 3 are the
-// weights of the labels at the four frames of the block, and parts 4 and 5 are the sums of the
-// weights of the quad's blanks and of its labels, with one component per frame.
-const LATTICE_PARTS: u32 = 6u;
+// weights of the labels at the four frames of the block, and part 4 is the sum of the weights of the
+// quad's blanks, with one component per frame.
+const LATTICE_PARTS: u32 = 5u;
 
 fn lattice_part(k: u32, direction: u32, g: u32, part: u32) -> u32 {
     let block = (k - params.segment_begin) / BLOCK;

@@ -1,4 +1,5 @@
-// The exchanges between lanes if the workgroup is one subgroup: without workgroup memory or barriers.
+// The exchanges with the neighbouring lane if the workgroup is one subgroup: without workgroup memory
+// or barriers.
 
 // Each lane passes its edge state to the next lane (alpha) or to the previous one (beta).
 fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> ScaledNumber {
@@ -8,4 +9,17 @@ fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> Scal
     let e = subgroupShuffle(own.e, neighbour);
     let has_no_neighbour = lane == select(LANES - 1u, 0u, alpha);
     return ScaledNumber(select(m, 1.0, has_no_neighbour), select(e, ZERO_EXPONENT, has_no_neighbour));
+}
+
+// The edge states of two recursions: one in a direction and one in the other.
+struct BothEdges {
+    own: ScaledNumber,
+    other: ScaledNumber,
+}
+
+fn exchange_both(direction: u32, lane: u32, own: ScaledNumber, other: ScaledNumber) -> BothEdges {
+    return BothEdges(
+        exchange_with_neighbour(direction, lane, own),
+        exchange_with_neighbour(1u - direction, lane, other),
+    );
 }

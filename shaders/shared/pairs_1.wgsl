@@ -47,28 +47,13 @@ fn with_component(old: Words, i: u32, value: u32) -> Words {
     return value;
 }
 
-struct BlockSums {
-    blanks: vec4<f32>,
-    labels: vec4<f32>,
-}
-
-struct QuadSums {
-    blanks: Floats,
-    labels: Floats,
-}
-
 // The four lanes of a quad exchange sums in two rounds: first those of two frames with the lane
 // beside, then those of one frame with the lane two away. The order of the additions is that of
 // `sum_of` for four pairs.
-fn quad_sums(group: u32, own: BlockSums) -> QuadSums {
-    let even = vec4<f32>(own.blanks.xz, own.labels.xz);
-    let odd = vec4<f32>(own.blanks.yw, own.labels.yw);
-    let is_odd = vec4<bool>((group & 1u) != 0u);
-    let two = select(even, odd, is_odd) + swapped_with(group, 1u, select(odd, even, is_odd));
-    let first = vec4<f32>(two.x, two.z, 0.0, 0.0);
-    let second = vec4<f32>(two.y, two.w, 0.0, 0.0);
-    let is_second = vec4<bool>((group & 2u) != 0u);
-    let sums = select(first, second, is_second)
-        + swapped_with(group, 2u, select(second, first, is_second));
-    return QuadSums(sums.x, sums.y);
+fn quad_sums(group: u32, own: vec4<f32>) -> Floats {
+    let is_odd = vec2<bool>((group & 1u) != 0u);
+    let two = select(own.xz, own.yw, is_odd) + swapped_with(group, 1u, select(own.yw, own.xz, is_odd));
+    let is_second = (group & 2u) != 0u;
+    let sent = vec2<f32>(select(two.y, two.x, is_second), 0.0);
+    return select(two.x, two.y, is_second) + swapped_with(group, 2u, sent).x;
 }

@@ -49,22 +49,9 @@ fn with_component(values: Words, i: u32, value: u32) -> Words {
     return changed;
 }
 
-struct BlockSums {
-    blanks: vec4<f32>,
-    labels: vec4<f32>,
-}
-
-struct QuadSums {
-    blanks: Floats,
-    labels: Floats,
-}
-
 // The two lanes of a quad exchange the sums of two frames each.
-fn quad_sums(group: u32, own: BlockSums) -> QuadSums {
-    let first_half = vec4<f32>(own.blanks.xy, own.labels.xy);
-    let second_half = vec4<f32>(own.blanks.zw, own.labels.zw);
-    let is_second = vec4<bool>((group & 1u) != 0u);
-    let sums = select(first_half, second_half, is_second)
-        + swapped_with(group, 1u, select(second_half, first_half, is_second));
-    return QuadSums(sums.xy, sums.zw);
+fn quad_sums(group: u32, own: vec4<f32>) -> Floats {
+    let is_second = vec2<bool>((group & 1u) != 0u);
+    let kept = select(own.xy, own.zw, is_second);
+    return kept + swapped_with(group, 1u, select(own.zw, own.xy, is_second));
 }

@@ -61,19 +61,9 @@ fn with_component(values: Words, i: u32, value: u32) -> Words {
     return changed;
 }
 
-// Two sums for each frame of a block: over the blanks of pairs and over their labels.
-struct BlockSums {
-    blanks: vec4<f32>,
-    labels: vec4<f32>,
-}
-
-// The words of a quad's sums that a lane stores, given the sums over the lane's own pairs: those of
-// PAIRS frames, from frame PAIRS · (group % (4 / PAIRS)) of the block on.
-struct QuadSums {
-    blanks: Floats,
-    labels: Floats,
-}
-
-fn quad_sums(group: u32, own: BlockSums) -> QuadSums {
-    return QuadSums(own.blanks, own.labels);
+// The sums over the blanks of a quad that the lane stores, given the sums over the blanks of the lane's
+// own pairs in each frame of a block: those of PAIRS frames, from frame PAIRS · (group % (4 / PAIRS))
+// of the block on.
+fn quad_sums(group: u32, own: vec4<f32>) -> Floats {
+    return own;
 }

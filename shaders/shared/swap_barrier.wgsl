@@ -2,10 +2,10 @@
 // memory. Between two blocks, the barriers of the neighbour exchange separate reads from writes.
 override TWO_LANES_OF_SUMS: u32 = 2u * LANES;
 
-var<workgroup> sh_swap: array<vec4<f32>, TWO_LANES_OF_SUMS>;
+var<workgroup> sh_swap: array<vec2<f32>, TWO_LANES_OF_SUMS>;
 
 // The values of the lane at a distance of 1 or 2 in the quad.
-fn swapped_with(lane: u32, distance: u32, own: vec4<f32>) -> vec4<f32> {
+fn swapped_with(lane: u32, distance: u32, own: vec2<f32>) -> vec2<f32> {
     let half = (distance - 1u) * LANES;
     sh_swap[half + lane] = own;
     workgroupBarrier();

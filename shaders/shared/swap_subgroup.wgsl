@@ -1,6 +1,6 @@
 // The exchange within a quad of lanes by subgroup operations.
 
 // The values of the lane at a distance of 1 or 2 in the quad.
-fn swapped_with(lane: u32, distance: u32, own: vec4<f32>) -> vec4<f32> {
+fn swapped_with(lane: u32, distance: u32, own: vec2<f32>) -> vec2<f32> {
     return subgroupShuffleXor(own, distance);
 }

@@ -107,14 +107,13 @@ fn stored_row(assignment: Assignment, k: u32, group: u32) -> States {
     );
 }
 
-// The weights of a frame: alpha · beta of each label, and the sums over the group's blanks and over
-// its labels, all divided by 2^total_exponent, where total_exponent is the exponent of the sum over
+// The weights of a frame: alpha · beta of each label, and the sums over the group's blanks, all
+// divided by 2^total_exponent, where total_exponent is the exponent of the sum over
 // all paths. At each frame the weights of all states add up to that sum, so after the division they
 // are below about 2.
 struct Weights {
     labels: Floats,
     blanks: f32,
-    all_labels: f32,
 }
 
 // product · 2^e; 0 below the smallest normal number. An addition to the bits and not a product, because
@@ -135,5 +134,5 @@ fn weights_of(incoming: States, stored: States, total_exponent: i32) -> Weights 
         incoming.label.m * stored.label.m,
         incoming.label.e + stored.label.e - total_exponent,
     );
-    return Weights(label, sum_of(blank), sum_of(label));
+    return Weights(label, sum_of(blank));
 }

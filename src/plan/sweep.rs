@@ -11,6 +11,14 @@ use crate::params::Params;
 /// run at once.
 const FULL_CORE: u64 = 128;
 
+/// The largest number of lanes of a sweep whose lanes hold less than a quad.
+const MAX_SWEEP_LANES: u64 = 512;
+
+/// The workgroup memory of such a lane, in bytes: two edge states of each of two recursions, and the
+/// sums of the blanks that the lanes of a quad exchange. See `shaders/shared/neighbour_barrier.wgsl`
+/// and `swap_barrier.wgsl`.
+const EXCHANGE_BYTES: u64 = 32 + 16;
+
 impl Builder<'_> {
     /// Adds a recursion through a segment, in one or more dispatches: from its first step to its
     /// last in the inward phases, from its last to its first in the outward phase.
@@ -137,8 +145,8 @@ impl Builder<'_> {
 
     /// Returns the number of state pairs per lane.
     ///
-    /// On a GPU, fewer pairs per lane are faster as long as the lanes are one subgroup, which needs
-    /// no barriers, and after that as long as they do not exceed those that a core runs at once. On
+    /// On a GPU, one pair per lane is the fastest as long as the lanes are one subgroup or do not
+    /// exceed [`FULL_CORE`]. Beyond that, lanes with two pairs each hide each other's latencies. On
     /// a software adapter, four pairs are always the fastest.
     fn pairs_per_lane(&self) -> Pairs {
         if self.tiling.spill || self.task == Task::Align {
@@ -146,20 +154,24 @@ impl Builder<'_> {
         }
         let pairs = 4 * self.tiling.quads;
         let fits = |count: Pairs, lanes: u64| pairs <= u64::from(count.count()) * lanes;
-        let max_lanes = u64::from(self.lanes);
+        let memory = u64::from(self.limits.workgroup_memory) / EXCHANGE_BYTES;
+        let max_lanes = MAX_SWEEP_LANES
+            .min(self.limits.max_invocations.into())
+            .min(memory);
         match self.limits.pairs_per_lane {
             1 if fits(Pairs::One, max_lanes) => return Pairs::One,
             1 | 2 if fits(Pairs::Two, max_lanes) => return Pairs::Two,
             0 if !self.limits.software => {}
             _ => return Pairs::Four,
         }
-        let candidates = [self.subgroup(), FULL_CORE.min(max_lanes)]
-            .into_iter()
-            .flat_map(|lanes| [(Pairs::One, lanes), (Pairs::Two, lanes)]);
-        candidates
-            .into_iter()
-            .find(|(count, lanes)| fits(*count, *lanes))
-            .map_or(Pairs::Four, |(count, _)| count)
+        [
+            (Pairs::One, self.subgroup()),
+            (Pairs::One, FULL_CORE.min(max_lanes)),
+            (Pairs::Two, max_lanes),
+        ]
+        .into_iter()
+        .find(|(count, lanes)| fits(*count, *lanes))
+        .map_or(Pairs::Four, |(count, _)| count)
     }
 }
 

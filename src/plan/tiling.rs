@@ -28,7 +28,7 @@ const TOTALS_WORDS: u64 = 4;
 const STATE_VECTORS: u64 = 4;
 /// Vectors of a quad in the lattice, per block of frames. Must match LATTICE_PARTS in
 /// `shaders/shared/index.wgsl`.
-const LATTICE_VECTORS: u64 = 6;
+const LATTICE_VECTORS: u64 = 5;
 
 /// The number of spill rows between which a recursion alternates. Sweeps of the loss also need one
 /// per frame of a block.
@@ -37,10 +37,6 @@ const ALTERNATING_ROWS: u64 = 2;
 /// The number of steps whose backpointers share a word. Must match `backpointer_row` in
 /// `shaders/shared/index.wgsl`.
 const STEPS_PER_WORD: u64 = 2;
-
-/// The number of labels from which the sweeps read an emission table. Shorter items compute their
-/// emissions in little time, and the table would be large compared with their states.
-const TABLE_LABELS: u64 = 16;
 
 /// The maximum number of items of a tile. `reduce` runs as one workgroup of at least 32 lanes,
 /// whose loop over the items must not exceed [`Iterations::MAX`](super::Iterations::MAX).
@@ -263,13 +259,8 @@ impl Tiling {
     /// compute the emissions, which is faster than reading them. The other kernels for states, and
     /// dispatches that do not bind the whole input, have no table.
     fn emission_table(&self, limits: &DeviceLimits) -> Option<EmissionTable> {
-        let wanted = self.label_capacity >= TABLE_LABELS && !limits.software;
-        if !wanted && limits.pairs_per_lane == 0
-            || !self.task.is_loss()
-            || self.spill
-            || self.gathered
-            || self.segments() > 1
-        {
+        let wanted = !limits.software || limits.pairs_per_lane != 0;
+        if !wanted || !self.task.is_loss() || self.spill || self.gathered || self.segments() > 1 {
             return None;
         }
         let table = if self.shape.classes as u64 <= self.label_capacity + 1 {
