@@ -151,14 +151,13 @@ impl Builder<'_> {
     }
 
     /// Adds a stage over the rows of the input, `softmax_stats` or `grad`: one dispatch per input
-    /// slice. A row has the classes of one frame.
+    /// slice, or several if that would take too long. A row has the classes of one frame.
     pub(super) fn row_stage(
         &mut self,
         tile: Tile,
         segment: Segment,
         kernel: &'static Kernel,
     ) -> Result<(), PlanError> {
-        let slice_frames = self.tiling.slice_frames;
         let frames = self.shape.frames as u64;
         let classes = self.shape.classes as u64;
         // `grad` computes four frames of an item with the same lanes, because they need the same
@@ -166,6 +165,7 @@ impl Builder<'_> {
         let shared_frames = if kernel == &kernels::GRAD { 4 } else { 1 };
         let lanes = row_lanes(shared_frames, classes, self.lanes.into(), self.limits);
         let iterations = self.row_iterations(kernel, lanes)?;
+        let slice_frames = self.timed_frames(tile, segment, kernel, lanes, iterations);
         // On a software driver, workgroups of one vector are faster, because no lane waits for
         // another at a barrier. More of them are needed, which may exceed the limit of the grid.
         let grid_fits = tile.count * slice_frames <= self.limits.max_workgroups.into();
@@ -267,7 +267,11 @@ impl Builder<'_> {
         };
         let steps = u64::from(Iterations::MAX).saturating_sub(per_dispatch + 1) / per_step;
         let steps = (steps / BLOCK * BLOCK).max(BLOCK);
-        let dispatches = (segment.end - segment.first).div_ceil(steps);
+        let iterations = |steps: u64| steps * per_step + per_dispatch + 1;
+        let segment_steps = segment.end - segment.first;
+        let invocations = tile.count * self.task.directions() * lanes;
+        let steps = self.timed_steps(kernel, invocations, steps.min(segment_steps), iterations);
+        let dispatches = segment_steps.div_ceil(steps.max(1));
         let checkpointed = self.tiling.checkpointed();
         let checkpoint_row = if checkpointed { 1 + segment.index } else { 0 };
         let (label, carry_row, stores_rows) = match phase {
@@ -328,7 +332,7 @@ impl Builder<'_> {
                 grid: self.linear_grid(tile.count, word(self.task.directions())),
                 ranges: self.binding_ranges(kernel, |_| input),
                 iterations: Iterations::bounded(
-                    (end - first) * per_step + per_dispatch + 1,
+                    iterations(end - first),
                     "labels min(Lmax, T)",
                     label_capacity,
                 )?,

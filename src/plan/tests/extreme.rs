@@ -24,6 +24,7 @@ const BOUNDLESS: DeviceLimits = DeviceLimits {
     offset_alignment: 1 << 31,
     max_register_quads: u32::MAX,
     subgroup_size: 1 << 31,
+    max_dispatch_us: u32::MAX,
     f16: true,
     software: false,
 };
@@ -87,7 +88,7 @@ fn shape() -> impl Strategy<Value = BatchShape> {
 fn limits() -> impl Strategy<Value = DeviceLimits> {
     let wild = (
         (near_edges(u64::MAX), near_edges(u64::MAX)),
-        [word(), word(), word(), word(), word(), word(), word()],
+        [(); 8].map(|()| word()),
         any::<bool>(),
     )
         .prop_map(|((max_binding, max_buffer), words, software)| {
@@ -99,6 +100,7 @@ fn limits() -> impl Strategy<Value = DeviceLimits> {
                 alignment,
                 quads,
                 subgroup,
+                dispatch_us,
             ] = words;
             DeviceLimits {
                 max_binding,
@@ -110,6 +112,7 @@ fn limits() -> impl Strategy<Value = DeviceLimits> {
                 offset_alignment: alignment,
                 max_register_quads: quads,
                 subgroup_size: subgroup,
+                max_dispatch_us: dispatch_us,
                 f16: true,
                 software,
             }
