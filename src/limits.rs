@@ -1,5 +1,6 @@
 //! The device limits that planning reads, as plain data, so that a plan needs no device.
 
+use crate::plan::WATCHDOG_US;
 use crate::setters::setters;
 
 /// The limits that a plan respects: `DeviceLimits::from(&device)`, or [`DeviceLimits::default`] for
@@ -37,6 +38,14 @@ pub struct DeviceLimits {
     /// The subgroup size, if it is the same for all of the device's subgroups and kernels may use
     /// them; otherwise 0. Must be 0 or a power of two.
     pub subgroup_size: u32,
+    /// The longest time that a dispatch may take, in microseconds: one second on a GPU, since
+    /// operating systems reset a GPU whose dispatch takes about two seconds; [`u32::MAX`], no limit
+    /// of time, on a software adapter. A plan splits each dispatch that could take longer on a slow
+    /// integrated GPU (10 GB/s, 64 instructions per ns). Other GPUs take less time.
+    ///
+    /// Some drivers limit the time of a submission instead, which has all dispatches of a batch. A
+    /// long batch can be spread over several with [`Prepared::stages`](crate::Prepared::stages).
+    pub max_dispatch_us: u32,
     /// True if the device supports f16.
     pub f16: bool,
     /// True if the adapter is a software adapter, which runs on the CPU. Barriers are expensive
@@ -56,6 +65,7 @@ setters!(DeviceLimits {
     max_register_quads: u32,
     pairs_per_lane: u32,
     subgroup_size: u32,
+    max_dispatch_us: u32,
     f16: bool,
     software: bool,
 });
@@ -79,6 +89,7 @@ impl From<&wgpu::Device> for DeviceLimits {
         let (features, info) = (device.features(), device.adapter_info());
         let same_size = info.subgroup_min_size == info.subgroup_max_size
             && info.subgroup_max_size.is_power_of_two();
+        let software = info.device_type == wgpu::DeviceType::Cpu;
         Self {
             subgroup_size: if same_size && features.contains(wgpu::Features::SUBGROUP) {
                 info.subgroup_max_size
@@ -86,7 +97,8 @@ impl From<&wgpu::Device> for DeviceLimits {
                 0
             },
             f16: features.contains(wgpu::Features::SHADER_F16),
-            software: info.device_type == wgpu::DeviceType::Cpu,
+            max_dispatch_us: if software { u32::MAX } else { WATCHDOG_US },
+            software,
             ..Self::from(&device.limits())
         }
     }
@@ -111,6 +123,7 @@ impl From<&wgpu::Limits> for DeviceLimits {
             max_register_quads: u32::MAX,
             pairs_per_lane: 0,
             subgroup_size: 0,
+            max_dispatch_us: WATCHDOG_US,
             f16: false,
             software: false,
         }

@@ -15,7 +15,9 @@
 //! - **input slices**: if the input of a tile would exceed a binding, its frames are bound slice by
 //!   slice, and the entries that the sweeps need are gathered into the workspace;
 //! - **dispatch ranges**: if a recursion over steps or a sum over items would take too many loop
-//!   iterations, each of several dispatches processes a range of the steps or items.
+//!   iterations, each of several dispatches processes a range of the steps or items. If a dispatch
+//!   could take longer than an operating system allows, a range of its steps or frames is smaller,
+//!   or the tile has fewer items (`cost.rs`).
 
 use std::fmt;
 
@@ -28,6 +30,7 @@ use crate::params::Params;
 
 mod build;
 mod check;
+mod cost;
 mod decode;
 mod launch;
 mod stages;
@@ -37,6 +40,7 @@ mod tests;
 mod tiling;
 mod variant;
 
+pub(crate) use cost::WATCHDOG_US;
 pub use launch::{BoundRange, Launch, Operand};
 pub use variant::PlanVariant;
 
@@ -75,7 +79,9 @@ impl Task {
 
 /// The dispatches that compute a [`Task`] for batches of one shape.
 ///
-/// [`Display`](std::fmt::Display) prints the shape, the workspace and the split of the batch, then
+/// [`Display`](std::fmt::Display) prints the shape, the workspace, an upper estimate of the longest
+/// dispatch on a slow integrated GPU (see
+/// [`DeviceLimits::max_dispatch_us`](crate::DeviceLimits::max_dispatch_us)) and the split, then
 /// one line for each sequence of dispatches of the same stage: their number, and for the first of
 /// them the workgroups, the maximum number of loop iterations per invocation, the kernel and its
 /// constants. A stage has several lines if tiles or segments repeat it.
@@ -147,7 +153,7 @@ pub(crate) enum BindingRange {
 /// The loop iterations of one invocation, summed over all of its loops.
 ///
 /// llvmpipe ends all loops of an invocation, without an error, after 65,535 iterations; the check
-/// that ends a loop counts as one too. Operating systems reset a GPU if a dispatch takes seconds.
+/// that ends a loop counts as one too. The time of a dispatch is bounded separately (`cost.rs`).
 /// Each [`PlannedDispatch`] therefore has this number, which never exceeds [`MAX`](Self::MAX).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Iterations(u32);
@@ -216,6 +222,14 @@ impl Plan {
     #[must_use]
     pub fn workspace_bytes(&self) -> u64 {
         self.workspace.iter().map(|array| array.bytes).sum()
+    }
+
+    /// Returns the longest estimate of a dispatch, in microseconds.
+    fn longest_dispatch_us(&self) -> u64 {
+        let element_bytes = self.shape.element.bytes();
+        let dispatches = self.dispatches.iter();
+        let estimates = dispatches.map(|dispatch| cost::microseconds(dispatch, element_bytes));
+        estimates.max().unwrap_or(0)
     }
 
     /// Returns the variant of the shader source for buffers that do not alias.
@@ -291,8 +305,9 @@ impl fmt::Display for Plan {
         let mebibytes = self.workspace_bytes() as f64 / f64::from(1 << 20);
         writeln!(
             f,
-            "dispatches: {}, workspace: {mebibytes:.1} MiB",
-            self.dispatches.len()
+            "dispatches: {}, workspace: {mebibytes:.1} MiB, longest dispatch on a slow GPU: {:.1} ms",
+            self.dispatches.len(),
+            self.longest_dispatch_us() as f64 / 1e3,
         )?;
         writeln!(
             f,

@@ -20,7 +20,7 @@ pub struct Variant {
 }
 
 /// Every variant that a change of the limits can force.
-pub const VARIANTS: [Variant; 15] = [
+pub const VARIANTS: [Variant; 16] = [
     Variant {
         name: "subgroups",
         change: |limits| (limits.subgroup_size > 0).then_some(*limits),
@@ -115,6 +115,18 @@ pub const VARIANTS: [Variant; 15] = [
         change: unchanged,
         splits: true,
         matches: |variant| variant.batch_tiles > 1,
+        same_bits: true,
+    },
+    Variant {
+        name: "dispatch ranges",
+        change: |limits| {
+            Some(DeviceLimits {
+                max_dispatch_us: 200,
+                ..*limits
+            })
+        },
+        splits: false,
+        matches: |variant| variant.ranges,
         same_bits: true,
     },
     Variant {

@@ -35,36 +35,41 @@ pub(super) fn plan(
     let lanes = 1 << limits.max_invocations.min(256).ilog2();
     let register_quads = lanes.min(limits.max_register_quads.into());
     let spill = task.has_states() && tiling::quads(shape) > register_quads;
-    let tiling = Tiling::new(shape, task, limits, spill)?;
-    let mut builder = Builder {
-        shape,
-        options,
-        task,
-        tiling,
-        lanes: word(lanes),
-        limits,
-        dispatches: Vec::new(),
-    };
-    builder.batch_totals()?;
     let items = shape.items as u64;
-    let before_tiles = builder.dispatches.len();
-    for first in (0..items).step_by(usize_of(tiling.tile_items)) {
-        builder.tile(Tile {
-            first,
-            count: tiling.tile_items.min(items - first),
-        })?;
-        if first == 0 {
-            // Each tile has as many dispatches as the first.
-            let per_tile = builder.dispatches.len() - before_tiles;
-            let tiles = (MAX_DISPATCHES - before_tiles) / per_tile.max(1);
-            let max_items = tiling.tile_items.saturating_mul(tiles as u64);
-            if items > max_items {
-                return Err(PlanError::Dispatches {
-                    items: shape.items,
-                    max_items: usize_of(max_items),
-                });
-            }
+    let mut max_tile_items = items;
+    let (mut builder, before_tiles) = loop {
+        let mut builder = Builder {
+            shape,
+            options,
+            task,
+            tiling: Tiling::new(shape, task, limits, spill, max_tile_items)?,
+            lanes: word(lanes),
+            limits,
+            dispatches: Vec::new(),
+        };
+        builder.batch_totals()?;
+        let before_tiles = builder.dispatches.len();
+        if items > 0 {
+            builder.tile_from(0)?;
         }
+        match builder.fewer_items(before_tiles) {
+            Some(fewer) => max_tile_items = fewer,
+            None => break (builder, before_tiles),
+        }
+    };
+    let tiling = builder.tiling;
+    // Each tile has at most as many dispatches as the first.
+    let per_tile = builder.dispatches.len() - before_tiles;
+    let tiles = (MAX_DISPATCHES - before_tiles) / per_tile.max(1);
+    let max_items = tiling.tile_items.saturating_mul(tiles as u64);
+    if items > max_items {
+        return Err(PlanError::Dispatches {
+            items: shape.items,
+            max_items: usize_of(max_items),
+        });
+    }
+    for first in (tiling.tile_items..items).step_by(usize_of(tiling.tile_items)) {
+        builder.tile_from(first)?;
     }
     if items == 0 && options.reduction != Reduction::None && task.is_loss() {
         builder.reduce(Tile { first: 0, count: 0 })?;
@@ -121,7 +126,10 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn tile(&mut self, tile: Tile) -> Result<(), PlanError> {
+    /// Adds the dispatches of the tile that begins with item `first`.
+    fn tile_from(&mut self, first: u64) -> Result<(), PlanError> {
+        let count = self.tiling.tile_items.min(self.shape.items as u64 - first);
+        let tile = Tile { first, count };
         match self.task {
             Task::Loss | Task::LossAndGrad => self.loss(tile),
             Task::Align => self.alignment(tile),

@@ -58,7 +58,11 @@ impl Builder<'_> {
 
     /// Adds the backtrace of a segment from its last step to its first, in one or more dispatches.
     fn backtrace(&mut self, tile: Tile, segment: Segment) -> Result<(), PlanError> {
-        let steps = usize_of((Iterations::MAX - 8).into());
+        let invocations = tile.count.next_multiple_of(LANES.into());
+        let iterations = |steps: u64| steps + 1;
+        let steps = (segment.end - segment.first).min(u64::from(Iterations::MAX - 8));
+        let steps = self.timed_steps(&kernels::BACKTRACE, invocations, steps, iterations);
+        let steps = usize_of(steps.max(1));
         let starts: Vec<_> = (segment.first..segment.end).step_by(steps).collect();
         for first in starts.into_iter().rev() {
             let end = (first + steps as u64).min(segment.end);
@@ -75,7 +79,7 @@ impl Builder<'_> {
                 },
                 grid: self.linear_grid(tile.count.div_ceil(LANES.into()), 1),
                 ranges: self.binding_ranges(&kernels::BACKTRACE, |_| BindingRange::Workspace),
-                iterations: Iterations::bounded(end - first + 1, "frames T", end)?,
+                iterations: Iterations::bounded(iterations(end - first), "frames T", end)?,
             })?;
         }
         Ok(())

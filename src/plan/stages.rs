@@ -154,14 +154,13 @@ impl Builder<'_> {
     }
 
     /// Adds a stage over the rows of the input, `softmax_stats` or `grad`: one dispatch per input
-    /// slice. A row has the classes of one frame.
+    /// slice, or several if that would take too long. A row has the classes of one frame.
     pub(super) fn row_stage(
         &mut self,
         tile: Tile,
         segment: Segment,
         kernel: &'static Kernel,
     ) -> Result<(), PlanError> {
-        let slice_frames = self.tiling.slice_frames;
         let frames = self.shape.frames as u64;
         let classes = self.shape.classes as u64;
         // `grad` computes four frames of an item with the same lanes, because they need the same
@@ -169,6 +168,7 @@ impl Builder<'_> {
         let shared_frames = if kernel == &kernels::GRAD { 4 } else { 1 };
         let lanes = row_lanes(shared_frames, classes, self.lanes.into(), self.limits);
         let iterations = self.row_iterations(kernel, lanes)?;
+        let slice_frames = self.timed_frames(tile, segment, kernel, lanes, iterations);
         // On a software driver, workgroups of one vector are faster, because no lane waits for
         // another at a barrier. More of them are needed, which may exceed the limit of the grid.
         let grid_fits = tile.count * slice_frames <= self.limits.max_workgroups.into();

@@ -59,7 +59,11 @@ impl Builder<'_> {
         };
         let steps = u64::from(Iterations::MAX).saturating_sub(per_dispatch + 1) / per_step;
         let steps = (steps / BLOCK * BLOCK).max(BLOCK);
-        let dispatches = (segment.end - segment.first).div_ceil(steps);
+        let iterations = |steps: u64| steps * per_step + per_dispatch + 1;
+        let segment_steps = segment.end - segment.first;
+        let invocations = tile.count * self.task.directions() * lanes;
+        let steps = self.timed_steps(kernel, invocations, steps.min(segment_steps), iterations);
+        let dispatches = segment_steps.div_ceil(steps.max(1));
         let checkpointed = self.tiling.checkpointed();
         let checkpoint_row = if checkpointed { 1 + segment.index } else { 0 };
         let (label, carry_row, stores_rows) = match phase {
@@ -124,7 +128,7 @@ impl Builder<'_> {
                 grid: self.linear_grid(tile.count, word(self.task.directions())),
                 ranges: self.binding_ranges(kernel, |_| input),
                 iterations: Iterations::bounded(
-                    (end - first) * per_step + per_dispatch + 1,
+                    iterations(end - first),
                     "labels min(Lmax, T)",
                     label_capacity,
                 )?,

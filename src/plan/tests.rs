@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod cost;
 mod coverage;
 mod extreme;
 mod memory;
@@ -242,7 +243,10 @@ fn a_plan_prints_its_size_and_one_line_per_stage() {
         lines[0],
         "loss and gradient: N = 32, T = 50, C = 20, Lmax = 6"
     );
-    assert_eq!(lines[1], "dispatches: 8, workspace: 0.1 MiB");
+    assert_eq!(
+        lines[1],
+        "dispatches: 8, workspace: 0.1 MiB, longest dispatch on a slow GPU: 1.2 ms"
+    );
     assert_eq!(
         lines[2],
         "batch tiles: 1, checkpoint segments: 1, input slices: 1"

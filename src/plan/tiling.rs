@@ -108,13 +108,14 @@ impl Tiling {
         task: Task,
         limits: &DeviceLimits,
         spill: bool,
+        max_items: u64,
     ) -> Result<Self, PlanError> {
         let alignment = u64::from(limits.offset_alignment.max(4));
         let mut tiling = Self {
             label_capacity: label_capacity(shape),
             quads: quads(shape),
             steps: (shape.frames as u64).div_ceil(task.directions()).max(1),
-            tile_items: (shape.items as u64).clamp(1, LARGEST_TILE),
+            tile_items: max_items.clamp(1, LARGEST_TILE),
             segment_steps: 0,
             slice_frames: 0,
             gathered: false,

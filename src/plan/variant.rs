@@ -1,7 +1,5 @@
 //! The kernels that a plan runs and its splits of the batch, as data.
 
-use std::collections::BTreeSet;
-
 use super::{Plan, PlannedDispatch};
 use crate::kernels::{CHECK_LABELS, Kernel, SOFTMAX_STATS, SWEEP, SWEEP_LONG, VITERBI_LONG};
 
@@ -45,6 +43,9 @@ pub struct PlanVariant {
     /// The number of input slices, which are bound one after the other because the logits of a
     /// batch tile exceed a binding; 0 for a batch without items or frames.
     pub input_slices: usize,
+    /// True if a recursion over frames is split into several dispatches per segment, because a
+    /// single one could take too long or too many loop iterations.
+    pub ranges: bool,
 }
 
 impl Plan {
@@ -54,8 +55,6 @@ impl Plan {
         let any = |is: fn(&PlannedDispatch) -> bool| self.dispatches.iter().any(is);
         let of =
             |kernel: &'static Kernel| self.dispatches.iter().filter(move |d| d.kernel == kernel);
-        let first_frames: BTreeSet<u32> =
-            of(&SOFTMAX_STATS).map(|d| d.params.first_frame).collect();
         PlanVariant {
             subgroups: any(|dispatch| dispatch.subgroups),
             pairs_per_lane: of(&SWEEP)
@@ -72,7 +71,12 @@ impl Plan {
             gathered: any(|dispatch| dispatch.constant("GATHER") == Some(1)),
             // A batch tile has one dispatch of this kernel.
             batch_tiles: of(&CHECK_LABELS).count(),
-            input_slices: first_frames.len(),
+            // Without rows, nothing is bound slice by slice.
+            input_slices: match of(&SOFTMAX_STATS).next() {
+                Some(_) => self.input_slices,
+                None => 0,
+            },
+            ranges: any(|dispatch| dispatch.params.first_step > dispatch.params.segment_begin),
         }
     }
 }

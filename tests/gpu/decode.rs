@@ -39,7 +39,8 @@ fn split_batches_agree_with_the_cpu_backend() {
         fn(&PlanVariant) -> bool,
     );
     let spilled = |limits: &DeviceLimits| limits.max_register_quads(0);
-    let splits: [Split; 8] = [
+    let ranges = |limits: &DeviceLimits| limits.max_dispatch_us(200);
+    let splits: [Split; 9] = [
         (
             "barriers",
             Task::Align,
@@ -60,6 +61,7 @@ fn split_batches_agree_with_the_cpu_backend() {
         }),
         ("input slices", Task::Align, |l| *l, |v| v.gathered),
         ("batch tiles", Task::Align, |l| *l, |v| v.batch_tiles > 1),
+        ("dispatch ranges", Task::Align, ranges, |v| v.ranges),
         (
             "input slices of greedy decoding",
             Task::Greedy,

@@ -123,6 +123,7 @@ Variants:
   checkpointed in storage  the same, with states in storage
   gathered                 the input split into slices, and the entries of the labels copied
   batch tiles              the batch split into groups of items
+  dispatch ranges          recursions and rows in many short dispatches, as on a slow GPU
   lowest limits            small workgroups, few workgroups per dispatch, little workgroup memory
   other order of row sums  on a GPU the order for software adapters, and vice versa
   caller's buffers         arrays within one buffer of the caller; also malformed labels and lengths

@@ -25,6 +25,7 @@ const BOUNDLESS: DeviceLimits = DeviceLimits {
     max_register_quads: u32::MAX,
     pairs_per_lane: 1 << 31,
     subgroup_size: 1 << 31,
+    max_dispatch_us: u32::MAX,
     f16: true,
     software: false,
 };
@@ -101,7 +102,8 @@ fn limits() -> impl Strategy<Value = DeviceLimits> {
                 quads,
                 pairs,
                 subgroup,
-            ]: [u32; 8] = words;
+                dispatch_us,
+            ]: [u32; 9] = words;
             DeviceLimits {
                 max_binding,
                 max_buffer,
@@ -113,6 +115,7 @@ fn limits() -> impl Strategy<Value = DeviceLimits> {
                 max_register_quads: quads,
                 pairs_per_lane: pairs,
                 subgroup_size: subgroup,
+                max_dispatch_us: dispatch_us,
                 f16: true,
                 software,
             }

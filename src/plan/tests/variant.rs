@@ -27,6 +27,7 @@ fn plans(task: Task) -> Vec<Plan> {
             max_register_quads: 0,
             ..default
         },
+        default.max_dispatch_us(400),
         bound(60_000),
         bound(20_000),
         bound(6_144),
@@ -45,13 +46,14 @@ fn plans(task: Task) -> Vec<Plan> {
 #[test]
 fn each_field_has_both_values_among_the_plans_of_a_task() {
     type Field = (&'static str, fn(&PlanVariant) -> bool, &'static [Task]);
-    let fields: [Field; 6] = [
+    let fields: [Field; 7] = [
         ("subgroups", |v| v.subgroups, &TASKS),
         ("states in storage", |v| v.states_in_storage, &TASKS[..3]),
         ("checkpointed", |v| v.checkpointed, &TASKS[1..3]),
         ("gathered", |v| v.gathered, &TASKS[..3]),
         ("batch tiles", |v| v.batch_tiles > 1, &TASKS),
         ("input slices", |v| v.input_slices > 1, &TASKS),
+        ("ranges", |v| v.ranges, &TASKS[..3]),
     ];
     for task in TASKS {
         let variants: Vec<_> = plans(task).iter().map(Plan::variant).collect();
