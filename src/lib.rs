@@ -198,8 +198,8 @@
 //! Batches beyond a binding limit, a dispatch limit, or a driver's limit on loop iterations are
 //! split automatically. A batch that cannot be split is a [`PlanError`]. With the default limits:
 //!
-//! - min(Lmax, T)·√T is at most about 9.2 million at 50,000 frames (41,000 labels), 9.3 million at
-//!   180,000 (22,000 labels) and 9.5 million at a million (9,500 labels), since an item's
+//! - min(Lmax, T)·√T is at most about 10.1 million at 50,000 frames (45,000 labels), 10.2 million at
+//!   180,000 (24,000 labels) and 10.4 million at a million (10,400 labels), since an item's
 //!   checkpoints must fit one binding;
 //! - T is at most about 15 million frames (1.9 million on a software adapter), and C at most about
 //!   15 million classes;
