@@ -14,6 +14,10 @@ use crate::plan::Task;
 /// kernel takes 8 loop iterations per 32 items.
 const TOTALS_ITEMS: u64 = 1 << 17;
 
+/// The maximum number of labels that `label_links` sorts at once. Must match `CHUNK` in
+/// `shaders/label_links.wgsl`.
+const CHUNK: u64 = 512;
+
 impl Builder<'_> {
     pub(super) fn batch_totals(&mut self) -> Result<(), PlanError> {
         let concatenated = self.shape.label_layout == LabelLayout::Concatenated;
@@ -121,19 +125,23 @@ impl Builder<'_> {
         }
         let capacity = self.tiling.label_capacity;
         let classes = self.shape.classes as u64;
-        let lanes = u64::from(64.min(self.lanes));
-        // To find equal labels, the lane of a label may search all other labels.
-        let iterations = |clear: u64, link: u64| clear.div_ceil(lanes) + link * (capacity + 2) + 2;
-        let strides = capacity.div_ceil(lanes);
-        let single_dispatch_iterations = iterations(classes, strides);
-        let dispatches = if single_dispatch_iterations <= u64::from(Iterations::MAX) {
-            vec![(1, [1, 1], single_dispatch_iterations)]
+        // On a software driver, the lanes of one vector are faster, because none waits for another
+        // at a barrier, but more of them are needed to keep their loops below the limit.
+        let max_lanes = u64::from(self.lanes);
+        let lanes = if self.limits.software {
+            (capacity / CHUNK).next_power_of_two().clamp(8, max_lanes)
+        } else {
+            max_lanes
+        };
+        let link = link_iterations(capacity, lanes);
+        let dispatches = if classes.div_ceil(lanes) + 1 + link <= Iterations::MAX.into() {
+            vec![(1, [1, 1], classes.div_ceil(lanes) + 1 + link)]
         } else {
             let max_workgroups = u64::from(self.limits.max_workgroups);
             let clear = classes.div_ceil(lanes).min(max_workgroups);
             vec![
-                (clear, [1, 0], iterations(classes.div_ceil(clear), 0)),
-                (strides, [0, 1], iterations(0, 1)),
+                (clear, [1, 0], classes.div_ceil(clear * lanes) + 1),
+                (1, [0, 1], link),
             ]
         };
         let [y, z, _] = self.linear_grid(tile.count, 1);
@@ -298,4 +306,17 @@ impl Builder<'_> {
         })?;
         Ok(())
     }
+}
+
+/// Returns the loop iterations of a lane of `label_links` that links `labels` labels.
+fn link_iterations(labels: u64, lanes: u64) -> u64 {
+    let chunk = labels.min(CHUNK);
+    let of_lane = chunk.div_ceil(lanes);
+    let levels = u64::from(chunk.next_power_of_two().ilog2());
+    // At level l, each key is searched for in a run of 2^l keys. The checks that end a loop count,
+    // too: l + 1 steps and a check.
+    let searches = of_lane * levels * (levels + 3) / 2;
+    // Loops over the keys: three, and one per level.
+    let of_chunk = (levels + 3) * (of_lane + 1) + levels + 1 + searches;
+    labels.div_ceil(CHUNK) * (1 + of_chunk) + 1
 }

@@ -14,14 +14,14 @@ use crate::support::variants::limits_for_variant;
 const ALIGNED: usize = 64;
 
 /// One buffer for all operands, each at an aligned offset. Words without a value are random.
-struct Arena {
-    words: Vec<u32>,
+pub(crate) struct Arena {
+    pub(crate) words: Vec<u32>,
     ranges: Vec<(Operand, usize, usize)>,
     garbage: Rng,
 }
 
 impl Arena {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             words: Vec::new(),
             ranges: Vec::new(),
@@ -29,7 +29,7 @@ impl Arena {
         }
     }
 
-    fn add(&mut self, operand: Operand, words: &[u32]) {
+    pub(crate) fn add(&mut self, operand: Operand, words: &[u32]) {
         self.ranges.push((operand, self.words.len(), words.len()));
         self.words.extend(words);
         let end = (self.words.len() + 1).next_multiple_of(ALIGNED);
@@ -38,12 +38,16 @@ impl Arena {
         }
     }
 
-    fn add_random(&mut self, operand: Operand, words: usize) {
+    pub(crate) fn add_random(&mut self, operand: Operand, words: usize) {
         let garbage: Vec<_> = (0..words).map(|_| self.garbage.bits() as u32).collect();
         self.add(operand, &garbage);
     }
 
-    fn range(&self, operand: Operand) -> (usize, usize) {
+    pub(crate) fn has(&self, operand: Operand) -> bool {
+        self.ranges.iter().any(|(known, ..)| *known == operand)
+    }
+
+    pub(crate) fn range(&self, operand: Operand) -> (usize, usize) {
         let found = self.ranges.iter().find(|(known, ..)| *known == operand);
         let (_, start, words) = found.unwrap_or_else(|| panic!("no range for {operand:?}"));
         (*start, *words)
@@ -80,7 +84,7 @@ impl Arena {
     }
 }
 
-fn launch(gpu: &Gpu, launch: &Launch, arena: &Arena, buffer: &wgpu::Buffer) {
+pub(crate) fn launch(gpu: &Gpu, launch: &Launch, arena: &Arena, buffer: &wgpu::Buffer) {
     let module = gpu
         .device
         .create_shader_module(wgpu::ShaderModuleDescriptor {

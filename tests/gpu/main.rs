@@ -20,6 +20,7 @@ mod decode;
 mod faults;
 mod first_use;
 mod host_path;
+mod label_links;
 mod launches;
 mod limits;
 mod loop_iterations;
