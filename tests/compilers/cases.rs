@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use ctc_wgpu::{
     BatchShape, BlankInLabels, DeviceLimits, Input, Options, Plan, Reduction, RepeatedLabels,
-    RepeatedOutputs, Task, shaders,
+    RepeatedOutputs, Shader, Task, shaders,
 };
 
 pub(crate) use super::case::Case;
@@ -20,17 +20,23 @@ pub(crate) fn all() -> &'static [Case] {
 
 fn distinct_cases() -> Vec<Case> {
     // Aliasing, element type and in-place gradients select the source but do not change the
-    // constants. Subgroups do.
+    // constants. Subgroups and the form of a sweep do.
+    let key = |shader: &Shader| {
+        let form = (shader.pairs_per_lane, shader.emission_table);
+        (shader.name, shader.subgroups, form)
+    };
     let mut constants: HashMap<_, BTreeSet<_>> = HashMap::new();
     for plan in plans() {
         for (shader, values) in plan.shaders() {
-            let key = (shader.name, shader.subgroups);
-            constants.entry(key).or_default().insert(values.to_vec());
+            constants
+                .entry(key(&shader))
+                .or_default()
+                .insert(values.to_vec());
         }
     }
     let cases: Vec<_> = shaders()
         .flat_map(|shader| {
-            let sets = constants.get(&(shader.name, shader.subgroups));
+            let sets = constants.get(&key(&shader));
             let sets = sets.unwrap_or_else(|| panic!("no plan runs {shader:?}"));
             sets.iter().map(move |constants| Case {
                 shader: shader.clone(),
@@ -62,7 +68,29 @@ fn plans() -> Vec<Plan> {
             }
         }
     }
+    for limits in sweep_forms() {
+        for shape in shapes().iter().filter(|shape| shape.max_labels <= 400) {
+            for options in [Options::default(), distinct()] {
+                plans.push(Plan::new(shape, &options, Task::LossAndGrad, &limits).unwrap());
+            }
+        }
+    }
     plans
+}
+
+/// Returns limits that force each form of a sweep: each number of pairs per lane, with and without
+/// the emission table, which no plan has if it gathers entries, and with and without subgroups.
+fn sweep_forms() -> Vec<DeviceLimits> {
+    let mut limits = Vec::new();
+    for pairs in [1, 2, 4] {
+        for subgroup in [0, 32] {
+            let forced = DeviceLimits::default()
+                .pairs_per_lane(pairs)
+                .subgroup_size(subgroup);
+            limits.extend([forced, forced.max_binding(1 << 20)]);
+        }
+    }
+    limits
 }
 
 /// Returns the limits of adapters: the defaults; narrow workgroups; no room for a sweep in
@@ -113,10 +141,14 @@ fn options() -> Vec<Options> {
         reduction(Reduction::MeanLabel),
         reduction(Reduction::MeanVolume),
         reduction(Reduction::MeanWeighted),
-        default
-            .impossible(ctc_wgpu::Impossible::Zero)
-            .blank_in_labels(BlankInLabels::Allow)
-            .repeated_labels(RepeatedLabels::Collapse)
-            .repeated_outputs(RepeatedOutputs::Distinct),
+        distinct(),
     ]
+}
+
+fn distinct() -> Options {
+    Options::default()
+        .impossible(ctc_wgpu::Impossible::Zero)
+        .blank_in_labels(BlankInLabels::Allow)
+        .repeated_labels(RepeatedLabels::Collapse)
+        .repeated_outputs(RepeatedOutputs::Distinct)
 }
