@@ -34,7 +34,6 @@ RANGES = {
     "gap_us": (0, 20),
     "round_factor": (0.5, 4),
     "issue_efficiency": (0.1, 1),
-    "search_l2_share": (0, 1),
 }
 # The range of a rate, as a share of the card's own. A copy rate in `model_cards.json` is 90 % of
 # the published bandwidth, which no copy exceeds.
@@ -86,16 +85,15 @@ def row_of(plan, pipelines, card, model):
     row = {"shape": list(shape), "stages": stages, "gaps_us": gaps, "missing": missing}
     if not missing:
         frames, items, classes, _ = shape
-        low, us, high = (gaps + sum(getattr(s, name) for s in stages.values()) for name in ("low", "us", "high"))
+        us = gaps + sum(stage.us for stage in stages.values())
         torch = pytorch_us(shape, card, model)
         row |= {
             "sum_us": us,
-            "range_us": [low, high],
             "us_per_frame": us / frames,
             # Two reads of the logits and one write of the gradient, as in `ctc-wgpu bench`.
             "copy_share": 12 * frames * items * classes / us / 1e3 / card["copy_gb_per_s"],
             "pytorch_us": torch,
-            "ratio": [torch[0] / high, torch[1] / low],
+            "ratio": [torch_us / us for torch_us in torch],
         }
     return row
 
@@ -116,7 +114,7 @@ def rows_of(data, card, model):
 
 def as_json(row):
     stages = {
-        name: {"estimate_us": stage.us, "range_us": [stage.low, stage.high], "bound": stage.bound, "bounds": stage.bounds}
+        name: {"estimate_us": stage.us, "bound": stage.bound, "bounds": stage.bounds}
         for name, stage in row["stages"].items()
     }
     return {"kind": "estimate", **row, "stages": stages}
@@ -141,8 +139,6 @@ def fit(name, stage, measured, card, calibration):
     if measured <= start:
         return None
     scale = (measured - start) / (stage.us - start)
-    if name == "label_links" and stage.bound == "latency" and stage.high > stage.low:
-        return "search_l2_share", (measured - stage.low) / (stage.high - stage.low)
     if stage.bound == "latency":
         return "round_factor", calibration["round_factor"] * scale
     if stage.bound == "issue":

@@ -23,13 +23,13 @@ def cells(row):
     shown = [named(",".join(map(str, row["shape"])))]
     for name in STAGES:
         stage = row["stages"].get(name)
-        shown.append(span(stage.low, stage.high) if stage else "–")
+        shown.append(us(stage.us) if stage else "–")
     shown.append(us(row["gaps_us"]))
     if row["missing"]:
         return [*shown, *["–"] * 5]
     return [
         *shown,
-        span(*row["range_us"]),
+        us(row["sum_us"]),
         f"{row['us_per_frame']:.2f}",
         f"{100 * row['copy_share']:.0f} %",
         span(*row["pytorch_us"]),
@@ -75,7 +75,7 @@ def earlier_table(rows, earlier):
         line = [cells(row)[0]]
         for name, old in zip(earlier["stages"], before):
             stage = row["stages"].get(name)
-            now = us(row["gaps_us"]) if name == "gaps" else span(stage.low, stage.high) if stage else "–"
+            now = us(row["gaps_us"]) if name == "gaps" else us(stage.us) if stage else "–"
             line.append(f"{now} ({span(*old) if isinstance(old, list) else us(old)})")
         shown.append(line)
     return labelled(["T, N, C, L", *earlier["stages"]], shown)
@@ -111,8 +111,8 @@ def write(page, source, data, described, model, every):
         f"Arithmetic from what NVIDIA's compiler makes of the kernels (`{source.name}`, commit {data['commit']}) and from the "
         "constants below (`benches/model_cards.json`), made by "
         f"`python3 benches/model.py benches/results/{source.name} --page benches/results/{page.name}`.",
-        "Times are µs for the loss and its gradient. A range comes from the searches of `label_links`, whose loads hit L1 or miss it, and from "
-        "PyTorch's published times. `of copying` is two reads of the logits and one write of the gradient as a share of "
+        "Times are µs for the loss and its gradient. A range comes from PyTorch's published times. "
+        "`of copying` is two reads of the logits and one write of the gradient as a share of "
         "the card's copy rate. `PyTorch` is the sum of its native kernels, `ratio` that sum divided by ours.",
     ]
     for card, rows in every.items():

@@ -5,7 +5,7 @@ Every result is an estimate.
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from stage_names import current
 
@@ -14,6 +14,8 @@ WARP = 32
 # Frames per block of the sweeps; bytes per sector of the caches.
 BLOCK = 4
 SECTOR = 32
+# The labels that `label_links` sorts at once.
+CHUNK = 512
 # The largest relative difference of an iteration's cycles from those of a correction.
 SAME_KERNEL = 0.1
 
@@ -105,39 +107,6 @@ def seeded_labels(shape, seed=7):
     ]
 
 
-def searches(labels):
-    """Returns the steps of the three searches of `label_links` for each label.
-
-    They lead to the next equal label, to the one after it, and to the one before.
-    """
-    positions = {}
-    for i, own in enumerate(labels):
-        positions.setdefault(own, []).append(i)
-    steps, end, seen = [], len(labels), {}
-    for i, own in enumerate(labels):
-        nth = seen[own] = seen.get(own, -1) + 1
-        equal = [-1, *positions[own], end, end]
-        before, next_, after = equal[nth], equal[nth + 2], equal[nth + 3]
-        steps.append((next_ - i - 1, max(after - next_ - 1, 0), i - before - 1))
-    return steps
-
-
-def search_iterations(labels, lanes):
-    """Returns the iterations of the three searches in the slowest warp of an item.
-
-    A warp continues until its last lane is done.
-    """
-    steps = searches(labels)
-    totals = []
-    for warp in range(math.ceil(lanes / WARP)):
-        total = [0, 0, 0]
-        for first in range(warp * WARP, len(labels), lanes):
-            lanes_of_warp = steps[first : min(first + WARP, first - warp * WARP + lanes)]
-            total = [t + max(column) for t, column in zip(total, zip(*lanes_of_warp))]
-        totals.append(total)
-    return max(totals, key=sum)
-
-
 def link_iterations(labels, classes, lanes):
     """Returns the iterations of the loop over the labels of a class in `grad`.
 
@@ -155,7 +124,10 @@ def link_iterations(labels, classes, lanes):
 
 @dataclass
 class Loop:
-    """A loop of a shader: its iterations in the slowest warp and in the average warp."""
+    """A loop of a shader: its iterations in the slowest warp and in the average warp.
+
+    `inner` is the number of the loops in it, at any depth.
+    """
 
     name: str
     iterations: float
@@ -181,7 +153,6 @@ class Work:
     loads: int
     batch: float
     workspace: float
-    searches: list = field(default_factory=list)
 
 
 def work_of(dispatch, shape):
@@ -202,13 +173,21 @@ def work_of(dispatch, shape):
     if name == "check_labels":
         return Work([Loop("labels", math.ceil(labels / lanes))], 2, 4 * items * labels, 8 * items * width)
     if name == "label_links":
-        iterations = [search_iterations(own, lanes) for own in seeded_labels(shape)]
-        slowest = max(iterations, key=sum)
-        average = [sum(column) / items for column in zip(*iterations)]
-        found = [Loop(n, s, a) for n, s, a in zip(["next", "after", "before"], slowest, average)]
-        outer = Loop("labels", math.ceil(width / lanes), inner=3)
-        clear = Loop("clear", math.ceil(classes / lanes))
-        return Work([clear, *found, outer], 1, 0, 4 * items * classes + 16 * items * width, found)
+        # Level l of a chunk's merge sort searches for each key in a run of 2^l keys.
+        chunks = math.ceil(width / CHUNK)
+        keys = math.ceil(min(width, CHUNK) / lanes)
+        levels = math.ceil(math.log2(max(min(width, CHUNK), 1)))
+        loops = [
+            Loop("clear", math.ceil(classes / lanes)),
+            Loop("keys", chunks * keys),
+            Loop("search", chunks * keys * levels * (levels + 1) // 2),
+            Loop("merge", chunks * keys * levels, inner=1),
+            Loop("levels", chunks * levels, inner=2),
+            Loop("links", chunks * keys),
+            Loop("first labels", chunks * keys),
+            Loop("chunks", chunks, inner=6),
+        ]
+        return Work(loops, 1, 0, 4 * items * classes + 16 * items * width)
     if name == "softmax_stats":
         once = dispatch.constants.get("ROW_IN_REGISTERS")
         iterations = math.ceil(classes / (4 * lanes))
@@ -274,8 +253,6 @@ class Cost:
 
     alone: float
     issue: float
-    search: float
-    search_loads: float
 
 
 def warp_cost(work, compiled, dispatch, model):
@@ -284,28 +261,26 @@ def warp_cost(work, compiled, dispatch, model):
     around = model["branched_around"].get(dispatch.label, {}).get("subgroups" if dispatch.subgroups else "barriers")
     calibration = model["calibration"]
     pipe_cycles = model["sm"]["pipe_cycles"]
-    alone = issue = search = search_loads = 0.0
+    alone = issue = 0.0
+    # The instructions, cycles and pipes of each loop without those of its inner loops.
+    without_inner = []
     straight = compiled["code_bytes"] / 16
     pairs = matched(work.loops, compiled["loops"], dispatch.kernel)
     for at, (loop, code) in enumerate(pairs):
-        inner = [pairs[before][1] for before in range(at - loop.inner, at)]
-        own = code["instructions"] - sum(one["instructions"] for one in inner)
-        cycles = max(code["cycles"] - sum(one["cycles"] for one in inner), own)
-        pipes = {
-            pipe: count - sum(one["pipes"].get(pipe, 0) for one in inner) for pipe, count in code["pipes"].items()
-        }
+        inner = without_inner[at - loop.inner : at]
+        own = code["instructions"] - sum(one[0] for one in inner)
+        cycles = code["cycles"] - sum(one[1] for one in inner)
+        pipes = {pipe: count - sum(one[2].get(pipe, 0) for one in inner) for pipe, count in code["pipes"].items()}
+        without_inner.append((own, cycles, pipes))
+        cycles = max(cycles, own)
         straight -= own
         if loop.name == "blocks" and around and abs(code["cycles"] / around["round"] - 1) < SAME_KERNEL:
             cycles, own = cycles - around["cycles"], own - around["instructions"]
         issue += loop.average * slots(own, pipes, pipe_cycles)
-        if loop in work.searches:
-            search += loop.iterations * cycles
-            search_loads += loop.iterations
-        else:
-            alone += loop.iterations * cycles
+        alone += loop.iterations * cycles
     straight = max(straight, 0)
     alone += straight * calibration["straight_cycles"] + work.loads * calibration["l2_cycles"]
-    return Cost(alone, issue + straight, search, search_loads)
+    return Cost(alone, issue + straight)
 
 
 @dataclass
@@ -313,8 +288,6 @@ class Stage:
     """The estimate of one dispatch in microseconds, with its bound and all bounds."""
 
     us: float
-    low: float
-    high: float
     bound: str
     bounds: dict
     beyond_l2: bool
@@ -351,12 +324,7 @@ def estimate(dispatch, shape, compiled, card, model):
     if beyond_l2:
         moved = max(moved, work.batch / card["copy_gb_per_s"] / 1e3)
 
-    def total(miss_share):
-        saved = (1 - miss_share) * (calibration["l2_cycles"] - calibration["l1_cycles"]) * warp.search_loads
-        alone = waves * calibration["round_factor"] * (warp.alone + warp.search - saved) / per_us
-        bounds = {"latency": alone, "issue": issue, "bytes": moved}
-        bound = max(bounds, key=bounds.get)
-        return calibration["start_us"] + bounds[bound], bound, bounds
-
-    us, bound, bounds = total(calibration["search_l2_share"])
-    return Stage(us, total(0)[0], total(1)[0], bound, bounds, beyond_l2)
+    alone = waves * calibration["round_factor"] * warp.alone / per_us
+    bounds = {"latency": alone, "issue": issue, "bytes": moved}
+    bound = max(bounds, key=bounds.get)
+    return Stage(calibration["start_us"] + bounds[bound], bound, bounds, beyond_l2)

@@ -18,7 +18,7 @@ dispatches: 7, workspace: 23.2 MiB
 batch tiles: 1, checkpoint segments: 1, input slices: 1
   stage              dispatches  workgroups         loop iterations
   check_labels                1  4 × 1 × 1                        9  by check_labels, LANES 64, CONCATENATED 0, ALLOW_BLANK 0
-  label_links                 1  4 × 1 × 1                     4020  by label_links, LANES 64, CLEAR 1, LINK 1
+  label_links                 1  4 × 1 × 1                      158  by label_links, LANES 256, CLEAR 1, LINK 1
   softmax_stats               1  2000 × 1 × 1                    22  by softmax_stats, LANES 32, ROWS 4, INPUT 0, DIRECTIONS 2, GREEDY 0, WRITE_GATHERED 0, ROW_IN_REGISTERS 1
   sweep inward                1  4 × 1 × 2                     1002  by sweep, LANES 128, STORE_ROWS 1, READ_GATHERED 0, INPUT 0, DISTINCT 0, OUTWARD 0
   join                        1  4 × 1 × 1                       19  by join, LANES 64, ZERO_IMPOSSIBLE 0, INPUT 0, DISTINCT 0
@@ -29,7 +29,7 @@ batch tiles: 1, checkpoint segments: 1, input slices: 1
 EARLIER_PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatches, 23.2 MiB of workspace
 1 group(s) of items, 1 page(s) of steps, 1 chunk(s) of frames
   labels       1 × 4 × 1 × 1, 9 rounds   LANES 64  CONCATENATED 0  ALLOW_BLANK 0
-  chain        1 × 4 × 1 × 1, 4020 rounds   LANES 64  CLEAR 1  LINK 1
+  chain        1 × 4 × 1 × 1, 158 rounds   LANES 256  CLEAR 1  LINK 1
   stats        1 × 2000 × 1 × 1, 22 rounds   LANES 32  ROWS 4  INPUT 0  DIRECTIONS 2  BEST 0  GATHER 0  ONCE 1
   sweep in     1 × 4 × 1 × 2, 1002 rounds   LANES 128  KEEP 1  GATHERED 0  INPUT 0  DISTINCT 0  OUT 0
   meet         1 × 4 × 1 × 1, 19 rounds   LANES 64  ZERO_IMPOSSIBLE 0  INPUT 0  DISTINCT 0
@@ -62,13 +62,25 @@ def compiled(*loops, code=0, registers=32):
     return {"registers": registers, "spills": 0, "code_bytes": 16 * outside, "loops": list(loops)}
 
 
+# Those of `label_links`: the clearing; then in the loop over chunks the keys, the search in the
+# merge in the levels, the links, and the first labels.
+LINK_LOOPS = [
+    loop(10, 40),
+    loop(5, 300),
+    loop(10, 80),
+    loop(20, 100),
+    loop(30, 140),
+    loop(50, 500),
+    loop(50, 400),
+    loop(200, 1500),
+]
+
+
 def pipelines():
-    fold, search = loop(10, 50), loop(20, 300)
+    fold = loop(10, 50)
     of = {
         "check_labels": compiled(loop(50, 400)),
-        # The loop over labels contains the three searches, whose instructions are in the code only
-        # once.
-        "label_links": compiled(loop(10, 40), search, search, search, loop(100, 2000), code=-60),
+        "label_links": compiled(*LINK_LOOPS, code=-165),
         "softmax_stats": compiled(fold, fold, code=300),
         "in": compiled(loop(1700, 4000, alu=900)),
         "join": compiled(loop(400, 3000), loop(200, 600), fold),
@@ -86,9 +98,7 @@ def constants():
         "round_factor": 1.0,
         "issue_efficiency": 0.5,
         "straight_cycles": 3.0,
-        "l1_cycles": 50,
         "l2_cycles": 250,
-        "search_l2_share": 0.5,
     }
     return described
 
@@ -133,16 +143,6 @@ class Counts(unittest.TestCase):
         self.assertEqual(labels[0], [11, 19, 10, 3, 19, 9, 15, 5, 16, 16, 17, 1])
         self.assertEqual(labels[31], [10, 14, 12, 14, 1, 8, 1, 13, 16, 3, 1, 3])
 
-    def test_searches_stop_at_the_next_equal_label(self):
-        # To the next equal label, from there to the one after, and back to the one before.
-        self.assertEqual(stages.searches([7, 8, 7, 7]), [(1, 0, 0), (2, 0, 1), (0, 0, 1), (0, 0, 0)])
-
-    def test_a_warp_searches_as_long_as_its_slowest_lane(self):
-        self.assertEqual(stages.search_iterations([7, 8, 7, 7], 64), [2, 0, 1])
-        # Label 32 is searched by the second warp, label 64 by the first one again.
-        labels = list(range(1, 66))
-        self.assertEqual(stages.search_iterations(labels, 64), [64 + 0, 0, 31 + 64])
-
     def test_links_of_a_class_are_as_many_as_it_is_frequent(self):
         slowest, average = stages.link_iterations([1, 1, 1, 40], 64, 64)
         self.assertEqual((slowest, average), (3, 2))
@@ -183,11 +183,15 @@ class Arithmetic(unittest.TestCase):
         code["registers"] = 255
         self.assertGreater(self.of("grad", code).bounds["latency"], few.bounds["latency"])
 
-    def test_searches_give_a_range(self):
+    def test_labels_are_sorted_level_by_level(self):
         stage = self.of("label_links", pipelines()[1]["compiled"]["ptxas"])
-        searched = sum(max((stages.search_iterations(own, 64) for own in stages.seeded_labels(self.shape)), key=sum))
-        self.assertAlmostEqual(stage.high - stage.low, searched * (250 - 50) / 1000)
-        self.assertAlmostEqual(stage.us, (stage.high + stage.low) / 2)
+        # One chunk of 500 labels, two per lane, in 9 levels with 1 to 9 steps of the search.
+        sort = 2 * 45 * 80 + 2 * 9 * (100 - 80) + 9 * (140 - 100)
+        rest = 40 + 2 * (300 + 500 + 400) + (1500 - 300 - 140 - 500 - 400)
+        self.assertAlmostEqual(stage.us, 1 + (sort + rest + 250) / 1000)
+        longer = self.of("label_links", pipelines()[1]["compiled"]["ptxas"], (2000, 4, 128, 1025))
+        # Three chunks of 512 labels.
+        self.assertAlmostEqual(longer.us, 1 + (40 + 3 * (sort + rest - 40) + 250) / 1000)
 
     def test_inner_loops_are_counted_once(self):
         work = stages.Work([stages.Loop("inner", 10), stages.Loop("outer", 2, inner=1)], 0, 0, 0)
@@ -275,11 +279,11 @@ class Rows(unittest.TestCase):
             "its range is 0 to 20",
         )
         self.assertIn("no fit inside its range: 9000 (", of["copy_gb_per_s:"])
-        share = model.recommended("search_l2_share", 0.5, [("a", 1.5), ("b", 0.25), ("c", 0.75)])
+        share = model.recommended("issue_efficiency", 0.5, [("a", 1.5), ("b", 0.25), ("c", 0.75)])
         self.assertEqual(
             share,
-            "estimate  search_l2_share: now 0.5, median of fits 0.5: 1.5 (a) outside its range; "
-            "0.25 (b); 0.75 (c); its range is 0 to 1",
+            "estimate  issue_efficiency: now 0.5, median of fits 0.5: 1.5 (a) outside its range; "
+            "0.25 (b); 0.75 (c); its range is 0.1 to 1",
         )
 
     def test_every_constant_that_a_fit_sets_contains_its_own_value_in_its_range(self):
