@@ -39,15 +39,22 @@ fn four_frames(index: u32) -> FourFrames {
     return FourFrames(g, g < params.tile_items, requested == f, params.first_frame + f, first);
 }
 
-// The bits of the input entries of class c in the four frames.
-fn entries(frames: FourFrames, c: u32) -> vec4<u32> {
-    let at = frames.first + c;
-    return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
+// The input entries of a class in the four frames, and the word of the class in `first_of_class`.
+struct ClassEntries {
+    bits: vec4<u32>,
+    link: u32,
 }
 
-// Writes the gradient of class c in the frames where `written` is true.
-fn set_frames(frames: FourFrames, c: u32, written: vec4<bool>, values: vec4<f32>) {
+fn class_entries(frames: FourFrames, c: u32) -> ClassEntries {
     let at = frames.first + c;
+    return ClassEntries(
+        vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w)),
+        first_of_class[frames.g * params.classes + c],
+    );
+}
+
+// Writes the gradient at `at` in the frames where `written` is true.
+fn set_frames(at: vec4<u32>, written: vec4<bool>, values: vec4<f32>) {
     if (written.x) {
         set_gradient(at.x, values.x);
     }
@@ -62,8 +69,7 @@ fn set_frames(frames: FourFrames, c: u32, written: vec4<bool>, values: vec4<f32>
     }
 }
 
-fn set_frames_nan(frames: FourFrames, c: u32, written: vec4<bool>) {
-    let at = frames.first + c;
+fn set_frames_nan(at: vec4<u32>, written: vec4<bool>) {
     if (written.x) {
         set_gradient_nan(at.x);
     }
@@ -120,10 +126,16 @@ fn weights_at(at: vec4<u32>) -> vec4<f32> {
     return vec4<f32>(lattice[at.x], lattice[at.y], lattice[at.z], lattice[at.w]);
 }
 
-// Sums the weights of the blanks and of all states over the lane's quads.
-fn lane_totals(offsets: WeightOffsets, labels: u32, lane: u32) -> WeightTotals {
+// The number of lanes that read the quads: the smallest power of two that is not below the number
+// of quads, at most LANES. The totals do not depend on it, since adding a 0 changes nothing.
+fn quad_lanes() -> u32 {
+    return min(1u << (32u - countLeadingZeros(max(params.quads, 1u) - 1u)), LANES);
+}
+
+// Sums the weights of the blanks and of all states over the quads of lane `first`.
+fn lane_totals(offsets: WeightOffsets, labels: u32, first: u32) -> WeightTotals {
     var totals = WeightTotals(vec4<f32>(0.0), vec4<f32>(0.0));
-    for (var q = lane; q <= labels / 4u; q += LANES) {
+    for (var q = first; q <= labels / 4u; q += LANES) {
         let blanks = weights_at(offsets.blanks + 4u * q);
         let label = offsets.labels + 4u * q;
         let labels = (weights_at(label) + weights_at(label + 1u))
@@ -134,10 +146,10 @@ fn lane_totals(offsets: WeightOffsets, labels: u32, lane: u32) -> WeightTotals {
     return totals;
 }
 
-// Sums the weights of the labels of class c, in the order of the labels.
-fn class_weights(g: u32, c: u32, offsets: WeightOffsets, labels: u32) -> vec4<f32> {
+// Sums the weights of the labels of a class, in the order of the labels.
+fn class_weights(g: u32, first_link: u32, offsets: WeightOffsets, labels: u32) -> vec4<f32> {
     var totals = vec4<f32>(0.0);
-    var link = first_of_class[g * params.classes + c];
+    var link = first_link;
     var i = link & ~TOP_BIT;
     while (i < labels) {
         totals += weights_at(offsets.labels + i);
@@ -150,10 +162,11 @@ fn class_weights(g: u32, c: u32, offsets: WeightOffsets, labels: u32) -> vec4<f3
     return totals;
 }
 
-// The maximum of each frame, and the factor that turns exp(x - row_max) into a probability. For
-// PROBS, the factor is the reciprocal of the sum of p + ε over the classes of the frame.
+// Half the maximum of each frame (see `half_maximum`), and the factor that turns exp(x - row_max)
+// into a probability. For PROBS, the factor is the reciprocal of the sum of p + ε over the classes of
+// the frame.
 struct SoftmaxNorm {
-    row_max: vec4<f32>,
+    half_max: vec4<f32>,
     factor: vec4<f32>,
 }
 
@@ -164,27 +177,26 @@ fn softmax_norm(frames: FourFrames, last: u32) -> SoftmaxNorm {
     let c = row_stats[at.z];
     let d = row_stats[at.w];
     let row_max = vec4<f32>(a.x, b.x, c.x, d.x);
-    let sum_exp_m1 = vec4<f32>(a.y, b.y, c.y, d.y);
-    let factor = select(vec4<f32>(1.0), row_max, INPUT == PROBS);
-    return SoftmaxNorm(row_max, 1.0 / (factor * (1.0 + sum_exp_m1)));
+    let half_max = half_maximum(row_max);
+    if (is_log_probs()) {
+        return SoftmaxNorm(half_max, exp_plain(min(row_max, vec4<f32>(MAX_LOG_PROB))));
+    }
+    let sum = 1.0 + vec4<f32>(a.y, b.y, c.y, d.y);
+    return SoftmaxNorm(half_max, 1.0 / select(sum, row_max * sum, INPUT == PROBS));
 }
 
 // The derivative of the loss with respect to the entries of a class, given the occupancies.
 fn derivative(bits: vec4<u32>, norm: SoftmaxNorm, occupancy: vec4<f32>) -> vec4<f32> {
-    let is_known = finite(bits);
-    let x = bitcast<vec4<f32>>(bits_where(bits, is_known));
-    if (INPUT == LOGITS) {
-        return select(vec4<f32>(0.0), exp_plain(minus_max(x, norm.row_max)) * norm.factor, is_known) - occupancy;
-    }
-    if (INPUT == LOG_PROBS) {
-        return select(vec4<f32>(0.0), exp_plain(x), is_known) - occupancy;
-    }
     if (INPUT == LOG_PROBS_EXACT) {
         return 0.0 - occupancy;
     }
-    let q = add_epsilon(x);
-    let is_positive = q >= vec4<f32>(MIN_PROB);
-    return select(norm.factor, norm.factor - occupancy / max(q, vec4<f32>(MIN_PROB)), is_positive);
+    if (INPUT == PROBS) {
+        let q = add_epsilon(bitcast<vec4<f32>>(bits_where(bits, finite(bits))));
+        let is_positive = q >= vec4<f32>(MIN_PROB);
+        return select(norm.factor, norm.factor - occupancy / max(q, vec4<f32>(MIN_PROB)), is_positive);
+    }
+    let e = exp_below(bitcast<vec4<f32>>(bits), norm.half_max);
+    return fma(e, norm.factor, -occupancy);
 }
 
 @compute @workgroup_size(LANES, ROWS)
@@ -208,11 +220,12 @@ fn grad(
     let written = frames.exists & ((valid & in_segment) | (!valid & vec4<bool>(params.segment_begin == 0u)));
     let live = frames.inside && status_code == OK && item.scale != 0.0 && any(written & valid);
     let offsets = weight_offsets(steps, frames.g);
+    let width = quad_lanes();
     var lane_sum = WeightTotals(vec4<f32>(0.0), vec4<f32>(0.0));
     if (live) {
-        lane_sum = lane_totals(offsets, item.labels, lane);
+        lane_sum = lane_totals(offsets, item.labels, lane % width);
     }
-    let totals = fold_frames(lane, local.y, lane_sum);
+    let totals = fold_frames(lane, local.y, lane_sum, width);
     if (!frames.inside) {
         return;
     }
@@ -222,8 +235,8 @@ fn grad(
         // the scale is not 0; otherwise 0.
         let is_nan = valid & vec4<bool>(status_code == NOT_FINITE && item.scale != 0.0);
         for (var c = lane; c < params.classes; c += LANES) {
-            set_frames(frames, c, written & !is_nan, vec4<f32>(0.0));
-            set_frames_nan(frames, c, written & is_nan);
+            set_frames(frames.first + c, written & !is_nan, vec4<f32>(0.0));
+            set_frames_nan(frames.first + c, written & is_nan);
         }
         return;
     }
@@ -231,12 +244,14 @@ fn grad(
     let inverse = 1.0 / select(vec4<f32>(1.0), totals.all, valid & in_segment);
     let norm = softmax_norm(frames, item.frames - 1u);
     for (var c = lane; c < params.classes; c += LANES) {
-        var weights = class_weights(frames.g, c, offsets, item.labels);
+        // The entries are read before the labels are looked up, so that both are waited for at once.
+        let entries = class_entries(frames, c);
+        var weights = class_weights(frames.g, entries.link, offsets, item.labels);
         // `class_weights` returns 0 for the blank, unless labels may be the blank.
         if (c == params.blank) {
             weights += totals.blanks;
         }
-        let values = item.scale * derivative(entries(frames, c), norm, weights * inverse);
-        set_frames(frames, c, written, select(vec4<f32>(0.0), values, valid));
+        let values = item.scale * derivative(entries.bits, norm, weights * inverse);
+        set_frames(frames.first + c, written, select(vec4<f32>(0.0), values, valid));
     }
 }

@@ -22,8 +22,9 @@ const EMISSIONS_OF_LABELS: u32 = 2u;
 const EMISSIONS_OF_CLASSES: u32 = 3u;
 
 override GATHER: u32 = 0u;
-// True if the lanes hold a whole row in registers, so that it is read once.
-override ROW_IN_REGISTERS: bool = false;
+// The number of vectors of four classes per lane that are held in registers, so that a row is read
+// once; 0 if the row is read twice.
+override ROW_VECTORS: u32 = 0u;
 // True for greedy decoding.
 override GREEDY: bool = false;
 
@@ -61,69 +62,207 @@ fn classes_from(c: u32) -> vec4<u32> {
     return vec4<u32>(c, c + LANES, c + 2u * LANES, c + 3u * LANES);
 }
 
-// The entries of four classes. Past the last class, the last one is read again.
-fn entries(row: InputRow, classes: vec4<u32>) -> vec4<u32> {
-    let at = row.first + min(classes, vec4<u32>(params.classes - 1u));
-    return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
+// The bits where the condition holds, else those of LOWEST.
+fn bits_or_lowest(bits: vec4<u32>, condition: vec4<bool>) -> vec4<u32> {
+    return bits_where(bits, condition) | bits_where(vec4<u32>(LOWEST_BITS), !condition);
 }
 
-// A probability p is valid if it is finite and p + ε is not negative. A logit or log-probability
-// may be -inf, which is a probability of 0, but not NaN or +inf.
-fn is_valid_value(bits: vec4<u32>) -> vec4<bool> {
-    if (INPUT == PROBS) {
-        return finite(bits) & (value(bits) >= vec4<f32>(0.0));
+// The bits of the values of four classes from c on. All four exist if `all_exist` is true;
+// otherwise, a class past the last one has the value LOWEST. The values are the entries, with ε
+// added to probabilities. The value of an invalid probability is NaN: a probability is valid if it
+// is finite and p + ε is not negative.
+fn values(row: InputRow, c: u32, all_exist: bool) -> vec4<u32> {
+    let classes = classes_from(c);
+    var at = row.first + classes;
+    if (!all_exist) {
+        at = row.first + min(classes, vec4<u32>(params.classes - 1u));
     }
-    return finite(bits) | (bits == vec4<u32>(MINUS_INFINITY));
-}
-
-// The values whose maximum is computed: the entries, with ε added to probabilities. An entry that
-// is not finite counts as LOWEST.
-fn value(bits: vec4<u32>) -> vec4<f32> {
-    let is_known = finite(bits);
-    let x = bitcast<vec4<f32>>(bits_where(bits, is_known));
+    var bits = vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
     if (INPUT == PROBS) {
-        return select(vec4<f32>(LOWEST), add_epsilon(x), is_known);
+        let is_known = finite(bits);
+        let y = add_epsilon(bitcast<vec4<f32>>(bits_where(bits, is_known)));
+        let is_valid = is_known & (y >= vec4<f32>(0.0));
+        bits = bits_where(bitcast<vec4<u32>>(y), is_valid) | bits_where(vec4<u32>(NAN), !is_valid);
     }
-    return select(vec4<f32>(LOWEST), x, is_known);
+    if (all_exist) {
+        return bits;
+    }
+    return bits_or_lowest(bits, classes < vec4<u32>(params.classes));
 }
 
-// The term that a class with a value x below the maximum adds to sum_exp_m1.
-fn contribution(x: vec4<f32>, row_max: f32) -> vec4<f32> {
+// Extrema of the bits of a lane's values, from which follow the maximum of the values and whether
+// all of them are valid. The bits of floats that are not negative are ordered as the floats are;
+// those of negative floats are in reverse.
+struct Extrema {
+    highest: vec4<i32>,
+    lowest: vec4<i32>,
+    highest_unsigned: vec4<u32>,
+}
+
+fn no_extrema() -> Extrema {
+    let lowest = vec4<u32>(LOWEST_BITS);
+    return Extrema(bitcast<vec4<i32>>(lowest), bitcast<vec4<i32>>(lowest), lowest);
+}
+
+fn add_extrema(extrema: Extrema, bits: vec4<u32>) -> Extrema {
+    let signed = bitcast<vec4<i32>>(bits);
+    return Extrema(
+        max(extrema.highest, signed),
+        min(extrema.lowest, signed),
+        max(extrema.highest_unsigned, bits),
+    );
+}
+
+// The maximum of the values of a lane, and whether all of them are valid: neither NaN nor +inf.
+struct LaneMax {
+    value: f32,
+    valid: bool,
+}
+
+// The maximum is finite: it is LOWEST if all values are -inf.
+fn lane_max(extrema: Extrema) -> LaneMax {
+    let h = max(extrema.highest.xy, extrema.highest.zw);
+    let l = min(extrema.lowest.xy, extrema.lowest.zw);
+    let u = max(extrema.highest_unsigned.xy, extrema.highest_unsigned.zw);
+    let highest = max(h.x, h.y);
+    let lowest = min(l.x, l.y);
+    let positive = bitcast<f32>(min(highest, HIGHEST_BITS));
+    let negative = bitcast<f32>(min(bitcast<u32>(lowest), LOWEST_BITS));
+    return LaneMax(
+        select(negative, positive, highest >= 0),
+        highest <= HIGHEST_BITS && max(u.x, u.y) <= MINUS_INFINITY,
+    );
+}
+
+// What classes below the maximum add to sum_exp_m1. A value of LOWEST or -inf adds 0.
+fn contribution(bits: vec4<u32>, row_max: f32) -> vec4<f32> {
     if (INPUT == LOGITS) {
-        return exp_plain(minus_max(x, vec4<f32>(row_max)));
+        // A lower `half_max` could be near that of LOWEST. If the maximum is lower, all other
+        // values are too far below it to count.
+        let half_max = max(half_maximum(vec4<f32>(row_max)), vec4<f32>(0.25 * LOWEST));
+        return exp_below(bitcast<vec4<f32>>(bits), half_max);
     }
     if (INPUT == PROBS) {
-        return x / row_max;
+        let limit = vec4<i32>(bitcast<i32>(row_max));
+        let positive = clamp(bitcast<vec4<i32>>(bits), vec4<i32>(0), limit);
+        return bitcast<vec4<f32>>(positive) / row_max;
     }
     return vec4<f32>(0.0);
 }
 
-// The negated index of the first of four classes that has the maximum, or LOWEST if none has it. It
-// is negated because the fold over the lanes is a maximum. An f32 holds integers exactly up to
-// 2^24, and the limit of loop iterations allows fewer classes.
-fn first_maximal(bits: vec4<u32>, classes: vec4<u32>, row_max: f32) -> f32 {
-    let is_max = (classes < vec4<u32>(params.classes)) & (value(bits) == vec4<f32>(row_max));
-    let first = select(vec4<f32>(LOWEST), -vec4<f32>(classes), is_max);
-    return max(max(first.x, first.y), max(first.z, first.w));
-}
-
 // Over the classes of a lane: the sum of the contributions below the maximum, the number of classes
-// that have the maximum, and whether all values are valid.
+// that have the maximum, and the negated index of the first of them, or LOWEST if there is none.
+// The index is negated because the fold over the lanes is a maximum. An f32 holds integers exactly
+// up to 2^24, and the limit of loop iterations allows fewer classes.
 struct ClassSums {
     others: vec4<f32>,
     at_max: vec4<f32>,
-    valid: vec4<bool>,
+    first: f32,
 }
 
-fn add_classes(sums: ClassSums, bits: vec4<u32>, classes: vec4<u32>, row_max: f32) -> ClassSums {
-    let exists = (classes < vec4<u32>(params.classes)) & finite(bits);
-    let x = value(bits);
-    let is_max = x == vec4<f32>(row_max);
-    return ClassSums(
-        sums.others + select(vec4<f32>(0.0), contribution(x, row_max), exists & !is_max),
-        sums.at_max + select(vec4<f32>(0.0), vec4<f32>(1.0), exists & is_max),
-        sums.valid & is_valid_value(bits),
+fn no_sums() -> ClassSums {
+    return ClassSums(vec4<f32>(0.0), vec4<f32>(0.0), LOWEST);
+}
+
+// The maximum of a row, and whether a class of the lane has it. Most lanes have none and do not
+// compare their values with it.
+struct Top {
+    row_max: f32,
+    in_lane: bool,
+}
+
+// Adds the classes from c on.
+fn add_classes(sums: ClassSums, bits: vec4<u32>, c: u32, top: Top) -> ClassSums {
+    var result = sums;
+    var others = bits;
+    if (top.in_lane) {
+        let classes = classes_from(c);
+        let is_known = finite(bits) & (classes < vec4<u32>(params.classes));
+        let x = bitcast<vec4<f32>>(bits_where(bits, is_known));
+        let is_max = is_known & (x == vec4<f32>(top.row_max));
+        result.at_max += select(vec4<f32>(0.0), vec4<f32>(1.0), is_max);
+        if (GREEDY) {
+            let first = select(vec4<f32>(LOWEST), -vec4<f32>(classes), is_max);
+            result.first = max(result.first, max(max(first.x, first.y), max(first.z, first.w)));
+        }
+        others = bits_or_lowest(bits, !is_max);
+    }
+    result.others += contribution(others, top.row_max);
+    return result;
+}
+
+// A row that the lanes hold in registers: vector k of a lane has the classes from
+// lane + 4 · k · LANES on, for k below ROW_VECTORS. Not an array, which some drivers put into
+// memory.
+struct HeldRow {
+    a: vec4<u32>,
+    b: vec4<u32>,
+    c: vec4<u32>,
+    d: vec4<u32>,
+    e: vec4<u32>,
+    f: vec4<u32>,
+    g: vec4<u32>,
+    h: vec4<u32>,
+}
+
+fn held_class(lane: u32, k: u32) -> u32 {
+    return lane + 4u * k * LANES;
+}
+
+fn held_vector(row: InputRow, lane: u32, k: u32) -> vec4<u32> {
+    if (k >= ROW_VECTORS) {
+        return vec4<u32>(0u);
+    }
+    return values(row, held_class(lane, k), k + 1u < ROW_VECTORS);
+}
+
+fn held_row(row: InputRow, lane: u32) -> HeldRow {
+    return HeldRow(
+        held_vector(row, lane, 0u),
+        held_vector(row, lane, 1u),
+        held_vector(row, lane, 2u),
+        held_vector(row, lane, 3u),
+        held_vector(row, lane, 4u),
+        held_vector(row, lane, 5u),
+        held_vector(row, lane, 6u),
+        held_vector(row, lane, 7u),
     );
+}
+
+fn add_held_extrema(extrema: Extrema, bits: vec4<u32>, k: u32) -> Extrema {
+    if (k >= ROW_VECTORS) {
+        return extrema;
+    }
+    return add_extrema(extrema, bits);
+}
+
+fn held_extrema(row: HeldRow) -> Extrema {
+    var extrema = add_held_extrema(no_extrema(), row.a, 0u);
+    extrema = add_held_extrema(extrema, row.b, 1u);
+    extrema = add_held_extrema(extrema, row.c, 2u);
+    extrema = add_held_extrema(extrema, row.d, 3u);
+    extrema = add_held_extrema(extrema, row.e, 4u);
+    extrema = add_held_extrema(extrema, row.f, 5u);
+    extrema = add_held_extrema(extrema, row.g, 6u);
+    return add_held_extrema(extrema, row.h, 7u);
+}
+
+fn add_held(sums: ClassSums, bits: vec4<u32>, lane: u32, k: u32, top: Top) -> ClassSums {
+    if (k >= ROW_VECTORS) {
+        return sums;
+    }
+    return add_classes(sums, bits, held_class(lane, k), top);
+}
+
+fn held_sums(row: HeldRow, lane: u32, top: Top) -> ClassSums {
+    var sums = add_held(no_sums(), row.a, lane, 0u, top);
+    sums = add_held(sums, row.b, lane, 1u, top);
+    sums = add_held(sums, row.c, lane, 2u, top);
+    sums = add_held(sums, row.d, lane, 3u, top);
+    sums = add_held(sums, row.e, lane, 4u, top);
+    sums = add_held(sums, row.f, lane, 5u, top);
+    sums = add_held(sums, row.g, lane, 6u, top);
+    return add_held(sums, row.h, lane, 7u, top);
 }
 
 // The class of a column of `gathered`.
@@ -171,41 +310,38 @@ fn softmax_stats(
     let step = step_of(row.t, item.frames);
     let live = is_valid_frame && step.k >= params.segment_begin && step.k < params.segment_end;
 
-    var row_entries = vec4<u32>(0u);
-    var maxima = vec4<f32>(LOWEST);
-    if (live && ROW_IN_REGISTERS) {
-        row_entries = entries(row, classes_from(lane));
-        maxima = value(row_entries);
+    var held: HeldRow;
+    var extrema = no_extrema();
+    if (live && ROW_VECTORS > 0u) {
+        held = held_row(row, lane);
+        extrema = held_extrema(held);
     } else if (live) {
         for (var c = lane; c < params.classes; c += 4u * LANES) {
-            maxima = max(maxima, value(entries(row, classes_from(c))));
+            extrema = add_extrema(extrema, values(row, c, false));
         }
     }
-    var row_max = fold_max(lane, local.y, max(max(maxima.x, maxima.y), max(maxima.z, maxima.w)));
+    let own = lane_max(extrema);
+    if (live && !own.valid) {
+        atomicMax(&item_status[row.g], NOT_FINITE);
+    }
+    var row_max = fold_max(lane, local.y, own.value);
+    let in_lane = own.value == row_max;
     if (INPUT == PROBS) {
         // `contribution` divides by row_max, which could otherwise be 0 or less in an invalid row.
         row_max = max(row_max, MIN_PROB);
     }
-    var sums = ClassSums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<bool>(true));
-    var first = LOWEST;
-    if (live && ROW_IN_REGISTERS) {
-        sums = add_classes(sums, row_entries, classes_from(lane), row_max);
-        first = first_maximal(row_entries, classes_from(lane), row_max);
+    let top = Top(row_max, in_lane);
+    var sums = no_sums();
+    if (live && ROW_VECTORS > 0u) {
+        sums = held_sums(held, lane, top);
     } else if (live) {
         for (var c = lane; c < params.classes; c += 4u * LANES) {
-            let bits = entries(row, classes_from(c));
-            sums = add_classes(sums, bits, classes_from(c), row_max);
-            if (GREEDY) {
-                first = max(first, first_maximal(bits, classes_from(c), row_max));
-            }
+            sums = add_classes(sums, values(row, c, false), c, top);
         }
     }
     var best_class = 0.0;
     if (GREEDY) {
-        best_class = clamp(-fold_max(lane, local.y, first), 0.0, f32(params.classes - 1u));
-    }
-    if (live && !all(sums.valid)) {
-        atomicMax(&item_status[row.g], NOT_FINITE);
+        best_class = clamp(-fold_max(lane, local.y, sums.first), 0.0, f32(params.classes - 1u));
     }
     let others = sums.others;
     let lane_sum = vec2<f32>(

@@ -23,16 +23,17 @@ fn fold_max(lane: u32, row: u32, value: f32) -> f32 {
     return result;
 }
 
-// The first lane of the row returns the sum.
+// The first lane of the row returns the sum: of pairs of neighbours, then of pairs of these sums,
+// and so on.
 fn fold_sums(lane: u32, row: u32, value: vec2<f32>) -> vec2<f32> {
-    let at = row * LANES + lane;
-    sh_fold[at] = value;
+    sh_fold[row * LANES + lane] = value;
     workgroupBarrier();
-    for (var d = LANES / 2u; d > 0u; d /= 2u) {
-        if (lane < d) {
-            sh_fold[at] += sh_fold[at + d];
+    for (var d = 1u; d < LANES; d *= 2u) {
+        let first = 2u * d * lane;
+        if (first < LANES) {
+            sh_fold[row * LANES + first] += sh_fold[row * LANES + first + d];
         }
         workgroupBarrier();
     }
-    return sh_fold[at];
+    return sh_fold[row * LANES];
 }

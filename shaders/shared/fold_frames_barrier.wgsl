@@ -13,13 +13,15 @@ override CELLS: u32 = LANES * ROWS;
 
 var<workgroup> sh_frames: array<WeightTotals, CELLS>;
 
-// All lanes return the totals.
-fn fold_frames(lane: u32, row: u32, own: WeightTotals) -> WeightTotals {
-    let at = row * LANES + lane;
-    sh_frames[at] = own;
+// All lanes return the totals over the first `width` lanes: of pairs of neighbours, then of pairs
+// of these totals, and so on.
+fn fold_frames(lane: u32, row: u32, own: WeightTotals, width: u32) -> WeightTotals {
+    sh_frames[row * LANES + lane] = own;
     workgroupBarrier();
-    for (var d = LANES / 2u; d > 0u; d /= 2u) {
-        if (lane < d) {
+    for (var d = 1u; d < width; d *= 2u) {
+        let first = 2u * d * lane;
+        if (first < width) {
+            let at = row * LANES + first;
             sh_frames[at].blanks += sh_frames[at + d].blanks;
             sh_frames[at].all += sh_frames[at + d].all;
         }

@@ -44,7 +44,7 @@ fn instructions(kernel: &Kernel) -> u64 {
         "viterbi_long" | "join" => 500,
         "grad" => 250,
         "softmax_stats" => 80,
-        "label_links" => 25,
+        "label_links" => 80,
         _ => 100,
     }
 }

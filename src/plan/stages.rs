@@ -186,7 +186,10 @@ impl Builder<'_> {
             128
         };
         let rows = (workgroup_lanes.min(self.lanes.into()) / lanes).max(1);
-        let subgroups = rows == 1 && lanes == u64::from(self.limits.subgroup_size);
+        // A subgroup must be full. The subgroups of a row exchange their results by one more
+        // operation of subgroups, so there may be as many of them as a subgroup has lanes.
+        let subgroup = u64::from(self.limits.subgroup_size);
+        let subgroups = subgroup > 0 && subgroup <= rows * lanes && lanes <= subgroup * subgroup;
         for frame in (0..frames).step_by(usize_of(slice_frames.max(1))) {
             let count = slice_frames.min(frames - frame);
             let (input, params) = self.row_params(tile, segment, frame, count);
@@ -195,11 +198,14 @@ impl Builder<'_> {
                 ("ROWS", word(rows)),
                 ("INPUT", self.input_kind()),
             ];
+            if subgroups {
+                constants.push(("SUBGROUP", self.limits.subgroup_size));
+            }
             if kernel == &kernels::SOFTMAX_STATS {
                 constants.push(("DIRECTIONS", word(self.task.directions())));
                 constants.push(("GREEDY", (self.task == Task::Greedy).into()));
                 constants.push(("GATHER", self.tiling.gather()));
-                constants.push(("ROW_IN_REGISTERS", (classes <= 4 * lanes).into()));
+                constants.push(("ROW_VECTORS", word(self.held_vectors(lanes))));
             }
             let row_groups = tile.count * count.div_ceil(shared_frames);
             self.push(PlannedDispatch {
@@ -215,6 +221,14 @@ impl Builder<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// Returns the number of vectors of four classes that each lane of `softmax_stats` holds in
+    /// registers, or 0 if a row is too long. A software driver has registers for one.
+    fn held_vectors(&self, lanes: u64) -> u64 {
+        let vectors = (self.shape.classes as u64).div_ceil(4 * lanes);
+        let most = if self.limits.software { 1 } else { 8 };
+        if vectors <= most { vectors } else { 0 }
     }
 
     /// Returns the loop iterations of a lane of `softmax_stats` or `grad`.
