@@ -134,6 +134,8 @@ class Loop:
     average: float = None
     inner: int = 0
     fold: bool = False
+    # 0 for alpha, 1 for beta: a warp runs the loops of one direction.
+    direction: int = None
 
     def __post_init__(self):
         if self.average is None:
@@ -165,8 +167,10 @@ def work_of(dispatch, shape):
     tops = 8 * frames * items
     # A float per state: half of a stored row, which every fourth frame has, or the weights of one.
     states = 16 * quads * frames * items
-    # A gathered entry moves a sector.
-    entries = min(logits, SECTOR * frames * items * (4 * quads + 1))
+    # The words of the emission table; without it, an entry of the input moves a sector.
+    columns = min(classes, width + 1)
+    table = dispatch.constants.get("TABLE", 0)
+    entries = 4 * columns * frames * items if table else min(logits, SECTOR * frames * items * (4 * quads + 1))
     blocks = math.ceil((frames - frames // 2) / BLOCK)
     folds = int(math.log2(lanes))
     name = dispatch.label
@@ -189,22 +193,22 @@ def work_of(dispatch, shape):
         ]
         return Work(loops, 1, 0, 4 * items * classes + 16 * items * width)
     if name == "softmax_stats":
-        once = dispatch.constants.get("ROW_IN_REGISTERS")
+        once = dispatch.constants.get("ROW_VECTORS") or dispatch.constants.get("ROW_IN_REGISTERS")
         iterations = math.ceil(classes / (4 * lanes))
         maximum = [] if once else [Loop("maximum", iterations)]
         total = [] if once else [Loop("sum", iterations)]
         loops = [*maximum, Loop("fold of maxima", folds, fold=True), *total, Loop("fold of sums", folds, fold=True)]
         if dispatch.constants.get("WRITE_GATHERED"):
-            loops.append(Loop("gather", math.ceil((width + 1) / lanes)))
+            loops.append(Loop("gather", math.ceil(columns / lanes)))
         return Work(loops, 2 if once else 1, logits, tops)
     if name == "sweep inward":
-        return Work([Loop("blocks", blocks)], 3, entries, states + tops)
+        return Work([Loop("blocks", blocks, direction=d) for d in (0, 1)], 3, entries, states + tops)
     if name == "sweep outward":
-        # The folds are for items whose exponents are too large to be exact: no item of the
-        # benchmark enters them.
-        inexact = [] if dispatch.subgroups else [Loop("fold of exponents", 0) for _ in range(BLOCK)]
-        # It reads the rows and writes the weights and, for each quad, their sums.
-        return Work([*inexact, Loop("blocks", blocks, inner=len(inexact))], 3, entries, 2.5 * states + tops)
+        # With one pair per lane, the last block has a loop of its own.
+        first = [1] if dispatch.constants.get("PAIRS", 4) == 1 else []
+        loops = [Loop("blocks", n, direction=d) for d in (0, 1) for n in [*first, blocks - len(first)]]
+        # It reads the rows and writes the weights and, for each quad, the sums over its blanks.
+        return Work(loops, 3, entries, 2.25 * states + tops)
     if name == "join":
         loops = [
             Loop("quads", math.ceil(quads / lanes)),
@@ -222,7 +226,7 @@ def work_of(dispatch, shape):
             Loop("classes", math.ceil(classes / lanes), inner=1),
         ]
         # Four frames share a read of the classes' first labels.
-        return Work(loops, 2, 2 * logits, logits / 4 + 1.5 * states + tops)
+        return Work(loops, 2, 2 * logits, logits / 4 + 2.25 * states + tops)
     raise NoEstimate(f"stage `{name}` is not modelled")
 
 

@@ -21,7 +21,7 @@ const ENTRIES: u32 = 1u;
 const EMISSIONS_OF_LABELS: u32 = 2u;
 const EMISSIONS_OF_CLASSES: u32 = 3u;
 
-override GATHER: u32 = 0u;
+override WRITE_GATHERED: u32 = 0u;
 // The number of vectors of four classes per lane that are held in registers, so that a row is read
 // once; 0 if the row is read twice.
 override ROW_VECTORS: u32 = 0u;
@@ -267,7 +267,7 @@ fn held_sums(row: HeldRow, lane: u32, top: Top) -> ClassSums {
 
 // The class of a column of `gathered`.
 fn class_of_column(row: InputRow, column: u32) -> u32 {
-    if (GATHER == EMISSIONS_OF_CLASSES) {
+    if (WRITE_GATHERED == EMISSIONS_OF_CLASSES) {
         return column;
     }
     if (column == 0u) {
@@ -280,11 +280,11 @@ fn class_of_column(row: InputRow, column: u32) -> u32 {
 
 // Writes the row's words of `gathered`. `step` is that of the row's frame.
 fn gather(row: InputRow, item: Item, step: Step, lane: u32, row_max: f32) {
-    let of_classes = GATHER == EMISSIONS_OF_CLASSES;
+    let of_classes = WRITE_GATHERED == EMISSIONS_OF_CLASSES;
     let columns = select(item.labels + 1u, params.classes, of_classes);
     for (var i = lane; i < columns; i += LANES) {
         let bits = input_bits(row.first + class_of_column(row, i));
-        if (GATHER == ENTRIES) {
+        if (WRITE_GATHERED == ENTRIES) {
             gathered[gathered_row(step.k, step.direction, row.g) + i] = bits;
         } else {
             let at = table_row(step.k, step.direction, row.g, of_classes) + i;
@@ -366,7 +366,7 @@ fn softmax_stats(
         }
         row_stats[row.t * params.tile_items + row.g] = stats;
     }
-    if (GATHER != NOTHING) {
+    if (WRITE_GATHERED != NOTHING) {
         gather(row, item, step, lane, row_max);
     }
 }

@@ -340,6 +340,10 @@ fn write_stage(f: &mut fmt::Formatter<'_>, first: &PlannedDispatch, count: usize
     if first.subgroups {
         f.write_str(" with subgroups")?;
     }
+    if first.sweep != SweepForm::QUADS {
+        let SweepForm { pairs, table } = first.sweep;
+        write!(f, ", PAIRS {}, TABLE {}", pairs.count(), u8::from(table))?;
+    }
     for (name, value) in &first.constants {
         write!(f, ", {name} {value}")?;
     }

@@ -204,7 +204,7 @@ impl Builder<'_> {
             if kernel == &kernels::SOFTMAX_STATS {
                 constants.push(("DIRECTIONS", word(self.task.directions())));
                 constants.push(("GREEDY", (self.task == Task::Greedy).into()));
-                constants.push(("GATHER", self.tiling.gather()));
+                constants.push(("WRITE_GATHERED", self.tiling.gather()));
                 constants.push(("ROW_VECTORS", word(self.held_vectors(lanes))));
             }
             let row_groups = tile.count * count.div_ceil(shared_frames);

@@ -68,7 +68,7 @@ impl Plan {
             // Row 0 of the carry holds the current states. A dispatch that begins with another row
             // begins with a checkpoint.
             checkpointed: any(|dispatch| dispatch.params.carry_row != 0),
-            gathered: any(|dispatch| dispatch.constant("GATHER") == Some(1)),
+            gathered: any(|dispatch| dispatch.constant("WRITE_GATHERED") == Some(1)),
             // A batch tile has one dispatch of this kernel.
             batch_tiles: of(&CHECK_LABELS).count(),
             // Without rows, nothing is bound slice by slice.
