@@ -101,8 +101,8 @@ fn steps_at(t: vec4<u32>, frames: u32) -> Steps {
     );
 }
 
-// Offsets into the lattice, one per frame: of the weight of the first label, and of the sum over the
-// blanks of the first quad (see `lattice_part`).
+// Offsets into the lattice, one per frame: of the weight of the first label, and of the sum over
+// the blanks of the first quad (see `lattice_part`).
 struct WeightOffsets {
     labels: vec4<u32>,
     blanks: vec4<u32>,
@@ -163,8 +163,8 @@ fn class_weights(g: u32, first_link: u32, offsets: WeightOffsets, labels: u32) -
 }
 
 // Half the maximum of each frame (see `half_maximum`), and the factor that turns exp(x - row_max)
-// into a probability. For PROBS, the factor is the reciprocal of the sum of p + ε over the classes of
-// the frame.
+// into a probability. For PROBS, the factor is the reciprocal of the sum of p + ε over the classes
+// of the frame.
 struct SoftmaxNorm {
     half_max: vec4<f32>,
     factor: vec4<f32>,
@@ -244,7 +244,7 @@ fn grad(
     let inverse = 1.0 / select(vec4<f32>(1.0), totals.all, valid & in_segment);
     let norm = softmax_norm(frames, item.frames - 1u);
     for (var c = lane; c < params.classes; c += LANES) {
-        // The entries are read before the labels are looked up, so that both are waited for at once.
+        // Reads the entries before it looks up the labels, so that the two latencies overlap.
         let entries = class_entries(frames, c);
         var weights = class_weights(frames.g, entries.link, offsets, item.labels);
         // `class_weights` returns 0 for the blank, unless labels may be the blank.

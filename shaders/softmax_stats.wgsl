@@ -1,21 +1,21 @@
 // softmax_stats: computes the row statistics of each frame: the maximum over the classes, and the
-// sum of exp(x - max) minus 1. On a GPU also writes the emission table, from which the sweeps read.
-// If the input is split into slices, so that a sweep cannot bind all of it, gathers the entries that
-// each item needs instead. For greedy decoding, computes the most
-// probable class of each frame and -ln of its probability instead.
+// sum of exp(x - max) minus 1. For greedy decoding, computes the most probable class of each frame
+// and -ln of its probability instead. With GATHER, also writes the array `gathered`: on a GPU the
+// emission table, from which the sweeps read; if the input is split into slices, so that a sweep
+// cannot bind all of it, the entries that each item needs.
 //
 // formula: p = y / (1 + sum_exp_m1), with y = exp(x - max) and sum_exp_m1 = Σ y - 1. For
 // probabilities, y = (x + ε) / max. Log-probabilities are not normalised, so their sum is not used.
 // in: the input [.., C]: logits, log-probabilities or probabilities; items; label_table, to gather.
 // in, out: item_status: becomes NOT_FINITE if a row is invalid.
-// out: row_stats [T, G]; gathered: the emission table (see `table_row`), or [step, direction, G, 1 +
-// label_capacity]: the entry of the blank, then those of the labels.
+// out: row_stats [T, G]; gathered: the emission table (see `table_row`), or the gathered entries
+// [step, direction, G, 1 + label_capacity]: the entry of the blank, then those of the labels.
 // grid: LANES lanes per frame, ROWS frames per workgroup.
 // barriers: those of the folds.
 
-// What is written to `gathered`: nothing, the entries of the blank and of the labels, or the emission
-// table: the emissions of the blank and of the labels, or of all classes. Must match `gather` in
-// src/plan/tiling.rs.
+// The values of GATHER, by what is written to `gathered`: nothing; the entries of the blank and of
+// the labels; or an emission table, with columns for the blank and the labels, or for all classes.
+// Must match `gather` in src/plan/tiling.rs.
 const NOTHING: u32 = 0u;
 const ENTRIES: u32 = 1u;
 const EMISSIONS_OF_LABELS: u32 = 2u;
@@ -134,7 +134,7 @@ fn lane_max(extrema: Extrema) -> LaneMax {
     );
 }
 
-// What classes below the maximum add to sum_exp_m1. A value of LOWEST or -inf adds 0.
+// The terms that classes below the maximum add to sum_exp_m1. A value of LOWEST or -inf adds 0.
 fn contribution(bits: vec4<u32>, row_max: f32) -> vec4<f32> {
     if (INPUT == LOGITS) {
         // A lower `half_max` could be near that of LOWEST. If the maximum is lower, all other
@@ -278,7 +278,7 @@ fn class_of_column(row: InputRow, column: u32) -> u32 {
     return min(class_index, params.classes - 1u);
 }
 
-// Writes the row's words of `gathered`. `step` is that of the row's frame.
+// Writes the columns of `gathered` at the row's frame. `step` is the step of that frame.
 fn gather(row: InputRow, item: Item, step: Step, lane: u32, row_max: f32) {
     let of_classes = WRITE_GATHERED == EMISSIONS_OF_CLASSES;
     let columns = select(item.labels + 1u, params.classes, of_classes);

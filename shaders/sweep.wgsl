@@ -5,17 +5,19 @@
 //
 // For the gradient, the inward sweep stores the first row of each block of four frames. The outward
 // sweep recomputes the other rows in registers, bit for bit. It overwrites the stored row with the
-// weights of the labels at the four frames of the block, which take the same memory.
+// weights of the labels at the four frames of the block, which take the same memory, and writes the
+// sums of the weights of each quad's blanks beside them.
 //
 // formula: alpha[t,s] = y[t,s] · Σ alpha[t-1,s'];  weight[t,s] = (Σ alpha[t-1,s']) · beta[t,s],
 // where y is the emission and s' are the predecessors of s (Graves et al. 2006, eq. 6 to 11, 14).
 // For beta, s' are the successors of s, at frame t+1.
-// in: items, label_table; the input or its gathered entries; row_stats; exponents, for the outward
-// sweep.
+// in: items, label_table; the input, and the emission table or the gathered entries if the plan has
+// them; row_stats; exponents, for the outward sweep.
 // in, out: lattice; carry: the checkpoints, and the states between two dispatches.
 // grid: one workgroup per item and direction (z); a lane holds one group of PAIRS state pairs.
-// barriers: one per computed row of states, in the neighbour exchange, and those of `quad_sums`; none
-// if the workgroup is one subgroup.
+// barriers: one per exchange with the neighbouring lane, and those of `quad_sums`. Each computed
+// row of states takes one exchange; rows that are computed at the same time share it. None if the
+// workgroup is one subgroup.
 
 // The sum over the transitions into each state at the direction's next frame, without the emission.
 fn incoming(direction: u32, group: Group, states: States) -> States {
@@ -134,7 +136,7 @@ fn outward_block(
     return States(normalised(states.blank), normalised(states.label));
 }
 
-// The sums over the transitions of both directions.
+// The sums over the transitions in the sweep's own direction and in the other one.
 struct BothIncoming {
     own: States,
     other: States,
@@ -153,9 +155,10 @@ fn incoming_both(direction: u32, group: Group, own: States, other: States) -> Bo
     );
 }
 
-// True if the outward sweep recomputes the rows of a block while it processes the one before. The two
-// recursions do not depend on each other, so their latencies overlap, and they share the exchange with
-// the neighbour. Larger groups would need too many registers.
+// True if the outward sweep recomputes the rows of the next block while it processes the current
+// one. The two recursions do not depend on each other, so their latencies overlap, and they share
+// the exchanges with the neighbouring lanes. With more than one pair per lane, this would take too
+// many registers.
 const OVERLAPPED: bool = PAIRS == 1u;
 
 // Processes the other direction's steps in the dispatch range, in descending order.
@@ -189,13 +192,14 @@ fn sweep_outward(assignment: Assignment, group: Group, begin: States) -> States 
     return states;
 }
 
-// The step at which the block before that of step k begins, or the first step of the dispatch range.
+// The first step of the block before the one that begins at step k, but not below the first step of
+// the dispatch range.
 fn preceding_block(k: u32) -> u32 {
     return max(k, params.first_step + BLOCK) - BLOCK;
 }
 
-// Processes the blocks before block `end`, all of which have four steps. `last` and `last_row` are the
-// entries and the stored row of the last of them.
+// Processes the blocks before block `end`, all of which have four steps. `last` and `last_row` are
+// the entries and the stored row of block `end` - 1, which is processed first.
 fn sweep_overlapped(
     assignment: Assignment,
     group: Group,
@@ -285,7 +289,7 @@ fn sweep(
     if (item.sweeps == 0u) {
         return;
     }
-    // Two calls, so that the compiler knows the direction in each.
+    // The direction is a constant in each call, so that the compiler removes selections by it.
     if (workgroup.z == 0u) {
         sweep_direction(0u, g, item, lane);
     } else {

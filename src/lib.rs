@@ -148,7 +148,7 @@
 //! | `batch_totals` | sums over the batch, and the start of each item's labels; only for concatenated labels and for reductions that divide by a sum |
 //! | `check_labels` | the checked labels and lengths, in one layout |
 //! | `label_links` | links between equal labels, so that a class's occupancy is summed in a fixed order, without atomics |
-//! | `softmax_stats` | the maximum of each row of C classes, and the sum of its exponentials; no other stage but `grad` reads all of the input |
+//! | `softmax_stats` | the maximum of each row of C classes, and the sum of its exponentials; on a GPU also a table of the emissions, the probabilities of the classes up to a factor per frame; no other stage but `grad` reads all of the input |
 //! | `sweep inward` | alpha and beta from the ends to the middle, over the at most L + 1 classes that the labels need |
 //! | `join` | the loss and the status |
 //! | `reduce` | the reduced loss, if the options request one |
@@ -168,21 +168,23 @@
 //!
 //! # Cost
 //!
-//! - **Memory.** The largest array of a plan's workspace takes about 6·T·min(Lmax, T) bytes per
+//! - **Memory.** The largest array of a plan's workspace takes about 5·T·min(Lmax, T) bytes per
 //!   item. It contains one row of states for every four frames, which the posteriors of those
-//!   frames later overwrite. Most other arrays have one entry per frame, label or class of an item.
+//!   frames later overwrite. On a GPU, the table of emissions takes 4·T·min(C, Lmax + 1, T + 1)
+//!   bytes per item. Most other arrays have one entry per frame, label or class of an item.
 //!   [`Plan::workspace_bytes`] returns the exact size of the workspace. At every shape of the
 //!   benchmark it is less than half of what PyTorch's CUDA loss keeps for its backward pass. If an
 //!   array would not fit one binding (128 MiB by default) or would exceed 1 GiB, the batch is split
 //!   into tiles of items, which use one workspace one after the other. If one item alone is too
 //!   large, its frames are split into segments; only the states of one segment are stored at a
-//!   time, and are recomputed from a checkpoint. 180,000 frames with 20,000 labels take 232 MiB.
+//!   time, and are recomputed from a checkpoint. 180,000 frames with 20,000 labels take 216 MiB.
 //!   The CPU backend stores the states of one item per thread, and for every item the occupancies:
 //!   4 bytes per frame for each class that the item needs.
 //! - **Memory traffic.** `softmax_stats` and `grad` read all of the logits once each, and `grad`
 //!   writes the gradient once. No other traffic grows with T·C, with two exceptions.
-//!   `softmax_stats` reads a row twice if it does not fit in registers; the second read is usually
-//!   from a cache. It also runs twice if an item is split into segments and the input into slices.
+//!   `softmax_stats` reads a row twice if it does not fit in registers, which on a GPU hold up to
+//!   8,192 classes; the second read is usually from a cache. It also runs twice if an item is
+//!   split into segments and the input into slices.
 //! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. If several
 //!   arrays are in one `wgpu::Buffer`, as with [`Buffers::in_place`], the first recording with such
 //!   buffers compiles further pipelines. [`Ctc`] keeps the plans and buffers of its four most
@@ -198,8 +200,8 @@
 //! Batches beyond a binding limit, a dispatch limit, or a driver's limit on loop iterations are
 //! split automatically. A batch that cannot be split is a [`PlanError`]. With the default limits:
 //!
-//! - min(Lmax, T)·√T is at most about 10.1 million at 50,000 frames (45,000 labels), 10.2 million at
-//!   180,000 (24,000 labels) and 10.4 million at a million (10,400 labels), since an item's
+//! - min(Lmax, T)·√T is at most about 10.1 million at 50,000 frames (45,000 labels), 10.2 million
+//!   at 180,000 (24,000 labels) and 10.4 million at a million (10,400 labels), since an item's
 //!   checkpoints must fit one binding;
 //! - T is at most about 15 million frames (1.9 million on a software adapter), and C at most about
 //!   15 million classes;

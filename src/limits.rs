@@ -27,13 +27,15 @@ pub struct DeviceLimits {
     /// The alignment of the offset of a storage binding, in bytes; 0 or a power of two.
     pub offset_alignment: u32,
     /// The largest number of quads that a sweep may hold in registers. A quad is four consecutive
-    /// pairs of a blank and a label. Each lane of a workgroup holds one quad, so the number of
-    /// lanes, at most 256, is a limit too. The states of longer items are in storage. Lower this
-    /// number to test that variant.
+    /// state pairs, each of a blank and a label. A lane of a workgroup holds at most one quad, so
+    /// the number of lanes, at most 256, is a limit too. The states of longer items are in storage.
+    /// Lower this number to test that variant.
     pub max_register_quads: u32,
-    /// The number of state pairs that each lane of a sweep holds: 1, 2 or 4. With 0, the plan
-    /// chooses. Set this number to test the others: the sweeps then read the emission table, also
-    /// on a software adapter.
+    /// The number of state pairs that each lane of a sweep holds: 1, 2 or 4. With 0, the default,
+    /// the plan chooses: on a software adapter 4, and on a GPU 1, or more for long labels. Set
+    /// another number for tests. An item that would need too many lanes has more pairs per lane. If
+    /// the number is not 0, the sweeps of a software adapter read the emission table too, as those
+    /// of a GPU do.
     pub pairs_per_lane: u32,
     /// The subgroup size, if it is the same for all of the device's subgroups and kernels may use
     /// them; otherwise 0. Must be 0 or a power of two.
@@ -77,8 +79,8 @@ impl DeviceLimits {
     /// The features that the kernels use if the device has them: request
     /// `adapter.features() & DeviceLimits::FEATURES`.
     ///
-    /// No feature is required. With subgroups, neighbouring states are exchanged in registers
-    /// instead of workgroup memory; `SHADER_F16` is for an f16 input and gradient
+    /// No feature is required. With subgroups, lanes exchange states and sums in registers instead
+    /// of workgroup memory; `SHADER_F16` is for an f16 input and gradient
     /// ([`BatchShape::f16`](crate::BatchShape::f16)).
     pub const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_F16);
 }

@@ -122,6 +122,7 @@ pub(crate) struct PlannedDispatch {
     pub(crate) label: &'static str,
     /// True if the shader source uses subgroup operations.
     pub(crate) subgroups: bool,
+    /// [`SweepForm::QUADS`] unless the kernel is `sweep`.
     pub(crate) sweep: SweepForm,
     pub(crate) constants: Vec<(&'static str, u32)>,
     pub(crate) params: Params,
@@ -153,8 +154,8 @@ pub(crate) enum BindingRange {
 /// The loop iterations of one invocation, summed over all of its loops.
 ///
 /// llvmpipe ends all loops of an invocation, without an error, after 65,535 iterations; the check
-/// that ends a loop counts as one too. The time of a dispatch is bounded separately (`cost.rs`).
-/// Each [`PlannedDispatch`] therefore has this number, which never exceeds [`MAX`](Self::MAX).
+/// that ends a loop counts as one too. Each [`PlannedDispatch`] therefore has this number, which
+/// never exceeds [`MAX`](Self::MAX). The time of a dispatch is bounded separately (`cost.rs`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Iterations(u32);
 

@@ -1,7 +1,10 @@
 // Emissions: the probabilities of the classes at a frame, relative to the most probable one, whose
 // emission is exactly 1. `join` divides by the sums of the frames, which are in `row_stats`. Thus a
-// frame whose most probable class has a probability near 1 causes no rounding, and small losses keep
-// their digits.
+// frame whose most probable class has a probability near 1 causes no rounding, and small losses
+// keep their digits.
+//
+// An emission is computed from an entry of the input. On a GPU `softmax_stats` does so once, and
+// stores the result in the emission table, one word per emission.
 
 // The emissions of entries of the input, relative to `row_max`; 0 where `exists` is false.
 fn emission(bits: Words, row_max: Floats, exists: Bools) -> Scaled {
@@ -25,15 +28,16 @@ fn row_max_of(g: u32, direction: u32, k: u32, frames: u32) -> f32 {
     return row_stats[frame_of(direction, k, frames) * params.tile_items + g].x;
 }
 
-// The word of the emission table for an emission that it cannot hold: one below 2^-125.
+// The word of the emission table for an emission that it cannot hold: 0, or one whose exponent is
+// below -125. The sweeps compute such an emission themselves.
 const NOT_IN_TABLE: u32 = 0u;
 
-// The words of the emission table for emissions: the bits of an f32.
+// The words of the emission table for emissions: the bits of an f32, or NOT_IN_TABLE.
 fn table_words(emission: Scaled) -> Words {
     return bits_where(bitcast<Words>(emission.m * exp2_int(emission.e)), emission.e >= Ints(-125));
 }
 
-// The emissions of words of the table.
+// The emissions that words of the table represent. No word may be NOT_IN_TABLE.
 fn from_table(words: Words) -> Scaled {
     return Scaled(
         bitcast<Floats>((words & Words(0x007fffffu)) | Words(0x3f800000u)),

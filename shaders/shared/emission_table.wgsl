@@ -1,10 +1,12 @@
-// Reads the emissions of a group from the table that `softmax_stats` wrote, one block of frames ahead,
-// so that the loads overlap with the computation of the block before. What the table cannot hold is
-// computed from the input.
+// Reads the emissions of a group from the emission table that `softmax_stats` wrote. Loads one
+// block of frames ahead, so that the loads overlap with the computation of the block before.
+// Computes the emissions of a block from the input if the table cannot hold one of them. Declares
+// `load_block` and `block_emissions`, as emissions.wgsl does. The pairs of a group are written out,
+// because naga adds guards to a loop, which keep compilers from unrolling it.
 
-// The words of a group in a block of four frames: those of the labels at the first to the fourth
-// frame, and those of the blank, with one component per frame. `g`, `direction`, `k` and `frames`
-// locate the block.
+// The words of a group in a block of four frames. `a`, `b`, `c` and `d` are those of the labels at
+// the first to the fourth frame. `blanks`, the words of the blank, has one component per frame.
+// `g`, `direction`, `k` and `frames` locate the block.
 struct BlockEntries {
     a: Words,
     b: Words,
@@ -30,8 +32,8 @@ override OF_CLASSES: bool = false;
 
 @group(0) @binding(5) var<storage, read> gathered: array<vec4<u32>>;
 
-// Loads the block of a direction that begins at step k. Steps past the last one have words that are
-// not used.
+// Loads the block of a direction that begins at step k, or the last block if k is past the last
+// step. Words of steps past the last one are not used.
 fn load_block(g: u32, direction: u32, k: u32, item: Item, group: Group) -> BlockEntries {
     let last = steps_of(direction, item.frames) - 1u;
     let row = table_row(min(k, last), direction, g, OF_CLASSES);
@@ -73,8 +75,8 @@ fn with_column(entries: BlockEntries, i: u32, words: vec4<u32>) -> BlockEntries 
     return changed;
 }
 
-// Pairs past the last label are not excluded: their states are 0 for beta, and for alpha they do not
-// enter other pairs.
+// Pairs past the last label get emissions too, which changes no result: for beta the states of such
+// pairs stay 0, and for alpha no transition leads from them to the pairs before.
 fn block_emissions(block: BlockEntries, group: Group) -> Emissions {
     let absent = (block.a == Words(NOT_IN_TABLE))
         | (block.b == Words(NOT_IN_TABLE))
@@ -96,8 +98,8 @@ fn block_emissions(block: BlockEntries, group: Group) -> Emissions {
     );
 }
 
-// The emissions of one of the block's steps, from the input. A step past the last one is replaced by
-// that one.
+// The emissions of one of the block's steps, computed from the input. A step past the direction's
+// last one is replaced by the last one.
 fn step_emissions(block: BlockEntries, step: u32, group: Group) -> States {
     let last = steps_of(block.direction, block.frames) - 1u;
     let k = min(block.k + step, last);

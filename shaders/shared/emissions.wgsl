@@ -1,10 +1,11 @@
 // Loads the entries of a group one block of frames ahead, so that the loads overlap with the
-// computation of the block before, and turns them into emissions. emission_table.wgsl reads the
-// emissions instead.
+// computation of the block before, and computes the emissions from them. emission_table.wgsl reads
+// computed emissions instead. The pairs of a group are written out, because naga adds guards to a
+// loop, which keep compilers from unrolling it.
 
-// The entries of a group in a block of four frames. `a`, `b`, `c` and `d` are those of the labels at
-// the first to the fourth frame. `blanks` and `row_max`, the entries of the blank and the frames'
-// maxima, have one component per frame.
+// The entries of a group in a block of four frames. `a`, `b`, `c` and `d` are those of the labels
+// at the first to the fourth frame. `blanks` and `row_max`, the entries of the blank and the
+// frames' maxima, have one component per frame.
 struct BlockEntries {
     a: Words,
     b: Words,

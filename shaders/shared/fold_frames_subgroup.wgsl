@@ -7,8 +7,8 @@ struct WeightTotals {
     all: vec4<f32>,
 }
 
-// Lanes per subgroup. Subgroups consist of consecutive lanes. The lanes of four frames are a part of
-// a subgroup, or at most SUBGROUP whole ones.
+// Lanes per subgroup. Subgroups consist of consecutive lanes. The lanes of four frames are a part
+// of a subgroup, or at most SUBGROUP whole ones.
 override SUBGROUP: u32 = 32u;
 // Subgroups that exchange their results.
 override PARTS: u32 = max(LANES / SUBGROUP, 1u);

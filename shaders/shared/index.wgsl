@@ -40,9 +40,9 @@ struct Item {
 
 // A direction and a step. Alpha (direction 0) processes the first half of the frames from the
 // start, beta (direction 1) the other half from the end. Step k, counted from 0, is the k-th frame
-// of the direction. The gathered entries and the lattice are ordered by step. Thus the data of both
-// directions at one step is adjacent in memory, and a range of steps is a range of the array,
-// whatever the items' lengths.
+// of the direction. The gathered entries, the emission table and the lattice are ordered by step.
+// Thus the data of both directions at one step is adjacent in memory, and a range of steps is a
+// range of the array, whatever the items' lengths.
 struct Step {
     direction: u32,
     k: u32,
@@ -85,8 +85,9 @@ fn gathered_row(k: u32, direction: u32, g: u32) -> u32 {
 }
 
 // The start of row (block of step k, direction, item) of the emission table, in vectors of four
-// words. A row has one vector per column, with one component per frame of the block. The columns are
-// the classes, or the blank and then the labels.
+// words. The table is in the array `gathered`, like the gathered entries, since no plan has both. A
+// row has one vector per column, with one component per frame of the block. The columns are the
+// classes, or the blank and then the labels.
 fn table_row(k: u32, direction: u32, g: u32, of_classes: bool) -> u32 {
     let columns = select(params.label_capacity + 1u, params.classes, of_classes);
     let block = (k - params.segment_begin) / BLOCK;
@@ -96,8 +97,8 @@ fn table_row(k: u32, direction: u32, g: u32, of_classes: bool) -> u32 {
 // The start of part (block of step k, direction, item, part) of the lattice. A part has a vector of
 // four words per quad. After the inward sweep, parts 0 to 3 are a row of states: the mantissas and
 // exponents of the blanks, then those of the labels. After the outward sweep, parts 0 to 3 are the
-// weights of the labels at the four frames of the block, and part 4 is the sum of the weights of the
-// quad's blanks, with one component per frame.
+// weights of the labels at the four frames of the block, and part 4 is the sum of the weights of
+// the quad's blanks, with one component per frame.
 const LATTICE_PARTS: u32 = 5u;
 
 fn lattice_part(k: u32, direction: u32, g: u32, part: u32) -> u32 {

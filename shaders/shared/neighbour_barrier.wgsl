@@ -1,8 +1,9 @@
-// The exchanges with the neighbouring lane through workgroup memory. The memory is double-buffered, so
-// one barrier per step is enough.
+// The exchanges with the neighbouring lane through workgroup memory. The memory is double-buffered,
+// so one barrier per exchange is enough.
 override TWO_LANES: u32 = 2u * LANES;
 
-// The edge states of the lanes, and those of a second recursion in the opposite direction.
+// The edge states of the lanes, and those of a second recursion in the opposite direction, each
+// twice.
 var<workgroup> sh_edge: array<vec2<i32>, TWO_LANES>;
 var<workgroup> sh_other_edge: array<vec2<i32>, TWO_LANES>;
 var<private> buffer_start: u32 = 0u;
@@ -12,7 +13,7 @@ fn neighbour_of(direction: u32, lane: u32) -> u32 {
     return select(min(lane + 1u, LANES - 1u), max(lane, 1u) - 1u, direction == 0u);
 }
 
-// The edge state received, or 0 in the lane that has no neighbour.
+// The received edge state, or 0 in the lane that has no neighbour.
 fn received_edge(direction: u32, lane: u32, words: vec2<i32>) -> ScaledNumber {
     let has_no_neighbour = lane == select(LANES - 1u, 0u, direction == 0u);
     return ScaledNumber(
@@ -30,7 +31,7 @@ fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> Scal
     return received_edge(direction, lane, words);
 }
 
-// The edge states of two recursions: one in a direction and one in the other.
+// The edge states of two recursions: `own` in a direction, `other` in the opposite one.
 struct BothEdges {
     own: ScaledNumber,
     other: ScaledNumber,

@@ -1,5 +1,5 @@
-// The exchanges with the neighbouring lane if the workgroup is one subgroup: without workgroup memory
-// or barriers.
+// The exchanges with the neighbouring lane if the workgroup is one subgroup: without workgroup
+// memory or barriers.
 
 // Each lane passes its edge state to the next lane (alpha) or to the previous one (beta).
 fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> ScaledNumber {
@@ -11,7 +11,7 @@ fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> Scal
     return ScaledNumber(select(m, 1.0, has_no_neighbour), select(e, ZERO_EXPONENT, has_no_neighbour));
 }
 
-// The edge states of two recursions: one in a direction and one in the other.
+// The edge states of two recursions: `own` in a direction, `other` in the opposite one.
 struct BothEdges {
     own: ScaledNumber,
     other: ScaledNumber,

@@ -1,4 +1,4 @@
-// A group of one state pair. See pairs_4.wgsl.
+// A group of one state pair. pairs_4.wgsl describes the functions.
 
 const PAIRS: u32 = 1u;
 
@@ -47,8 +47,8 @@ fn with_component(old: Words, i: u32, value: u32) -> Words {
     return value;
 }
 
-// The four lanes of a quad exchange sums in two rounds: first those of two frames with the lane
-// beside, then those of one frame with the lane two away. The order of the additions is that of
+// The four lanes of a quad exchange sums in two rounds: first those of two frames with the adjacent
+// lane, then those of one frame with the lane two away. The order of the additions is that of
 // `sum_of` for four pairs.
 fn quad_sums(group: u32, own: vec4<f32>) -> Floats {
     let is_odd = vec2<bool>((group & 1u) != 0u);

@@ -1,4 +1,5 @@
-// A group of two consecutive state pairs, one per component of a vector. See pairs_4.wgsl.
+// A group of two consecutive state pairs, one per component of a vector. pairs_4.wgsl describes the
+// functions.
 
 const PAIRS: u32 = 2u;
 
@@ -49,7 +50,8 @@ fn with_component(values: Words, i: u32, value: u32) -> Words {
     return changed;
 }
 
-// The two lanes of a quad exchange the sums of two frames each.
+// The two lanes of a quad exchange the sums of two frames each. The order of the additions is that
+// of `sum_of` for four pairs.
 fn quad_sums(group: u32, own: vec4<f32>) -> Floats {
     let is_second = vec2<bool>((group & 1u) != 0u);
     let kept = select(own.xy, own.zw, is_second);

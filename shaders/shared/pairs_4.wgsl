@@ -1,6 +1,6 @@
-// A group of four consecutive state pairs, one per component of a vector: what a lane of a sweep
-// holds, and the width of scaled floats. pairs_1.wgsl and pairs_2.wgsl declare the same for one pair
-// and for two.
+// A group of four consecutive state pairs, one per component of a vector. A lane of a sweep holds
+// one group. The other kernels compute with four pairs, frames or classes at once in the same
+// types. pairs_1.wgsl and pairs_2.wgsl declare the same names for groups of one pair and of two.
 
 const PAIRS: u32 = 4u;
 
@@ -61,9 +61,10 @@ fn with_component(values: Words, i: u32, value: u32) -> Words {
     return changed;
 }
 
-// The sums over the blanks of a quad that the lane stores, given the sums over the blanks of the lane's
-// own pairs in each frame of a block: those of PAIRS frames, from frame PAIRS · (group % (4 / PAIRS))
-// of the block on.
+// The lanes of a quad share the work of storing the sums over the quad's blanks at the four frames
+// of a block: each lane stores the sums of PAIRS frames. Returns these sums; the first is that of
+// frame PAIRS · (group % (4 / PAIRS)) of the block. `own` are the sums over the blanks of the
+// lane's own group at the four frames.
 fn quad_sums(group: u32, own: vec4<f32>) -> Floats {
     return own;
 }

@@ -1,6 +1,6 @@
-// Scaled floats: probabilities as m · 2^e. A value has one of them per component of `Floats`, the
-// type of the file pairs_*.wgsl that precedes this one. The constants must match src/cpu/scaled.rs,
-// whose exponential uses another polynomial.
+// Scaled floats: probabilities as m · 2^e. A value of type `Scaled` has one per component of
+// `Floats`, which the file pairs_*.wgsl before this one declares. The constants must match
+// src/cpu/scaled.rs, whose exponential uses another polynomial.
 //
 // e is an integer, so sums of exponents are exact. A number whose e is ZERO_EXPONENT represents 0,
 // whatever its m; sums of exponents are clamped to at least ZERO_EXPONENT. A probability of
@@ -181,8 +181,8 @@ fn half_maximum(row_max: Floats) -> Floats {
 // what remains. The polynomial has the least relative error for |r| <= ln 2 / 4 of those that are 1
 // at 0. The relative error of a result is below 1.2e-7, also where a device rounds the product of
 // an fma. `exp2` is not used: WGSL guarantees a relative error of (3 + 2 |n|) · 2^-23. For a row of
-// 5,000 classes, all but one of which have e^-8.5 times the probability of that one, this is 3e-6 in
-// the sum and 2e-6 in the loss.
+// 5,000 classes, all but one of which have e^-8.5 times the probability of that one, this is 3e-6
+// in the sum and 2e-6 in the loss.
 fn exp_below(x: Floats, half_max: Floats) -> Floats {
     let half_difference = fma(Floats(-0.5), x, half_max);
     let d = bitcast<Floats>(min(bitcast<Words>(half_difference), Words(FARTHEST)));

@@ -3,9 +3,9 @@
 //
 // State pair i is the blank before label i, and label i. Both directions count pairs from the first
 // label on. A group needs one edge state from a neighbouring group. For alpha, it is the last label
-// of the group before. For beta, it is the sum over the transitions from the last label of the group
-// into the first pair of the group after. The direction is applied by `select` and not by branches,
-// so that both directions execute the same instructions.
+// of the group before. For beta, it is the sum over the transitions from the last label of the
+// group into the first pair of the group after. The direction is applied by `select` and not by
+// branches; where it is a constant, as in `sweep`, compilers remove the selections.
 
 // RepeatedOutputs::Distinct in src/options.rs: no self-loop of labels.
 override DISTINCT: bool = false;

@@ -1,6 +1,6 @@
-// The bindings of both sweep kernels, and access to rows of states in them. The arrays consist of
-// words, because they hold floats and integers. A row is stored part by part, so that neighbouring
-// lanes access neighbouring words.
+// The bindings of both sweep kernels, and access to rows of states in them. An element of `lattice`
+// or `carry` has one word per pair of a group: words, because the arrays hold floats and integers.
+// A row is stored part by part, so that neighbouring lanes access neighbouring elements.
 
 override LANES: u32 = 32u;
 // True for the outward sweep.
@@ -28,7 +28,7 @@ fn assignment_of(g: u32, direction: u32, item: Item) -> Assignment {
     return Assignment(g, direction, item, exponents[g]);
 }
 
-// The groups of a quad: a row of states is laid out in quads, whatever PAIRS is.
+// The groups per quad. A row of states has whole quads, whatever PAIRS is.
 const GROUPS_PER_QUAD: u32 = 4u / PAIRS;
 
 // The number of groups per row of states.
@@ -36,7 +36,7 @@ fn row_groups() -> u32 {
     return params.quads * GROUPS_PER_QUAD;
 }
 
-// The states of a lane without a group. They are 0, so that nothing enters the last group from it.
+// The states of a lane without a group. They are 0, so that they add nothing to the last group.
 fn no_states() -> States {
     return States(scaled_zero(), scaled_zero());
 }
@@ -107,17 +107,18 @@ fn stored_row(assignment: Assignment, k: u32, group: u32) -> States {
     );
 }
 
-// The weights of a frame: alpha · beta of each label, and the sums over the group's blanks, all
-// divided by 2^total_exponent, where total_exponent is the exponent of the sum over
-// all paths. At each frame the weights of all states add up to that sum, so after the division they
-// are below about 2.
+// The weights of a group at a frame: alpha · beta of each label, and the sum over the group's
+// blanks, all divided by 2^total_exponent, where total_exponent is the exponent of the sum over all
+// paths. At each frame the weights of all states add up to that sum, so after the division they are
+// below about 2.
 struct Weights {
     labels: Floats,
     blanks: f32,
 }
 
-// product · 2^e; 0 below the smallest normal number. An addition to the bits and not a product, because
-// a driver may contract the sum of two products, and then the bits of the sums would depend on PAIRS.
+// product · 2^e; 0 below the smallest normal number. Adds e to the bits of the exponent instead of
+// multiplying by 2^e, because a driver may contract a sum of two products, and the bits of the sums
+// over blanks would then depend on PAIRS.
 fn weight(product: Floats, e: Ints) -> Floats {
     let bits = bitcast<Words>(product);
     let exponent = Ints(bits >> Words(23u)) + e;

@@ -135,7 +135,7 @@ pub(super) enum SourcePart {
     Gradient,
     /// The emissions of a sweep: computed, or read from the emission table.
     Emissions,
-    /// The exchange within a quad of lanes, if a lane holds less than a quad.
+    /// The exchange between the lanes that hold one quad, if a lane holds less than a quad.
     Swap,
     /// The exchange between lanes: the source for workgroup memory, and that for subgroup
     /// operations.

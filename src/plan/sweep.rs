@@ -11,12 +11,12 @@ use crate::params::Params;
 /// run at once.
 const FULL_CORE: u64 = 128;
 
-/// The largest number of lanes of a sweep whose lanes hold less than a quad.
+/// The maximum number of lanes of a sweep whose lanes hold less than a quad.
 const MAX_SWEEP_LANES: u64 = 512;
 
-/// The workgroup memory of such a lane, in bytes: two edge states of each of two recursions, and the
-/// sums of the blanks that the lanes of a quad exchange. See `shaders/shared/neighbour_barrier.wgsl`
-/// and `swap_barrier.wgsl`.
+/// The workgroup memory of such a lane, in bytes: two edge states of each of two recursions, and
+/// the sums of the blanks that the lanes of a quad exchange. See
+/// `shaders/shared/neighbour_barrier.wgsl` and `swap_barrier.wgsl`.
 const EXCHANGE_BYTES: u64 = 32 + 16;
 
 impl Builder<'_> {
@@ -150,8 +150,9 @@ impl Builder<'_> {
     /// Returns the number of state pairs per lane.
     ///
     /// On a GPU, one pair per lane is the fastest as long as the lanes are one subgroup or do not
-    /// exceed [`FULL_CORE`]. Beyond that, lanes with two pairs each hide each other's latencies. On
-    /// a software adapter, four pairs are always the fastest.
+    /// exceed [`FULL_CORE`]. Beyond that, the subgroups that share a scheduler hide each other's
+    /// latencies, and two pairs per lane are faster. `benches/NOTES.md` has the compiler's cycles.
+    /// On a software adapter, four pairs are always the fastest.
     fn pairs_per_lane(&self) -> Pairs {
         if self.tiling.spill || self.task == Task::Align {
             return Pairs::Four;
@@ -179,13 +180,13 @@ impl Builder<'_> {
     }
 }
 
-/// Returns the lanes of a sweep that exchanges states through workgroup memory: one lane per quad,
-/// rounded up so that few pipelines serve all label lengths. Each number of lanes is compiled
-/// separately.
+/// Returns the lanes of a recursion that exchanges states through workgroup memory: one lane per
+/// group of state pairs, in alignment always a quad, rounded up so that few pipelines serve all
+/// label lengths. Each number of lanes is compiled separately.
 ///
 /// Most GPUs run 32 or 64 lanes at once, so a multiple of 32 costs nothing; short items get 8 or 16
 /// lanes, because some GPUs have subgroups of that size. A software driver computes idle lanes too:
-/// it gets multiples of 8 up to 64 quads. Beyond that, it gets four sizes per doubling, so that
+/// it gets multiples of 8 up to 64 lanes. Beyond that, it gets four sizes per doubling, so that
 /// less than a quarter of the lanes is idle.
 pub(super) fn sweep_lanes(quads: u64, software: bool) -> u64 {
     let doubled = quads.next_power_of_two();

@@ -49,7 +49,8 @@ const LARGEST_WORKSPACE_ARRAY: u64 = 1 << 30;
 /// The maximum bytes of a binding of a caller's array, for the same drivers.
 const LARGEST_BINDING: u64 = 1 << 31;
 
-/// The array of emissions that `softmax_stats` writes, so that the sweeps need not compute them.
+/// The columns of the emission table, which `softmax_stats` writes so that the sweeps need not
+/// compute the emissions. It is in the array `gathered`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EmissionTable {
     /// One column for the blank and one per label.
@@ -256,9 +257,10 @@ impl Tiling {
         Ok(())
     }
 
-    /// Returns the emission table that the sweeps read, if they read one. On a software adapter they
-    /// compute the emissions, which is faster than reading them. The other kernels for states, and
-    /// dispatches that do not bind the whole input, have no table.
+    /// Returns the emission table that the sweeps read, if they read one. On a software adapter
+    /// they compute the emissions, which is faster than reading them. They also do so if the table
+    /// does not fit a workspace array, if an item is split into segments, if the input is gathered,
+    /// or if the states are in storage. Alignment has no table.
     fn emission_table(&self, limits: &DeviceLimits) -> Option<EmissionTable> {
         let wanted = !limits.software || limits.pairs_per_lane != 0;
         if !wanted || !self.task.is_loss() || self.spill || self.gathered || self.segments() > 1 {

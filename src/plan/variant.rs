@@ -26,8 +26,8 @@ pub struct PlanVariant {
     /// The number of state pairs that each lane of a sweep holds in registers; 0 if the plan has no
     /// such sweep.
     pub pairs_per_lane: u32,
-    /// True if the sweeps read emissions from a table that an earlier stage wrote. Otherwise they
-    /// compute them.
+    /// True if the sweeps read emissions (the probabilities of the classes at a frame, up to a
+    /// factor) from a table that an earlier stage wrote. Otherwise they compute them.
     pub emission_table: bool,
     /// True if the recursions over frames keep their current states in a storage buffer, because an
     /// item has more states than a workgroup can hold in registers.

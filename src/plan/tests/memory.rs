@@ -117,7 +117,8 @@ fn frames_180_000_and_labels_20_000_fit_in_2_gib() {
 
 #[test]
 fn labels_and_frames_are_planned_up_to_the_documented_limit() {
-    // The limit in the crate's documentation and the README: L · √T up to about 10.1 to 10.4 million.
+    // The limit in the crate's documentation and the README: L · √T up to about 10.1 to 10.4
+    // million.
     for (frames, labels) in [(50_000, 45_000), (180_000, 24_000), (1_000_000, 10_400)] {
         let planned = |labels| {
             let shape = BatchShape::new(1, frames, 4, labels);
