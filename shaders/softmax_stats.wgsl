@@ -1,8 +1,8 @@
 // softmax_stats: computes the row statistics of each frame: the maximum over the classes, and the
 // sum of exp(x - max) minus 1. For greedy decoding, computes the most probable class of each frame
-// and -ln of its probability instead. With GATHER, also writes the array `gathered`: on a GPU the
-// emission table, from which the sweeps read; if the input is split into slices, so that a sweep
-// cannot bind all of it, the entries that each item needs.
+// and -ln of its probability instead. With WRITE_GATHERED, also writes the array `gathered`: on a
+// GPU the emission table, from which the sweeps read; if the input is split into slices, so that a
+// sweep cannot bind all of it, the entries that each item needs.
 //
 // formula: p = y / (1 + sum_exp_m1), with y = exp(x - max) and sum_exp_m1 = Σ y - 1. For
 // probabilities, y = (x + ε) / max. Log-probabilities are not normalised, so their sum is not used.
@@ -13,9 +13,9 @@
 // grid: LANES lanes per frame, ROWS frames per workgroup.
 // barriers: those of the folds.
 
-// The values of GATHER, by what is written to `gathered`: nothing; the entries of the blank and of
-// the labels; or an emission table, with columns for the blank and the labels, or for all classes.
-// Must match `gather` in src/plan/tiling.rs.
+// The values of WRITE_GATHERED, by what is written to `gathered`: nothing; the entries of the blank
+// and of the labels; or an emission table, with columns for the blank and the labels, or for all
+// classes. Must match `gather` in src/plan/tiling.rs.
 const NOTHING: u32 = 0u;
 const ENTRIES: u32 = 1u;
 const EMISSIONS_OF_LABELS: u32 = 2u;

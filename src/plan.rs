@@ -83,8 +83,8 @@ impl Task {
 /// dispatch on a slow integrated GPU (see
 /// [`DeviceLimits::max_dispatch_us`](crate::DeviceLimits::max_dispatch_us)) and the split, then
 /// one line for each sequence of dispatches of the same stage: their number, and for the first of
-/// them the workgroups, the maximum number of loop iterations per invocation, the kernel and its
-/// constants. A stage has several lines if tiles or segments repeat it.
+/// them the workgroups, the maximum number of loop iterations per invocation, the kernel, its
+/// form and its constants. A stage has several lines if tiles or segments repeat it.
 ///
 /// ```
 /// use ctc_wgpu::{Task, DeviceLimits, Options, Plan, BatchShape};
