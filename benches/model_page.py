@@ -92,7 +92,6 @@ def constants_table(described):
     """Returns a table of all constants with their kinds and sources."""
     groups = {f"{name}: ": card for name, card in described["cards"].items()}
     groups[""] = described["sm"] | described["calibration"]
-    groups["Branched around: "] = described["branched_around"]
     groups["PyTorch: "] = described["pytorch"]
     rows = []
     for prefix, constants in groups.items():

@@ -5,6 +5,7 @@ Every result is an estimate.
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from stage_names import current
@@ -16,8 +17,6 @@ BLOCK = 4
 SECTOR = 32
 # The labels that `label_links` sorts at once.
 CHUNK = 512
-# The largest relative difference of an iteration's cycles from those of a correction.
-SAME_KERNEL = 0.1
 
 
 class NoEstimate(Exception):
@@ -193,14 +192,20 @@ def work_of(dispatch, shape):
         ]
         return Work(loops, 1, 0, 4 * items * classes + 16 * items * width)
     if name == "softmax_stats":
-        once = dispatch.constants.get("ROW_VECTORS") or dispatch.constants.get("ROW_IN_REGISTERS")
+        once = dispatch.constants.get("ROW_VECTORS")
         iterations = math.ceil(classes / (4 * lanes))
         maximum = [] if once else [Loop("maximum", iterations)]
         total = [] if once else [Loop("sum", iterations)]
         loops = [*maximum, Loop("fold of maxima", folds, fold=True), *total, Loop("fold of sums", folds, fold=True)]
+        written = 0
         if dispatch.constants.get("WRITE_GATHERED"):
-            loops.append(Loop("gather", math.ceil(columns / lanes)))
-        return Work(loops, 2 if once else 1, logits, tops)
+            # A warp past the last column does not gather.
+            row_lanes = min(lanes, WARP)
+            average = math.ceil(columns / row_lanes) * row_lanes / lanes
+            loops.append(Loop("gather", math.ceil(columns / lanes), average))
+            # The frames of a block alternate in the emission table: a sector has two words of each.
+            written = SECTOR // 2 * columns * frames * items
+        return Work(loops, 2 if once else 1, logits, tops + written)
     if name == "sweep inward":
         return Work([Loop("blocks", blocks, direction=d) for d in (0, 1)], 3, entries, states + tops)
     if name == "sweep outward":
@@ -218,9 +223,14 @@ def work_of(dispatch, shape):
         return Work(loops, 2, 0, tops + 128 * quads * items)
     if name == "grad":
         iterations = [link_iterations(own, classes, lanes) for own in seeded_labels(shape)]
+        # The lanes that have a quad are folded: within subgroups, then over the subgroups.
+        levels = min(math.ceil(math.log2(quads)), folds)
+        within = min(levels, int(math.log2(WARP))) if dispatch.subgroups else levels
+        over = [Loop("fold of subgroups", levels - within, fold=True)] if dispatch.subgroups and lanes > WARP else []
         loops = [
             Loop("weigh", math.ceil(quads / lanes)),
-            Loop("fold", folds, fold=True),
+            Loop("fold", within, fold=True),
+            *over,
             Loop("no gradient", 0),
             Loop("labels of a class", max(r[0] for r in iterations), sum(r[1] for r in iterations) / items),
             Loop("classes", math.ceil(classes / lanes), inner=1),
@@ -259,13 +269,17 @@ class Cost:
     issue: float
 
 
+def of_slower_direction(sums):
+    """Returns the sum over the loops of the slower direction and those that both directions run."""
+    return sums[None] + max(sums[0], sums[1])
+
+
 def warp_cost(work, compiled, dispatch, model):
     """Returns the cost of one warp of a dispatch."""
-    # The part of an iteration that is simulated although the benchmark's items branch around it.
-    around = model["branched_around"].get(dispatch.label, {}).get("subgroups" if dispatch.subgroups else "barriers")
     calibration = model["calibration"]
     pipe_cycles = model["sm"]["pipe_cycles"]
-    alone = issue = 0.0
+    # By direction, and by None for the loops that every warp runs.
+    alone, issue = Counter(), Counter()
     # The instructions, cycles and pipes of each loop without those of its inner loops.
     without_inner = []
     straight = compiled["code_bytes"] / 16
@@ -278,13 +292,12 @@ def warp_cost(work, compiled, dispatch, model):
         without_inner.append((own, cycles, pipes))
         cycles = max(cycles, own)
         straight -= own
-        if loop.name == "blocks" and around and abs(code["cycles"] / around["round"] - 1) < SAME_KERNEL:
-            cycles, own = cycles - around["cycles"], own - around["instructions"]
-        issue += loop.average * slots(own, pipes, pipe_cycles)
-        alone += loop.iterations * cycles
+        issue[loop.direction] += loop.average * slots(own, pipes, pipe_cycles)
+        alone[loop.direction] += loop.iterations * cycles
+    # The other direction's code outside its loops is in it too.
     straight = max(straight, 0)
-    alone += straight * calibration["straight_cycles"] + work.loads * calibration["l2_cycles"]
-    return Cost(alone, issue + straight)
+    waits = straight * calibration["straight_cycles"] + work.loads * calibration["l2_cycles"]
+    return Cost(of_slower_direction(alone) + waits, of_slower_direction(issue) + straight)
 
 
 @dataclass

@@ -20,7 +20,9 @@ EARLIER = {
     "score": "path_log_prob",
     "greedy": "collapse",
     "GATHER": "WRITE_GATHERED",
-    "ONCE": "ROW_IN_REGISTERS",
+    # 1 meant one vector of four classes per lane.
+    "ONCE": "ROW_VECTORS",
+    "ROW_IN_REGISTERS": "ROW_VECTORS",
     "BEST": "GREEDY",
     "KEEP": "STORE_ROWS",
     "GATHERED": "READ_GATHERED",

@@ -19,7 +19,7 @@ batch tiles: 1, checkpoint segments: 1, input slices: 1
   stage              dispatches  workgroups         loop iterations
   check_labels                1  4 × 1 × 1                        9  by check_labels, LANES 64, CONCATENATED 0, ALLOW_BLANK 0
   label_links                 1  4 × 1 × 1                      158  by label_links, LANES 256, CLEAR 1, LINK 1
-  softmax_stats               1  2000 × 1 × 1                    22  by softmax_stats, LANES 32, ROWS 4, INPUT 0, DIRECTIONS 2, GREEDY 0, WRITE_GATHERED 0, ROW_IN_REGISTERS 1
+  softmax_stats               1  2000 × 1 × 1                    22  by softmax_stats, LANES 32, ROWS 4, INPUT 0, DIRECTIONS 2, GREEDY 0, WRITE_GATHERED 0, ROW_VECTORS 1
   sweep inward                1  4 × 1 × 2                     1002  by sweep, LANES 128, STORE_ROWS 1, READ_GATHERED 0, INPUT 0, DISTINCT 0, OUTWARD 0
   join                        1  4 × 1 × 1                       19  by join, LANES 64, ZERO_IMPOSSIBLE 0, INPUT 0, DISTINCT 0
   sweep outward               1  4 × 1 × 2                     1002  by sweep, LANES 128, STORE_ROWS 1, OUTWARD 1
@@ -78,13 +78,14 @@ LINK_LOOPS = [
 
 def pipelines():
     fold = loop(10, 50)
+    inward, outward = loop(1700, 4000, alu=900), loop(2800, 6000)
     of = {
         "check_labels": compiled(loop(50, 400)),
         "label_links": compiled(*LINK_LOOPS, code=-165),
         "softmax_stats": compiled(fold, fold, code=300),
-        "in": compiled(loop(1700, 4000, alu=900)),
+        "in": compiled(inward, inward),
         "join": compiled(loop(400, 3000), loop(200, 600), fold),
-        "out": compiled(fold, fold, fold, fold, loop(2800, 6000), code=-40),
+        "out": compiled(outward, outward),
         "grad": compiled(loop(50, 400), fold, loop(20, 50), loop(30, 600), loop(200, 2000), code=-30),
     }
     return [{"name": name, "compiled": {"ptxas": code}} for name, code in of.items()]
@@ -117,7 +118,7 @@ class Plans(unittest.TestCase):
         self.assertEqual((sweep_in.times, sweep_in.grid, sweep_in.iterations, sweep_in.kernel), (1, (4, 1, 2), 1002, "sweep"))
         self.assertEqual((sweep_in.lanes, sweep_in.warps, sweep_in.workgroups), (128, 4, 8))
         self.assertEqual((sweep_in.subgroups, out.constants["OUTWARD"]), (False, 1))
-        self.assertEqual(dispatches[2].constants["ROW_IN_REGISTERS"], 1)
+        self.assertEqual(dispatches[2].constants["ROW_VECTORS"], 1)
 
     def test_a_kernel_of_another_name_and_subgroups_are_found(self):
         line = "  sweep inward                3  4 × 1 × 2                        7  by sweep_long with subgroups, LANES 256"
@@ -159,10 +160,28 @@ class Arithmetic(unittest.TestCase):
         return stages.estimate(dispatch, shape or self.shape, code, CARD, self.model)
 
     def test_one_warp_per_scheduler_takes_the_cycles_of_one_alone(self):
-        stage = self.of("sweep inward", compiled(loop(1700, 4000, alu=900), code=100))
+        code = compiled(loop(1700, 4000, alu=900), loop(1700, 4000, alu=900), code=100)
+        stage = self.of("sweep inward", code)
         # 250 blocks, 100 instructions outside, 3 loads; 1 GHz.
         self.assertAlmostEqual(stage.us, 1 + (250 * 4000 + 100 * 3 + 3 * 250) / 1000)
         self.assertEqual(stage.bound, "latency")
+
+    def test_a_warp_runs_the_loops_of_one_direction(self):
+        loops = [stages.Loop("every", 2), *(stages.Loop("one", 10, direction=d) for d in (0, 1, 1))]
+        # The second direction has more cycles, the first more instructions.
+        code = compiled(loop(10, 30), loop(90, 100), loop(20, 80), loop(20, 40))
+        cost = stages.warp_cost(stages.Work(loops, 0, 0, 0), code, self.dispatches[0], self.model)
+        self.assertEqual((cost.alone, cost.issue), (2 * 30 + 10 * (80 + 40), 2 * 10 + 10 * 90))
+
+    def test_with_one_pair_per_lane_the_last_block_has_a_loop_of_its_own(self):
+        text = PLAN.replace("OUTWARD 1", "OUTWARD 1, PAIRS 1, TABLE 1")
+        dispatch = stages.parse_plan(text)[2][5]
+        last, blocks = loop(500, 1000), loop(900, 2000)
+        code = compiled(last, blocks, last, blocks)
+        stage = stages.estimate(dispatch, self.shape, code, CARD, self.model)
+        self.assertAlmostEqual(stage.bounds["latency"], (1000 + 249 * 2000 + 3 * 250) / 1000)
+        with self.assertRaisesRegex(stages.NoEstimate, "compiled to 4 loops; the model has 2"):
+            self.of("sweep outward", code)
 
     def test_many_warps_share_the_slots_of_a_scheduler(self):
         stage = self.of("softmax_stats", compiled(loop(10, 50), loop(10, 50, alu=20), code=1000))
@@ -198,14 +217,32 @@ class Arithmetic(unittest.TestCase):
         cost = stages.warp_cost(work, compiled(loop(5, 20), loop(30, 100), code=-5), self.dispatches[0], self.model)
         self.assertEqual((cost.alone, cost.issue), (10 * 20 + 2 * 80, 10 * 5 + 2 * 25))
 
-    def test_what_the_benchmark_branches_around_is_left_out(self):
-        folds = [loop(20, 100)] * 4
-        stage = self.of("sweep outward", compiled(*folds, loop(2800, 6600), code=-80))
-        # Four folds of 100 cycles within loops, and 467 cycles around them.
-        self.assertAlmostEqual(stage.bounds["latency"], (250 * (6600 - 400 - 467) + 3 * 250) / 1000)
-        # An iteration of another length is another kernel.
-        other = self.of("sweep outward", compiled(*folds, loop(2800, 5000), code=-80))
-        self.assertAlmostEqual(other.bounds["latency"], (250 * (5000 - 400) + 3 * 250) / 1000)
+    def work_of(self, line):
+        (dispatch,) = stages.parse_plan(PLAN.splitlines()[0] + "\n" + line)[2]
+        return stages.work_of(dispatch, self.shape)
+
+    def test_subgroups_fold_the_lanes_that_have_a_quad(self):
+        line = "  grad                        1  2000 × 1 × 1                   640  by grad"
+        # 126 quads: 7 levels.
+        for variant, expected in {
+            ", LANES 256": [("fold", 7)],
+            ", LANES 32": [("fold", 5)],
+            " with subgroups, LANES 32": [("fold", 5)],
+            " with subgroups, LANES 256": [("fold", 5), ("fold of subgroups", 2)],
+        }.items():
+            loops = self.work_of(line + variant).loops
+            self.assertEqual([(one.name, one.iterations) for one in loops if one.fold], expected)
+
+    def test_warps_past_the_last_column_of_the_emission_table_write_nothing(self):
+        line = "  softmax_stats               1  2000 × 1 × 1                    22  by softmax_stats"
+        plain = self.work_of(f"{line}, LANES 256, ROW_VECTORS 1")
+        work = self.work_of(f"{line}, LANES 256, WRITE_GATHERED 3, ROW_VECTORS 1")
+        # 128 columns, one per class: four of eight warps.
+        self.assertEqual((work.loops[-1].iterations, work.loops[-1].average), (1, 0.5))
+        # 8,000 rows; each word moves half a sector.
+        self.assertEqual(work.workspace - plain.workspace, 16 * 128 * 8000)
+        narrow = self.work_of(f"{line}, LANES 8, ROWS 16, WRITE_GATHERED 3, ROW_VECTORS 4")
+        self.assertEqual((narrow.loops[-1].iterations, narrow.loops[-1].average), (16, 16))
 
     def test_unrolled_folds_are_code_outside_loops(self):
         rolled = self.of("join", compiled(loop(400, 3000), loop(200, 600), loop(10, 50)))
@@ -213,7 +250,7 @@ class Arithmetic(unittest.TestCase):
         self.assertAlmostEqual(rolled.bounds["latency"] - 6 * 50 / 1000, unrolled.bounds["latency"] - 60 * 3 / 1000)
 
     def test_loops_that_the_model_does_not_know_are_refused(self):
-        with self.assertRaisesRegex(stages.NoEstimate, "`sweep` compiled to 3 loops; the model has 1: blocks"):
+        with self.assertRaisesRegex(stages.NoEstimate, "`sweep` compiled to 3 loops; the model has 2: blocks"):
             self.of("sweep inward", compiled(loop(1, 1), loop(1, 1), loop(1, 1)))
         nested = {**loop(1, 1), "inner": 1}
         with self.assertRaisesRegex(stages.NoEstimate, "compiled to 2 loops"):
