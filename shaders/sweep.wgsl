@@ -136,122 +136,19 @@ fn outward_block(
     return States(normalised(states.blank), normalised(states.label));
 }
 
-// The sums over the transitions in the sweep's own direction and in the other one.
-struct BothIncoming {
-    own: States,
-    other: States,
-}
-
-fn incoming_both(direction: u32, group: Group, own: States, other: States) -> BothIncoming {
-    let edges = exchange_both(
-        direction,
-        group.index,
-        edge_state(direction, own, group),
-        edge_state(1u - direction, other, group),
-    );
-    return BothIncoming(
-        transition_sums(direction, own, edges.own, group),
-        transition_sums(1u - direction, other, edges.other, group),
-    );
-}
-
-// True if the outward sweep recomputes the rows of the next block while it processes the current
-// one. The two recursions do not depend on each other, so their latencies overlap, and they share
-// the exchanges with the neighbouring lanes. With more than one pair per lane, this would take too
-// many registers.
-const OVERLAPPED: bool = PAIRS == 1u;
-
-// Processes the other direction's steps in the dispatch range, in descending order.
-fn sweep_outward(assignment: Assignment, group: Group, begin: States) -> States {
-    let d = assignment.direction;
-    let other = 1u - d;
-    let end = min(params.end_step, steps_of(other, assignment.item.frames));
-    if (params.first_step >= end) {
-        return begin;
-    }
-    let first = params.first_step / BLOCK;
-    let last = (end - 1u) / BLOCK;
-    // With OVERLAPPED, this loop processes only the last block.
-    let stop = select(first, last, OVERLAPPED);
-    var states = begin;
-    var next = load_block(assignment.g, other, last * BLOCK, assignment.item, group);
-    var next_row = stored_row(assignment, last * BLOCK, group.index);
-    for (var b = last + 1u; b > stop; b--) {
-        let k = (b - 1u) * BLOCK;
-        let y = block_emissions(next, group);
-        let row_a = next_row;
-        let next_k = preceding_block(k);
-        next = load_block(assignment.g, other, next_k, assignment.item, group);
-        next_row = stored_row(assignment, next_k, group.index);
-        let rows = block_rows(other, group, row_a, y);
-        states = outward_block(assignment, group, k, end, states, rows, y);
-    }
-    if (OVERLAPPED && last > first) {
-        return sweep_overlapped(assignment, group, states, last, next, next_row);
-    }
-    return states;
-}
-
 // The first step of the block before the one that begins at step k, but not below the first step of
 // the dispatch range.
 fn preceding_block(k: u32) -> u32 {
     return max(k, params.first_step + BLOCK) - BLOCK;
 }
 
-// Processes the blocks before block `end`, all of which have four steps. `last` and `last_row` are
-// the entries and the stored row of block `end` - 1, which is processed first.
-fn sweep_overlapped(
-    assignment: Assignment,
-    group: Group,
-    begin: States,
-    end: u32,
-    last: BlockEntries,
-    last_row: States,
-) -> States {
-    let d = assignment.direction;
-    let other = 1u - d;
-    let first = params.first_step / BLOCK;
-    var states = begin;
-    var y = block_emissions(last, group);
-    var rows = block_rows(other, group, last_row, y);
-    var next_k = preceding_block((end - 1u) * BLOCK);
-    var next = load_block(assignment.g, other, next_k, assignment.item, group);
-    var next_row = stored_row(assignment, next_k, group.index);
-    for (var b = end; b > first; b--) {
-        let next_y = block_emissions(next, group);
-        let row_a = next_row;
-        next_k = preceding_block(next_k);
-        next = load_block(assignment.g, other, next_k, assignment.item, group);
-        next_row = stored_row(assignment, next_k, group.index);
-
-        let at_d = incoming_both(d, group, states, row_a);
-        let row_b = with_emission(at_d.other, next_y.b);
-        states = with_emission(at_d.own, y.d);
-        let at_c = incoming_both(d, group, states, row_b);
-        let row_c = with_emission(at_c.other, next_y.c);
-        states = with_emission(at_c.own, y.c);
-        let at_b = incoming_both(d, group, states, row_c);
-        let row_d = with_emission(at_b.other, next_y.d);
-        states = with_emission(at_b.own, y.b);
-        let at_a = incoming(d, group, states);
-        states = with_emission(at_a, y.a);
-        states = States(normalised(states.blank), normalised(states.label));
-
-        store_weights(
-            assignment,
-            (b - 1u) * BLOCK,
-            group,
-            BlockWeights(
-                weights_of(at_a, rows.a, assignment.total_exponent),
-                weights_of(at_b.own, rows.b, assignment.total_exponent),
-                weights_of(at_c.own, rows.c, assignment.total_exponent),
-                weights_of(at_d.own, rows.d, assignment.total_exponent),
-            ),
-        );
-        rows = BlockRows(row_a, row_b, row_c, row_d);
-        y = next_y;
+// Processes the other direction's steps in the dispatch range, in descending order.
+fn sweep_outward(assignment: Assignment, group: Group, begin: States) -> States {
+    let end = min(params.end_step, steps_of(1u - assignment.direction, assignment.item.frames));
+    if (params.first_step >= end) {
+        return begin;
     }
-    return states;
+    return outward_blocks(assignment, group, begin, end);
 }
 
 // Processes one direction of an item.
@@ -289,10 +186,5 @@ fn sweep(
     if (item.sweeps == 0u) {
         return;
     }
-    // The direction is a constant in each call, so that the compiler removes selections by it.
-    if (workgroup.z == 0u) {
-        sweep_direction(0u, g, item, lane);
-    } else {
-        sweep_direction(1u, g, item, lane);
-    }
+    sweep_both(workgroup.z, g, item, lane);
 }

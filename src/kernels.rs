@@ -229,6 +229,7 @@ pub(crate) static SWEEP: Kernel = Kernel {
         Shared(EMISSION),
         SourcePart::Emissions,
         SourcePart::Swap,
+        SourcePart::SweepLoops,
         Shared(SWEEP_ARRAYS),
         SourcePart::Exchange(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
     ],

@@ -20,7 +20,7 @@ pub struct Variant {
 }
 
 /// Every variant that a change of the limits can force.
-pub const VARIANTS: [Variant; 16] = [
+pub const VARIANTS: [Variant; 14] = [
     Variant {
         name: "subgroups",
         change: |limits| (limits.subgroup_size > 0).then_some(*limits),
@@ -42,7 +42,7 @@ pub const VARIANTS: [Variant; 16] = [
     },
     Variant {
         name: "one pair per lane",
-        change: |limits| Some(limits.pairs_per_lane(1)),
+        change: |limits| (limits.subgroup_size > 0).then_some(limits.pairs_per_lane(1)),
         splits: false,
         matches: |variant| variant.pairs_per_lane == 1,
         same_bits: true,
@@ -56,13 +56,6 @@ pub const VARIANTS: [Variant; 16] = [
     },
     Variant {
         name: "two pairs per lane",
-        change: |limits| Some(limits.pairs_per_lane(2)),
-        splits: false,
-        matches: |variant| variant.pairs_per_lane == 2,
-        same_bits: true,
-    },
-    Variant {
-        name: "two pairs per lane, barriers",
         change: |limits| Some(limits.pairs_per_lane(2).subgroup_size(0)),
         splits: false,
         matches: |variant| variant.pairs_per_lane == 2,
@@ -70,13 +63,6 @@ pub const VARIANTS: [Variant; 16] = [
     },
     Variant {
         name: "four pairs per lane",
-        change: |limits| Some(limits.pairs_per_lane(4)),
-        splits: false,
-        matches: |variant| variant.pairs_per_lane == 4,
-        same_bits: true,
-    },
-    Variant {
-        name: "four pairs per lane, barriers",
         change: |limits| Some(limits.pairs_per_lane(4).subgroup_size(0)),
         splits: false,
         matches: |variant| variant.pairs_per_lane == 4,

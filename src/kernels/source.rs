@@ -12,6 +12,10 @@ const PAIRS_2: &str = include_str!("../../shaders/shared/pairs_2.wgsl");
 const PAIRS_4: &str = include_str!("../../shaders/shared/pairs_4.wgsl");
 const EMISSIONS: &str = include_str!("../../shaders/shared/emissions.wgsl");
 const EMISSION_TABLE: &str = include_str!("../../shaders/shared/emission_table.wgsl");
+const DIRECTION_CONSTANT: &str = include_str!("../../shaders/shared/direction_constant.wgsl");
+const DIRECTION_VARIABLE: &str = include_str!("../../shaders/shared/direction_variable.wgsl");
+const OUTWARD_IN_TURN: &str = include_str!("../../shaders/shared/outward_in_turn.wgsl");
+const OUTWARD_OVERLAPPED: &str = include_str!("../../shaders/shared/outward_overlapped.wgsl");
 const SWAP_BARRIER: &str = include_str!("../../shaders/shared/swap_barrier.wgsl");
 const SWAP_SUBGROUP: &str = include_str!("../../shaders/shared/swap_subgroup.wgsl");
 const INPUT_F32: &str = include_str!("../../shaders/shared/input_f32.wgsl");
@@ -137,6 +141,8 @@ pub(super) enum SourcePart {
     Emissions,
     /// The exchange between the lanes that hold one quad, if a lane holds less than a quad.
     Swap,
+    /// The loop of the outward sweep, and whether the direction is a constant.
+    SweepLoops,
     /// The exchange between lanes: the source for workgroup memory, and that for subgroup
     /// operations.
     Exchange(&'static str, &'static str),
@@ -218,6 +224,11 @@ impl Kernel {
                 }
                 SourcePart::Emissions if table => parts.push(EMISSION_TABLE),
                 SourcePart::Emissions => parts.push(EMISSIONS),
+                SourcePart::SweepLoops => parts.extend(match pairs {
+                    Pairs::One => [OUTWARD_OVERLAPPED, DIRECTION_CONSTANT],
+                    Pairs::Two => [OUTWARD_IN_TURN, DIRECTION_CONSTANT],
+                    Pairs::Four => [OUTWARD_IN_TURN, DIRECTION_VARIABLE],
+                }),
                 SourcePart::Swap if pairs == Pairs::Four => {}
                 SourcePart::Swap if variant.subgroups => parts.push(SWAP_SUBGROUP),
                 SourcePart::Swap => parts.push(SWAP_BARRIER),

@@ -1,0 +1,80 @@
+// The outward sweep that recomputes the rows of the next block while it processes the current one. The
+// two recursions do not depend on each other, so their latencies overlap, and they share the
+// exchanges with the neighbouring lanes. With more than one pair per lane, this would take too many
+// registers.
+
+// The sums over the transitions in the sweep's own direction and in the other one.
+struct BothIncoming {
+    own: States,
+    other: States,
+}
+
+fn incoming_both(direction: u32, group: Group, own: States, other: States) -> BothIncoming {
+    let edges = exchange_both(
+        direction,
+        group.index,
+        edge_state(direction, own, group),
+        edge_state(1u - direction, other, group),
+    );
+    return BothIncoming(
+        transition_sums(direction, own, edges.own, group),
+        transition_sums(1u - direction, other, edges.other, group),
+    );
+}
+
+// Processes the blocks up to step `end` - 1 of the other direction, in descending order.
+fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32) -> States {
+    let d = assignment.direction;
+    let other = 1u - d;
+    let first = params.first_step / BLOCK;
+    let last = (end - 1u) / BLOCK;
+    // Only the last block may have less than four steps. It is processed alone.
+    var next_k = last * BLOCK;
+    var y = block_emissions(load_block(assignment.g, other, next_k, assignment.item, group), group);
+    var rows = block_rows(other, group, stored_row(assignment, next_k, group.index), y);
+    var states = outward_block(assignment, group, next_k, end, begin, rows, y);
+    if (last == first) {
+        return states;
+    }
+    next_k = preceding_block(next_k);
+    y = block_emissions(load_block(assignment.g, other, next_k, assignment.item, group), group);
+    rows = block_rows(other, group, stored_row(assignment, next_k, group.index), y);
+    next_k = preceding_block(next_k);
+    var next = load_block(assignment.g, other, next_k, assignment.item, group);
+    var next_row = stored_row(assignment, next_k, group.index);
+    for (var b = last; b > first; b--) {
+        let next_y = block_emissions(next, group);
+        let row_a = next_row;
+        next_k = preceding_block(next_k);
+        next = load_block(assignment.g, other, next_k, assignment.item, group);
+        next_row = stored_row(assignment, next_k, group.index);
+
+        let at_d = incoming_both(d, group, states, row_a);
+        let row_b = with_emission(at_d.other, next_y.b);
+        states = with_emission(at_d.own, y.d);
+        let at_c = incoming_both(d, group, states, row_b);
+        let row_c = with_emission(at_c.other, next_y.c);
+        states = with_emission(at_c.own, y.c);
+        let at_b = incoming_both(d, group, states, row_c);
+        let row_d = with_emission(at_b.other, next_y.d);
+        states = with_emission(at_b.own, y.b);
+        let at_a = incoming(d, group, states);
+        states = with_emission(at_a, y.a);
+        states = States(normalised(states.blank), normalised(states.label));
+
+        store_weights(
+            assignment,
+            (b - 1u) * BLOCK,
+            group,
+            BlockWeights(
+                weights_of(at_a, rows.a, assignment.total_exponent),
+                weights_of(at_b.own, rows.b, assignment.total_exponent),
+                weights_of(at_c.own, rows.c, assignment.total_exponent),
+                weights_of(at_d.own, rows.d, assignment.total_exponent),
+            ),
+        );
+        rows = BlockRows(row_a, row_b, row_c, row_d);
+        y = next_y;
+    }
+    return states;
+}
