@@ -209,9 +209,9 @@ def work_of(dispatch, shape):
     if name == "sweep inward":
         return Work([Loop("blocks", blocks, direction=d) for d in (0, 1)], 3, entries, states + tops)
     if name == "sweep outward":
-        # With one pair per lane, the last block has a loop of its own.
-        first = [1] if dispatch.constants.get("PAIRS", 4) == 1 else []
-        loops = [Loop("blocks", n, direction=d) for d in (0, 1) for n in [*first, blocks - len(first)]]
+        # With one pair per lane, the last block is processed before the loop.
+        before = 1 if dispatch.constants.get("PAIRS", 4) == 1 else 0
+        loops = [Loop("blocks", blocks - before, direction=d) for d in (0, 1)]
         # It reads the rows and writes the weights and, for each quad, the sums over its blanks.
         return Work(loops, 3, entries, 2.25 * states + tops)
     if name == "join":
