@@ -118,9 +118,11 @@ Variants:
   as planned               the kernels that the library selects for the device
   subgroups, barriers      neighbouring states exchanged by subgroup operations, or by workgroup
                            memory and barriers
-  one (two, four) pairs    one, two or four pairs of a blank and a label in the registers of each
-  per lane                 lane, and the probabilities of the classes read from a table; with
-                           `, barriers` after it, without subgroup operations
+  one pair per lane        one pair of a blank and a label in the registers of each lane, and the
+                           probabilities of the classes read from a table; with `, barriers`, without
+                           subgroup operations
+  two (four) pairs         the same with two or four pairs, without subgroup operations
+  per lane
   states in storage        alpha and beta in storage buffers, not in registers
   checkpointed             items split into segments of frames, with checkpoints between them
   checkpointed in storage  the same, with states in storage
