@@ -1,5 +1,5 @@
-// The outward sweep that recomputes the rows of a block and then processes it. outward_overlapped.wgsl
-// does the same at once.
+// The outward sweep that recomputes the rows of a block and then processes it. In
+// outward_overlapped.wgsl, both are done at once.
 
 // Processes the blocks up to step `end` - 1 of the other direction, in descending order.
 fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32) -> States {

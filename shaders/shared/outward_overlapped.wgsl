@@ -1,5 +1,5 @@
-// The outward sweep that recomputes the rows of the next block while it processes the current one. The
-// two recursions do not depend on each other, so their latencies overlap, and they share the
+// The outward sweep that recomputes the rows of the next block while it processes the current one.
+// The two recursions do not depend on each other, so their latencies overlap, and they share the
 // exchanges with the neighbouring lanes. With more than one pair per lane, this would take too many
 // registers.
 
