@@ -31,7 +31,8 @@ const CHUNK: u32 = 512u;
 // class and its index.
 var<workgroup> sh_keys: array<vec2<u32>, 2u * CHUNK>;
 
-// The first of the sorted keys begin..end whose class is not below `bound`, or `end`.
+// The first of the sorted keys begin..end whose class is not below `bound`, or `end`; without keys,
+// `begin`.
 fn lower_bound(begin: u32, end: u32, bound: u32) -> u32 {
     var low = begin;
     var high = end;
@@ -58,7 +59,7 @@ fn sort_keys(lane: u32, count: u32) -> u32 {
             let key = sh_keys[source + i];
             let run = i & ~(width - 1u);
             let other = run ^ width;
-            let end = max(other, min(other + width, count));
+            let end = min(other + width, count);
             let bound = key.x + u32(other < run);
             let preceding = lower_bound(source + other, source + end, bound) - source;
             sh_keys[CHUNK - source + i + preceding - max(run, other)] = key;

@@ -53,8 +53,7 @@ fn input_row(index: u32) -> InputRow {
     let g = select(major, minor, by_frame);
     let f = select(minor, major, by_frame);
     let inside = index < params.tile_items * params.slice_frames;
-    let first = params.input_base + (g * params.item_rows + f * params.frame_rows) * params.classes;
-    return InputRow(inside, g, params.first_frame + f, first);
+    return InputRow(inside, g, params.first_frame + f, first_of_frame(g, f));
 }
 
 // Four classes of a row, LANES apart, so that neighbouring lanes read neighbouring elements.

@@ -59,19 +59,11 @@ fn sweep_inward(assignment: Assignment, group: Group, begin: States) -> States {
     return states;
 }
 
-// The states of the other direction at the four frames of a block.
-struct BlockRows {
-    a: States,
-    b: States,
-    c: States,
-    d: States,
-}
-
 // Recomputes the rows of a block from its stored row.
-fn block_rows(direction: u32, group: Group, row_a: States, y: Emissions) -> BlockRows {
+fn block_rows(direction: u32, group: Group, row_a: States, y: BlockStates) -> BlockStates {
     let row_b = advance(direction, group, row_a, y.b);
     let row_c = advance(direction, group, row_b, y.c);
-    return BlockRows(row_a, row_b, row_c, advance(direction, group, row_c, y.d));
+    return BlockStates(row_a, row_b, row_c, advance(direction, group, row_c, y.d));
 }
 
 // The weights of a block, by frame.
@@ -108,8 +100,8 @@ fn outward_block(
     k: u32,
     end: u32,
     begin: States,
-    rows: BlockRows,
-    y: Emissions,
+    rows: BlockStates,
+    y: BlockStates,
 ) -> States {
     var states = begin;
     let d = assignment.direction;

@@ -141,6 +141,7 @@ const STATES: &str = include_str!("../shaders/shared/states.wgsl");
 const ROW_WORKGROUP: &str = include_str!("../shaders/shared/row_workgroup.wgsl");
 const INPUT_KIND: &str = include_str!("../shaders/shared/input_kind.wgsl");
 const EMISSION: &str = include_str!("../shaders/shared/emission.wgsl");
+const ENTRIES: &str = include_str!("../shaders/shared/entries.wgsl");
 const EMISSIONS: &str = include_str!("../shaders/shared/emissions.wgsl");
 const SWEEP_ARRAYS: &str = include_str!("../shaders/shared/sweep_arrays.wgsl");
 const NEIGHBOUR_BARRIER: &str = include_str!("../shaders/shared/neighbour_barrier.wgsl");
@@ -227,6 +228,7 @@ pub(crate) static SWEEP: Kernel = Kernel {
         Shared(INPUT_KIND),
         Shared(STATES),
         Shared(EMISSION),
+        Shared(ENTRIES),
         SourcePart::Emissions,
         SourcePart::Swap,
         SourcePart::SweepLoops,
@@ -244,6 +246,7 @@ pub(crate) static SWEEP_LONG: Kernel = Kernel {
         Shared(INPUT_KIND),
         Shared(STATES),
         Shared(EMISSION),
+        Shared(ENTRIES),
         Shared(EMISSIONS),
         Shared(SWEEP_ARRAYS),
         Shared(NEIGHBOUR_BARRIER),

@@ -23,11 +23,6 @@ fn emission(bits: Words, row_max: Floats, exists: Bools) -> Scaled {
     );
 }
 
-// The maximum of the frame at step k.
-fn row_max_of(g: u32, direction: u32, k: u32, frames: u32) -> f32 {
-    return row_stats[frame_of(direction, k, frames) * params.tile_items + g].x;
-}
-
 // The word of the emission table for an emission that it cannot hold: 0, or one whose exponent is
 // below -125. The sweeps compute such an emission themselves.
 const NOT_IN_TABLE: u32 = 0u;

@@ -19,18 +19,15 @@ struct BlockEntries {
     frames: u32,
 }
 
-// The emissions of a block.
-struct Emissions {
-    a: States,
-    b: States,
-    c: States,
-    d: States,
-}
-
 // True if the table has a column per class, and not one per label.
 override OF_CLASSES: bool = false;
 
 @group(0) @binding(5) var<storage, read> gathered: array<vec4<u32>>;
+
+// The bits of the entry in a column of the row of the input that begins at `first`.
+fn entry(first: u32, column: u32) -> u32 {
+    return input_bits(first + column);
+}
 
 // Loads the block of a direction that begins at step k, or the last block if k is past the last
 // step. Words of steps past the last one are not used.
@@ -77,20 +74,20 @@ fn with_column(entries: BlockEntries, i: u32, words: vec4<u32>) -> BlockEntries 
 
 // Pairs past the last label get emissions too, which changes no result: for beta the states of such
 // pairs stay 0, and for alpha no transition leads from them to the pairs before.
-fn block_emissions(block: BlockEntries, group: Group) -> Emissions {
+fn block_emissions(block: BlockEntries, group: Group) -> BlockStates {
     let absent = (block.a == Words(NOT_IN_TABLE))
         | (block.b == Words(NOT_IN_TABLE))
         | (block.c == Words(NOT_IN_TABLE))
         | (block.d == Words(NOT_IN_TABLE));
     if (any_of(absent) || any(block.blanks == vec4<u32>(NOT_IN_TABLE))) {
-        return Emissions(
+        return BlockStates(
             step_emissions(block, 0u, group),
             step_emissions(block, 1u, group),
             step_emissions(block, 2u, group),
             step_emissions(block, 3u, group),
         );
     }
-    return Emissions(
+    return BlockStates(
         States(from_table(Words(block.blanks.x)), from_table(block.a)),
         States(from_table(Words(block.blanks.y)), from_table(block.b)),
         States(from_table(Words(block.blanks.z)), from_table(block.c)),
@@ -104,15 +101,10 @@ fn step_emissions(block: BlockEntries, step: u32, group: Group) -> States {
     let last = steps_of(block.direction, block.frames) - 1u;
     let k = min(block.k + step, last);
     let first = first_of_frame(block.g, frame_of(block.direction, k, block.frames));
-    let row_max = Floats(row_max_of(block.g, block.direction, k, block.frames));
-    var words = Words(input_bits(first + component(group.classes, 0u)));
-    if (PAIRS > 1u) {
-        words = with_component(words, 1u, input_bits(first + component(group.classes, 1u)));
-    }
-    if (PAIRS > 2u) {
-        words = with_component(words, 2u, input_bits(first + component(group.classes, 2u)));
-        words = with_component(words, 3u, input_bits(first + component(group.classes, 3u)));
-    }
-    let blank = emission(Words(input_bits(first + params.blank)), row_max, Bools(true));
-    return States(blank, emission(words, row_max, Bools(true)));
+    return frame_emissions(
+        entries_of(first, group.classes),
+        entry(first, params.blank),
+        row_max_of(block.g, block.direction, k, block.frames),
+        group,
+    );
 }

@@ -1,7 +1,6 @@
 // Loads the entries of a group one block of frames ahead, so that the loads overlap with the
 // computation of the block before, and computes the emissions from them. emission_table.wgsl reads
-// computed emissions instead. The pairs of a group are written out, because naga adds guards to a
-// loop, which keep compilers from unrolling it.
+// computed emissions instead.
 
 // The entries of a group in a block of four frames. `a`, `b`, `c` and `d` are those of the labels
 // at the first to the fourth frame. `blanks` and `row_max`, the entries of the blank and the
@@ -13,14 +12,6 @@ struct BlockEntries {
     d: Words,
     blanks: vec4<u32>,
     row_max: vec4<f32>,
-}
-
-// The emissions of a block.
-struct Emissions {
-    a: States,
-    b: States,
-    c: States,
-    d: States,
 }
 
 // True if the input is read from the gathered entries.
@@ -42,18 +33,6 @@ fn entry(first: u32, column: u32) -> u32 {
         return gathered[first + column];
     }
     return input_bits(first + column);
-}
-
-fn entries_of(first: u32, columns: Words) -> Words {
-    var entries = Words(entry(first, component(columns, 0u)));
-    if (PAIRS > 1u) {
-        entries = with_component(entries, 1u, entry(first, component(columns, 1u)));
-    }
-    if (PAIRS > 2u) {
-        entries = with_component(entries, 2u, entry(first, component(columns, 2u)));
-        entries = with_component(entries, 3u, entry(first, component(columns, 3u)));
-    }
-    return entries;
 }
 
 // The index of the first entry of a step, in the gathered entries or in the binding of the input.
@@ -101,16 +80,8 @@ fn load_block(g: u32, direction: u32, k: u32, item: Item, group: Group) -> Block
     );
 }
 
-// The emissions of one frame.
-fn frame_emissions(labels: Words, blank: u32, row_max: f32, group: Group) -> States {
-    return States(
-        emission(Words(blank), Floats(row_max), group.blanks),
-        emission(labels, Floats(row_max), group.labels),
-    );
-}
-
-fn block_emissions(block: BlockEntries, group: Group) -> Emissions {
-    return Emissions(
+fn block_emissions(block: BlockEntries, group: Group) -> BlockStates {
+    return BlockStates(
         frame_emissions(block.a, block.blanks.x, block.row_max.x, group),
         frame_emissions(block.b, block.blanks.y, block.row_max.y, group),
         frame_emissions(block.c, block.blanks.z, block.row_max.z, group),

@@ -73,7 +73,7 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
                 weights_of(at_d.own, rows.d, assignment.total_exponent),
             ),
         );
-        rows = BlockRows(row_a, row_b, row_c, row_d);
+        rows = BlockStates(row_a, row_b, row_c, row_d);
         y = next_y;
     }
     return states;

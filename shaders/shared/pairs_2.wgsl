@@ -8,20 +8,12 @@ alias Ints = vec2<i32>;
 alias Words = vec2<u32>;
 alias Bools = vec2<bool>;
 
-fn any_of(conditions: Bools) -> bool {
-    return any(conditions);
-}
-
 fn select_ints(a: Ints, b: Ints, condition: Bools) -> Ints {
     return vec2<i32>(select(b.x, a.x, condition.x), select(b.y, a.y, condition.y));
 }
 
 fn pair_indices(group: u32) -> Words {
     return 2u * group + vec2<u32>(0u, 1u);
-}
-
-fn first_pair(a: Scaled) -> ScaledNumber {
-    return ScaledNumber(a.m.x, a.e.x);
 }
 
 fn last_pair(a: Scaled) -> ScaledNumber {
@@ -38,16 +30,6 @@ fn values_after(a: Scaled, edge: ScaledNumber) -> Scaled {
 
 fn sum_of(values: Floats) -> f32 {
     return values.x + values.y;
-}
-
-fn component(values: Words, i: u32) -> u32 {
-    return values[i];
-}
-
-fn with_component(values: Words, i: u32, value: u32) -> Words {
-    var changed = values;
-    changed[i] = value;
-    return changed;
 }
 
 // The two lanes of a quad exchange the sums of two frames each. The order of the additions is that

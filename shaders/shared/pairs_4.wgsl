@@ -9,10 +9,6 @@ alias Ints = vec4<i32>;
 alias Words = vec4<u32>;
 alias Bools = vec4<bool>;
 
-fn any_of(conditions: Bools) -> bool {
-    return any(conditions);
-}
-
 // a where the condition holds, else b. By component, because GLSL before 4.50 cannot select between
 // vectors of integers.
 fn select_ints(a: Ints, b: Ints, condition: Bools) -> Ints {
@@ -27,10 +23,6 @@ fn select_ints(a: Ints, b: Ints, condition: Bools) -> Ints {
 // The indices of the pairs of a group.
 fn pair_indices(group: u32) -> Words {
     return 4u * group + vec4<u32>(0u, 1u, 2u, 3u);
-}
-
-fn first_pair(a: Scaled) -> ScaledNumber {
-    return ScaledNumber(a.m.x, a.e.x);
 }
 
 fn last_pair(a: Scaled) -> ScaledNumber {
@@ -49,16 +41,6 @@ fn values_after(a: Scaled, edge: ScaledNumber) -> Scaled {
 
 fn sum_of(values: Floats) -> f32 {
     return (values.x + values.y) + (values.z + values.w);
-}
-
-fn component(values: Words, i: u32) -> u32 {
-    return values[i];
-}
-
-fn with_component(values: Words, i: u32, value: u32) -> Words {
-    var changed = values;
-    changed[i] = value;
-    return changed;
 }
 
 // The lanes of a quad share the work of storing the sums over the quad's blanks at the four frames

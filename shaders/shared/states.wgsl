@@ -16,6 +16,14 @@ struct States {
     label: Scaled,
 }
 
+// The states or the emissions of a group at the four frames of a block.
+struct BlockStates {
+    a: States,
+    b: States,
+    c: States,
+    d: States,
+}
+
 // A group: its index, which of its pairs have a blank, which have a label, which labels allow the
 // skip from the label before, and the class of each label.
 struct Group {

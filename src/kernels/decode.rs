@@ -3,8 +3,8 @@
 use super::Access::{Read, Write};
 use super::SourcePart::{self, Shared};
 use super::{
-    Access, ArrayId, EMISSION, EMISSIONS, FOLD_BARRIER, INPUT_KIND, Kernel, NEIGHBOUR_BARRIER,
-    NEIGHBOUR_SUBGROUP, ROW_WORKGROUP, STATES,
+    Access, ArrayId, EMISSION, EMISSIONS, ENTRIES, FOLD_BARRIER, INPUT_KIND, Kernel,
+    NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP, ROW_WORKGROUP, STATES,
 };
 
 const VITERBI_STEP: &str = include_str!("../../shaders/shared/viterbi_step.wgsl");
@@ -32,6 +32,7 @@ pub(crate) static VITERBI: Kernel = Kernel {
         Shared(LOG_PROB),
         Shared(STATES),
         Shared(EMISSION),
+        Shared(ENTRIES),
         Shared(EMISSIONS),
         Shared(VITERBI_STEP),
         SourcePart::Exchange(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
@@ -49,6 +50,7 @@ pub(crate) static VITERBI_LONG: Kernel = Kernel {
         Shared(LOG_PROB),
         Shared(STATES),
         Shared(EMISSION),
+        Shared(ENTRIES),
         Shared(EMISSIONS),
         Shared(VITERBI_STEP),
     ],

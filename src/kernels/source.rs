@@ -2,15 +2,15 @@
 //! selected variant, then its own file.
 
 use super::Access::{self, Read, Write};
-use super::{ArrayId, Kernel};
+use super::{ArrayId, EMISSIONS, Kernel};
 
 const PARAMS: &str = include_str!("../../shaders/shared/params.wgsl");
 const INDEX: &str = include_str!("../../shaders/shared/index.wgsl");
 const SCALED: &str = include_str!("../../shaders/shared/scaled.wgsl");
 const PAIRS_1: &str = include_str!("../../shaders/shared/pairs_1.wgsl");
 const PAIRS_2: &str = include_str!("../../shaders/shared/pairs_2.wgsl");
+const PAIRS_VECTOR: &str = include_str!("../../shaders/shared/pairs_vector.wgsl");
 const PAIRS_4: &str = include_str!("../../shaders/shared/pairs_4.wgsl");
-const EMISSIONS: &str = include_str!("../../shaders/shared/emissions.wgsl");
 const EMISSION_TABLE: &str = include_str!("../../shaders/shared/emission_table.wgsl");
 const DIRECTION_CONSTANT: &str = include_str!("../../shaders/shared/direction_constant.wgsl");
 const DIRECTION_VARIABLE: &str = include_str!("../../shaders/shared/direction_variable.wgsl");
@@ -80,11 +80,11 @@ impl Pairs {
         }
     }
 
-    fn source(self) -> &'static str {
+    fn sources(self) -> &'static [&'static str] {
         match self {
-            Self::One => PAIRS_1,
-            Self::Two => PAIRS_2,
-            Self::Four => PAIRS_4,
+            Self::One => &[PAIRS_1],
+            Self::Two => &[PAIRS_2, PAIRS_VECTOR],
+            Self::Four => &[PAIRS_4, PAIRS_VECTOR],
         }
     }
 }
@@ -202,7 +202,9 @@ impl Kernel {
             parts.push("enable f16;\n");
         }
         let SweepForm { pairs, table } = variant.sweep;
-        parts.extend([PARAMS, INDEX, pairs.source(), SCALED]);
+        parts.extend([PARAMS, INDEX]);
+        parts.extend(pairs.sources());
+        parts.push(SCALED);
         if variant.element == ElementType::F16 {
             parts.push(HALF);
         }

@@ -77,13 +77,12 @@ impl Work {
             kernel: rows.kernel,
             invocations: groups.saturating_mul(rows.lanes),
             iterations: rows.iterations,
-            average: match is_grad {
-                // A label keeps the lanes busy that run with the lane of its class. Only in the
-                // longest case are all labels of one class.
-                true => {
-                    rows.iterations - rows.labels + (rows.labels * SIMD_LANES).div_ceil(rows.lanes)
-                }
-                false => rows.iterations,
+            // A label keeps the lanes busy that run with the lane of its class. Only in the longest
+            // case are all labels of one class.
+            average: if is_grad {
+                rows.iterations - rows.labels + (rows.labels * SIMD_LANES).div_ceil(rows.lanes)
+            } else {
+                rows.iterations
             },
             bytes: rows
                 .items
@@ -131,10 +130,11 @@ impl Work {
             kernel,
             invocations: workgroups.saturating_mul(constant("LANES") * constant("ROWS")),
             iterations,
-            average: match *kernel == &kernels::SPANS {
-                // The labels of an item share its frames.
-                true => 2 * 33 + 8 + iterations.div_ceil(u64::from(params.label_stride).max(1)),
-                false => iterations,
+            // The labels of an item share its frames.
+            average: if *kernel == &kernels::SPANS {
+                2 * 33 + 8 + iterations.div_ceil(u64::from(params.label_stride).max(1))
+            } else {
+                iterations
             },
             bytes: 0,
         }
