@@ -287,7 +287,7 @@ fn gather(row: InputRow, item: Item, step: Step, lane: u32, row_max: f32) {
             gathered[gathered_row(step.k, step.direction, row.g) + i] = bits;
         } else {
             let at = table_row(step.k, step.direction, row.g, of_classes) + i;
-            let words = table_words(emission(vec4<u32>(bits), vec4<f32>(row_max), vec4<bool>(true)));
+            let words = table_words(emission(vec4<u32>(bits), vec4<f32>(row_max)));
             gathered[4u * at + step.k % BLOCK] = words.x;
         }
     }

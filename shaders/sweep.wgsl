@@ -41,7 +41,7 @@ fn sweep_inward(assignment: Assignment, group: Group, begin: States) -> States {
     }
     var next = load_block(assignment.g, d, params.first_step, assignment.item, group);
     for (var k = params.first_step; k < end; k += BLOCK) {
-        let y = block_emissions(next, group);
+        let y = block_emissions(next);
         next = load_block(assignment.g, d, k + BLOCK, assignment.item, group);
         states = advance(d, group, states, y.a);
         store_row(assignment, k, group.index, states);

@@ -6,9 +6,9 @@
 // An emission is computed from an entry of the input. On a GPU `softmax_stats` does so once, and
 // stores the result in the emission table, one word per emission.
 
-// The emissions of entries of the input, relative to `row_max`; 0 where `exists` is false.
-fn emission(bits: Words, row_max: Floats, exists: Bools) -> Scaled {
-    let is_valid = finite(bits) & exists;
+// The emissions of entries of the input, relative to `row_max`.
+fn emission(bits: Words, row_max: Floats) -> Scaled {
+    let is_valid = finite(bits);
     let x = bitcast<Floats>(bits_where(bits, is_valid));
     if (INPUT == PROBS) {
         let y = add_epsilon(x);

@@ -6,7 +6,7 @@
 
 // The words of a group in a block of four frames. `a`, `b`, `c` and `d` are those of the labels at
 // the first to the fourth frame. `blanks`, the words of the blank, has one component per frame.
-// `g`, `direction`, `k` and `frames` locate the block.
+// `g`, `direction`, `k`, `frames` and the `classes` of the labels locate its entries in the input.
 struct BlockEntries {
     a: Words,
     b: Words,
@@ -17,6 +17,7 @@ struct BlockEntries {
     direction: u32,
     k: u32,
     frames: u32,
+    classes: Words,
 }
 
 // True if the table has a column per class, and not one per label.
@@ -51,6 +52,7 @@ fn load_block(g: u32, direction: u32, k: u32, item: Item, group: Group) -> Block
         direction,
         k,
         item.frames,
+        group.classes,
     );
     if (PAIRS > 1u) {
         entries = with_column(entries, 1u, gathered[row + component(columns, 1u)]);
@@ -72,19 +74,17 @@ fn with_column(entries: BlockEntries, i: u32, words: vec4<u32>) -> BlockEntries 
     return changed;
 }
 
-// Pairs past the last label get emissions too, which changes no result: for beta the states of such
-// pairs stay 0, and for alpha no transition leads from them to the pairs before.
-fn block_emissions(block: BlockEntries, group: Group) -> BlockStates {
+fn block_emissions(block: BlockEntries) -> BlockStates {
     let absent = (block.a == Words(NOT_IN_TABLE))
         | (block.b == Words(NOT_IN_TABLE))
         | (block.c == Words(NOT_IN_TABLE))
         | (block.d == Words(NOT_IN_TABLE));
     if (any_of(absent) || any(block.blanks == vec4<u32>(NOT_IN_TABLE))) {
         return BlockStates(
-            step_emissions(block, 0u, group),
-            step_emissions(block, 1u, group),
-            step_emissions(block, 2u, group),
-            step_emissions(block, 3u, group),
+            step_emissions(block, 0u),
+            step_emissions(block, 1u),
+            step_emissions(block, 2u),
+            step_emissions(block, 3u),
         );
     }
     return BlockStates(
@@ -97,14 +97,13 @@ fn block_emissions(block: BlockEntries, group: Group) -> BlockStates {
 
 // The emissions of one of the block's steps, computed from the input. A step past the direction's
 // last one is replaced by the last one.
-fn step_emissions(block: BlockEntries, step: u32, group: Group) -> States {
+fn step_emissions(block: BlockEntries, step: u32) -> States {
     let last = steps_of(block.direction, block.frames) - 1u;
     let k = min(block.k + step, last);
     let first = first_of_frame(block.g, frame_of(block.direction, k, block.frames));
-    return frame_emissions(
-        entries_of(first, group.classes),
-        entry(first, params.blank),
+    return emissions_of(
+        entries_of(first, block.classes),
         row_max_of(block.g, block.direction, k, block.frames),
-        group,
+        entry(first, params.blank),
     );
 }

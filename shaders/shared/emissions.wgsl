@@ -80,22 +80,39 @@ fn load_block(g: u32, direction: u32, k: u32, item: Item, group: Group) -> Block
     );
 }
 
-fn block_emissions(block: BlockEntries, group: Group) -> BlockStates {
+// The emissions of the blank at PAIRS frames, from frame `first` on.
+fn blanks_from(block: BlockEntries, first: u32) -> Scaled {
+    let row_max = bitcast<Floats>(frames_from(bitcast<vec4<u32>>(block.row_max), first));
+    return emission(frames_from(block.blanks, first), row_max);
+}
+
+fn block_emissions(block: BlockEntries) -> BlockStates {
+    let a = blanks_from(block, 0u);
+    var b = a;
+    var c = a;
+    var d = a;
+    if (PAIRS < 4u) {
+        c = blanks_from(block, 2u);
+        d = c;
+    }
+    if (PAIRS < 2u) {
+        b = blanks_from(block, 1u);
+        d = blanks_from(block, 3u);
+    }
     return BlockStates(
-        frame_emissions(block.a, block.blanks.x, block.row_max.x, group),
-        frame_emissions(block.b, block.blanks.y, block.row_max.y, group),
-        frame_emissions(block.c, block.blanks.z, block.row_max.z, group),
-        frame_emissions(block.d, block.blanks.w, block.row_max.w, group),
+        frame_emissions(block.a, block.row_max.x, pair_of(a, 0u)),
+        frame_emissions(block.b, block.row_max.y, pair_of(b, 1u % PAIRS)),
+        frame_emissions(block.c, block.row_max.z, pair_of(c, 2u % PAIRS)),
+        frame_emissions(block.d, block.row_max.w, pair_of(d, 3u % PAIRS)),
     );
 }
 
 // The emissions of a single step, for kernels that load no blocks.
 fn step_emissions(g: u32, direction: u32, k: u32, item: Item, group: Group) -> States {
     let first = first_entry(g, direction, k, item.frames);
-    return frame_emissions(
+    return emissions_of(
         entries_of(first, columns_of(group, item.labels)),
-        entry(first, select(params.blank, 0u, READ_GATHERED)),
         row_max_of(g, direction, k, item.frames),
-        group,
+        entry(first, select(params.blank, 0u, READ_GATHERED)),
     );
 }

@@ -11,7 +11,7 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
     var next_row = stored_row(assignment, last * BLOCK, group.index);
     for (var b = last + 1u; b > first; b--) {
         let k = (b - 1u) * BLOCK;
-        let y = block_emissions(next, group);
+        let y = block_emissions(next);
         let row_a = next_row;
         let next_k = preceding_block(k);
         next = load_block(assignment.g, other, next_k, assignment.item, group);

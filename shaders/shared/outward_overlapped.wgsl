@@ -30,20 +30,20 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
     let last = (end - 1u) / BLOCK;
     // Only the last block may have less than four steps. It is processed alone.
     var next_k = last * BLOCK;
-    var y = block_emissions(load_block(assignment.g, other, next_k, assignment.item, group), group);
+    var y = block_emissions(load_block(assignment.g, other, next_k, assignment.item, group));
     var rows = block_rows(other, group, stored_row(assignment, next_k, group.index), y);
     var states = outward_block(assignment, group, next_k, end, begin, rows, y);
     if (last == first) {
         return states;
     }
     next_k = preceding_block(next_k);
-    y = block_emissions(load_block(assignment.g, other, next_k, assignment.item, group), group);
+    y = block_emissions(load_block(assignment.g, other, next_k, assignment.item, group));
     rows = block_rows(other, group, stored_row(assignment, next_k, group.index), y);
     next_k = preceding_block(next_k);
     var next = load_block(assignment.g, other, next_k, assignment.item, group);
     var next_row = stored_row(assignment, next_k, group.index);
     for (var b = last; b > first; b--) {
-        let next_y = block_emissions(next, group);
+        let next_y = block_emissions(next);
         let row_a = next_row;
         next_k = preceding_block(next_k);
         next = load_block(assignment.g, other, next_k, assignment.item, group);

@@ -19,12 +19,12 @@ fn pair_indices(group: u32) -> Words {
     return group;
 }
 
-fn first_pair(a: Scaled) -> ScaledNumber {
+fn pair_of(a: Scaled, i: u32) -> ScaledNumber {
     return ScaledNumber(a.m, a.e);
 }
 
-fn last_pair(a: Scaled) -> ScaledNumber {
-    return ScaledNumber(a.m, a.e);
+fn frames_from(words: vec4<u32>, first: u32) -> Words {
+    return words[first];
 }
 
 fn values_before(edge: ScaledNumber, a: Scaled) -> Scaled {

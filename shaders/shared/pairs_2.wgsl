@@ -16,8 +16,8 @@ fn pair_indices(group: u32) -> Words {
     return 2u * group + vec2<u32>(0u, 1u);
 }
 
-fn last_pair(a: Scaled) -> ScaledNumber {
-    return ScaledNumber(a.m.y, a.e.y);
+fn frames_from(words: vec4<u32>, first: u32) -> Words {
+    return vec2<u32>(words[first], words[first + 1u]);
 }
 
 fn values_before(edge: ScaledNumber, a: Scaled) -> Scaled {

@@ -25,8 +25,9 @@ fn pair_indices(group: u32) -> Words {
     return 4u * group + vec4<u32>(0u, 1u, 2u, 3u);
 }
 
-fn last_pair(a: Scaled) -> ScaledNumber {
-    return ScaledNumber(a.m.w, a.e.w);
+// The words of PAIRS frames of a block, from frame `first` on.
+fn frames_from(words: vec4<u32>, first: u32) -> Words {
+    return words;
 }
 
 // For each pair the value of the pair before it; for the first one, `edge`.

@@ -1,11 +1,11 @@
-// What groups of two and of four pairs have in common; pairs_4.wgsl describes the functions.
+// Functions that are the same for groups of two and of four pairs.
 
 fn any_of(conditions: Bools) -> bool {
     return any(conditions);
 }
 
-fn first_pair(a: Scaled) -> ScaledNumber {
-    return ScaledNumber(a.m.x, a.e.x);
+fn pair_of(a: Scaled, i: u32) -> ScaledNumber {
+    return ScaledNumber(a.m[i], a.e[i]);
 }
 
 fn component(values: Words, i: u32) -> u32 {

@@ -24,11 +24,10 @@ struct BlockStates {
     d: States,
 }
 
-// A group: its index, which of its pairs have a blank, which have a label, which labels allow the
-// skip from the label before, and the class of each label.
+// A group: its index, which of its pairs have a label, which labels allow the skip from the label
+// before, and the class of each label.
 struct Group {
     index: u32,
-    blanks: Bools,
     labels: Bools,
     skip_allowed: Bools,
     classes: Words,
@@ -60,7 +59,6 @@ fn group_of(g: u32, labels: u32, index: u32) -> Group {
     let skip_allowed = ((words & Words(TOP_BIT)) != Words(0u)) & (pairs > Words(0u));
     return Group(
         index,
-        pairs <= Words(labels),
         pairs < Words(labels),
         skip_allowed,
         words & Words(~TOP_BIT),
@@ -86,8 +84,8 @@ fn with_skip(blank: Scaled, blank_and_label: Scaled, group: Group) -> Scaled {
 
 // The edge state that a group passes to its neighbour in a direction.
 fn edge_state(direction: u32, states: States, group: Group) -> ScaledNumber {
-    let last = last_pair(states.label);
-    let first = first_pair(with_skip(states.blank, plus(states.blank, states.label), group));
+    let last = pair_of(states.label, PAIRS - 1u);
+    let first = pair_of(with_skip(states.blank, plus(states.blank, states.label), group), 0u);
     let alpha = direction == 0u;
     return ScaledNumber(select(first.m, last.m, alpha), select(first.e, last.e, alpha));
 }
