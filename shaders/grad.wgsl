@@ -164,7 +164,7 @@ fn class_weights(g: u32, first_link: u32, offsets: WeightOffsets, labels: u32) -
 
 // Half the maximum of each frame (see `half_maximum`), and the factor that turns exp(x - row_max)
 // into a probability. For PROBS, the factor is the reciprocal of the sum of p + ε over the classes
-// of the frame.
+// of the frame. Log-probabilities need neither.
 struct SoftmaxNorm {
     half_max: vec4<f32>,
     factor: vec4<f32>,
@@ -177,12 +177,8 @@ fn softmax_norm(frames: FourFrames, last: u32) -> SoftmaxNorm {
     let c = row_stats[at.z];
     let d = row_stats[at.w];
     let row_max = vec4<f32>(a.x, b.x, c.x, d.x);
-    let half_max = half_maximum(row_max);
-    if (is_log_probs()) {
-        return SoftmaxNorm(half_max, exp_plain(min(row_max, vec4<f32>(MAX_LOG_PROB))));
-    }
     let sum = 1.0 + vec4<f32>(a.y, b.y, c.y, d.y);
-    return SoftmaxNorm(half_max, 1.0 / select(sum, row_max * sum, INPUT == PROBS));
+    return SoftmaxNorm(half_maximum(row_max), 1.0 / select(sum, row_max * sum, INPUT == PROBS));
 }
 
 // The derivative of the loss with respect to the entries of a class, given the occupancies.
@@ -194,6 +190,11 @@ fn derivative(bits: vec4<u32>, norm: SoftmaxNorm, occupancy: vec4<f32>) -> vec4<
         let q = add_epsilon(bitcast<vec4<f32>>(bits_where(bits, finite(bits))));
         let is_positive = q >= vec4<f32>(MIN_PROB);
         return select(norm.factor, norm.factor - occupancy / max(q, vec4<f32>(MIN_PROB)), is_positive);
+    }
+    if (is_log_probs()) {
+        // Not relative to the maximum: scores may exceed 0, and what is far below the maximum of
+        // its frame is then still a probability that counts.
+        return exp_plain(bits) - occupancy;
     }
     let e = exp_below(bitcast<vec4<f32>>(bits), norm.half_max);
     return fma(e, norm.factor, -occupancy);

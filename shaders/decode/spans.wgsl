@@ -52,7 +52,7 @@ fn spans(
     var sum = 0.0;
     for (var t = span.x + local.x; t < span.y; t += LANES) {
         let log_prob = log_probs[params.label_base + g * params.frames + t];
-        sum += exp_plain(vec4<f32>(min(log_prob, MAX_LOG_PROB))).x;
+        sum += exp_plain(vec4<u32>(bitcast<u32>(log_prob))).x;
     }
     let all = fold_sums(local.x, local.y, vec2<f32>(sum, 0.0)).x;
     if (inside && local.x == 0u) {

@@ -158,9 +158,15 @@ fn exp_scaled(d: Floats, low: Floats) -> Scaled {
     return Scaled(near.m, near.e + select_ints(far.e, Ints(0), is_far));
 }
 
-// exp(d); 0 below about 2^-126, the smallest normal number. d must be at most 88.
-fn exp_plain(d: Floats) -> Floats {
-    let s = exp_near(max(d, Floats(-128.0)), Floats(0.0));
+// exp(x), given the bits of x; 0 below about 2^-126, the smallest normal number, and for an x of -inf
+// or a negative NaN. A larger x than 88 counts as 88.
+fn exp_plain(bits: Words) -> Floats {
+    // As integers, the bits of all numbers above 88 are larger than those of 88, and as unsigned
+    // ones, those of all numbers below -128 are larger than those of -128.
+    let highest = bitcast<Ints>(Floats(MAX_LOG_PROB));
+    let lowest = bitcast<Words>(Floats(-128.0));
+    let below = bitcast<Words>(min(bitcast<Ints>(bits), highest));
+    let s = exp_near(bitcast<Floats>(min(below, lowest)), Floats(0.0));
     return s.m * exp2_int(s.e);
 }
 

@@ -146,6 +146,12 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
             costs(-88.0, [0.0, -1.0]),
         ),
         row(
+            "probabilities far below that of a score of 88 keep their gradients",
+            OwnedBatch::one([1, 4], vec![88.0, -0.5, 0.0, f32::NEG_INFINITY], &[2]),
+            input(Input::LogProbs),
+            costs(0.0, [88.0_f64.exp(), (-0.5_f64).exp(), 0.0, 0.0]),
+        ),
+        row(
             "a log-probability above 88 gives NaN",
             needed(88.5),
             input(Input::LogProbs),
