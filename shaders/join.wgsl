@@ -35,10 +35,14 @@ fn load_carry(direction: u32, g: u32, q: u32) -> States {
     );
 }
 
+fn no_paths() -> Scaled {
+    return Scaled(vec4<f32>(1.0), vec4<i32>(0));
+}
+
 // Sums the paths through the lane's quads. Each component of the result is the sum over one of the
 // four pairs of every quad.
 fn lane_path_sum(g: u32, item: Item, lane: u32) -> Scaled {
-    var sum = scaled_zero();
+    var sum = no_paths();
     for (var q = lane; q <= item.labels / 4u; q += LANES) {
         let quad = group_of(g, item.labels, q);
         var edge = no_edge_state();
@@ -48,7 +52,12 @@ fn lane_path_sum(g: u32, item: Item, lane: u32) -> Scaled {
         }
         let alpha = transition_sums(0u, load_carry(0u, g, q), edge, quad);
         let beta = load_carry(1u, g, q);
-        let joined = normalised(plus(times(alpha.blank, beta.blank), times(alpha.label, beta.label)));
+        let joined = normalised(
+            plus(
+                product_of_states(alpha.blank, beta.blank),
+                product_of_states(alpha.label, beta.label),
+            ),
+        );
         sum = normalised(plus(sum, joined));
     }
     return sum;
@@ -64,26 +73,34 @@ struct Normaliser {
 
 const NEAR_ONE: f32 = 0.01;
 
-// A sum over paths with an exponent of at most this counts as 0: the item is impossible. Exponents
-// are clamped to at least ZERO_EXPONENT, and later sums and normalisation may raise them above it.
-// Must match ZERO_THRESHOLD in src/cpu/join.rs.
-const CUT_OFF: i32 = ZERO_EXPONENT + 4096;
+// A sum over paths with an exponent of at most this counts as 0: the item is impossible. It is that
+// of a state of probability 1 and of a state of 0, and 2^24 for the growth of sums over paths. Must
+// match ZERO_THRESHOLD in src/cpu/join.rs.
+const CUT_OFF: i32 = ONE_STATE + ZERO_STATE + 16777216;
+
+// Exponents of normalisers are at most 3 · 2^29, and those of likelihoods at least the negative of
+// this, a probability of less than exp(-MAX_NATS). Their sums and differences then fit in an i32.
+const MAX_EXPONENT: i32 = 1610612736;
 
 // A negative loss above -ROUNDING is a rounding error and becomes 0. A lower one is returned
 // unchanged: the input is then not a distribution (see the semantics in src/lib.rs). Must match
 // LOSS_ROUNDING in src/cpu/join.rs.
 const ROUNDING: f32 = 1.0e-6;
 
-fn normaliser_one() -> Normaliser {
-    return Normaliser(scaled_one(), vec4<f32>(0.0));
+fn divisor_one() -> Scaled {
+    return Scaled(vec4<f32>(1.0), vec4<i32>(0));
 }
 
-// The product of a and b. Its exponent is clamped to at most -ZERO_EXPONENT, so that subtracting it
-// from the exponent of the path sum does not overflow.
+fn normaliser_one() -> Normaliser {
+    return Normaliser(divisor_one(), vec4<f32>(0.0));
+}
+
 fn normaliser_product(a: Normaliser, b: Normaliser) -> Normaliser {
-    let product = normalised(times(a.product, b.product));
-    let e = min(product.e, vec4<i32>(-ZERO_EXPONENT));
-    return Normaliser(Scaled(product.m, e), a.log_rest + b.log_rest);
+    let e = a.product.e + min(b.product.e, vec4<i32>(MAX_EXPONENT) - a.product.e);
+    return Normaliser(
+        normalised(Scaled(a.product.m * b.product.m, e)),
+        a.log_rest + b.log_rest,
+    );
 }
 
 // The divisors of four frames, one per component.
@@ -92,16 +109,16 @@ fn frame_normaliser(row_max: vec4<f32>, sum_exp_m1: vec4<f32>) -> Normaliser {
         // Log-probabilities are not normalised. Their divisor exp(-row_max) only undoes the
         // subtraction of the maximum in the emissions.
         let near = abs(row_max) < vec4<f32>(NEAR_ONE);
-        let restored = normalised(exp_scaled(-row_max, vec4<f32>(0.0)));
+        let divisor = exp_scaled(-min(row_max, vec4<f32>(MAX_LOG_PROB)), vec4<f32>(0.0));
         return Normaliser(
-            select_scaled(scaled_one(), restored, near),
+            select_scaled(divisor_one(), normalised(divisor), near),
             select(vec4<f32>(0.0), -row_max, near),
         );
     }
     let near = sum_exp_m1 < vec4<f32>(NEAR_ONE);
     let product = normalised(Scaled(1.0 + sum_exp_m1, vec4<i32>(0)));
     return Normaliser(
-        select_scaled(scaled_one(), product, near),
+        select_scaled(divisor_one(), product, near),
         select(vec4<f32>(0.0), ln_1_plus(sum_exp_m1), near),
     );
 }
@@ -162,7 +179,7 @@ fn join(
         return;
     }
     let item = items[g];
-    var sum = scaled_zero();
+    var sum = no_paths();
     var normaliser = normaliser_one();
     if (item.sweeps != 0u) {
         sum = lane_path_sum(g, item, lane);
@@ -186,7 +203,8 @@ fn join(
     let path_sum = sum_components(sum);
     let total = multiply_components(normaliser);
     var status_code = item_status[g];
-    let likelihood = normalised(Scaled(path_sum.m / total.product.m, path_sum.e - total.product.e));
+    let exponent = max(path_sum.e - 2 * ONE_STATE, total.product.e - MAX_EXPONENT) - total.product.e;
+    let likelihood = normalised(Scaled(path_sum.m / total.product.m, exponent));
     let loss_value = total.log_rest.x + minus_ln(likelihood).x;
     if (status_code == OK && (path_sum.e.x <= CUT_OFF || loss_value >= MAX_NATS)) {
         status_code = IMPOSSIBLE;

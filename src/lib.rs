@@ -90,19 +90,20 @@
 //! | no valid alignment: too few frames for the labels and the blanks between repeats, or a needed probability is 0 | +∞, or 0 with [`Impossible::Zero`] | exactly 0 | [`Impossible`](Status::Impossible) |
 //! | a frame past the item's length | ignored, whatever it contains, including NaN | exactly 0, and always written | |
 //! | a logit of −∞ | the class has probability exactly 0 | finite | `Ok` |
-//! | a finite logit far below the largest of its frame, such as a mask | exact down to probabilities of e^(−2^28); below, as −∞ | exact | `Ok`, or `Impossible` if the class is needed |
+//! | a finite logit far below the largest of its frame, such as a mask | exact down to probabilities of e^(−2^30); below, as −∞ | exact | `Ok`, or `Impossible` if the class is needed |
 //! | NaN or +∞ in a valid frame, or a frame of −∞ only | NaN | NaN, for that item alone | [`NotFinite`](Status::NotFinite) |
-//! | a log-probability above 88, or a frame whose log-probabilities are all −2^28 or less | NaN | NaN, for that item alone | `NotFinite` |
+//! | a log-probability above 88, or a frame whose log-probabilities are all −2^30 or less | NaN | NaN, for that item alone | `NotFinite` |
 //! | input that is not a distribution: log-probabilities whose exponentials sum to more than 1, or the blank among the labels | from the same formula, and possibly below 0 | from the same formula | `Ok` |
 //! | a weight that is NaN or infinite | on the host an [`InputError`] before any computation; on a device NaN | on a device NaN; with [`Reduction::MeanWeighted`] NaN or 0, in the other items too | [`NotFinite`](Status::NotFinite) |
 //! | weights of [`Reduction::MeanWeighted`] whose sum of absolute values is neither 0 nor between 1e-30 and 1e37 | on the host an [`InputError`] before any computation; on a device the reduced loss may be 0, as if the divisor were 0 | on a device 0 in that case | `Ok` |
 //! | a weight of 0 | as usual, but adds exactly 0 to the reduced loss | exactly 0, even if the loss is NaN | as usual |
 //! | a label outside 0..C or equal to the blank, or an invalid length | on the host an [`InputError`] before any computation; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
 //!
-//! **A probability of e^(−2^28) or less counts as 0**: 2^28 is 268,435,456 nats. This applies to a
+//! **A probability of e^(−2^30) or less counts as 0**: 2^30 is 1,073,741,824 nats. This applies to a
 //! class of a frame (for logits, relative to the largest of that frame) and to an item: a loss of
-//! 2^28 or more is +∞, with status `Impossible`. Masks of −1e4, −65504 (the lowest f16) and −1e6
-//! are ordinary finite numbers, and exact; −1e9 and the lowest f32 or bf16 are probabilities of 0.
+//! 2^30 or more is +∞, with status `Impossible`. Masks of −1e4, −65504 (the lowest f16), −1e6
+//! and −1e9 are ordinary finite numbers, and exact, though two of −1e9 exceed the limit of an item;
+//! the lowest f32 or bf16 is a probability of 0.
 //! Every backend applies the same threshold.
 //!
 //! **A negative loss indicates wrong input.** A loss between −1e-6 and 0, which rounding explains,

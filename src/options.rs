@@ -84,7 +84,7 @@ pub enum Reduction {
 }
 
 /// The result for an item that has no valid alignment: too few frames for its labels and their
-/// repeats, or a needed probability of 0. A probability of e^(−2^28) or less counts as 0.
+/// repeats, or a needed probability of 0. A probability of e^(−2^30) or less counts as 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Impossible {
@@ -252,7 +252,7 @@ impl Options {
 pub enum Status {
     /// The item has a result.
     Ok = 0,
-    /// No valid alignment: too few frames, or a needed probability of 0. A probability of e^(−2^28)
+    /// No valid alignment: too few frames, or a needed probability of 0. A probability of e^(−2^30)
     /// or less counts as 0.
     Impossible = 1,
     /// A NaN or +inf in a valid frame, a frame without a class of positive probability, a

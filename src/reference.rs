@@ -148,8 +148,8 @@ fn compute<V: Copy + Into<f64>>(
     Ok(output)
 }
 
-/// A probability of e^(−MAX_NATS) or less counts as 0: 2^28 nats.
-const MAX_NATS: f64 = 268_435_456.0;
+/// A probability of e^(−MAX_NATS) or less counts as 0: 2^30 nats.
+const MAX_NATS: f64 = 1_073_741_824.0;
 
 /// Returns the loss, status and occupancy of one item, with the options for special cases applied.
 fn item_result(

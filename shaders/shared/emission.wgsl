@@ -8,17 +8,18 @@
 
 // The emissions of entries of the input, relative to `row_max`.
 fn emission(bits: Words, row_max: Floats) -> Scaled {
+    let zero = Scaled(Floats(1.0), Ints(ZERO_EMISSION));
     let is_valid = finite(bits);
     let x = bitcast<Floats>(bits_where(bits, is_valid));
     if (INPUT == PROBS) {
         let y = add_epsilon(x);
         let is_positive = is_valid & (y >= Floats(MIN_PROB));
         let scaled = ratio(max(y, Floats(MIN_PROB)), row_max);
-        return select_scaled(scaled, scaled_zero(), is_positive);
+        return select_scaled(scaled, zero, is_positive);
     }
     return select_scaled(
         exp_minus_max(x, row_max),
-        scaled_zero(),
+        zero,
         is_valid & (relative_log_prob(x, row_max) > Floats(-MAX_NATS)),
     );
 }

@@ -18,7 +18,7 @@ fn received_edge(direction: u32, lane: u32, words: vec2<i32>) -> ScaledNumber {
     let has_no_neighbour = lane == select(LANES - 1u, 0u, direction == 0u);
     return ScaledNumber(
         select(bitcast<f32>(words.x), 1.0, has_no_neighbour),
-        select(words.y, ZERO_EXPONENT, has_no_neighbour),
+        select(words.y, ZERO_STATE, has_no_neighbour),
     );
 }
 

@@ -8,7 +8,7 @@ fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> Scal
     let m = subgroupShuffle(own.m, neighbour);
     let e = subgroupShuffle(own.e, neighbour);
     let has_no_neighbour = lane == select(LANES - 1u, 0u, alpha);
-    return ScaledNumber(select(m, 1.0, has_no_neighbour), select(e, ZERO_EXPONENT, has_no_neighbour));
+    return ScaledNumber(select(m, 1.0, has_no_neighbour), select(e, ZERO_STATE, has_no_neighbour));
 }
 
 // The edge states of two recursions: `own` in a direction, `other` in the opposite one.

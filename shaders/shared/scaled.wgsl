@@ -2,11 +2,11 @@
 // `Floats`, which the file pairs_*.wgsl before this one declares. The constants must match
 // src/cpu/scaled.rs, whose exponential uses another polynomial.
 //
-// e is an integer, so sums of exponents are exact. A number whose e is ZERO_EXPONENT represents 0,
-// whatever its m; sums of exponents are clamped to at least ZERO_EXPONENT. A probability of
-// exp(-MAX_NATS) or less counts as 0. 2^ZERO_EXPONENT is so far below it that adding a 0 does not
-// change a larger probability, so no branch is needed. Infinities, NaN and subnormal numbers are
-// not used, because WGSL does not guarantee to preserve them.
+// e is an integer, so sums of exponents are exact. The exponent of a state is that of its
+// probability plus ONE_STATE, so that states and products use the whole range of an i32. A
+// probability of exp(-MAX_NATS) or less counts as 0. The exponents of 0 are so far below it that
+// adding a 0 does not change a larger probability, so no branch is needed. Infinities, NaN and
+// subnormal numbers are not used, because WGSL does not guarantee to preserve them.
 //
 // m is in [1, 2) after `normalised`. `plus` does not need this range, because it compares only
 // exponents, so a few steps may run before m is normalised.
@@ -15,14 +15,21 @@
 // drivers decide whether to contract them, and two variants of a kernel could differ in their
 // results.
 
-// The exponent of a probability of 0. The sum of two such exponents fits in an i32.
-const ZERO_EXPONENT: i32 = -536870912;
-// A probability of exp(-MAX_NATS) or less counts as 0: 2^28 nats. 2^ZERO_EXPONENT is exp(-3.7e8).
-const MAX_NATS: f32 = 268435456.0;
+// A probability of exp(-MAX_NATS) or less counts as 0: 2^30 nats, which are 1.549e9 bits.
+const MAX_NATS: f32 = 1073741824.0;
+// The exponents of a state of probability 1 and of probability 0: 2^30 - 2^25 and -2^29. A state may
+// exceed ONE_STATE, because the sum over paths may grow by log2(3) per frame. The product of two
+// states fits in an i32 if it grows by less than 2^26, in 4e7 frames.
+const ONE_STATE: i32 = 1040187392;
+const ZERO_STATE: i32 = -536870912;
+// The exponent of an emission of 0: -3 · 2^29 + 2^20. A state of probability 1 with this emission is
+// 0. The sum of ZERO_STATE and ZERO_EMISSION fits in an i32, also after `normalised`, which may
+// lower the exponent of a state below ZERO_STATE by a few.
+const ZERO_EMISSION: i32 = -1609564160;
 // Log-probabilities above this are invalid: the exponential of 89 overflows f32.
 const MAX_LOG_PROB: f32 = 88.0;
 // The largest difference of two log-probabilities above -MAX_NATS, with a margin.
-const MAX_ABS_EXPONENT: f32 = 268435712.0;
+const MAX_ABS_EXPONENT: f32 = 1073742080.0;
 
 const LOG2_E: f32 = 1.44269504;
 // ln 2 in two parts (Cody and Waite). The first has 9 bits, so e · LN2_HIGH is exact for |e| <
@@ -41,12 +48,12 @@ struct ScaledNumber {
     e: i32,
 }
 
-fn scaled_zero() -> Scaled {
-    return Scaled(Floats(1.0), Ints(ZERO_EXPONENT));
+fn zero_state() -> Scaled {
+    return Scaled(Floats(1.0), Ints(ZERO_STATE));
 }
 
-fn scaled_one() -> Scaled {
-    return Scaled(Floats(1.0), Ints(0));
+fn one_state() -> Scaled {
+    return Scaled(Floats(1.0), Ints(ONE_STATE));
 }
 
 // 2^d; 0 if d is below -126. d must be at most 127.
@@ -59,7 +66,7 @@ fn normalised(a: Scaled) -> Scaled {
     let bits = bitcast<Words>(a.m);
     let exponent = Ints(bits >> Words(23u)) - Ints(127);
     let m = bitcast<Floats>((bits & Words(0x007fffffu)) | Words(0x3f800000u));
-    return Scaled(m, max(a.e + exponent, Ints(ZERO_EXPONENT)));
+    return Scaled(m, a.e + exponent);
 }
 
 // a + b. m of the result is at most the sum of both m.
@@ -68,8 +75,16 @@ fn plus(a: Scaled, b: Scaled) -> Scaled {
     return Scaled(fma(a.m, exp2_int(a.e - e), b.m * exp2_int(b.e - e)), e);
 }
 
-fn times(a: Scaled, b: Scaled) -> Scaled {
-    return Scaled(a.m * b.m, max(a.e + b.e, Ints(ZERO_EXPONENT)));
+// The product of a state and an emission.
+fn times_emission(state: Scaled, emission: Scaled) -> Scaled {
+    return Scaled(state.m * emission.m, max(state.e + emission.e, Ints(ZERO_STATE)));
+}
+
+// The product of two states, whose exponent is that of its probability plus 2 · ONE_STATE. Clamped
+// to at least 0, which is below every product that counts, so that the difference of two such
+// exponents fits in an i32.
+fn product_of_states(a: Scaled, b: Scaled) -> Scaled {
+    return Scaled(a.m * b.m, max(a.e + b.e, Ints(0)));
 }
 
 // x / y of positive normal numbers of any size.
@@ -211,12 +226,12 @@ fn minus_max(x: Floats, row_max: Floats) -> Floats {
     return 2.0 * max(0.5 * x - 0.5 * row_max, Floats(-1.0e37));
 }
 
-// exp(x - row_max). Compensates the rounding error of the difference. This error is at most 16 for
+// exp(x - row_max). Compensates the rounding error of the difference. This error is at most 64 for
 // differences up to MAX_ABS_EXPONENT; larger errors are not compensated.
 fn exp_minus_max(x: Floats, row_max: Floats) -> Scaled {
     let d = opaque(minus_max(x, row_max));
     let low = two_sum_error(x, -row_max, d);
-    return exp_scaled(d, select(Floats(0.0), low, abs(low) <= Floats(16.0)));
+    return exp_scaled(d, select(Floats(0.0), low, abs(low) <= Floats(64.0)));
 }
 
 // ln(1 + x) for |x| <= 0.5, by the series of atanh, which keeps the digits of x that 1 + x would

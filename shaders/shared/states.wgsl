@@ -34,7 +34,7 @@ struct Group {
 }
 
 fn no_edge_state() -> ScaledNumber {
-    return ScaledNumber(1.0, ZERO_EXPONENT);
+    return ScaledNumber(1.0, ZERO_STATE);
 }
 
 // The first word of label i in the label table. Past the last label, the class of the blank, whose
@@ -70,7 +70,7 @@ fn group_of(g: u32, labels: u32, index: u32) -> Group {
 fn initial_states(direction: u32, labels: u32, group: u32) -> States {
     let start = select(labels, 0u, direction == 0u);
     let is_start = pair_indices(group) == Words(start);
-    return States(select_scaled(scaled_one(), scaled_zero(), is_start), scaled_zero());
+    return States(select_scaled(one_state(), zero_state(), is_start), zero_state());
 }
 
 // Selects `blank_and_label` for the pairs whose label allows the skip, and `blank` for the others.
@@ -100,11 +100,14 @@ fn transition_sums(direction: u32, states: States, edge: ScaledNumber, group: Gr
     let entering_after = values_after(entering, edge);
     var self_loop = label;
     if (DISTINCT) {
-        self_loop = scaled_zero();
+        self_loop = zero_state();
     }
     return States(into_blank, plus(self_loop, select_scaled(entering, entering_after, alpha)));
 }
 
 fn with_emission(incoming: States, y: States) -> States {
-    return States(times(incoming.blank, y.blank), times(incoming.label, y.label));
+    return States(
+        times_emission(incoming.blank, y.blank),
+        times_emission(incoming.label, y.label),
+    );
 }

@@ -38,7 +38,7 @@ fn row_groups() -> u32 {
 
 // The states of a lane without a group. They are 0, so that they add nothing to the last group.
 fn no_states() -> States {
-    return States(scaled_zero(), scaled_zero());
+    return States(zero_state(), zero_state());
 }
 
 fn floats(words: Words) -> Floats {
@@ -127,13 +127,10 @@ fn weight(product: Floats, e: Ints) -> Floats {
 }
 
 fn weights_of(incoming: States, stored: States, total_exponent: i32) -> Weights {
-    let blank = weight(
-        incoming.blank.m * stored.blank.m,
-        incoming.blank.e + stored.blank.e - total_exponent,
+    let blank = product_of_states(incoming.blank, stored.blank);
+    let label = product_of_states(incoming.label, stored.label);
+    return Weights(
+        weight(label.m, label.e - total_exponent),
+        sum_of(weight(blank.m, blank.e - total_exponent)),
     );
-    let label = weight(
-        incoming.label.m * stored.label.m,
-        incoming.label.e + stored.label.e - total_exponent,
-    );
-    return Weights(label, sum_of(blank));
 }

@@ -47,7 +47,9 @@ pub(super) fn compute<S: Simd>(
                 #[inline(always)]
                 |x| x,
                 #[inline(always)]
-                |x, max| exp_difference(x, max).select_or(x.simd_gt(floor), Scaled::zero(simd)),
+                |x, max| {
+                    exp_difference(x, max).select_or(x.simd_gt(floor), Scaled::zero_emission(simd))
+                },
             );
         }
         Input::Probs { epsilon } => {
@@ -62,7 +64,8 @@ pub(super) fn compute<S: Simd>(
                 |x| add_epsilon(x, epsilon),
                 #[inline(always)]
                 |x, max| {
-                    ratio(x.max(MIN_PROB), max).select_or(x.simd_ge(MIN_PROB), Scaled::zero(simd))
+                    ratio(x.max(MIN_PROB), max)
+                        .select_or(x.simd_ge(MIN_PROB), Scaled::zero_emission(simd))
                 },
             );
         }
@@ -108,7 +111,7 @@ fn emissions_of_frames<S: Simd>(
             let x = f32x16::from_slice(simd, chunk);
             // −inf is a probability of 0. NaN and +inf are found later, with the row's statistics.
             let y = emission(score(x), f32x16::splat(simd, max))
-                .select_or(x.is_finite(), Scaled::zero(simd));
+                .select_or(x.is_finite(), Scaled::zero_emission(simd));
             y.store_pairs(pairs, index * LANES);
         }
     }

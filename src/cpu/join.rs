@@ -4,7 +4,9 @@ use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::index::LANES;
 use super::item::ItemData;
-use super::scaled::{MAX_NATS, Scaled, ZERO_EXPONENT, exp, exp_difference, ln_1_plus, neg_ln};
+use super::scaled::{
+    MAX_NATS, ONE_STATE, Scaled, ZERO_STATE, exp, exp_difference, ln_1_plus, neg_ln,
+};
 use super::softmax_stats::RowStats;
 use super::states::{Direction, StateRow};
 use crate::options::{Impossible, Input, Options, Status};
@@ -18,11 +20,13 @@ pub(super) fn join<S: Simd>(
     alpha: &StateRow<'_>,
     beta: &StateRow<'_>,
 ) {
-    let mut sum = Scaled::zero(simd);
+    let mut sum = Scaled::new(simd, 1.0, 0);
     for p in (0..item.pairs()).step_by(LANES) {
         let incoming = alpha.incoming(simd, Direction::Alpha, item, p);
-        let blank = incoming.to_blank.times(Scaled::load(simd, beta.blank, p));
-        let label = incoming.to_label.times(Scaled::load(
+        let blank = incoming
+            .to_blank
+            .times_state(Scaled::load(simd, beta.blank, p));
+        let label = incoming.to_label.times_state(Scaled::load(
             simd,
             beta.label,
             p + Direction::Alpha.label_offset(),
@@ -35,8 +39,8 @@ pub(super) fn join<S: Simd>(
         #[inline(always)]
         |a, b| a.plus(b),
     );
-    item.likelihood = (sum.m[0], sum.e[0]);
-    if item.likelihood.1 <= ZERO_THRESHOLD {
+    item.likelihood = (sum.m[0], sum.e[0] - 2 * ONE_STATE);
+    if sum.e[0] <= ZERO_THRESHOLD {
         item.status = Status::Impossible;
     }
 }
@@ -99,9 +103,10 @@ fn neg_log_likelihood<S: Simd>(
     let factor = norm.product.fold(
         simd,
         #[inline(always)]
-        |a, b| a.times(b),
+        |a, b| multiply(a, b),
     );
-    let factor = factor.times(Scaled::new(simd, item.likelihood.0, item.likelihood.1));
+    let likelihood = Scaled::new(simd, item.likelihood.0, item.likelihood.1);
+    let factor = multiply(factor, likelihood);
     norm.neg_log.reduce_sum() + neg_ln(factor.normalised())[0]
 }
 
@@ -118,9 +123,22 @@ struct Normaliser<S: Simd> {
 /// A factor exp(x) or 1 + x is near 1 if |x| is below this.
 const NEAR_ONE: f32 = 0.01;
 
-/// A likelihood with an exponent of at most this counts as 0. Exponents are clamped to at least
-/// `ZERO_EXPONENT`, and later sums and normalisation may raise them above it.
-const ZERO_THRESHOLD: i32 = ZERO_EXPONENT + 4096;
+/// A sum over paths with an exponent of at most this counts as 0. It is that of a state of
+/// probability 1 and of a state of 0, and 2^24 for the growth of sums over paths.
+const ZERO_THRESHOLD: i32 = ONE_STATE + ZERO_STATE + (1 << 24);
+
+/// Exponents of factors and likelihoods are at least this, a probability of less than
+/// `exp(-MAX_NATS)`, so that their sums do not overflow.
+const MIN_EXPONENT: i32 = -3 * (1 << 29);
+
+/// Returns the product of two factors.
+#[inline(always)]
+fn multiply<S: Simd>(a: Scaled<S>, b: Scaled<S>) -> Scaled<S> {
+    Scaled {
+        m: a.m * b.m,
+        e: a.e + b.e.max(MIN_EXPONENT - a.e),
+    }
+}
 
 /// A negative loss above −1e-6 is a rounding error and becomes 0. A lower one is returned
 /// unchanged: the input is then not a distribution (see the semantics in `src/lib.rs`).
@@ -140,10 +158,8 @@ impl<S: Simd> Normaliser<S> {
             Input::LogProbs | Input::LogProbsExact => {
                 let near = frame_max.abs().simd_lt(NEAR_ONE);
                 self.neg_log -= near.select(frame_max, f32x16::splat(simd, 0.0));
-                self.product = self
-                    .product
-                    .times(one.select_or(near, exp(frame_max)))
-                    .normalised();
+                let factor = one.select_or(near, exp(frame_max));
+                self.product = multiply(self.product, factor).normalised();
                 return;
             }
             Input::Logits => exp_difference(frame_max, row_max),
@@ -163,6 +179,6 @@ impl<S: Simd> Normaliser<S> {
         let near = sum_exp_m1.simd_lt(NEAR_ONE);
         self.neg_log += near.select(ln_1_plus(sum_exp_m1), f32x16::splat(simd, 0.0));
         factor.m = near.select(factor.m, factor.m / (sum_exp_m1 + 1.0));
-        self.product = self.product.times(factor).normalised();
+        self.product = multiply(self.product, factor).normalised();
     }
 }

@@ -8,11 +8,14 @@ use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*, u32x16};
 
 use super::index::LANES;
 
-/// The exponent of a probability of 0. The sum of two such exponents does not overflow `i32`.
-pub(super) const ZERO_EXPONENT: i32 = -(1 << 29);
+/// A probability of `exp(-MAX_NATS)` or less counts as 0: 2^30 nats, which are 1.549e9 bits.
+pub(super) const MAX_NATS: f32 = 1_073_741_824.0;
 
-/// A probability of `exp(-MAX_NATS)` or less counts as 0.
-pub(super) const MAX_NATS: f32 = 268_435_456.0;
+/// The exponents of a state of probability 1 and of probability 0, and of an emission of 0; see
+/// `shaders/shared/scaled.wgsl`.
+pub(super) const ONE_STATE: i32 = (1 << 30) - (1 << 25);
+pub(super) const ZERO_STATE: i32 = -(1 << 29);
+const ZERO_EMISSION: i32 = -3 * (1 << 29) + (1 << 20);
 
 /// Log-probabilities above this are invalid: the exponential of 89 overflows f32.
 pub(super) const MAX_LOG_PROB: f32 = 88.0;
@@ -45,8 +48,8 @@ impl<S: Simd> Scaled<S> {
     }
 
     #[inline(always)]
-    pub(super) fn zero(simd: S) -> Self {
-        Self::new(simd, 1.0, ZERO_EXPONENT)
+    pub(super) fn zero_emission(simd: S) -> Self {
+        Self::new(simd, 1.0, ZERO_EMISSION)
     }
 
     /// Loads the vector at `p` from mantissas and the bits of exponents.
@@ -99,16 +102,27 @@ impl<S: Simd> Scaled<S> {
         let exponent: i32x16<S> = (bits >> 23).bitcast();
         Self {
             m: ((bits & 0x007f_ffff) | 0x3f80_0000).bitcast(),
-            e: (self.e + (exponent - 127)).max(ZERO_EXPONENT),
+            e: self.e + (exponent - 127),
         }
     }
 
-    /// Returns the product, not normalised.
+    /// Returns the product of a state and an emission.
     #[inline(always)]
-    pub(super) fn times(self, other: Self) -> Self {
+    pub(super) fn times_emission(self, emission: Self) -> Self {
+        Self {
+            m: self.m * emission.m,
+            e: (self.e + emission.e).max(ZERO_STATE),
+        }
+    }
+
+    /// Returns the product of two states, whose exponent is that of its probability plus
+    /// `2 * ONE_STATE`. It is clamped to at least 0, which is below every product that counts, so
+    /// that differences of such exponents do not overflow.
+    #[inline(always)]
+    pub(super) fn times_state(self, other: Self) -> Self {
         Self {
             m: self.m * other.m,
-            e: self.e + other.e,
+            e: (self.e + other.e).max(0),
         }
     }
 
@@ -205,11 +219,12 @@ fn split_powers_f64(
         let powers = (d * std::f64::consts::LOG2_E).round();
         #[allow(
             clippy::cast_possible_truncation,
-            reason = "an integer below 2^29, and a remainder of at most ½ ln 2"
+            reason = "an integer below 2^31, and a remainder of at most ½ ln 2"
         )]
         {
             e[lane] = powers as i32;
-            r[lane] = (d - powers * std::f64::consts::LN_2) as f32;
+            // As an fma, because the product has more digits than an f64.
+            r[lane] = (-powers).mul_add(std::f64::consts::LN_2, d) as f32;
         }
     }
 }
@@ -234,7 +249,7 @@ pub(super) fn exp_difference<S: Simd>(x: f32x16<S>, top: f32x16<S>) -> Scaled<S>
     let counts = d.simd_gt(-MAX_ABS_EXPONENT);
     exp_scaled(counts.select(d, zero), counts.select(low, zero))
         .normalised()
-        .select_or(counts, Scaled::zero(simd))
+        .select_or(counts, Scaled::zero_emission(simd))
 }
 
 /// Returns `x / y` of positive normal numbers of any magnitude, m in [1, 2).
@@ -351,17 +366,26 @@ mod tests {
     #[test]
     fn adding_zero_changes_nothing_and_zero_times_a_number_is_zero() {
         let (sum, still) = each!([1.0], |simd, m| {
-            let half = Scaled {
+            let e = |e| i32x16::splat(simd, e);
+            let least = ONE_STATE - 1_549_082_005;
+            let small = Scaled { m, e: e(least) };
+            let zero = Scaled {
                 m,
-                e: i32x16::splat(simd, -1),
+                e: e(ZERO_STATE),
             };
-            let zero = Scaled::zero(simd);
-            let sum = half.plus(zero).plus(zero);
-            let still = zero.plus(zero).times(half).normalised();
-            ((sum.m[0], sum.e[0]), still.e[0])
+            let sum = small.plus(zero).plus(zero);
+            let one = Scaled { m, e: e(ONE_STATE) };
+            let none = Scaled::zero_emission(simd);
+            let half = Scaled { m, e: e(-1) };
+            let still = [
+                zero.plus(zero).times_emission(half),
+                zero.times_emission(none),
+                one.times_emission(none),
+            ];
+            ((sum.m[0], sum.e[0] - least), still.map(|zero| zero.e[0]))
         });
-        assert_eq!(sum, (1.0, -1));
-        assert_eq!(still, ZERO_EXPONENT);
+        assert_eq!(sum, (1.0, 0));
+        assert_eq!(still, [ZERO_STATE; 3]);
     }
 
     #[test]

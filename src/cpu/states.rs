@@ -12,10 +12,11 @@ use fearless_simd::{Simd, f32x16, i32x16, prelude::*};
 
 use super::index::LANES;
 use super::item::ItemData;
-use super::scaled::{Scaled, ZERO_EXPONENT};
+use super::scaled::{ONE_STATE, Scaled, ZERO_STATE};
 
-/// The exponent of a probability of 0. Rows of states store the bits of exponents as `f32`.
-const NO_PATH: f32 = f32::from_bits(ZERO_EXPONENT.cast_unsigned());
+/// The exponents of probabilities of 0 and 1. Rows of states store the bits of exponents as `f32`.
+const NO_PATH: f32 = f32::from_bits(ZERO_STATE.cast_unsigned());
+const EMPTY_PATH: f32 = f32::from_bits(ONE_STATE.cast_unsigned());
 
 /// The direction of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +104,7 @@ impl<'a> StateRow<'a> {
         let skip_allowed = f32x16::from_slice(simd, &item.skip_allowed[p..p + LANES]).simd_gt(0.0);
         let to_blank = blank.plus(neighbour);
         if !item.self_loops {
-            label.e = i32x16::splat(simd, ZERO_EXPONENT);
+            label.e = i32x16::splat(simd, ZERO_STATE);
         }
         Incoming {
             to_blank,
@@ -144,7 +145,7 @@ impl<'a> StateRowMut<'a> {
             Direction::Alpha => 0,
             Direction::Beta => labels,
         };
-        self.blank.1[first] = f32::from_bits(0);
+        self.blank.1[first] = EMPTY_PATH;
     }
 
     /// Writes the vectors at `p`: the incoming paths times the emissions of the frame, which are
@@ -161,8 +162,8 @@ impl<'a> StateRowMut<'a> {
     ) {
         let at = p + direction.label_offset();
         let y = Scaled::load_pairs(simd, y, at);
-        let blank = incoming.to_blank.times(y_blank).normalised();
-        let label = incoming.to_label.times(y).normalised();
+        let blank = incoming.to_blank.times_emission(y_blank).normalised();
+        let label = incoming.to_label.times_emission(y).normalised();
         blank.store((&mut *self.blank.0, &mut *self.blank.1), p);
         label.store((&mut *self.label.0, &mut *self.label.1), at);
     }
@@ -209,7 +210,7 @@ fn multiply<S: Simd>(
     p: usize,
     factor: Scaled<S>,
 ) -> Scaled<S> {
-    let product = Scaled::load(simd, (&*m, &*e), p).times(factor);
+    let product = Scaled::load(simd, (&*m, &*e), p).times_state(factor);
     product.store((m, e), p);
     product
 }

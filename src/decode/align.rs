@@ -105,7 +105,7 @@ impl Alignment {
 /// ```
 ///
 /// A class of probability 0, by the rules of the loss, is on no path. The loss's threshold for an
-/// item does not apply: a path may have a `log_prob` below −2^28, for which the loss is infinite.
+/// item does not apply: a path may have a `log_prob` below −2^30, for which the loss is infinite.
 ///
 /// # Errors
 /// [`Error::Input`] for an invalid batch; [`STAR`] is allowed among the labels. [`Error::Forked`]

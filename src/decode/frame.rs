@@ -73,9 +73,9 @@ impl FrameReader {
     }
 }
 
-/// A probability of e^−MAX_NATS or less counts as 0, as in the loss: 2^28 nats. It is relative to
+/// A probability of e^−MAX_NATS or less counts as 0, as in the loss: 2^30 nats. It is relative to
 /// the largest of the frame, or, for log-probabilities, to 1.
-const MAX_NATS: f64 = 268_435_456.0;
+const MAX_NATS: f64 = 1_073_741_824.0;
 
 /// Returns true if a frame with this largest score is a distribution.
 fn is_distribution(input: Input, max: f32) -> bool {

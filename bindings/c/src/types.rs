@@ -72,7 +72,7 @@ pub enum ctcw_status {
     /// Loss and gradient are valid.
     CTCW_STATUS_OK = 0,
     /// The labels have no valid alignment: there are too few frames, or a required probability is
-    /// 0. Probabilities of at most e^(-2^28) count as 0. The gradient is 0, and the loss is +inf,
+    /// 0. Probabilities of at most e^(-2^30) count as 0. The gradient is 0, and the loss is +inf,
     /// or 0 with `CTCW_IMPOSSIBLE_ZERO`.
     CTCW_STATUS_IMPOSSIBLE = 1,
     /// A valid frame (a frame before the item's logit length) contains NaN, +inf, a probability

@@ -256,7 +256,7 @@ fn non_null(value: Option<&Value>) -> Option<&Value> {
 
 /// Reads warp-ctc's `inf_test`: the first label has a logit of −1e30 in every frame. The test
 /// asserts +inf, but warp-ctc returns 182, because it bounds probabilities from below. Here a
-/// probability of e^(−2^28) or less counts as 0, so there is no alignment.
+/// probability of e^(−2^30) or less counts as 0, so there is no alignment.
 fn below_the_threshold(case: &Value, source: String) -> Golden {
     let (batch, _) = read(case);
     let options = Options {

@@ -55,9 +55,9 @@ pub fn cases() -> Vec<Golden> {
     cases
 }
 
-/// A loss of at least this is infinite here, because a probability of e^(−2^28) or less counts as
+/// A loss of at least this is infinite here, because a probability of e^(−2^30) or less counts as
 /// 0.
-const MAX_NATS: f64 = 268_435_456.0;
+const MAX_NATS: f64 = 1_073_741_824.0;
 
 /// Returns our loss for one computed by the definition: infinite from [`MAX_NATS`] on.
 pub(super) fn finite(loss: f64) -> f64 {

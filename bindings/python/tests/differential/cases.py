@@ -25,9 +25,9 @@ ROUND = len(CROSSED) * PER_PLAN
 #: N, T, C, Lmax. They are few, since a GPU compiles other kernels for some.
 SHAPES = [(8, 7, 5, 4), (6, 16, 18, 6), (5, 30, 11, 12)]
 
-LEAST = -(2.0**28)
+LEAST = -(2.0**30)
 LOWEST = float(np.finfo(np.float32).min)
-MASKS = [-1e4, -65504.0, -1e5, -1e6, -1e9, LOWEST, -np.inf, LEAST, LEAST - 64, LEAST + 64, LEAST / 2, -3e34]
+MASKS = [-1e4, -65504.0, -1e5, -1e6, -1e9, LOWEST, -np.inf, LEAST, LEAST - 256, LEAST + 256, LEAST / 2, -3e34]
 GARBAGE = [np.nan, np.inf, -np.inf, LOWEST, -LOWEST, 0.0]
 
 
@@ -202,7 +202,7 @@ def at_threshold(rng, rows, needed):
     t = rng.integers(len(rows))
     rows[t] = -np.inf
     rows[t, rng.integers(rows.shape[1])] = 0
-    rows[t, rng.choice(needed)] = LEAST + rng.choice([-1e6, -64, 0, 64, 1e6])
+    rows[t, rng.choice(needed)] = LEAST + rng.choice([-1e6, -256, 0, 256, 1e6])
 
 
 def large_class(rng, rows, needed):
@@ -253,7 +253,7 @@ def most_allowed(rng, rows, needed):
 
 def least_allowed(rng, rows, needed):
     """Sets all classes of a frame near the least probability."""
-    rows[rng.integers(len(rows))] = LEAST + rng.choice([-1e9, -32, 0, 64, 1e6])
+    rows[rng.integers(len(rows))] = LEAST + rng.choice([-4e9, -128, 0, 256, 1e6])
 
 
 def zeros(rng, rows, needed):

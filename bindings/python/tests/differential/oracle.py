@@ -6,7 +6,7 @@ tests compare every backend with it.
 
 Each frame is normalised by its largest state before the recursion, and the offsets are summed
 separately. Float64 then suffices for all that the library guarantees, down to probabilities of
-e^(-2^28): an exponent of that size is resolved to 3e-8.
+e^(-2^30): an exponent of that size is resolved to 1.2e-7.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from math import fsum
 import numpy as np
 
 #: A probability of e^-LEAST or less counts as 0.
-LEAST = 2.0**28
+LEAST = 2.0**30
 #: An item with a log-probability above this has the status NOT_FINITE.
 MOST = 88.0
 #: A sum p + epsilon below the smallest normal number of float32 counts as 0.
@@ -24,7 +24,7 @@ SMALLEST = 1.2e-38
 ROUNDING = 1e-6
 #: One float32 step above LEAST, or two below. A number this near to LEAST that is not itself a
 #: float32 may be rounded to either side of that threshold.
-THRESHOLD = 32.0
+THRESHOLD = 128.0
 
 OK, IMPOSSIBLE, NOT_FINITE = "ok", "impossible", "not finite"
 

@@ -21,7 +21,7 @@ GARBAGE = np.iinfo(np.int32).min
 #: For float32 backends: of a loss, relative to max(1, |loss|), and of a gradient, relative to the
 #: scale of each of its elements.
 LOSS_TOLERANCE, GRAD_TOLERANCE = 1e-6, 1e-5
-#: For the reference, as far as float64 resolves it: at a loss of 2^28 it has the tolerance of the
+#: For the reference, as far as float64 resolves it: at a loss of 2^30 it has the tolerance of the
 #: others.
 EXACT = 1e-9
 #: The range of normal float32 numbers.
