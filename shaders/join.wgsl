@@ -35,6 +35,13 @@ fn load_carry(direction: u32, g: u32, q: u32) -> States {
     );
 }
 
+// The product of two states, whose exponent is that of its probability plus 2 · ONE_STATE. Clamped
+// to at least 0, which is below every product that counts, so that the difference of two such
+// exponents fits in an i32.
+fn product_of_states(a: Scaled, b: Scaled) -> Scaled {
+    return Scaled(a.m * b.m, max(a.e + b.e, vec4<i32>(0)));
+}
+
 fn no_paths() -> Scaled {
     return Scaled(vec4<f32>(1.0), vec4<i32>(0));
 }

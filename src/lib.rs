@@ -99,12 +99,12 @@
 //! | a weight of 0 | as usual, but adds exactly 0 to the reduced loss | exactly 0, even if the loss is NaN | as usual |
 //! | a label outside 0..C or equal to the blank, or an invalid length | on the host an [`InputError`] before any computation; on a device NaN, and no access out of bounds | 0 | [`BadLabel`](Status::BadLabel), [`BadLength`](Status::BadLength) |
 //!
-//! **A probability of e^(−2^30) or less counts as 0**: 2^30 is 1,073,741,824 nats. This applies to a
-//! class of a frame (for logits, relative to the largest of that frame) and to an item: a loss of
-//! 2^30 or more is +∞, with status `Impossible`. Masks of −1e4, −65504 (the lowest f16), −1e6
-//! and −1e9 are ordinary finite numbers, and exact, though two of −1e9 exceed the limit of an item;
-//! the lowest f32 or bf16 is a probability of 0.
-//! Every backend applies the same threshold.
+//! **A probability of e^(−2^30) or less counts as 0**: 2^30 is 1,073,741,824 nats. This applies to
+//! a class of a frame (for logits, relative to the largest of that frame) and to an item: a loss of
+//! 2^30 or more is +∞, with status `Impossible`. Masks of −1e4, −65504 (the lowest f16), −1e6 and
+//! −1e9 are ordinary finite numbers, and exact. An item that needs a mask of −1e9 twice is
+//! impossible. The lowest f32 or bf16 is a probability of 0. Every backend applies the same
+//! threshold.
 //!
 //! **A negative loss indicates wrong input.** A loss between −1e-6 and 0, which rounding explains,
 //! is set to 0. A loss below −1e-6 means that the probabilities of a frame sum to more than 1, for

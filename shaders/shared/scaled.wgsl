@@ -17,13 +17,13 @@
 
 // A probability of exp(-MAX_NATS) or less counts as 0: 2^30 nats, which are 1.549e9 bits.
 const MAX_NATS: f32 = 1073741824.0;
-// The exponents of a state of probability 1 and of probability 0: 2^30 - 2^25 and -2^29. A state may
-// exceed ONE_STATE, because the sum over paths may grow by log2(3) per frame. The product of two
-// states fits in an i32 if it grows by less than 2^26, in 4e7 frames.
+// The exponents of a state of probability 1 and of probability 0: 2^30 - 2^25 and -2^29. A state
+// may exceed ONE_STATE, because the sum over paths may grow by log2(3) per frame. The product of
+// two states fits in an i32 if it grows by less than 2^26, in 4e7 frames.
 const ONE_STATE: i32 = 1040187392;
 const ZERO_STATE: i32 = -536870912;
-// The exponent of an emission of 0: -3 · 2^29 + 2^20. A state of probability 1 with this emission is
-// 0. The sum of ZERO_STATE and ZERO_EMISSION fits in an i32, also after `normalised`, which may
+// The exponent of an emission of 0: -3 · 2^29 + 2^20. A state of probability 1 with this emission
+// is 0. The sum of ZERO_STATE and ZERO_EMISSION fits in an i32, also after `normalised`, which may
 // lower the exponent of a state below ZERO_STATE by a few.
 const ZERO_EMISSION: i32 = -1609564160;
 // Log-probabilities above this are invalid: the exponential of 89 overflows f32.
@@ -78,13 +78,6 @@ fn plus(a: Scaled, b: Scaled) -> Scaled {
 // The product of a state and an emission.
 fn times_emission(state: Scaled, emission: Scaled) -> Scaled {
     return Scaled(state.m * emission.m, max(state.e + emission.e, Ints(ZERO_STATE)));
-}
-
-// The product of two states, whose exponent is that of its probability plus 2 · ONE_STATE. Clamped
-// to at least 0, which is below every product that counts, so that the difference of two such
-// exponents fits in an i32.
-fn product_of_states(a: Scaled, b: Scaled) -> Scaled {
-    return Scaled(a.m * b.m, max(a.e + b.e, Ints(0)));
 }
 
 // x / y of positive normal numbers of any size.
@@ -173,8 +166,8 @@ fn exp_scaled(d: Floats, low: Floats) -> Scaled {
     return Scaled(near.m, near.e + select_ints(far.e, Ints(0), is_far));
 }
 
-// exp(x), given the bits of x; 0 below about 2^-126, the smallest normal number, and for an x of -inf
-// or a negative NaN. A larger x than 88 counts as 88.
+// exp(x), given the bits of x; 0 below about 2^-126, the smallest normal number, and for an x of
+// -inf or a negative NaN. A larger x than 88 counts as 88.
 fn exp_plain(bits: Words) -> Floats {
     // As integers, the bits of all numbers above 88 are larger than those of 88, and as unsigned
     // ones, those of all numbers below -128 are larger than those of -128.

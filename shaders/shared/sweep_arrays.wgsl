@@ -116,21 +116,21 @@ struct Weights {
     blanks: f32,
 }
 
-// product · 2^e; 0 below the smallest normal number. Adds e to the bits of the exponent instead of
-// multiplying by 2^e, because a driver may contract a sum of two products, and the bits of the sums
-// over blanks would then depend on PAIRS.
-fn weight(product: Floats, e: Ints) -> Floats {
-    let bits = bitcast<Words>(product);
-    let exponent = Ints(bits >> Words(23u)) + e;
-    let scaled = bitcast<Ints>(bits + (bitcast<Words>(e) << Words(23u)));
-    return bitcast<Floats>(select_ints(scaled, Ints(0), exponent > Ints(0)));
+// a · b / 2^total_exponent; 0 below the smallest normal number. Adds to the bits of the exponent
+// instead of multiplying by a power of two, because a driver may contract a sum of two products, and
+// the bits of the sums over blanks would then depend on PAIRS. The exponents are added modulo 2^32:
+// those of two zeros, less total_exponent, would not fit in an i32.
+fn weight(a: Scaled, b: Scaled, total_exponent: i32) -> Floats {
+    let bits = bitcast<Words>(a.m * b.m);
+    let e = bitcast<Words>(a.e) + bitcast<Words>(b.e) - Words(bitcast<u32>(total_exponent));
+    let exponent = (bits >> Words(23u)) + e;
+    let scaled = bitcast<Ints>(bits + (e << Words(23u)));
+    return bitcast<Floats>(select_ints(scaled, Ints(0), exponent - Words(1u) < Words(254u)));
 }
 
 fn weights_of(incoming: States, stored: States, total_exponent: i32) -> Weights {
-    let blank = product_of_states(incoming.blank, stored.blank);
-    let label = product_of_states(incoming.label, stored.label);
     return Weights(
-        weight(label.m, label.e - total_exponent),
-        sum_of(weight(blank.m, blank.e - total_exponent)),
+        weight(incoming.label, stored.label, total_exponent),
+        sum_of(weight(incoming.blank, stored.blank, total_exponent)),
     );
 }
