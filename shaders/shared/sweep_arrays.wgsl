@@ -117,9 +117,9 @@ struct Weights {
 }
 
 // a · b / 2^total_exponent; 0 below the smallest normal number. Adds to the bits of the exponent
-// instead of multiplying by a power of two, because a driver may contract a sum of two products, and
-// the bits of the sums over blanks would then depend on PAIRS. The exponents are added modulo 2^32:
-// those of two zeros, less total_exponent, would not fit in an i32.
+// instead of multiplying by a power of two, because a driver may contract a sum of two products,
+// and the bits of the sums over blanks would then depend on PAIRS. The exponents are added modulo
+// 2^32: those of two zeros, less total_exponent, would not fit in an i32.
 fn weight(a: Scaled, b: Scaled, total_exponent: i32) -> Floats {
     let bits = bitcast<Words>(a.m * b.m);
     let e = bitcast<Words>(a.e) + bitcast<Words>(b.e) - Words(bitcast<u32>(total_exponent));
