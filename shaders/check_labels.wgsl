@@ -35,7 +35,7 @@ override REDUCTION: u32 = 0u;
 @group(0) @binding(5) var<storage, read> totals: array<u32>;
 @group(0) @binding(6) var<storage, read_write> items: array<Item>;
 @group(0) @binding(7) var<storage, read_write> item_status: array<u32>;
-@group(0) @binding(8) var<storage, read_write> label_table: array<vec2<u32>>;
+@group(0) @binding(8) var<storage, read_write> label_table: array<u32>;
 
 // The index in `totals` of the first label start. Must match TOTALS_WORDS in src/plan/tiling.rs.
 const STARTS: u32 = 4u;
@@ -152,10 +152,8 @@ fn check_labels(
         }
         if (is_stored && position < params.label_capacity) {
             let skip_allowed = differs || DISTINCT;
-            label_table[g * params.label_capacity + position] = vec2<u32>(
-                class_index | select(0u, TOP_BIT, skip_allowed),
-                0u,
-            );
+            label_table[g * params.label_capacity + position] = class_index
+                | select(0u, TOP_BIT, skip_allowed);
         }
     }
     if (!COLLAPSE) {

@@ -7,13 +7,13 @@
 // over all states. The division cancels any rounding error that the states of a frame have in
 // common, and for logits it makes the rows of the gradient sum to 0.
 // in: the input; items, item_status; lattice: the weights of labels and blanks; row_stats,
-// label_table, first_of_class.
+// next_label, first_of_class.
 // out: the gradient, in the layout of the input.
 // grid: LANES lanes per group of four frames, ROWS groups per workgroup.
 // barriers: those of the fold.
 
 @group(0) @binding(3) var<storage, read> items: array<Item>;
-@group(0) @binding(4) var<storage, read> label_table: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read> next_label: array<u32>;
 @group(0) @binding(5) var<storage, read> first_of_class: array<u32>;
 @group(0) @binding(6) var<storage, read> item_status: array<u32>;
 @group(0) @binding(7) var<storage, read> lattice: array<f32>;
@@ -156,7 +156,7 @@ fn class_weights(g: u32, first_link: u32, offsets: WeightOffsets, labels: u32) -
         if ((link & TOP_BIT) == 0u) {
             break;
         }
-        link = label_table[g * params.label_capacity + i].y;
+        link = next_label[g * params.label_capacity + i];
         i = link & ~TOP_BIT;
     }
     return totals;

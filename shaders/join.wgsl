@@ -18,7 +18,7 @@ override LANES: u32 = 64u;
 override ZERO_IMPOSSIBLE: bool = false;
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
-@group(0) @binding(2) var<storage, read> label_table: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read> label_table: array<u32>;
 @group(0) @binding(3) var<storage, read> carry: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read_write> item_status: array<u32>;

@@ -6,9 +6,8 @@
 // chunk, it is the label that `first_of_class` has from the chunks after this one. The result does
 // not depend on the size of a chunk or on LANES.
 //
-// in: items [G].
-// in, out: label_table [G, label_capacity].
-// out: first_of_class [G, C].
+// in: items [G]; label_table [G, label_capacity].
+// out: next_label [G, label_capacity]; first_of_class [G, C].
 // grid: items in y and z. With LINK, one workgroup per item; without, x has up to one lane per
 // class.
 // barriers: per chunk, one before and one after its keys are loaded, one per level of the sort, and
@@ -21,8 +20,9 @@ override CLEAR: bool = true;
 override LINK: bool = true;
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
-@group(0) @binding(2) var<storage, read_write> label_table: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read_write> first_of_class: array<u32>;
+@group(0) @binding(2) var<storage, read> label_table: array<u32>;
+@group(0) @binding(3) var<storage, read_write> next_label: array<u32>;
+@group(0) @binding(4) var<storage, read_write> first_of_class: array<u32>;
 
 // The maximum number of labels of a chunk. Must match CHUNK in src/plan/stages.rs.
 const CHUNK: u32 = 512u;
@@ -89,7 +89,7 @@ fn link_keys(g: u32, lane: u32, begin: u32, end: u32, labels: u32) {
             let has_third = at + 2u < end && sh_keys[at + 2u].x == key.x;
             link = sh_keys[at + 1u].y | select(0u, TOP_BIT, has_third || has_later);
         }
-        label_table[g * params.label_capacity + key.y].y = link;
+        next_label[g * params.label_capacity + key.y] = link;
     }
 }
 
@@ -99,7 +99,7 @@ fn set_first_labels(g: u32, lane: u32, begin: u32, end: u32, labels: u32) {
     for (var at = begin + lane; at < end; at += LANES) {
         let key = sh_keys[at];
         if (at == begin || sh_keys[at - 1u].x != key.x) {
-            let next = label_table[g * params.label_capacity + key.y].y & ~TOP_BIT;
+            let next = next_label[g * params.label_capacity + key.y] & ~TOP_BIT;
             first_of_class[g * params.classes + key.x] = key.y | select(0u, TOP_BIT, next < labels);
         }
     }
@@ -128,7 +128,7 @@ fn label_links(
             storageBarrier();
             workgroupBarrier();
             for (var i = lane; i < count; i += LANES) {
-                let class_index = label_table[g * params.label_capacity + first + i].x & ~TOP_BIT;
+                let class_index = label_table[g * params.label_capacity + first + i] & ~TOP_BIT;
                 sh_keys[i] = vec2<u32>(class_index, first + i);
             }
             workgroupBarrier();

@@ -29,7 +29,7 @@ override ROW_VECTORS: u32 = 0u;
 override GREEDY: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
-@group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> label_table: array<u32>;
 @group(0) @binding(4) var<storage, read_write> item_status: array<atomic<u32>>;
 @group(0) @binding(5) var<storage, read_write> row_stats: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> gathered: array<u32>;
@@ -273,7 +273,7 @@ fn class_of_column(row: InputRow, column: u32) -> u32 {
         return params.blank;
     }
     // A star is not a class, and its gathered entry is not used.
-    let class_index = label_table[row.g * params.label_capacity + column - 1u].x & ~TOP_BIT;
+    let class_index = label_table[row.g * params.label_capacity + column - 1u] & ~TOP_BIT;
     return min(class_index, params.classes - 1u);
 }
 

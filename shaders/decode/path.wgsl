@@ -10,7 +10,7 @@
 override LANES: u32 = 64u;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
-@group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> label_table: array<u32>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read> states: array<u32>;
 @group(0) @binding(6) var<storage, read> item_status: array<u32>;
@@ -42,7 +42,7 @@ fn path(
     let state = states[g * params.frames + t];
     var class_index = params.blank;
     if (state % 2u == 1u) {
-        class_index = label_table[g * params.label_capacity + state / 2u].x & ~TOP_BIT;
+        class_index = label_table[g * params.label_capacity + state / 2u] & ~TOP_BIT;
     }
     if (class_index < params.classes) {
         let row = params.input_base + (g * params.item_rows + f * params.frame_rows) * params.classes;

@@ -4,8 +4,9 @@
 // kernels use these symbols: N and G are the number of items of the batch and of the tile, T that
 // of frames, C that of classes, L that of labels of an item, and Lmax the row length of padded
 // labels. These arrays are row-major: items, item_status, exponents and backtrace_states [G];
-// label_table [G, label_capacity]; first_of_class [G, C]; row_stats [T, G]; states [G, T]. The
-// functions below index the other arrays, except `totals`, which batch_totals.wgsl describes.
+// label_table and next_label [G, label_capacity]; first_of_class [G, C]; row_stats [T, G]; states
+// [G, T]. The functions below index the other arrays, except `totals`, which batch_totals.wgsl
+// describes.
 //
 // Variables whose names begin with `sh_` are in workgroup memory.
 
@@ -16,11 +17,11 @@ const NOT_FINITE: u32 = 2u;
 const BAD_LABEL: u32 = 3u;
 const BAD_LENGTH: u32 = 4u;
 
-// A label has two words in `label_table`. The first is its class; TOP_BIT is set if the skip from
-// the label before it is allowed. The second is the index of the next label of the same class, or
-// the item's number of labels if it is the last one; TOP_BIT is set if that label is followed by
-// another one of the class. A word of `first_of_class` is like the second, with the index of the
-// first label of the class.
+// The word of a label in `label_table` is its class; TOP_BIT is set if the skip from the label
+// before it is allowed. Its word in `next_label` is the index of the next label of the same class,
+// or the item's number of labels if it is the last one; TOP_BIT is set if that label is followed by
+// another one of the class. A word of `first_of_class` is like the one in `next_label`, with the
+// index of the first label of the class.
 const TOP_BIT: u32 = 0x80000000u;
 // The word in `first_of_class` of a class without labels.
 const NO_LABEL: u32 = 0x7fffffffu;

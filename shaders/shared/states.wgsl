@@ -37,11 +37,11 @@ fn no_edge_state() -> ScaledNumber {
     return ScaledNumber(1.0, ZERO_STATE);
 }
 
-// The first word of label i in the label table. Past the last label, the class of the blank, whose
+// The word of label i in the label table. Past the last label, the class of the blank, whose
 // entries are loaded but not used.
 fn label_word(g: u32, labels: u32, i: u32) -> u32 {
     if (i < labels) {
-        return label_table[g * params.label_capacity + i].x;
+        return label_table[g * params.label_capacity + i];
     }
     return params.blank;
 }

@@ -9,7 +9,7 @@ override OUTWARD: bool = false;
 override STORE_ROWS: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
-@group(0) @binding(3) var<storage, read> label_table: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> label_table: array<u32>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> lattice: array<Words>;
 @group(0) @binding(7) var<storage, read_write> carry: array<Words>;

@@ -139,8 +139,9 @@ impl Builder<'_> {
 
     fn loss(&mut self, tile: Tile) -> Result<(), PlanError> {
         self.check_labels(tile)?;
-        self.label_links(tile)?;
         self.sweep_inward(tile)?;
+        // It runs at the same time as the inward sweep, since neither reads what the other writes.
+        self.label_links(tile)?;
         self.join(tile)?;
         if self.options.reduction != Reduction::None {
             self.reduce(tile)?;

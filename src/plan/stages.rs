@@ -154,7 +154,7 @@ impl Builder<'_> {
                 constants: vec![("LANES", word(lanes)), ("CLEAR", clear), ("LINK", link)],
                 params: self.tile_params(tile),
                 grid: [word(x), y, z],
-                ranges: vec![BindingRange::Workspace; 3],
+                ranges: vec![BindingRange::Workspace; 4],
                 iterations: Iterations::bounded(iterations, "labels min(Lmax, T)", capacity)?,
             })?;
         }

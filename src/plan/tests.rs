@@ -9,13 +9,13 @@ mod memory;
 mod rejections;
 mod variant;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::sweep::sweep_lanes;
 use super::{BindingRange, Iterations, Plan, PlannedDispatch, Task};
 use crate::batch::{BatchShape, LabelLayout};
 use crate::error::PlanError;
-use crate::kernels::{self, ArrayId};
+use crate::kernels::{self, Access, ArrayId};
 use crate::limits::DeviceLimits;
 use crate::options::{Options, Reduction};
 
@@ -256,13 +256,49 @@ fn a_plan_prints_its_size_and_one_line_per_stage() {
         stages,
         [
             "check_labels",
-            "label_links",
             "softmax_stats",
             "sweep inward",
+            "label_links",
             "join",
             "reduce",
             "sweep outward",
             "grad"
         ]
     );
+}
+
+/// Returns the stages that begin before the one before them has ended: wgpu orders two dispatches
+/// of a pass by a barrier only if an array of the second one was last used in another way, or is
+/// written.
+fn stages_without_barrier(plan: &Plan) -> Vec<&'static str> {
+    let mut last_uses = HashMap::new();
+    let mut without = Vec::new();
+    for dispatch in &plan.dispatches {
+        let uses = dispatch.kernel.bindings.iter();
+        let changed = uses.filter(|(array, access)| {
+            let last = last_uses.insert(*array, *access);
+            last.is_some_and(|last| last != *access || last == Access::Write)
+        });
+        if changed.count() == 0 {
+            without.push(dispatch.label);
+        }
+    }
+    without
+}
+
+#[test]
+fn label_links_and_the_inward_sweep_run_at_the_same_time() {
+    for reduction in [Reduction::None, Reduction::MeanBatch] {
+        let options = Options {
+            reduction,
+            ..Options::default()
+        };
+        let shape = BatchShape::new(32, 50, 20, 6);
+        let limits = DeviceLimits::default();
+        let plan = Plan::new(&shape, &options, Task::LossAndGrad, &limits).unwrap();
+        assert_eq!(
+            stages_without_barrier(&plan),
+            ["check_labels", "label_links"]
+        );
+    }
 }

@@ -162,7 +162,7 @@ impl Tiling {
                 "the states of one item at one frame",
             )?;
         }
-        let labels = ITEM.max(self.label_capacity * PAIR);
+        let labels = ITEM.max(self.label_bytes());
         self.fit(labels, workspace, "the labels of one item")?;
         if self.task == Task::LossAndGrad {
             self.fit(
@@ -369,6 +369,11 @@ impl Tiling {
         self.shape.classes as u64 * self.shape.element.bytes() as u64
     }
 
+    /// Returns the bytes of an item in an array with one word per label.
+    fn label_bytes(&self) -> u64 {
+        self.label_capacity * WORD
+    }
+
     fn first_of_class_bytes(&self) -> u64 {
         self.shape.classes as u64 * WORD
     }
@@ -426,6 +431,7 @@ impl Tiling {
             _ => 0,
         };
         let lattice = if_grad(blocks * LATTICE_VECTORS * VECTOR * self.quads);
+        let next_label = if_grad(tile_items * self.label_bytes());
         let first_of_class = if_grad(tile_items * self.first_of_class_bytes());
         let array = |array, bytes: u64| WorkspaceArray {
             array,
@@ -436,7 +442,8 @@ impl Tiling {
             array(ArrayId::Items, tile_items * ITEM),
             array(ArrayId::ItemStatus, tile_items * WORD),
             array(ArrayId::Exponents, tile_items * WORD),
-            array(ArrayId::LabelTable, tile_items * self.label_capacity * PAIR),
+            array(ArrayId::LabelTable, tile_items * self.label_bytes()),
+            array(ArrayId::NextLabel, next_label),
             array(ArrayId::FirstOfClass, first_of_class),
             array(ArrayId::RowStats, frames * tile_items * PAIR),
             array(ArrayId::Carry, self.carry_bytes()),

@@ -19,13 +19,13 @@ fn the_workspace_of_a_small_batch_has_the_size_computed_by_hand() {
     let lattice = n * 2 * (t / 2_u64).div_ceil(4) * 5 * quads * 16;
     let carry = n * 2 * 4 * quads * 16;
     let first_of_class = n * 20 * 4;
-    let labels = n * l * 8;
+    let [labels, next_label] = [n * l * 4; 2];
     let small = n * (16 + 4 + 4) + n * t * 8 + 16;
     // The emission table has a column for the blank and one per label.
     let gathered = n * 2 * (t / 2_u64).next_multiple_of(4) * (l + 1) * 4;
     assert_eq!(
         plan.workspace_bytes(),
-        lattice + carry + first_of_class + labels + small + gathered
+        lattice + carry + first_of_class + labels + next_label + small + gathered
     );
     assert_eq!(
         (
@@ -46,7 +46,7 @@ fn the_workspace_of_a_small_batch_has_the_size_computed_by_hand() {
     assert_eq!(loss.dispatches(), 4);
     assert_eq!(
         loss.workspace_bytes(),
-        plan.workspace_bytes() - lattice + 16 - first_of_class + 16
+        plan.workspace_bytes() - lattice - next_label - first_of_class + 3 * 16
     );
     assert_eq!(
         plan,
