@@ -35,6 +35,10 @@ RANGES = {
     "round_factor": (0.5, 4),
     "issue_efficiency": (0.1, 1),
 }
+# Two stages of which the second begins without waiting for the first, if they follow each other.
+# Their time is that of the longer one.
+OVERLAPPED = ("sweep inward", "label_links")
+
 # The range of a rate, as a share of the card's own. A copy rate in `model_cards.json` is 90 % of
 # the published bandwidth, which no copy exceeds.
 RATES = {"copy_gb_per_s": (0.25, 1.15), "l2_gb_per_s": (0.25, 2)}
@@ -81,11 +85,16 @@ def row_of(plan, pipelines, card, model):
             stages[dispatch.label] = estimate(dispatch, shape, compiled_for(pipelines[name], card), card, model)
         except NoEstimate as reason:
             missing[dispatch.label] = str(reason)
-    gaps = (sum(dispatch.times for dispatch in dispatches) - 1) * model["calibration"]["gap_us"]
-    row = {"shape": list(shape), "stages": stages, "gaps_us": gaps, "missing": missing}
+    labels = [dispatch.label for dispatch in dispatches]
+    beside = list(zip(labels, labels[1:])).count(OVERLAPPED)
+    calibration = model["calibration"]
+    waiting = sum(dispatch.times for dispatch in dispatches) - beside
+    starts = calibration["start_us"] + (waiting - 1) * calibration["gap_us"]
+    row = {"shape": list(shape), "stages": stages, "starts_us": starts, "missing": missing}
     if not missing:
         frames, items, classes, _ = shape
-        us = gaps + sum(stage.us for stage in stages.values())
+        hidden = beside * min(stages[name].us for name in OVERLAPPED)
+        us = starts + sum(stage.us for stage in stages.values()) - hidden
         torch = pytorch_us(shape, card, model)
         row |= {
             "sum_us": us,
@@ -128,17 +137,22 @@ def measurements(node):
     return [one for each in inner for one in measurements(each)]
 
 
+def timed_us(stage, calibration):
+    """Returns the estimate for a stage between two time stamps, as `--stages` measures it."""
+    return calibration["start_us"] + calibration["gap_us"] + stage.us
+
+
 def fit(name, stage, measured, card, calibration):
     """Returns a constant that the residual of a stage determines, and its value.
 
     With this value the estimate equals the measurement.
     """
-    start = calibration["start_us"]
+    residual = measured - timed_us(stage, calibration)
     if name in ("check_labels", "join"):
-        return "start_us", start + measured - stage.us
-    if measured <= start:
+        return "gap_us", calibration["gap_us"] + residual
+    scale = 1 + residual / stage.us
+    if scale <= 0:
         return None
-    scale = (measured - start) / (stage.us - start)
     if stage.bound == "latency":
         return "round_factor", calibration["round_factor"] * scale
     if stage.bound == "issue":
@@ -206,18 +220,21 @@ def compare(rows, measured, card, calibration):
             if not all_times:
                 continue
             times[name] = median(all_times)
+            timed = timed_us(stage, calibration)
             lines.append(
-                f"estimate  {shape}  {name:<9} {stage.us:9.1f} µs, measured {times[name]:9.1f} µs, "
-                f"measured / estimate {times[name] / stage.us:5.2f}, bound by {stage.bound}"
+                f"estimate  {shape}  {name:<9} {timed:9.1f} µs, measured {times[name]:9.1f} µs, "
+                f"measured / estimate {times[name] / timed:5.2f}, bound by {stage.bound}"
             )
             fitted = fit(name, stage, times[name], card, calibration)
             if fitted:
                 note(fitted[0], f"{shape} {name}", fitted[1])
         wholes = [1e3 * one["median_ms"] for one in same if "median_ms" in one]
-        if wholes and len(times) == len(row["stages"]):
-            gaps = median(wholes) - sum(times.values())
-            lines.append(f"estimate  {shape}  gaps      {row['gaps_us']:9.1f} µs, measured {gaps:9.1f} µs")
-            note("gap_us", shape, gaps / (len(row["stages"]) - 1))
+        if wholes and not row["missing"] and len(times) == len(row["stages"]):
+            # Each stage has time stamps of its own, the whole batch only two.
+            stamps = sum(times.values()) - median(wholes)
+            estimated = sum(timed_us(stage, calibration) for stage in row["stages"].values()) - row["sum_us"]
+            lines.append(f"estimate  {shape}  stamps    {estimated:9.1f} µs, measured {stamps:9.1f} µs")
+            note("start_us", shape, calibration["start_us"] + (stamps - estimated) / (len(row["stages"]) - 1))
     constants = {**card, **calibration}
     for constant, fitted in sorted(found.items()):
         lines.append(recommended(constant, constants[constant], fitted))

@@ -19,12 +19,12 @@ def span(low, high, show=us):
 
 
 def cells(row):
-    """Returns the cells of one shape: name, stages, gaps, sum, and the figures from the sum."""
+    """Returns the cells of one shape: name, stages, starts, sum, and the figures from the sum."""
     shown = [named(",".join(map(str, row["shape"])))]
     for name in STAGES:
         stage = row["stages"].get(name)
         shown.append(us(stage.us) if stage else "–")
-    shown.append(us(row["gaps_us"]))
+    shown.append(us(row["starts_us"]))
     if row["missing"]:
         return [*shown, *["–"] * 5]
     return [
@@ -37,7 +37,7 @@ def cells(row):
     ]
 
 
-HEADER = ["T, N, C, L", *STAGES, "gaps", "sum", "µs/frame", "of copying", "PyTorch", "ratio"]
+HEADER = ["T, N, C, L", *STAGES, "starts", "sum", "µs/frame", "of copying", "PyTorch", "ratio"]
 
 
 def text(rows):
@@ -75,7 +75,7 @@ def earlier_table(rows, earlier):
         line = [cells(row)[0]]
         for name, old in zip(earlier["stages"], before):
             stage = row["stages"].get(name)
-            now = us(row["gaps_us"]) if name == "gaps" else us(stage.us) if stage else "–"
+            now = us(row["starts_us"]) if name == "gaps" else us(stage.us) if stage else "–"
             line.append(f"{now} ({span(*old) if isinstance(old, list) else us(old)})")
         shown.append(line)
     return labelled(["T, N, C, L", *earlier["stages"]], shown)
@@ -111,6 +111,8 @@ def write(page, source, data, described, model, every):
         "constants below (`benches/model_cards.json`), made by "
         f"`python3 benches/model.py benches/results/{source.name} --page benches/results/{page.name}`.",
         "Times are µs for the loss and its gradient. A range comes from PyTorch's published times. "
+        "`starts` are the starts of all dispatches and the gaps between those that wait for each other; the other "
+        "columns do not contain them. `label_links` runs beside `sweep inward`, and the sum has the longer one. "
         "`of copying` is two reads of the logits and one write of the gradient as a share of "
         "the card's copy rate. `PyTorch` is the sum of its native kernels, `ratio` that sum divided by ours.",
     ]

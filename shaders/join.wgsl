@@ -51,14 +51,16 @@ fn no_paths() -> Scaled {
 fn lane_path_sum(g: u32, item: Item, lane: u32) -> Scaled {
     var sum = no_paths();
     for (var q = lane; q <= item.labels / 4u; q += LANES) {
+        // Loads all states before it uses any, so that the latencies overlap.
         let quad = group_of(g, item.labels, q);
+        let before = load_carry(0u, g, max(q, 1u) - 1u);
+        let own = load_carry(0u, g, q);
+        let beta = load_carry(1u, g, q);
         var edge = no_edge_state();
         if (q > 0u) {
-            let before = load_carry(0u, g, q - 1u);
             edge = ScaledNumber(before.label.m.w, before.label.e.w);
         }
-        let alpha = transition_sums(0u, load_carry(0u, g, q), edge, quad);
-        let beta = load_carry(1u, g, q);
+        let alpha = transition_sums(0u, own, edge, quad);
         let joined = normalised(
             plus(
                 product_of_states(alpha.blank, beta.blank),

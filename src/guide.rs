@@ -124,7 +124,7 @@
 //! let mut pass = encoder.begin_compute_pass(&Default::default());
 //! pass.write_timestamp(&times, 0);
 //! for (stage, index) in prepared.stages().zip(1..) {
-//!     stage.encode(&mut pass); // stage.name() is `check_labels`, `label_links`, …
+//!     stage.encode(&mut pass); // stage.name() is `check_labels`, `softmax_stats`, …
 //!     pass.write_timestamp(&times, index);
 //! }
 //! drop(pass);

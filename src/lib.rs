@@ -148,9 +148,9 @@
 //! | --- | --- |
 //! | `batch_totals` | sums over the batch, and the start of each item's labels; only for concatenated labels and for reductions that divide by a sum |
 //! | `check_labels` | the checked labels and lengths, in one layout |
-//! | `label_links` | links between equal labels, so that a class's occupancy is summed in a fixed order, without atomics |
 //! | `softmax_stats` | the maximum of each row of C classes, and the sum of its exponentials; on a GPU also a table of the emissions, the probabilities of the classes up to a factor per frame; no other stage but `grad` reads all of the input |
 //! | `sweep inward` | alpha and beta from the ends to the middle, over the at most L + 1 classes that the labels need |
+//! | `label_links` | links between equal labels, so that a class's occupancy is summed in a fixed order, without atomics |
 //! | `join` | the loss and the status |
 //! | `reduce` | the reduced loss, if the options request one |
 //! | `sweep recompute` | alpha and beta of one segment again, to store them, if an item is split into segments |

@@ -107,7 +107,7 @@ pub struct Stage<'a>(&'a BoundDispatch);
 
 impl Stage<'_> {
     /// Returns the name of the stage, as in the printed [`Plan`](crate::Plan): `check_labels`,
-    /// `label_links`, `softmax_stats`, `sweep inward`, ….
+    /// `softmax_stats`, `sweep inward`, `label_links`, ….
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.0.name

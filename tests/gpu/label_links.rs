@@ -27,8 +27,8 @@ fn expected(labels: &[i32], classes: usize) -> (Vec<u32>, Vec<u32>) {
     (links, (0..classes).map(word).collect())
 }
 
-/// Runs `check_labels`, and `label_links` in workgroups of `lanes`, in `dispatches`, and compares what
-/// it writes.
+/// Runs `check_labels`, and `label_links` in workgroups of `lanes` and in `dispatches`, and
+/// compares what it writes.
 fn check(
     gpu: &Gpu,
     limits: &DeviceLimits,
