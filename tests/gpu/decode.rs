@@ -212,9 +212,9 @@ fn long_items_and_long_labels_agree_with_the_cpu_backend() {
 
 #[test]
 fn paths_cross_the_windows_of_the_backtrace_at_any_frame_and_state() {
-    // The backtrace reads backpointers in windows of 32 frames and 32 state pairs. With as many
-    // frames as labels, a path goes back by a pair at each frame. Dispatches end at multiples of
-    // four frames, a word of backpointers has eight.
+    // The backtrace reads backpointers in windows of 32 frames and 32 state pairs, and on a software
+    // adapter of 8 and 8. With as many frames as labels, a path goes back by a pair at each frame.
+    // Dispatches end at multiples of four frames, a word of backpointers has eight.
     let shapes = [
         [32, 32],
         [33, 33],
@@ -233,9 +233,10 @@ fn paths_cross_the_windows_of_the_backtrace_at_any_frame_and_state() {
             batch.labels = crate::support::batch::padded(&labels);
             for max_dispatch_us in [5, 15, 25, 35, 50, 80, 1_000_000] {
                 let limits = ctc.limits().unwrap().max_dispatch_us(max_dispatch_us);
-                for pairs in [0, 1, 2] {
-                    let limited = ctc.with_limits(&limits.pairs_per_lane(pairs)).unwrap();
-                    let name = format!("{frames} frames, {max_dispatch_us} us, {pairs} pairs");
+                for (software, pairs) in [(true, 4), (true, 1), (false, 1), (false, 2)] {
+                    let limits = limits.software(software).pairs_per_lane(pairs);
+                    let limited = ctc.with_limits(&limits).unwrap();
+                    let name = format!("{frames} frames, {limits:?}");
                     let case = RandomCase::new(name, batch.clone(), Options::default());
                     check_alignment(&limited, &case).unwrap();
                 }
