@@ -40,7 +40,7 @@ fn split_batches_agree_with_the_cpu_backend() {
     );
     let spilled = |limits: &DeviceLimits| limits.max_register_quads(0);
     let ranges = |limits: &DeviceLimits| limits.max_dispatch_us(200);
-    let splits: [Split; 12] = [
+    let splits: [Split; 11] = [
         (
             "barriers",
             Task::Align,
@@ -54,16 +54,10 @@ fn split_batches_agree_with_the_cpu_backend() {
             |v| v.pairs_per_lane == 1,
         ),
         (
-            "segments, one pair per lane",
+            "segments, two pairs per lane",
             Task::Align,
-            |l| l.pairs_per_lane(1),
-            |v| v.checkpointed && v.pairs_per_lane == 1,
-        ),
-        (
-            "dispatch ranges, two pairs per lane",
-            Task::Align,
-            |l| l.pairs_per_lane(2).max_dispatch_us(200),
-            |v| v.ranges && v.pairs_per_lane == 2,
+            |l| l.pairs_per_lane(2),
+            |v| v.checkpointed && v.pairs_per_lane == 2,
         ),
         ("spilled states", Task::Align, spilled, |v| {
             v.states_in_storage
