@@ -8,7 +8,7 @@
 // hypothesis_lengths [N]; loss [N]: ln of the probability of the path, or NaN if the status is not
 // OK; status [N].
 // grid: one workgroup per item.
-// barriers: those of the prefix sum and of the fold.
+// barriers: one per LANES frames, one before, and those of the fold.
 
 // RepeatedOutputs::Distinct in src/options.rs: every frame that is not blank is a label of its own.
 override DISTINCT: bool = false;
@@ -25,7 +25,11 @@ override DISTINCT: bool = false;
 // -1 as a signed integer.
 const NONE: u32 = 0xffffffffu;
 
-var<workgroup> sh_starts: array<u32, LANES>;
+// At which of the LANES frames that are processed together a label begins: one bit per frame, so
+// LANES is at most 32. The words take turns. While one is in use, the next one is set to 0, which
+// all lanes have read before the last barrier.
+const TURNS: u32 = 3u;
+var<workgroup> sh_begins: array<atomic<u32>, TURNS>;
 
 fn class_at(g: u32, t: u32) -> u32 {
     return u32(row_stats[t * params.tile_items + g].x);
@@ -50,32 +54,35 @@ fn collapse(
     let out_frames = params.second_base + 2u * g * params.frames;
     var sum = DoubleFloat(vec4<f32>(0.0), vec4<f32>(0.0));
     var length = 0u;
+    var turn = 0u;
+    if (lane == 0u) {
+        atomicStore(&sh_begins[turn], 0u);
+    }
+    workgroupBarrier();
     for (var first = 0u; first < frames; first += LANES) {
         let t = first + lane;
-        var begins = false;
-        var ends = false;
-        var class_index = params.blank;
-        if (t < frames) {
-            class_index = class_at(g, t);
-            sum = double_plus(sum, vec4<f32>(-row_stats[t * params.tile_items + g].y));
-            let is_label = class_index != params.blank;
-            begins = is_label && (DISTINCT || t == 0u || class_at(g, max(t, 1u) - 1u) != class_index);
-            ends = is_label
-                && (DISTINCT || t + 1u == frames || class_at(g, min(t + 1u, frames - 1u)) != class_index);
+        // No branch between the loads, so that they overlap.
+        let at = min(t, frames - 1u);
+        let stats = row_stats[at * params.tile_items + g];
+        let class_before = class_at(g, max(at, 1u) - 1u);
+        let class_after = class_at(g, min(at + 1u, frames - 1u));
+        let class_index = u32(stats.x);
+        let is_label = t < frames && class_index != params.blank;
+        let begins = is_label && (DISTINCT || t == 0u || class_before != class_index);
+        let ends = is_label && (DISTINCT || t + 1u == frames || class_after != class_index);
+        sum = double_plus(sum, vec4<f32>(select(0.0, -stats.y, t < frames)));
+        if (begins) {
+            atomicOr(&sh_begins[turn], 1u << lane);
         }
-        sh_starts[lane] = u32(begins);
+        let next_turn = (turn + 1u) % TURNS;
+        if (lane == 0u) {
+            atomicStore(&sh_begins[next_turn], 0u);
+        }
         workgroupBarrier();
-        for (var d = 1u; d < LANES; d *= 2u) {
-            var addend = 0u;
-            if (lane >= d) {
-                addend = sh_starts[lane - d];
-            }
-            workgroupBarrier();
-            sh_starts[lane] += addend;
-            workgroupBarrier();
-        }
-        let starts = length + sh_starts[lane];
-        length += sh_starts[LANES - 1u];
+        let all_begins = atomicLoad(&sh_begins[turn]);
+        turn = next_turn;
+        let starts = length + countOneBits(all_begins & ((2u << lane) - 1u));
+        length += countOneBits(all_begins);
         if (begins) {
             hypothesis_labels[out + starts - 1u] = class_index;
             hypothesis_frames[out_frames + 2u * starts - 2u] = t;
@@ -83,7 +90,6 @@ fn collapse(
         if (ends) {
             hypothesis_frames[out_frames + 2u * starts - 1u] = t + 1u;
         }
-        workgroupBarrier();
     }
     for (var i = length + lane; i < params.frames; i += LANES) {
         hypothesis_labels[out + i] = NONE;

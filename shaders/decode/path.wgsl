@@ -50,6 +50,6 @@ fn path(
         log_probs[out] = class_log_prob(
             input_bits(row + class_index),
             row_stats[t * params.tile_items + g],
-        );
+        ).x;
     }
 }

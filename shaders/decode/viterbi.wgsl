@@ -7,65 +7,79 @@
 // in: items, label_table; the input or its gathered entries; row_stats.
 // in, out: carry: the checkpoints, and the scores between two dispatches.
 // out: backpointers.
-// grid: one workgroup per item; a lane holds one quad.
+// grid: one workgroup per item; a lane holds one group of PAIRS state pairs.
 // barriers: one per frame, in the neighbour exchange, or none if the workgroup is one subgroup.
 
-// Computes the scores at frame t from those at the frame before. `labels` and `blank` are the bits
-// of the input entries of frame t.
-fn advance(
-    g: u32,
-    star_quad: StarQuad,
-    scores: PathScores,
-    t: u32,
-    labels: vec4<u32>,
-    blank: u32,
-) -> ViterbiStep {
-    let quad = star_quad.quad;
-    let edge = exchange_with_neighbour(0u, quad.index, viterbi_edge_state(scores));
-    return viterbi_step(
-        scores,
-        edge,
-        quad,
-        blank_score_at(blank, g, t),
-        label_scores(labels, g, t, star_quad),
+// The scores of the states of a group at the four frames of a block.
+struct BlockScores {
+    a: FrameScores,
+    b: FrameScores,
+    c: FrameScores,
+    d: FrameScores,
+}
+
+// The scores at the frames of the block that begins at frame t. Frames past the last one get those
+// of the last one.
+fn block_scores(g: u32, t: u32, last: u32, group: StarGroup, y: BlockEntries) -> BlockScores {
+    return BlockScores(
+        frame_scores(g, t, group, y.a, y.blanks.x, y.row_max.x),
+        frame_scores(g, min(t + 1u, last), group, y.b, y.blanks.y, y.row_max.y),
+        frame_scores(g, min(t + 2u, last), group, y.c, y.blanks.z, y.row_max.z),
+        frame_scores(g, min(t + 3u, last), group, y.d, y.blanks.w, y.row_max.w),
     );
+}
+
+// Computes the scores of the paths after a frame from those after the frame before.
+fn advance(group: Group, scores: PathScores, frame: FrameScores) -> ViterbiStep {
+    let edge = exchange_with_neighbour(0u, group.index, viterbi_edge_state(scores));
+    return viterbi_step(scores, edge, group, frame);
 }
 
 // Processes the frames from first_step to the end of the dispatch range or to the item's last
 // frame, whichever comes first.
-fn sweep_frames(g: u32, item: Item, star_quad: StarQuad, begin: PathScores) -> PathScores {
+fn sweep_frames(g: u32, item: Item, star_group: StarGroup, begin: PathScores) -> PathScores {
     var scores = begin;
-    let quad = star_quad.quad;
+    let group = star_group.group;
     let end = min(params.end_step, item.frames);
     if (params.first_step >= end) {
         return scores;
     }
-    var next = load_block(g, 0u, params.first_step, item, quad);
+    let stores = STORE_ROWS && group.index < row_groups();
+    // The words of the backpointers. They have twice as many frames as a block, so the dispatch
+    // before may have stored their first half.
+    var words = Words(0u);
+    if (stores && backpointer_shift(params.first_step) != 0u) {
+        words = backpointers[backpointer_group(params.first_step, g, group.index)];
+    }
+    var next = load_block(g, 0u, params.first_step, item, group);
     for (var k = params.first_step; k < end; k += BLOCK) {
-        let y = next;
-        next = load_block(g, 0u, k + BLOCK, item, quad);
-        let a = advance(g, star_quad, scores, k, y.a, y.blanks.x);
+        let y = block_scores(g, k, item.frames - 1u, star_group, next);
+        next = load_block(g, 0u, k + BLOCK, item, group);
+        let a = advance(group, scores, y.a);
         scores = a.scores;
-        var first = a.backpointers;
-        var second = 0u;
+        var pointers = a.backpointers;
         if (k + 1u < end) {
-            let b = advance(g, star_quad, scores, k + 1u, y.b, y.blanks.y);
+            let b = advance(group, scores, y.b);
             scores = b.scores;
-            first |= b.backpointers << 16u;
+            pointers |= b.backpointers << Words(4u);
         }
         if (k + 2u < end) {
-            let c = advance(g, star_quad, scores, k + 2u, y.c, y.blanks.z);
+            let c = advance(group, scores, y.c);
             scores = c.scores;
-            second = c.backpointers;
+            pointers |= c.backpointers << Words(8u);
         }
         if (k + 3u < end) {
-            let d = advance(g, star_quad, scores, k + 3u, y.d, y.blanks.w);
+            let d = advance(group, scores, y.d);
             scores = d.scores;
-            second |= d.backpointers << 16u;
+            pointers |= d.backpointers << Words(12u);
         }
-        if (STORE_ROWS && quad.index < params.quads) {
-            backpointers[backpointer_row(k, g) + quad.index] = first;
-            backpointers[backpointer_row(k + 2u, g) + quad.index] = second;
+        let shift = backpointer_shift(k);
+        if (shift == 0u) {
+            words = Words(0u);
+        }
+        words |= pointers << Words(shift);
+        if (stores) {
+            backpointers[backpointer_group(k, g, group.index)] = words;
         }
     }
     return scores;
@@ -85,7 +99,7 @@ fn viterbi(
     if (item.sweeps == 0u) {
         return;
     }
-    let star_quad = star_quad_of(g, item.labels, lane);
+    let star_group = star_group_of(g, item.labels, lane);
     var scores: PathScores;
     if (params.first_step == 0u) {
         scores = initial_scores(lane);
@@ -95,5 +109,5 @@ fn viterbi(
     if (params.checkpoint_row != 0u) {
         store_carry(params.checkpoint_row, g, lane, scores);
     }
-    store_carry(params.carry_row, g, lane, sweep_frames(g, item, star_quad, scores));
+    store_carry(params.carry_row, g, lane, sweep_frames(g, item, star_group, scores));
 }

@@ -16,16 +16,18 @@ fn row_barrier() {
     workgroupBarrier();
 }
 
-fn advance(g: u32, item: Item, t: u32, row: u32, star_quad: StarQuad) -> ViterbiStep {
-    let quad = star_quad.quad;
+fn advance(g: u32, item: Item, t: u32, row: u32, star_quad: StarGroup) -> ViterbiStep {
+    let quad = star_quad.group;
     var edge = no_edge_state();
     if (quad.index > 0u) {
         edge = viterbi_edge_state(load_carry(row, g, quad.index - 1u));
     }
     let first = first_entry(g, 0u, t, item.frames);
-    let blank = blank_score_at(entry(first, select(params.blank, 0u, READ_GATHERED)), g, t);
-    let label = label_scores(entries_of(first, columns_of(quad, item.labels)), g, t, star_quad);
-    return viterbi_step(load_carry(row, g, quad.index), edge, quad, blank, label);
+    let blank = entry(first, select(params.blank, 0u, READ_GATHERED));
+    let labels = entries_of(first, columns_of(quad, item.labels));
+    let row_max = row_max_of(g, 0u, t, item.frames);
+    let frame = frame_scores(g, t, star_quad, labels, blank, row_max);
+    return viterbi_step(load_carry(row, g, quad.index), edge, quad, frame);
 }
 
 @compute @workgroup_size(LANES)
@@ -59,13 +61,14 @@ fn viterbi_long(
     var parity = 0u;
     for (var t = params.first_step; t < end; t++) {
         for (var q = lane; q <= item.labels / 4u; q += LANES) {
-            let next = advance(g, item, t, own_row(parity), star_quad_of(g, item.labels, q));
+            let next = advance(g, item, t, own_row(parity), star_group_of(g, item.labels, q));
             store_carry(own_row(1u - parity), g, q, next.scores);
-            let at = backpointer_row(t, g) + q;
-            if (STORE_ROWS && t % 2u == 0u) {
+            let at = backpointer_group(t, g, q);
+            let shift = backpointer_shift(t);
+            if (STORE_ROWS && shift == 0u) {
                 backpointers[at] = next.backpointers;
             } else if (STORE_ROWS) {
-                backpointers[at] |= next.backpointers << 16u;
+                backpointers[at] |= next.backpointers << vec4<u32>(shift);
             }
         }
         parity = 1u - parity;

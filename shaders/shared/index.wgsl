@@ -112,10 +112,25 @@ fn carry_part(row: u32, direction: u32, g: u32, part: u32) -> u32 {
     return (((row * DIRECTIONS + direction) * params.tile_items + g) * 4u + part) * params.quads;
 }
 
-// The start of row (two steps, item) of the backpointers, which has one word per quad. The lower
-// half of a word belongs to the even step, the upper half to the odd one.
+// The start of the row (eight steps, item) of step k of the backpointers, in vectors of four words.
+// A row has one word per pair: four bits per step, the first step in the lowest ones.
+const STEPS_PER_WORD: u32 = 8u;
+
 fn backpointer_row(k: u32, g: u32) -> u32 {
-    return ((k - params.segment_begin) / 2u * params.tile_items + g) * params.quads;
+    return ((k - params.segment_begin) / STEPS_PER_WORD * params.tile_items + g) * params.quads;
+}
+
+// The position of the bits of step k in a word of the backpointers.
+fn backpointer_shift(k: u32) -> u32 {
+    return (k - params.segment_begin) % STEPS_PER_WORD * 4u;
+}
+
+// The groups per quad. A row of states has whole quads, whatever PAIRS is.
+const GROUPS_PER_QUAD: u32 = 4u / PAIRS;
+
+// The number of groups per row of states.
+fn row_groups() -> u32 {
+    return params.quads * GROUPS_PER_QUAD;
 }
 
 // The linear index of a workgroup in a grid that continues in y if x reaches the device's limit.

@@ -5,20 +5,20 @@
 const MAX_FRAME_SCORE: f32 = 1.0e33;
 
 // The score of an entry of the input.
-fn score(bits: vec4<u32>) -> vec4<f32> {
-    let x = bitcast<vec4<f32>>(bits_where(bits, finite(bits)));
+fn score(bits: Words) -> Floats {
+    let x = bitcast<Floats>(bits_where(bits, finite(bits)));
     if (INPUT == PROBS) {
         let y = add_epsilon(x);
-        let finite_score = max(y, vec4<f32>(MIN_PROB));
+        let finite_score = max(y, Floats(MIN_PROB));
         return select(
-            vec4<f32>(IMPOSSIBLE_SCORE),
-            -minus_ln(normalised(Scaled(finite_score, vec4<i32>(0)))),
-            y >= vec4<f32>(MIN_PROB),
+            Floats(IMPOSSIBLE_SCORE),
+            -minus_ln(normalised(Scaled(finite_score, Ints(0)))),
+            y >= Floats(MIN_PROB),
         );
     }
     return select(
-        vec4<f32>(IMPOSSIBLE_SCORE),
-        clamp(x, vec4<f32>(-MAX_FRAME_SCORE), vec4<f32>(MAX_FRAME_SCORE)),
+        Floats(IMPOSSIBLE_SCORE),
+        clamp(x, Floats(-MAX_FRAME_SCORE), Floats(MAX_FRAME_SCORE)),
         finite(bits),
     );
 }
@@ -31,38 +31,36 @@ fn scores_are_relative(row_max: f32) -> bool {
 
 // The score of entries of a frame whose maximum is `row_max`. Entries too far below it are
 // impossible.
-fn score_in_frame(bits: vec4<u32>, row_max: f32) -> vec4<f32> {
+fn score_in_frame(bits: Words, row_max: f32) -> Floats {
     if (INPUT == PROBS) {
         return score(bits);
     }
-    let x = bitcast<vec4<f32>>(bits_where(bits, finite(bits)));
-    let counts = finite(bits) & (relative_log_prob(x, vec4<f32>(row_max)) > vec4<f32>(-MAX_NATS));
-    let relative = minus_max(x, vec4<f32>(row_max));
-    let finite_score = select(score(bits), relative, vec4<bool>(scores_are_relative(row_max)));
-    return select(vec4<f32>(IMPOSSIBLE_SCORE), finite_score, counts);
+    let x = bitcast<Floats>(bits_where(bits, finite(bits)));
+    let counts = finite(bits) & (relative_log_prob(x, Floats(row_max)) > Floats(-MAX_NATS));
+    let relative = minus_max(x, Floats(row_max));
+    let finite_score = select(score(bits), relative, Bools(scores_are_relative(row_max)));
+    return select(Floats(IMPOSSIBLE_SCORE), finite_score, counts);
 }
 
 // The score of a probability of 1: the logarithm of the sum over all classes. Log-probabilities are
 // not normalised again.
-fn log_sum_score(stats: vec2<f32>) -> f32 {
+fn log_sum_score(stats: vec2<f32>) -> Floats {
     if (is_log_probs()) {
-        return 0.0;
+        return Floats(0.0);
     }
-    var row_max = select(stats.x, 0.0, scores_are_relative(stats.x));
+    var row_max = Floats(select(stats.x, 0.0, scores_are_relative(stats.x)));
     if (INPUT == PROBS) {
-        row_max = -minus_ln(normalised(Scaled(vec4<f32>(max(row_max, MIN_PROB)), vec4<i32>(0)))).x;
+        row_max = -minus_ln(normalised(Scaled(max(row_max, Floats(MIN_PROB)), Ints(0))));
     }
-    return clamp(row_max, -MAX_FRAME_SCORE, MAX_FRAME_SCORE) + ln_1_plus_any(vec4<f32>(stats.y)).x;
+    let clamped = clamp(row_max, Floats(-MAX_FRAME_SCORE), Floats(MAX_FRAME_SCORE));
+    return clamped + ln_1_plus_any(Floats(stats.y));
 }
 
 // The log-probability of a class.
-fn class_log_prob(bits: u32, stats: vec2<f32>) -> f32 {
-    let x = score(vec4<u32>(bits)).x;
+fn class_log_prob(bits: u32, stats: vec2<f32>) -> Floats {
+    let x = score(Words(bits));
     if (INPUT == LOGITS) {
-        return min(
-            minus_max(vec4<f32>(x), vec4<f32>(stats.x)).x - ln_1_plus_any(vec4<f32>(stats.y)).x,
-            0.0,
-        );
+        return min(minus_max(x, Floats(stats.x)) - ln_1_plus_any(Floats(stats.y)), Floats(0.0));
     }
     return x - log_sum_score(stats);
 }

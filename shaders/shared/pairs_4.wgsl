@@ -1,6 +1,7 @@
-// A group of four consecutive state pairs, one per component of a vector. A lane of a sweep holds
-// one group. The other kernels compute with four pairs, frames or classes at once in the same
-// types. pairs_1.wgsl and pairs_2.wgsl declare the same names for groups of one pair and of two.
+// A group of four consecutive state pairs, one per component of a vector. A lane of `sweep` or
+// `viterbi` holds one group. The other kernels compute with four pairs, frames or classes at once
+// in the same types. pairs_1.wgsl and pairs_2.wgsl declare the same names for groups of one pair
+// and of two.
 
 const PAIRS: u32 = 4u;
 

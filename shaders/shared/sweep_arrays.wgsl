@@ -28,14 +28,6 @@ fn assignment_of(g: u32, direction: u32, item: Item) -> Assignment {
     return Assignment(g, direction, item, exponents[g]);
 }
 
-// The groups per quad. A row of states has whole quads, whatever PAIRS is.
-const GROUPS_PER_QUAD: u32 = 4u / PAIRS;
-
-// The number of groups per row of states.
-fn row_groups() -> u32 {
-    return params.quads * GROUPS_PER_QUAD;
-}
-
 // The states of a lane without a group. They are 0, so that they add nothing to the last group.
 fn no_states() -> States {
     return States(zero_state(), zero_state());

@@ -49,8 +49,8 @@ pub struct Shader {
     pub in_place: bool,
     /// True if the source requires [`wgpu::Features::SUBGROUP`].
     pub subgroups: bool,
-    /// The number of state pairs that each lane of a sweep holds: 1, 2 or 4; 4 for the other
-    /// kernels.
+    /// The number of state pairs that each lane of `sweep` or `viterbi` holds: 1, 2 or 4; 4 for the
+    /// other kernels.
     pub pairs_per_lane: u32,
     /// True if a sweep reads emissions from the emission table instead of computing them.
     pub emission_table: bool,

@@ -61,7 +61,7 @@ impl ElementType {
     }
 }
 
-/// The number of state pairs that a lane of a sweep holds.
+/// The number of state pairs that a lane of a recursion over frames holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Pairs {
     One,
@@ -89,7 +89,7 @@ impl Pairs {
     }
 }
 
-/// The form of a sweep.
+/// The form of a recursion over frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SweepForm {
     pub(crate) pairs: Pairs,
@@ -139,6 +139,8 @@ pub(super) enum SourcePart {
     Gradient,
     /// The emissions of a sweep: computed, or read from the emission table.
     Emissions,
+    /// The entries of a recursion that never reads the emission table.
+    Entries,
     /// The exchange between the lanes that hold one quad, if a lane holds less than a quad.
     Swap,
     /// The loop of the outward sweep, and whether the direction is a constant.
@@ -188,6 +190,11 @@ impl Kernel {
                     .any(|part| matches!(part, SourcePart::Exchange(..))),
             sweep: if self.shared.contains(&SourcePart::Emissions) {
                 variant.sweep
+            } else if self.shared.contains(&SourcePart::Entries) {
+                SweepForm {
+                    table: false,
+                    ..variant.sweep
+                }
             } else {
                 SweepForm::QUADS
             },
@@ -225,7 +232,7 @@ impl Kernel {
                     });
                 }
                 SourcePart::Emissions if table => parts.push(EMISSION_TABLE),
-                SourcePart::Emissions => parts.push(EMISSIONS),
+                SourcePart::Emissions | SourcePart::Entries => parts.push(EMISSIONS),
                 SourcePart::SweepLoops => parts.extend(match pairs {
                     Pairs::One => [OUTWARD_OVERLAPPED, DIRECTION_CONSTANT],
                     Pairs::Two => [OUTWARD_IN_TURN, DIRECTION_CONSTANT],

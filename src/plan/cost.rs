@@ -43,6 +43,7 @@ fn instructions(kernel: &Kernel) -> u64 {
         "sweep_long" | "viterbi" => 700,
         "viterbi_long" | "join" => 500,
         "grad" => 250,
+        "backtrace" => 200,
         "softmax_stats" => 80,
         "label_links" => 80,
         _ => 100,

@@ -6,8 +6,9 @@ use crate::error::PlanError;
 use crate::kernels::{self, ArrayId, Kernel, SweepForm};
 use crate::params::Params;
 
-/// The constant `LANES` of the stages `backtrace`, `spans`, `path_log_prob` and `collapse`. It is
-/// the same for every batch, because the order of a sum must not depend on the batch.
+/// The constant `LANES` of the stages `backtrace`, `spans`, `path_log_prob` and `collapse`. Except
+/// for `backtrace`, it is the same for every batch and adapter, because the order of a sum must not
+/// depend on them.
 const LANES: u32 = 32;
 
 impl Builder<'_> {
@@ -32,8 +33,8 @@ impl Builder<'_> {
         let (hypothesis_frames, second_base) =
             self.tiling.items_range(tile.first, tile.count, 2 * frames);
         let (items, item_base) = self.tiling.items_range(tile.first, tile.count, 1);
-        // A prefix sum over the lanes takes log2(LANES) iterations.
-        let iterations = frames.div_ceil(LANES.into()) * (3 + u64::from(LANES.ilog2())) + 8;
+        // The frames, the elements past the last label, and the sum over the lanes.
+        let iterations = 2 * frames.div_ceil(LANES.into()) + 8;
         self.push(PlannedDispatch {
             kernel: &kernels::COLLAPSE,
             label: "collapse",
@@ -58,9 +59,14 @@ impl Builder<'_> {
 
     /// Adds the backtrace of a segment from its last step to its first, in one or more dispatches.
     fn backtrace(&mut self, tile: Tile, segment: Segment) -> Result<(), PlanError> {
-        let invocations = tile.count.next_multiple_of(LANES.into());
-        let iterations = |steps: u64| steps + 1;
-        let steps = (segment.end - segment.first).min(u64::from(Iterations::MAX - 8));
+        // A software driver computes idle lanes too.
+        let lanes = if self.limits.software { 8 } else { LANES };
+        let invocations = tile.count * u64::from(lanes);
+        // A window has as many frames as lanes. The lanes loop over its rows of eight steps. The
+        // first and the last window may be short.
+        let per_window = 1 + u64::from(lanes / 8);
+        let iterations = |steps: u64| (steps / u64::from(lanes) + 2) * per_window + 1;
+        let steps = (segment.end - segment.first).min(u64::from(Iterations::MAX));
         let steps = self.timed_steps(&kernels::BACKTRACE, invocations, steps, iterations);
         let steps = usize_of(steps.max(1));
         let starts: Vec<_> = (segment.first..segment.end).step_by(steps).collect();
@@ -71,13 +77,13 @@ impl Builder<'_> {
                 label: "backtrace",
                 subgroups: false,
                 sweep: SweepForm::QUADS,
-                constants: vec![("LANES", LANES), ("DIRECTIONS", 1)],
+                constants: vec![("LANES", lanes), ("DIRECTIONS", 1)],
                 params: Params {
                     first_step: word(first),
                     end_step: word(end),
                     ..self.segment_params(tile, segment)
                 },
-                grid: self.linear_grid(tile.count.div_ceil(LANES.into()), 1),
+                grid: self.linear_grid(tile.count, 1),
                 ranges: self.binding_ranges(&kernels::BACKTRACE, |_| BindingRange::Workspace),
                 iterations: Iterations::bounded(iterations(end - first), "frames T", end)?,
             })?;

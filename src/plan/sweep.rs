@@ -154,7 +154,7 @@ impl Builder<'_> {
     /// latencies, and two pairs per lane are faster. `benches/NOTES.md` has the compiler's cycles.
     /// On a software adapter, four pairs are always the fastest.
     fn pairs_per_lane(&self) -> Pairs {
-        if self.tiling.spill || self.task == Task::Align {
+        if self.tiling.spill {
             return Pairs::Four;
         }
         let pairs = 4 * self.tiling.quads;
@@ -181,7 +181,7 @@ impl Builder<'_> {
 }
 
 /// Returns the lanes of a recursion that exchanges states through workgroup memory: one lane per
-/// group of state pairs, in alignment always a quad, rounded up so that few pipelines serve all
+/// group of state pairs, rounded up so that few pipelines serve all
 /// label lengths. Each number of lanes is compiled separately.
 ///
 /// Most GPUs run 32 or 64 lanes at once, so a multiple of 32 costs nothing; short items get 8 or 16

@@ -36,7 +36,7 @@ const ALTERNATING_ROWS: u64 = 2;
 
 /// The number of steps whose backpointers share a word. Must match `backpointer_row` in
 /// `shaders/shared/index.wgsl`.
-const STEPS_PER_WORD: u64 = 2;
+const STEPS_PER_WORD: u64 = 8;
 
 /// The maximum number of items of a tile. `reduce` runs as one workgroup of at least 32 lanes,
 /// whose loop over the items must not exceed [`Iterations::MAX`](super::Iterations::MAX).
@@ -189,13 +189,21 @@ impl Tiling {
         Ok(())
     }
 
+    /// Returns the number of steps whose states are stored together.
+    fn stored_steps(&self) -> u64 {
+        match self.task {
+            Task::Align => STEPS_PER_WORD,
+            _ => BLOCK,
+        }
+    }
+
     /// Limits the tile to the number of items whose stored states fit a workspace array. If those
     /// of a single item do not fit, the tile has one item, and [`fit_segments`](Self::fit_segments)
-    /// splits its steps. Returns the bytes of one block of an item's states.
+    /// splits its steps. Returns the bytes of an item's states in `stored_steps` steps.
     fn fit_blocks(&mut self) -> Result<u64, PlanError> {
         let block_bytes = match self.task {
             Task::LossAndGrad => self.task.directions() * LATTICE_VECTORS * VECTOR * self.quads,
-            Task::Align => BLOCK / STEPS_PER_WORD * WORD * self.quads,
+            Task::Align => VECTOR * self.quads,
             Task::Loss | Task::Greedy => 0,
         };
         let workspace = self.workspace_room();
@@ -204,7 +212,7 @@ impl Tiling {
             workspace,
             "the stored states of one item in one checkpoint segment",
         )?;
-        let item_bytes = block_bytes * self.steps.div_ceil(BLOCK);
+        let item_bytes = block_bytes * self.steps.div_ceil(self.stored_steps());
         let items = workspace.bytes / item_bytes.max(1);
         self.tile_items = self.tile_items.min(items).max(1);
         Ok(block_bytes)
@@ -233,9 +241,10 @@ impl Tiling {
     /// workspace array.
     fn fit_segments(&mut self, block_bytes: u64) -> Result<(), PlanError> {
         let workspace = self.workspace_room();
+        let block = self.stored_steps();
         let mut blocks = workspace.bytes / (block_bytes * self.tile_items).max(1);
         if self.gathered {
-            let gathered_bytes = self.task.directions() * (self.label_capacity + 1) * WORD * BLOCK;
+            let gathered_bytes = self.task.directions() * (self.label_capacity + 1) * WORD * block;
             self.fit(
                 gathered_bytes,
                 workspace,
@@ -243,8 +252,8 @@ impl Tiling {
             )?;
             blocks = blocks.min(workspace.bytes / (gathered_bytes * self.tile_items));
         }
-        let blocks = blocks.min(self.steps.div_ceil(BLOCK)).max(1);
-        self.segment_steps = (blocks * BLOCK).min(self.steps);
+        let blocks = blocks.min(self.steps.div_ceil(block)).max(1);
+        self.segment_steps = (blocks * block).min(self.steps);
         Ok(())
     }
 
@@ -425,7 +434,8 @@ impl Tiling {
             LabelLayout::Concatenated => items,
         };
         let tile_items = self.tile_items;
-        let blocks = self.segment_steps.div_ceil(BLOCK) * self.task.directions() * tile_items;
+        let blocks = self.segment_steps.div_ceil(self.stored_steps());
+        let blocks = blocks * self.task.directions() * tile_items;
         let if_grad = |bytes| match self.task {
             Task::LossAndGrad => bytes,
             _ => 0,
@@ -451,8 +461,7 @@ impl Tiling {
             array(ArrayId::Lattice, lattice),
         ];
         if self.task == Task::Align {
-            let backpointers = blocks * BLOCK / STEPS_PER_WORD * WORD * self.quads;
-            arrays.push(array(ArrayId::Backpointers, backpointers));
+            arrays.push(array(ArrayId::Backpointers, blocks * VECTOR * self.quads));
             arrays.push(array(ArrayId::States, tile_items * frames * WORD));
             arrays.push(array(ArrayId::BacktraceStates, tile_items * WORD));
         }

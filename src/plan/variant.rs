@@ -1,7 +1,9 @@
 //! The kernels that a plan runs and its splits of the batch, as data.
 
 use super::{Plan, PlannedDispatch};
-use crate::kernels::{CHECK_LABELS, Kernel, SOFTMAX_STATS, SWEEP, SWEEP_LONG, VITERBI_LONG};
+use crate::kernels::{
+    CHECK_LABELS, Kernel, SOFTMAX_STATS, SWEEP, SWEEP_LONG, VITERBI, VITERBI_LONG,
+};
 
 /// The kernels of a plan and its splits of the batch: the differences between plans of one shape
 /// and one [`Task`](crate::Task) within different [`DeviceLimits`](crate::DeviceLimits).
@@ -23,8 +25,8 @@ pub struct PlanVariant {
     /// True if a kernel uses subgroup operations. Otherwise the invocations of a workgroup exchange
     /// values through workgroup memory, with barriers.
     pub subgroups: bool,
-    /// The number of state pairs that each lane of a sweep holds in registers; 0 if the plan has no
-    /// such sweep.
+    /// The number of state pairs that each lane of a recursion over frames holds in registers; 0 if
+    /// the plan has no such recursion.
     pub pairs_per_lane: u32,
     /// True if the sweeps read emissions (the probabilities of the classes at a frame, up to a
     /// factor) from a table that an earlier stage wrote. Otherwise they compute them.
@@ -58,6 +60,7 @@ impl Plan {
         PlanVariant {
             subgroups: any(|dispatch| dispatch.subgroups),
             pairs_per_lane: of(&SWEEP)
+                .chain(of(&VITERBI))
                 .map(|dispatch| dispatch.sweep.pairs.count())
                 .max()
                 .unwrap_or(0),

@@ -73,14 +73,16 @@ fn plans() -> Vec<Plan> {
     for limits in sweep_forms() {
         for shape in shapes().iter().filter(|shape| shape.max_labels <= 400) {
             for options in [Options::default(), distinct()] {
-                plans.push(Plan::new(shape, &options, Task::LossAndGrad, &limits).unwrap());
+                for task in [Task::LossAndGrad, Task::Align] {
+                    plans.push(Plan::new(shape, &options, task, &limits).unwrap());
+                }
             }
         }
     }
     plans
 }
 
-/// Returns limits that force each form of a sweep: each number of pairs per lane, with and without
+/// Returns limits that force each form of a recursion: each number of pairs per lane, with and without
 /// the emission table, which no plan has if it gathers entries, and with and without subgroups.
 fn sweep_forms() -> Vec<DeviceLimits> {
     let mut limits = Vec::new();

@@ -40,12 +40,24 @@ fn split_batches_agree_with_the_cpu_backend() {
     );
     let spilled = |limits: &DeviceLimits| limits.max_register_quads(0);
     let ranges = |limits: &DeviceLimits| limits.max_dispatch_us(200);
-    let splits: [Split; 9] = [
+    let splits: [Split; 11] = [
         (
             "barriers",
             Task::Align,
             |l| l.subgroup_size(0),
             |v| !v.subgroups,
+        ),
+        (
+            "one pair per lane",
+            Task::Align,
+            |l| l.pairs_per_lane(1),
+            |v| v.pairs_per_lane == 1,
+        ),
+        (
+            "segments, two pairs per lane",
+            Task::Align,
+            |l| l.pairs_per_lane(2),
+            |v| v.checkpointed && v.pairs_per_lane == 2,
         ),
         ("spilled states", Task::Align, spilled, |v| {
             v.states_in_storage
@@ -188,6 +200,41 @@ fn long_items_and_long_labels_agree_with_the_cpu_backend() {
         ] {
             let batch = full(dims, labels, scale, 11);
             holds(ctc, &format!("{dims:?}"), batch, Options::default());
+        }
+    });
+}
+
+#[test]
+fn paths_cross_the_windows_of_the_backtrace_at_any_frame_and_state() {
+    // The backtrace reads backpointers in windows of 32 frames and 32 state pairs, and on a software
+    // adapter of 8 and 8. With as many frames as labels, a path goes back by a pair at each frame.
+    // Dispatches end at multiples of four frames, a word of backpointers has eight.
+    let shapes = [
+        [32, 32],
+        [33, 33],
+        [41, 40],
+        [64, 63],
+        [70, 70],
+        [100, 97],
+        [133, 40],
+    ];
+    on_each(|ctc| {
+        for [frames, labels] in shapes {
+            let labels: Vec<Vec<i32>> = [labels, labels - 1, labels / 2, 0]
+                .map(|count| (0..count as i32).map(|i| 1 + i % 4).collect())
+                .into();
+            let mut batch = full([labels.len(), frames, 5], 0, 2.0, frames as u64);
+            batch.labels = crate::support::batch::padded(&labels);
+            for max_dispatch_us in [5, 15, 25, 35, 50, 80, 1_000_000] {
+                let limits = ctc.limits().unwrap().max_dispatch_us(max_dispatch_us);
+                for (software, pairs) in [(true, 4), (true, 1), (false, 1), (false, 2)] {
+                    let limits = limits.software(software).pairs_per_lane(pairs);
+                    let limited = ctc.with_limits(&limits).unwrap();
+                    let name = format!("{frames} frames, {limits:?}");
+                    let case = RandomCase::new(name, batch.clone(), Options::default());
+                    check_alignment(&limited, &case).unwrap();
+                }
+            }
         }
     });
 }
