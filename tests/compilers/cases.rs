@@ -82,8 +82,9 @@ fn plans() -> Vec<Plan> {
     plans
 }
 
-/// Returns limits that force each form of a recursion: each number of pairs per lane, with and without
-/// the emission table, which no plan has if it gathers entries, and with and without subgroups.
+/// Returns limits that force each form of a recursion: each number of pairs per lane, with and
+/// without the emission table, which no plan has if it gathers entries, and with and without
+/// subgroups.
 fn sweep_forms() -> Vec<DeviceLimits> {
     let mut limits = Vec::new();
     for pairs in [1, 2, 4] {
