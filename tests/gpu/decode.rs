@@ -206,8 +206,8 @@ fn long_items_and_long_labels_agree_with_the_cpu_backend() {
 
 #[test]
 fn paths_cross_the_windows_of_the_backtrace_at_any_frame_and_state() {
-    // The backtrace reads backpointers in windows of 32 frames and 32 state pairs, on a software
-    // adapter of 8 and 8. With as many frames as labels, a path goes back by a pair at each frame.
+    // The backtrace reads backpointers in windows of 32 frames and 32 state pairs, or of 8 and 8 on
+    // a software adapter. With as many frames as labels, a path goes back by a pair at each frame.
     // Dispatches end at multiples of four frames, a word of backpointers has eight.
     let shapes = [
         [32, 32],
