@@ -132,7 +132,7 @@ enum ctcw_status
   CTCW_STATUS_OK = 0,
   /*
    The labels have no valid alignment: there are too few frames, or a required probability is
-   0. Probabilities of at most e^(-2^28) count as 0. The gradient is 0, and the loss is +inf,
+   0. Probabilities of at most e^(-2^30) count as 0. The gradient is 0, and the loss is +inf,
    or 0 with `CTCW_IMPOSSIBLE_ZERO`.
    */
   CTCW_STATUS_IMPOSSIBLE = 1,
