@@ -87,9 +87,12 @@ const NEAR_ONE: f32 = 0.01;
 // match ZERO_THRESHOLD in src/cpu/join.rs.
 const CUT_OFF: i32 = ONE_STATE + ZERO_STATE + 16777216;
 
-// Exponents of normalisers are at most 3 · 2^29, and those of likelihoods at least the negative of
-// this, a probability of less than exp(-MAX_NATS). Their sums and differences then fit in an i32.
+// A normaliser with an exponent of at least 3 · 2^29, or a likelihood with the negative of this,
+// makes an item impossible: it is a probability of less than exp(-MAX_NATS). So that no sum of
+// exponents overflows, they are bounded by it, and the exponents from which it is subtracted by
+// -2^29.
 const MAX_EXPONENT: i32 = 1610612736;
+const MIN_EXPONENT: i32 = -536870912;
 
 // A negative loss above -ROUNDING is a rounding error and becomes 0. A lower one is returned
 // unchanged: the input is then not a distribution (see the semantics in src/lib.rs). Must match
@@ -104,10 +107,14 @@ fn normaliser_one() -> Normaliser {
     return Normaliser(divisor_one(), vec4<f32>(0.0));
 }
 
+// The largest exponent stays the largest, whatever it is multiplied by: scores above 0 do not make
+// an impossible item possible.
 fn normaliser_product(a: Normaliser, b: Normaliser) -> Normaliser {
-    let e = a.product.e + min(b.product.e, vec4<i32>(MAX_EXPONENT) - a.product.e);
+    let limit = vec4<i32>(MAX_EXPONENT);
+    let e = a.product.e + min(b.product.e, limit - max(a.product.e, vec4<i32>(MIN_EXPONENT)));
+    let is_largest = max(a.product.e, b.product.e) >= limit;
     return Normaliser(
-        normalised(Scaled(a.product.m * b.product.m, e)),
+        normalised(Scaled(a.product.m * b.product.m, select_ints(limit, e, is_largest))),
         a.log_rest + b.log_rest,
     );
 }
@@ -212,7 +219,9 @@ fn join(
     let path_sum = sum_components(sum);
     let total = multiply_components(normaliser);
     var status_code = item_status[g];
-    let exponent = max(path_sum.e - 2 * ONE_STATE, total.product.e - MAX_EXPONENT) - total.product.e;
+    let divisor = total.product.e;
+    let least = max(divisor, vec4<i32>(MIN_EXPONENT)) - MAX_EXPONENT;
+    let exponent = max(path_sum.e - 2 * ONE_STATE, least) - divisor;
     let likelihood = normalised(Scaled(path_sum.m / total.product.m, exponent));
     let loss_value = total.log_rest.x + minus_ln(likelihood).x;
     if (status_code == OK && (path_sum.e.x <= CUT_OFF || loss_value >= MAX_NATS)) {

@@ -18,8 +18,8 @@
 // A probability of exp(-MAX_NATS) or less counts as 0: 2^30 nats, which are 1.549e9 bits.
 const MAX_NATS: f32 = 1073741824.0;
 // The exponents of a state of probability 1 and of probability 0: 2^30 - 2^25 and -2^29. A state
-// may exceed ONE_STATE, because the sum over paths may grow by log2(3) per frame. The product of
-// two states fits in an i32 if it grows by less than 2^26, in 4e7 frames.
+// may exceed ONE_STATE, because the sum over paths may grow by log2(3) per frame. All bounds hold
+// for a growth of up to 2^24, which takes 1e7 frames.
 const ONE_STATE: i32 = 1040187392;
 const ZERO_STATE: i32 = -536870912;
 // The exponent of an emission of 0: -3 · 2^29 + 2^20. A state of probability 1 with this emission

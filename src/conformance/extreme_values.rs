@@ -4,7 +4,7 @@
 use super::batch::OwnedBatch;
 use super::random::BatchSpec;
 use super::random_case::RandomCase;
-use crate::Options;
+use crate::{Input, Options};
 
 /// Returns cases with losses of 1e7 nats and more. The logits of a frame differ by hundreds of
 /// thousands of nats, so a label may be as improbable as a masked class.
@@ -87,6 +87,30 @@ fn far_below_by(far_above: f32) -> RandomCase {
     let batch = OwnedBatch::one([8, classes], values.collect(), &[1, 2, 3]);
     let name = format!("classes {far_above} below their frame's maximum");
     RandomCase::new(name, batch, Options::default())
+}
+
+/// Returns impossible items whose scores exceed 0 in many frames: two of the frames cost 2.1e9 nats,
+/// and the others give back a part of it, so that a sum which is bounded must not become smaller
+/// again.
+#[must_use]
+pub fn impossible_in_spite_of_scores_above_0() -> Vec<RandomCase> {
+    let frames = 600_000;
+    let options = Options {
+        input: Input::LogProbs,
+        ..Options::default()
+    };
+    let case = |name: &str, low: [usize; 2]| {
+        let mut values = vec![88.0; frames];
+        for t in low {
+            values[t] = -1.07e9;
+        }
+        let batch = OwnedBatch::one([frames, 1], values, &[]);
+        RandomCase::new(name.to_owned(), batch, options)
+    };
+    vec![
+        case("masked in the first frames", [0, 1]),
+        case("masked in the last frames", [frames - 2, frames - 1]),
+    ]
 }
 
 /// Returns a case with 33 equally probable paths, which step from label 1 to label 2 before an even

@@ -1,6 +1,6 @@
 //! The join of alpha and beta at the middle of an item, which gives its likelihood, and the loss.
 
-use fearless_simd::{Simd, f32x16, prelude::*};
+use fearless_simd::{Simd, f32x16, i32x16, prelude::*};
 
 use super::index::LANES;
 use super::item::ItemData;
@@ -127,16 +127,23 @@ const NEAR_ONE: f32 = 0.01;
 /// probability 1 and of a state of 0, and 2^24 for the growth of sums over paths.
 const ZERO_THRESHOLD: i32 = ONE_STATE + ZERO_STATE + (1 << 24);
 
-/// Exponents of factors and likelihoods are at least this, a probability of less than
-/// `exp(-MAX_NATS)`, so that their sums do not overflow.
+/// A factor or a likelihood with an exponent of at most this makes an item impossible: it is a
+/// probability of less than `exp(-MAX_NATS)`.
 const MIN_EXPONENT: i32 = -3 * (1 << 29);
 
-/// Returns the product of two factors.
+/// Returns the product of two factors. Exponents are bounded, so that their sum does not overflow.
+/// A factor that makes an item impossible remains one, whatever it is multiplied by: scores above 0
+/// do not make the item possible.
 #[inline(always)]
 fn multiply<S: Simd>(a: Scaled<S>, b: Scaled<S>) -> Scaled<S> {
+    let simd = a.m.token();
+    let least = i32x16::splat(simd, MIN_EXPONENT);
+    let e = a.e + b.e.max(least - a.e.min(1 << 29));
+    // `normalised` may have raised an exponent by 1.
+    let is_least = a.e.min(b.e).simd_le(MIN_EXPONENT + 1);
     Scaled {
         m: a.m * b.m,
-        e: a.e + b.e.max(MIN_EXPONENT - a.e),
+        e: is_least.select(least, e),
     }
 }
 

@@ -9,7 +9,8 @@ use crate::support::batch::{OwnedBatch, OwnedLabels};
 use crate::support::check::{Computed, Tolerance, compare, run_cases};
 use crate::support::exponential;
 use crate::support::extreme_values::{
-    equally_probable_paths, far_below, huge_losses, masked_labels,
+    equally_probable_paths, far_below, huge_losses, impossible_in_spite_of_scores_above_0,
+    masked_labels,
 };
 use crate::support::random::BatchSpec;
 
@@ -224,6 +225,11 @@ fn losses_of_extreme_values_are_right() {
     for adapter in &all() {
         let ctc = Ctc::on_adapter(adapter).unwrap();
         exponential::compensates_rounding(&ctc);
+        let impossible = impossible_in_spite_of_scores_above_0();
+        let run = |batch: &Batch<'_>, options: &Options| {
+            ctc.loss_and_grad(batch, options).map(Computed::from)
+        };
+        run_cases("scores above 0", impossible, &run, Tolerance::F32);
         let limits = *ctc.limits().unwrap();
         for max_register_quads in [limits.max_register_quads, 0] {
             let ctc = ctc

@@ -7,7 +7,8 @@ use crate::support::check::{
 };
 use crate::support::exponential;
 use crate::support::extreme_values::{
-    equally_probable_paths, far_below, huge_losses, masked_labels,
+    equally_probable_paths, far_below, huge_losses, impossible_in_spite_of_scores_above_0,
+    masked_labels,
 };
 use crate::support::special_values::{minus_infinity, subnormals};
 
@@ -48,6 +49,8 @@ fn numbers_far_from_each_other_are_right_on_the_cpu_backend() {
     run_cases("far below", far_below(), &cpu, Tolerance::F32);
     let tied = equally_probable_paths();
     run_cases("equally probable paths", tied, &cpu, Tolerance::F32);
+    let impossible = impossible_in_spite_of_scores_above_0();
+    run_cases("scores above 0", impossible, &cpu, Tolerance::F32);
 }
 
 #[test]
