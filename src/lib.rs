@@ -104,8 +104,8 @@
 //! 2^30 or more is +∞, with status `Impossible`. Masks of −1e4, −65504 (the lowest f16), −1e6 and
 //! −1e9 are ordinary finite numbers, and exact. An item that needs a mask of −1e9 twice is
 //! impossible. The lowest f32 or bf16 is a probability of 0. Every backend applies the same
-//! threshold. With scores above 0 as log-probabilities, it also applies to the product over any part
-//! of the frames, relative to the largest entries of these frames.
+//! threshold. With scores above 0 as log-probabilities, it also applies to the product over any
+//! part of the frames, relative to the largest entries of these frames.
 //!
 //! **A negative loss indicates wrong input.** A loss between −1e-6 and 0, which rounding explains,
 //! is set to 0. A loss below −1e-6 means that the probabilities of a frame sum to more than 1, for

@@ -89,9 +89,8 @@ fn far_below_by(far_above: f32) -> RandomCase {
     RandomCase::new(name, batch, Options::default())
 }
 
-/// Returns impossible items whose scores exceed 0 in many frames: two of the frames cost 2.1e9 nats,
-/// and the others give back a part of it, so that a sum which is bounded must not become smaller
-/// again.
+/// Returns impossible items whose scores exceed 0 in many frames. Two of the frames cost 2.1e9
+/// nats, and the others give back a part of it, so a bounded sum must not become smaller again.
 #[must_use]
 pub fn impossible_in_spite_of_scores_above_0() -> Vec<RandomCase> {
     let frames = 600_000;
