@@ -87,10 +87,11 @@ const NEAR_ONE: f32 = 0.01;
 // match ZERO_THRESHOLD in src/cpu/join.rs.
 const CUT_OFF: i32 = ONE_STATE + ZERO_STATE + 16777216;
 
-// A normaliser with an exponent of at least 3 · 2^29, or a likelihood with the negative of this,
-// makes an item impossible: it is a probability of less than exp(-MAX_NATS). So that no sum of
-// exponents overflows, they are bounded by it, and the exponents from which it is subtracted by
-// -2^29.
+// A normaliser whose exponent reaches MAX_EXPONENT, 3 · 2^29, makes an item impossible: it divides
+// by more than exp(MAX_NATS). Exponents are clamped to MAX_EXPONENT, so that their sums fit in an
+// i32. The difference between MAX_EXPONENT and an exponent below MIN_EXPONENT, -2^29, would not
+// fit, so it is computed from MIN_EXPONENT. src/cpu/join.rs multiplies by the reciprocals of these
+// normalisers, so the signs of its MIN_EXPONENT and MAX_EXPONENT are opposite.
 const MAX_EXPONENT: i32 = 1610612736;
 const MIN_EXPONENT: i32 = -536870912;
 

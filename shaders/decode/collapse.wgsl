@@ -25,9 +25,9 @@ override DISTINCT: bool = false;
 // -1 as a signed integer.
 const NONE: u32 = 0xffffffffu;
 
-// At which of the LANES frames that are processed together a label begins: one bit per frame, so
-// LANES is at most 32. The words take turns. While one is in use, the next one is set to 0, which
-// all lanes have read before the last barrier.
+// The frames in which a label begins, among the LANES frames that are processed together: one bit
+// per frame, so LANES is at most 32. The words take turns. While one is in use, the next one is set
+// to 0. No lane reads that one any more, because a barrier has followed its last use.
 const TURNS: u32 = 3u;
 var<workgroup> sh_begins: array<atomic<u32>, TURNS>;
 

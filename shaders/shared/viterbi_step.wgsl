@@ -124,7 +124,7 @@ fn store_carry(row: u32, g: u32, group: u32, scores: PathScores) {
     carry[at + 3u * part] = scores.label.low;
 }
 
-// The index of a group's backpointers of the frame before t.
+// The index of the backpointers that lead from a group at frame t to the frame before.
 fn backpointer_group(t: u32, g: u32, group: u32) -> u32 {
     return backpointer_row(t, g) * GROUPS_PER_QUAD + group;
 }

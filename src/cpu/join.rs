@@ -131,14 +131,18 @@ const ZERO_THRESHOLD: i32 = ONE_STATE + ZERO_STATE + (1 << 24);
 /// probability of less than `exp(-MAX_NATS)`.
 const MIN_EXPONENT: i32 = -3 * (1 << 29);
 
-/// Returns the product of two factors. Exponents are bounded, so that their sum does not overflow.
+/// The difference between `MIN_EXPONENT` and an exponent above this would overflow, so it is
+/// computed from this.
+const MAX_EXPONENT: i32 = 1 << 29;
+
+/// Returns the product of two factors. Exponents are clamped, so that their sum does not overflow.
 /// A factor that makes an item impossible remains one, whatever it is multiplied by: scores above 0
 /// do not make the item possible.
 #[inline(always)]
 fn multiply<S: Simd>(a: Scaled<S>, b: Scaled<S>) -> Scaled<S> {
     let simd = a.m.token();
     let least = i32x16::splat(simd, MIN_EXPONENT);
-    let e = a.e + b.e.max(least - a.e.min(1 << 29));
+    let e = a.e + b.e.max(least - a.e.min(MAX_EXPONENT));
     // `normalised` may have raised an exponent by 1.
     let is_least = a.e.min(b.e).simd_le(MIN_EXPONENT + 1);
     Scaled {

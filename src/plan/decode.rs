@@ -1,6 +1,7 @@
 //! The dispatches of forced alignment and of greedy decoding, in the order of their stages.
 
 use super::build::{Builder, Segment, Tile, usize_of, word};
+use super::tiling::STEPS_PER_WORD;
 use super::{BindingRange, Iterations, PlannedDispatch};
 use crate::error::PlanError;
 use crate::kernels::{self, ArrayId, Kernel, SweepForm};
@@ -60,12 +61,16 @@ impl Builder<'_> {
     /// Adds the backtrace of a segment from its last step to its first, in one or more dispatches.
     fn backtrace(&mut self, tile: Tile, segment: Segment) -> Result<(), PlanError> {
         // A software driver computes idle lanes too.
-        let lanes = if self.limits.software { 8 } else { LANES };
-        let invocations = tile.count * u64::from(lanes);
-        // A window has as many frames as lanes. The lanes loop over its rows of eight steps. The
-        // first and the last window may be short.
-        let per_window = 1 + u64::from(lanes / 8);
-        let iterations = |steps: u64| (steps / u64::from(lanes) + 2) * per_window + 1;
+        let lanes: u64 = if self.limits.software {
+            8
+        } else {
+            LANES.into()
+        };
+        let invocations = tile.count * lanes;
+        // A window has as many frames as lanes. The lanes loop over its rows. The first and the
+        // last window may be short.
+        let per_window = 1 + lanes / STEPS_PER_WORD;
+        let iterations = |steps: u64| (steps / lanes + 2) * per_window + 1;
         let steps = (segment.end - segment.first).min(u64::from(Iterations::MAX));
         let steps = self.timed_steps(&kernels::BACKTRACE, invocations, steps, iterations);
         let steps = usize_of(steps.max(1));
@@ -77,7 +82,7 @@ impl Builder<'_> {
                 label: "backtrace",
                 subgroups: false,
                 sweep: SweepForm::QUADS,
-                constants: vec![("LANES", lanes), ("DIRECTIONS", 1)],
+                constants: vec![("LANES", word(lanes)), ("DIRECTIONS", 1)],
                 params: Params {
                     first_step: word(first),
                     end_step: word(end),

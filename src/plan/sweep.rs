@@ -181,8 +181,8 @@ impl Builder<'_> {
 }
 
 /// Returns the lanes of a recursion that exchanges states through workgroup memory: one lane per
-/// group of state pairs, rounded up so that few pipelines serve all
-/// label lengths. Each number of lanes is compiled separately.
+/// group of state pairs, rounded up so that few pipelines serve all label lengths. Each number of
+/// lanes is compiled separately.
 ///
 /// Most GPUs run 32 or 64 lanes at once, so a multiple of 32 costs nothing; short items get 8 or 16
 /// lanes, because some GPUs have subgroups of that size. A software driver computes idle lanes too:

@@ -36,7 +36,7 @@ const ALTERNATING_ROWS: u64 = 2;
 
 /// The number of steps whose backpointers share a word. Must match `backpointer_row` in
 /// `shaders/shared/index.wgsl`.
-const STEPS_PER_WORD: u64 = 8;
+pub(super) const STEPS_PER_WORD: u64 = 8;
 
 /// The maximum number of items of a tile. `reduce` runs as one workgroup of at least 32 lanes,
 /// whose loop over the items must not exceed [`Iterations::MAX`](super::Iterations::MAX).

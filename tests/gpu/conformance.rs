@@ -1,16 +1,10 @@
 //! The conformance cases on every adapter.
 
-use ctc_wgpu::{Batch, Ctc, Error, Options};
-
 use crate::support::adapters::on_each;
 use crate::support::check::{
-    Computed, Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics,
+    Tolerance, run_cases, run_golden, run_ocr, run_random, run_semantics, through,
 };
 use crate::support::special_values::{minus_infinity, subnormals};
-
-fn through(ctc: &Ctc) -> impl Fn(&Batch<'_>, &Options) -> Result<Computed, Error> {
-    |batch, options| ctc.loss_and_grad(batch, options).map(Computed::from)
-}
 
 #[test]
 fn every_golden_case_holds_on_every_adapter() {

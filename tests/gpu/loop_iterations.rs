@@ -4,7 +4,7 @@
 use ctc_wgpu::{Batch, Options, Reduction, RepeatedLabels};
 
 use crate::support::adapters::on_each;
-use crate::support::check::{Computed, Tolerance, compare};
+use crate::support::check::{Tolerance, compare, through};
 use crate::support::random::BatchSpec;
 
 #[test]
@@ -19,9 +19,7 @@ fn batch_totals_include_all_iterations_and_dispatches() {
             let ctc = ctc.with_limits(&limits.max_binding(max_binding)).unwrap();
             for reduction in [Reduction::MeanVolume, Reduction::MeanWeighted] {
                 let options = Options::default().reduction(reduction);
-                let run = |batch: &Batch<'_>, options: &Options| {
-                    ctc.loss_and_grad(batch, options).map(Computed::from)
-                };
+                let run = through(&ctc);
                 let name = format!("{} {reduction:?} {max_binding}", ctc.backend());
                 let found = compare(&name, &batch, &options, &run, Tolerance::F32);
                 found.finish(&name).unwrap();
@@ -75,9 +73,7 @@ fn labels_are_collapsed_across_all_iterations() {
     );
     on_each(|ctc| {
         let options = Options::default().repeated_labels(RepeatedLabels::Collapse);
-        let run = |batch: &Batch<'_>, options: &Options| {
-            ctc.loss_and_grad(batch, options).map(Computed::from)
-        };
+        let run = through(ctc);
         let name = ctc.backend().to_string();
         let found = compare(&name, &batch, &options, &run, Tolerance::F32);
         found.finish(&name).unwrap();

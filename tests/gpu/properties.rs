@@ -1,12 +1,12 @@
 //! Properties of batches that proptest generates and shrinks.
 
-use ctc_wgpu::{Batch, Blank, Ctc, LossAndGradOutput, Options};
+use ctc_wgpu::{Blank, Ctc, LossAndGradOutput, Options};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::adapters::{all, on_each};
 use crate::support::batch::{OwnedBatch, OwnedLabels};
-use crate::support::check::{Computed, Tolerance, compare, run_cases};
+use crate::support::check::{Tolerance, compare, run_cases, through};
 use crate::support::exponential;
 use crate::support::extreme_values::{
     equally_probable_paths, far_below, huge_losses, impossible_in_spite_of_scores_above_0,
@@ -92,7 +92,7 @@ fn rows(batch: &OwnedBatch, grad: &[f32], item: usize) -> Vec<u32> {
 #[test]
 fn kernels_and_cpu_backend_agree_with_the_reference() {
     holds(40, |ctc, batch, options| {
-        let run = |b: &Batch<'_>, o: &Options| ctc.loss_and_grad(b, o).map(Computed::from);
+        let run = through(ctc);
         let mut failures = compare("generated", batch, options, &run, Tolerance::F32);
         let other = batch.transposed();
         failures.case(compare("transposed", &other, options, &run, Tolerance::F32));
@@ -226,19 +226,14 @@ fn losses_of_extreme_values_are_right() {
         let ctc = Ctc::on_adapter(adapter).unwrap();
         exponential::compensates_rounding(&ctc);
         let impossible = impossible_in_spite_of_scores_above_0();
-        let run = |batch: &Batch<'_>, options: &Options| {
-            ctc.loss_and_grad(batch, options).map(Computed::from)
-        };
-        run_cases("scores above 0", impossible, &run, Tolerance::F32);
+        run_cases("scores above 0", impossible, &through(&ctc), Tolerance::F32);
         let limits = *ctc.limits().unwrap();
         for max_register_quads in [limits.max_register_quads, 0] {
             let ctc = ctc
                 .with_limits(&limits.max_register_quads(max_register_quads))
                 .unwrap();
             println!("{}, {max_register_quads} quads in registers", ctc.backend());
-            let run = |batch: &Batch<'_>, options: &Options| {
-                ctc.loss_and_grad(batch, options).map(Computed::from)
-            };
+            let run = through(&ctc);
             run_cases("huge losses", huge_losses(), &run, Tolerance::F32);
             run_cases("masked labels", masked_labels(), &run, Tolerance::F32);
             run_cases("far below", far_below(), &run, Tolerance::F32);

@@ -5,7 +5,7 @@ pub(crate) use ctc_wgpu::conformance::case::Case;
 pub(crate) use ctc_wgpu::conformance::check::{
     AllowedError, Computed, Failures, Tolerance, close, well_formed,
 };
-use ctc_wgpu::{Batch, Error, Options};
+use ctc_wgpu::{Batch, Ctc, Error, Options};
 
 use super::batch::OwnedBatch;
 use super::random_case::RandomCase;
@@ -13,6 +13,11 @@ use super::{golden, ocr, semantics};
 
 /// A backend: a function that computes a batch.
 pub(crate) type Run<'a> = dyn Fn(&Batch<'_>, &Options) -> Result<Computed, Error> + 'a;
+
+/// Returns the backend of a context.
+pub(crate) fn through(ctc: &Ctc) -> impl Fn(&Batch<'_>, &Options) -> Result<Computed, Error> {
+    |batch, options| ctc.loss_and_grad(batch, options).map(Computed::from)
+}
 
 /// Runs a case, and returns the failed checks.
 pub(crate) fn failures_of(case: &Case, run: &Run<'_>, tolerance: Tolerance) -> Failures {
