@@ -35,9 +35,9 @@ RANGES = {
     "round_factor": (0.5, 4),
     "issue_efficiency": (0.1, 1),
 }
-# Two stages of which the second begins without waiting for the first, if they follow each other.
-# Their time is that of the longer one.
-OVERLAPPED = ("sweep inward", "label_links")
+# Pairs of stages of which the second begins without waiting for the first, if they follow each
+# other. Their time is that of the longer one.
+OVERLAPPED = [("sweep inward", "label_links"), ("sweep outward", "join")]
 
 # The range of a rate, as a share of the card's own. A copy rate in `model_cards.json` is 90 % of
 # the published bandwidth, which no copy exceeds.
@@ -86,14 +86,14 @@ def row_of(plan, pipelines, card, model):
         except NoEstimate as reason:
             missing[dispatch.label] = str(reason)
     labels = [dispatch.label for dispatch in dispatches]
-    beside = list(zip(labels, labels[1:])).count(OVERLAPPED)
+    overlapped = [pair for pair in zip(labels, labels[1:]) if pair in OVERLAPPED]
     calibration = model["calibration"]
-    waiting = sum(dispatch.times for dispatch in dispatches) - beside
+    waiting = sum(dispatch.times for dispatch in dispatches) - len(overlapped)
     starts = calibration["start_us"] + (waiting - 1) * calibration["gap_us"]
     row = {"shape": list(shape), "stages": stages, "starts_us": starts, "missing": missing}
     if not missing:
         frames, items, classes, _ = shape
-        hidden = beside * min(stages[name].us for name in OVERLAPPED)
+        hidden = sum(min(stages[name].us for name in pair) for pair in overlapped)
         us = starts + sum(stage.us for stage in stages.values()) - hidden
         torch = pytorch_us(shape, card, model)
         row |= {

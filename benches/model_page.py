@@ -112,7 +112,8 @@ def write(page, source, data, described, model, every):
         f"`python3 benches/model.py benches/results/{source.name} --page benches/results/{page.name}`.",
         "Times are µs for the loss and its gradient. A range comes from PyTorch's published times. "
         "`starts` are the starts of all dispatches and the gaps between those that wait for each other; the other "
-        "columns do not contain them. `label_links` runs beside `sweep inward`, and the sum has the longer one. "
+        "columns do not contain them. `label_links` runs beside `sweep inward`, and `join` beside `sweep outward`; the "
+        "sum has the longer one of each. "
         "`of copying` is two reads of the logits and one write of the gradient as a share of "
         "the card's copy rate. `PyTorch` is the sum of its native kernels, `ratio` that sum divided by ours.",
     ]

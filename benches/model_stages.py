@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from stage_names import current
 
-STAGES = ["check_labels", "softmax_stats", "sweep inward", "label_links", "join", "sweep outward", "grad"]
+STAGES = ["check_labels", "softmax_stats", "sweep inward", "label_links", "sweep outward", "join", "grad"]
 WARP = 32
 # Frames per block of the sweeps; bytes per sector of the caches.
 BLOCK = 4
@@ -209,8 +209,8 @@ def work_of(dispatch, shape):
     if name == "sweep inward":
         return Work([Loop("blocks", blocks, direction=d) for d in (0, 1)], 3, entries, states + tops)
     if name == "sweep outward":
-        # With one pair per lane, the last block is processed before the loop.
-        before = 1 if dispatch.constants.get("PAIRS", 4) == 1 else 0
+        # The last block is processed before the loop; in records without LAST, only with one pair per lane.
+        before = 1 if "LAST" in dispatch.constants or dispatch.constants.get("PAIRS", 4) == 1 else 0
         loops = [Loop("blocks", blocks - before, direction=d) for d in (0, 1)]
         # It reads the rows and writes the weights and, for each quad, the sums over its blanks.
         return Work(loops, 3, entries, 2.25 * states + tops)

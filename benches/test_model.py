@@ -21,12 +21,12 @@ batch tiles: 1, checkpoint segments: 1, input slices: 1
   softmax_stats               1  2000 × 1 × 1                    22  by softmax_stats, LANES 32, ROWS 4, INPUT 0, DIRECTIONS 2, GREEDY 0, WRITE_GATHERED 0, ROW_VECTORS 1
   sweep inward                1  4 × 1 × 2                     1002  by sweep, LANES 128, STORE_ROWS 1, READ_GATHERED 0, INPUT 0, DISTINCT 0, OUTWARD 0
   label_links                 1  4 × 1 × 1                      158  by label_links, LANES 256, CLEAR 1, LINK 1
-  join                        1  4 × 1 × 1                       19  by join, LANES 64, ZERO_IMPOSSIBLE 0, INPUT 0, DISTINCT 0
   sweep outward               1  4 × 1 × 2                     1002  by sweep, LANES 128, STORE_ROWS 1, OUTWARD 1
+  join                        1  4 × 1 × 1                       19  by join, LANES 64, ZERO_IMPOSSIBLE 0, INPUT 0, DISTINCT 0
   grad                        1  2000 × 1 × 1                   640  by grad, LANES 128, ROWS 1, INPUT 0
 """
 # The same dispatches in a record from before the stages were renamed, and from before label_links
-# followed the inward sweep.
+# and join followed the sweeps.
 EARLIER_PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatches, 23.2 MiB of workspace
 1 group(s) of items, 1 page(s) of steps, 1 chunk(s) of frames
   labels       1 × 4 × 1 × 1, 9 rounds   LANES 64  CONCATENATED 0  ALLOW_BLANK 0
@@ -37,7 +37,7 @@ EARLIER_PLAN = """LossAndGrad of N = 4, T = 2000, C = 128, Lmax = 500: 7 dispatc
   sweep out    1 × 4 × 1 × 2, 1002 rounds   LANES 128  KEEP 1  OUT 1
   grad         1 × 2000 × 1 × 1, 640 rounds   LANES 128  ROWS 1  INPUT 0
 """
-NAMES = ["check_labels", "softmax_stats", "in", "label_links", "join", "out", "grad"]
+NAMES = ["check_labels", "softmax_stats", "in", "label_links", "out", "join", "grad"]
 
 # A card of round numbers.
 CARD = {
@@ -115,7 +115,7 @@ class Plans(unittest.TestCase):
         task, shape, dispatches = stages.parse_plan(PLAN)
         self.assertEqual((task, shape), ("loss and gradient", (2000, 4, 128, 500)))
         self.assertEqual([one.label for one in dispatches], stages.STAGES)
-        sweep_in, out = dispatches[2], dispatches[5]
+        sweep_in, out = dispatches[2], dispatches[4]
         self.assertEqual((sweep_in.times, sweep_in.grid, sweep_in.iterations, sweep_in.kernel), (1, (4, 1, 2), 1002, "sweep"))
         self.assertEqual((sweep_in.lanes, sweep_in.warps, sweep_in.workgroups), (128, 4, 8))
         self.assertEqual((sweep_in.subgroups, out.constants["OUTWARD"]), (False, 1))
@@ -176,12 +176,13 @@ class Arithmetic(unittest.TestCase):
         cost = stages.warp_cost(stages.Work(loops, 0, 0, 0), code, self.dispatches[0], self.model)
         self.assertEqual((cost.alone, cost.issue), (2 * 30 + 10 * (80 + 40), 2 * 10 + 10 * 90))
 
-    def test_with_one_pair_per_lane_the_last_block_is_outside_the_loop(self):
-        text = PLAN.replace("OUTWARD 1", "OUTWARD 1, PAIRS 1, TABLE 1")
-        dispatch = stages.parse_plan(text)[2][5]
-        code = compiled(loop(900, 2000), loop(900, 2000), code=500)
-        stage = stages.estimate(dispatch, self.shape, code, CARD, self.model)
-        self.assertAlmostEqual(stage.bounds["latency"], (500 * 3 + 249 * 2000 + 3 * 250) / 1000)
+    def test_the_last_block_is_outside_the_loop(self):
+        for form, blocks in {"PAIRS 1, TABLE 1": 249, "PAIRS 2, TABLE 1, LAST 1": 249, "PAIRS 2, TABLE 1": 250}.items():
+            text = PLAN.replace("OUTWARD 1", f"OUTWARD 1, {form}")
+            dispatch = stages.parse_plan(text)[2][4]
+            code = compiled(loop(900, 2000), loop(900, 2000), code=500)
+            stage = stages.estimate(dispatch, self.shape, code, CARD, self.model)
+            self.assertAlmostEqual(stage.bounds["latency"], (500 * 3 + blocks * 2000 + 3 * 250) / 1000)
 
     def test_many_warps_share_the_slots_of_a_scheduler(self):
         stage = self.of("softmax_stats", compiled(loop(10, 50), loop(10, 50, alu=20), code=1000))
@@ -264,15 +265,15 @@ class Rows(unittest.TestCase):
 
     def test_a_row_adds_its_stages_and_starts(self):
         of_stages = sum(stage.us for stage in self.row["stages"].values())
-        # `label_links` runs beside the inward sweep, which takes longer.
-        of_stages -= self.row["stages"]["label_links"].us
-        self.assertAlmostEqual(self.row["sum_us"], of_stages + 1 + 5 * 2)
+        # `label_links` and `join` run beside the sweeps, which take longer.
+        of_stages -= self.row["stages"]["label_links"].us + self.row["stages"]["join"].us
+        self.assertAlmostEqual(self.row["sum_us"], of_stages + 1 + 4 * 2)
         self.assertAlmostEqual(self.row["us_per_frame"], self.row["sum_us"] / 2000)
         self.assertAlmostEqual(self.row["copy_share"], 12 * 2000 * 4 * 128 / self.row["sum_us"] / 1e3 / 1000)
 
     def test_stages_that_wait_for_each_other_do_not_overlap(self):
         earlier = data()
-        earlier["plans"][0] |= {"text": EARLIER_PLAN, "pipelines": ["check_labels", "label_links", *NAMES[1:3], *NAMES[4:]]}
+        earlier["plans"][0] |= {"text": EARLIER_PLAN, "pipelines": ["check_labels", "label_links", "softmax_stats", "in", "join", "out", "grad"]}
         (row,) = model.rows_of(earlier, CARD, self.model)
         of_stages = sum(stage.us for stage in row["stages"].values())
         self.assertAlmostEqual(row["sum_us"], of_stages + 1 + 6 * 2)

@@ -6,7 +6,7 @@
 // those of the other kinds of input. The occupancies of a frame are weights divided by their sum
 // over all states. The division cancels any rounding error that the states of a frame have in
 // common, and for logits it makes the rows of the gradient sum to 0.
-// in: the input; items, item_status; lattice: the weights of labels and blanks; row_stats,
+// in: the input; items, final_status; lattice: the weights of labels and blanks; row_stats,
 // next_label, first_of_class.
 // out: the gradient, in the layout of the input.
 // grid: LANES lanes per group of four frames, ROWS groups per workgroup.
@@ -15,7 +15,7 @@
 @group(0) @binding(3) var<storage, read> items: array<Item>;
 @group(0) @binding(4) var<storage, read> next_label: array<u32>;
 @group(0) @binding(5) var<storage, read> first_of_class: array<u32>;
-@group(0) @binding(6) var<storage, read> item_status: array<u32>;
+@group(0) @binding(6) var<storage, read> final_status: array<u32>;
 @group(0) @binding(7) var<storage, read> lattice: array<f32>;
 @group(0) @binding(8) var<storage, read> row_stats: array<vec2<f32>>;
 
@@ -212,7 +212,7 @@ fn grad(
     var status_code = OK;
     if (frames.inside) {
         item = items[frames.g];
-        status_code = item_status[frames.g];
+        status_code = final_status[frames.g];
     }
     let valid = frames.t < vec4<u32>(item.frames);
     let steps = steps_at(frames.t, item.frames);

@@ -7,9 +7,9 @@
 // the predecessors of s and t is the first frame of beta's half (Graves et al. 2006, eq. 14,
 // without its division by the emission, because the sum over s' does not contain the emission of
 // frame t). For log-probabilities the first sum is -Σ_t row_max[t].
-// in: items, label_table; carry: the states of both directions; row_stats.
-// in, out: item_status [G].
-// out: loss, status [N]; exponents [G]: the exponent of the sum over all states.
+// in: items, label_table; carry: the states of both directions; row_stats, item_status.
+// out: loss, status [N]; final_status [G]: the status, for `grad`. Not in item_status, which the
+// outward sweep may read at the same time.
 // grid: one workgroup per item.
 // barriers: those of the fold.
 
@@ -21,10 +21,10 @@ override ZERO_IMPOSSIBLE: bool = false;
 @group(0) @binding(2) var<storage, read> label_table: array<u32>;
 @group(0) @binding(3) var<storage, read> carry: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
-@group(0) @binding(5) var<storage, read_write> item_status: array<u32>;
+@group(0) @binding(5) var<storage, read> item_status: array<u32>;
 @group(0) @binding(6) var<storage, read_write> loss: array<u32>;
 @group(0) @binding(7) var<storage, read_write> status: array<u32>;
-@group(0) @binding(8) var<storage, read_write> exponents: array<i32>;
+@group(0) @binding(8) var<storage, read_write> final_status: array<u32>;
 
 fn load_carry(direction: u32, g: u32, q: u32) -> States {
     let at = carry_part(0u, direction, g, 0u) + q;
@@ -198,7 +198,8 @@ fn join(
     let item = items[g];
     var sum = no_paths();
     var normaliser = normaliser_one();
-    if (item.sweeps != 0u) {
+    var status_code = item_status[g];
+    if (item.sweeps != 0u && status_code == OK) {
         sum = lane_path_sum(g, item, lane);
         normaliser = lane_normaliser(g, item.frames, lane);
     }
@@ -219,7 +220,6 @@ fn join(
     }
     let path_sum = sum_components(sum);
     let total = multiply_components(normaliser);
-    var status_code = item_status[g];
     let divisor = total.product.e;
     let least = max(divisor, vec4<i32>(MIN_EXPONENT)) - MAX_EXPONENT;
     let exponent = max(path_sum.e - 2 * ONE_STATE, least) - divisor;
@@ -234,8 +234,7 @@ fn join(
     } else if (status_code == IMPOSSIBLE) {
         bits = select(INFINITY, 0u, ZERO_IMPOSSIBLE);
     }
-    item_status[g] = status_code;
-    exponents[g] = path_sum.e.x;
+    final_status[g] = status_code;
     status[params.item_base + g] = status_code;
     loss[params.item_base + g] = bits;
 }

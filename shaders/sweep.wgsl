@@ -12,12 +12,16 @@
 // where y is the emission and s' are the predecessors of s (Graves et al. 2006, eq. 6 to 11, 14).
 // For beta, s' are the successors of s, at frame t+1.
 // in: items, label_table; the input, and the emission table or the gathered entries if the plan has
-// them; row_stats; exponents, for the outward sweep.
+// them; row_stats, item_status.
 // in, out: lattice; carry: the checkpoints, and the states between two dispatches.
 // grid: one workgroup per item and direction (z); a lane holds one group of PAIRS state pairs.
 // barriers: one per exchange with the neighbouring lane, and those of `quad_sums`. Each computed
 // row of states takes one exchange; rows that are computed at the same time share it. None if the
 // workgroup is one subgroup.
+
+fn rows_of_carry() -> u32 {
+    return params.spill_row;
+}
 
 // The sum over the transitions into each state at the direction's next frame, without the emission.
 fn incoming(direction: u32, group: Group, states: States) -> States {
@@ -66,6 +70,33 @@ fn block_rows(direction: u32, group: Group, row_a: States, y: BlockStates) -> Bl
     return BlockStates(row_a, row_b, row_c, advance(direction, group, row_c, y.d));
 }
 
+// Sets `reference`. `begin` are the states before step `end` - 1 of the other direction, the first
+// one that is processed, and `rows` are those of its block.
+fn set_reference(assignment: Assignment, group: Group, begin: States, rows: BlockStates, end: u32) {
+    if (!begins_outward(assignment)) {
+        reference = load_reference(assignment);
+        return;
+    }
+    var row = rows.a;
+    switch ((end - 1u) % BLOCK) {
+        case 1u: {
+            row = rows.b;
+        }
+        case 2u: {
+            row = rows.c;
+        }
+        case 3u: {
+            row = rows.d;
+        }
+        default: {}
+    }
+    let sums = incoming(assignment.direction, group, begin);
+    reference = largest_in_workgroup(group.index, largest_exponent(sums, row));
+    if (group.index == 0u) {
+        store_reference(assignment);
+    }
+}
+
 // The weights of a block, by frame.
 struct BlockWeights {
     a: Weights,
@@ -108,21 +139,21 @@ fn outward_block(
     var weights = BlockWeights();
     if (k + 3u < end) {
         let incoming_d = incoming(d, group, states);
-        weights.d = weights_of(incoming_d, rows.d, assignment.total_exponent);
+        weights.d = weights_of(incoming_d, rows.d);
         states = with_emission(incoming_d, y.d);
     }
     if (k + 2u < end) {
         let incoming_c = incoming(d, group, states);
-        weights.c = weights_of(incoming_c, rows.c, assignment.total_exponent);
+        weights.c = weights_of(incoming_c, rows.c);
         states = with_emission(incoming_c, y.c);
     }
     if (k + 1u < end) {
         let incoming_b = incoming(d, group, states);
-        weights.b = weights_of(incoming_b, rows.b, assignment.total_exponent);
+        weights.b = weights_of(incoming_b, rows.b);
         states = with_emission(incoming_b, y.b);
     }
     let incoming_a = incoming(d, group, states);
-    weights.a = weights_of(incoming_a, rows.a, assignment.total_exponent);
+    weights.a = weights_of(incoming_a, rows.a);
     states = with_emission(incoming_a, y.a);
     store_weights(assignment, k, group, weights);
     return States(normalised(states.blank), normalised(states.label));
@@ -145,7 +176,7 @@ fn sweep_outward(assignment: Assignment, group: Group, begin: States) -> States 
 
 // Processes one direction of an item.
 fn sweep_direction(direction: u32, g: u32, item: Item, lane: u32) {
-    let assignment = assignment_of(g, direction, item);
+    let assignment = Assignment(g, direction, item);
     let group = group_of(g, item.labels, lane);
     var states: States;
     if (!OUTWARD && params.first_step == 0u) {
@@ -175,7 +206,7 @@ fn sweep(
         return;
     }
     let item = items[g];
-    if (item.sweeps == 0u) {
+    if (item.sweeps == 0u || item_status[g] != OK) {
         return;
     }
     sweep_both(workgroup.z, g, item, lane);

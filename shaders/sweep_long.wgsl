@@ -18,6 +18,10 @@ fn block_row(f: u32) -> u32 {
     return params.spill_row + 2u + f;
 }
 
+fn rows_of_carry() -> u32 {
+    return params.spill_row + 6u;
+}
+
 fn row_barrier() {
     storageBarrier();
     workgroupBarrier();
@@ -81,6 +85,24 @@ fn sweep_inward(assignment: Assignment, lane: u32) -> u32 {
     return parity;
 }
 
+// Sets `reference`. `row` is the row of the first step that is processed.
+fn set_reference(assignment: Assignment, lane: u32, row: u32) {
+    if (!begins_outward(assignment)) {
+        reference = load_reference(assignment);
+        return;
+    }
+    var largest = 0;
+    for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
+        let quad = group_of(assignment.g, assignment.item.labels, q);
+        let sums = incoming(assignment.direction, assignment, own_row(0u), quad);
+        largest = max(largest, largest_exponent(sums, load_carry(row, assignment, q)));
+    }
+    reference = largest_in_workgroup(lane, largest);
+    if (lane == 0u) {
+        store_reference(assignment);
+    }
+}
+
 // Processes the other direction's steps in the dispatch range, in descending order. Returns the
 // parity of the row that holds the states of the last step.
 fn sweep_outward(assignment: Assignment, lane: u32) -> u32 {
@@ -106,17 +128,16 @@ fn sweep_outward(assignment: Assignment, lane: u32) -> u32 {
             }
             row_barrier();
         }
+        if (block_end == end) {
+            set_reference(assignment, lane, block_row(end - 1u - first));
+        }
         for (var k = block_end; k > first; k--) {
             let f = k - 1u - first;
             for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
                 let quad = group_of(assignment.g, assignment.item.labels, q);
                 let y = step_emissions(assignment.g, other, k - 1u, assignment.item, quad);
                 let sums = incoming(d, assignment, own_row(parity), quad);
-                let weights = weights_of(
-                    sums,
-                    load_carry(block_row(f), assignment, q),
-                    assignment.total_exponent,
-                );
+                let weights = weights_of(sums, load_carry(block_row(f), assignment, q));
                 let at = lattice_part(first, other, assignment.g, 0u) + q;
                 lattice[at + f * params.quads] = words(weights.labels);
                 lattice[at + 4u * params.quads][f] = bitcast<u32>(weights.blanks);
@@ -145,10 +166,10 @@ fn sweep_long(
         return;
     }
     let item = items[g];
-    if (item.sweeps == 0u) {
+    if (item.sweeps == 0u || item_status[g] != OK) {
         return;
     }
-    let assignment = assignment_of(g, workgroup.z, item);
+    let assignment = Assignment(g, workgroup.z, item);
     for (var q = lane; q < params.quads; q += LANES) {
         var states: States;
         if (!OUTWARD && params.first_step == 0u) {

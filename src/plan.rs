@@ -342,8 +342,9 @@ fn write_stage(f: &mut fmt::Formatter<'_>, first: &PlannedDispatch, count: usize
         f.write_str(" with subgroups")?;
     }
     if first.sweep != SweepForm::QUADS {
-        let SweepForm { pairs, table } = first.sweep;
-        write!(f, ", PAIRS {}, TABLE {}", pairs.count(), u8::from(table))?;
+        let SweepForm { pairs, table, last } = first.sweep;
+        let [table, last] = [table, last].map(u8::from);
+        write!(f, ", PAIRS {}, TABLE {table}, LAST {last}", pairs.count())?;
     }
     for (name, value) in &first.constants {
         write!(f, ", {name} {value}")?;

@@ -91,6 +91,9 @@ fn name(case: &Case) -> String {
     if case.shader.emission_table {
         name += "-table";
     }
+    if case.shader.last {
+        name += "-last";
+    }
     for (constant, value) in &case.constants {
         if *value != 0 {
             name += &format!("-{constant}{value}");

@@ -18,7 +18,7 @@ BEGIN, END = "<!-- gpu:begin -->", "<!-- gpu:end -->"
 # The row of the platform table for GPUs that were not run. The rows of cards stand before it.
 NOT_RUN = "| GPUs of NVIDIA"
 # The stages in the order in which they are dispatched.
-STAGES = ("check_labels", "softmax_stats", "sweep inward", "label_links", "join", "sweep outward", "grad")
+STAGES = ("check_labels", "softmax_stats", "sweep inward", "label_links", "sweep outward", "join", "grad")
 
 SOFTWARE = (
     "The column `kernels` is – because times on a software adapter are wall times. The stages below are by its "

@@ -3,7 +3,7 @@
 // The workspace holds one tile of items, and g is an item's index in the tile. The headers of the
 // kernels use these symbols: N and G are the number of items of the batch and of the tile, T that
 // of frames, C that of classes, L that of labels of an item, and Lmax the row length of padded
-// labels. These arrays are row-major: items, item_status, exponents and backtrace_states [G];
+// labels. These arrays are row-major: items, item_status, final_status and backtrace_states [G];
 // label_table and next_label [G, label_capacity]; first_of_class [G, C]; row_stats [T, G]; states
 // [G, T]. The functions below index the other arrays, except `totals`, which batch_totals.wgsl
 // describes.
@@ -107,7 +107,8 @@ fn lattice_part(k: u32, direction: u32, g: u32, part: u32) -> u32 {
     return (((block * 2u + direction) * params.tile_items + g) * LATTICE_PARTS + part) * params.quads;
 }
 
-// The start of part (row, direction, item, part) of the carry, whose rows are rows of states.
+// The start of part (row, direction, item, part) of the carry, whose rows are rows of states. The
+// references of the outward sweep follow the last row.
 fn carry_part(row: u32, direction: u32, g: u32, part: u32) -> u32 {
     return (((row * DIRECTIONS + direction) * params.tile_items + g) * 4u + part) * params.quads;
 }

@@ -6,17 +6,20 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
     let other = 1u - assignment.direction;
     let first = params.first_step / BLOCK;
     let last = (end - 1u) / BLOCK;
-    var states = begin;
-    var next = load_block(assignment.g, other, last * BLOCK, assignment.item, group);
-    var next_row = stored_row(assignment, last * BLOCK, group.index);
-    for (var b = last + 1u; b > first; b--) {
-        let k = (b - 1u) * BLOCK;
-        let y = block_emissions(next);
+    var k = last * BLOCK;
+    var y = block_emissions(load_block(assignment.g, other, k, assignment.item, group));
+    var rows = block_rows(other, group, stored_row(assignment, k, group.index), y);
+    set_reference(assignment, group, begin, rows, end);
+    var states = outward_block(assignment, group, k, end, begin, rows, y);
+    var next = load_block(assignment.g, other, preceding_block(k), assignment.item, group);
+    var next_row = stored_row(assignment, preceding_block(k), group.index);
+    for (var b = last; b > first; b--) {
+        k = (b - 1u) * BLOCK;
+        y = block_emissions(next);
         let row_a = next_row;
-        let next_k = preceding_block(k);
-        next = load_block(assignment.g, other, next_k, assignment.item, group);
-        next_row = stored_row(assignment, next_k, group.index);
-        let rows = block_rows(other, group, row_a, y);
+        next = load_block(assignment.g, other, preceding_block(k), assignment.item, group);
+        next_row = stored_row(assignment, preceding_block(k), group.index);
+        rows = block_rows(other, group, row_a, y);
         states = outward_block(assignment, group, k, end, states, rows, y);
     }
     return states;

@@ -32,6 +32,7 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
     var next_k = last * BLOCK;
     var y = block_emissions(load_block(assignment.g, other, next_k, assignment.item, group));
     var rows = block_rows(other, group, stored_row(assignment, next_k, group.index), y);
+    set_reference(assignment, group, begin, rows, end);
     var states = outward_block(assignment, group, next_k, end, begin, rows, y);
     if (last == first) {
         return states;
@@ -67,10 +68,10 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
             (b - 1u) * BLOCK,
             group,
             BlockWeights(
-                weights_of(at_a, rows.a, assignment.total_exponent),
-                weights_of(at_b.own, rows.b, assignment.total_exponent),
-                weights_of(at_c.own, rows.c, assignment.total_exponent),
-                weights_of(at_d.own, rows.d, assignment.total_exponent),
+                weights_of(at_a, rows.a),
+                weights_of(at_b.own, rows.b),
+                weights_of(at_c.own, rows.c),
+                weights_of(at_d.own, rows.d),
             ),
         );
         rows = BlockStates(row_a, row_b, row_c, row_d);

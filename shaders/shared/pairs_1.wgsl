@@ -39,6 +39,10 @@ fn sum_of(value: Floats) -> f32 {
     return value;
 }
 
+fn largest_of(value: Ints) -> i32 {
+    return value;
+}
+
 fn component(value: Words, i: u32) -> u32 {
     return value;
 }

@@ -32,6 +32,10 @@ fn sum_of(values: Floats) -> f32 {
     return values.x + values.y;
 }
 
+fn largest_of(values: Ints) -> i32 {
+    return max(values.x, values.y);
+}
+
 // The two lanes of a quad exchange the sums of two frames each. The order of the additions is that
 // of `sum_of` for four pairs.
 fn quad_sums(group: u32, own: vec4<f32>) -> Floats {

@@ -45,6 +45,10 @@ fn sum_of(values: Floats) -> f32 {
     return (values.x + values.y) + (values.z + values.w);
 }
 
+fn largest_of(values: Ints) -> i32 {
+    return max(max(values.x, values.y), max(values.z, values.w));
+}
+
 // The lanes of a quad share the work of storing the sums over the quad's blanks at the four frames
 // of a block: each lane stores the sums of PAIRS frames. Returns these sums; the first is that of
 // frame PAIRS · (group % (4 / PAIRS)) of the block. `own` are the sums over the blanks of the

@@ -12,20 +12,14 @@ override STORE_ROWS: bool = false;
 @group(0) @binding(3) var<storage, read> label_table: array<u32>;
 @group(0) @binding(4) var<storage, read> row_stats: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> lattice: array<Words>;
-@group(0) @binding(7) var<storage, read_write> carry: array<Words>;
-@group(0) @binding(8) var<storage, read> exponents: array<i32>;
+@group(0) @binding(8) var<storage, read> item_status: array<u32>;
 
-// The item and direction that a workgroup processes, and the exponent of the sum over all paths,
-// which is not known before the outward sweep. Uniform over the workgroup, as barriers require.
+// The item and direction that a workgroup processes. Uniform over the workgroup, as barriers
+// require.
 struct Assignment {
     g: u32,
     direction: u32,
     item: Item,
-    total_exponent: i32,
-}
-
-fn assignment_of(g: u32, direction: u32, item: Item) -> Assignment {
-    return Assignment(g, direction, item, exponents[g]);
 }
 
 // The states of a lane without a group. They are 0, so that they add nothing to the last group.
@@ -55,18 +49,6 @@ fn load_carry(row: u32, assignment: Assignment, group: u32) -> States {
         Scaled(floats(carry[at]), integers(carry[at + part])),
         Scaled(floats(carry[at + 2u * part]), integers(carry[at + 3u * part])),
     );
-}
-
-fn store_carry(row: u32, assignment: Assignment, group: u32, states: States) {
-    let part = row_groups();
-    if (group >= part) {
-        return;
-    }
-    let at = carry_part(row, assignment.direction, assignment.g, 0u) * GROUPS_PER_QUAD + group;
-    carry[at] = words(states.blank.m);
-    carry[at + part] = bitcast<Words>(states.blank.e);
-    carry[at + 2u * part] = words(states.label.m);
-    carry[at + 3u * part] = bitcast<Words>(states.label.e);
 }
 
 // The index of a group in part 0 of a block of the lattice.
@@ -99,30 +81,53 @@ fn stored_row(assignment: Assignment, k: u32, group: u32) -> States {
     );
 }
 
+// The exponent of the power of two that divides an item's weights in a direction: the largest of the
+// products alpha · beta at the first frame that the outward sweep processes. At each frame these
+// products add up to the sum over all paths, so no weight exceeds the range of f32. The carry has it
+// for the dispatches that continue the sweep.
+var<private> reference: i32 = 0;
+
+fn reference_index(assignment: Assignment) -> u32 {
+    let end = carry_part(rows_of_carry(), 0u, 0u, 0u) * GROUPS_PER_QUAD;
+    return end + 2u * assignment.g + assignment.direction;
+}
+
+fn load_reference(assignment: Assignment) -> i32 {
+    return largest_of(integers(carry[reference_index(assignment)]));
+}
+
+// True if the dispatch begins the outward sweep of the item.
+fn begins_outward(assignment: Assignment) -> bool {
+    return params.end_step >= steps_of(1u - assignment.direction, assignment.item.frames);
+}
+
+// The largest exponent of the products of a group's states.
+fn largest_exponent(a: States, b: States) -> i32 {
+    return largest_of(max(a.blank.e + b.blank.e, a.label.e + b.label.e));
+}
+
 // The weights of a group at a frame: alpha · beta of each label, and the sum over the group's
-// blanks, all divided by 2^total_exponent, where total_exponent is the exponent of the sum over all
-// paths. At each frame the weights of all states add up to that sum, so after the division they are
-// below about 2.
+// blanks, all divided by 2^reference.
 struct Weights {
     labels: Floats,
     blanks: f32,
 }
 
-// a · b / 2^total_exponent; 0 below the smallest normal number. Adds to the bits of the exponent
-// instead of multiplying by a power of two, because a driver may contract a sum of two products,
-// and the bits of the sums over blanks would then depend on PAIRS. The exponents are added modulo
-// 2^32: those of two zeros, less total_exponent, would not fit in an i32.
-fn weight(a: Scaled, b: Scaled, total_exponent: i32) -> Floats {
+// a · b / 2^reference; 0 below the smallest normal number. Adds to the bits of the exponent instead
+// of multiplying by a power of two, because a driver may contract a sum of two products, and the
+// bits of the sums over blanks would then depend on PAIRS. The exponents are added modulo 2^32:
+// those of two zeros, less the reference, would not fit in an i32.
+fn weight(a: Scaled, b: Scaled) -> Floats {
     let bits = bitcast<Words>(a.m * b.m);
-    let e = bitcast<Words>(a.e) + bitcast<Words>(b.e) - Words(bitcast<u32>(total_exponent));
+    let e = bitcast<Words>(a.e) + bitcast<Words>(b.e) - Words(bitcast<u32>(reference));
     let exponent = (bits >> Words(23u)) + e;
     let scaled = bitcast<Ints>(bits + (e << Words(23u)));
     return bitcast<Floats>(select_ints(scaled, Ints(0), exponent - Words(1u) < Words(254u)));
 }
 
-fn weights_of(incoming: States, stored: States, total_exponent: i32) -> Weights {
+fn weights_of(incoming: States, stored: States) -> Weights {
     return Weights(
-        weight(incoming.label, stored.label, total_exponent),
-        sum_of(weight(incoming.blank, stored.blank, total_exponent)),
+        weight(incoming.label, stored.label),
+        sum_of(weight(incoming.blank, stored.blank)),
     );
 }

@@ -12,13 +12,15 @@ pub(crate) fn variants() -> impl Iterator<Item = (&'static Kernel, SourceVariant
                 for in_place in [false, true] {
                     for subgroups in [false, true] {
                         for pairs in Pairs::ALL {
-                            for table in [false, true] {
+                            for [table, last] in
+                                [[false, false], [false, true], [true, false], [true, true]]
+                            {
                                 variants.push(kernel.source_variant(SourceVariant {
                                     aliasing,
                                     element,
                                     in_place,
                                     subgroups,
-                                    sweep: SweepForm { pairs, table },
+                                    sweep: SweepForm { pairs, table, last },
                                 }));
                             }
                         }
@@ -54,6 +56,8 @@ pub struct Shader {
     pub pairs_per_lane: u32,
     /// True if a sweep reads emissions from the emission table instead of computing them.
     pub emission_table: bool,
+    /// True for the last dispatch of an outward sweep, which stores no states for another one.
+    pub last: bool,
 }
 
 impl Shader {
@@ -68,6 +72,7 @@ impl Shader {
             subgroups: variant.subgroups,
             pairs_per_lane: variant.sweep.pairs.count(),
             emission_table: variant.sweep.table,
+            last: variant.sweep.last,
         }
     }
 

@@ -16,6 +16,8 @@ const DIRECTION_CONSTANT: &str = include_str!("../../shaders/shared/direction_co
 const DIRECTION_VARIABLE: &str = include_str!("../../shaders/shared/direction_variable.wgsl");
 const OUTWARD_IN_TURN: &str = include_str!("../../shaders/shared/outward_in_turn.wgsl");
 const OUTWARD_OVERLAPPED: &str = include_str!("../../shaders/shared/outward_overlapped.wgsl");
+const CARRY_READ: &str = include_str!("../../shaders/shared/carry_read.wgsl");
+pub(super) const CARRY_WRITTEN: &str = include_str!("../../shaders/shared/carry_written.wgsl");
 const SWAP_BARRIER: &str = include_str!("../../shaders/shared/swap_barrier.wgsl");
 const SWAP_SUBGROUP: &str = include_str!("../../shaders/shared/swap_subgroup.wgsl");
 const INPUT_F32: &str = include_str!("../../shaders/shared/input_f32.wgsl");
@@ -95,13 +97,17 @@ pub(crate) struct SweepForm {
     pub(crate) pairs: Pairs,
     /// The sweep reads emissions from the emission table instead of computing them.
     pub(crate) table: bool,
+    /// No dispatch continues the sweep, so it does not store its last states.
+    pub(crate) last: bool,
 }
 
 impl SweepForm {
-    /// The form whose lanes hold quads and compute the emissions. All other kernels have it too.
+    /// The form whose lanes hold quads, compute the emissions and store their last states. All other
+    /// kernels have it too.
     pub(crate) const QUADS: Self = Self {
         pairs: Pairs::Four,
         table: false,
+        last: false,
     };
 }
 
@@ -141,6 +147,8 @@ pub(super) enum SourcePart {
     Emissions,
     /// The entries of a recursion that never reads the emission table.
     Entries,
+    /// The states of a sweep between two dispatches.
+    Carry,
     /// The exchange between the lanes that hold one quad, if a lane holds less than a quad.
     Swap,
     /// The loop of the outward sweep, and whether the direction is a constant.
@@ -192,8 +200,8 @@ impl Kernel {
                 variant.sweep
             } else if self.shared.contains(&SourcePart::Entries) {
                 SweepForm {
-                    table: false,
-                    ..variant.sweep
+                    pairs: variant.sweep.pairs,
+                    ..SweepForm::QUADS
                 }
             } else {
                 SweepForm::QUADS
@@ -208,7 +216,7 @@ impl Kernel {
         if variant.element == ElementType::F16 {
             parts.push("enable f16;\n");
         }
-        let SweepForm { pairs, table } = variant.sweep;
+        let SweepForm { pairs, table, last } = variant.sweep;
         parts.extend([PARAMS, INDEX]);
         parts.extend(pairs.sources());
         parts.push(SCALED);
@@ -238,6 +246,8 @@ impl Kernel {
                     Pairs::Two => [OUTWARD_IN_TURN, DIRECTION_CONSTANT],
                     Pairs::Four => [OUTWARD_IN_TURN, DIRECTION_VARIABLE],
                 }),
+                SourcePart::Carry if last => parts.push(CARRY_READ),
+                SourcePart::Carry => parts.push(CARRY_WRITTEN),
                 SourcePart::Swap if pairs == Pairs::Four => {}
                 SourcePart::Swap if variant.subgroups => parts.push(SWAP_SUBGROUP),
                 SourcePart::Swap => parts.push(SWAP_BARRIER),
@@ -265,6 +275,7 @@ impl Kernel {
         let variant = self.source_variant(variant);
         match self.bindings[binding] {
             (ArrayId::Input, _) if variant.in_place => None,
+            (ArrayId::Carry, _) if variant.sweep.last => Some(Read),
             (array, Read) if array.is_external() && variant.aliasing == Aliasing::Aliased => {
                 Some(Write)
             }

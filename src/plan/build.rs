@@ -142,9 +142,11 @@ impl Builder<'_> {
         self.sweep_inward(tile)?;
         // It runs at the same time as the inward sweep, since neither reads what the other writes.
         self.label_links(tile)?;
-        self.join(tile)?;
-        if self.options.reduction != Reduction::None {
-            self.reduce(tile)?;
+        // `join` runs at the same time as the outward sweep if that does not overwrite the carry.
+        // It follows the sweep, since the barrier before the sweep would also wait for `join`.
+        let at_once = self.task == Task::LossAndGrad && self.outward_is_one_dispatch(tile);
+        if !at_once {
+            self.join_and_reduce(tile)?;
         }
         if self.task == Task::Loss {
             return Ok(());
@@ -153,7 +155,18 @@ impl Builder<'_> {
             let segment = self.segment(index);
             self.recompute(tile, segment)?;
             self.sweep(tile, segment, Phase::Outward)?;
+            if at_once {
+                self.join_and_reduce(tile)?;
+            }
             self.row_stage(tile, segment, &kernels::GRAD)?;
+        }
+        Ok(())
+    }
+
+    fn join_and_reduce(&mut self, tile: Tile) -> Result<(), PlanError> {
+        self.join(tile)?;
+        if self.options.reduction != Reduction::None {
+            self.reduce(tile)?;
         }
         Ok(())
     }

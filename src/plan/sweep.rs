@@ -4,7 +4,7 @@ use super::build::{Builder, Phase, Segment, Tile, word};
 use super::tiling::{BLOCK, EmissionTable, Tiling};
 use super::{Iterations, PlannedDispatch, Task};
 use crate::error::PlanError;
-use crate::kernels::{self, Pairs, SweepForm};
+use crate::kernels::{self, Kernel, Pairs, SweepForm};
 use crate::params::Params;
 
 /// The number of lanes with which a workgroup uses all four schedulers of a GPU's core, if 32 lanes
@@ -19,25 +19,30 @@ const MAX_SWEEP_LANES: u64 = 512;
 /// `shaders/shared/neighbour_barrier.wgsl` and `swap_barrier.wgsl`.
 const EXCHANGE_BYTES: u64 = 32 + 16;
 
+/// How a recursion over the frames of a tile is computed.
+struct Recursion {
+    kernel: &'static Kernel,
+    sweep: SweepForm,
+    subgroups: bool,
+    lanes: u64,
+    /// The loop iterations of a lane per step, and per dispatch.
+    per_step: u64,
+    per_dispatch: u64,
+}
+
+impl Recursion {
+    fn iterations(&self, steps: u64) -> u64 {
+        steps * self.per_step + self.per_dispatch + 1
+    }
+}
+
 impl Builder<'_> {
-    /// Adds a recursion through a segment, in one or more dispatches: from its first step to its
-    /// last in the inward phases, from its last to its first in the outward phase.
-    pub(super) fn sweep(
-        &mut self,
-        tile: Tile,
-        segment: Segment,
-        phase: Phase,
-    ) -> Result<(), PlanError> {
-        let Tiling {
-            label_capacity,
-            quads,
-            spill,
-            gathered,
-            ..
-        } = self.tiling;
+    fn recursion(&self) -> Recursion {
+        let Tiling { quads, spill, .. } = self.tiling;
         let sweep = SweepForm {
             pairs: self.pairs_per_lane(),
             table: self.tiling.table.is_some(),
+            last: false,
         };
         let groups = quads * 4 / u64::from(sweep.pairs.count());
         let subgroup = self.subgroup();
@@ -47,23 +52,57 @@ impl Builder<'_> {
             (false, true) => subgroup,
             (false, false) => sweep_lanes(groups, self.limits.software),
         };
-        let aligns = self.task == Task::Align;
         // In each step, a `_long` kernel loops over the quads: once in an alignment; in a sweep of
         // the loss up to three times, because it also copies and recomputes the rows of a block.
         let strides = quads.div_ceil(lanes) + 2;
-        let (kernel, per_step, per_dispatch) = match (spill, aligns) {
+        let (kernel, per_step, per_dispatch) = match (spill, self.task == Task::Align) {
             (true, true) => (&kernels::VITERBI_LONG, strides, 2 * strides),
-            (true, false) => (&kernels::SWEEP_LONG, 3 * strides, 2 * strides),
+            (true, false) => (&kernels::SWEEP_LONG, 3 * strides, 3 * strides),
             (false, true) => (&kernels::VITERBI, 1, 1),
             (false, false) => (&kernels::SWEEP, 1, 1),
         };
-        let steps = u64::from(Iterations::MAX).saturating_sub(per_dispatch + 1) / per_step;
-        let steps = (steps / BLOCK * BLOCK).max(BLOCK);
-        let iterations = |steps: u64| steps * per_step + per_dispatch + 1;
-        let segment_steps = segment.end - segment.first;
-        let invocations = tile.count * self.task.directions() * lanes;
-        let steps = self.timed_steps(kernel, invocations, steps.min(segment_steps), iterations);
-        let dispatches = segment_steps.div_ceil(steps.max(1));
+        Recursion {
+            kernel,
+            sweep,
+            subgroups,
+            lanes,
+            per_step,
+            per_dispatch,
+        }
+    }
+
+    /// Returns the number of steps of a segment that one dispatch computes.
+    fn steps_per_dispatch(&self, recursion: &Recursion, tile: Tile, segment: Segment) -> u64 {
+        let left = u64::from(Iterations::MAX).saturating_sub(recursion.iterations(0));
+        let steps = left / recursion.per_step / BLOCK * BLOCK;
+        let steps = steps.max(BLOCK).min(segment.end - segment.first);
+        let invocations = tile.count * self.task.directions() * recursion.lanes;
+        self.timed_steps(recursion.kernel, invocations, steps, |steps| {
+            recursion.iterations(steps)
+        })
+    }
+
+    /// Returns true if the outward sweep of a tile is one dispatch, which stores no states for
+    /// another one.
+    pub(super) fn outward_is_one_dispatch(&self, tile: Tile) -> bool {
+        let all = self.all_steps();
+        !self.tiling.spill
+            && self.tiling.segments() == 1
+            && self.steps_per_dispatch(&self.recursion(), tile, all) == all.end
+    }
+
+    /// Adds a recursion through a segment, in one or more dispatches: from its first step to its
+    /// last in the inward phases, from its last to its first in the outward phase.
+    pub(super) fn sweep(
+        &mut self,
+        tile: Tile,
+        segment: Segment,
+        phase: Phase,
+    ) -> Result<(), PlanError> {
+        let recursion = self.recursion();
+        let aligns = self.task == Task::Align;
+        let steps = self.steps_per_dispatch(&recursion, tile, segment);
+        let dispatches = (segment.end - segment.first).div_ceil(steps.max(1));
         let checkpointed = self.tiling.checkpointed();
         let checkpoint_row = if checkpointed { 1 + segment.index } else { 0 };
         let (label, carry_row, stores_rows) = match phase {
@@ -78,7 +117,7 @@ impl Builder<'_> {
         };
         // If entries are gathered, the kernel does not read the input, so only one row of it is
         // bound.
-        let (frames, items) = if gathered {
+        let (frames, items) = if self.tiling.gathered {
             (1, 1)
         } else {
             (self.shape.frames as u64, tile.count)
@@ -95,12 +134,16 @@ impl Builder<'_> {
             };
             let first = segment.first + index * steps;
             let end = (first + steps).min(segment.end);
+            let sweep = SweepForm {
+                last: phase == Phase::Outward && first == 0 && !self.tiling.spill,
+                ..recursion.sweep
+            };
             let stores_checkpoint = phase == Phase::Inward && first == segment.first;
             let mut constants = vec![
-                ("LANES", word(lanes)),
+                ("LANES", word(recursion.lanes)),
                 ("STORE_ROWS", stores_rows.into()),
                 match self.tiling.table {
-                    None => ("READ_GATHERED", gathered.into()),
+                    None => ("READ_GATHERED", self.tiling.gathered.into()),
                     Some(table) => ("OF_CLASSES", (table == EmissionTable::OfClasses).into()),
                 },
                 ("INPUT", self.input_kind()),
@@ -112,9 +155,9 @@ impl Builder<'_> {
                 ("OUTWARD", (phase == Phase::Outward).into())
             });
             self.push(PlannedDispatch {
-                kernel,
+                kernel: recursion.kernel,
                 label,
-                subgroups,
+                subgroups: recursion.subgroups,
                 sweep,
                 constants,
                 params: Params {
@@ -126,11 +169,11 @@ impl Builder<'_> {
                     ..params
                 },
                 grid: self.linear_grid(tile.count, word(self.task.directions())),
-                ranges: self.binding_ranges(kernel, |_| input),
+                ranges: self.binding_ranges(recursion.kernel, |_| input),
                 iterations: Iterations::bounded(
-                    iterations(end - first),
+                    recursion.iterations(end - first),
                     "labels min(Lmax, T)",
-                    label_capacity,
+                    self.tiling.label_capacity,
                 )?,
             })?;
         }

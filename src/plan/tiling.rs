@@ -392,8 +392,14 @@ impl Tiling {
         self.task.directions() * STATE_VECTORS * VECTOR * self.quads
     }
 
+    /// Returns the bytes of the carry: its rows, then the references of the outward sweep, which take
+    /// a vector for each direction and item.
     fn carry_bytes(&self) -> u64 {
-        self.carry_rows() * self.carry_row_bytes() * self.tile_items
+        let references = match self.task {
+            Task::LossAndGrad => self.task.directions() * VECTOR,
+            _ => 0,
+        };
+        (self.carry_rows() * self.carry_row_bytes() + references) * self.tile_items
     }
 
     /// Returns the words of a caller's array that a binding can hold, at any offset.
@@ -451,7 +457,7 @@ impl Tiling {
             array(ArrayId::Totals, (TOTALS_WORDS + starts) * WORD),
             array(ArrayId::Items, tile_items * ITEM),
             array(ArrayId::ItemStatus, tile_items * WORD),
-            array(ArrayId::Exponents, tile_items * WORD),
+            array(ArrayId::FinalStatus, tile_items * WORD),
             array(ArrayId::LabelTable, tile_items * self.label_bytes()),
             array(ArrayId::NextLabel, next_label),
             array(ArrayId::FirstOfClass, first_of_class),

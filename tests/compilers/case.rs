@@ -21,6 +21,7 @@ impl Case {
             (self.shader.pairs_per_lane == 1, "one_pair"),
             (self.shader.pairs_per_lane == 2, "two_pairs"),
             (self.shader.emission_table, "table"),
+            (self.shader.last, "last"),
         ] {
             if holds {
                 name = format!("{name} {word}");

@@ -22,7 +22,7 @@ fn distinct_cases() -> Vec<Case> {
     // Aliasing, element type and in-place gradients select the source but do not change the
     // constants. Subgroups and the form of a sweep do.
     let key = |shader: &Shader| {
-        let form = (shader.pairs_per_lane, shader.emission_table);
+        let form = (shader.pairs_per_lane, shader.emission_table, shader.last);
         (shader.name, shader.subgroups, form)
     };
     let mut constants: HashMap<_, BTreeSet<_>> = HashMap::new();

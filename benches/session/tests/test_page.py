@@ -69,7 +69,7 @@ class Page(unittest.TestCase):
             self.assertIn(part, text)
 
     def test_stages_stand_in_the_order_of_their_dispatches(self):
-        known = ["check_labels", "softmax_stats", "sweep inward", "label_links", "join", "sweep outward", "grad", "other"]
+        known = ["check_labels", "softmax_stats", "sweep inward", "label_links", "sweep outward", "join", "grad", "other"]
         # Records made before the stages were renamed.
         earlier = ["chain", "grad", "labels", "meet", "other", "stats", "sweep in", "sweep out"]
         as_dispatched = ["softmax_stats", "label_links", "grad"]

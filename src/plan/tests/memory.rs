@@ -17,7 +17,8 @@ fn the_workspace_of_a_small_batch_has_the_size_computed_by_hand() {
     // Two quads of state pairs; 25 steps are 7 blocks of 5 vectors each.
     let quads = l / 4 + 1;
     let lattice = n * 2 * (t / 2_u64).div_ceil(4) * 5 * quads * 16;
-    let carry = n * 2 * 4 * quads * 16;
+    let references = n * 2 * 16;
+    let carry = n * 2 * 4 * quads * 16 + references;
     let first_of_class = n * 20 * 4;
     let [labels, next_label] = [n * l * 4; 2];
     let small = n * (16 + 4 + 4) + n * t * 8 + 16;
@@ -46,7 +47,7 @@ fn the_workspace_of_a_small_batch_has_the_size_computed_by_hand() {
     assert_eq!(loss.dispatches(), 4);
     assert_eq!(
         loss.workspace_bytes(),
-        plan.workspace_bytes() - lattice - next_label - first_of_class + 3 * 16
+        plan.workspace_bytes() - lattice - references - next_label - first_of_class + 3 * 16
     );
     assert_eq!(
         plan,
