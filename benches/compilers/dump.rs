@@ -1,10 +1,12 @@
-//! Writes the pipelines of the seven shapes' plans to files.
+//! Writes the pipelines of the seven shapes' plans, and those of [`further_plans`], to files.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
-use ctc_wgpu::{BatchShape, DeviceLimits, Options, Plan, Task};
+use ctc_wgpu::{
+    BatchShape, DeviceLimits, Input, Options, Plan, PlanError, Reduction, RepeatedOutputs, Task,
+};
 use serde_json::{Value, json};
 
 use super::case::Case;
@@ -43,6 +45,9 @@ pub(crate) fn dump(folder: &Path) -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    for plan in further_plans()? {
+        pipelines.extend(cases(&plan).map(|case| (name(&case), (case, 0))));
+    }
     let pipelines: Vec<_> = pipelines
         .iter()
         .map(|(name, (case, subgroup))| write(folder, name, case, *subgroup))
@@ -57,6 +62,66 @@ pub(crate) fn dump(folder: &Path) -> Result<(), Box<dyn Error>> {
         serde_json::to_string_pretty(&index)?,
     )?;
     Ok(())
+}
+
+/// Returns plans with the forms of kernels that the seven shapes do not need but that a plan on a
+/// GPU may choose: more labels, no emission table, other inputs and options, and the loss alone.
+/// None uses subgroups: with them, a lane exchanges the same values and holds no others. Aliased
+/// buffers and gradients in place are left out too, because they change declarations only.
+fn further_plans() -> Result<Vec<Plan>, PlanError> {
+    use Task::{Align, Loss, LossAndGrad};
+    let (desktop, webgpu) = (limits(0), DeviceLimits::default().f16(true));
+    let default = Options::default();
+    let distinct = default.repeated_outputs(RepeatedOutputs::Distinct);
+    // One, two and four state pairs per lane. Only a device with WebGPU's default limit of 256
+    // lanes has four.
+    let one = BatchShape::new(8, 500, 1000, 100);
+    let two = BatchShape::new(4, 1500, 1000, 300);
+    let four = BatchShape::new(4, 1500, 32, 800);
+    let four_of_labels = BatchShape::new(4, 1500, 1000, 800);
+    // The states of this many labels do not fit in registers.
+    let long = BatchShape::new(4, 1500, 32, 1100);
+    let mut plans = Vec::new();
+    let mut add = |limits: &DeviceLimits, shape: &BatchShape, options: &Options, task| {
+        Plan::new(shape, options, task, limits).map(|plan| plans.push(plan))
+    };
+    for task in [LossAndGrad, Align] {
+        add(&webgpu, &four, &default, task)?;
+        add(&desktop, &long, &default, task)?;
+        for shape in [&one, &four] {
+            add(&webgpu, shape, &distinct, task)?;
+        }
+        for shape in [&one, &two, &four_of_labels] {
+            // The input is split into slices: the entries are gathered, and there is no table.
+            add(&webgpu.max_binding(1 << 20), shape, &default, task)?;
+            add(&webgpu, &shape.f16(), &default, task)?;
+        }
+    }
+    for shape in [&one, &four_of_labels] {
+        // `LogProbsExact` differs in a constant.
+        for input in [Input::LogProbs, Input::Probs { epsilon: 1e-7 }] {
+            add(&webgpu, shape, &default.input(input), LossAndGrad)?;
+        }
+    }
+    for shape in [&one, &two, &four] {
+        add(&webgpu, shape, &default, Loss)?;
+    }
+    for input in [Input::Logits, Input::Probs { epsilon: 1e-7 }] {
+        for labels in [20, 300, 800] {
+            // An item is split into segments: there is no table, and the sweeps read the input.
+            let shape = BatchShape::new(1, 4000, 8, labels);
+            let small = webgpu.max_binding((256 + labels as u64) << 10);
+            add(&small, &shape, &default.input(input), LossAndGrad)?;
+        }
+    }
+    let weighted = default.reduction(Reduction::MeanWeighted);
+    add(
+        &webgpu,
+        &one.concatenated().time_major(),
+        &weighted,
+        LossAndGrad,
+    )?;
+    Ok(plans)
 }
 
 /// Returns the limits of a desktop GPU.
@@ -93,6 +158,9 @@ fn name(case: &Case) -> String {
     }
     if case.shader.last {
         name += "-last";
+    }
+    if case.is_f16() {
+        name += "-f16";
     }
     for (constant, value) in &case.constants {
         if *value != 0 {
