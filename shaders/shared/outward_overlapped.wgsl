@@ -44,36 +44,29 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
     var next = load_block(assignment.g, other, next_k, assignment.item, group);
     var next_row = stored_row(assignment, next_k, group.index);
     for (var b = last; b > first; b--) {
-        let next_y = block_emissions(next);
         let row_a = next_row;
+        var weights = BlockWeights();
+        let at_d = incoming_both(d, group, states, row_a);
+        weights.d = weights_of(at_d.own, rows.d);
+        states = with_emission(at_d.own, y.d);
+        let next_y = block_emissions(next);
+        let row_b = with_emission(at_d.other, next_y.b);
         next_k = preceding_block(next_k);
         next = load_block(assignment.g, other, next_k, assignment.item, group);
         next_row = stored_row(assignment, next_k, group.index);
-
-        let at_d = incoming_both(d, group, states, row_a);
-        let row_b = with_emission(at_d.other, next_y.b);
-        states = with_emission(at_d.own, y.d);
         let at_c = incoming_both(d, group, states, row_b);
         let row_c = with_emission(at_c.other, next_y.c);
+        weights.c = weights_of(at_c.own, rows.c);
         states = with_emission(at_c.own, y.c);
         let at_b = incoming_both(d, group, states, row_c);
         let row_d = with_emission(at_b.other, next_y.d);
+        weights.b = weights_of(at_b.own, rows.b);
         states = with_emission(at_b.own, y.b);
         let at_a = incoming(d, group, states);
+        weights.a = weights_of(at_a, rows.a);
         states = with_emission(at_a, y.a);
         states = States(normalised(states.blank), normalised(states.label));
-
-        store_weights(
-            assignment,
-            (b - 1u) * BLOCK,
-            group,
-            BlockWeights(
-                weights_of(at_a, rows.a),
-                weights_of(at_b.own, rows.b),
-                weights_of(at_c.own, rows.c),
-                weights_of(at_d.own, rows.d),
-            ),
-        );
+        store_weights(assignment, (b - 1u) * BLOCK, group, weights);
         rows = BlockStates(row_a, row_b, row_c, row_d);
         y = next_y;
     }
