@@ -242,8 +242,8 @@ impl Kernel {
                 SourcePart::Emissions if table => parts.push(EMISSION_TABLE),
                 SourcePart::Emissions | SourcePart::Entries => parts.push(EMISSIONS),
                 SourcePart::SweepLoops => parts.extend(match pairs {
-                    Pairs::One => [OUTWARD_OVERLAPPED, DIRECTION_CONSTANT],
-                    Pairs::Two => [OUTWARD_IN_TURN, DIRECTION_CONSTANT],
+                    Pairs::One if table => [OUTWARD_OVERLAPPED, DIRECTION_CONSTANT],
+                    Pairs::One | Pairs::Two => [OUTWARD_IN_TURN, DIRECTION_CONSTANT],
                     Pairs::Four => [OUTWARD_IN_TURN, DIRECTION_VARIABLE],
                 }),
                 SourcePart::Carry if last => parts.push(CARRY_READ),
