@@ -123,9 +123,23 @@ fn store_weights(assignment: Assignment, k: u32, group: Group, weights: BlockWei
     lattice[at + 4u * part] = words(blanks);
 }
 
-// Processes the block of the other direction that begins at step k. The last block of the dispatch
-// range may have less than four steps.
-fn outward_block(
+// Advances the states by one frame, given the row of the other direction and the emissions at that
+// frame. Returns the weights.
+fn outward_frame(
+    assignment: Assignment,
+    group: Group,
+    states: ptr<function, States>,
+    row: States,
+    y: States,
+) -> Weights {
+    let sums = incoming(assignment.direction, group, *states);
+    *states = with_emission(sums, y);
+    return weights_of(sums, row);
+}
+
+// Processes the last block of the other direction in the dispatch range, which begins at step k and
+// may have less than four steps.
+fn last_block(
     assignment: Assignment,
     group: Group,
     k: u32,
@@ -135,26 +149,17 @@ fn outward_block(
     y: BlockStates,
 ) -> States {
     var states = begin;
-    let d = assignment.direction;
     var weights = BlockWeights();
     if (k + 3u < end) {
-        let incoming_d = incoming(d, group, states);
-        weights.d = weights_of(incoming_d, rows.d);
-        states = with_emission(incoming_d, y.d);
+        weights.d = outward_frame(assignment, group, &states, rows.d, y.d);
     }
     if (k + 2u < end) {
-        let incoming_c = incoming(d, group, states);
-        weights.c = weights_of(incoming_c, rows.c);
-        states = with_emission(incoming_c, y.c);
+        weights.c = outward_frame(assignment, group, &states, rows.c, y.c);
     }
     if (k + 1u < end) {
-        let incoming_b = incoming(d, group, states);
-        weights.b = weights_of(incoming_b, rows.b);
-        states = with_emission(incoming_b, y.b);
+        weights.b = outward_frame(assignment, group, &states, rows.b, y.b);
     }
-    let incoming_a = incoming(d, group, states);
-    weights.a = weights_of(incoming_a, rows.a);
-    states = with_emission(incoming_a, y.a);
+    weights.a = outward_frame(assignment, group, &states, rows.a, y.a);
     store_weights(assignment, k, group, weights);
     return States(normalised(states.blank), normalised(states.label));
 }

@@ -33,7 +33,7 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
     var y = block_emissions(load_block(assignment.g, other, next_k, assignment.item, group));
     var rows = block_rows(other, group, stored_row(assignment, next_k, group.index), y);
     set_reference(assignment, group, begin, rows, end);
-    var states = outward_block(assignment, group, next_k, end, begin, rows, y);
+    var states = last_block(assignment, group, next_k, end, begin, rows, y);
     if (last == first) {
         return states;
     }
