@@ -54,7 +54,6 @@ fn sweep_frames(g: u32, item: Item, star_group: StarGroup, begin: PathScores) ->
     var next = load_block(g, 0u, params.first_step, item, group);
     for (var k = params.first_step; k < end; k += BLOCK) {
         let y = block_scores(g, k, item.frames - 1u, star_group, next);
-        next = load_block(g, 0u, k + BLOCK, item, group);
         let a = advance(group, scores, y.a);
         scores = a.scores;
         var pointers = a.backpointers;
@@ -63,6 +62,7 @@ fn sweep_frames(g: u32, item: Item, star_group: StarGroup, begin: PathScores) ->
             scores = b.scores;
             pointers |= b.backpointers << Words(4u);
         }
+        next = load_block(g, 0u, k + BLOCK, item, group);
         if (k + 2u < end) {
             let c = advance(group, scores, y.c);
             scores = c.scores;
