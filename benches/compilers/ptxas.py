@@ -16,6 +16,7 @@ PACKAGES = [
     "nvidia-cuda-nvcc==13.5.37",
     "nvidia-cuda-crt==13.5.37",
     "nvidia-cuda-runtime==13.5.37",
+    "nvidia-cuda-cccl==13.3.5.0.6",  # holds a header of cuda_fp16.h
     "nvidia-nvvm==13.5.37",
     "nvidia-cuda-nvdisasm==13.5.37",
 ]
@@ -118,6 +119,9 @@ class Ptxas:
         made.unlink()
         for pattern, repaired in REPAIRS:
             text = re.sub(pattern, repaired, text)
+        if "-f16" in pipeline["name"]:
+            # Slang does not define this for buffers of f16 alone.
+            text = "#define SLANG_CUDA_ENABLE_HALF 1\n" + text
         content = hashlib.sha256(repr((text, OPTIONS, PACKAGES)).encode()).hexdigest()[:16]
         source = self.work / f"{pipeline['name']}.{content}.cu"
         source.write_text(text)
