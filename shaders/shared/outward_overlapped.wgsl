@@ -1,7 +1,11 @@
 // The outward sweep that recomputes the rows of the next block while it processes the current one.
 // The two recursions do not depend on each other, so their latencies overlap, and they share the
 // exchanges with the neighbouring lanes. With more than one pair per lane, this would take too many
-// registers.
+// registers, and so would computing the emissions.
+//
+// The order of the steps keeps few values at the same time: Intel's compiler allocates registers in
+// this order. Each frame's weights follow its sums, and the next block is loaded, and its emissions
+// are read, only after the first frame.
 
 // The sums over the transitions in the sweep's own direction and in the other one.
 struct BothIncoming {
