@@ -89,12 +89,10 @@ impl From<&wgpu::Device> for DeviceLimits {
     /// Returns the limits of `device`, including its features.
     fn from(device: &wgpu::Device) -> Self {
         let (features, info) = (device.features(), device.adapter_info());
-        let same_size = info.subgroup_min_size == info.subgroup_max_size
-            && info.subgroup_max_size.is_power_of_two();
         let software = info.device_type == wgpu::DeviceType::Cpu;
         Self {
-            subgroup_size: if same_size && features.contains(wgpu::Features::SUBGROUP) {
-                info.subgroup_max_size
+            subgroup_size: if features.contains(wgpu::Features::SUBGROUP) {
+                only_subgroup_size(&info)
             } else {
                 0
             },
@@ -103,6 +101,21 @@ impl From<&wgpu::Device> for DeviceLimits {
             software,
             ..Self::from(&device.limits())
         }
+    }
+}
+
+/// Returns the subgroup size if the adapter reports a single one, otherwise 0.
+///
+/// Where an adapter reports a range, its driver may choose any size of the range for each pipeline,
+/// as on AMD's RDNA (32 to 64) and Intel (8 to 32), and wgpu 30 cannot require one. Kernels for
+/// another size would return wrong results without an error. wgpu reports 4 to 64 for each adapter
+/// of Metal, since Metal has a size per pipeline, which wgpu does not return.
+fn only_subgroup_size(info: &wgpu::AdapterInfo) -> u32 {
+    let size = info.subgroup_max_size;
+    if info.subgroup_min_size == size && size.is_power_of_two() {
+        size
+    } else {
+        0
     }
 }
 
@@ -135,5 +148,22 @@ impl From<&wgpu::Limits> for DeviceLimits {
 impl Default for DeviceLimits {
     fn default() -> Self {
         Self::from(&wgpu::Limits::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::only_subgroup_size;
+
+    #[test]
+    fn a_range_of_subgroup_sizes_is_not_used() {
+        for (min, max, expected) in [(32, 32, 32), (32, 64, 0), (8, 32, 0), (4, 64, 0), (0, 0, 0)] {
+            let info = wgpu::AdapterInfo {
+                subgroup_min_size: min,
+                subgroup_max_size: max,
+                ..wgpu::AdapterInfo::new(wgpu::DeviceType::IntegratedGpu, wgpu::Backend::Metal)
+            };
+            assert_eq!(only_subgroup_size(&info), expected);
+        }
     }
 }
