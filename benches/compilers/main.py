@@ -1,4 +1,4 @@
-"""Compiles the pipelines of the seven shapes with every compiler. Started by `compilers.sh`."""
+"""Compiles the pipelines with every compiler. Started by `compilers.sh`."""
 
 import argparse
 import datetime

@@ -1,7 +1,7 @@
 //! The part of `benches/compilers.sh` that needs the crate.
 //!
-//! - `pipelines dump DIR` writes the pipelines of the seven shapes' plans to DIR as SPIR-V and
-//!   HLSL, and the plans to `index.json`.
+//! - `pipelines dump DIR` writes the pipelines of the seven shapes' plans and of further plans to
+//!   DIR as SPIR-V and HLSL, and the plans of the seven shapes to `index.json`.
 //! - `pipelines stats DIR NAME…` compiles pipelines on the first Vulkan device and prints the
 //!   driver's statistics, one line of JSON for the device and one per pipeline. If the driver
 //!   crashes, the lines before are complete.
