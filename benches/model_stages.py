@@ -283,6 +283,8 @@ def warp_cost(work, compiled, dispatch, model):
     # The instructions, cycles and pipes of each loop without those of its inner loops.
     without_inner = []
     straight = compiled["code_bytes"] / 16
+    # Earlier records do not have the pipes of the code outside loops.
+    straight_pipes = Counter(compiled.get("pipes", {}))
     pairs = matched(work.loops, compiled["loops"], dispatch.kernel)
     for at, (loop, code) in enumerate(pairs):
         inner = without_inner[at - loop.inner : at]
@@ -292,12 +294,14 @@ def warp_cost(work, compiled, dispatch, model):
         without_inner.append((own, cycles, pipes))
         cycles = max(cycles, own)
         straight -= own
+        straight_pipes.subtract(pipes)
         issue[loop.direction] += loop.average * slots(own, pipes, pipe_cycles)
         alone[loop.direction] += loop.iterations * cycles
     # The other direction's code outside its loops is in it too.
     straight = max(straight, 0)
+    straight_issue = slots(straight, straight_pipes, pipe_cycles)
     waits = straight * calibration["straight_cycles"] + work.loads * calibration["l2_cycles"]
-    return Cost(of_slower_direction(alone) + waits, of_slower_direction(issue) + straight)
+    return Cost(of_slower_direction(alone) + waits, of_slower_direction(issue) + straight_issue)
 
 
 @dataclass

@@ -191,6 +191,14 @@ class Arithmetic(unittest.TestCase):
         self.assertAlmostEqual(stage.us, 20 * (1000 + 5 * 10 + 5 * 40) / 0.5 / 1000)
         self.assertEqual(stage.bound, "issue")
 
+    def test_the_busiest_pipe_bounds_the_code_outside_loops(self):
+        code = compiled(loop(10, 50, alu=10), code=1000)
+        work = stages.Work([stages.Loop("one", 0)], 0, 0, 0)
+        # Those of the whole code, without those of the loop. The last one is an earlier record.
+        for pipes, slots in [({"alu": 610}, 1200), ({"alu": 310, "special": 130}, 1040), ({}, 1000)]:
+            cost = stages.warp_cost(work, {**code, "pipes": pipes}, self.dispatches[0], self.model)
+            self.assertEqual(cost.issue, slots)
+
     def test_large_batches_are_bound_by_their_bytes(self):
         shape = (2000, 400, 128, 500)
         stage = self.of("softmax_stats", compiled(loop(1, 1), loop(1, 1)), shape)

@@ -22,9 +22,6 @@ const EMISSIONS_OF_LABELS: u32 = 2u;
 const EMISSIONS_OF_CLASSES: u32 = 3u;
 
 override WRITE_GATHERED: u32 = 0u;
-// The number of vectors of four classes per lane that are held in registers, so that a row is read
-// once; 0 if the row is read twice.
-override ROW_VECTORS: u32 = 0u;
 // True for greedy decoding.
 override GREEDY: bool = false;
 
@@ -56,27 +53,17 @@ fn input_row(index: u32) -> InputRow {
     return InputRow(inside, g, params.first_frame + f, first_of_frame(g, f));
 }
 
-// Four classes of a row, LANES apart, so that neighbouring lanes read neighbouring elements.
-fn classes_from(c: u32) -> vec4<u32> {
-    return vec4<u32>(c, c + LANES, c + 2u * LANES, c + 3u * LANES);
-}
-
 // The bits where the condition holds, else those of LOWEST.
 fn bits_or_lowest(bits: vec4<u32>, condition: vec4<bool>) -> vec4<u32> {
     return bits_where(bits, condition) | bits_where(vec4<u32>(LOWEST_BITS), !condition);
 }
 
-// The bits of the values of four classes from c on. All four exist if `all_exist` is true;
+// The bits of the values of vector k of a lane. All four classes exist if `all_exist` is true;
 // otherwise, a class past the last one has the value LOWEST. The values are the entries, with ε
 // added to probabilities. The value of an invalid probability is NaN: a probability is valid if it
 // is finite and p + ε is not negative.
-fn values(row: InputRow, c: u32, all_exist: bool) -> vec4<u32> {
-    let classes = classes_from(c);
-    var at = row.first + classes;
-    if (!all_exist) {
-        at = row.first + min(classes, vec4<u32>(params.classes - 1u));
-    }
-    var bits = vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
+fn values(row: InputRow, lane: u32, k: u32, all_exist: bool) -> vec4<u32> {
+    var bits = vector_bits(row.first, lane, k, all_exist);
     if (INPUT == PROBS) {
         let is_known = finite(bits);
         let y = add_epsilon(bitcast<vec4<f32>>(bits_where(bits, is_known)));
@@ -86,7 +73,7 @@ fn values(row: InputRow, c: u32, all_exist: bool) -> vec4<u32> {
     if (all_exist) {
         return bits;
     }
-    return bits_or_lowest(bits, classes < vec4<u32>(params.classes));
+    return bits_or_lowest(bits, exist(vector_classes(lane, k)));
 }
 
 // Extrema of the bits of a lane's values, from which follow the maximum of the values and whether
@@ -112,9 +99,10 @@ fn add_extrema(extrema: Extrema, bits: vec4<u32>) -> Extrema {
     );
 }
 
-// The maximum of the values of a lane, and whether all of them are valid: neither NaN nor +inf.
+// The bits of the maximum of a lane's values, and whether all of them are valid: neither NaN nor
+// +inf.
 struct LaneMax {
-    value: f32,
+    bits: u32,
     valid: bool,
 }
 
@@ -125,8 +113,8 @@ fn lane_max(extrema: Extrema) -> LaneMax {
     let u = max(extrema.highest_unsigned.xy, extrema.highest_unsigned.zw);
     let highest = max(h.x, h.y);
     let lowest = min(l.x, l.y);
-    let positive = bitcast<f32>(min(highest, HIGHEST_BITS));
-    let negative = bitcast<f32>(min(bitcast<u32>(lowest), LOWEST_BITS));
+    let positive = bitcast<u32>(min(highest, HIGHEST_BITS));
+    let negative = min(bitcast<u32>(lowest), LOWEST_BITS);
     return LaneMax(
         select(negative, positive, highest >= 0),
         highest <= HIGHEST_BITS && max(u.x, u.y) <= MINUS_INFINITY,
@@ -149,119 +137,41 @@ fn contribution(bits: vec4<u32>, row_max: f32) -> vec4<f32> {
     return vec4<f32>(0.0);
 }
 
-// Over the classes of a lane: the sum of the contributions below the maximum, the number of classes
-// that have the maximum, and the negated index of the first of them, or LOWEST if there is none.
-// The index is negated because the fold over the lanes is a maximum. An f32 holds integers exactly
-// up to 2^24, and the limit of loop iterations allows fewer classes.
-struct ClassSums {
-    others: vec4<f32>,
-    at_max: vec4<f32>,
+// The classes of a lane that have the maximum of the row: their number, and the negated index of
+// the first of them, or LOWEST if there is none. The index is negated because the fold over the
+// lanes is a maximum. An f32 holds integers exactly up to 2^24, and the limit of loop iterations
+// allows fewer classes.
+struct Maxima {
+    count: f32,
     first: f32,
 }
 
-fn no_sums() -> ClassSums {
-    return ClassSums(vec4<f32>(0.0), vec4<f32>(0.0), LOWEST);
+fn no_maxima() -> Maxima {
+    return Maxima(0.0, LOWEST);
 }
 
-// The maximum of a row, and whether a class of the lane has it. Most lanes have none and do not
-// compare their values with it.
-struct Top {
-    row_max: f32,
-    in_lane: bool,
+// True for values that equal the one with the bits `max_bits`. Zeros of both signs are equal.
+fn at_maximum(bits: vec4<u32>, max_bits: u32) -> vec4<bool> {
+    let negated = select(max_bits, max_bits ^ 0x80000000u, max_bits << 1u == 0u);
+    return (bits == vec4<u32>(max_bits)) | (bits == vec4<u32>(negated));
 }
 
-// Adds the classes from c on.
-fn add_classes(sums: ClassSums, bits: vec4<u32>, c: u32, top: Top) -> ClassSums {
-    var result = sums;
-    var others = bits;
-    if (top.in_lane) {
-        let classes = classes_from(c);
-        let is_known = finite(bits) & (classes < vec4<u32>(params.classes));
-        let x = bitcast<vec4<f32>>(bits_where(bits, is_known));
-        let is_max = is_known & (x == vec4<f32>(top.row_max));
-        result.at_max += select(vec4<f32>(0.0), vec4<f32>(1.0), is_max);
-        if (GREEDY) {
-            let first = select(vec4<f32>(LOWEST), -vec4<f32>(classes), is_max);
-            result.first = max(result.first, max(max(first.x, first.y), max(first.z, first.w)));
-        }
-        others = bits_or_lowest(bits, !is_max);
+// Adds vector k of a lane.
+fn add_maxima(maxima: Maxima, bits: vec4<u32>, lane: u32, k: u32, max_bits: u32) -> Maxima {
+    // The value of a class past the last one may be that of the maximum.
+    let is_max = at_maximum(bits, max_bits) & exist(vector_classes(lane, k));
+    var result = maxima;
+    result.count += dot(select(vec4<f32>(0.0), vec4<f32>(1.0), is_max), vec4<f32>(1.0));
+    if (GREEDY) {
+        let first = select(vec4<f32>(LOWEST), -vec4<f32>(vector_classes(lane, k)), is_max);
+        result.first = max(result.first, max(max(first.x, first.y), max(first.z, first.w)));
     }
-    result.others += contribution(others, top.row_max);
     return result;
 }
 
-// A row that the lanes hold in registers: vector k of a lane has the classes from
-// lane + 4 · k · LANES on, for k below ROW_VECTORS. Not an array, which some drivers put into
-// memory.
-struct HeldRow {
-    a: vec4<u32>,
-    b: vec4<u32>,
-    c: vec4<u32>,
-    d: vec4<u32>,
-    e: vec4<u32>,
-    f: vec4<u32>,
-    g: vec4<u32>,
-    h: vec4<u32>,
-}
-
-fn held_class(lane: u32, k: u32) -> u32 {
-    return lane + 4u * k * LANES;
-}
-
-fn held_vector(row: InputRow, lane: u32, k: u32) -> vec4<u32> {
-    if (k >= ROW_VECTORS) {
-        return vec4<u32>(0u);
-    }
-    return values(row, held_class(lane, k), k + 1u < ROW_VECTORS);
-}
-
-fn held_row(row: InputRow, lane: u32) -> HeldRow {
-    return HeldRow(
-        held_vector(row, lane, 0u),
-        held_vector(row, lane, 1u),
-        held_vector(row, lane, 2u),
-        held_vector(row, lane, 3u),
-        held_vector(row, lane, 4u),
-        held_vector(row, lane, 5u),
-        held_vector(row, lane, 6u),
-        held_vector(row, lane, 7u),
-    );
-}
-
-fn add_held_extrema(extrema: Extrema, bits: vec4<u32>, k: u32) -> Extrema {
-    if (k >= ROW_VECTORS) {
-        return extrema;
-    }
-    return add_extrema(extrema, bits);
-}
-
-fn held_extrema(row: HeldRow) -> Extrema {
-    var extrema = add_held_extrema(no_extrema(), row.a, 0u);
-    extrema = add_held_extrema(extrema, row.b, 1u);
-    extrema = add_held_extrema(extrema, row.c, 2u);
-    extrema = add_held_extrema(extrema, row.d, 3u);
-    extrema = add_held_extrema(extrema, row.e, 4u);
-    extrema = add_held_extrema(extrema, row.f, 5u);
-    extrema = add_held_extrema(extrema, row.g, 6u);
-    return add_held_extrema(extrema, row.h, 7u);
-}
-
-fn add_held(sums: ClassSums, bits: vec4<u32>, lane: u32, k: u32, top: Top) -> ClassSums {
-    if (k >= ROW_VECTORS) {
-        return sums;
-    }
-    return add_classes(sums, bits, held_class(lane, k), top);
-}
-
-fn held_sums(row: HeldRow, lane: u32, top: Top) -> ClassSums {
-    var sums = add_held(no_sums(), row.a, lane, 0u, top);
-    sums = add_held(sums, row.b, lane, 1u, top);
-    sums = add_held(sums, row.c, lane, 2u, top);
-    sums = add_held(sums, row.d, lane, 3u, top);
-    sums = add_held(sums, row.e, lane, 4u, top);
-    sums = add_held(sums, row.f, lane, 5u, top);
-    sums = add_held(sums, row.g, lane, 6u, top);
-    return add_held(sums, row.h, lane, 7u, top);
+// The bits of values, with LOWEST in place of the maximum.
+fn without_maxima(bits: vec4<u32>, max_bits: u32) -> vec4<u32> {
+    return bits_or_lowest(bits, !at_maximum(bits, max_bits));
 }
 
 // The class of a column of `gathered`.
@@ -315,38 +225,44 @@ fn softmax_stats(
         held = held_row(row, lane);
         extrema = held_extrema(held);
     } else if (live) {
-        for (var c = lane; c < params.classes; c += 4u * LANES) {
-            extrema = add_extrema(extrema, values(row, c, false));
+        for (var k = 0u; first_class(lane, k) < params.classes; k++) {
+            extrema = add_extrema(extrema, values(row, lane, k, false));
         }
     }
     let own = lane_max(extrema);
     if (live && !own.valid) {
         atomicMax(&item_status[row.g], NOT_FINITE);
     }
-    var row_max = fold_max(lane, local.y, own.value);
-    let in_lane = own.value == row_max;
+    let own_max = bitcast<f32>(own.bits);
+    var row_max = fold_max(lane, local.y, own_max);
     if (INPUT == PROBS) {
         // `contribution` divides by row_max, which could otherwise be 0 or less in an invalid row.
         row_max = max(row_max, MIN_PROB);
     }
-    let top = Top(row_max, in_lane);
-    var sums = no_sums();
+    // Most lanes do not have the maximum, and do not compare their values with it.
+    var maxima = no_maxima();
+    var sums = vec4<f32>(0.0);
     if (live && ROW_VECTORS > 0u) {
-        sums = held_sums(held, lane, top);
+        if (own_max == row_max) {
+            maxima = held_maxima(held, lane, own.bits);
+            held = held_without_maxima(held, own.bits);
+        }
+        sums = held_sums(held, row_max);
     } else if (live) {
-        for (var c = lane; c < params.classes; c += 4u * LANES) {
-            sums = add_classes(sums, values(row, c, false), c, top);
+        for (var k = 0u; first_class(lane, k) < params.classes; k++) {
+            var bits = values(row, lane, k, false);
+            if (own_max == row_max) {
+                maxima = add_maxima(maxima, bits, lane, k, own.bits);
+                bits = without_maxima(bits, own.bits);
+            }
+            sums += contribution(bits, row_max);
         }
     }
     var best_class = 0.0;
     if (GREEDY) {
-        best_class = clamp(-fold_max(lane, local.y, sums.first), 0.0, f32(params.classes - 1u));
+        best_class = clamp(-fold_max(lane, local.y, maxima.first), 0.0, f32(params.classes - 1u));
     }
-    let others = sums.others;
-    let lane_sum = vec2<f32>(
-        (others.x + others.y) + (others.z + others.w),
-        dot(sums.at_max, vec4<f32>(1.0)),
-    );
+    let lane_sum = vec2<f32>((sums.x + sums.y) + (sums.z + sums.w), maxima.count);
     let sum = fold_sums(lane, local.y, lane_sum);
     if (!live) {
         return;

@@ -141,6 +141,7 @@ impl std::fmt::Debug for Kernel {
 
 const STATES: &str = include_str!("../shaders/shared/states.wgsl");
 const ROW_WORKGROUP: &str = include_str!("../shaders/shared/row_workgroup.wgsl");
+const HELD_ROW: &str = include_str!("../shaders/shared/held_row.wgsl");
 const INPUT_KIND: &str = include_str!("../shaders/shared/input_kind.wgsl");
 const EMISSION: &str = include_str!("../shaders/shared/emission.wgsl");
 const ENTRIES: &str = include_str!("../shaders/shared/entries.wgsl");
@@ -204,6 +205,8 @@ pub(crate) static SOFTMAX_STATS: Kernel = Kernel {
     ],
     shared: &[
         SourcePart::Input,
+        SourcePart::RowVectors,
+        Shared(HELD_ROW),
         Shared(INPUT_KIND),
         Shared(EMISSION),
         Shared(ROW_WORKGROUP),

@@ -185,7 +185,7 @@
 //! - **Memory traffic.** `softmax_stats` and `grad` read all of the logits once each, and `grad`
 //!   writes the gradient once. No other traffic grows with T·C, with two exceptions.
 //!   `softmax_stats` reads a row twice if it does not fit in registers, which on a GPU hold up to
-//!   8,192 classes; the second read is usually from a cache. It also runs twice if an item is
+//!   12,288 classes; the second read is usually from a cache. It also runs twice if an item is
 //!   split into segments and the input into slices.
 //! - **First use.** A plan compiles its pipelines; plans of one [`GpuCtc`] share them. If several
 //!   arrays are in one `wgpu::Buffer`, as with [`Buffers::in_place`], the first recording with such

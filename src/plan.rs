@@ -102,6 +102,8 @@ pub struct Plan {
     pub(crate) task: Task,
     pub(crate) workspace: Vec<WorkspaceArray>,
     pub(crate) dispatches: Vec<PlannedDispatch>,
+    /// True if `softmax_stats` reads vectors of four entries of the input.
+    input_vectors: bool,
     batch_tiles: usize,
     segments: usize,
     input_slices: usize,
@@ -237,6 +239,7 @@ impl Plan {
     pub(crate) fn source_variant(&self) -> SourceVariant {
         SourceVariant {
             element: self.shape.element,
+            vectors: self.input_vectors,
             ..SourceVariant::PLAIN
         }
     }

@@ -150,6 +150,9 @@ fn name(case: &Case) -> String {
     if case.shader.subgroups {
         name += "-subgroups";
     }
+    if case.shader.input_vectors {
+        name += "-vectors";
+    }
     if case.shader.pairs_per_lane != 4 {
         name += &format!("-pairs{}", case.shader.pairs_per_lane);
     }
@@ -170,15 +173,16 @@ fn name(case: &Case) -> String {
     name
 }
 
-/// Returns the pipeline without the branches that the benchmark's batches never enter: NVIDIA's
-/// loops are simulated without them. They are for emissions that the emission table cannot hold,
-/// and for stars.
+/// Returns the pipeline without the branches that few or none of the warps enter in the benchmark's
+/// batches: NVIDIA's code is judged without them. They are for lanes that have the maximum of a
+/// row, for emissions that the emission table cannot hold, and for stars.
 fn without_rare_branches(case: &Case) -> Case {
     let mut usual = case.clone();
     let branch = match case.shader.name {
         _ if case.shader.emission_table => {
             "if (any_of(absent) || any(block.blanks == vec4<u32>(NOT_IN_TABLE))) {"
         }
+        "softmax_stats" => "if (own_max == row_max) {",
         "viterbi" | "viterbi_long" => "if (any_of(group.is_star)) {",
         _ => return usual,
     };

@@ -35,6 +35,13 @@ REPAIRS = [
         r"memcpy\(&data, \(\(const char\*\)this->data\) \+ index, sizeof\(T\)\);",
         "data = *(const T*)(((const char*)this->data) + index);",
     ),
+    # Loads of a vector word by word.
+    (
+        r"uint (\w+) = (\(\S+\))\.Load<uint >\((\w+)\);"
+        + "".join(rf"\s*uint (\w+) = \(\w+\)\.Load<uint >\(\3 \+ {at}U\);" for at in (4, 8, 12)),
+        r"uint4 \1_4 = \2.Load<uint4 >(\3);"
+        r" uint \1 = \1_4.x; uint \4 = \1_4.y; uint \5 = \1_4.z; uint \6 = \1_4.w;",
+    ),
     (
         r"memcpy\(\(char\*\)data \+ index, &value, sizeof\(T\)\);",
         "*(T*)((char*)data + index) = value;",
@@ -148,6 +155,7 @@ class Ptxas:
                 "spill_loads": number(r"(\d+) bytes spill loads", notes),
                 "code_bytes": 16 * len(code),
                 "instructions": len(code),
+                "pipes": sass.pipes(code),
                 "loops": sass.loops(code, labels),
             }
         except Unavailable as error:

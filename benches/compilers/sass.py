@@ -116,10 +116,15 @@ def loops(code, labels):
     ]
 
 
+def pipes(body):
+    """Returns the number of instructions of each pipe, the most common first."""
+    return dict(Counter(line.pipe for line in body).most_common())
+
+
 def summary(body):
     return {
         "instructions": len(body),
-        "pipes": dict(Counter(line.pipe for line in body).most_common()),
+        "pipes": pipes(body),
         "stalls": sum(line.stall for line in body),
         "cycles": cycles(body),
     }

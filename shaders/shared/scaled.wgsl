@@ -180,6 +180,8 @@ fn exp_plain(bits: Words) -> Floats {
 
 // 44, the largest half difference of `exp_below`, as bits.
 const FARTHEST: u32 = 0x42300000u;
+// 2^23 + 2^22 + 127. A sum near it is rounded to an integer, since the floats there are 1 apart.
+const TO_INTEGER: f32 = 12583039.0;
 
 // Half of a maximum, for `exp_below`. Rounded up by 2^-125, so that the difference is not negative
 // if a device flushes subnormal numbers in some operations only; this changes no larger maximum.
@@ -200,7 +202,9 @@ fn half_maximum(row_max: Floats) -> Floats {
 fn exp_below(x: Floats, half_max: Floats) -> Floats {
     let half_difference = fma(Floats(-0.5), x, half_max);
     let d = bitcast<Floats>(min(bitcast<Words>(half_difference), Words(FARTHEST)));
-    let n = round(d * (-2.0 * LOG2_E));
+    // Not `round`, which has an eighth of the rate on NVIDIA. The lowest bits are those of n + 127.
+    let biased = opaque(fma(d, Floats(-2.0 * LOG2_E), Floats(TO_INTEGER)));
+    let n = biased - Floats(TO_INTEGER);
     let r = fma(n, Floats(0.5 * LN2_LOW), fma(n, Floats(0.5 * LN2_HIGH), d));
     var p = Floats(8.85993832e-2);
     p = fma(p, r, Floats(-2.67972971e-1));
@@ -209,9 +213,7 @@ fn exp_below(x: Floats, half_max: Floats) -> Floats {
     p = fma(p, r, Floats(1.99999977));
     p = fma(p, r, Floats(-2.00000006));
     p = fma(p, r, Floats(1.0));
-    // This sum has the integer n + 127 in its lowest bits.
-    let shifted = bitcast<Words>(n + Floats(12583039.0)) << Words(23u);
-    return p * bitcast<Floats>(shifted);
+    return p * bitcast<Floats>(bitcast<Words>(biased) << Words(23u));
 }
 
 // x - row_max, for a row_max that is at least x. Clamped, so that it is never infinite.

@@ -130,6 +130,7 @@ pub const VARIANTS: [Variant; 14] = [
         matches: |_| true,
         same_bits: false,
     },
+    // Also reads single entries of the input in place of vectors, or vice versa.
     Variant {
         name: "other order of row sums",
         change: |limits| {

@@ -11,17 +11,20 @@ pub(crate) fn variants() -> impl Iterator<Item = (&'static Kernel, SourceVariant
             for element in [ElementType::F32, ElementType::F16] {
                 for in_place in [false, true] {
                     for subgroups in [false, true] {
-                        for pairs in Pairs::ALL {
-                            for [table, last] in
-                                [[false, false], [false, true], [true, false], [true, true]]
-                            {
-                                variants.push(kernel.source_variant(SourceVariant {
-                                    aliasing,
-                                    element,
-                                    in_place,
-                                    subgroups,
-                                    sweep: SweepForm { pairs, table, last },
-                                }));
+                        for vectors in [false, true] {
+                            for pairs in Pairs::ALL {
+                                for [table, last] in
+                                    [[false, false], [false, true], [true, false], [true, true]]
+                                {
+                                    variants.push(kernel.source_variant(SourceVariant {
+                                        aliasing,
+                                        element,
+                                        in_place,
+                                        subgroups,
+                                        vectors,
+                                        sweep: SweepForm { pairs, table, last },
+                                    }));
+                                }
                             }
                         }
                     }
@@ -51,6 +54,8 @@ pub struct Shader {
     pub in_place: bool,
     /// True if the source requires [`wgpu::Features::SUBGROUP`].
     pub subgroups: bool,
+    /// True if the source reads four adjacent entries of the input at once.
+    pub input_vectors: bool,
     /// The number of state pairs that each lane of `sweep` or `viterbi` holds: 1, 2 or 4; 4 for the
     /// other kernels.
     pub pairs_per_lane: u32,
@@ -70,6 +75,7 @@ impl Shader {
             element: variant.element,
             in_place: variant.in_place,
             subgroups: variant.subgroups,
+            input_vectors: variant.vectors,
             pairs_per_lane: variant.sweep.pairs.count(),
             emission_table: variant.sweep.table,
             last: variant.sweep.last,

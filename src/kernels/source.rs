@@ -22,6 +22,10 @@ const SWAP_BARRIER: &str = include_str!("../../shaders/shared/swap_barrier.wgsl"
 const SWAP_SUBGROUP: &str = include_str!("../../shaders/shared/swap_subgroup.wgsl");
 const INPUT_F32: &str = include_str!("../../shaders/shared/input_f32.wgsl");
 const INPUT_F16: &str = include_str!("../../shaders/shared/input_f16.wgsl");
+const INPUT_F32_VECTORS: &str = include_str!("../../shaders/shared/input_f32_vectors.wgsl");
+const INPUT_F16_VECTORS: &str = include_str!("../../shaders/shared/input_f16_vectors.wgsl");
+const ROW_STRIDED: &str = include_str!("../../shaders/shared/row_strided.wgsl");
+const ROW_ADJACENT: &str = include_str!("../../shaders/shared/row_adjacent.wgsl");
 const GRADIENT_F32: &str = include_str!("../../shaders/shared/gradient_f32.wgsl");
 const GRADIENT_F16: &str = include_str!("../../shaders/shared/gradient_f16.wgsl");
 const IN_PLACE_F32: &str = include_str!("../../shaders/shared/in_place_f32.wgsl");
@@ -120,6 +124,8 @@ pub(crate) struct SourceVariant {
     pub(crate) in_place: bool,
     /// Lanes exchange values by subgroup operations instead of through workgroup memory.
     pub(crate) subgroups: bool,
+    /// The rows of the input consist of whole vectors of four entries, which a lane reads at once.
+    pub(crate) vectors: bool,
     pub(crate) sweep: SweepForm,
 }
 
@@ -130,6 +136,7 @@ impl SourceVariant {
         element: ElementType::F32,
         in_place: false,
         subgroups: false,
+        vectors: false,
         sweep: SweepForm::QUADS,
     };
 }
@@ -141,6 +148,8 @@ pub(super) enum SourcePart {
     Shared(&'static str),
     /// The binding of the input.
     Input,
+    /// How lanes read a row of the input: four entries LANES apart, or a vector of four.
+    RowVectors,
     /// The binding of the gradient, and that of the input unless the gradient overwrites it.
     Gradient,
     /// The emissions of a sweep: computed, or read from the emission table.
@@ -196,6 +205,7 @@ impl Kernel {
                     .shared
                     .iter()
                     .any(|part| matches!(part, SourcePart::Exchange(..))),
+            vectors: variant.vectors && self.shared.contains(&SourcePart::RowVectors),
             sweep: if self.shared.contains(&SourcePart::Emissions) {
                 variant.sweep
             } else if self.shared.contains(&SourcePart::Entries) {
@@ -224,13 +234,17 @@ impl Kernel {
             parts.push(HALF);
         }
         for part in self.shared {
-            let input = match variant.element {
-                ElementType::F32 => INPUT_F32,
-                ElementType::F16 => INPUT_F16,
+            let input = match (variant.element, variant.vectors) {
+                (ElementType::F32, false) => INPUT_F32,
+                (ElementType::F32, true) => INPUT_F32_VECTORS,
+                (ElementType::F16, false) => INPUT_F16,
+                (ElementType::F16, true) => INPUT_F16_VECTORS,
             };
             match part {
                 SourcePart::Shared(shared) => parts.push(shared),
                 SourcePart::Input => parts.push(input),
+                SourcePart::RowVectors if variant.vectors => parts.push(ROW_ADJACENT),
+                SourcePart::RowVectors => parts.push(ROW_STRIDED),
                 SourcePart::Gradient => {
                     parts.extend(match (variant.element, variant.in_place) {
                         (ElementType::F32, false) => [GRADIENT_F32, INPUT_F32],

@@ -82,6 +82,7 @@ pub(super) fn plan(
         batch_tiles: shape.items.div_ceil(usize_of(tiling.tile_items)),
         segments: usize_of(tiling.segments()),
         input_slices: usize_of((shape.frames as u64).div_ceil(tiling.slice_frames.max(1))),
+        input_vectors: builder.input_vectors(),
         dispatches: builder.dispatches,
     })
 }
@@ -339,24 +340,41 @@ impl Builder<'_> {
     }
 }
 
-/// Returns the number of lanes that share `frames` rows of `classes`, so that each lane has about
-/// four entries: a power of two, at most `max_lanes`.
+/// Returns the number of lanes that share `frames` rows of `classes`, a power of two and at most
+/// `max_lanes`. A lane has about four entries, but if lanes hold a row (`softmax_stats`), more than
+/// 32 of them share it only if fewer cannot hold it: what lanes do once per row, not per entry, and
+/// the exchange between subgroups take most of the time of a short row.
 ///
 /// For a software driver, it is 8 unless a row is very long: the lanes of one vector, which never
 /// wait for each other. The result depends on C but on no other size of the batch, because the
 /// order in which the entries of a row are summed must not depend on the other items.
-pub(super) fn row_lanes(frames: u64, classes: u64, max_lanes: u64, limits: &DeviceLimits) -> u64 {
+pub(super) fn row_lanes(
+    frames: u64,
+    classes: u64,
+    held: bool,
+    max_lanes: u64,
+    limits: &DeviceLimits,
+) -> u64 {
     let max_lanes = if limits.software && classes < LONG_ROW_ON_CPU {
         8
     } else {
         max_lanes
     };
     let wanted = frames * classes / 4;
+    let wanted = if held {
+        wanted.min(32).max(classes.div_ceil(4 * MAX_HELD_VECTORS))
+    } else {
+        wanted
+    };
     wanted
         .clamp(8, max_lanes)
         .next_power_of_two()
         .min(max_lanes)
 }
+
+/// The maximum number of vectors of four entries that a lane holds in registers. Must match
+/// `HeldRow` in `shaders/shared/held_row.wgsl`.
+pub(super) const MAX_HELD_VECTORS: u64 = 12;
 
 /// From this number of classes on, the lanes of one vector would take too many loop iterations.
 const LONG_ROW_ON_CPU: u64 = 1 << 18;

@@ -1,6 +1,6 @@
 //! The dispatches of each stage of the loss and gradient, in the order of the stages.
 
-use super::build::{Builder, Segment, Tile, row_lanes, usize_of, word};
+use super::build::{Builder, MAX_HELD_VECTORS, Segment, Tile, row_lanes, usize_of, word};
 use super::tiling::Tiling;
 use super::{BindingRange, Iterations, PlannedDispatch};
 use crate::batch::LabelLayout;
@@ -173,8 +173,13 @@ impl Builder<'_> {
         let classes = self.shape.classes as u64;
         // `grad` computes four frames of an item with the same lanes, because they need the same
         // label links.
-        let shared_frames = if kernel == &kernels::GRAD { 4 } else { 1 };
-        let lanes = row_lanes(shared_frames, classes, self.lanes.into(), self.limits);
+        let (shared_frames, held) = if kernel == &kernels::GRAD {
+            (4, false)
+        } else {
+            (1, true)
+        };
+        let max_lanes = self.lanes.into();
+        let lanes = row_lanes(shared_frames, classes, held, max_lanes, self.limits);
         let iterations = self.row_iterations(kernel, lanes)?;
         let slice_frames = self.timed_frames(tile, segment, kernel, lanes, iterations);
         // On a software driver, workgroups of one vector are faster, because no lane waits for
@@ -223,11 +228,25 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Returns true if `softmax_stats` reads vectors of four entries of the input. Every row then
+    /// has whole vectors, each of which is at an aligned offset. The result must not depend on the
+    /// batch, since it changes the order of a row's sum. A software driver reads the entries of a
+    /// vector one by one, so that entries apart, which neighbouring lanes read, are faster.
+    pub(super) fn input_vectors(&self) -> bool {
+        let bytes = 4 * self.shape.element.bytes() as u64;
+        let aligned = u64::from(self.limits.offset_alignment) >= bytes;
+        aligned && self.shape.classes.is_multiple_of(4) && !self.limits.software
+    }
+
     /// Returns the number of vectors of four classes that each lane of `softmax_stats` holds in
     /// registers, or 0 if a row is too long. A software driver has registers for one.
     fn held_vectors(&self, lanes: u64) -> u64 {
         let vectors = (self.shape.classes as u64).div_ceil(4 * lanes);
-        let most = if self.limits.software { 1 } else { 8 };
+        let most = if self.limits.software {
+            1
+        } else {
+            MAX_HELD_VECTORS
+        };
         if vectors <= most { vectors } else { 0 }
     }
 

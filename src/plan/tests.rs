@@ -118,6 +118,64 @@ fn each_plan(check: impl Fn(&Plan, &DeviceLimits)) {
     );
 }
 
+#[test]
+fn vectors_of_the_input_begin_at_aligned_offsets_and_do_not_depend_on_the_batch() {
+    for f16 in [false, true] {
+        for shape in shapes() {
+            let shape = if f16 { shape.f16() } else { shape };
+            for offset_alignment in [0, 8, 32] {
+                for max_binding in [1 << 20, 1 << 30] {
+                    let limits = DeviceLimits {
+                        max_binding,
+                        offset_alignment,
+                        f16: true,
+                        ..DeviceLimits::default()
+                    };
+                    let options = Options::default();
+                    let Ok(plan) = Plan::new(&shape, &options, Task::Greedy, &limits) else {
+                        continue;
+                    };
+                    let vector = 4 * shape.element.bytes() as u64;
+                    let expected = shape.classes % 4 == 0 && u64::from(offset_alignment) >= vector;
+                    assert_eq!(plan.source_variant().vectors, expected, "{shape:?}");
+                    let stats = plan.dispatches.iter();
+                    for dispatch in
+                        stats.filter(|d| expected && d.kernel == &kernels::SOFTMAX_STATS)
+                    {
+                        let BindingRange::Part { offset, bytes } = dispatch.ranges[0] else {
+                            panic!("the input is bound as a whole");
+                        };
+                        assert!(offset.is_multiple_of(vector) && bytes.is_multiple_of(vector));
+                        assert!(dispatch.params.input_base.is_multiple_of(4), "{shape:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn few_lanes_share_a_row_that_they_can_hold() {
+    for (classes, lanes, vectors) in [
+        (20, 8, 1),
+        (128, 32, 1),
+        (1_000, 32, 8),
+        (1_536, 32, 12),
+        (1_537, 64, 7),
+        (5_000, 128, 10),
+        (12_288, 256, 12),
+        (12_289, 256, 0),
+    ] {
+        let shape = BatchShape::new(1, 4, classes, 1);
+        let (options, limits) = (Options::default(), DeviceLimits::default());
+        let plan = Plan::new(&shape, &options, Task::Greedy, &limits).unwrap();
+        let mut stats = plan.dispatches.iter();
+        let stats = stats.find(|d| d.kernel == &kernels::SOFTMAX_STATS).unwrap();
+        let chosen = (constant(stats, "LANES"), constant(stats, "ROW_VECTORS"));
+        assert_eq!(chosen, (lanes, vectors), "{classes} classes");
+    }
+}
+
 fn constant(dispatch: &PlannedDispatch, name: &str) -> u64 {
     dispatch.constant(name).unwrap_or(1).into()
 }

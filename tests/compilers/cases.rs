@@ -20,10 +20,10 @@ pub(crate) fn all() -> &'static [Case] {
 
 fn distinct_cases() -> Vec<Case> {
     // Aliasing, element type and in-place gradients select the source but do not change the
-    // constants. Subgroups and the form of a sweep do.
+    // constants. Subgroups, vectors of the input and the form of a sweep do.
     let key = |shader: &Shader| {
         let form = (shader.pairs_per_lane, shader.emission_table, shader.last);
-        (shader.name, shader.subgroups, form)
+        (shader.name, shader.subgroups, shader.input_vectors, form)
     };
     let mut constants: HashMap<_, BTreeSet<_>> = HashMap::new();
     for plan in plans() {
@@ -119,12 +119,12 @@ fn limits() -> Vec<DeviceLimits> {
     limits
 }
 
-/// Returns shapes with few and many classes, short and long labels, and both layouts of labels and
-/// of the input.
+/// Returns shapes with few and many classes, short and long labels, rows with and without whole
+/// vectors, and both layouts of labels and of the input.
 fn shapes() -> Vec<BatchShape> {
     vec![
         BatchShape::new(4, 50, 20, 6),
-        BatchShape::new(4, 50, 20, 6).concatenated().time_major(),
+        BatchShape::new(4, 50, 21, 6).concatenated().time_major(),
         BatchShape::new(2, 60, 5_000, 25),
         BatchShape::new(2, 300, 100, 120),
         BatchShape::new(1, 900, 300, 400),

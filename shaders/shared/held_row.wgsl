@@ -1,0 +1,118 @@
+// A row of the input that the lanes hold in registers, so that `softmax_stats` reads it once.
+
+// The number of vectors of four classes per lane; 0 if the row is not held. At most 12. Must match
+// `held_vectors` in src/plan/stages.rs.
+override ROW_VECTORS: u32 = 0u;
+
+// Four vectors of a lane, and all of them: those with a number below ROW_VECTORS. Not an array,
+// which some drivers put into memory.
+struct HeldPart {
+    a: vec4<u32>,
+    b: vec4<u32>,
+    c: vec4<u32>,
+    d: vec4<u32>,
+}
+
+struct HeldRow {
+    a: HeldPart,
+    b: HeldPart,
+    c: HeldPart,
+}
+
+fn held_vector(row: InputRow, lane: u32, k: u32) -> vec4<u32> {
+    if (k >= ROW_VECTORS) {
+        return vec4<u32>(0u);
+    }
+    return values(row, lane, k, k + 1u < ROW_VECTORS);
+}
+
+fn held_part(row: InputRow, lane: u32, k: u32) -> HeldPart {
+    return HeldPart(
+        held_vector(row, lane, k),
+        held_vector(row, lane, k + 1u),
+        held_vector(row, lane, k + 2u),
+        held_vector(row, lane, k + 3u),
+    );
+}
+
+fn held_row(row: InputRow, lane: u32) -> HeldRow {
+    return HeldRow(held_part(row, lane, 0u), held_part(row, lane, 4u), held_part(row, lane, 8u));
+}
+
+fn add_held_extrema(extrema: Extrema, bits: vec4<u32>, k: u32) -> Extrema {
+    if (k >= ROW_VECTORS) {
+        return extrema;
+    }
+    return add_extrema(extrema, bits);
+}
+
+fn add_part_extrema(extrema: Extrema, part: HeldPart, k: u32) -> Extrema {
+    var result = add_held_extrema(extrema, part.a, k);
+    result = add_held_extrema(result, part.b, k + 1u);
+    result = add_held_extrema(result, part.c, k + 2u);
+    return add_held_extrema(result, part.d, k + 3u);
+}
+
+fn held_extrema(row: HeldRow) -> Extrema {
+    var extrema = add_part_extrema(no_extrema(), row.a, 0u);
+    extrema = add_part_extrema(extrema, row.b, 4u);
+    return add_part_extrema(extrema, row.c, 8u);
+}
+
+fn add_held_maxima(maxima: Maxima, bits: vec4<u32>, lane: u32, k: u32, max_bits: u32) -> Maxima {
+    if (k >= ROW_VECTORS) {
+        return maxima;
+    }
+    return add_maxima(maxima, bits, lane, k, max_bits);
+}
+
+fn add_part_maxima(maxima: Maxima, part: HeldPart, lane: u32, k: u32, max_bits: u32) -> Maxima {
+    var result = add_held_maxima(maxima, part.a, lane, k, max_bits);
+    result = add_held_maxima(result, part.b, lane, k + 1u, max_bits);
+    result = add_held_maxima(result, part.c, lane, k + 2u, max_bits);
+    return add_held_maxima(result, part.d, lane, k + 3u, max_bits);
+}
+
+fn held_maxima(row: HeldRow, lane: u32, max_bits: u32) -> Maxima {
+    var maxima = add_part_maxima(no_maxima(), row.a, lane, 0u, max_bits);
+    maxima = add_part_maxima(maxima, row.b, lane, 4u, max_bits);
+    return add_part_maxima(maxima, row.c, lane, 8u, max_bits);
+}
+
+fn part_without_maxima(part: HeldPart, max_bits: u32) -> HeldPart {
+    return HeldPart(
+        without_maxima(part.a, max_bits),
+        without_maxima(part.b, max_bits),
+        without_maxima(part.c, max_bits),
+        without_maxima(part.d, max_bits),
+    );
+}
+
+fn held_without_maxima(row: HeldRow, max_bits: u32) -> HeldRow {
+    return HeldRow(
+        part_without_maxima(row.a, max_bits),
+        part_without_maxima(row.b, max_bits),
+        part_without_maxima(row.c, max_bits),
+    );
+}
+
+fn add_held(sums: vec4<f32>, bits: vec4<u32>, k: u32, row_max: f32) -> vec4<f32> {
+    if (k >= ROW_VECTORS) {
+        return sums;
+    }
+    return sums + contribution(bits, row_max);
+}
+
+fn add_part(sums: vec4<f32>, part: HeldPart, k: u32, row_max: f32) -> vec4<f32> {
+    var result = add_held(sums, part.a, k, row_max);
+    result = add_held(result, part.b, k + 1u, row_max);
+    result = add_held(result, part.c, k + 2u, row_max);
+    return add_held(result, part.d, k + 3u, row_max);
+}
+
+// The sum of the contributions of a lane's classes.
+fn held_sums(row: HeldRow, row_max: f32) -> vec4<f32> {
+    var sums = add_part(vec4<f32>(0.0), row.a, 0u, row_max);
+    sums = add_part(sums, row.b, 4u, row_max);
+    return add_part(sums, row.c, 8u, row_max);
+}
