@@ -106,8 +106,8 @@ pub(crate) struct SweepForm {
 }
 
 impl SweepForm {
-    /// The form whose lanes hold quads, compute the emissions and store their last states. All other
-    /// kernels have it too.
+    /// The form whose lanes hold quads, compute the emissions and store their last states. All
+    /// other kernels have it too.
     pub(crate) const QUADS: Self = Self {
         pairs: Pairs::Four,
         table: false,

@@ -392,8 +392,8 @@ impl Tiling {
         self.task.directions() * STATE_VECTORS * VECTOR * self.quads
     }
 
-    /// Returns the bytes of the carry: its rows, then the references of the outward sweep, which take
-    /// a vector for each direction and item.
+    /// Returns the bytes of the carry: its rows, then the references of the outward sweep, which
+    /// take a vector for each direction and item.
     fn carry_bytes(&self) -> u64 {
         let references = match self.task {
             Task::LossAndGrad => self.task.directions() * VECTOR,
