@@ -209,7 +209,7 @@ def work_of(dispatch, shape):
     if name == "sweep inward":
         return Work([Loop("blocks", blocks, direction=d) for d in (0, 1)], 3, entries, states + tops)
     if name == "sweep outward":
-        # The last block comes before the loop; in records without LAST, only with one pair per lane.
+        # The last block is before the loop; in records without LAST, only with one pair per lane.
         before = 1 if "LAST" in dispatch.constants or dispatch.constants.get("PAIRS", 4) == 1 else 0
         loops = [Loop("blocks", blocks - before, direction=d) for d in (0, 1)]
         # It reads the rows and writes the weights and, for each quad, the sums over its blanks.
