@@ -4,9 +4,9 @@
 //! its results agree with a GPU's within the tolerance of the validation suite. They do not have
 //! the same bits. The main differences from the shaders:
 //!
-//! - The order of the stages: each item is swept completely, by one or two threads of rayon's pool;
-//!   then the softmax statistics and the gradient of each row of the class axis are computed
-//!   together. The losses are computed last.
+//! - The order of the stages: each item is swept completely, by one or two threads; then the
+//!   softmax statistics and the gradient of each row of the class axis are computed together. The
+//!   losses are computed last.
 //! - The exponential uses another polynomial (see [`scaled`]).
 //! - The reduced loss is summed in float64.
 //! - The arrays of a sweep hold one item and are reused for other items. No binding limit applies
@@ -18,8 +18,8 @@
 //!
 //! The loops use the vectors of `fearless_simd` and are compiled for several instruction sets, of
 //! which the best one is selected at run time: AVX-512, AVX2 or SSE on x86-64. NEON and the scalar
-//! fallback are untested so far. The arrays of a call are kept for the next one, so repeated shapes
-//! allocate nothing.
+//! fallback are untested so far. The calling thread computes too, together with threads of rayon's
+//! pool. The arrays of a call are kept for the next one, so repeated shapes allocate none.
 
 mod batch_totals;
 mod emissions;
@@ -30,6 +30,7 @@ mod item_classes;
 mod join;
 mod reduce;
 mod scaled;
+mod share;
 mod softmax_stats;
 mod states;
 mod sweep;
@@ -37,7 +38,6 @@ mod sweep;
 use std::sync::Mutex;
 
 use fearless_simd::{Level, Simd, dispatch};
-use rayon::prelude::*;
 
 use crate::batch::CheckedBatch;
 use crate::blocking::locked;
@@ -52,6 +52,7 @@ use emissions::Emissions;
 use index::vec_bytes;
 use item::ItemData;
 pub(crate) use reduce::reduce;
+use share::share;
 use softmax_stats::RowStats;
 use states::Direction;
 use sweep::{Checkpoints, Sweeper};
@@ -170,7 +171,7 @@ impl Workspace {
         let items = &mut self.items[..shape.items];
         let sweep_workspaces = &self.sweep_workspaces;
         let split = items.len() < rayon::current_num_threads();
-        items.par_iter_mut().enumerate().for_each(|(n, item)| {
+        share(items.iter_mut().enumerate(), |(n, item)| {
             let mut workspace = locked(sweep_workspaces).pop().unwrap_or_default();
             dispatch!(level, simd => simd.vectorize(
                 #[inline(always)]
@@ -191,23 +192,26 @@ impl Workspace {
                 || grad::rows(simd, checked, options, swept, index * rows_per_chunk, stats, grad)
             ));
         };
-        let stats_chunks = stats.par_chunks_mut(rows_per_chunk).enumerate();
+        let stats_chunks = stats.chunks_mut(rows_per_chunk).enumerate();
         if task == Task::LossAndGrad {
             output.resize_grad(shape.elements());
-            let grads = output.grad.par_chunks_mut(rows_per_chunk * shape.classes);
-            stats_chunks
-                .zip(grads)
-                .for_each(|((index, stats), grad)| rows_of(index, stats, Some(grad)));
+            let grads = output.grad.chunks_mut(rows_per_chunk * shape.classes);
+            share(stats_chunks.zip(grads), |((index, stats), grad)| {
+                rows_of(index, stats, Some(grad));
+            });
         } else {
-            stats_chunks.for_each(|(index, stats)| rows_of(index, stats, None));
+            share(stats_chunks, |(index, stats)| rows_of(index, stats, None));
         }
         let stats = &*stats;
         self.scales.clear();
+        let row = |n, t| shape.row(n, t) / shape.classes;
+        let stride = row(0, 1);
         for (n, item) in items.iter_mut().enumerate() {
+            let first = row(n, 0);
             let has_alignment = item.status == Status::Ok;
             let loss = dispatch!(level, simd => simd.vectorize(
                 #[inline(always)]
-                || join::loss(simd, item, options, |t| stats[shape.row(n, t) / shape.classes])
+                || join::loss(simd, item, options, |t| stats[first + t * stride])
             ));
             output.loss.push(loss);
             output.status.push(item.status);

@@ -212,7 +212,8 @@ impl Ctc {
         Ok(Self::with(backend, Some(host)))
     }
 
-    /// Returns a `Ctc` on the CPU backend, which uses the threads of rayon's current pool.
+    /// Returns a `Ctc` on the CPU backend, which uses as many threads as rayon's current pool has,
+    /// the calling thread among them.
     #[must_use]
     pub fn cpu() -> Self {
         let backend = Backend::Cpu {
@@ -320,7 +321,7 @@ impl Ctc {
     }
 
     /// Computes [`loss`](Self::loss) into `output` and reuses its memory: on the CPU backend
-    /// repeated shapes allocate nothing.
+    /// repeated shapes allocate no arrays.
     ///
     /// # Errors
     /// As [`loss`](Self::loss). The output is empty after an error.
@@ -366,8 +367,8 @@ impl Ctc {
     }
 
     /// Computes [`loss_and_grad`](Self::loss_and_grad) into `output` and reuses its memory: on the
-    /// CPU backend repeated shapes allocate nothing, and writing a large gradient takes a fraction
-    /// of the time that writing to new memory takes.
+    /// CPU backend repeated shapes allocate no arrays, and writing a large gradient takes a
+    /// fraction of the time that writing to new memory takes.
     ///
     /// ```
     /// use ctc_wgpu::{Batch, Ctc, LossAndGradOutput, Options};

@@ -14,9 +14,14 @@ use crate::options::{Input, Options};
 #[derive(Debug, Default)]
 pub(super) struct Emissions {
     pairs: Vec<f32>,
-    /// The input of one frame, gathered.
+    /// The input of a few frames, gathered.
     entries: Vec<f32>,
 }
+
+/// The number of frames that are gathered before their emissions are computed. A vector that was
+/// written element by element can be loaded only after all earlier instructions have finished, so
+/// frames that were gathered one by one would not overlap.
+const GATHERED: usize = 8;
 
 /// Computes the emissions of item `n` into `out`, and the item's `frame_max`.
 #[inline(always)]
@@ -91,28 +96,36 @@ fn emissions_of_frames<S: Simd>(
 ) {
     let width = item.width();
     let pairs = aligned(&mut out.pairs, item.frames * width * 2);
-    let entries = aligned(&mut out.entries, width);
+    let entries = aligned(&mut out.entries, GATHERED * width);
     entries.fill(f32::NEG_INFINITY);
+    item.frame_max.resize(item.frames, f32::NAN);
     let lowest = f32x16::splat(simd, f32::MIN);
-    for t in 0..item.frames {
-        let row = checked.row(n, t);
-        for (entry, class) in entries.iter_mut().zip(&item.classes) {
-            *entry = row[*class as usize];
+    let blocks = item.frame_max.chunks_mut(GATHERED).enumerate();
+    for ((block, maxima), pairs) in blocks.zip(pairs.chunks_mut(GATHERED * width * 2)) {
+        let count = maxima.len();
+        for (j, entries) in entries.chunks_exact_mut(width).take(count).enumerate() {
+            let row = checked.row(n, block * GATHERED + j);
+            for (entry, class) in entries.iter_mut().zip(&item.classes) {
+                *entry = row[*class as usize];
+            }
         }
-        let mut max = f32x16::splat(simd, min_score);
-        for chunk in entries.chunks_exact(LANES) {
-            let x = f32x16::from_slice(simd, chunk);
-            max = max.max(x.is_finite().select(score(x), lowest));
-        }
-        let max = max.reduce_max();
-        item.frame_max.push(max);
-        let pairs = &mut pairs[t * width * 2..(t + 1) * width * 2];
-        for (index, chunk) in entries.chunks_exact(LANES).enumerate() {
-            let x = f32x16::from_slice(simd, chunk);
-            // −inf is a probability of 0. NaN and +inf are found later, with the row's statistics.
-            let y = emission(score(x), f32x16::splat(simd, max))
-                .select_or(x.is_finite(), Scaled::zero_emission(simd));
-            y.store_pairs(pairs, index * LANES);
+        let frames = entries.chunks_exact(width).zip(maxima);
+        for ((entries, frame_max), pairs) in frames.zip(pairs.chunks_exact_mut(width * 2)) {
+            let mut max = f32x16::splat(simd, min_score);
+            for chunk in entries.chunks_exact(LANES) {
+                let x = f32x16::from_slice(simd, chunk);
+                max = max.max(x.is_finite().select(score(x), lowest));
+            }
+            *frame_max = max.reduce_max();
+            let max = f32x16::splat(simd, *frame_max);
+            for (index, chunk) in entries.chunks_exact(LANES).enumerate() {
+                let x = f32x16::from_slice(simd, chunk);
+                // −inf is a probability of 0. NaN and +inf are found later, with the row's
+                // statistics.
+                let y =
+                    emission(score(x), max).select_or(x.is_finite(), Scaled::zero_emission(simd));
+                y.store_pairs(pairs, index * LANES);
+            }
         }
     }
 }

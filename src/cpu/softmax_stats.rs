@@ -15,34 +15,40 @@ pub(super) struct RowStats {
     pub(super) sum_exp_m1: f32,
 }
 
-/// A row as whole vectors; the last one is padded.
+/// A row as whole vectors. If its length is not a multiple of `LANES`, the last vector overlaps
+/// with the one before, or it is padded if the row is shorter than a vector.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RowVectors<'a> {
     whole: &'a [[f32; LANES]],
-    last: Option<[f32; LANES]>,
+    /// The elements after the whole vectors.
+    rest: &'a [f32],
+    /// The last `LANES` elements.
+    last: Option<&'a [f32; LANES]>,
+    padding: f32,
 }
 
 impl<'a> RowVectors<'a> {
-    /// Splits a row into vectors, of which `padding` completes the last one.
+    /// Splits a row into vectors. In the last one, `padding` replaces the elements of the vector
+    /// before, and those past the row.
     #[inline(always)]
     pub(super) fn new(row: &'a [f32], padding: f32) -> Self {
-        let (whole, last) = row.as_chunks::<LANES>();
-        let mut padded = [padding; LANES];
-        padded[..last.len()].copy_from_slice(last);
+        let (whole, rest) = row.as_chunks::<LANES>();
         Self {
             whole,
-            last: (!last.is_empty()).then_some(padded),
+            rest,
+            last: row.last_chunk(),
+            padding,
         }
     }
 
     /// Calls `take` with each vector.
     #[inline(always)]
     pub(super) fn each<S: Simd>(&self, simd: S, mut take: impl FnMut(f32x16<S>)) {
+        if !self.rest.is_empty() {
+            take(self.rest(simd));
+        }
         for vector in self.whole {
             take(f32x16::simd_from(simd, *vector));
-        }
-        if let Some(last) = self.last {
-            take(f32x16::simd_from(simd, last));
         }
     }
 
@@ -54,13 +60,37 @@ impl<'a> RowVectors<'a> {
         out: &mut [f32],
         mut value: impl FnMut(f32x16<S>) -> f32x16<S>,
     ) {
-        let (whole, rest) = out.as_chunks_mut::<LANES>();
+        if !self.rest.is_empty() {
+            let rest = value(self.rest(simd));
+            // The whole vectors overwrite what this writes into the vector before.
+            match out.last_chunk_mut::<LANES>() {
+                Some(last) => rest.store_slice(last),
+                None => out.copy_from_slice(&rest.as_slice()[..out.len()]),
+            }
+        }
+        let (whole, _) = out.as_chunks_mut::<LANES>();
         for (out, vector) in whole.iter_mut().zip(self.whole) {
             value(f32x16::simd_from(simd, *vector)).store_slice(out);
         }
+    }
+
+    /// Returns the vector that ends with the elements after the whole vectors, or that begins with
+    /// them if there are no whole vectors.
+    #[inline(always)]
+    fn rest<S: Simd>(&self, simd: S) -> f32x16<S> {
+        const LANE: [f32; LANES] = [
+            0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
+        ];
         if let Some(last) = self.last {
-            let last = value(f32x16::simd_from(simd, last));
-            rest.copy_from_slice(&last.as_slice()[..rest.len()]);
+            let overlap = (LANES - self.rest.len()) as f32;
+            f32x16::simd_from(simd, LANE).simd_ge(overlap).select(
+                f32x16::simd_from(simd, *last),
+                f32x16::splat(simd, self.padding),
+            )
+        } else {
+            let mut padded = [self.padding; LANES];
+            padded[..self.rest.len()].copy_from_slice(self.rest);
+            f32x16::simd_from(simd, padded)
         }
     }
 }

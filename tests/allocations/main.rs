@@ -41,7 +41,7 @@ fn a_repeated_shape_allocates_nothing_on_the_cpu_backend() {
     let (ctc, options) = (Ctc::cpu(), Options::pytorch());
     let mut output = LossAndGradOutput::default();
     let mut losses = LossOutput::default();
-    // A call from outside of the pool would sometimes make rayon allocate for its own queue.
+    // A call from outside of the pool makes rayon allocate for its own queue.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
     pool.unwrap().install(|| {
         let mut run = || {
