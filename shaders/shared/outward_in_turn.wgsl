@@ -1,5 +1,5 @@
 // The outward sweep that recomputes the rows of a block and then processes it. In
-// outward_overlapped.wgsl, both are done at once. The next block is loaded after the first frame,
+// outward_overlapped.wgsl, both are done at once. The next block is loaded after the second frame,
 // so that its entries are not in registers together with all rows and emissions.
 
 // Processes the blocks up to step `end` - 1 of the other direction, in descending order.
@@ -21,10 +21,10 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
         rows = block_rows(other, group, next_row, y);
         var weights = BlockWeights();
         weights.d = outward_frame(assignment, group, &states, rows.d, y.d);
+        weights.c = outward_frame(assignment, group, &states, rows.c, y.c);
         k = preceding_block(k);
         next = load_block(assignment.g, other, k, assignment.item, group);
         next_row = stored_row(assignment, k, group.index);
-        weights.c = outward_frame(assignment, group, &states, rows.c, y.c);
         weights.b = outward_frame(assignment, group, &states, rows.b, y.b);
         weights.a = outward_frame(assignment, group, &states, rows.a, y.a);
         states = States(normalised(states.blank), normalised(states.label));
