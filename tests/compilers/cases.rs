@@ -1,12 +1,13 @@
 //! The pipelines to compile: each source variant with each set of constants that some plan sets for
-//! its kernel, or with one of them if the caller's arrays share a buffer.
+//! its kernel. With one of them if the caller's arrays share a buffer, and with one per kind of
+//! input for f16.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use ctc_wgpu::{
-    BatchShape, BlankInLabels, DeviceLimits, Input, Options, Plan, Reduction, RepeatedLabels,
-    RepeatedOutputs, Shader, Task, shaders,
+    BatchShape, BlankInLabels, DeviceLimits, ElementType, Input, Options, Plan, Reduction,
+    RepeatedLabels, RepeatedOutputs, Shader, Task, shaders,
 };
 
 pub(crate) use super::case::Case;
@@ -38,9 +39,16 @@ fn distinct_cases() -> Vec<Case> {
         .flat_map(|shader| {
             let sets = constants.get(&key(&shader));
             let sets = sets.unwrap_or_else(|| panic!("no plan runs {shader:?}"));
-            // Aliasing changes only how arrays are declared, so one set of constants suffices.
-            let count = if shader.aliased { 1 } else { sets.len() };
-            sets.iter().take(count).map(move |constants| Case {
+            let f16 = shader.element == ElementType::F16;
+            // Aliasing changes only how arrays are declared, so one set of constants suffices. f16
+            // changes how entries are read and written, so one set per kind of input does.
+            let mut inputs = BTreeSet::new();
+            let sets = sets.iter().filter(move |constants| {
+                let input = constants.iter().find(|(name, _)| *name == "INPUT");
+                let kind = if shader.aliased { None } else { input };
+                !(shader.aliased || f16) || inputs.insert(kind.copied())
+            });
+            sets.map(move |constants| Case {
                 shader: shader.clone(),
                 constants: constants.clone(),
             })
