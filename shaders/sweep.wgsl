@@ -13,11 +13,12 @@
 // For beta, s' are the successors of s, at frame t+1.
 // in: items, label_table; the input, and the emission table or the gathered entries if the plan has
 // them; row_stats, item_status.
-// in, out: lattice; carry: the checkpoints, and the states between two dispatches.
+// in, out: lattice; carry: the checkpoints, and the states and references between two dispatches.
+// The last dispatch of an outward sweep only reads it.
 // grid: one workgroup per item and direction (z); a lane holds one group of PAIRS state pairs.
-// barriers: one per exchange with the neighbouring lane, and those of `quad_sums`. Each computed
-// row of states takes one exchange; rows that are computed at the same time share it. None if the
-// workgroup is one subgroup.
+// barriers: one per exchange with the neighbouring lane, those of `quad_sums`, and two where an
+// outward sweep begins. Each computed row of states takes one exchange; rows that are computed at
+// the same time share it. None if the workgroup is one subgroup.
 
 fn rows_of_carry() -> u32 {
     return params.spill_row;

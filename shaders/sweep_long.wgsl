@@ -3,10 +3,11 @@
 // operations in the same order, so the bits of the results do not depend on which of the two
 // kernels ran.
 //
-// in, out, formula: as in `sweep`; carry: also the spill rows.
+// in, out, formula: as in `sweep`; carry: always written, and has the spill rows too.
 // grid: one workgroup per item and direction (z); lanes stride over the quads.
-// barriers: one per written row, because a step reads what neighbouring lanes wrote in the step
-// before. Two rows alternate, so no lane overwrites a row that another lane still reads.
+// barriers: two where an outward sweep begins, and one per written row, because a step reads what
+// neighbouring lanes wrote in the step before. Two rows alternate, so no lane overwrites a row that
+// another lane still reads.
 
 // The spill rows: two for the sweep's own states, of which `parity` selects the current one, then
 // four for a block of the other direction.
@@ -18,6 +19,8 @@ fn block_row(f: u32) -> u32 {
     return params.spill_row + 2u + f;
 }
 
+// The number of rows of the carry, which end with the spill rows. Must match `spill_rows` in
+// src/plan/tiling.rs.
 fn rows_of_carry() -> u32 {
     return params.spill_row + 6u;
 }

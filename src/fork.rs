@@ -164,7 +164,7 @@ fn is_forked() -> bool {
     }
 }
 
-/// Runs `work`, whose parallel iterators use rayon's current pool. In a forked process the global
+/// Runs `work`, which uses rayon's current pool. In a forked process the global
 /// pool has no threads and cannot be replaced, so `work` runs in a pool of this process, unless the
 /// caller is in a pool.
 ///

@@ -130,7 +130,8 @@
 //! drop(pass);
 //! encoder.resolve_query_set(&times, 0..count, &ticks, 0);
 //! // Read `ticks` back as u64. Stage i took
-//! // (ticks[i + 1] - ticks[i]) * queue.get_timestamp_period() nanoseconds.
+//! // (ticks[i + 1] - ticks[i]) * queue.get_timestamp_period() nanoseconds. For `label_links` and
+//! // `join`, this is what remains after the sweep that runs at the same time.
 //! # Ok(ticks)
 //! # }
 //! ```

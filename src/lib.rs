@@ -152,10 +152,10 @@
 //! | `softmax_stats` | the maximum of each row of C classes, and the sum of its exponentials; on a GPU also a table of the emissions, the probabilities of the classes up to a factor per frame; no other stage but `grad` reads all of the input |
 //! | `sweep inward` | alpha and beta from the ends to the middle, over the at most L + 1 classes that the labels need |
 //! | `label_links` | links between equal labels, so that a class's occupancy is summed in a fixed order, without atomics |
-//! | `join` | the loss and the status |
-//! | `reduce` | the reduced loss, if the options request one |
 //! | `sweep recompute` | alpha and beta of one segment again, to store them, if an item is split into segments |
 //! | `sweep outward` | alpha and beta from the middle to the other ends, and the occupancies |
+//! | `join` | the loss and the status; before `sweep recompute` if the outward sweep overwrites the carry, which has the states at the middle |
+//! | `reduce` | the reduced loss, if the options request one |
 //! | `grad` | the gradient, from a second read of the input |
 //!
 //! [`Batch`] and [`Options`] are checked once and become a [`CheckedBatch`]. A [`Plan`] lists the

@@ -124,7 +124,7 @@ pub(crate) struct PlannedDispatch {
     pub(crate) label: &'static str,
     /// True if the shader source uses subgroup operations.
     pub(crate) subgroups: bool,
-    /// [`SweepForm::QUADS`] unless the kernel is `sweep`.
+    /// [`SweepForm::QUADS`] unless the kernel is `sweep` or `viterbi`.
     pub(crate) sweep: SweepForm,
     pub(crate) constants: Vec<(&'static str, u32)>,
     pub(crate) params: Params,

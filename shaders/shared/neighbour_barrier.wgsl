@@ -31,19 +31,6 @@ fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> Scal
     return received_edge(direction, lane, words);
 }
 
-var<workgroup> sh_largest: atomic<i32>;
-
-// The largest of the lanes' values; 0 if all are negative.
-fn largest_in_workgroup(lane: u32, own: i32) -> i32 {
-    if (lane == 0u) {
-        atomicStore(&sh_largest, 0);
-    }
-    workgroupBarrier();
-    atomicMax(&sh_largest, own);
-    workgroupBarrier();
-    return atomicLoad(&sh_largest);
-}
-
 // The edge states of two recursions: `own` in a direction, `other` in the opposite one.
 struct BothEdges {
     own: ScaledNumber,

@@ -11,11 +11,6 @@ fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> Scal
     return ScaledNumber(select(m, 1.0, has_no_neighbour), select(e, ZERO_STATE, has_no_neighbour));
 }
 
-// The largest of the lanes' values; 0 if all are negative.
-fn largest_in_workgroup(lane: u32, own: i32) -> i32 {
-    return max(subgroupMax(own), 0);
-}
-
 // The edge states of two recursions: `own` in a direction, `other` in the opposite one.
 struct BothEdges {
     own: ScaledNumber,

@@ -83,8 +83,8 @@ fn stored_row(assignment: Assignment, k: u32, group: u32) -> States {
 
 // The exponent of the power of two that divides an item's weights in a direction: the largest one
 // of the products alpha · beta at the first frame that the outward sweep processes. At each frame
-// these products add up to the sum over all paths, so no weight exceeds the range of f32. The carry
-// has it for the dispatches that continue the sweep.
+// these products add up to the sum over all paths, so no weight exceeds the range of f32. It is
+// stored in the carry for the dispatches that continue the sweep.
 var<private> reference: i32 = 0;
 
 fn reference_index(assignment: Assignment) -> u32 {

@@ -5,8 +5,9 @@ use fearless_simd::{Simd, f32x16, prelude::*};
 
 use super::index::item_and_frame;
 use super::item::ItemData;
+use super::row_vectors::RowVectors;
 use super::scaled::{MAX_LOG_PROB, MAX_NATS, MIN_PROB, add_epsilon, exp_f32};
-use super::softmax_stats::{RowStats, RowVectors, SumExpM1, row_max};
+use super::softmax_stats::{RowStats, SumExpM1, row_max};
 use crate::batch::CheckedBatch;
 use crate::options::{Input, Options, Status};
 

@@ -5,8 +5,9 @@ use std::sync::Mutex;
 use crate::blocking::locked;
 
 /// Calls `each` with all values, on the calling thread and on threads of the pool. Each thread
-/// takes the next value when it has finished one. The calling thread does not wait for the others
-/// to wake up, as it would with a parallel iterator if it is not a thread of the pool.
+/// takes the next value when it has finished one. The calling thread begins at once, while with a
+/// parallel iterator it would wait for the others, unless it is a thread of the pool. At the end it
+/// waits until each thread has found no value left.
 pub(super) fn share<T: Send>(
     values: impl ExactSizeIterator<Item = T> + Send,
     each: impl Fn(T) + Sync,

@@ -3,6 +3,7 @@
 use fearless_simd::{Level, Simd, dispatch, f32x16, f64x8, prelude::*, u64x8};
 
 use super::add_epsilon;
+use crate::cpu::RowVectors;
 use crate::options::Input;
 
 /// Normalises the frames of an input.
@@ -189,40 +190,13 @@ impl Frame {
 /// Elements of a row per vector.
 const LANES: usize = 16;
 
-/// Visits each element of a row once, in vectors of `LANES` elements. In the last vector, `padding`
-/// replaces elements that were visited before or that lie past the row.
-#[inline(always)]
-fn each<S: Simd>(simd: S, row: &[f32], padding: f32, mut visit: impl FnMut(f32x16<S>)) {
-    const INDICES: [f32; LANES] = [
-        0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
-    ];
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        visit(f32x16::from_slice(simd, chunk));
-    }
-    if rest.is_empty() {
-        return;
-    }
-    if let Some(last) = row.last_chunk::<LANES>() {
-        let is_new = f32x16::from_slice(simd, &INDICES).simd_ge((LANES - rest.len()) as f32);
-        let padding = f32x16::splat(simd, padding);
-        visit(is_new.select(f32x16::from_slice(simd, last), padding));
-    } else {
-        let mut last = [padding; LANES];
-        last[..rest.len()].copy_from_slice(rest);
-        visit(f32x16::from_slice(simd, &last));
-    }
-}
-
 /// Returns the largest value, or NaN if the row contains one.
 #[inline(always)]
 fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let mut max = f32x16::splat(simd, f32::NEG_INFINITY);
     let mut not_nan = max.simd_eq(max);
-    each(
+    RowVectors::new(row, f32::NEG_INFINITY).each(
         simd,
-        row,
-        f32::NEG_INFINITY,
         #[inline(always)]
         |x| {
             max = max.max(x);
@@ -260,10 +234,8 @@ fn first_of(row: &[f32], is: impl Fn(f32) -> bool) -> usize {
 #[inline(always)]
 fn sum_of_exp<S: Simd>(simd: S, row: &[f32], max: f64) -> f64 {
     let mut sums = [f64x8::splat(simd, 0.0); 2];
-    each(
+    RowVectors::new(row, f32::NEG_INFINITY).each(
         simd,
-        row,
-        f32::NEG_INFINITY,
         #[inline(always)]
         |x| {
             let (low, high) = simd.widen_f32x16(x);
@@ -288,10 +260,8 @@ fn sum_of_probs<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> (f32, f64) {
     let zero = f32x16::splat(simd, 0.0);
     let (mut max, mut sums) = (zero, f64x8::splat(simd, 0.0));
     // The padding becomes 0 when ε is added.
-    each(
+    RowVectors::new(row, -epsilon).each(
         simd,
-        row,
-        -epsilon,
         #[inline(always)]
         |p| {
             let p = p + epsilon;

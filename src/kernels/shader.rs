@@ -61,7 +61,8 @@ pub struct Shader {
     pub pairs_per_lane: u32,
     /// True if a sweep reads emissions from the emission table instead of computing them.
     pub emission_table: bool,
-    /// True for the last dispatch of an outward sweep, which stores no states for another one.
+    /// True for the last dispatch of an outward sweep by `sweep`, which stores no states for
+    /// another one.
     pub last: bool,
 }
 

@@ -101,7 +101,7 @@ pub(crate) struct SweepForm {
     pub(crate) pairs: Pairs,
     /// The sweep reads emissions from the emission table instead of computing them.
     pub(crate) table: bool,
-    /// No dispatch continues the sweep, so it does not store its last states.
+    /// The last dispatch of an outward sweep by `sweep`, which does not store its last states.
     pub(crate) last: bool,
 }
 

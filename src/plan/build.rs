@@ -144,8 +144,9 @@ impl Builder<'_> {
         // It runs at the same time as the inward sweep, since neither reads what the other writes.
         self.label_links(tile)?;
         // `join` runs at the same time as the outward sweep if that does not overwrite the carry.
-        // It follows the sweep, since the barrier before the sweep would also wait for `join`.
-        let at_once = self.task == Task::LossAndGrad && self.outward_is_one_dispatch(tile);
+        // It follows the sweep, since the barrier before the sweep would also wait for `join`. From
+        // the second tile on wgpu separates the two, since `grad` has used an array of `join`.
+        let at_once = self.task == Task::LossAndGrad && self.outward_only_reads_carry(tile);
         if !at_once {
             self.join_and_reduce(tile)?;
         }

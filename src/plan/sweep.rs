@@ -19,6 +19,9 @@ const MAX_SWEEP_LANES: u64 = 512;
 /// `shaders/shared/neighbour_barrier.wgsl` and `swap_barrier.wgsl`.
 const EXCHANGE_BYTES: u64 = 32 + 16;
 
+/// The workgroup memory of `shaders/shared/largest_barrier.wgsl`, in bytes.
+const LARGEST_BYTES: u64 = 4;
+
 /// How a recursion over the frames of a tile is computed.
 struct Recursion {
     kernel: &'static Kernel,
@@ -82,9 +85,9 @@ impl Builder<'_> {
         })
     }
 
-    /// Returns true if the outward sweep of a tile is one dispatch, which stores no states for
-    /// another one.
-    pub(super) fn outward_is_one_dispatch(&self, tile: Tile) -> bool {
+    /// Returns true if the outward sweep of a tile is one dispatch of `sweep`, which only reads the
+    /// carry.
+    pub(super) fn outward_only_reads_carry(&self, tile: Tile) -> bool {
         let all = self.all_steps();
         !self.tiling.spill
             && self.tiling.segments() == 1
@@ -202,10 +205,10 @@ impl Builder<'_> {
         }
         let pairs = 4 * self.tiling.quads;
         let fits = |count: Pairs, lanes: u64| pairs <= u64::from(count.count()) * lanes;
-        let memory = u64::from(self.limits.workgroup_memory) / EXCHANGE_BYTES;
+        let memory = u64::from(self.limits.workgroup_memory).saturating_sub(LARGEST_BYTES);
         let max_lanes = MAX_SWEEP_LANES
             .min(self.limits.max_invocations.into())
-            .min(memory);
+            .min(memory / EXCHANGE_BYTES);
         match self.limits.pairs_per_lane {
             1 if fits(Pairs::One, max_lanes) => return Pairs::One,
             1 | 2 if fits(Pairs::Two, max_lanes) => return Pairs::Two,

@@ -122,6 +122,7 @@ impl Tiling {
             gathered: false,
             table: None,
             spill,
+            // Must match `rows_of_carry` in shaders/sweep_long.wgsl.
             spill_rows: match (spill, task) {
                 (false, _) => 0,
                 (true, Task::Align) => ALTERNATING_ROWS,
@@ -393,7 +394,7 @@ impl Tiling {
     }
 
     /// Returns the bytes of the carry: its rows, then the references of the outward sweep, which
-    /// take a vector for each direction and item.
+    /// take at most a vector for each direction and item.
     fn carry_bytes(&self) -> u64 {
         let references = match self.task {
             Task::LossAndGrad => self.task.directions() * VECTOR,

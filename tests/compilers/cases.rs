@@ -1,6 +1,6 @@
 //! The pipelines to compile: each source variant with each set of constants that some plan sets for
-//! its kernel. With one of them if the caller's arrays share a buffer, and with one per kind of
-//! input for f16.
+//! its kernel. If the caller's arrays share a buffer, with one of them; for f16, with those that
+//! differ in a constant of `F16_CONSTANTS`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -11,6 +11,16 @@ use ctc_wgpu::{
 };
 
 pub(crate) use super::case::Case;
+
+/// The constants that select code which reads entries of the input, or writes gradients.
+const F16_CONSTANTS: [&str; 6] = [
+    "INPUT",
+    "WRITE_GATHERED",
+    "READ_GATHERED",
+    "GREEDY",
+    "OUTWARD",
+    "ROW_VECTORS",
+];
 
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(distinct_cases);
 
@@ -41,12 +51,14 @@ fn distinct_cases() -> Vec<Case> {
             let sets = sets.unwrap_or_else(|| panic!("no plan runs {shader:?}"));
             let f16 = shader.element == ElementType::F16;
             // Aliasing changes only how arrays are declared, so one set of constants suffices. f16
-            // changes how entries are read and written, so one set per kind of input does.
-            let mut inputs = BTreeSet::new();
+            // changes how entries are read and gradients are written.
+            let mut kinds = BTreeSet::new();
             let sets = sets.iter().filter(move |constants| {
-                let input = constants.iter().find(|(name, _)| *name == "INPUT");
-                let kind = if shader.aliased { None } else { input };
-                !(shader.aliased || f16) || inputs.insert(kind.copied())
+                let kind: Vec<_> = constants
+                    .iter()
+                    .filter(|(name, _)| !shader.aliased && F16_CONSTANTS.contains(name))
+                    .collect();
+                !(shader.aliased || f16) || kinds.insert(kind)
             });
             sets.map(move |constants| Case {
                 shader: shader.clone(),

@@ -160,7 +160,8 @@ fn distinct(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
     seen
 }
 
-/// Times the dispatches of one pass. A dispatch begins when the one before it ends.
+/// Times the dispatches of one pass. A dispatch is timed from the end of the one before it, also if
+/// both run at the same time.
 fn one_pass(
     gpu: &Gpu,
     prepared: &Prepared,
