@@ -156,22 +156,25 @@ fn at_maximum(bits: vec4<u32>, max_bits: u32) -> vec4<bool> {
     return (bits == vec4<u32>(max_bits)) | (bits == vec4<u32>(negated));
 }
 
-// Adds vector k of a lane.
-fn add_maxima(maxima: Maxima, bits: vec4<u32>, lane: u32, k: u32, max_bits: u32) -> Maxima {
-    // The value of a class past the last one may be that of the maximum.
-    let is_max = at_maximum(bits, max_bits) & exist(vector_classes(lane, k));
-    var result = maxima;
-    result.count += dot(select(vec4<f32>(0.0), vec4<f32>(1.0), is_max), vec4<f32>(1.0));
-    if (GREEDY) {
-        let first = select(vec4<f32>(LOWEST), -vec4<f32>(vector_classes(lane, k)), is_max);
-        result.first = max(result.first, max(max(first.x, first.y), max(first.z, first.w)));
-    }
-    return result;
+// The maxima after a vector, and the bits of its values with LOWEST in place of the maximum.
+struct Taken {
+    maxima: Maxima,
+    bits: vec4<u32>,
 }
 
-// The bits of values, with LOWEST in place of the maximum.
-fn without_maxima(bits: vec4<u32>, max_bits: u32) -> vec4<u32> {
-    return bits_or_lowest(bits, !at_maximum(bits, max_bits));
+// Adds vector k of a lane.
+fn take_maxima(maxima: Maxima, bits: vec4<u32>, lane: u32, k: u32, max_bits: u32) -> Taken {
+    let is_max = at_maximum(bits, max_bits);
+    let rest = bits_or_lowest(bits, !is_max);
+    // The value of a class past the last one may be that of the maximum.
+    let counts = is_max & exist(vector_classes(lane, k));
+    var result = maxima;
+    result.count += dot(select(vec4<f32>(0.0), vec4<f32>(1.0), counts), vec4<f32>(1.0));
+    if (GREEDY) {
+        let first = select(vec4<f32>(LOWEST), -vec4<f32>(vector_classes(lane, k)), counts);
+        result.first = max(result.first, max(max(first.x, first.y), max(first.z, first.w)));
+    }
+    return Taken(result, rest);
 }
 
 // The class of a column of `gathered`.
@@ -244,16 +247,18 @@ fn softmax_stats(
     var sums = vec4<f32>(0.0);
     if (live && ROW_VECTORS > 0u) {
         if (own_max == row_max) {
-            maxima = held_maxima(held, lane, own.bits);
-            held = held_without_maxima(held, own.bits);
+            let taken = held_maxima(held, lane, own.bits);
+            maxima = taken.maxima;
+            held = taken.row;
         }
         sums = held_sums(held, row_max);
     } else if (live) {
         for (var k = 0u; first_class(lane, k) < params.classes; k++) {
             var bits = values(row, lane, k, false);
             if (own_max == row_max) {
-                maxima = add_maxima(maxima, bits, lane, k, own.bits);
-                bits = without_maxima(bits, own.bits);
+                let taken = take_maxima(maxima, bits, lane, k, own.bits);
+                maxima = taken.maxima;
+                bits = taken.bits;
             }
             sums += contribution(bits, row_max);
         }

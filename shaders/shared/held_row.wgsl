@@ -59,41 +59,37 @@ fn held_extrema(row: HeldRow) -> Extrema {
     return add_part_extrema(extrema, row.c, 8u);
 }
 
-fn add_held_maxima(maxima: Maxima, bits: vec4<u32>, lane: u32, k: u32, max_bits: u32) -> Maxima {
+fn take_held(maxima: Maxima, bits: vec4<u32>, lane: u32, k: u32, max_bits: u32) -> Taken {
     if (k >= ROW_VECTORS) {
-        return maxima;
+        return Taken(maxima, bits);
     }
-    return add_maxima(maxima, bits, lane, k, max_bits);
+    return take_maxima(maxima, bits, lane, k, max_bits);
 }
 
-fn add_part_maxima(maxima: Maxima, part: HeldPart, lane: u32, k: u32, max_bits: u32) -> Maxima {
-    var result = add_held_maxima(maxima, part.a, lane, k, max_bits);
-    result = add_held_maxima(result, part.b, lane, k + 1u, max_bits);
-    result = add_held_maxima(result, part.c, lane, k + 2u, max_bits);
-    return add_held_maxima(result, part.d, lane, k + 3u, max_bits);
+struct TakenPart {
+    maxima: Maxima,
+    part: HeldPart,
 }
 
-fn held_maxima(row: HeldRow, lane: u32, max_bits: u32) -> Maxima {
-    var maxima = add_part_maxima(no_maxima(), row.a, lane, 0u, max_bits);
-    maxima = add_part_maxima(maxima, row.b, lane, 4u, max_bits);
-    return add_part_maxima(maxima, row.c, lane, 8u, max_bits);
+fn take_part(maxima: Maxima, part: HeldPart, lane: u32, k: u32, max_bits: u32) -> TakenPart {
+    let a = take_held(maxima, part.a, lane, k, max_bits);
+    let b = take_held(a.maxima, part.b, lane, k + 1u, max_bits);
+    let c = take_held(b.maxima, part.c, lane, k + 2u, max_bits);
+    let d = take_held(c.maxima, part.d, lane, k + 3u, max_bits);
+    return TakenPart(d.maxima, HeldPart(a.bits, b.bits, c.bits, d.bits));
 }
 
-fn part_without_maxima(part: HeldPart, max_bits: u32) -> HeldPart {
-    return HeldPart(
-        without_maxima(part.a, max_bits),
-        without_maxima(part.b, max_bits),
-        without_maxima(part.c, max_bits),
-        without_maxima(part.d, max_bits),
-    );
+struct TakenRow {
+    maxima: Maxima,
+    row: HeldRow,
 }
 
-fn held_without_maxima(row: HeldRow, max_bits: u32) -> HeldRow {
-    return HeldRow(
-        part_without_maxima(row.a, max_bits),
-        part_without_maxima(row.b, max_bits),
-        part_without_maxima(row.c, max_bits),
-    );
+// The maxima of a row, and the row with LOWEST in place of the maximum.
+fn held_maxima(row: HeldRow, lane: u32, max_bits: u32) -> TakenRow {
+    let a = take_part(no_maxima(), row.a, lane, 0u, max_bits);
+    let b = take_part(a.maxima, row.b, lane, 4u, max_bits);
+    let c = take_part(b.maxima, row.c, lane, 8u, max_bits);
+    return TakenRow(c.maxima, HeldRow(a.part, b.part, c.part));
 }
 
 fn add_held(sums: vec4<f32>, bits: vec4<u32>, k: u32, row_max: f32) -> vec4<f32> {
