@@ -165,7 +165,8 @@ fn is_forked() -> bool {
 }
 
 /// Runs `work`, which uses rayon's current pool. In a forked process the global pool has no threads
-/// and cannot be replaced, so `work` runs in a pool of this process, unless the caller is in a pool.
+/// and cannot be replaced, so `work` runs in a pool of this process, unless the caller is in a
+/// pool.
 ///
 /// # Errors
 /// [`Error::Forked`] if a forked process cannot start threads.
