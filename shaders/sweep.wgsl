@@ -16,9 +16,9 @@
 // in, out: lattice; carry: the checkpoints, and the states and references between two dispatches.
 // The last dispatch of an outward sweep only reads it.
 // grid: one workgroup per item and direction (z); a lane holds one group of PAIRS state pairs.
-// barriers: one per exchange with the neighbouring lane, those of `quad_sums`, and two where an
-// outward sweep begins. Each computed row of states takes one exchange; rows that are computed at
-// the same time share it. None if the workgroup is one subgroup.
+// barriers: two where an outward sweep begins. Without subgroups, also one per exchange with the
+// neighbouring lane, and those of `quad_sums`; each computed row of states takes one exchange, and
+// rows that are computed at the same time share it. With several subgroups, one per block.
 
 fn rows_of_carry() -> u32 {
     return params.spill_row;
@@ -26,13 +26,31 @@ fn rows_of_carry() -> u32 {
 
 // The sum over the transitions into each state at the direction's next frame, without the emission.
 fn incoming(direction: u32, group: Group, states: States) -> States {
-    let edge = exchange_with_neighbour(direction, group.index, edge_state(direction, states, group));
+    let edge = exchange_with_neighbour(
+        direction,
+        lane_of_group(group.index),
+        edge_state(direction, states, group),
+    );
     return transition_sums(direction, states, edge, group);
 }
 
 // The states at the direction's next frame. y are the emissions of that frame.
 fn advance(direction: u32, group: Group, states: States, y: States) -> States {
     return with_emission(incoming(direction, group, states), y);
+}
+
+fn normalised_states(states: States) -> States {
+    return States(normalised(states.blank), normalised(states.label));
+}
+
+// The states after a block, given those after its last frame.
+fn end_of_block(group: Group, states: States) -> States {
+    return owned_states(group.index, normalised_states(states));
+}
+
+// The row that the other direction stored for its block that begins at step k.
+fn other_row(assignment: Assignment, k: u32, group: Group) -> States {
+    return owned_states(group.index, stored_row(assignment, k, group.index));
 }
 
 // Processes the steps from first_step to the end of the dispatch range or to the direction's last
@@ -59,7 +77,7 @@ fn sweep_inward(assignment: Assignment, group: Group, begin: States) -> States {
         if (k + 3u < end) {
             states = advance(d, group, states, y.d);
         }
-        states = States(normalised(states.blank), normalised(states.label));
+        states = end_of_block(group, states);
     }
     return states;
 }
@@ -92,7 +110,8 @@ fn set_reference(assignment: Assignment, group: Group, begin: States, rows: Bloc
         default: {}
     }
     let sums = incoming(assignment.direction, group, begin);
-    reference = largest_in_workgroup(group.index, largest_exponent(sums, row));
+    let own = select(0, largest_exponent(sums, row), stores_group(group.index));
+    reference = largest_in_workgroup(group.index, own);
     if (group.index == 0u) {
         store_reference(assignment);
     }
@@ -113,7 +132,7 @@ fn store_weights(assignment: Assignment, k: u32, group: Group, weights: BlockWei
         vec4<f32>(weights.a.blanks, weights.b.blanks, weights.c.blanks, weights.d.blanks),
     );
     let part = row_groups();
-    if (group.index >= part) {
+    if (!stores_group(group.index)) {
         return;
     }
     let at = lattice_group(k, 1u - assignment.direction, assignment.g, group.index);
@@ -162,7 +181,7 @@ fn last_block(
     }
     weights.a = outward_frame(assignment, group, &states, rows.a, y.a);
     store_weights(assignment, k, group, weights);
-    return States(normalised(states.blank), normalised(states.label));
+    return end_of_block(group, states);
 }
 
 // The first step of the block before the one that begins at step k, but not below the first step of
@@ -183,22 +202,22 @@ fn sweep_outward(assignment: Assignment, group: Group, begin: States) -> States 
 // Processes one direction of an item.
 fn sweep_direction(direction: u32, g: u32, item: Item, lane: u32) {
     let assignment = Assignment(g, direction, item);
-    let group = group_of(g, item.labels, lane);
+    let group = group_of(g, item.labels, group_of_lane(lane));
     var states: States;
     if (!OUTWARD && params.first_step == 0u) {
-        states = initial_states(direction, item.labels, lane);
+        states = initial_states(direction, item.labels, group.index);
     } else {
-        states = load_carry(params.carry_row, assignment, lane);
+        states = load_carry(params.carry_row, assignment, group.index);
     }
     if (params.checkpoint_row != 0u) {
-        store_carry(params.checkpoint_row, assignment, lane, states);
+        store_carry(params.checkpoint_row, assignment, group.index, states);
     }
     if (OUTWARD) {
         states = sweep_outward(assignment, group, states);
     } else {
         states = sweep_inward(assignment, group, states);
     }
-    store_carry(params.carry_row, assignment, lane, states);
+    store_carry(params.carry_row, assignment, group.index, states);
 }
 
 @compute @workgroup_size(LANES)

@@ -149,8 +149,9 @@ const EMISSIONS: &str = include_str!("../shaders/shared/emissions.wgsl");
 const SWEEP_ARRAYS: &str = include_str!("../shaders/shared/sweep_arrays.wgsl");
 const NEIGHBOUR_BARRIER: &str = include_str!("../shaders/shared/neighbour_barrier.wgsl");
 const NEIGHBOUR_SUBGROUP: &str = include_str!("../shaders/shared/neighbour_subgroup.wgsl");
-const LARGEST_BARRIER: &str = include_str!("../shaders/shared/largest_barrier.wgsl");
-const LARGEST_SUBGROUP: &str = include_str!("../shaders/shared/largest_subgroup.wgsl");
+const WHOLE_ROW: &str = include_str!("../shaders/shared/whole_row.wgsl");
+const WINDOWS: &str = include_str!("../shaders/shared/windows.wgsl");
+const LARGEST: &str = include_str!("../shaders/shared/largest.wgsl");
 const FOLD_BARRIER: &str = include_str!("../shaders/shared/fold_barrier.wgsl");
 const FOLD_FRAMES_BARRIER: &str = include_str!("../shaders/shared/fold_frames_barrier.wgsl");
 const FOLD_FRAMES_SUBGROUP: &str = include_str!("../shaders/shared/fold_frames_subgroup.wgsl");
@@ -242,7 +243,8 @@ pub(crate) static SWEEP: Kernel = Kernel {
         SourcePart::SweepLoops,
         Shared(SWEEP_ARRAYS),
         SourcePart::Carry,
-        SourcePart::Exchange(LARGEST_BARRIER, LARGEST_SUBGROUP),
+        Shared(LARGEST),
+        SourcePart::Exchange(WHOLE_ROW, WINDOWS),
         SourcePart::Exchange(NEIGHBOUR_BARRIER, NEIGHBOUR_SUBGROUP),
     ],
     own: include_str!("../shaders/sweep.wgsl"),
@@ -260,7 +262,8 @@ pub(crate) static SWEEP_LONG: Kernel = Kernel {
         Shared(EMISSIONS),
         Shared(SWEEP_ARRAYS),
         Shared(source::CARRY_WRITTEN),
-        Shared(LARGEST_BARRIER),
+        Shared(WHOLE_ROW),
+        Shared(LARGEST),
     ],
     own: include_str!("../shaders/sweep_long.wgsl"),
 };

@@ -3,7 +3,7 @@
 
 fn store_carry(row: u32, assignment: Assignment, group: u32, states: States) {
     let part = row_groups();
-    if (group >= part) {
+    if (!stores_group(group)) {
         return;
     }
     let at = carry_part(row, assignment.direction, assignment.g, 0u) * GROUPS_PER_QUAD + group;

@@ -1,10 +1,13 @@
-// The exchanges with the neighbouring lane if the workgroup is one subgroup: without workgroup
-// memory or barriers.
+// The exchanges with the neighbouring lane of a subgroup, without workgroup memory or barriers.
+
+// Lanes per subgroup. Subgroups consist of consecutive lanes. The recursion's workgroup is one
+// subgroup, or in `sweep` several; see windows.wgsl.
+override SUBGROUP: u32 = LANES;
 
 // Each lane passes its edge state to the next lane (alpha) or to the previous one (beta).
 fn exchange_with_neighbour(direction: u32, lane: u32, own: ScaledNumber) -> ScaledNumber {
     let alpha = direction == 0u;
-    let neighbour = select(lane + 1u, lane - 1u, alpha) & (LANES - 1u);
+    let neighbour = select(lane + 1u, lane - 1u, alpha) & (SUBGROUP - 1u);
     let m = subgroupShuffle(own.m, neighbour);
     let e = subgroupShuffle(own.e, neighbour);
     let has_no_neighbour = lane == select(LANES - 1u, 0u, alpha);

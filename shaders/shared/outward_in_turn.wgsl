@@ -10,24 +10,27 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
     // Only the last block may have less than four steps.
     var k = last * BLOCK;
     var y = block_emissions(load_block(assignment.g, other, k, assignment.item, group));
-    var rows = block_rows(other, group, stored_row(assignment, k, group.index), y);
+    var row = other_row(assignment, k, group);
+    var rows = block_rows(other, group, row, y);
     set_reference(assignment, group, begin, rows, end);
     var states = last_block(assignment, group, k, end, begin, rows, y);
     k = preceding_block(k);
     var next = load_block(assignment.g, other, k, assignment.item, group);
-    var next_row = stored_row(assignment, k, group.index);
+    row = other_row(assignment, k, group);
     for (var b = last; b > first; b--) {
         y = block_emissions(next);
-        rows = block_rows(other, group, next_row, y);
+        rows = block_rows(other, group, row, y);
         var weights = BlockWeights();
         weights.d = outward_frame(assignment, group, &states, rows.d, y.d);
         weights.c = outward_frame(assignment, group, &states, rows.c, y.c);
         k = preceding_block(k);
         next = load_block(assignment.g, other, k, assignment.item, group);
-        next_row = stored_row(assignment, k, group.index);
+        row = stored_row(assignment, k, group.index);
         weights.b = outward_frame(assignment, group, &states, rows.b, y.b);
         weights.a = outward_frame(assignment, group, &states, rows.a, y.a);
-        states = States(normalised(states.blank), normalised(states.label));
+        let both = owned_both(group.index, BothStates(normalised_states(states), row));
+        states = both.own;
+        row = both.other;
         store_weights(assignment, (b - 1u) * BLOCK, group, weights);
     }
     return states;

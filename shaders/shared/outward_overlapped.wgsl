@@ -16,7 +16,7 @@ struct BothIncoming {
 fn incoming_both(direction: u32, group: Group, own: States, other: States) -> BothIncoming {
     let edges = exchange_both(
         direction,
-        group.index,
+        lane_of_group(group.index),
         edge_state(direction, own, group),
         edge_state(1u - direction, other, group),
     );
@@ -35,7 +35,8 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
     // Only the last block may have less than four steps. It is processed alone.
     var next_k = last * BLOCK;
     var y = block_emissions(load_block(assignment.g, other, next_k, assignment.item, group));
-    var rows = block_rows(other, group, stored_row(assignment, next_k, group.index), y);
+    var row = other_row(assignment, next_k, group);
+    var rows = block_rows(other, group, row, y);
     set_reference(assignment, group, begin, rows, end);
     var states = last_block(assignment, group, next_k, end, begin, rows, y);
     if (last == first) {
@@ -43,12 +44,13 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
     }
     next_k = preceding_block(next_k);
     y = block_emissions(load_block(assignment.g, other, next_k, assignment.item, group));
-    rows = block_rows(other, group, stored_row(assignment, next_k, group.index), y);
+    row = other_row(assignment, next_k, group);
+    rows = block_rows(other, group, row, y);
     next_k = preceding_block(next_k);
     var next = load_block(assignment.g, other, next_k, assignment.item, group);
-    var next_row = stored_row(assignment, next_k, group.index);
+    row = other_row(assignment, next_k, group);
     for (var b = last; b > first; b--) {
-        let row_a = next_row;
+        let row_a = row;
         var weights = BlockWeights();
         let at_d = incoming_both(d, group, states, row_a);
         weights.d = weights_of(at_d.own, rows.d);
@@ -57,7 +59,7 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
         let row_b = with_emission(at_d.other, next_y.b);
         next_k = preceding_block(next_k);
         next = load_block(assignment.g, other, next_k, assignment.item, group);
-        next_row = stored_row(assignment, next_k, group.index);
+        row = stored_row(assignment, next_k, group.index);
         let at_c = incoming_both(d, group, states, row_b);
         let row_c = with_emission(at_c.other, next_y.c);
         weights.c = weights_of(at_c.own, rows.c);
@@ -69,7 +71,9 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
         let at_a = incoming(d, group, states);
         weights.a = weights_of(at_a, rows.a);
         states = with_emission(at_a, y.a);
-        states = States(normalised(states.blank), normalised(states.label));
+        let both = owned_both(group.index, BothStates(normalised_states(states), row));
+        states = both.own;
+        row = both.other;
         store_weights(assignment, (b - 1u) * BLOCK, group, weights);
         rows = BlockStates(row_a, row_b, row_c, row_d);
         y = next_y;

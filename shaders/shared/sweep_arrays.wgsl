@@ -58,7 +58,7 @@ fn lattice_group(k: u32, direction: u32, g: u32, group: u32) -> u32 {
 
 fn store_row(assignment: Assignment, k: u32, group: u32, states: States) {
     let part = row_groups();
-    if (!STORE_ROWS || group >= part) {
+    if (!STORE_ROWS || !stores_group(group)) {
         return;
     }
     let at = lattice_group(k, assignment.direction, assignment.g, group);
@@ -71,7 +71,7 @@ fn store_row(assignment: Assignment, k: u32, group: u32, states: States) {
 // The row that the other direction stored for its block that begins at step k.
 fn stored_row(assignment: Assignment, k: u32, group: u32) -> States {
     let part = row_groups();
-    if (group >= part) {
+    if (!stores_group(group)) {
         return no_states();
     }
     let at = lattice_group(k, 1u - assignment.direction, assignment.g, group);

@@ -264,6 +264,8 @@ mod tests {
         for subgroup in [0, 8, 32, 64] {
             let limits = DeviceLimits {
                 subgroup_size: subgroup,
+                // As much as GPUs with subgroups have.
+                workgroup_memory: 32 << 10,
                 ..DeviceLimits::default()
             };
             let forced = suite.forced(&limits);

@@ -20,7 +20,7 @@ pub struct Variant {
 }
 
 /// Every variant that a change of the limits can force.
-pub const VARIANTS: [Variant; 14] = [
+pub const VARIANTS: [Variant; 16] = [
     Variant {
         name: "subgroups",
         change: |limits| (limits.subgroup_size > 0).then_some(*limits),
@@ -66,6 +66,21 @@ pub const VARIANTS: [Variant; 14] = [
         change: |limits| Some(limits.pairs_per_lane(4).subgroup_size(0)),
         splits: false,
         matches: |variant| variant.pairs_per_lane == 4,
+        same_bits: true,
+    },
+    Variant {
+        name: "windows, one pair per lane",
+        // A window of 8 lanes would have no quad of its own.
+        change: |limits| (limits.subgroup_size > 8).then_some(limits.pairs_per_lane(1)),
+        splits: false,
+        matches: |variant| variant.windows && variant.pairs_per_lane == 1,
+        same_bits: true,
+    },
+    Variant {
+        name: "windows, two pairs per lane",
+        change: |limits| (limits.subgroup_size > 4).then_some(limits.pairs_per_lane(2)),
+        splits: false,
+        matches: |variant| variant.windows && variant.pairs_per_lane == 2,
         same_bits: true,
     },
     Variant {

@@ -19,7 +19,11 @@ const MAX_SWEEP_LANES: u64 = 512;
 /// `shaders/shared/neighbour_barrier.wgsl` and `swap_barrier.wgsl`.
 const EXCHANGE_BYTES: u64 = 32 + 16;
 
-/// The workgroup memory of `shaders/shared/largest_barrier.wgsl`, in bytes.
+/// The workgroup memory of a lane for each of its state pairs in `shaders/shared/windows.wgsl`, in
+/// bytes: two copies of the 16 bytes of a pair, for two directions.
+const WINDOW_BYTES: u64 = 64;
+
+/// The workgroup memory of `shaders/shared/largest.wgsl`, in bytes.
 const LARGEST_BYTES: u64 = 4;
 
 /// How a recursion over the frames of a tile is computed.
@@ -47,13 +51,10 @@ impl Builder<'_> {
             table: self.tiling.table.is_some(),
             last: false,
         };
-        let groups = quads * 4 / u64::from(sweep.pairs.count());
-        let subgroup = self.subgroup();
-        let subgroups = !spill && groups <= subgroup;
-        let lanes = match (spill, subgroups) {
-            (true, _) => u64::from(self.lanes),
-            (false, true) => subgroup,
-            (false, false) => sweep_lanes(groups, self.limits.software),
+        let (lanes, subgroups) = if spill {
+            (u64::from(self.lanes), false)
+        } else {
+            self.lanes_of(sweep.pairs)
         };
         // In each step, a `_long` kernel loops over the quads: once in an alignment; in a sweep of
         // the loss up to three times, because it also copies and recomputes the rows of a block.
@@ -152,6 +153,9 @@ impl Builder<'_> {
                 ("INPUT", self.input_kind()),
                 ("DISTINCT", self.distinct()),
             ];
+            if recursion.subgroups {
+                constants.push(("SUBGROUP", self.limits.subgroup_size));
+            }
             constants.push(if aligns {
                 ("DIRECTIONS", 1)
             } else {
@@ -183,6 +187,53 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Returns the lanes of a recursion in registers, and whether they exchange states by subgroup
+    /// operations.
+    ///
+    /// Windows of subgroups (see `shaders/shared/windows.wgsl`) overlap, so a row may need more
+    /// subgroups. They are faster, with one barrier per block and not per frame, unless the
+    /// subgroups that share a scheduler become more.
+    fn lanes_of(&self, pairs: Pairs) -> (u64, bool) {
+        let groups = self.tiling.quads * groups_per_quad(pairs);
+        let lanes = sweep_lanes(groups, self.limits.software);
+        if groups <= self.subgroup() {
+            return (self.subgroup(), true);
+        }
+        match self.window_lanes(groups, pairs) {
+            Some(more) if more.div_ceil(FULL_CORE) == lanes.div_ceil(FULL_CORE) => (more, true),
+            _ => (lanes, false),
+        }
+    }
+
+    /// Returns the lanes of a sweep whose workgroup is several subgroups, if they may process
+    /// windows: not in alignment, not with four pairs per lane, which no GPU with subgroups needs,
+    /// and on a software adapter, where shuffles take longer than barriers, only if a test forces
+    /// the pairs per lane.
+    fn window_lanes(&self, groups: u64, pairs: Pairs) -> Option<u64> {
+        let forced = self.limits.pairs_per_lane != 0;
+        if self.task == Task::Align || pairs == Pairs::Four || (self.limits.software && !forced) {
+            return None;
+        }
+        // A window has the groups of two quads in common with the next one.
+        let step = self.subgroup().saturating_sub(2 * groups_per_quad(pairs));
+        if step == 0 {
+            return None;
+        }
+        let lanes = (1 + (groups - self.subgroup()).div_ceil(step)) * self.subgroup();
+        let bytes = lanes * WINDOW_BYTES * u64::from(pairs.count());
+        (lanes <= self.max_sweep_lanes() && bytes <= self.exchange_memory()).then_some(lanes)
+    }
+
+    /// Returns the workgroup memory for exchanges between lanes, in bytes.
+    fn exchange_memory(&self) -> u64 {
+        u64::from(self.limits.workgroup_memory).saturating_sub(LARGEST_BYTES)
+    }
+
+    /// Returns the maximum number of lanes of a recursion whose lanes hold less than a quad.
+    fn max_sweep_lanes(&self) -> u64 {
+        MAX_SWEEP_LANES.min(self.limits.max_invocations.into())
+    }
+
     /// Returns the subgroup size if a workgroup can be one subgroup, otherwise 0.
     fn subgroup(&self) -> u64 {
         let size = u64::from(self.limits.subgroup_size);
@@ -195,20 +246,20 @@ impl Builder<'_> {
 
     /// Returns the number of state pairs per lane.
     ///
-    /// On a GPU, one pair per lane is the fastest as long as the lanes are one subgroup or do not
-    /// exceed [`FULL_CORE`]. Beyond that, the subgroups that share a scheduler hide each other's
+    /// On a GPU, one pair per lane is the fastest as long as the lanes do not exceed [`FULL_CORE`]. Beyond that, the subgroups that share a scheduler hide each other's
     /// latencies, and two pairs per lane are faster. `benches/NOTES.md` has the compiler's cycles.
     /// On a software adapter, four pairs are always the fastest.
     fn pairs_per_lane(&self) -> Pairs {
         if self.tiling.spill {
             return Pairs::Four;
         }
-        let pairs = 4 * self.tiling.quads;
-        let fits = |count: Pairs, lanes: u64| pairs <= u64::from(count.count()) * lanes;
-        let memory = u64::from(self.limits.workgroup_memory).saturating_sub(LARGEST_BYTES);
-        let max_lanes = MAX_SWEEP_LANES
-            .min(self.limits.max_invocations.into())
-            .min(memory / EXCHANGE_BYTES);
+        let max_lanes = self.max_sweep_lanes();
+        let fits = |count: Pairs, max_lanes: u64| match self.lanes_of(count) {
+            (lanes, true) => lanes <= max_lanes,
+            (lanes, false) => {
+                lanes <= max_lanes && lanes * EXCHANGE_BYTES <= self.exchange_memory()
+            }
+        };
         match self.limits.pairs_per_lane {
             1 if fits(Pairs::One, max_lanes) => return Pairs::One,
             1 | 2 if fits(Pairs::Two, max_lanes) => return Pairs::Two,
@@ -216,7 +267,6 @@ impl Builder<'_> {
             _ => return Pairs::Four,
         }
         [
-            (Pairs::One, self.subgroup()),
             (Pairs::One, FULL_CORE.min(max_lanes)),
             (Pairs::Two, max_lanes),
         ]
@@ -224,6 +274,11 @@ impl Builder<'_> {
         .find(|(count, lanes)| fits(*count, *lanes))
         .map_or(Pairs::Four, |(count, _)| count)
     }
+}
+
+/// Returns the groups of state pairs per quad.
+fn groups_per_quad(pairs: Pairs) -> u64 {
+    u64::from(4 / pairs.count())
 }
 
 /// Returns the lanes of a recursion that exchanges states through workgroup memory: one lane per

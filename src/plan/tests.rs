@@ -180,6 +180,66 @@ fn constant(dispatch: &PlannedDispatch, name: &str) -> u64 {
     dispatch.constant(name).unwrap_or(1).into()
 }
 
+/// Returns the number of subgroups of a workgroup of a sweep, or 0 if it does not use them.
+fn windows(dispatch: &PlannedDispatch) -> u64 {
+    match dispatch.constant("SUBGROUP") {
+        Some(subgroup) if dispatch.kernel == &kernels::SWEEP => {
+            constant(dispatch, "LANES") / u64::from(subgroup)
+        }
+        _ => 0,
+    }
+}
+
+#[test]
+fn windows_of_subgroups_hold_every_quad_and_take_no_more_turns_on_the_schedulers() {
+    let gpu = DeviceLimits::default()
+        .max_invocations(1024)
+        .workgroup_memory(48 << 10)
+        .subgroup_size(32);
+    let form = |labels, limits: &DeviceLimits| {
+        let shape = BatchShape::new(2, 2_000, 64, labels);
+        let plan = Plan::new(&shape, &Options::default(), Task::LossAndGrad, limits).unwrap();
+        let sweep = plan.dispatches.iter().find(|d| d.kernel == &kernels::SWEEP);
+        let sweep = sweep.unwrap();
+        let pairs = sweep.sweep.pairs.count();
+        let (lanes, windows) = (constant(sweep, "LANES"), windows(sweep));
+        if windows > 0 {
+            // Two windows have two quads in common.
+            let quads = windows * (8 * u64::from(pairs) - 2) + 2;
+            assert!(quads > labels as u64 / 4, "{labels} labels: {sweep:?}");
+        }
+        (pairs, lanes, windows)
+    };
+    for (labels, expected) in [
+        (20, (1, 32, 1)),
+        (31, (1, 32, 1)),
+        (32, (1, 64, 2)),
+        (100, (1, 128, 4)),
+        (103, (1, 128, 4)),
+        (104, (1, 128, 0)),
+        (128, (2, 96, 3)),
+        (300, (2, 192, 6)),
+        (500, (2, 256, 0)),
+    ] {
+        assert_eq!(form(labels, &gpu), expected, "{labels} labels");
+    }
+    for labels in 1..1_000 {
+        for limits in [
+            gpu,
+            gpu.subgroup_size(16),
+            gpu.pairs_per_lane(2).subgroup_size(8),
+        ] {
+            form(labels, &limits);
+        }
+    }
+    // 4 windows take 8 KiB.
+    assert_eq!(form(100, &gpu.workgroup_memory(8 << 10)).2, 0);
+    // Alignment has no windows.
+    let shape = BatchShape::new(2, 2_000, 64, 100);
+    let plan = Plan::new(&shape, &Options::default(), Task::Align, &gpu).unwrap();
+    assert!(!plan.variant().windows);
+}
+
 #[test]
 fn no_dispatch_exceeds_a_limit_of_the_device_or_of_a_loop() {
     each_plan(|plan, limits| {
@@ -198,8 +258,13 @@ fn no_dispatch_exceeds_a_limit_of_the_device_or_of_a_loop() {
                 .iter()
                 .any(|name| dispatch.kernel.name.starts_with(name))
             {
-                let edges = 2 * 8 * constant(dispatch, "LANES") + 4 * constant(dispatch, "LANES");
-                assert!(edges <= limits.workgroup_memory.into(), "{dispatch:?}");
+                let bytes = if windows(dispatch) > 1 {
+                    64 * u64::from(dispatch.sweep.pairs.count())
+                } else {
+                    2 * 8 + 4
+                };
+                let memory = bytes * constant(dispatch, "LANES");
+                assert!(memory <= limits.workgroup_memory.into(), "{dispatch:?}");
             }
             let lanes = constant(dispatch, "LANES");
             let by_quads = [&kernels::SWEEP, &kernels::VITERBI].contains(&dispatch.kernel)

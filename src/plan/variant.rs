@@ -28,6 +28,9 @@ pub struct PlanVariant {
     /// The number of state pairs that each lane of a recursion over frames holds in registers; 0 if
     /// the plan has no such recursion.
     pub pairs_per_lane: u32,
+    /// True if the workgroups of the sweeps are several subgroups. Each processes a window of state
+    /// pairs that overlaps with the windows of the subgroups beside it.
+    pub windows: bool,
     /// True if the sweeps read emissions (the probabilities of the classes at a frame, up to a
     /// factor) from a table that an earlier stage wrote. Otherwise they compute them.
     pub emission_table: bool,
@@ -64,6 +67,11 @@ impl Plan {
                 .map(|dispatch| dispatch.sweep.pairs.count())
                 .max()
                 .unwrap_or(0),
+            windows: any(|dispatch| {
+                dispatch.subgroups
+                    && dispatch.kernel == &SWEEP
+                    && dispatch.constant("LANES") > dispatch.constant("SUBGROUP")
+            }),
             emission_table: any(|dispatch| dispatch.sweep.table),
             states_in_storage: any(|dispatch| {
                 [&SWEEP_LONG, &VITERBI_LONG].contains(&dispatch.kernel)

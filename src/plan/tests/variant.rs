@@ -27,6 +27,7 @@ fn plans(task: Task) -> Vec<Plan> {
             max_register_quads: 0,
             ..default
         },
+        default.subgroup_size(16),
         default.max_dispatch_us(400),
         bound(60_000),
         bound(20_000),
@@ -46,8 +47,9 @@ fn plans(task: Task) -> Vec<Plan> {
 #[test]
 fn each_field_has_both_values_among_the_plans_of_a_task() {
     type Field = (&'static str, fn(&PlanVariant) -> bool, &'static [Task]);
-    let fields: [Field; 7] = [
+    let fields: [Field; 8] = [
         ("subgroups", |v| v.subgroups, &TASKS),
+        ("windows", |v| v.windows, &TASKS[..2]),
         ("states in storage", |v| v.states_in_storage, &TASKS[..3]),
         ("checkpointed", |v| v.checkpointed, &TASKS[1..3]),
         ("gathered", |v| v.gathered, &TASKS[..3]),
