@@ -27,14 +27,15 @@ pub struct DeviceLimits {
     /// The alignment of the offset of a storage binding, in bytes; 0 or a power of two.
     pub offset_alignment: u32,
     /// The largest number of quads that a sweep may hold in registers. A quad is four consecutive
-    /// state pairs, each of a blank and a label. A lane of a workgroup holds at most one quad, so
-    /// the number of lanes, at most 256, is a limit too. The states of longer items are in storage.
-    /// Lower this number to test that variant.
+    /// state pairs, each of a blank and a label. The number of lanes is a limit too: on a software
+    /// adapter, a lane holds one quad; on a GPU, where quads would spill registers, half a quad. So
+    /// a GPU with 512 invocations per workgroup, or more, holds 1,023 labels, and one with 256, 511
+    /// labels. The states of longer items are in storage, which is slower. Lower this number to
+    /// test that variant.
     pub max_register_quads: u32,
     /// The number of state pairs that each lane of a recursion holds: 1, 2 or 4. With 0, the
-    /// default, the plan chooses: on a software adapter 4, and on a GPU 1, or more for long labels.
-    /// Set another number for tests. An item that would need too many lanes has more pairs per
-    /// lane. If the number is not 0, the sweeps of a software adapter read the emission table too,
+    /// default, the plan chooses: on a software adapter 4, and on a GPU 1, or 2 for long labels. Set
+    /// another number for tests. An item that would need too many lanes has more pairs per lane. If the number is not 0, the sweeps of a software adapter read the emission table too,
     /// as those of a GPU do.
     pub pairs_per_lane: u32,
     /// The subgroup size, if it is the same for all of the device's subgroups and kernels may use

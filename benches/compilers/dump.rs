@@ -73,12 +73,10 @@ fn further_plans() -> Result<Vec<Plan>, PlanError> {
     let (desktop, webgpu) = (limits(0), DeviceLimits::default().f16(true));
     let default = Options::default();
     let distinct = default.repeated_outputs(RepeatedOutputs::Distinct);
-    // One, two and four state pairs per lane. Only a device with WebGPU's default limit of 256
-    // lanes has four.
+    // One and two state pairs per lane.
     let one = BatchShape::new(8, 500, 1000, 100);
     let two = BatchShape::new(4, 1500, 1000, 300);
-    let four = BatchShape::new(4, 1500, 32, 800);
-    let four_of_labels = BatchShape::new(4, 1500, 1000, 800);
+    let two_of_classes = BatchShape::new(4, 1500, 32, 300);
     // The states of this many labels do not fit in registers.
     let long = BatchShape::new(4, 1500, 32, 1100);
     let mut plans = Vec::new();
@@ -86,28 +84,27 @@ fn further_plans() -> Result<Vec<Plan>, PlanError> {
         Plan::new(shape, options, task, limits).map(|plan| plans.push(plan))
     };
     for task in [LossAndGrad, Align] {
-        add(&webgpu, &four, &default, task)?;
         add(&desktop, &long, &default, task)?;
-        for shape in [&one, &four] {
+        for shape in [&one, &two_of_classes] {
             add(&webgpu, shape, &distinct, task)?;
         }
-        for shape in [&one, &two, &four_of_labels] {
+        for shape in [&one, &two] {
             // The input is split into slices: the entries are gathered, and there is no table.
             add(&webgpu.max_binding(1 << 20), shape, &default, task)?;
             add(&webgpu, &shape.f16(), &default, task)?;
         }
     }
-    for shape in [&one, &four_of_labels] {
+    for shape in [&one, &two] {
         // `LogProbsExact` differs in a constant.
         for input in [Input::LogProbs, Input::Probs { epsilon: 1e-7 }] {
             add(&webgpu, shape, &default.input(input), LossAndGrad)?;
         }
     }
-    for shape in [&one, &two, &four] {
+    for shape in [&one, &two] {
         add(&webgpu, shape, &default, Loss)?;
     }
     for input in [Input::Logits, Input::Probs { epsilon: 1e-7 }] {
-        for labels in [20, 300, 800] {
+        for labels in [20, 300] {
             // An item is split into segments: there is no table, and the sweeps read the input.
             let shape = BatchShape::new(1, 4000, 8, labels);
             let small = webgpu.max_binding((256 + labels as u64) << 10);

@@ -1,6 +1,7 @@
 //! Builds a plan: splits the batch, then adds the dispatches of each stage in order.
 
 use super::check::check;
+use super::sweep::fits_in_registers;
 use super::tiling::{self, Tiling};
 use super::{BindingRange, Plan, PlannedDispatch, Task};
 use crate::batch::{BatchShape, LabelLayout, Layout};
@@ -33,8 +34,7 @@ pub(super) fn plan(
         shape
     };
     let lanes = 1 << limits.max_invocations.min(256).ilog2();
-    let register_quads = lanes.min(limits.max_register_quads.into());
-    let spill = task.has_states() && tiling::quads(shape) > register_quads;
+    let spill = task.has_states() && !fits_in_registers(tiling::quads(shape), limits, lanes);
     let items = shape.items as u64;
     let mut max_tile_items = items;
     let (mut builder, before_tiles) = loop {

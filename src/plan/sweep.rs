@@ -5,6 +5,7 @@ use super::tiling::{BLOCK, EmissionTable, Tiling};
 use super::{Iterations, PlannedDispatch, Task};
 use crate::error::PlanError;
 use crate::kernels::{self, Kernel, Pairs, SweepForm};
+use crate::limits::DeviceLimits;
 use crate::params::Params;
 
 /// The number of lanes with which a workgroup uses all four schedulers of a GPU's core, if 32 lanes
@@ -206,7 +207,7 @@ impl Builder<'_> {
     }
 
     /// Returns the lanes of a sweep whose workgroup is several subgroups, if they may process
-    /// windows: not in alignment, not with four pairs per lane, which no GPU with subgroups needs,
+    /// windows: not in alignment, not with four pairs per lane, which only software adapters have,
     /// and on a software adapter, where shuffles take longer than barriers, only if a test forces
     /// the pairs per lane.
     fn window_lanes(&self, groups: u64, pairs: Pairs) -> Option<u64> {
@@ -221,17 +222,8 @@ impl Builder<'_> {
         }
         let lanes = (1 + (groups - self.subgroup()).div_ceil(step)) * self.subgroup();
         let bytes = lanes * WINDOW_BYTES * u64::from(pairs.count());
-        (lanes <= self.max_sweep_lanes() && bytes <= self.exchange_memory()).then_some(lanes)
-    }
-
-    /// Returns the workgroup memory for exchanges between lanes, in bytes.
-    fn exchange_memory(&self) -> u64 {
-        u64::from(self.limits.workgroup_memory).saturating_sub(LARGEST_BYTES)
-    }
-
-    /// Returns the maximum number of lanes of a recursion whose lanes hold less than a quad.
-    fn max_sweep_lanes(&self) -> u64 {
-        MAX_SWEEP_LANES.min(self.limits.max_invocations.into())
+        (lanes <= max_sweep_lanes(self.limits) && bytes <= exchange_memory(self.limits))
+            .then_some(lanes)
     }
 
     /// Returns the subgroup size if a workgroup can be one subgroup, otherwise 0.
@@ -248,32 +240,61 @@ impl Builder<'_> {
     ///
     /// On a GPU, one pair per lane is the fastest as long as the lanes do not exceed [`FULL_CORE`]. Beyond that, the subgroups that share a scheduler hide each other's
     /// latencies, and two pairs per lane are faster. `benches/NOTES.md` has the compiler's cycles.
-    /// On a software adapter, four pairs are always the fastest.
+    /// Four pairs per lane spill registers on some GPUs. On a software adapter, they are always the
+    /// fastest.
     fn pairs_per_lane(&self) -> Pairs {
-        if self.tiling.spill {
+        if self.tiling.spill || holds_quads(self.limits) {
             return Pairs::Four;
         }
-        let max_lanes = self.max_sweep_lanes();
-        let fits = |count: Pairs, max_lanes: u64| match self.lanes_of(count) {
-            (lanes, true) => lanes <= max_lanes,
-            (lanes, false) => {
-                lanes <= max_lanes && lanes * EXCHANGE_BYTES <= self.exchange_memory()
-            }
+        let fits = |count: Pairs, max_lanes: u64| {
+            let (lanes, subgroups) = self.lanes_of(count);
+            let bytes = if subgroups { 0 } else { lanes * EXCHANGE_BYTES };
+            lanes <= max_lanes && bytes <= exchange_memory(self.limits)
         };
-        match self.limits.pairs_per_lane {
-            1 if fits(Pairs::One, max_lanes) => return Pairs::One,
-            1 | 2 if fits(Pairs::Two, max_lanes) => return Pairs::Two,
-            0 if !self.limits.software => {}
-            _ => return Pairs::Four,
+        let max_lanes = max_sweep_lanes(self.limits);
+        let max_lanes_of_one = if self.limits.pairs_per_lane == 0 {
+            FULL_CORE.min(max_lanes)
+        } else {
+            max_lanes
+        };
+        if self.limits.pairs_per_lane < 2 && fits(Pairs::One, max_lanes_of_one) {
+            Pairs::One
+        } else if fits(Pairs::Two, max_lanes) {
+            Pairs::Two
+        } else {
+            Pairs::Four
         }
-        [
-            (Pairs::One, FULL_CORE.min(max_lanes)),
-            (Pairs::Two, max_lanes),
-        ]
-        .into_iter()
-        .find(|(count, lanes)| fits(*count, *lanes))
-        .map_or(Pairs::Four, |(count, _)| count)
     }
+}
+
+/// Returns true if each lane of a recursion holds a quad: on a software adapter, or because a test
+/// forces it.
+fn holds_quads(limits: &DeviceLimits) -> bool {
+    match limits.pairs_per_lane {
+        0 => limits.software,
+        pairs => pairs > 2,
+    }
+}
+
+/// Returns true if a workgroup of at most `lanes` lanes holds a row of states of so many quads in
+/// registers: with four pairs per lane, or on a GPU with two.
+pub(super) fn fits_in_registers(quads: u64, limits: &DeviceLimits, lanes: u64) -> bool {
+    let two_pairs_fit = || {
+        let lanes = sweep_lanes(2 * quads, limits.software);
+        lanes <= max_sweep_lanes(limits) && lanes * EXCHANGE_BYTES <= exchange_memory(limits)
+    };
+    quads <= lanes.min(limits.max_register_quads.into())
+        && (limits.pairs_per_lane != 0 || limits.software || two_pairs_fit())
+}
+
+/// Returns the workgroup memory for exchanges between lanes, in bytes.
+fn exchange_memory(limits: &DeviceLimits) -> u64 {
+    u64::from(limits.workgroup_memory).saturating_sub(LARGEST_BYTES)
+}
+
+/// Returns the maximum number of lanes of a recursion whose lanes hold less than a quad.
+fn max_sweep_lanes(limits: &DeviceLimits) -> u64 {
+    MAX_SWEEP_LANES.min(limits.max_invocations.into())
 }
 
 /// Returns the groups of state pairs per quad.
