@@ -110,7 +110,7 @@ fn set_reference(assignment: Assignment, group: Group, begin: States, rows: Bloc
         default: {}
     }
     let sums = incoming(assignment.direction, group, begin);
-    let own = select(0, largest_exponent(sums, row), stores_group(group.index));
+    let own = select(0, largest_exponent(sums, row), owns_group());
     reference = largest_in_workgroup(group.index, own);
     if (group.index == 0u) {
         store_reference(assignment);

@@ -34,10 +34,10 @@ pub struct DeviceLimits {
     /// test that variant.
     pub max_register_quads: u32,
     /// The number of state pairs that each lane of a recursion holds: 1, 2 or 4. With 0, the
-    /// default, the plan chooses: on a software adapter 4, and on a GPU 1, or 2 for long labels. Set
-    /// another number for tests. An item that would need too many lanes has more pairs per lane. If
-    /// the number is not 0, the sweeps of a software adapter read the emission table too, as those
-    /// of a GPU do.
+    /// default, the plan chooses: on a software adapter 4, and on a GPU 1, or 2 for long labels.
+    /// Set another number for tests. An item that would need too many lanes has more pairs per
+    /// lane. If the number is not 0, the sweeps of a software adapter read the emission table too,
+    /// as those of a GPU do.
     pub pairs_per_lane: u32,
     /// The subgroup size, if it is the same for all of the device's subgroups and kernels may use
     /// them; otherwise 0. Must be 0 or a power of two.

@@ -28,10 +28,10 @@ fn outward_blocks(assignment: Assignment, group: Group, begin: States, end: u32)
         row = stored_row(assignment, k, group.index);
         weights.b = outward_frame(assignment, group, &states, rows.b, y.b);
         weights.a = outward_frame(assignment, group, &states, rows.a, y.a);
+        store_weights(assignment, (b - 1u) * BLOCK, group, weights);
         let both = owned_both(group.index, BothStates(normalised_states(states), row));
         states = both.own;
         row = both.other;
-        store_weights(assignment, (b - 1u) * BLOCK, group, weights);
     }
     return states;
 }

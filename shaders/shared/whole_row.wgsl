@@ -10,6 +10,10 @@ fn lane_of_group(group: u32) -> u32 {
     return group;
 }
 
+fn owns_group() -> bool {
+    return true;
+}
+
 // True if the lane stores the values of its group: there is such a group.
 fn stores_group(group: u32) -> bool {
     return group < row_groups();

@@ -20,7 +20,7 @@ pub struct Variant {
 }
 
 /// Every variant that a change of the limits can force.
-pub const VARIANTS: [Variant; 16] = [
+pub const VARIANTS: [Variant; 17] = [
     Variant {
         name: "subgroups",
         change: |limits| (limits.subgroup_size > 0).then_some(*limits),
@@ -88,6 +88,13 @@ pub const VARIANTS: [Variant; 16] = [
         change: in_storage,
         splits: false,
         matches: |variant| variant.states_in_storage,
+        same_bits: true,
+    },
+    Variant {
+        name: "states in storage, emission table",
+        change: |limits| Some(limits.max_register_quads(0).pairs_per_lane(4)),
+        splits: false,
+        matches: |variant| variant.states_in_storage && variant.emission_table,
         same_bits: true,
     },
     Variant {

@@ -206,8 +206,13 @@ impl Kernel {
                     .iter()
                     .any(|part| matches!(part, SourcePart::Exchange(..))),
             vectors: variant.vectors && self.shared.contains(&SourcePart::RowVectors),
-            sweep: if self.shared.contains(&SourcePart::Emissions) {
+            sweep: if self.shared.contains(&SourcePart::SweepLoops) {
                 variant.sweep
+            } else if self.shared.contains(&SourcePart::Emissions) {
+                SweepForm {
+                    table: variant.sweep.table,
+                    ..SweepForm::QUADS
+                }
             } else if self.shared.contains(&SourcePart::Entries) {
                 SweepForm {
                     pairs: variant.sweep.pairs,

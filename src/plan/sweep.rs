@@ -238,10 +238,10 @@ impl Builder<'_> {
 
     /// Returns the number of state pairs per lane.
     ///
-    /// On a GPU, one pair per lane is the fastest as long as the lanes do not exceed
-    /// [`FULL_CORE`]. Beyond that, the subgroups that share a scheduler hide each other's latencies,
-    /// and two pairs per lane are faster. `benches/NOTES.md` has the compiler's cycles. Four pairs
-    /// spill registers on some GPUs. On a software adapter, they are always the fastest.
+    /// On a GPU, one pair per lane is the fastest as long as the lanes do not exceed `FULL_CORE`.
+    /// Beyond that, the subgroups that share a scheduler hide each other's latencies, and two pairs
+    /// per lane are faster. `benches/NOTES.md` has the compiler's cycles. Four pairs spill
+    /// registers on some GPUs. On a software adapter, they are always the fastest.
     fn pairs_per_lane(&self) -> Pairs {
         if self.tiling.spill || holds_quads(self.limits) {
             return Pairs::Four;
