@@ -42,6 +42,15 @@ REPAIRS = [
         r"uint4 \1_4 = \2.Load<uint4 >(\3);"
         r" uint \1 = \1_4.x; uint \4 = \1_4.y; uint \5 = \1_4.z; uint \6 = \1_4.w;",
     ),
+    # Stores of a vector word by word.
+    (
+        r"(\S+)\.Store\((\w+),(\w+)\.x\);"
+        + "".join(
+            rf"\s*\w+\.Store\(\2 \+ {at}U,\3\.{component}\);"
+            for at, component in ((4, "y"), (8, "z"), (12, "w"))
+        ),
+        r"\1.Store(\2,\3);",
+    ),
     (
         r"memcpy\(\(char\*\)data \+ index, &value, sizeof\(T\)\);",
         "*(T*)((char*)data + index) = value;",
