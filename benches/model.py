@@ -96,11 +96,13 @@ def row_of(plan, pipelines, card, model):
         hidden = sum(min(stages[name].us for name in pair) for pair in overlapped)
         us = starts + sum(stage.us for stage in stages.values()) - hidden
         torch = pytorch_us(shape, card, model)
+        # Each row of the logits is read twice, or once if `softmax_stats` writes the gradient.
+        once = any(dispatch.constants.get("WRITE_GRADIENT") for dispatch in dispatches)
+        moved = (8 if once else 12) * frames * items * classes
         row |= {
             "sum_us": us,
             "us_per_frame": us / frames,
-            # Two reads of the logits and one write of the gradient, as in `ctc-wgpu bench`.
-            "copy_share": 12 * frames * items * classes / us / 1e3 / card["copy_gb_per_s"],
+            "copy_share": moved / us / 1e3 / card["copy_gb_per_s"],
             "pytorch_us": torch,
             "ratio": [torch_us / us for torch_us in torch],
         }

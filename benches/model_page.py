@@ -114,7 +114,8 @@ def write(page, source, data, described, model, every):
         "`starts` are the starts of all dispatches and the gaps between those that wait for each other; the other "
         "columns do not contain them. `label_links` runs beside `sweep inward`, and `join` beside `sweep outward`; the "
         "sum has the longer one of each. "
-        "`of copying` is two reads of the logits and one write of the gradient as a share of "
+        "`of copying` is the reads of the logits, two or, if `softmax_stats` writes the gradient, one, and one write "
+        "of the gradient as a share of "
         "the card's copy rate. `PyTorch` is the sum of its native kernels, `ratio` that sum divided by ours.",
     ]
     for card, rows in every.items():

@@ -106,19 +106,27 @@ def seeded_labels(shape, seed=7):
     ]
 
 
-def link_iterations(labels, classes, lanes):
+def link_iterations(labels, classes, lanes, of_labels=False):
     """Returns the iterations of the loop over the labels of a class in `grad`.
 
-    Two values: in the slowest warp of an item, and on average over its warps.
+    Two values: in the slowest warp of an item, and on average over its warps. With `of_labels`, the
+    lanes visit the blank and the first label of each class.
     """
     counts = [0] * classes
     for label in labels:
         counts[label] += 1
+    if of_labels:
+        counts = [0, *(counts[label] if labels.index(label) == at else 0 for at, label in enumerate(labels))]
     width = min(lanes, WARP)
     totals = [0] * math.ceil(lanes / WARP)
-    for first in range(0, classes, width):
+    for first in range(0, len(counts), width):
         totals[first % lanes // WARP] += max(counts[first : first + width])
     return max(totals), sum(totals) / len(totals)
+
+
+def label_sectors(labels):
+    """Returns the sectors of a row that hold an entry of the blank or of a label."""
+    return len({4 * label // SECTOR for label in [0, *labels]})
 
 
 @dataclass
@@ -190,6 +198,8 @@ def work_of(dispatch, shape):
             Loop("first labels", chunks * keys),
             Loop("chunks", chunks, inner=6),
         ]
+        if dispatch.constants.get("FIRST_LABELS"):
+            loops.append(Loop("list", math.ceil(width / lanes)))
         return Work(loops, 1, 0, 4 * items * classes + 16 * items * width)
     if name == "softmax_stats":
         once = dispatch.constants.get("ROW_VECTORS")
@@ -205,7 +215,8 @@ def work_of(dispatch, shape):
             loops.append(Loop("gather", math.ceil(columns / lanes), average))
             # The frames of a block alternate in the emission table: a sector has two words of each.
             written = SECTOR // 2 * columns * frames * items
-        return Work(loops, 2 if once else 1, logits, tops + written)
+        accesses = 2 if dispatch.constants.get("WRITE_GRADIENT") else 1
+        return Work(loops, 2 if once else 1, accesses * logits, tops + written)
     if name == "sweep inward":
         return Work([Loop("blocks", blocks, direction=d) for d in (0, 1)], 3, entries, states + tops)
     if name == "sweep outward":
@@ -222,7 +233,10 @@ def work_of(dispatch, shape):
         ]
         return Work(loops, 2, 0, tops + 128 * quads * items)
     if name == "grad":
-        iterations = [link_iterations(own, classes, lanes) for own in seeded_labels(shape)]
+        of_labels = dispatch.constants.get("OF_LABELS")
+        seeded = seeded_labels(shape)
+        iterations = [link_iterations(own, classes, lanes, of_labels) for own in seeded]
+        visited = 1 + width if of_labels else classes
         # The lanes that have a quad are folded: within subgroups, then over the subgroups.
         levels = min(math.ceil(math.log2(quads)), folds)
         within = min(levels, int(math.log2(WARP))) if dispatch.subgroups else levels
@@ -233,10 +247,13 @@ def work_of(dispatch, shape):
             *over,
             Loop("no gradient", 0),
             Loop("labels of a class", max(r[0] for r in iterations), sum(r[1] for r in iterations) / items),
-            Loop("classes", math.ceil(classes / lanes), inner=1),
+            Loop("classes", math.ceil(visited / lanes), inner=1),
         ]
-        # Four frames share a read of the classes' first labels.
-        return Work(loops, 2, 2 * logits, logits / 4 + 2.25 * states + tops)
+        batch = 2 * logits
+        if of_labels:
+            batch = 2 * SECTOR * frames * sum(label_sectors(own) for own in seeded)
+        # Four frames share a read of the words of the classes that are visited.
+        return Work(loops, 2, batch, visited * items * frames + 2.25 * states + tops)
     raise NoEstimate(f"stage `{name}` is not modelled")
 
 

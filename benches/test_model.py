@@ -151,6 +151,12 @@ class Counts(unittest.TestCase):
         slowest, average = stages.link_iterations([1, 1, 1, 40], 64, 64)
         self.assertEqual((slowest, average), (3, 2))
         self.assertEqual(stages.link_iterations([1, 1, 1, 40], 64, 32), (4, 4))
+        # The blank and two first labels.
+        self.assertEqual(stages.link_iterations([1, 1, 1, 40], 64, 32, of_labels=True), (3, 3))
+
+    def test_sectors_of_labels_are_counted_once(self):
+        # Eight classes each: those of the blank and of 40.
+        self.assertEqual(stages.label_sectors([1, 1, 7, 40, 47]), 2)
 
 
 class Arithmetic(unittest.TestCase):
@@ -252,6 +258,17 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(work.workspace - plain.workspace, 16 * 128 * 8000)
         narrow = self.work_of(f"{line}, LANES 8, ROWS 16, WRITE_GATHERED 3, ROW_VECTORS 4")
         self.assertEqual((narrow.loops[-1].iterations, narrow.loops[-1].average), (16, 16))
+
+    def test_a_gradient_of_labels_only_moves_their_sectors(self):
+        row = "  softmax_stats               1  2000 × 1 × 1                    22  by softmax_stats"
+        once = self.work_of(f"{row}, LANES 32, ROW_VECTORS 1").batch
+        self.assertEqual(self.work_of(f"{row}, LANES 32, ROW_VECTORS 1, WRITE_GRADIENT 1").batch, 2 * once)
+        line = "  grad                        1  2000 × 1 × 1                   640  by grad, LANES 128"
+        whole, of_labels = self.work_of(line), self.work_of(f"{line}, OF_LABELS 1")
+        self.assertEqual(whole.batch, 2 * once)
+        # 500 labels have a class in each of the 16 sectors of a row.
+        self.assertEqual(of_labels.batch, whole.batch)
+        self.assertEqual((whole.loops[-1].iterations, of_labels.loops[-1].iterations), (1, 4))
 
     def test_unrolled_folds_are_code_outside_loops(self):
         rolled = self.of("join", compiled(loop(400, 3000), loop(200, 600), loop(10, 50)))

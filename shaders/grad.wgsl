@@ -2,6 +2,10 @@
 // element is read and its gradient written once, by the same lane, so the gradient may overwrite
 // the input. Processes four frames of an item at once, because they all use the same label links.
 //
+// With OF_LABELS, `softmax_stats` has written the gradient of classes without labels and of frames
+// past the item's length. Then only the classes of the labels and the blank are read and written,
+// unless the item's gradient is NaN or 0 as a whole.
+//
 // formula, for logits: scale · (softmax - occupancy) (Graves et al. 2006, eq. 16); `derivative` has
 // those of the other kinds of input. The occupancies of a frame are weights divided by their sum
 // over all states. The division cancels any rounding error that the states of a frame have in
@@ -12,11 +16,13 @@
 // grid: LANES lanes per group of four frames, ROWS groups per workgroup.
 // barriers: those of the fold.
 
-@group(0) @binding(3) var<storage, read> items: array<Item>;
-@group(0) @binding(4) var<storage, read> next_label: array<u32>;
-@group(0) @binding(5) var<storage, read> first_of_class: array<u32>;
-@group(0) @binding(6) var<storage, read> final_status: array<u32>;
-@group(0) @binding(7) var<storage, read> lattice: array<f32>;
+override OF_LABELS: bool = false;
+
+@group(0) @binding(2) var<storage, read> items: array<Item>;
+@group(0) @binding(3) var<storage, read> next_label: array<u32>;
+@group(0) @binding(4) var<storage, read> first_of_class: array<u32>;
+@group(0) @binding(5) var<storage, read> final_status: array<u32>;
+@group(0) @binding(6) var<storage, read> lattice: array<f32>;
 @group(0) @binding(8) var<storage, read> row_stats: array<vec2<f32>>;
 
 // Four consecutive frames `t` of item `g`. A frame past the end of the slice is replaced by the
@@ -39,18 +45,33 @@ fn four_frames(index: u32) -> FourFrames {
     return FourFrames(g, g < params.tile_items, requested == f, params.first_frame + f, first);
 }
 
-// The input entries of a class in the four frames, and the word of the class in `first_of_class`.
-struct ClassEntries {
-    bits: vec4<u32>,
+// A class and its word in `first_of_class`. `exists` is false for a label that is not the first of
+// its class.
+struct LinkedClass {
+    exists: bool,
+    c: u32,
     link: u32,
 }
 
-fn class_entries(frames: FourFrames, c: u32) -> ClassEntries {
+// The number of classes that lanes visit.
+fn visited_classes(labels: u32) -> u32 {
+    return select(params.classes, 1u + labels, OF_LABELS);
+}
+
+// Class `index` of those that lanes visit: of all classes, or of the blank and the first labels.
+fn linked_class(g: u32, index: u32) -> LinkedClass {
+    if (OF_LABELS && index > 0u) {
+        let word = first_of_class[first_label_of_item(g) + index - 1u];
+        return LinkedClass(word != NO_LABEL, word & ~TOP_BIT, (index - 1u) | (word & TOP_BIT));
+    }
+    let c = select(index, params.blank, OF_LABELS);
+    return LinkedClass(true, c, first_of_class[g * params.classes + c]);
+}
+
+// The input entries of a class in the four frames.
+fn class_entries(frames: FourFrames, c: u32) -> vec4<u32> {
     let at = frames.first + c;
-    return ClassEntries(
-        vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w)),
-        first_of_class[frames.g * params.classes + c],
-    );
+    return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
 }
 
 // Writes the gradient at `at` in the frames where `written` is true.
@@ -230,6 +251,10 @@ fn grad(
     if (!frames.inside) {
         return;
     }
+    if (!live && OF_LABELS && status_code == OK && item.scale != 0.0) {
+        // Each of the four frames is padding.
+        return;
+    }
     if (!live) {
         // The item's status is not OK, its scale is 0, or each of the four frames is padding or
         // belongs to another dispatch. Writes NaN in valid frames if the status is NOT_FINITE and
@@ -244,15 +269,19 @@ fn grad(
     // The total of padding or of a frame outside the segment may be 0, and 1 / 0 must not occur.
     let inverse = 1.0 / select(vec4<f32>(1.0), totals.all, valid & in_segment);
     let norm = softmax_norm(frames, item.frames - 1u);
-    for (var c = lane; c < params.classes; c += LANES) {
+    for (var i = lane; i < visited_classes(item.labels); i += LANES) {
+        let linked = linked_class(frames.g, i);
+        if (!linked.exists) {
+            continue;
+        }
         // Reads the entries before it looks up the labels, so that the two latencies overlap.
-        let entries = class_entries(frames, c);
-        var weights = class_weights(frames.g, entries.link, offsets, item.labels);
+        let bits = class_entries(frames, linked.c);
+        var weights = class_weights(frames.g, linked.link, offsets, item.labels);
         // `class_weights` returns 0 for the blank, unless labels may be the blank.
-        if (c == params.blank) {
+        if (linked.c == params.blank) {
             weights += totals.blanks;
         }
-        let values = item.scale * derivative(entries.bits, norm, weights * inverse);
-        set_frames(frames.first + c, written, select(vec4<f32>(0.0), values, valid));
+        let values = item.scale * derivative(bits, norm, weights * inverse);
+        set_frames(frames.first + linked.c, written, select(vec4<f32>(0.0), values, valid));
     }
 }

@@ -1,5 +1,7 @@
 // label_links: links each label to the next label of the same class, and each class to its first
-// label. `grad` follows the links to sum the occupancies of a class in a fixed order.
+// label. `grad` follows the links to sum the occupancies of a class in a fixed order. With
+// FIRST_LABELS, also lists the labels that are the first of their class, for a `grad` that visits
+// no other classes.
 //
 // Processes the labels of an item in chunks, from the last chunk to the first. A chunk is sorted by
 // class, so that the next label of a class is the neighbour. For the last label of a class in the
@@ -7,17 +9,20 @@
 // not depend on the size of a chunk or on LANES.
 //
 // in: items [G]; label_table [G, label_capacity].
-// out: next_label [G, label_capacity]; first_of_class [G, C].
+// out: next_label [G, label_capacity]; first_of_class [G, C], then the first labels
+// [G, label_capacity].
 // grid: items in y and z. With LINK, one workgroup per item; without, x has up to one lane per
 // class.
 // barriers: per chunk, one before and one after its keys are loaded, one per level of the sort, and
-// one between reading and writing first_of_class.
+// one between reading and writing first_of_class; one before first_of_class is read to list the
+// first labels.
 
 override LANES: u32 = 256u;
 // True if the dispatch marks every class as having no label.
 override CLEAR: bool = true;
 // True if the dispatch writes the links. It must run after the one that clears, or clear itself.
 override LINK: bool = true;
+override FIRST_LABELS: bool = false;
 
 @group(0) @binding(1) var<storage, read> items: array<Item>;
 @group(0) @binding(2) var<storage, read> label_table: array<u32>;
@@ -105,6 +110,14 @@ fn set_first_labels(g: u32, lane: u32, begin: u32, end: u32, labels: u32) {
     }
 }
 
+// The word of label i in the first labels (see `first_label_of_item`).
+fn first_label(g: u32, i: u32) -> u32 {
+    let class_index = label_table[g * params.label_capacity + i] & ~TOP_BIT;
+    let first = first_of_class[g * params.classes + class_index];
+    let is_first = (first & ~TOP_BIT) == i && class_index != params.blank;
+    return select(NO_LABEL, class_index | (first & TOP_BIT), is_first);
+}
+
 @compute @workgroup_size(LANES)
 fn label_links(
     @builtin(local_invocation_index) lane: u32,
@@ -136,6 +149,13 @@ fn label_links(
             link_keys(g, lane, sorted, sorted + count, labels);
             storageBarrier();
             set_first_labels(g, lane, sorted, sorted + count, labels);
+        }
+        if (FIRST_LABELS) {
+            storageBarrier();
+            workgroupBarrier();
+            for (var i = lane; i < labels; i += LANES) {
+                first_of_class[first_label_of_item(g) + i] = first_label(g, i);
+            }
         }
     }
 }

@@ -4,12 +4,17 @@
 // GPU the emission table, from which the sweeps read; if the input is split into slices, so that a
 // sweep cannot bind all of it, the entries that each item needs.
 //
+// On a GPU, if a row of logits has many more classes than labels, also writes the gradient as if no
+// class had a label: scale · softmax, and 0 in frames past an item's length. `grad` then reads and
+// writes the classes of the labels only, and the input is read once.
+//
 // formula: p = y / (1 + sum_exp_m1), with y = exp(x - max) and sum_exp_m1 = Σ y - 1. For
 // probabilities, y = (x + ε) / max. Log-probabilities are not normalised, so their sum is not used.
 // in: the input [.., C]: logits, log-probabilities or probabilities; items; label_table, to gather.
 // in, out: item_status: becomes NOT_FINITE if a row is invalid.
 // out: row_stats [T, G]; gathered: the emission table (see `table_row`), or the gathered entries
-// [step, direction, G, 1 + label_capacity]: the entry of the blank, then those of the labels.
+// [step, direction, G, 1 + label_capacity]: the entry of the blank, then those of the labels; the
+// gradient, in the layout of the input.
 // grid: LANES lanes per frame, ROWS frames per workgroup.
 // barriers: those of the folds.
 
@@ -24,6 +29,9 @@ const EMISSIONS_OF_CLASSES: u32 = 3u;
 override WRITE_GATHERED: u32 = 0u;
 // True for greedy decoding.
 override GREEDY: bool = false;
+// True if the gradient of a held row of logits is written. The source then has row_gradient_*.wgsl
+// with the binding of the gradient.
+override WRITE_GRADIENT: bool = false;
 
 @group(0) @binding(2) var<storage, read> items: array<Item>;
 @group(0) @binding(3) var<storage, read> label_table: array<u32>;
@@ -121,7 +129,14 @@ fn lane_max(extrema: Extrema) -> LaneMax {
     );
 }
 
-// The terms that classes below the maximum add to sum_exp_m1. A value of LOWEST or -inf adds 0.
+// The bits that replace the maximum in a row that is held. They contribute 0. In a valid row, +inf
+// stands for nothing else.
+fn taken_bits() -> u32 {
+    return select(LOWEST_BITS, PLUS_INFINITY, WRITE_GRADIENT);
+}
+
+// The terms that classes below the maximum add to sum_exp_m1. A value of LOWEST, of -inf or, for
+// logits, of +inf adds 0.
 fn contribution(bits: vec4<u32>, row_max: f32) -> vec4<f32> {
     if (INPUT == LOGITS) {
         // A lower `half_max` could be near that of LOWEST. If the maximum is lower, all other
@@ -156,7 +171,34 @@ fn at_maximum(bits: vec4<u32>, max_bits: u32) -> vec4<bool> {
     return (bits == vec4<u32>(max_bits)) | (bits == vec4<u32>(negated));
 }
 
-// The maxima after a vector, and the bits of its values with LOWEST in place of the maximum.
+// exp(x - max) of values, given their contributions.
+fn weights(bits: vec4<u32>, contributions: vec4<f32>) -> vec4<f32> {
+    return select(contributions, vec4<f32>(1.0), bits == vec4<u32>(taken_bits()));
+}
+
+// The factors of the gradient of a row: the item's scale, 1 / (1 + sum_exp_m1), and minus the
+// occupancy of a class without labels.
+struct GradientFactors {
+    scale: f32,
+    factor: f32,
+    negated_occupancy: f32,
+}
+
+// In a row of padding, the gradient is 0. Hides from compilers the value of sum_exp_m1, and that
+// the occupancy is 0 (`params.unused` is 0): they must not simplify what `grad` computes too, since
+// both must have the same bits.
+fn gradient_factors(scale: f32, sum_exp_m1: f32, live: bool) -> GradientFactors {
+    let sum = 1.0 + opaque(vec4<f32>(sum_exp_m1)).x;
+    return GradientFactors(select(0.0, scale, live), 1.0 / sum, -f32(params.unused));
+}
+
+// The gradient of classes without labels, as in `derivative` of grad.wgsl.
+fn softmax_gradient(weights: vec4<f32>, factors: GradientFactors) -> vec4<f32> {
+    let negated_occupancy = vec4<f32>(factors.negated_occupancy);
+    return factors.scale * fma(weights, vec4<f32>(factors.factor), negated_occupancy);
+}
+
+// The maxima after a vector, and the bits of its values with `taken_bits` in place of the maximum.
 struct Taken {
     maxima: Maxima,
     bits: vec4<u32>,
@@ -165,7 +207,7 @@ struct Taken {
 // Adds vector k of a lane.
 fn take_maxima(maxima: Maxima, bits: vec4<u32>, lane: u32, k: u32, max_bits: u32) -> Taken {
     let is_max = at_maximum(bits, max_bits);
-    let rest = bits_or_lowest(bits, !is_max);
+    let rest = bits_where(bits, !is_max) | bits_where(vec4<u32>(taken_bits()), is_max);
     // The value of a class past the last one may be that of the maximum.
     let counts = is_max & exist(vector_classes(lane, k));
     var result = maxima;
@@ -251,7 +293,9 @@ fn softmax_stats(
             maxima = taken.maxima;
             held = taken.row;
         }
-        sums = held_sums(held, row_max);
+        let added = held_sums(held, row_max);
+        sums = added.sums;
+        held = added.row;
     } else if (live) {
         for (var k = 0u; first_class(lane, k) < params.classes; k++) {
             var bits = values(row, lane, k, false);
@@ -269,6 +313,10 @@ fn softmax_stats(
     }
     let lane_sum = vec2<f32>((sums.x + sums.y) + (sums.z + sums.w), maxima.count);
     let sum = fold_sums(lane, local.y, lane_sum);
+    let sum_exp_m1 = max(sum.y - 1.0, 0.0) + sum.x;
+    if (WRITE_GRADIENT && row.inside) {
+        write_held_row(row, lane, held, gradient_factors(item.scale, sum_exp_m1, live));
+    }
     if (!live) {
         return;
     }
@@ -277,7 +325,6 @@ fn softmax_stats(
         if (sum.y == 0.0 || (is_log_probs() && (row_max <= -MAX_NATS || row_max > MAX_LOG_PROB))) {
             atomicMax(&item_status[row.g], NOT_FINITE);
         }
-        let sum_exp_m1 = max(sum.y - 1.0, 0.0) + sum.x;
         var stats = vec2<f32>(row_max, sum_exp_m1);
         if (GREEDY && (INPUT == LOGITS || INPUT == PROBS)) {
             stats = vec2<f32>(best_class, ln_1_plus_any(vec4<f32>(sum_exp_m1)).x);

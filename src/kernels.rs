@@ -205,10 +205,12 @@ pub(crate) static SOFTMAX_STATS: Kernel = Kernel {
         (ArrayId::ItemStatus, Write),
         (ArrayId::RowStats, Write),
         (ArrayId::Gathered, Write),
+        (ArrayId::Grad, Write),
     ],
     shared: &[
         SourcePart::Input,
         SourcePart::RowVectors,
+        SourcePart::RowGradient,
         Shared(HELD_ROW),
         Shared(INPUT_KIND),
         Shared(EMISSION),
@@ -299,12 +301,12 @@ pub(crate) static GRAD: Kernel = Kernel {
     name: "grad",
     bindings: &[
         (ArrayId::Input, Read),
-        (ArrayId::Grad, Write),
         (ArrayId::Items, Read),
         (ArrayId::NextLabel, Read),
         (ArrayId::FirstOfClass, Read),
         (ArrayId::FinalStatus, Read),
         (ArrayId::Lattice, Read),
+        (ArrayId::Grad, Write),
         (ArrayId::RowStats, Read),
     ],
     shared: &[

@@ -102,6 +102,8 @@ pub struct Plan {
     pub(crate) task: Task,
     pub(crate) workspace: Vec<WorkspaceArray>,
     pub(crate) dispatches: Vec<PlannedDispatch>,
+    /// The dispatches if the gradient overwrites the input; `None` if they are the same.
+    pub(crate) in_place: Option<Vec<PlannedDispatch>>,
     /// True if `softmax_stats` reads vectors of four entries of the input.
     input_vectors: bool,
     batch_tiles: usize,
@@ -139,6 +141,21 @@ impl PlannedDispatch {
     fn constant(&self, name: &str) -> Option<u32> {
         let mut constants = self.constants.iter();
         constants.find_map(|(known, value)| (*known == name).then_some(*value))
+    }
+
+    /// Returns true for a dispatch of `softmax_stats` that also writes the gradient.
+    fn writes_row_gradient(&self) -> bool {
+        self.constant("WRITE_GRADIENT") == Some(1)
+    }
+
+    /// Returns the variant of the shader source, given what the dispatches of the plan share.
+    pub(crate) fn source_variant(&self, shared: SourceVariant) -> SourceVariant {
+        self.kernel.source_variant(SourceVariant {
+            subgroups: self.subgroups,
+            row_gradient: self.writes_row_gradient(),
+            sweep: self.sweep,
+            ..shared
+        })
     }
 }
 
@@ -235,7 +252,8 @@ impl Plan {
         estimates.max().unwrap_or(0)
     }
 
-    /// Returns the variant of the shader source for buffers that do not alias.
+    /// Returns the variant of the shader source for buffers that do not alias, as far as all
+    /// dispatches share it.
     pub(crate) fn source_variant(&self) -> SourceVariant {
         SourceVariant {
             element: self.shape.element,
@@ -254,11 +272,7 @@ impl Plan {
     /// pipeline's override constants.
     pub fn shaders(&self) -> impl Iterator<Item = (Shader, &[(&'static str, u32)])> {
         self.dispatches.iter().map(|dispatch| {
-            let variant = SourceVariant {
-                subgroups: dispatch.subgroups,
-                sweep: dispatch.sweep,
-                ..self.source_variant()
-            };
+            let variant = dispatch.source_variant(self.source_variant());
             (
                 Shader::new(dispatch.kernel, variant),
                 dispatch.constants.as_slice(),

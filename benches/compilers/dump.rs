@@ -111,6 +111,12 @@ fn further_plans() -> Result<Vec<Plan>, PlanError> {
             add(&small, &shape, &default.input(input), LossAndGrad)?;
         }
     }
+    // Rows whose gradient `softmax_stats` writes: of whole vectors in the seven shapes, and others.
+    let wide = BatchShape::new(8, 150, 5000, 20);
+    let uneven = BatchShape::new(8, 150, 5001, 20);
+    for shape in [wide.f16(), uneven, uneven.f16()] {
+        add(&webgpu, &shape, &default, LossAndGrad)?;
+    }
     let weighted = default.reduction(Reduction::MeanWeighted);
     add(
         &webgpu,

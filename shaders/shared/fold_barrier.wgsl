@@ -23,8 +23,8 @@ fn fold_max(lane: u32, row: u32, value: f32) -> f32 {
     return result;
 }
 
-// The first lane of the row returns the sum: of pairs of neighbours, then of pairs of these sums,
-// and so on.
+// All lanes of the row return the sum: of pairs of neighbours, then of pairs of these sums, and so
+// on.
 fn fold_sums(lane: u32, row: u32, value: vec2<f32>) -> vec2<f32> {
     sh_fold[row * LANES + lane] = value;
     workgroupBarrier();

@@ -1,5 +1,5 @@
 // The caller's gradient, as f16.
-@group(0) @binding(2) var<storage, read_write> gradient: array<f16>;
+@group(0) @binding(7) var<storage, read_write> gradient: array<f16>;
 
 fn set_gradient(at: u32, value: f32) {
     gradient[at] = f16(value);

@@ -84,7 +84,7 @@ struct TakenRow {
     row: HeldRow,
 }
 
-// The maxima of a row, and the row with LOWEST in place of the maximum.
+// The maxima of a row, and the row with the bits of `taken_bits` in place of the maximum.
 fn held_maxima(row: HeldRow, lane: u32, max_bits: u32) -> TakenRow {
     let a = take_part(no_maxima(), row.a, lane, 0u, max_bits);
     let b = take_part(a.maxima, row.b, lane, 4u, max_bits);
@@ -92,23 +92,63 @@ fn held_maxima(row: HeldRow, lane: u32, max_bits: u32) -> TakenRow {
     return TakenRow(c.maxima, HeldRow(a.part, b.part, c.part));
 }
 
-fn add_held(sums: vec4<f32>, bits: vec4<u32>, k: u32, row_max: f32) -> vec4<f32> {
+// The sums after a vector, and the bits of its weights (see `weights`).
+struct Added {
+    sums: vec4<f32>,
+    bits: vec4<u32>,
+}
+
+fn add_held(sums: vec4<f32>, bits: vec4<u32>, k: u32, row_max: f32) -> Added {
     if (k >= ROW_VECTORS) {
-        return sums;
+        return Added(sums, bits);
     }
-    return sums + contribution(bits, row_max);
+    let terms = contribution(bits, row_max);
+    return Added(sums + terms, bitcast<vec4<u32>>(weights(bits, terms)));
 }
 
-fn add_part(sums: vec4<f32>, part: HeldPart, k: u32, row_max: f32) -> vec4<f32> {
-    var result = add_held(sums, part.a, k, row_max);
-    result = add_held(result, part.b, k + 1u, row_max);
-    result = add_held(result, part.c, k + 2u, row_max);
-    return add_held(result, part.d, k + 3u, row_max);
+struct AddedPart {
+    sums: vec4<f32>,
+    part: HeldPart,
 }
 
-// The sum of the contributions of a lane's classes.
-fn held_sums(row: HeldRow, row_max: f32) -> vec4<f32> {
-    var sums = add_part(vec4<f32>(0.0), row.a, 0u, row_max);
-    sums = add_part(sums, row.b, 4u, row_max);
-    return add_part(sums, row.c, 8u, row_max);
+fn add_part(sums: vec4<f32>, part: HeldPart, k: u32, row_max: f32) -> AddedPart {
+    let a = add_held(sums, part.a, k, row_max);
+    let b = add_held(a.sums, part.b, k + 1u, row_max);
+    let c = add_held(b.sums, part.c, k + 2u, row_max);
+    let d = add_held(c.sums, part.d, k + 3u, row_max);
+    return AddedPart(d.sums, HeldPart(a.bits, b.bits, c.bits, d.bits));
+}
+
+struct AddedRow {
+    sums: vec4<f32>,
+    row: HeldRow,
+}
+
+// The sum of the contributions of a lane's classes, and the row with the bits of their weights.
+fn held_sums(row: HeldRow, row_max: f32) -> AddedRow {
+    let a = add_part(vec4<f32>(0.0), row.a, 0u, row_max);
+    let b = add_part(a.sums, row.b, 4u, row_max);
+    let c = add_part(b.sums, row.c, 8u, row_max);
+    return AddedRow(c.sums, HeldRow(a.part, b.part, c.part));
+}
+
+fn write_held(row: InputRow, lane: u32, bits: vec4<u32>, k: u32, factors: GradientFactors) {
+    if (k < ROW_VECTORS) {
+        let values = softmax_gradient(bitcast<vec4<f32>>(bits), factors);
+        set_row_gradient(row.first, lane, k, k + 1u < ROW_VECTORS, values);
+    }
+}
+
+fn write_part(row: InputRow, lane: u32, part: HeldPart, k: u32, factors: GradientFactors) {
+    write_held(row, lane, part.a, k, factors);
+    write_held(row, lane, part.b, k + 1u, factors);
+    write_held(row, lane, part.c, k + 2u, factors);
+    write_held(row, lane, part.d, k + 3u, factors);
+}
+
+// Writes the gradient of a lane's classes, whose weights `held` has.
+fn write_held_row(row: InputRow, lane: u32, held: HeldRow, factors: GradientFactors) {
+    write_part(row, lane, held.a, 0u, factors);
+    write_part(row, lane, held.b, 4u, factors);
+    write_part(row, lane, held.c, 8u, factors);
 }

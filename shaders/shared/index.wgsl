@@ -4,9 +4,9 @@
 // kernels use these symbols: N and G are the number of items of the batch and of the tile, T that
 // of frames, C that of classes, L that of labels of an item, and Lmax the row length of padded
 // labels. These arrays are row-major: items, item_status, final_status and backtrace_states [G];
-// label_table and next_label [G, label_capacity]; first_of_class [G, C]; row_stats [T, G]; states
-// [G, T]. The functions below index the other arrays, except `totals`, which batch_totals.wgsl
-// describes.
+// label_table and next_label [G, label_capacity]; first_of_class [G, C], after which the first
+// labels [G, label_capacity] may follow; row_stats [T, G]; states [G, T]. The functions below index
+// the other arrays, except `totals`, which batch_totals.wgsl describes.
 //
 // Variables whose names begin with `sh_` are in workgroup memory.
 
@@ -25,6 +25,14 @@ const BAD_LENGTH: u32 = 4u;
 const TOP_BIT: u32 = 0x80000000u;
 // The word in `first_of_class` of a class without labels.
 const NO_LABEL: u32 = 0x7fffffffu;
+
+// The start of an item in the first labels, which are in the array `first_of_class` after the words
+// of the classes. The word of a label is its class, if it is the first label of that class and the
+// class is not the blank; TOP_BIT is set if another label of the class follows. Otherwise, the word
+// is NO_LABEL.
+fn first_label_of_item(g: u32) -> u32 {
+    return params.tile_items * params.classes + g * params.label_capacity;
+}
 
 // Frames per block. The sweeps store one row of states per block; see sweep.wgsl.
 const BLOCK: u32 = 4u;

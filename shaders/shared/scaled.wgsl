@@ -276,5 +276,6 @@ const LOWEST_BITS: u32 = 0xff7fffffu;
 const HIGHEST_BITS: i32 = 0x7f7fffff;
 
 const MINUS_INFINITY: u32 = 0xff800000u;
+const PLUS_INFINITY: u32 = 0x7f800000u;
 const INFINITY: u32 = 0x7f800000u;
 const NAN: u32 = 0x7fc00000u;

@@ -48,11 +48,7 @@ impl Key {
     fn of(dispatch: &PlannedDispatch, variant: SourceVariant) -> Self {
         Self {
             kernel: dispatch.kernel.name,
-            variant: dispatch.kernel.source_variant(SourceVariant {
-                subgroups: dispatch.subgroups,
-                sweep: dispatch.sweep,
-                ..variant
-            }),
+            variant: dispatch.source_variant(variant),
             constants: dispatch.constants.clone(),
         }
     }

@@ -129,14 +129,20 @@ impl GpuPlan {
             in_place: buffers.is_in_place(),
             ..self.plan.source_variant()
         };
+        let in_place = self.plan.in_place.as_ref().filter(|_| variant.in_place);
+        // The uniforms of the dispatches in place follow the others.
+        let (planned, first) = match in_place {
+            Some(dispatches) => (dispatches, self.plan.dispatches.len()),
+            None => (&self.plan.dispatches, 0),
+        };
         let pipelines = if variant == self.plan.source_variant() {
             self.resources.pipelines.clone()
         } else {
-            self.engine.pipelines(&self.plan.dispatches, variant)?
+            self.engine.pipelines(planned, variant)?
         };
         let dispatches = guarded(device, "creating the bind groups of a batch", || {
-            let planned = self.plan.dispatches.iter().zip(pipelines).enumerate();
-            planned
+            let numbered = (first..).zip(planned.iter().zip(pipelines));
+            numbered
                 .map(|(index, (dispatch, pipeline))| BoundDispatch {
                     name: dispatch.label,
                     bind_group: self.bind_group(index, dispatch, &pipeline, variant, buffers),
@@ -166,6 +172,7 @@ impl GpuPlan {
             resource: wgpu::BindingResource::Buffer(binding),
         };
         let kernel = dispatch.kernel;
+        let variant = dispatch.source_variant(variant);
         let bindings = kernel.bindings.iter().zip(&dispatch.ranges).enumerate();
         let storage = bindings
             .zip(1..)
@@ -258,8 +265,10 @@ fn may_have_elements(plan: &Plan, array: ArrayId) -> bool {
 /// Creates the buffer of all uniforms, one per dispatch, `stride` bytes apart.
 fn params(engine: &Engine, plan: &Plan, stride: u64) -> wgpu::Buffer {
     let words = usize::try_from(stride / 4).unwrap_or(64);
-    let mut all = vec![0; words * plan.dispatches.len().max(1)];
-    for (dispatch, uniform) in plan.dispatches.iter().zip(all.chunks_exact_mut(words)) {
+    let in_place = plan.in_place.as_deref().unwrap_or_default();
+    let mut all = vec![0; words * (plan.dispatches.len() + in_place.len()).max(1)];
+    let dispatches = plan.dispatches.iter().chain(in_place);
+    for (dispatch, uniform) in dispatches.zip(all.chunks_exact_mut(words)) {
         let params: &[u32] = bytemuck::cast_slice(std::slice::from_ref(&dispatch.params));
         uniform[..params.len()].copy_from_slice(params);
     }

@@ -3,6 +3,9 @@
 use super::source::for_browsers;
 use super::{Aliasing, ElementType, KERNELS, Kernel, Pairs, SourceVariant, SweepForm};
 
+/// All values of two settings.
+const TWO_SWITCHES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
+
 /// Returns each kernel with each of its distinct source variants.
 pub(crate) fn variants() -> impl Iterator<Item = (&'static Kernel, SourceVariant)> {
     KERNELS.iter().flat_map(|kernel| {
@@ -11,17 +14,16 @@ pub(crate) fn variants() -> impl Iterator<Item = (&'static Kernel, SourceVariant
             for element in [ElementType::F32, ElementType::F16] {
                 for in_place in [false, true] {
                     for subgroups in [false, true] {
-                        for vectors in [false, true] {
+                        for [vectors, row_gradient] in TWO_SWITCHES {
                             for pairs in Pairs::ALL {
-                                for [table, last] in
-                                    [[false, false], [false, true], [true, false], [true, true]]
-                                {
+                                for [table, last] in TWO_SWITCHES {
                                     variants.push(kernel.source_variant(SourceVariant {
                                         aliasing,
                                         element,
                                         in_place,
                                         subgroups,
                                         vectors,
+                                        row_gradient,
                                         sweep: SweepForm { pairs, table, last },
                                     }));
                                 }
@@ -56,6 +58,8 @@ pub struct Shader {
     pub subgroups: bool,
     /// True if the source reads four adjacent entries of the input at once.
     pub input_vectors: bool,
+    /// True if `softmax_stats` writes the gradient of classes without labels.
+    pub row_gradient: bool,
     /// The number of state pairs that each lane of `sweep` or `viterbi` holds: 1, 2 or 4; 4 for the
     /// other kernels.
     pub pairs_per_lane: u32,
@@ -77,6 +81,7 @@ impl Shader {
             in_place: variant.in_place,
             subgroups: variant.subgroups,
             input_vectors: variant.vectors,
+            row_gradient: variant.row_gradient,
             pairs_per_lane: variant.sweep.pairs.count(),
             emission_table: variant.sweep.table,
             last: variant.sweep.last,

@@ -26,8 +26,13 @@ const INPUT_F32_VECTORS: &str = include_str!("../../shaders/shared/input_f32_vec
 const INPUT_F16_VECTORS: &str = include_str!("../../shaders/shared/input_f16_vectors.wgsl");
 const ROW_STRIDED: &str = include_str!("../../shaders/shared/row_strided.wgsl");
 const ROW_ADJACENT: &str = include_str!("../../shaders/shared/row_adjacent.wgsl");
+const ROW_GRADIENT_NONE: &str = include_str!("../../shaders/shared/row_gradient_none.wgsl");
+const ROW_GRADIENT_STRIDED: &str = include_str!("../../shaders/shared/row_gradient_strided.wgsl");
+const ROW_GRADIENT_ADJACENT: &str = include_str!("../../shaders/shared/row_gradient_adjacent.wgsl");
 const GRADIENT_F32: &str = include_str!("../../shaders/shared/gradient_f32.wgsl");
 const GRADIENT_F16: &str = include_str!("../../shaders/shared/gradient_f16.wgsl");
+const GRADIENT_F32_VECTORS: &str = include_str!("../../shaders/shared/gradient_f32_vectors.wgsl");
+const GRADIENT_F16_VECTORS: &str = include_str!("../../shaders/shared/gradient_f16_vectors.wgsl");
 const IN_PLACE_F32: &str = include_str!("../../shaders/shared/in_place_f32.wgsl");
 const IN_PLACE_F16: &str = include_str!("../../shaders/shared/in_place_f16.wgsl");
 const HALF: &str = include_str!("../../shaders/shared/half.wgsl");
@@ -126,6 +131,8 @@ pub(crate) struct SourceVariant {
     pub(crate) subgroups: bool,
     /// The rows of the input consist of whole vectors of four entries, which a lane reads at once.
     pub(crate) vectors: bool,
+    /// `softmax_stats` writes the gradient of classes without labels.
+    pub(crate) row_gradient: bool,
     pub(crate) sweep: SweepForm,
 }
 
@@ -137,6 +144,7 @@ impl SourceVariant {
         in_place: false,
         subgroups: false,
         vectors: false,
+        row_gradient: false,
         sweep: SweepForm::QUADS,
     };
 }
@@ -150,6 +158,8 @@ pub(super) enum SourcePart {
     Input,
     /// How lanes read a row of the input: four entries LANES apart, or a vector of four.
     RowVectors,
+    /// How lanes write a row of the gradient, if they do: as they read a row of the input.
+    RowGradient,
     /// The binding of the gradient, and that of the input unless the gradient overwrites it.
     Gradient,
     /// The emissions of a sweep: computed, or read from the emission table.
@@ -206,6 +216,9 @@ impl Kernel {
                     .iter()
                     .any(|part| matches!(part, SourcePart::Exchange(..))),
             vectors: variant.vectors && self.shared.contains(&SourcePart::RowVectors),
+            row_gradient: variant.row_gradient
+                && !variant.in_place
+                && self.shared.contains(&SourcePart::RowGradient),
             sweep: if self.shared.contains(&SourcePart::SweepLoops) {
                 variant.sweep
             } else if self.shared.contains(&SourcePart::Emissions) {
@@ -250,6 +263,15 @@ impl Kernel {
                 SourcePart::Input => parts.push(input),
                 SourcePart::RowVectors if variant.vectors => parts.push(ROW_ADJACENT),
                 SourcePart::RowVectors => parts.push(ROW_STRIDED),
+                SourcePart::RowGradient if !variant.row_gradient => parts.push(ROW_GRADIENT_NONE),
+                SourcePart::RowGradient => {
+                    parts.extend(match (variant.element, variant.vectors) {
+                        (ElementType::F32, false) => [GRADIENT_F32, ROW_GRADIENT_STRIDED],
+                        (ElementType::F32, true) => [GRADIENT_F32_VECTORS, ROW_GRADIENT_ADJACENT],
+                        (ElementType::F16, false) => [GRADIENT_F16, ROW_GRADIENT_STRIDED],
+                        (ElementType::F16, true) => [GRADIENT_F16_VECTORS, ROW_GRADIENT_ADJACENT],
+                    });
+                }
                 SourcePart::Gradient => {
                     parts.extend(match (variant.element, variant.in_place) {
                         (ElementType::F32, false) => [GRADIENT_F32, INPUT_F32],
@@ -294,6 +316,11 @@ impl Kernel {
         let variant = self.source_variant(variant);
         match self.bindings[binding] {
             (ArrayId::Input, _) if variant.in_place => None,
+            (ArrayId::Grad, _)
+                if self.shared.contains(&SourcePart::RowGradient) && !variant.row_gradient =>
+            {
+                None
+            }
             (ArrayId::Carry, _) if variant.sweep.last => Some(Read),
             (array, Read) if array.is_external() && variant.aliasing == Aliasing::Aliased => {
                 Some(Write)

@@ -37,7 +37,7 @@ pub(super) fn plan(
     let spill = task.has_states() && !fits_in_registers(tiling::quads(shape), limits, lanes);
     let items = shape.items as u64;
     let mut max_tile_items = items;
-    let (mut builder, before_tiles) = loop {
+    let (mut builder, mut in_place, before_tiles) = loop {
         let mut builder = Builder {
             shape,
             options,
@@ -45,21 +45,33 @@ pub(super) fn plan(
             tiling: Tiling::new(shape, task, limits, spill, max_tile_items)?,
             lanes: word(lanes),
             limits,
+            row_gradient: false,
             dispatches: Vec::new(),
         };
         builder.batch_totals()?;
         let before_tiles = builder.dispatches.len();
-        if items > 0 {
-            builder.tile_from(0)?;
+        let mut in_place = None;
+        if builder.has_row_gradient() {
+            in_place = Some(builder.clone());
+            builder.row_gradient = true;
         }
-        match builder.fewer_items(before_tiles) {
+        let mut fewer = None;
+        for builder in std::iter::once(&mut builder).chain(&mut in_place) {
+            if items > 0 {
+                builder.tile_from(0)?;
+            }
+            fewer = fewer.or(builder.fewer_items(before_tiles));
+        }
+        match fewer {
             Some(fewer) => max_tile_items = fewer,
-            None => break (builder, before_tiles),
+            None => break (builder, in_place, before_tiles),
         }
     };
     let tiling = builder.tiling;
     // Each tile has at most as many dispatches as the first.
-    let per_tile = builder.dispatches.len() - before_tiles;
+    let of_both = std::iter::once(&builder).chain(&in_place);
+    let most = of_both.map(|builder| builder.dispatches.len()).max();
+    let per_tile = most.unwrap_or(0) - before_tiles;
     let tiles = (MAX_DISPATCHES - before_tiles) / per_tile.max(1);
     let max_items = tiling.tile_items.saturating_mul(tiles as u64);
     if items > max_items {
@@ -68,8 +80,10 @@ pub(super) fn plan(
             max_items: usize_of(max_items),
         });
     }
-    for first in (tiling.tile_items..items).step_by(usize_of(tiling.tile_items)) {
-        builder.tile_from(first)?;
+    for builder in std::iter::once(&mut builder).chain(&mut in_place) {
+        for first in (tiling.tile_items..items).step_by(usize_of(tiling.tile_items)) {
+            builder.tile_from(first)?;
+        }
     }
     if items == 0 && options.reduction != Reduction::None && task.is_loss() {
         builder.reduce(Tile { first: 0, count: 0 })?;
@@ -78,12 +92,13 @@ pub(super) fn plan(
         shape: *shape,
         options: *options,
         task,
-        workspace: tiling.workspace(),
+        workspace: tiling.workspace(builder.row_gradient),
         batch_tiles: shape.items.div_ceil(usize_of(tiling.tile_items)),
         segments: usize_of(tiling.segments()),
         input_slices: usize_of((shape.frames as u64).div_ceil(tiling.slice_frames.max(1))),
         input_vectors: builder.input_vectors(),
         dispatches: builder.dispatches,
+        in_place: in_place.map(|builder| builder.dispatches),
     })
 }
 
@@ -115,6 +130,7 @@ pub(super) struct Segment {
 }
 
 /// The dispatches added so far, and the inputs of planning.
+#[derive(Clone)]
 pub(super) struct Builder<'a> {
     pub(super) shape: &'a BatchShape,
     pub(super) options: &'a Options,
@@ -123,6 +139,9 @@ pub(super) struct Builder<'a> {
     /// The number of lanes of the largest workgroups.
     pub(super) lanes: u32,
     pub(super) limits: &'a DeviceLimits,
+    /// True if `softmax_stats` writes the gradient of classes without labels, and `grad` only that
+    /// of the others (see [`has_row_gradient`](Self::has_row_gradient)).
+    pub(super) row_gradient: bool,
     pub(super) dispatches: Vec<PlannedDispatch>,
 }
 

@@ -68,8 +68,14 @@ impl Work {
     /// Returns the work of a row stage on `frames` frames of each item of a tile.
     fn of_rows(rows: Rows, frames: u64) -> Self {
         let is_grad = rows.kernel == &kernels::GRAD;
-        // Four frames share the lanes of `grad`.
-        let (shared, accesses) = if is_grad { (4, 2) } else { (1, 1) };
+        // Four frames share the lanes of `grad`. It may write whole rows even if it usually visits
+        // only the classes of labels.
+        let shared = if is_grad { 4 } else { 1 };
+        let accesses = if is_grad || rows.writes_gradient {
+            2
+        } else {
+            1
+        };
         // A segment has as many steps in each direction. Its ends may share four frames with its
         // neighbours.
         let frames = frames.min(rows.segment_frames + 4 * shared);
@@ -110,6 +116,7 @@ impl Work {
                 labels: params.label_capacity.into(),
                 iterations,
                 row_bytes: u64::from(params.classes) * element_bytes,
+                writes_gradient: dispatch.writes_row_gradient(),
             };
             return Self::of_rows(rows, params.slice_frames.into());
         }
@@ -164,6 +171,8 @@ struct Rows {
     labels: u64,
     iterations: u64,
     row_bytes: u64,
+    /// True for a dispatch of `softmax_stats` that also writes the gradient.
+    writes_gradient: bool,
 }
 
 /// Returns an upper estimate of the time of a dispatch on a slow integrated GPU, in microseconds.
@@ -210,6 +219,7 @@ impl Builder<'_> {
             labels: self.tiling.label_capacity,
             iterations: iterations.count().into(),
             row_bytes: shape.classes as u64 * shape.element.bytes() as u64,
+            writes_gradient: self.row_gradient && kernel == &kernels::SOFTMAX_STATS,
         };
         let frames = self.tiling.slice_frames;
         let work = |fours: u64| Work::of_rows(rows, frames.min(4 * fours));

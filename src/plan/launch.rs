@@ -1,7 +1,7 @@
 //! Launches: the dispatches of a plan, for frameworks that launch kernels themselves.
 
 use super::{BindingRange, Plan, PlannedDispatch};
-use crate::kernels::{ArrayId, SourceVariant};
+use crate::kernels::ArrayId;
 
 /// An array that a launch binds: one of the caller's or one of the workspace.
 ///
@@ -90,9 +90,9 @@ impl Plan {
     /// pipelines serve batches of all sizes.
     ///
     /// Every operand of a launch is required: bind lengths of `T` and weights of 1 if the batch has
-    /// none, and a buffer for the status. Plan with `subgroup_size: 0` in the
-    /// [`DeviceLimits`](crate::DeviceLimits) if the device has no subgroups, and with the offset
-    /// alignment of the framework's bindings.
+    /// none, and a buffer for the status. The gradient must not overwrite the logits. Plan with
+    /// `subgroup_size: 0` in the [`DeviceLimits`](crate::DeviceLimits) if the device has no
+    /// subgroups, and with the offset alignment of the framework's bindings.
     ///
     /// Browsers reject these shaders: their compilers do not accept a barrier that depends on a
     /// value read from a writable binding.
@@ -107,7 +107,7 @@ impl Plan {
     ///     assert!(launch.wgsl.contains("@binding(0) var<storage, read_write>"));
     /// }
     /// let last = plan.launches().last().expect("a plan of a batch has dispatches");
-    /// assert_eq!(last.bindings[1].operand, Operand::Grad);
+    /// assert_eq!(last.bindings[6].operand, Operand::Grad);
     /// # Ok::<(), ctc_wgpu::PlanError>(())
     /// ```
     pub fn launches(&self) -> impl Iterator<Item = Launch> {
@@ -115,13 +115,12 @@ impl Plan {
     }
 
     fn launch(&self, dispatch: &PlannedDispatch) -> Launch {
-        let variant = SourceVariant {
-            subgroups: dispatch.subgroups,
-            sweep: dispatch.sweep,
-            ..self.source_variant()
-        };
+        let variant = dispatch.source_variant(self.source_variant());
         let size = |constant| dispatch.constant(constant).unwrap_or(1);
         let bindings = dispatch.kernel.bindings.iter().zip(&dispatch.ranges);
+        let bindings = bindings
+            .enumerate()
+            .filter(|(index, _)| dispatch.kernel.access(*index, variant).is_some());
         Launch {
             name: dispatch.kernel.name,
             wgsl: dispatch
@@ -130,7 +129,7 @@ impl Plan {
             workgroup_size: [size("LANES"), size("ROWS"), 1],
             grid: dispatch.grid,
             bindings: bindings
-                .map(|((array, _), range)| self.bound_range(*array, *range))
+                .map(|(_, ((array, _), range))| self.bound_range(*array, *range))
                 .collect(),
         }
     }

@@ -6,7 +6,7 @@ use super::{BindingRange, Iterations, PlannedDispatch};
 use crate::batch::LabelLayout;
 use crate::error::PlanError;
 use crate::kernels::{self, Kernel, SweepForm};
-use crate::options::{BlankInLabels, Impossible, Reduction, RepeatedLabels};
+use crate::options::{BlankInLabels, Impossible, Input, Reduction, RepeatedLabels};
 use crate::params::Params;
 use crate::plan::Task;
 
@@ -133,7 +133,12 @@ impl Builder<'_> {
         } else {
             max_lanes
         };
-        let link = link_iterations(capacity, lanes);
+        let first_labels = if self.row_gradient {
+            capacity.div_ceil(lanes) + 1
+        } else {
+            0
+        };
+        let link = link_iterations(capacity, lanes) + first_labels;
         let dispatches = if classes.div_ceil(lanes) + 1 + link <= Iterations::MAX.into() {
             vec![(1, [1, 1], classes.div_ceil(lanes) + 1 + link)]
         } else {
@@ -151,7 +156,12 @@ impl Builder<'_> {
                 label: "label_links",
                 subgroups: false,
                 sweep: SweepForm::QUADS,
-                constants: vec![("LANES", word(lanes)), ("CLEAR", clear), ("LINK", link)],
+                constants: vec![
+                    ("LANES", word(lanes)),
+                    ("CLEAR", clear),
+                    ("LINK", link),
+                    ("FIRST_LABELS", self.row_gradient.into()),
+                ],
                 params: self.tile_params(tile),
                 grid: [word(x), y, z],
                 ranges: vec![BindingRange::Workspace; 4],
@@ -179,7 +189,13 @@ impl Builder<'_> {
             (1, true)
         };
         let max_lanes = self.lanes.into();
-        let lanes = row_lanes(shared_frames, classes, held, max_lanes, self.limits);
+        let mut lanes = row_lanes(shared_frames, classes, held, max_lanes, self.limits);
+        let of_labels = self.row_gradient && kernel == &kernels::GRAD;
+        if of_labels {
+            // A lane per label. This does not change the order of a sum: each quad has a lane of
+            // its own, or there are as many lanes as without.
+            lanes = lanes.min((self.tiling.label_capacity + 1).next_power_of_two().max(8));
+        }
         let iterations = self.row_iterations(kernel, lanes)?;
         let slice_frames = self.timed_frames(tile, segment, kernel, lanes, iterations);
         // On a software driver, workgroups of one vector are faster, because no lane waits for
@@ -211,6 +227,9 @@ impl Builder<'_> {
                 constants.push(("GREEDY", (self.task == Task::Greedy).into()));
                 constants.push(("WRITE_GATHERED", self.tiling.gather()));
                 constants.push(("ROW_VECTORS", word(self.held_vectors(lanes))));
+                constants.push(("WRITE_GRADIENT", self.row_gradient.into()));
+            } else {
+                constants.push(("OF_LABELS", of_labels.into()));
             }
             let row_groups = tile.count * count.div_ceil(shared_frames);
             self.push(PlannedDispatch {
@@ -248,6 +267,32 @@ impl Builder<'_> {
             MAX_HELD_VECTORS
         };
         if vectors <= most { vectors } else { 0 }
+    }
+
+    /// Returns true if `softmax_stats` writes the gradient of classes without labels, unless the
+    /// gradient overwrites the input. `grad` then need not read the input again, but only the
+    /// sectors of memory, of 32 bytes, that hold a label's class or the blank. It reads and writes
+    /// them, so this is worthwhile if they are less than half of all sectors: if a row has two or
+    /// more for each label. `softmax_stats` must hold the rows, and see each once. A software
+    /// driver has no registers for that.
+    pub(super) fn has_row_gradient(&self) -> bool {
+        let tiling = &self.tiling;
+        let lanes = row_lanes(
+            1,
+            self.shape.classes as u64,
+            true,
+            self.lanes.into(),
+            self.limits,
+        );
+        let row_bytes = self.shape.classes as u64 * self.shape.element.bytes() as u64;
+        self.task == Task::LossAndGrad
+            && self.options.input == Input::Logits
+            && !self.limits.software
+            && !tiling.gathered
+            && tiling.segments() == 1
+            && self.held_vectors(lanes) > 0
+            && row_bytes >= 64 * (tiling.label_capacity + 1)
+            && tiling.has_room_for_first_labels()
     }
 
     /// Returns the loop iterations of a lane of `softmax_stats` or `grad`.

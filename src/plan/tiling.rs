@@ -388,6 +388,12 @@ impl Tiling {
         self.shape.classes as u64 * WORD
     }
 
+    /// Returns true if the array `first_of_class` also has room for the first labels of the tile.
+    pub(super) fn has_room_for_first_labels(&self) -> bool {
+        let bytes = self.first_of_class_bytes() + self.label_bytes();
+        self.tile_items * bytes <= self.workspace_room().bytes
+    }
+
     /// Returns the bytes of one row of the carry: the states of one item in all directions.
     fn carry_row_bytes(&self) -> u64 {
         self.task.directions() * STATE_VECTORS * VECTOR * self.quads
@@ -433,8 +439,9 @@ impl Tiling {
     }
 
     /// Returns the arrays of the workspace. A binding must not be empty, so each array has at least
-    /// the size of one element of `items`.
-    pub(super) fn workspace(&self) -> Vec<WorkspaceArray> {
+    /// the size of one element of `items`. `first_labels` is true if `first_of_class` has the first
+    /// labels too.
+    pub(super) fn workspace(&self, first_labels: bool) -> Vec<WorkspaceArray> {
         let [items, frames] = [self.shape.items, self.shape.frames].map(|n| n as u64);
         let starts = match self.shape.label_layout {
             LabelLayout::Padded => 0,
@@ -449,7 +456,8 @@ impl Tiling {
         };
         let lattice = if_grad(blocks * LATTICE_VECTORS * VECTOR * self.quads);
         let next_label = if_grad(tile_items * self.label_bytes());
-        let first_of_class = if_grad(tile_items * self.first_of_class_bytes());
+        let listed = if first_labels { self.label_bytes() } else { 0 };
+        let first_of_class = if_grad(tile_items * (self.first_of_class_bytes() + listed));
         let array = |array, bytes: u64| WorkspaceArray {
             array,
             bytes: bytes.max(ITEM),

@@ -43,6 +43,9 @@ pub struct PlanVariant {
     /// True if the logits of the blank and of the labels are first gathered into the workspace,
     /// because the logits that a recursion reads exceed a binding.
     pub gathered: bool,
+    /// True if `softmax_stats` writes the gradient of the classes without labels, unless the
+    /// gradient overwrites the logits. `grad` then only computes that of the other classes.
+    pub row_gradient: bool,
     /// The number of batch tiles, which are computed one after the other; 0 for an empty batch.
     pub batch_tiles: usize,
     /// The number of input slices, which are bound one after the other because the logits of a
@@ -80,6 +83,7 @@ impl Plan {
             // begins with a checkpoint.
             checkpointed: any(|dispatch| dispatch.params.carry_row != 0),
             gathered: any(|dispatch| dispatch.constant("WRITE_GATHERED") == Some(1)),
+            row_gradient: any(PlannedDispatch::writes_row_gradient),
             // A batch tile has one dispatch of this kernel.
             batch_tiles: of(&CHECK_LABELS).count(),
             // Without rows, nothing is bound slice by slice.

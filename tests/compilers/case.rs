@@ -19,6 +19,7 @@ impl Case {
             (self.shader.in_place, "in_place"),
             (self.shader.subgroups, "subgroups"),
             (self.shader.input_vectors, "vectors"),
+            (self.shader.row_gradient, "gradient"),
             (self.shader.pairs_per_lane == 1, "one_pair"),
             (self.shader.pairs_per_lane == 2, "two_pairs"),
             (self.shader.emission_table, "table"),

@@ -13,13 +13,14 @@ use ctc_wgpu::{
 pub(crate) use super::case::Case;
 
 /// The constants that select code which reads entries of the input, or writes gradients.
-const F16_CONSTANTS: [&str; 6] = [
+const F16_CONSTANTS: [&str; 7] = [
     "INPUT",
     "WRITE_GATHERED",
     "READ_GATHERED",
     "GREEDY",
     "OUTWARD",
     "ROW_VECTORS",
+    "OF_LABELS",
 ];
 
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(distinct_cases);
@@ -31,10 +32,11 @@ pub(crate) fn all() -> &'static [Case] {
 
 fn distinct_cases() -> Vec<Case> {
     // Aliasing, element type and in-place gradients select the source but do not change the
-    // constants. Subgroups, vectors of the input and the form of a sweep do.
+    // constants. Subgroups, vectors of the input, a gradient of rows and the form of a sweep do.
     let key = |shader: &Shader| {
         let form = (shader.pairs_per_lane, shader.emission_table, shader.last);
-        (shader.name, shader.subgroups, shader.input_vectors, form)
+        let rows = (shader.input_vectors, shader.row_gradient);
+        (shader.name, shader.subgroups, rows, form)
     };
     let mut constants: HashMap<_, BTreeSet<_>> = HashMap::new();
     for plan in plans() {
@@ -146,6 +148,7 @@ fn shapes() -> Vec<BatchShape> {
         BatchShape::new(4, 50, 20, 6),
         BatchShape::new(4, 50, 21, 6).concatenated().time_major(),
         BatchShape::new(2, 60, 5_000, 25),
+        BatchShape::new(2, 60, 1_003, 12),
         BatchShape::new(2, 300, 100, 120),
         BatchShape::new(1, 900, 300, 400),
         BatchShape::new(1, 3_000, 20, 1_300),

@@ -159,7 +159,7 @@ fn launched(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> impl Fn(Operand) -> 
     }
 }
 
-fn outputs(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> Outputs {
+pub(crate) fn outputs(gpu: &Gpu, plan: &Plan, batch: &DeviceBatch) -> Outputs {
     let words = launched(gpu, plan, batch);
     let only = |wanted: bool, operand| if wanted { words(operand) } else { Vec::new() };
     Outputs {

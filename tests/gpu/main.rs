@@ -26,6 +26,7 @@ mod limits;
 mod loop_iterations;
 mod malformed;
 mod properties;
+mod row_gradient;
 mod stages;
 mod variants;
 mod zero_copy;

@@ -8,7 +8,7 @@ use crate::plan::{Plan, PlanVariant, Task};
 
 const TASKS: [Task; 4] = [Task::Loss, Task::LossAndGrad, Task::Align, Task::Greedy];
 
-/// Returns plans of two shapes within limits that each split the batch in another way, or select
+/// Returns plans of three shapes within limits that each split the batch in another way, or select
 /// other kernels.
 fn plans(task: Task) -> Vec<Plan> {
     let default = DeviceLimits::default();
@@ -33,12 +33,14 @@ fn plans(task: Task) -> Vec<Plan> {
         bound(20_000),
         bound(6_144),
     ];
-    // With few classes and many labels, the states of an item are larger than its logits.
+    // With few classes and many labels, the states of an item are larger than its logits. With many
+    // classes and few labels, `softmax_stats` writes the gradient.
     let shapes = [
         BatchShape::new(7, 90, 40, 25),
         BatchShape::new(1, 400, 2, 40),
+        BatchShape::new(3, 20, 200, 2),
     ];
-    // The lowest limits are too low for the second shape.
+    // The lowest limits are too low for some shapes.
     let plan = |shape, limits| Plan::new(shape, &Options::default(), task, limits).ok();
     let of_shape = |shape| within.iter().filter_map(move |limits| plan(shape, limits));
     shapes.iter().flat_map(of_shape).collect()
@@ -47,12 +49,13 @@ fn plans(task: Task) -> Vec<Plan> {
 #[test]
 fn each_field_has_both_values_among_the_plans_of_a_task() {
     type Field = (&'static str, fn(&PlanVariant) -> bool, &'static [Task]);
-    let fields: [Field; 8] = [
+    let fields: [Field; 9] = [
         ("subgroups", |v| v.subgroups, &TASKS),
         ("windows", |v| v.windows, &TASKS[..2]),
         ("states in storage", |v| v.states_in_storage, &TASKS[..3]),
         ("checkpointed", |v| v.checkpointed, &TASKS[1..3]),
         ("gathered", |v| v.gathered, &TASKS[..3]),
+        ("row gradient", |v| v.row_gradient, &TASKS[1..2]),
         ("batch tiles", |v| v.batch_tiles > 1, &TASKS),
         ("input slices", |v| v.input_slices > 1, &TASKS),
         ("ranges", |v| v.ranges, &TASKS[..3]),

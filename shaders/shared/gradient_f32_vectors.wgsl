@@ -1,0 +1,6 @@
+// The caller's gradient, as vectors of four f32.
+@group(0) @binding(7) var<storage, read_write> gradient: array<vec4<f32>>;
+
+fn set_gradient_vector(index: u32, values: vec4<f32>) {
+    gradient[index] = values;
+}
