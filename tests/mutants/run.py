@@ -58,7 +58,18 @@ SHADER_TESTS = [
             "zero_copy::",
         ],
     ),
-    ("gpu", ["loop_iterations::", "variants::", "malformed::", "properties::", "buffer_errors::", "decode::"]),
+    (
+        "gpu",
+        [
+            "loop_iterations::",
+            "variants::",
+            "row_gradient::",
+            "malformed::",
+            "properties::",
+            "buffer_errors::",
+            "decode::",
+        ],
+    ),
     ("lib", []),
 ]
 # Fails if the WGSL of a mutant does not compile. Every test would fail then, and prove nothing.
