@@ -149,7 +149,8 @@ pub(crate) const BENCH: &str = "\
 The batches are generated from fixed seeds. Results are checked, and no time is printed for a batch
 with a wrong result. `GB/s` counts two reads of the logits and one write of the gradient, or one
 read with --forward-only. `of copying` is that rate in per cent of the memory bandwidth, which is
-measured first by copying a large buffer.
+measured first by copying a large buffer. On a GPU, rows of logits that are much wider than their
+labels are read only once, so it can exceed 100 %.
 
 Exit status:
   0  success
