@@ -111,19 +111,23 @@ fn step_emissions(block: BlockEntries, step: u32) -> States {
 // The emissions of a single step, for kernels that load no blocks.
 fn emissions_at(g: u32, direction: u32, k: u32, item: Item, group: Group) -> States {
     let step = k % BLOCK;
-    let y = block_emissions(load_block(g, direction, k - step, item, group));
+    let block = load_block(g, direction, k - step, item, group);
+    var labels = block.a;
     switch (step) {
         case 1u: {
-            return y.b;
+            labels = block.b;
         }
         case 2u: {
-            return y.c;
+            labels = block.c;
         }
         case 3u: {
-            return y.d;
+            labels = block.d;
         }
-        default: {
-            return y.a;
-        }
+        default: {}
     }
+    let blank = block.blanks[step];
+    if (any_of(labels == Words(NOT_IN_TABLE)) || blank == NOT_IN_TABLE) {
+        return step_emissions(block, step);
+    }
+    return States(from_table(Words(blank)), from_table(labels));
 }
