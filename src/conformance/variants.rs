@@ -17,16 +17,19 @@ pub struct Variant {
     /// True if the results have the same bits as those of the plan that the library chooses. False
     /// for variants that sum rows in another order.
     pub same_bits: bool,
+    /// True if only items whose states need more than one subgroup have plans of the variant.
+    pub needs_long_labels: bool,
 }
 
 /// Every variant that a change of the limits can force.
-pub const VARIANTS: [Variant; 17] = [
+pub const VARIANTS: [Variant; 16] = [
     Variant {
         name: "subgroups",
         change: |limits| (limits.subgroup_size > 0).then_some(*limits),
         splits: false,
         matches: |variant| variant.subgroups,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "barriers",
@@ -39,6 +42,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |variant| !variant.subgroups,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "one pair per lane",
@@ -46,6 +50,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |variant| variant.pairs_per_lane == 1,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "one pair per lane, barriers",
@@ -53,6 +58,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |variant| variant.pairs_per_lane == 1,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "two pairs per lane",
@@ -60,6 +66,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |variant| variant.pairs_per_lane == 2,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "four pairs per lane",
@@ -67,6 +74,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |variant| variant.pairs_per_lane == 4,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "windows, one pair per lane",
@@ -75,6 +83,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |variant| variant.windows && variant.pairs_per_lane == 1,
         same_bits: true,
+        needs_long_labels: true,
     },
     Variant {
         name: "windows, two pairs per lane",
@@ -82,6 +91,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |variant| variant.windows && variant.pairs_per_lane == 2,
         same_bits: true,
+        needs_long_labels: true,
     },
     Variant {
         name: "states in storage",
@@ -89,13 +99,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |variant| variant.states_in_storage,
         same_bits: true,
-    },
-    Variant {
-        name: "states in storage, emission table",
-        change: |limits| Some(limits.max_register_quads(0).pairs_per_lane(4)),
-        splits: false,
-        matches: |variant| variant.states_in_storage && variant.emission_table,
-        same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "checkpointed",
@@ -103,6 +107,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: true,
         matches: |variant| variant.checkpointed && !variant.gathered,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "checkpointed in storage",
@@ -110,6 +115,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: true,
         matches: |variant| variant.checkpointed && variant.states_in_storage,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "gathered",
@@ -117,6 +123,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: true,
         matches: |variant| variant.gathered,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "batch tiles",
@@ -124,6 +131,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: true,
         matches: |variant| variant.batch_tiles > 1,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "dispatch ranges",
@@ -136,6 +144,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |variant| variant.ranges,
         same_bits: true,
+        needs_long_labels: false,
     },
     Variant {
         name: "lowest limits",
@@ -151,6 +160,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |_| true,
         same_bits: false,
+        needs_long_labels: false,
     },
     // Also reads single entries of the input in place of vectors, or vice versa.
     Variant {
@@ -164,6 +174,7 @@ pub const VARIANTS: [Variant; 17] = [
         splits: false,
         matches: |_| true,
         same_bits: false,
+        needs_long_labels: false,
     },
 ];
 
