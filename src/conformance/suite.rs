@@ -238,6 +238,7 @@ mod tests {
             splits: true,
             matches: |variant| variant.checkpointed && variant.batch_tiles == usize::MAX,
             same_bits: true,
+            needs_long_labels: false,
         }];
         let suite = Suite::new(SuiteSize::Quick);
         let forced = suite.forced_of(&UNREACHABLE, &DeviceLimits::default());
