@@ -48,7 +48,7 @@ test('the page validates the GPU and saves the report', async () => {
     assert.ok(await page.locator('#save-json').isDisabled());
     await page.click('#validate');
     assert.ok(await page.locator('#validate').isDisabled());
-    await page.locator('#validate:enabled').waitFor({ timeout: 480_000 });
+    await page.locator('#validate:enabled').waitFor({ timeout: 900_000 });
     assert.match(await text(page, 'validate-status'), /^All \d+ cases pass\.$/);
     assert.equal(await page.locator('#validate-progress').evaluate(bar => bar.value), 1);
     const table = await rows(page, 'validate-table');
