@@ -74,22 +74,7 @@ fn class_entries(frames: FourFrames, c: u32) -> vec4<u32> {
     return vec4<u32>(input_bits(at.x), input_bits(at.y), input_bits(at.z), input_bits(at.w));
 }
 
-// Writes the gradient at `at` in the frames where `written` is true.
-fn set_frames(at: vec4<u32>, written: vec4<bool>, values: vec4<f32>) {
-    if (written.x) {
-        set_gradient(at.x, values.x);
-    }
-    if (written.y) {
-        set_gradient(at.y, values.y);
-    }
-    if (written.z) {
-        set_gradient(at.z, values.z);
-    }
-    if (written.w) {
-        set_gradient(at.w, values.w);
-    }
-}
-
+// Writes NaN at `at` in the frames where `written` is true.
 fn set_frames_nan(at: vec4<u32>, written: vec4<bool>) {
     if (written.x) {
         set_gradient_nan(at.x);
@@ -261,7 +246,7 @@ fn grad(
         // the scale is not 0; otherwise 0.
         let is_nan = valid & vec4<bool>(status_code == NOT_FINITE && item.scale != 0.0);
         for (var c = lane; c < params.classes; c += LANES) {
-            set_frames(frames.first + c, written & !is_nan, vec4<f32>(0.0));
+            set_gradients(frames.first + c, written & !is_nan, vec4<f32>(0.0));
             set_frames_nan(frames.first + c, written & is_nan);
         }
         return;
@@ -282,6 +267,6 @@ fn grad(
             weights += totals.blanks;
         }
         let values = item.scale * derivative(bits, norm, weights * inverse);
-        set_frames(frames.first + linked.c, written, select(vec4<f32>(0.0), values, valid));
+        set_gradients(frames.first + linked.c, written, select(vec4<f32>(0.0), values, valid));
     }
 }

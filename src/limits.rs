@@ -87,6 +87,14 @@ impl DeviceLimits {
     pub const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_F16);
 }
 
+impl DeviceLimits {
+    /// Returns true if sweeps have the forms of a GPU: on a GPU, or if a test forces the pairs per
+    /// lane of a software adapter.
+    pub(crate) fn has_gpu_sweeps(&self) -> bool {
+        !self.software || self.pairs_per_lane != 0
+    }
+}
+
 impl From<&wgpu::Device> for DeviceLimits {
     /// Returns the limits of `device`, including its features.
     fn from(device: &wgpu::Device) -> Self {

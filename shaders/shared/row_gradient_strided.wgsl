@@ -4,18 +4,5 @@
 // one is not written; `all_exist` is true if there is none.
 fn set_row_gradient(first: u32, lane: u32, k: u32, all_exist: bool, values: vec4<f32>) {
     let classes = vector_classes(lane, k);
-    let written = exist(classes) | vec4<bool>(all_exist);
-    let at = first + classes;
-    if (written.x) {
-        set_gradient(at.x, values.x);
-    }
-    if (written.y) {
-        set_gradient(at.y, values.y);
-    }
-    if (written.z) {
-        set_gradient(at.z, values.z);
-    }
-    if (written.w) {
-        set_gradient(at.w, values.w);
-    }
+    set_gradients(first + classes, exist(classes) | vec4<bool>(all_exist), values);
 }

@@ -33,6 +33,7 @@ const GRADIENT_F32: &str = include_str!("../../shaders/shared/gradient_f32.wgsl"
 const GRADIENT_F16: &str = include_str!("../../shaders/shared/gradient_f16.wgsl");
 const GRADIENT_F32_VECTORS: &str = include_str!("../../shaders/shared/gradient_f32_vectors.wgsl");
 const GRADIENT_F16_VECTORS: &str = include_str!("../../shaders/shared/gradient_f16_vectors.wgsl");
+const SET_GRADIENTS: &str = include_str!("../../shaders/shared/set_gradients.wgsl");
 const IN_PLACE_F32: &str = include_str!("../../shaders/shared/in_place_f32.wgsl");
 const IN_PLACE_F16: &str = include_str!("../../shaders/shared/in_place_f16.wgsl");
 const HALF: &str = include_str!("../../shaders/shared/half.wgsl");
@@ -246,6 +247,10 @@ impl Kernel {
         if variant.element == ElementType::F16 {
             parts.push(HALF);
         }
+        let gradient = match variant.element {
+            ElementType::F32 => GRADIENT_F32,
+            ElementType::F16 => GRADIENT_F16,
+        };
         for part in self.shared {
             let input = match (variant.element, variant.vectors) {
                 (ElementType::F32, false) => INPUT_F32,
@@ -259,21 +264,24 @@ impl Kernel {
                 SourcePart::RowVectors if variant.vectors => parts.push(ROW_ADJACENT),
                 SourcePart::RowVectors => parts.push(ROW_STRIDED),
                 SourcePart::RowGradient if !variant.row_gradient => parts.push(ROW_GRADIENT_NONE),
+                SourcePart::RowGradient if variant.vectors => parts.extend([
+                    match variant.element {
+                        ElementType::F32 => GRADIENT_F32_VECTORS,
+                        ElementType::F16 => GRADIENT_F16_VECTORS,
+                    },
+                    ROW_GRADIENT_ADJACENT,
+                ]),
                 SourcePart::RowGradient => {
-                    parts.extend(match (variant.element, variant.vectors) {
-                        (ElementType::F32, false) => [GRADIENT_F32, ROW_GRADIENT_STRIDED],
-                        (ElementType::F32, true) => [GRADIENT_F32_VECTORS, ROW_GRADIENT_ADJACENT],
-                        (ElementType::F16, false) => [GRADIENT_F16, ROW_GRADIENT_STRIDED],
-                        (ElementType::F16, true) => [GRADIENT_F16_VECTORS, ROW_GRADIENT_ADJACENT],
-                    });
+                    parts.extend([gradient, SET_GRADIENTS, ROW_GRADIENT_STRIDED]);
                 }
                 SourcePart::Gradient => {
-                    parts.extend(match (variant.element, variant.in_place) {
-                        (ElementType::F32, false) => [GRADIENT_F32, INPUT_F32],
-                        (ElementType::F32, true) => [GRADIENT_F32, IN_PLACE_F32],
-                        (ElementType::F16, false) => [GRADIENT_F16, INPUT_F16],
-                        (ElementType::F16, true) => [GRADIENT_F16, IN_PLACE_F16],
-                    });
+                    let input = match (variant.element, variant.in_place) {
+                        (ElementType::F32, false) => INPUT_F32,
+                        (ElementType::F32, true) => IN_PLACE_F32,
+                        (ElementType::F16, false) => INPUT_F16,
+                        (ElementType::F16, true) => IN_PLACE_F16,
+                    };
+                    parts.extend([gradient, SET_GRADIENTS, input]);
                 }
                 SourcePart::Emissions if table => parts.push(EMISSION_TABLE),
                 SourcePart::Emissions | SourcePart::Entries => parts.push(EMISSIONS),

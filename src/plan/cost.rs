@@ -35,8 +35,8 @@ const INSTRUCTION_NS: u64 = 8;
 const BYTES_PER_NS: u64 = 10;
 
 /// Returns an upper bound of the instructions of one loop iteration of a kernel, from compiled code
-/// (Intel's for `sweep`, which spills registers there if a lane holds four state pairs; otherwise
-/// NVIDIA's and AMD's). One iteration more stands for the code outside of loops.
+/// (for `sweep` Intel's with four state pairs per lane, which takes more than the forms of GPUs;
+/// otherwise NVIDIA's and AMD's). One iteration more stands for the code outside of loops.
 fn instructions(kernel: &Kernel) -> u64 {
     match kernel.name {
         "sweep" => 1_600,

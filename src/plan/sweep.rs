@@ -211,8 +211,7 @@ impl Builder<'_> {
     /// and on a software adapter, where shuffles take longer than barriers, only if a test forces
     /// the pairs per lane.
     fn window_lanes(&self, groups: u64, pairs: Pairs) -> Option<u64> {
-        let forced = self.limits.pairs_per_lane != 0;
-        if self.task == Task::Align || pairs == Pairs::Four || (self.limits.software && !forced) {
+        if self.task == Task::Align || pairs == Pairs::Four || !self.limits.has_gpu_sweeps() {
             return None;
         }
         // A window has the groups of two quads in common with the next one.

@@ -272,8 +272,8 @@ impl Tiling {
     /// does not fit a workspace array, if an item is split into segments, if the input is gathered,
     /// or if the states are in storage. Alignment has no table.
     fn emission_table(&self, limits: &DeviceLimits) -> Option<EmissionTable> {
-        let wanted = !limits.software || limits.pairs_per_lane != 0;
-        if !wanted || !self.task.is_loss() || self.spill || self.gathered || self.segments() > 1 {
+        let wanted = limits.has_gpu_sweeps() && self.task.is_loss();
+        if !wanted || self.spill || self.gathered || self.segments() > 1 {
             return None;
         }
         let table = if self.shape.classes as u64 <= self.label_capacity + 1 {
