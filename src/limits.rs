@@ -29,9 +29,9 @@ pub struct DeviceLimits {
     /// The largest number of quads that a sweep may hold in registers. A quad is four consecutive
     /// state pairs, each of a blank and a label. The number of lanes is a limit too: on a software
     /// adapter, a lane holds one quad; on a GPU, where quads would spill registers, half a quad. So
-    /// a GPU with 512 invocations per workgroup, or more, holds 1,023 labels, and one with 256, 511
-    /// labels. The states of longer items are in storage, which is slower. Lower this number to
-    /// test that variant.
+    /// a GPU with 512 invocations per workgroup and 32 KiB of workgroup memory, or more, holds the
+    /// states of 1,023 labels, and one with 256 invocations those of 511. The states of longer
+    /// items are in storage, which is slower. Lower this number to test that variant.
     pub max_register_quads: u32,
     /// The number of state pairs that each lane of a recursion holds: 1, 2 or 4. With 0, the
     /// default, the plan chooses: on a software adapter 4, and on a GPU 1, or 2 for long labels.
