@@ -25,6 +25,7 @@ fn validate(name: &str, entry: &str, source: &str) -> Result<(), String> {
         // translating it.
         &[
             "-D",
+            "-Od",
             "-e",
             entry,
             "--target-env",
