@@ -101,9 +101,15 @@ fn begins_outward(assignment: Assignment) -> bool {
     return params.end_step >= steps_of(1u - assignment.direction, assignment.item.frames);
 }
 
+// The exponent of a · b, with m in [1, 2). It depends only on the values of a and b, and not on how
+// they are split into m and e: emissions from the table are normalised, computed ones are not.
+fn product_exponent(a: Scaled, b: Scaled) -> Ints {
+    return normalised(Scaled(a.m * b.m, a.e + b.e)).e;
+}
+
 // The largest exponent of the products of a group's states.
 fn largest_exponent(a: States, b: States) -> i32 {
-    return largest_of(max(a.blank.e + b.blank.e, a.label.e + b.label.e));
+    return largest_of(max(product_exponent(a.blank, b.blank), product_exponent(a.label, b.label)));
 }
 
 // The weights of a group at a frame: alpha · beta of each label, and the sum over the group's

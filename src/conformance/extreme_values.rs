@@ -2,7 +2,7 @@
 //! its digits.
 
 use super::batch::OwnedBatch;
-use super::random::BatchSpec;
+use super::random::{BatchSpec, Rng};
 use super::random_case::RandomCase;
 use crate::{Input, Options};
 
@@ -126,4 +126,36 @@ pub fn equally_probable_paths() -> Vec<RandomCase> {
     let batch = OwnedBatch::one([frames, 4], values.collect(), &[1, 2]);
     let name = "paths that are equally probable over 64 frames".to_owned();
     vec![RandomCase::new(name, batch, Options::default())]
+}
+
+/// Returns cases in which one class of the first frame and of the last one is as improbable as the
+/// smallest normal number, 2^-126, so that its occupancy there is a little above or below it.
+/// Whether a kernel counts an occupancy as 0 must depend on its value only. The emission table
+/// holds the other frames, so in half of the variants their emissions are represented in another
+/// way.
+#[must_use]
+pub fn near_underflow() -> Vec<RandomCase> {
+    let case = |(seed, dims, labels): (u64, [usize; 3], usize)| {
+        let [items, frames, _] = dims;
+        let spec = BatchSpec {
+            ragged: false,
+            ..BatchSpec::new(dims, labels)
+        };
+        let mut batch = spec.batch(seed);
+        let mut rng = Rng::new(seed);
+        for item in 0..items {
+            for t in [0, frames - 1] {
+                let first = batch.row(item, t);
+                batch.values[first + rng.below(3)] = -86.5 + 2.0 * rng.unit();
+            }
+        }
+        let name = format!("a class as improbable as 2^-126, {labels} labels, seed {seed}");
+        RandomCase::new(name, batch, Options::default())
+    };
+    let cases = [
+        (0, [300, 17, 6], 4),
+        (1, [300, 20, 6], 5),
+        (2, [4, 150, 300], 60),
+    ];
+    cases.map(case).into()
 }

@@ -57,6 +57,7 @@ pub fn families(size: SuiteSize) -> Vec<Family> {
         Family::new("extreme magnitudes", extreme_values::huge_losses()),
         Family::new("masked labels", extreme_values::masked_labels()),
         Family::new("far below the maximum", extreme_values::far_below()),
+        Family::new("near underflow", extreme_values::near_underflow()),
         Family::new(
             "equally probable paths",
             extreme_values::equally_probable_paths(),

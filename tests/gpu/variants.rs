@@ -7,8 +7,11 @@ use ctc_wgpu::{Batch, BatchShape, Error, GpuCtc, Options};
 
 use crate::support::adapters::on_each;
 use crate::support::buffer_layouts;
-use crate::support::check::{Computed, Tolerance, run_golden, run_random, run_semantics};
+use crate::support::check::{
+    Computed, Tolerance, run_cases, run_golden, run_random, run_semantics,
+};
 use crate::support::device::{Gpu, Outputs, on_each_device_within};
+use crate::support::extreme_values::near_underflow;
 use crate::support::random_case::RandomCase;
 use crate::support::variants::VARIANTS;
 
@@ -83,6 +86,13 @@ fn every_variant_holds_the_table_of_semantics() {
 #[test]
 fn every_variant_agrees_with_the_reference_on_random_batches() {
     holds(20, true, |run| run_random(run, Tolerance::F32, 0..80));
+}
+
+#[test]
+fn every_variant_counts_the_same_occupancies_as_0() {
+    holds(1, true, |run| {
+        run_cases("near underflow", near_underflow(), run, Tolerance::F32);
+    });
 }
 
 /// Runs `test` on each device with every feature that kernels can use.
