@@ -70,7 +70,7 @@ fn sweep_inward(assignment: Assignment, lane: u32) -> u32 {
     for (var k = params.first_step; k < end; k++) {
         for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
             let quad = group_of(assignment.g, assignment.item.labels, q);
-            let y = step_emissions(assignment.g, d, k, assignment.item, quad);
+            let y = emissions_at(assignment.g, d, k, assignment.item, quad);
             let states = with_emission(incoming(d, assignment, own_row(parity), quad), y);
             if (k % BLOCK == 0u) {
                 store_row(assignment, k, q, states);
@@ -122,7 +122,7 @@ fn sweep_outward(assignment: Assignment, lane: u32) -> u32 {
         for (var k = first + 1u; k < block_end; k++) {
             for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
                 let quad = group_of(assignment.g, assignment.item.labels, q);
-                let y = step_emissions(assignment.g, other, k, assignment.item, quad);
+                let y = emissions_at(assignment.g, other, k, assignment.item, quad);
                 let states = with_emission(
                     incoming(other, assignment, block_row(k - first - 1u), quad),
                     y,
@@ -138,7 +138,7 @@ fn sweep_outward(assignment: Assignment, lane: u32) -> u32 {
             let f = k - 1u - first;
             for (var q = lane; q <= assignment.item.labels / 4u; q += LANES) {
                 let quad = group_of(assignment.g, assignment.item.labels, q);
-                let y = step_emissions(assignment.g, other, k - 1u, assignment.item, quad);
+                let y = emissions_at(assignment.g, other, k - 1u, assignment.item, quad);
                 let sums = incoming(d, assignment, own_row(parity), quad);
                 let weights = weights_of(sums, load_carry(block_row(f), assignment, q));
                 let at = lattice_part(first, other, assignment.g, 0u) + q;

@@ -261,7 +261,7 @@ pub(crate) static SWEEP_LONG: Kernel = Kernel {
         Shared(STATES),
         Shared(EMISSION),
         Shared(ENTRIES),
-        Shared(EMISSIONS),
+        SourcePart::Emissions,
         Shared(SWEEP_ARRAYS),
         Shared(source::CARRY_WRITTEN),
         Shared(WHOLE_ROW),

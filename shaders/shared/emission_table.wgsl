@@ -1,8 +1,8 @@
 // Reads the emissions of a group from the emission table that `softmax_stats` wrote. Loads one
 // block of frames ahead, so that the loads overlap with the computation of the block before.
 // Computes the emissions of a block from the input if the table cannot hold one of them. Declares
-// `load_block` and `block_emissions`, as emissions.wgsl does. The pairs of a group are written out,
-// because naga adds guards to a loop, which keep compilers from unrolling it.
+// `load_block`, `block_emissions` and `emissions_at`, as emissions.wgsl does. The pairs of a group
+// are written out, because naga adds guards to a loop, which keep compilers from unrolling it.
 
 // The words of a group in a block of four frames. `a`, `b`, `c` and `d` are those of the labels at
 // the first to the fourth frame. `blanks`, the words of the blank, has one component per frame.
@@ -106,4 +106,28 @@ fn step_emissions(block: BlockEntries, step: u32) -> States {
         row_max_of(block.g, block.direction, k, block.frames),
         entry(first, params.blank),
     );
+}
+
+// The emissions of a single step, for kernels that load no blocks.
+fn emissions_at(g: u32, direction: u32, k: u32, item: Item, group: Group) -> States {
+    let step = k % BLOCK;
+    let block = load_block(g, direction, k - step, item, group);
+    var labels = block.a;
+    switch (step) {
+        case 1u: {
+            labels = block.b;
+        }
+        case 2u: {
+            labels = block.c;
+        }
+        case 3u: {
+            labels = block.d;
+        }
+        default: {}
+    }
+    let blank = block.blanks[step];
+    if (any_of(labels == Words(NOT_IN_TABLE)) || blank == NOT_IN_TABLE) {
+        return step_emissions(block, step);
+    }
+    return States(from_table(Words(blank)), from_table(labels));
 }

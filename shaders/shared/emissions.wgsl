@@ -108,7 +108,7 @@ fn block_emissions(block: BlockEntries) -> BlockStates {
 }
 
 // The emissions of a single step, for kernels that load no blocks.
-fn step_emissions(g: u32, direction: u32, k: u32, item: Item, group: Group) -> States {
+fn emissions_at(g: u32, direction: u32, k: u32, item: Item, group: Group) -> States {
     let first = first_entry(g, direction, k, item.frames);
     return emissions_of(
         entries_of(first, columns_of(group, item.labels)),

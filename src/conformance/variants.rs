@@ -22,7 +22,7 @@ pub struct Variant {
 }
 
 /// Every variant that a change of the limits can force.
-pub const VARIANTS: [Variant; 16] = [
+pub const VARIANTS: [Variant; 17] = [
     Variant {
         name: "subgroups",
         change: |limits| (limits.subgroup_size > 0).then_some(*limits),
@@ -98,6 +98,14 @@ pub const VARIANTS: [Variant; 16] = [
         change: in_storage,
         splits: false,
         matches: |variant| variant.states_in_storage,
+        same_bits: true,
+        needs_long_labels: false,
+    },
+    Variant {
+        name: "states in storage, emission table",
+        change: |limits| Some(limits.max_register_quads(0).pairs_per_lane(4)),
+        splits: false,
+        matches: |variant| variant.states_in_storage && variant.emission_table,
         same_bits: true,
         needs_long_labels: false,
     },

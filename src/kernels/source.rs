@@ -220,8 +220,13 @@ impl Kernel {
             row_gradient: variant.row_gradient
                 && !variant.in_place
                 && self.shared.contains(&SourcePart::RowGradient),
-            sweep: if self.shared.contains(&SourcePart::Emissions) {
+            sweep: if self.shared.contains(&SourcePart::SweepLoops) {
                 variant.sweep
+            } else if self.shared.contains(&SourcePart::Emissions) {
+                SweepForm {
+                    table: variant.sweep.table,
+                    ..SweepForm::QUADS
+                }
             } else if self.shared.contains(&SourcePart::Entries) {
                 SweepForm {
                     pairs: variant.sweep.pairs,

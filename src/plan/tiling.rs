@@ -269,11 +269,11 @@ impl Tiling {
 
     /// Returns the emission table that the sweeps read, if they read one. On a software adapter
     /// they compute the emissions, which is faster than reading them. They also do so if the table
-    /// does not fit a workspace array, if an item is split into segments, if the input is gathered,
-    /// or if the states are in storage. Alignment has no table.
+    /// does not fit a workspace array, if an item is split into segments, or if the input is
+    /// gathered. Alignment has no table.
     fn emission_table(&self, limits: &DeviceLimits) -> Option<EmissionTable> {
         let wanted = limits.has_gpu_sweeps() && self.task.is_loss();
-        if !wanted || self.spill || self.gathered || self.segments() > 1 {
+        if !wanted || self.gathered || self.segments() > 1 {
             return None;
         }
         let table = if self.shape.classes as u64 <= self.label_capacity + 1 {

@@ -123,7 +123,8 @@ Variants:
                            subgroup operations
   two (four) pairs         the same with two or four pairs, without subgroup operations
   per lane
-  states in storage        alpha and beta in storage buffers, not in registers
+  states in storage        alpha and beta in storage buffers, not in registers; with `, emission
+                           table`, the probabilities of the classes read from a table
   checkpointed             items split into segments of frames, with checkpoints between them
   checkpointed in storage  the same, with states in storage
   gathered                 the input split into slices, and the entries of the labels copied
