@@ -278,28 +278,31 @@ def main():
     survived = set()
     tree = Tree()
     programs = shader_programs(tree) if mutants and mutants[0]["file"].endswith(".wgsl") else {}
-    try:
-        for mutant in mutants:
-            id = mutant["id"]
-            started = time.monotonic()
-            if args.again or args.sample or id not in killed.keys() | explained:
-                killer = judge(mutant, places[id], tree, programs, args.quick)
-                killed.pop(id, None)
-                if killer:
-                    killed[id] = killer
-                else:
-                    survived.add(id)
-            seconds = time.monotonic() - started
-            result = killed.get(id) or ("SURVIVED" if id in survived else "survives, as known")
-            print(f"{seconds:6.1f} s  {mutant['file']}: {mutant['what']}: {result}", flush=True)
-    finally:
-        if not (args.only or args.sample or args.quick):
-            in_order = [mutant["id"] for mutant in everything]
-            lists.write(lists.KILLED, {id: killed[id] for id in in_order if id in killed})
-            survivors |= {id: "" for id in in_order if id in survived - explained}
-            kept = {id: why for id, why in survivors.items() if why or id not in killed}
-            lists.write(lists.SURVIVORS, kept)
-            write_report()
+
+    def save():
+        if args.only or args.sample or args.quick:
+            return
+        in_order = [mutant["id"] for mutant in everything]
+        lists.write(lists.KILLED, {id: killed[id] for id in in_order if id in killed})
+        new = {id: "" for id in in_order if id in survived - explained}
+        kept = {id: why for id, why in (survivors | new).items() if why or id not in killed}
+        lists.write(lists.SURVIVORS, kept)
+        write_report()
+
+    for mutant in mutants:
+        id = mutant["id"]
+        started = time.monotonic()
+        if args.again or args.sample or id not in killed.keys() | explained:
+            killer = judge(mutant, places[id], tree, programs, args.quick)
+            killed.pop(id, None)
+            if killer:
+                killed[id] = killer
+            else:
+                survived.add(id)
+            save()
+        seconds = time.monotonic() - started
+        result = killed.get(id) or ("SURVIVED" if id in survived else "survives, as known")
+        print(f"{seconds:6.1f} s  {mutant['file']}: {mutant['what']}: {result}", flush=True)
     surprises = len(survived - explained)
     print(f"{len(mutants)} mutants, {surprises} survived without a known reason")
     return 1 if surprises else 0
