@@ -97,6 +97,16 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
             none(),
         ),
         row(
+            "the threshold applies to the whole item: an improbable label, then an improbable frame",
+            OwnedBatch::one(
+                [2, 3],
+                vec![-1.05e9, -1.05e9, 0.0, -5.0e8, -5.0e8, -5.0e8],
+                &[1],
+            ),
+            input(Input::LogProbs),
+            none(),
+        ),
+        row(
             "a needed log-probability just below the threshold is exact",
             needed(-BELOW_THRESHOLD),
             input(Input::LogProbs),
