@@ -90,7 +90,8 @@ fn far_below_by(far_above: f32) -> RandomCase {
 }
 
 /// Returns impossible items whose scores exceed 0 in many frames. Two of the frames cost 2.1e9
-/// nats, and the others give back a part of it, so a bounded sum must not become smaller again.
+/// nats, and the others give back a part of it, so a bounded sum must not become smaller again. The
+/// two are 1,024 frames apart, so that one lane of a kernel adds them up before any other sum.
 #[must_use]
 pub fn impossible_in_spite_of_scores_above_0() -> Vec<RandomCase> {
     let frames = 600_000;
@@ -107,8 +108,8 @@ pub fn impossible_in_spite_of_scores_above_0() -> Vec<RandomCase> {
         RandomCase::new(name.to_owned(), batch, options)
     };
     vec![
-        case("masked in the first frames", [0, 1]),
-        case("masked in the last frames", [frames - 2, frames - 1]),
+        case("masked in the first frames", [0, 1024]),
+        case("masked in the last frames", [frames - 1025, frames - 1]),
     ]
 }
 
@@ -152,10 +153,6 @@ pub fn near_underflow() -> Vec<RandomCase> {
         let name = format!("a class as improbable as 2^-126, {labels} labels, seed {seed}");
         RandomCase::new(name, batch, Options::default())
     };
-    let cases = [
-        (0, [300, 17, 6], 4),
-        (1, [300, 20, 6], 5),
-        (2, [8, 150, 300], 60),
-    ];
+    let cases = [(0, [400, 17, 6], 4), (1, [8, 150, 300], 60)];
     cases.map(case).into()
 }
