@@ -5,7 +5,7 @@ use super::device::Gpu;
 use super::guarded_buffers::{BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, Outputs, run};
 use super::random_case::RandomCase;
 use super::variants::limits_for_variant;
-use crate::{GpuCtc, Task};
+use crate::{DeviceLimits, GpuCtc, Task};
 
 /// Checks that the results of a batch have the same bits in separate buffers and in one buffer, and
 /// that only the outputs are written.
@@ -45,12 +45,13 @@ pub fn in_place(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<(), String
 }
 
 /// Checks that f16 logits have the loss of the same numbers in f32, and the gradient of these
-/// rounded once; in place too, and with infinities and NaN among the logits.
+/// rounded once; in place too, with infinities and NaN among the logits, and in the plans of GPUs and
+/// of software adapters.
 ///
 /// # Errors
 /// The first difference.
 pub fn f16(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<(), String> {
-    check_f16(gpu, ctc, case)?;
+    let limits = ctc.limits();
     let mut corrupted = case.clone();
     corrupted.name += " with infinities and NaN";
     let classes = case.batch.classes();
@@ -61,10 +62,20 @@ pub fn f16(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<(), String> {
             corrupted.batch.values[row + item % classes] = odd;
         }
     }
-    check_f16(gpu, ctc, &corrupted)
+    // Only one of the two reads entries of the input as vectors.
+    for limits in [limits, limits.software(!limits.software)] {
+        check_f16(gpu, ctc, case, &limits)?;
+        check_f16(gpu, ctc, &corrupted, &limits)?;
+    }
+    Ok(())
 }
 
-fn check_f16(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<(), String> {
+fn check_f16(
+    gpu: &Gpu,
+    ctc: &GpuCtc,
+    case: &RandomCase,
+    limits: &DeviceLimits,
+) -> Result<(), String> {
     let RandomCase {
         name,
         batch,
@@ -78,7 +89,7 @@ fn check_f16(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<(), String> {
     let wide = DeviceBatch::of(&batch);
     let narrow = wide.clone().narrowed();
     let plan = |batch: &DeviceBatch| {
-        let plan = ctc.plan(&batch.shape, options);
+        let plan = ctc.plan_within(&batch.shape, options, Task::LossAndGrad, limits);
         plan.map_err(|e| format!("{name}: {e}"))
     };
     let expected = run(gpu, &plan(&wide)?, &wide, BufferPlacement::Separate)?;
