@@ -175,6 +175,12 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
             none(),
         ),
         row(
+            "a probability just below the threshold is 0 in the sum over the classes too",
+            OwnedBatch::one([1, 2], vec![MIN_PROB, MIN_PROB.next_down()], &[]),
+            input(Input::Probs { epsilon: 0.0 }),
+            costs(0.0, [0.0, 1.0 / f64::from(MIN_PROB)]),
+        ),
+        row(
             "with the blank among the labels, paths are counted more than once, so a loss may be negative",
             certain,
             Options {
