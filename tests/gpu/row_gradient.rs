@@ -47,10 +47,12 @@ fn batch(classes: usize, blank: usize) -> OwnedBatch {
     labels[1] = vec![class(1), class(0), class(1), class(0), class(2)];
     // More labels than frames, and no weight.
     labels[2] = (1..=MAX_LABELS).map(class).collect();
+    labels[6] = vec![class(1)];
+    labels[7] = vec![class(2)];
     let lengths = batch.logit_lengths.as_mut().unwrap();
-    lengths[..7].copy_from_slice(&[22, 21, 3, 20, 22, 19, 18]);
+    lengths[..8].copy_from_slice(&[22, 21, 3, 20, 22, 19, 18, 20]);
     let weights = batch.weights.as_mut().unwrap();
-    weights[..7].copy_from_slice(&[1.0, -1.5, 1.0, 0.0, 0.75, 1.25, 2.0]);
+    weights[..8].copy_from_slice(&[1.0, -1.5, 1.0, 0.0, 0.75, 1.25, 2.0, -0.5]);
     // A row that is invalid by itself, and one that is masked as a whole.
     let row = batch.row(4, 5);
     batch.values[row + classes - 1] = f32::NAN;
@@ -67,8 +69,9 @@ fn batch(classes: usize, blank: usize) -> OwnedBatch {
     }
     let row = batch.row(6, 1);
     batch.values[row..row + classes].fill(f32::MIN);
-    let row = batch.row(6, 2);
-    batch.values[row + 2] = f32::MAX;
+    // Only a path with the second label in this frame is possible.
+    let row = batch.row(7, 2);
+    batch.values[row + class(2) as usize] = f32::MAX;
     let row = batch.row(6, 20);
     batch.values[row] = f32::INFINITY;
     batch.labels(padded(&labels))
