@@ -52,7 +52,7 @@ fn batch(classes: usize, blank: usize) -> OwnedBatch {
     let lengths = batch.logit_lengths.as_mut().unwrap();
     lengths[..8].copy_from_slice(&[22, 21, 3, 20, 22, 19, 18, 20]);
     let weights = batch.weights.as_mut().unwrap();
-    weights[..8].copy_from_slice(&[1.0, -1.5, 1.0, 0.0, 0.75, 1.25, 2.0, -0.5]);
+    weights[..8].copy_from_slice(&[1.0, -1.5, 1.0, -0.0, 0.75, 1.25, 2.0, -0.5]);
     // A row that is invalid by itself, and one that is masked as a whole.
     let row = batch.row(4, 5);
     batch.values[row + classes - 1] = f32::NAN;
