@@ -45,8 +45,8 @@ pub fn in_place(gpu: &Gpu, ctc: &GpuCtc, case: &RandomCase) -> Result<(), String
 }
 
 /// Checks that f16 logits have the loss of the same numbers in f32, and the gradient of these
-/// rounded once; in place too, with infinities and NaN among the logits, and in the plans of GPUs and
-/// of software adapters.
+/// rounded once; in place too, with infinities and NaN among the logits, and in the plans of GPUs
+/// and of software adapters.
 ///
 /// # Errors
 /// The first difference.
