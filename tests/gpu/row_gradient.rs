@@ -47,6 +47,7 @@ fn batch(classes: usize, blank: usize) -> OwnedBatch {
     labels[1] = vec![class(1), class(0), class(1), class(0), class(2)];
     // More labels than frames, and no weight.
     labels[2] = (1..=MAX_LABELS).map(class).collect();
+    // Few labels, so that the numbers at the ends of the range, below, leave paths possible.
     labels[6] = vec![class(1)];
     labels[7] = vec![class(2)];
     let lengths = batch.logit_lengths.as_mut().unwrap();
@@ -69,7 +70,7 @@ fn batch(classes: usize, blank: usize) -> OwnedBatch {
     }
     let row = batch.row(6, 1);
     batch.values[row..row + classes].fill(f32::MIN);
-    // Only a path with the second label in this frame is possible.
+    // Only paths that have the item's label in this frame are possible.
     let row = batch.row(7, 2);
     batch.values[row + class(2) as usize] = f32::MAX;
     let row = batch.row(6, 20);

@@ -113,7 +113,7 @@ fn a_gradient_in_place_of_the_logits_has_the_same_bits() {
 fn logits_and_gradients_of_f16_are_those_of_f32_rounded() {
     on_each_full_device(|gpu, ctc| {
         if ctc.limits().f16 {
-            return (0..30)
+            return (0..60)
                 .try_for_each(|seed| buffer_layouts::f16(gpu, ctc, &RandomCase::of(seed)));
         }
         let shape = BatchShape::new(2, 3, 4, 1).f16();

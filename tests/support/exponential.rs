@@ -62,7 +62,6 @@ pub(crate) fn is_unbiased(ctc: &Ctc) {
         let middle = bias(ctc, 0.0);
         for end in [-0.32, 0.32] {
             let off = bias(ctc, end) - middle;
-            println!("{what}: exp is off by {off:e} at {end}, beside 0");
             assert!(
                 off.abs() < 4e-8,
                 "{what}: exp is off by {off:e} at {end}, beside 0"
