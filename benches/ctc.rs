@@ -2,10 +2,6 @@
 #![allow(missing_docs, reason = "criterion_group! makes a public function")]
 #![allow(clippy::unwrap_used, reason = "a bench that cannot run should stop")]
 
-mod inputs;
-mod resident;
-mod truth;
-
 use std::cell::LazyCell;
 use std::ops::Deref;
 use std::time::Duration;
@@ -15,9 +11,10 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
 use ctc_wgpu::{Ctc, LossAndGradOutput, LossOutput, Options, Task, adapters};
-use inputs::{Inputs, SHAPES};
-use resident::{Arrays, Gpu, Resident, plan};
-use truth::Truth;
+use ctc_wgpu_bench_support::inputs::{self, Inputs};
+use ctc_wgpu_bench_support::resident::{Arrays, Gpu, Resident, plan};
+use ctc_wgpu_bench_support::seeded::SHAPES;
+use ctc_wgpu_bench_support::truth::Truth;
 
 /// The backends: from arrays on the host to arrays on the host, and from device to device.
 struct Backends {

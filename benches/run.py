@@ -99,7 +99,7 @@ def built(args):
     """Returns the path of our tool."""
     tool = args.tool or TARGET / "release" / "ctc-wgpu"
     if not args.tool and not args.no_build:
-        cargo("build", "--release", "--features", "cli", "--bin", "ctc-wgpu")
+        cargo("build", "--release", "--bin", "ctc-wgpu")
     if not tool.is_file():
         raise Failed(f"there is no tool at {tool}")
     return tool

@@ -203,21 +203,21 @@ struct Utterances {
 
 impl Utterances {
     fn new() -> Self {
-        let mut random = Random(1);
+        let mut random = fastrand::Rng::with_seed(1);
         let mut features = Vec::with_capacity(ITEMS * FRAMES * FEATURES);
         let (mut labels, mut label_lengths) = (Vec::new(), Vec::new());
         for _ in 0..ITEMS {
-            let length = 1 + random.below(MAX_SOUNDS);
+            let length = 1 + random.u16(..MAX_SOUNDS);
             let mut frames = vec![0; 2];
             for place in 0..MAX_SOUNDS {
                 if place >= length {
                     labels.push(-1);
                     continue;
                 }
-                let sound = 1 + random.below(SOUNDS);
+                let sound = 1 + random.u16(..SOUNDS);
                 labels.push(i32::from(sound));
-                frames.extend(repeat_n(sound, usize::from(2 + random.below(3))));
-                frames.extend(repeat_n(0, usize::from(1 + random.below(3))));
+                frames.extend(repeat_n(sound, usize::from(2 + random.u16(..3))));
+                frames.extend(repeat_n(0, usize::from(1 + random.u16(..3))));
             }
             label_lengths.push(i32::from(length));
             frames.resize(FRAMES, 0);
@@ -225,7 +225,7 @@ impl Utterances {
                 // A sound is present in two of the features; in silence none is present.
                 features.extend((0..FEATURES - 1).map(|f| {
                     let present = sound > 0 && f / 2 == usize::from(sound) - 1;
-                    f32::from(u8::from(present)) + f32::from(random.below(1000)) / 2000.0 - 0.25
+                    f32::from(u8::from(present)) + f32::from(random.u16(..1000)) / 2000.0 - 0.25
                 }));
                 features.push(1.0);
             }
@@ -235,20 +235,6 @@ impl Utterances {
             labels,
             label_lengths,
         }
-    }
-}
-
-/// Knuth's 64-bit linear congruential generator; only the upper half of its state is used.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u16) -> u16 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        // Below the bound, so it fits.
-        u16::try_from((self.0 >> 33) % u64::from(bound)).unwrap_or(0)
     }
 }
 

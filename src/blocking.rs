@@ -6,7 +6,7 @@ use crate::error::Error;
 
 /// Waits for `future` and returns its result.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     pollster::block_on(future)
 }
 
@@ -16,7 +16,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Res
 /// # Errors
 /// [`Error::Blocking`] if `future` is not ready.
 #[cfg(target_arch = "wasm32")]
-pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     use futures::FutureExt;
     future.now_or_never().unwrap_or(Err(Error::Blocking))
 }

@@ -17,8 +17,7 @@ pub use buffers::Buffers;
 pub use decode::{AlignBuffers, GreedyBuffers};
 pub(crate) use engine::PIPELINES;
 pub use engine::RuntimeChecks;
-#[cfg(feature = "conformance")]
-pub(crate) use error_scope::guarded;
+pub use error_scope::guarded;
 pub(crate) use host::{HostRunner, PollThread};
 pub use plan::GpuPlan;
 pub use prepared::{Prepared, Stage};

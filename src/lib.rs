@@ -214,22 +214,11 @@
 //! There are no float atomics. On one adapter with one driver, a batch gives the same bits in every
 //! run, and an item gives the same bits alone or in any batch, whatever the batch's T, Lmax and
 //! layout. Two adapters may differ in the last digits.
-//!
-//! # Features
-//!
-//! - `cli`: the command-line tool `ctc-wgpu` and its dependencies.
-//! - `conformance`: the validation suite that `ctc-wgpu validate` runs, as a module.
-//! - `compilers`: only for the project's own tests.
-//!
-//! No feature is enabled by default.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod blocking;
-#[cfg(feature = "conformance")]
-#[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
-pub mod conformance;
 mod cpu;
 mod ctc;
 pub mod decode;
@@ -238,6 +227,8 @@ mod fork;
 mod gpu;
 pub mod guide;
 mod idle;
+#[doc(hidden)]
+pub mod internal;
 mod kernels;
 mod limits;
 mod names;

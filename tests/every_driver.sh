@@ -12,7 +12,7 @@ export LP_NATIVE_VECTOR_WIDTH=512
 # Adds SwiftShader to the installed drivers.
 export VK_ADD_DRIVER_FILES=$icd
 
-cargo build --release --features cli
+cargo build --release --bin ctc-wgpu
 tool=${CARGO_TARGET_DIR:-target}/release/ctc-wgpu
 found=$("$tool" adapters)
 echo "$found"

@@ -52,7 +52,7 @@ def kept_results(path, only, now):
 
 def dump():
     """Writes the pipelines. Returns the program that wrote them, their folder and their index."""
-    build = ["cargo", "build", "--quiet", "--example", "pipelines", "--features", "compilers"]
+    build = ["cargo", "build", "--quiet", "--package", "ctc-wgpu-compilers"]
     call(build, cwd=ROOT)
     program = TARGET / "debug/examples/pipelines"
     folder = FOLDER / "pipelines"

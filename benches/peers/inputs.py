@@ -1,4 +1,4 @@
-"""The batches of `benches/inputs/`, bit for bit.
+"""The batches of `crates/bench-support/src/`, bit for bit.
 
 SplitMix64 mixes a counter, so that numpy can generate all numbers at once.
 """
@@ -37,7 +37,7 @@ def batch(shape):
 
 
 def trained(shape):
-    """Returns a batch with the logits of `benches/inputs/trained.rs`."""
+    """Returns a batch with the logits of `crates/bench-support/src/trained.rs`."""
     logits, labels = batch(shape)
     frames, _, classes, length = shape
     peak = np.float32(12)

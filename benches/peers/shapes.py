@@ -1,4 +1,4 @@
-"""The shapes (T, N, C, L) of the benchmarks, those of `benches/inputs/`. Needs no library."""
+"""The shapes (T, N, C, L) of the benchmarks, as in `crates/bench-support`. Needs no library."""
 
 SHAPES = [
     (50, 32, 20, 12),

@@ -94,13 +94,13 @@ def executable(messages, kind, name):
 def build(dev):
     """Builds the tool and the GPU tests, and returns their paths.
 
-    cargo builds a package's programs with its integration tests.
+    cargo builds the tool for its integration tests.
     """
     # `dev` uses the packages and features of `./test` (`crates` in tests/setup.sh), so that nothing
     # is compiled twice.
     tested = ["--workspace", "--exclude", "ctc-wgpu-python", "--all-features"]
-    flags = tested if dev else ["--release", "--features", "cli"]
-    words = ["cargo", "test", "--no-run", "--test", "gpu", *flags, "--message-format", "json-render-diagnostics"]
+    flags = tested if dev else ["--release", "--package", "ctc-wgpu", "--package", "ctc-wgpu-cli"]
+    words = ["cargo", "test", "--no-run", "--test", "gpu", "--test", "cli", *flags, "--message-format", "json-render-diagnostics"]
     messages = call(words, cwd=ROOT)
     return executable(messages, "bin", "ctc-wgpu"), executable(messages, "test", "gpu")
 

@@ -1,11 +1,4 @@
-//! The libFuzzer entry point of `src/checked_batch.rs`.
+//! The libFuzzer entry point of `crates/fuzz-targets/src/checked_batch.rs`.
 #![no_main]
 
-#[path = "../src/bytes.rs"]
-mod bytes;
-#[path = "../src/options.rs"]
-mod options;
-#[path = "../src/checked_batch.rs"]
-mod target;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| target::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ctc_wgpu_fuzz_targets::checked_batch::run(data));

@@ -1,11 +1,4 @@
-//! The libFuzzer entry point of `src/cpu_backend.rs`.
+//! The libFuzzer entry point of `crates/fuzz-targets/src/cpu_backend.rs`.
 #![no_main]
 
-#[path = "../src/bytes.rs"]
-mod bytes;
-#[path = "../src/options.rs"]
-mod options;
-#[path = "../src/cpu_backend.rs"]
-mod target;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| target::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ctc_wgpu_fuzz_targets::cpu_backend::run(data));

@@ -97,7 +97,8 @@ impl BatchShape {
     /// Returns the shape for which [`Ctc`](crate::Ctc) plans this batch. The maximum length of
     /// concatenated labels is rounded up, so that batches with similar maximum lengths share a
     /// plan.
-    pub(crate) fn for_plan(self) -> Self {
+    #[must_use]
+    pub fn for_plan(self) -> Self {
         match self.label_layout {
             LabelLayout::Padded => self,
             LabelLayout::Concatenated => Self {

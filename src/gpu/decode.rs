@@ -46,11 +46,25 @@ impl<'a> AlignBuffers<'a> {
         labels: &'a wgpu::Buffer,
         label_lengths: &'a wgpu::Buffer,
     ) -> Self {
+        Self::from_bindings(
+            logits.as_entire_buffer_binding(),
+            labels.as_entire_buffer_binding(),
+            label_lengths.as_entire_buffer_binding(),
+        )
+    }
+
+    /// Creates the bindings of ranges of buffers.
+    #[must_use]
+    pub fn from_bindings(
+        logits: wgpu::BufferBinding<'a>,
+        labels: wgpu::BufferBinding<'a>,
+        label_lengths: wgpu::BufferBinding<'a>,
+    ) -> Self {
         Self {
-            logits: logits.as_entire_buffer_binding(),
-            labels: labels.as_entire_buffer_binding(),
+            logits,
+            labels,
             logit_lengths: None,
-            label_lengths: label_lengths.as_entire_buffer_binding(),
+            label_lengths,
             path: None,
             log_probs: None,
             spans: None,
@@ -121,8 +135,14 @@ impl<'a> GreedyBuffers<'a> {
     /// to bind ranges of buffers.
     #[must_use]
     pub fn new(logits: &'a wgpu::Buffer) -> Self {
+        Self::from_bindings(logits.as_entire_buffer_binding())
+    }
+
+    /// Creates the binding of a range of a buffer.
+    #[must_use]
+    pub fn from_bindings(logits: wgpu::BufferBinding<'a>) -> Self {
         Self {
-            logits: logits.as_entire_buffer_binding(),
+            logits,
             logit_lengths: None,
             labels: None,
             label_lengths: None,

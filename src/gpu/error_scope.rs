@@ -9,7 +9,7 @@ use crate::error::Error;
 ///
 /// Native backends report errors at once. A browser reports them later, to the scope that
 /// [`guarded_async`] opens around a whole call, or to the caller's scope on a caller's device.
-pub(crate) fn guarded<T>(
+pub fn guarded<T>(
     device: &wgpu::Device,
     during: &str,
     work: impl FnOnce() -> T,

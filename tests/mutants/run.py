@@ -83,7 +83,7 @@ CPU_TESTS = [("host", ["cpu_backend::"]), ("lib", []), ("host", [])]
 
 def build(tree, *tests):
     """Compiles tests of `tree`. Returns the programs by name, or None and the compiler's errors."""
-    command = ["cargo", "test", "--no-run", "--all-features", "--message-format", "json"]
+    command = ["cargo", "test", "--no-run", "--package", "ctc-wgpu", "--all-features", "--message-format", "json"]
     for test in tests:
         command += ["--lib"] if test == "lib" else ["--test", test]
     env = dict(os.environ, CARGO_TARGET_DIR=str(SCRATCH / "target"), CARGO_PROFILE_DEV_DEBUG="0")

@@ -233,7 +233,7 @@ def area(file):
     parts = file.split("/")
     if len(parts) == 1:
         return file.removesuffix(".md") if file.endswith(".md") else "other"
-    if parts[0] == "bindings" or parts[:2] in (["src", "bin"], ["src", "conformance"]):
+    if parts[0] in ("bindings", "crates"):
         return "/".join(parts[:2])
     return "other" if parts[0].startswith(".") else parts[0]
 

@@ -1,11 +1,11 @@
 //! Runs the cases of the conformance suite on any backend, and panics with the list of all
 //! failures.
 
-pub(crate) use ctc_wgpu::conformance::case::Case;
-pub(crate) use ctc_wgpu::conformance::check::{
+use ctc_wgpu::{Batch, Ctc, Error, Options};
+pub(crate) use ctc_wgpu_conformance::case::Case;
+pub(crate) use ctc_wgpu_conformance::check::{
     AllowedError, Computed, Failures, Tolerance, close, well_formed,
 };
-use ctc_wgpu::{Batch, Ctc, Error, Options};
 
 use super::batch::OwnedBatch;
 use super::random_case::RandomCase;

@@ -1,9 +1,9 @@
 //! Devices for the tests that bind their own buffers.
 
 use ctc_wgpu::GpuPlan;
-pub(crate) use ctc_wgpu::conformance::device::Gpu;
-use ctc_wgpu::conformance::guarded_buffers;
-pub(crate) use ctc_wgpu::conformance::guarded_buffers::{
+pub(crate) use ctc_wgpu_conformance::device::Gpu;
+use ctc_wgpu_conformance::guarded_buffers;
+pub(crate) use ctc_wgpu_conformance::guarded_buffers::{
     ALL, BUFFER_PLACEMENTS, BufferPlacement, DeviceBatch, GuardedBuffers, OptionalOutputs, Outputs,
     bits,
 };

@@ -11,7 +11,7 @@
     reason = "a panic fails the test, and the numbers of tests are small"
 )]
 
-pub(crate) use ctc_wgpu::conformance::{
+pub(crate) use ctc_wgpu_conformance::{
     batch, brute_force, buffer_layouts, decoding, extreme_values, golden, malformed, probe, random,
     random_case, semantics, special_values, variants,
 };

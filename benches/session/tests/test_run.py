@@ -187,7 +187,7 @@ class Parts(unittest.TestCase):
         self.assertEqual(record.worst(["absent"]), "absent")
 
     def test_the_shapes_are_those_of_our_own_benchmark(self):
-        text = (ROOT / "benches/inputs/seeded.rs").read_text(encoding="utf-8")
+        text = (ROOT / "crates/bench-support/src/seeded.rs").read_text(encoding="utf-8")
         listed = re.search(r"SHAPES: \[\[usize; 4\]; 7\] = \[(.*?)\n\];", text, re.S)[1]
         shapes = [tuple(map(int, row.split(","))) for row in re.findall(r"\[([\d, ]+)\]", listed)]
         self.assertEqual(shapes, SHAPES)

@@ -6,15 +6,13 @@
 use ctc_wgpu::{
     Batch, BatchShape, Buffers, Ctc, DeviceLimits, GpuCtc, GpuPlan, LossAndGradOutput, Options,
 };
+// The same batches as those of `benches/`.
+use ctc_wgpu_bench_support::seeded;
 use futures::channel::oneshot;
 use js_sys::Uint32Array;
 use wasm_bindgen::JsError;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wgpu::BufferUsages as Use;
-
-// The same batches as those of `benches/`.
-#[path = "../../../benches/inputs/seeded.rs"]
-pub(crate) mod seeded;
 
 /// Returns the shapes of the benchmark as `[T, N, C, L]`: those of `benches/`, except the one with
 /// 48 million logits, which is too large for a phone.

@@ -9,10 +9,10 @@ use js_sys::{Array, Float32Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
 
-use crate::bench::seeded;
 use crate::js::object;
 use crate::loss::status_name;
 use crate::session::{self, BackendChoice};
+use ctc_wgpu_bench_support::seeded;
 use line::{ALPHABET, FRAMES, Glyphs, class};
 use network::Network;
 

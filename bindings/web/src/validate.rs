@@ -2,10 +2,10 @@
 //! compiler.
 
 use ctc_wgpu::Ctc;
-use ctc_wgpu::conformance::case::Case;
-use ctc_wgpu::conformance::check::Tolerance;
-use ctc_wgpu::conformance::families::SuiteSize;
-use ctc_wgpu::conformance::suite::{AS_PLANNED, CaseOutput, EVERY_FAMILY, HostPath, Suite, Tally};
+use ctc_wgpu_conformance::case::Case;
+use ctc_wgpu_conformance::check::Tolerance;
+use ctc_wgpu_conformance::families::SuiteSize;
+use ctc_wgpu_conformance::suite::{AS_PLANNED, CaseOutput, EVERY_FAMILY, HostPath, Suite, Tally};
 use js_sys::{Array, Function};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};

@@ -3,15 +3,13 @@
 //!
 //! `burn-peer T,N,C,L …` prints one JSON line per shape, like the other peers.
 
-#[path = "../../../inputs/seeded.rs"]
-mod seeded;
-
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use burn::nn::loss::{CTCLoss, CTCLossConfig};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use ctc_wgpu_bench_support::seeded;
 use serde_json::{Value, json};
 
 /// As in the other programs: about a second after a warm-up, and at least five runs.
