@@ -12,8 +12,8 @@ export LP_NATIVE_VECTOR_WIDTH=512
 # Adds SwiftShader to the installed drivers.
 export VK_ADD_DRIVER_FILES=$icd
 
-cargo build --release --bin ctc-wgpu
-tool=${CARGO_TARGET_DIR:-target}/release/ctc-wgpu
+cargo build "${build[@]}" --bin ctc-wgpu
+tool=${CARGO_TARGET_DIR:-target}/$built/ctc-wgpu
 found=$("$tool" adapters)
 echo "$found"
 # Fails if a driver is missing, since it would not be validated.

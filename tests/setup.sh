@@ -6,6 +6,17 @@ step() { printf '\n== %s\n' "$*"; }
 # another one would enable other features of the dependencies and recompile them.
 crates=(--workspace --exclude ctc-wgpu-python --all-features)
 
+# The selection and the folder of what the scripts build besides the tests: release builds of the
+# package in the current folder, or, if this variable is set, the builds of `./test`. CI sets it,
+# because each other selection of packages or profiles compiles the dependencies again.
+if [ -n "${CTC_WGPU_TEST_BUILDS:-}" ]; then
+    build=("${crates[@]}")
+    built=debug
+else
+    build=(--release)
+    built=release
+fi
+
 # Runs clippy and builds the documentation. With `--examples` both use the development dependencies,
 # so that the second reuses the builds of the first.
 check_crates() {

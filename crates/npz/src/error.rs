@@ -9,7 +9,7 @@ use std::path::Path;
 pub struct FileError {
     /// The path of the file.
     pub path: String,
-    /// What is wrong, for the user.
+    /// The rule that the file breaks, for the user.
     pub reason: String,
 }
 
