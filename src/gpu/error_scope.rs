@@ -8,7 +8,7 @@ use crate::error::Error;
 /// error messages, as in "compiling kernel `grad`".
 ///
 /// Native backends report errors at once. A browser reports them later, to the scope that
-/// [`guarded_async`] opens around a whole call, or to the caller's scope on a caller's device.
+/// `guarded_async` opens around a whole call, or to the caller's scope on a caller's device.
 pub fn guarded<T>(
     device: &wgpu::Device,
     during: &str,

@@ -20,7 +20,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Makes a batch of T, N, C and L as in [`SHAPES`], with logits multiplied by `scale`.
+    /// Makes a batch of T, N, C and L as in [`SHAPES`](crate::seeded::SHAPES), with logits multiplied
+    /// by `scale`.
     pub fn new(shape: [usize; 4], scale: f32) -> Self {
         let (logits, labels) = seeded::numbers(shape, scale);
         let [frames, items, classes, max_labels] = shape;
@@ -58,7 +59,7 @@ impl Inputs {
     }
 }
 
-/// Formats a shape of [`SHAPES`] as `T=… N=… C=… L=…`.
+/// Formats a shape of [`SHAPES`](crate::seeded::SHAPES) as `T=… N=… C=… L=…`.
 pub fn name([frames, items, classes, labels]: [usize; 4]) -> String {
     format!("T={frames} N={items} C={classes} L={labels}")
 }
