@@ -20,8 +20,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Makes a batch of T, N, C and L as in [`SHAPES`](crate::seeded::SHAPES), with logits multiplied
-    /// by `scale`.
+    /// Makes a batch of T, N, C and L as in [`SHAPES`](crate::seeded::SHAPES), with logits
+    /// multiplied by `scale`.
     pub fn new(shape: [usize; 4], scale: f32) -> Self {
         let (logits, labels) = seeded::numbers(shape, scale);
         let [frames, items, classes, max_labels] = shape;
