@@ -54,7 +54,7 @@ def dump():
     """Writes the pipelines. Returns the program that wrote them, their folder and their index."""
     build = ["cargo", "build", "--quiet", "--package", "ctc-wgpu-compilers"]
     call(build, cwd=ROOT)
-    program = TARGET / "debug/examples/pipelines"
+    program = TARGET / "debug/pipelines"
     folder = FOLDER / "pipelines"
     call([program, "dump", folder])
     return program, folder, json.loads((folder / "index.json").read_text())

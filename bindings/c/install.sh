@@ -13,8 +13,12 @@ echo "building, which takes some minutes"
 cargo build --quiet "${build[@]}" --lib
 # The libraries that a program must link in addition to the static library: those of Rust's standard
 # library, since no dependency links another one.
-libs=$(rustc --crate-name empty --crate-type staticlib --print native-static-libs -o "$scratch/empty.a" - 2>&1 \
-    </dev/null | sed -n 's/.*native-static-libs: //p')
+print=(--crate-name empty --crate-type staticlib --print native-static-libs -o "$scratch/empty.a")
+if ! notes=$(rustc "${print[@]}" - </dev/null 2>&1); then
+    echo "$notes" >&2
+    exit 1
+fi
+libs=$(sed -n 's/.*native-static-libs: //p' <<<"$notes")
 
 name=libctc_wgpu_c
 install -d "$prefix/include" "$prefix/lib/pkgconfig"

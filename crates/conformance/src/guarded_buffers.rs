@@ -46,9 +46,10 @@ impl DeviceBatch {
             _ => LabelLayout::Padded,
         };
         let (labels, label_lengths) = labels_on_device.into_values();
-        let max_labels = match label_layout {
-            LabelLayout::Concatenated => label_lengths.iter().max().map_or(0, |l| *l as usize),
-            _ => labels.len() / items.max(1),
+        let max_labels = if label_layout == LabelLayout::Concatenated {
+            label_lengths.iter().max().map_or(0, |l| *l as usize)
+        } else {
+            labels.len() / items.max(1)
         };
         Self {
             shape: BatchShape {
@@ -255,11 +256,10 @@ impl GuardedBuffers {
         let status = wanted.status.then(|| builder.add(&random_words(items)));
         let reduced = wanted.reduced && plan.options().reduction != Reduction::None;
         let reduced = reduced.then(|| builder.add(&random_words(1)));
-        let grad = match (plan.task(), placement) {
-            (Task::LossAndGrad, BufferPlacement::InPlace) => Some(logits),
-            (Task::LossAndGrad, _) => Some(builder.add(&random_words(batch.logits.len()))),
-            _ => None,
-        };
+        let grad = (plan.task() == Task::LossAndGrad).then(|| match placement {
+            BufferPlacement::InPlace => logits,
+            _ => builder.add(&random_words(batch.logits.len())),
+        });
         Self {
             buffers: builder.on(gpu),
             logits,

@@ -224,8 +224,7 @@ pub(super) fn rows() -> Vec<SemanticsCase> {
                 },
                 "item 1: no valid alignment of its 3 labels with its 4 frames: too few frames, or a needed probability is 0 (Impossible::Error is set)",
             ),
-            Options::default()
-.impossible(Impossible::Error),
+            Options::default().impossible(Impossible::Error),
         ),
     ]);
     rows
